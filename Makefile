@@ -1,0 +1,60 @@
+# The only entry point. Every target works on a machine that has python3 (with venv) and make.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PYTEST := $(PY) -m pytest
+
+.PHONY: help demo static test check retest test-slurm retest-slurm bench bless wheel-check clean
+
+help: ## what each target does
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "leaseq needs Python 3.10 or newer: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python3 -m venv does not work here: install it (Debian: apt install python3-venv)" >&2; exit 2; }
+
+$(VENV)/installed: $(PY) pyproject.toml
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed pyproject.toml
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/installed ## install into .venv and watch tasks run, fail, be cancelled, followed, and survive kill -9
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
+
+test: $(VENV)/installed-dev ## the whole suite that needs no Slurm
+	$(PYTEST) -m 'not real_slurm'
+
+static: $(VENV)/installed-dev ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: static test ## everything a change must pass without Slurm: static and test
+
+retest: $(VENV)/installed-dev ## the tests that failed last, once more
+	$(PYTEST) -m 'not real_slurm' --last-failed --last-failed-no-failures none
+
+test-slurm: $(VENV)/installed-dev ## the contract suite on a real Slurm of several nodes on this host (root; slurm-wlm, munge)
+	LEASEQ_TEST_SLURM=required $(PYTEST) -m real_slurm tests/contract
+
+retest-slurm: $(VENV)/installed-dev ## the tests on the real Slurm that failed last, once more
+	LEASEQ_TEST_SLURM=required $(PYTEST) -m real_slurm tests/contract --last-failed --last-failed-no-failures none
+
+bench: $(VENV)/installed-dev ## measure: a table on the screen and JSON in benchmarks/out
+	$(PY) benchmarks/run.py
+
+bless: $(VENV)/installed-dev ## accept the monitor's frames of now as the golden ones
+	LEASEQ_BLESS=1 $(PYTEST) tests/unit -k golden
+
+wheel-check: $(VENV)/installed-dev ## build the wheel, install it elsewhere, use it there
+	sh docs/wheel-check.sh $(PY)
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) dist build benchmarks/out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
