@@ -1,0 +1,177 @@
+"""Settings: `$LEASEQ_HOME/config.yaml` as a frozen Config. An unknown key names its nearest neighbour.
+
+Every scalar is read as the text it is: YAML 1.1 would make 14400 of `4:00:00`, which sbatch takes for ten days.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from leaseq.errors import UsageError
+from leaseq.layout import Home, valid_name
+
+SIZE_MAX = 1 << 20
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named way to ask for a lease: `leaseq add --profile NAME`."""
+
+    slurm: tuple[str, ...] = ()
+    """Slurm options, before those on the command line."""
+    name: str = ""
+    template: str = ""
+    prologue: str = ""
+    """bash, run on each node before its first runner."""
+    epilogue: str = ""
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings, each with where it came from in `origin` (`default`, or the file)."""
+
+    slurm_poll_seconds: int = 30
+    """How often Slurm is asked at most, for all of a user's commands together. A site may demand more."""
+    warning_seconds: int = 120
+    """How long before a lease's end Slurm warns it."""
+    warning_signal: str = ""
+    """The signal that running tasks get then; none unless it is set."""
+    prologue: str = ""
+    epilogue: str = ""
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    def profile(self, name: str) -> Profile:
+        """The profile of that name, or the empty one where none is asked for; raises UsageError."""
+        if not name:
+            return Profile()
+        if name not in self.profiles:
+            known = ", ".join(sorted(self.profiles)) or "there is none"
+            raise UsageError(f"there is no profile {name!r}", hint=f"profiles in config.yaml: {known}")
+        return self.profiles[name]
+
+
+def load(home: Home) -> Config:
+    """The settings of that home; the defaults where it has no file. Raises UsageError that names file and key."""
+    text = _read(home.config)
+    if text is None:
+        return Config(origin={each.name: "default" for each in fields(Config) if each.name != "origin"})
+    return parse(text, path=home.config)
+
+
+def _read(path: str) -> str | None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise UsageError(f"{path} is not a regular file", hint="remove it, or write settings into it")
+        if info.st_size > SIZE_MAX:
+            raise UsageError(f"{path} is larger than 1 MiB", hint="settings are some lines of YAML")
+        return os.read(fd, SIZE_MAX).decode("utf-8", "replace")
+    finally:
+        os.close(fd)
+
+
+def parse(text: str, *, path: str) -> Config:
+    """The settings in that text; path is for messages."""
+    import yaml
+
+    try:
+        found = yaml.load(text, Loader=yaml.BaseLoader)  # BaseLoader makes nothing but text
+    except (yaml.YAMLError, RecursionError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise UsageError(
+            f"{path}{line}: not YAML: {getattr(error, 'problem', None) or error}",
+            hint="quote values that hold : # % @ * or begin with a dash",
+        ) from None
+    if found in (None, ""):
+        found = {}
+    values = _mapping(found, path)
+    known = [each.name for each in fields(Config) if each.name != "origin"]
+    _refuse_unknown(values, known, path)
+    made: dict[str, Any] = {}
+    for name in ("slurm_poll_seconds", "warning_seconds"):
+        if name in values:
+            made[name] = _number(values[name], f"{path}: {name}", low=1)
+    for name in ("warning_signal", "prologue", "epilogue"):
+        if name in values:
+            made[name] = _text(values[name], f"{path}: {name}")
+    if "warning_signal" in made:
+        made["warning_signal"] = _signal(made["warning_signal"], f"{path}: warning_signal")
+    if "profiles" in values:
+        profiles = _mapping(values["profiles"], f"{path}: profiles")
+        made["profiles"] = {name: _profile(name, value, path) for name, value in profiles.items()}
+    return Config(**made, origin={name: path if name in made else "default" for name in known})
+
+
+def _profile(name: str, value: object, path: str) -> Profile:
+    what = f"{path}: profiles: {name}"
+    valid_name(name, what="profile")
+    values = _mapping(value, what)
+    _refuse_unknown(values, [each.name for each in fields(Profile)], what)
+    texts = {key: _text(item, f"{what}: {key}") for key, item in values.items() if key != "slurm"}
+    return Profile(slurm=_tokens(values.get("slurm", []), f"{what}: slurm"), **texts)
+
+
+def _tokens(value: object, what: str) -> tuple[str, ...]:
+    """Slurm options as a list of words, one line of words, or a mapping of long options to values."""
+    if isinstance(value, str):
+        import shlex
+
+        try:
+            return tuple(shlex.split(value))
+        except ValueError as error:
+            raise UsageError(f"{what}: {error}") from None
+    if isinstance(value, Mapping):
+        pairs = [(str(key), _text(item, f"{what}: {key}")) for key, item in value.items()]
+        return tuple(f"--{key}={item}" if item else f"--{key}" for key, item in pairs)
+    if isinstance(value, Sequence):
+        return tuple(_text(item, what) for item in value)
+    raise UsageError(f"{what} must be options", hint="slurm: {partition: gpu, time: 4:00:00}, or one line of options")
+
+
+def _mapping(value: object, what: str) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{what} must be `key: value` lines, not {str(value)[:40]!r}")
+    return value
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{what} must be text")
+    return value
+
+
+def _number(value: object, what: str, *, low: int) -> int:
+    if not isinstance(value, str) or not value.isdigit() or int(value) < low:
+        raise UsageError(f"{what} must be a whole number of at least {low}, not {value!r:.40}")
+    return int(value)
+
+
+def _signal(value: str, what: str) -> str:
+    import signal
+
+    name = value.upper().removeprefix("SIG")
+    if value and f"SIG{name}" not in signal.Signals.__members__:
+        raise UsageError(f"{what}: {value!r} is no signal", hint="USR1, USR2, INT, HUP ...")
+    return name
+
+
+def _refuse_unknown(values: Mapping[str, object], known: Sequence[str], what: str) -> None:
+    import difflib
+
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise UsageError(f"{what}: unknown key {str(key)!r:.60}", hint=hint)

@@ -1,0 +1,310 @@
+"""The only file that knows the names in a lease directory.
+
+A pending task's file name carries what choosing needs: `ORDER.ID.NEED.ATTEMPT`, and a claim adds the
+incarnation of its owner: `ORDER.ID.NEED.ATTEMPT.INCARNATION`. ORDER sorts by priority, then by submission.
+`docs/lease-directory.md` is the specification.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+
+from leaseq.errors import Malformed, UsageError
+from leaseq.models import Need
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+LEASE_ID = re.compile(r"(local:)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+TASK_ID = re.compile(r"T[0-9a-hjkmnp-tv-z]{11}")
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's base 32: no letter that reads as a digit."""
+CLI = "_cli"
+"""The owner of claims made by commands (a pending task being cancelled)."""
+
+_ENTRY = re.compile(
+    r"(?P<order>[0-9]{25})\.(?P<id>T[0-9a-hjkmnp-tv-z]{11})\.(?P<need>[a-zA-Z0-9]{1,60})\.(?P<attempt>[1-9][0-9]{0,5})"
+    r"(?:\.(?P<owner>[0-9a-z]{10}))?"
+)
+_COUNT = "0|[1-9][0-9]{0,8}"
+_NEED = re.compile(
+    rf"(?:x|(?=[gcm])(?:g(?P<gpus>{_COUNT}|A))?(?:c(?P<cpus>{_COUNT}))?(?:m(?P<mem>{_COUNT}))?)"
+    r"(?:t(?P<time>0|[1-9][0-9]{0,11}))?"
+)
+"""One spelling for each need: a runner renames what an entry is called, and would not find it under another."""
+_OUTCOME = re.compile(r"(?P<id>T[0-9a-hjkmnp-tv-z]{11})\.(?P<attempt>[1-9][0-9]{0,5})")
+
+
+def new_task_id() -> str:
+    """`T` and 55 random bits in 11 letters; the T keeps it from being read as a number."""
+    return "T" + _letters(11)
+
+
+def new_incarnation() -> str:
+    """50 random bits: one start of one runner, or one command."""
+    return _letters(10)
+
+
+def _letters(count: int) -> str:
+    return "".join(ALPHABET[byte & 31] for byte in os.urandom(count))
+
+
+def valid_name(name: str, *, what: str) -> str:
+    """The name, if it can be a file's; raises UsageError that says what it was for."""
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{what} {name!r} is not a valid name",
+            hint="letters, digits, '.', '_' and '-', starting with a letter or digit, at most 128",
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A task's file name, parsed. `owner` is empty while it is pending."""
+
+    order: str
+    id: str
+    need: Need
+    attempt: int
+    owner: str = ""
+
+    def __str__(self) -> str:
+        need = self.need
+        code = "x" if need.alone else ""
+        if need.gpus is not None:
+            code += "gA" if need.gpus < 0 else f"g{need.gpus}"
+        if need.cpus is not None:
+            code += f"c{need.cpus}"
+        if need.mem_mb is not None:
+            code += f"m{need.mem_mb}"
+        if need.time_seconds is not None:
+            code += f"t{need.time_seconds}"
+        return f"{self.order}.{self.id}.{code}.{self.attempt}" + (f".{self.owner}" if self.owner else "")
+
+    @property
+    def key(self) -> str:
+        """`ID.ATTEMPT`, the name of the attempt everywhere."""
+        return f"{self.id}.{self.attempt}"
+
+    def pending(self) -> Entry:
+        return replace(self, owner="")
+
+    def claimed_by(self, owner: str) -> Entry:
+        return replace(self, owner=owner)
+
+    def next_attempt(self) -> Entry:
+        return replace(self, owner="", attempt=self.attempt + 1)
+
+    @classmethod
+    def parse(cls, name: str) -> Entry:
+        """The entry of that file name; raises Malformed."""
+        match = _ENTRY.fullmatch(name)
+        need = _NEED.fullmatch(match["need"]) if match else None
+        if not match or not need:
+            raise Malformed(f"not a task file name: {name!r:.160}")
+        return cls(
+            match["order"],
+            match["id"],
+            Need(
+                gpus=None if need["gpus"] is None else -1 if need["gpus"] == "A" else int(need["gpus"]),
+                cpus=None if need["cpus"] is None else int(need["cpus"]),
+                mem_mb=None if need["mem"] is None else int(need["mem"]),
+                time_seconds=None if need["time"] is None else int(need["time"]),
+            ),
+            int(match["attempt"]),
+            match["owner"] or "",
+        )
+
+
+def order(*, priority: int, micros: int, sequence: int) -> str:
+    """25 digits that sort by priority (high first, -499..499), time of submission, place in the batch."""
+    return f"{500 - priority:03d}{micros:016d}{sequence:06d}"
+
+
+def parse_outcome(name: str) -> tuple[str, int]:
+    """(task id, attempt) of an outcome's file name; raises Malformed."""
+    match = _OUTCOME.fullmatch(name)
+    if not match:
+        raise Malformed(f"not an outcome file name: {name!r:.160}")
+    return match["id"], int(match["attempt"])
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths of one LEASEQ_HOME."""
+
+    root: str
+
+    @property
+    def runs(self) -> str:
+        return f"{self.root}/runs"
+
+    @property
+    def index(self) -> str:
+        return f"{self.root}/index.json"
+
+    @property
+    def config(self) -> str:
+        return f"{self.root}/config.yaml"
+
+    @property
+    def cache(self) -> str:
+        """Where answers of Slurm are kept for all commands of this user."""
+        return f"{self.root}/cache"
+
+    @property
+    def scripts(self) -> str:
+        """Lease scripts that were handed to Slurm and whose lease has no record yet."""
+        return f"{self.root}/scripts"
+
+    @property
+    def templates(self) -> str:
+        """The user's own templates, found before the packaged ones."""
+        return f"{self.root}/templates"
+
+    def lease(self, lease_id: str) -> LeaseDir:
+        if not LEASE_ID.fullmatch(lease_id):
+            raise UsageError(f"{lease_id!r} is not a lease id", hint="`leaseq lease ls` lists the leases")
+        return LeaseDir(lease_id, f"{self.runs}/{lease_id}")
+
+
+@dataclass(frozen=True)
+class LeaseDir:
+    """Paths of one lease."""
+
+    id: str
+    root: str
+
+    @property
+    def record(self) -> str:
+        return f"{self.root}/lease.json"
+
+    @property
+    def inboxes(self) -> str:
+        return f"{self.root}/inbox"
+
+    @property
+    def helds(self) -> str:
+        return f"{self.root}/held"
+
+    @property
+    def claims(self) -> str:
+        return f"{self.root}/claimed"
+
+    @property
+    def booking(self) -> str:
+        """Outcomes decided by commands that no runner has yet put into its history."""
+        return f"{self.root}/booking"
+
+    @property
+    def lost(self) -> str:
+        """Task files of LOST attempts, kept whole so that `recover` can requeue them."""
+        return f"{self.root}/lost"
+
+    @property
+    def evidence(self) -> str:
+        return f"{self.root}/evidence"
+
+    @property
+    def heartbeats(self) -> str:
+        return f"{self.root}/hb"
+
+    @property
+    def controls(self) -> str:
+        return f"{self.root}/control"
+
+    @property
+    def events_dir(self) -> str:
+        return f"{self.root}/events"
+
+    @property
+    def keys(self) -> str:
+        """One file per `submit --key`, holding the id that key stands for."""
+        return f"{self.root}/keys"
+
+    @property
+    def notes(self) -> str:
+        """One file per node that has no runner, saying why; written by the lease script."""
+        return f"{self.root}/note"
+
+    @property
+    def ends(self) -> str:
+        """The seconds left to the lease, as of the moment the file was written; by the lease script."""
+        return f"{self.root}/ends"
+
+    @property
+    def node_names(self) -> str:
+        """The nodes of a Slurm lease, one per line, in Slurm's order; by the lease script when it starts."""
+        return f"{self.root}/nodes"
+
+    @property
+    def script_log(self) -> str:
+        """What the lease script and its runners had to say."""
+        return f"{self.root}/slurm.log"
+
+    @property
+    def logs(self) -> str:
+        return f"{self.root}/logs"
+
+    def inbox(self, node: str) -> str:
+        return f"{self.root}/inbox/{node}"
+
+    def held(self, node: str) -> str:
+        return f"{self.root}/held/{node}"
+
+    def claimed(self, owner: str) -> str:
+        return f"{self.root}/claimed/{owner}"
+
+    def control(self, node: str) -> str:
+        return f"{self.root}/control/{node}"
+
+    def heartbeat(self, node: str) -> str:
+        return f"{self.root}/hb/{node}.json"
+
+    def events(self, node: str) -> str:
+        return f"{self.root}/events/{node}.jsonl"
+
+    def done(self, task_id: str) -> str:
+        """The directory of that task's outcomes: one of 32, by the first letter of the id."""
+        return f"{self.root}/done/{task_id[1]}"
+
+    def outcome(self, task_id: str, attempt: int) -> str:
+        return f"{self.done(task_id)}/{task_id}.{attempt}"
+
+    def log_dir(self, task_id: str) -> str:
+        return f"{self.logs}/{task_id[1]}"
+
+    def log(self, task_id: str, attempt: int, stream: str) -> str:
+        """The log file of one attempt; stream is `out` or `err`."""
+        return f"{self.log_dir(task_id)}/{task_id}.{attempt}.{stream}"
+
+    def key(self, digest: str) -> str:
+        return f"{self.keys}/{digest}"
+
+    def directories(self) -> list[str]:
+        """Every directory a lease starts with, parents first."""
+        top = [
+            "",
+            "/inbox",
+            "/held",
+            "/claimed",
+            "/control",
+            "/done",
+            "/lost",
+            "/booking",
+            "/evidence",
+            "/hb",
+        ]
+        top += ["/events", "/keys", "/logs", "/inbox/_any", "/held/_any", "/claimed/_cli"]
+        shards = [f"/{kind}/{letter}" for kind in ("done", "logs") for letter in ALPHABET]
+        return [self.root + part for part in top + shards]
+
+    def node_directories(self, node: str) -> list[str]:
+        """The directories a node adds."""
+        return [self.inbox(node), self.held(node), self.claimed(node), self.control(node)]
+
+
+def default_home() -> str:
+    """LEASEQ_HOME, or ~/.leaseq."""
+    return os.path.abspath(os.path.expanduser(os.environ.get("LEASEQ_HOME") or "~/.leaseq"))

@@ -1,0 +1,410 @@
+"""The words of leaseq as values: Task, Need, Outcome, Heartbeat, Lease and the states of a task.
+
+Values are frozen. Records are JSON objects with a schema version; a field this version does not know
+is kept in `extra` and written back, and a record that is not what it must be raises `Malformed`.
+Times are seconds since the epoch of the host that wrote them, for people only: no rule compares them
+across hosts. Durations are in seconds, memory in MiB.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from enum import Enum
+from typing import Any, ClassVar, TypeVar
+
+from leaseq.errors import Malformed
+
+SCHEMA = 1
+NUMBER_MAX = 1e15
+ANY = "_any"
+"""The node name that stands for "whichever node has room first"."""
+
+R = TypeVar("R", bound="Record")
+
+
+class State(Enum):
+    """What a task is doing. STUCK and UNKNOWN are derived by a reader and never stored."""
+
+    PENDING = ("PD", "○", "o", -1)
+    RUNNING = ("R", "●", "*", -1)
+    DONE = ("CD", "✓", "+", 0)
+    FAILED = ("F", "✗", "x", 1)
+    CANCELLED = ("CA", "⊘", "-", 120)
+    TIMEOUT = ("TO", "◷", "t", 121)
+    LOST = ("NF", "?", "?", 122)
+    STUCK = ("ST", "!", "!", -1)
+    UNKNOWN = ("??", "~", "~", -1)
+
+    def __init__(self, code: str, glyph: str, ascii_glyph: str, exit_code: int) -> None:
+        self.code = code
+        """Slurm's two letters."""
+        self.glyph = glyph
+        self.ascii_glyph = ascii_glyph
+        self.exit_code = exit_code
+        """What `wait` returns where the task has no exit code of its own; -1 while it has not ended."""
+
+    @property
+    def ended(self) -> bool:
+        """True where no attempt of the task is pending or running."""
+        return self.exit_code >= 0
+
+    @classmethod
+    def parse(cls, word: str) -> State:
+        """The state of that word or Slurm code, in any case; raises KeyError."""
+        wanted = word.strip().upper()
+        wanted = {"COMPLETED": "DONE", "NODE_FAIL": "LOST", "CANCELED": "CANCELLED", "?": "UNKNOWN"}.get(wanted, wanted)
+        for state in cls:
+            if wanted in (state.name, state.code):
+                return state
+        raise KeyError(word)
+
+
+STORED_STATES = (State.DONE, State.FAILED, State.CANCELLED, State.TIMEOUT, State.LOST)
+
+
+# -- converters: a JSON value, checked -------------------------------------------------------------
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str):
+        raise Malformed(f"not a string: {value!r:.60}")
+    return value
+
+
+def number(value: object) -> float:
+    # Not NaN, not infinite (neither is JSON), and nothing that a float or a date cannot hold.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -NUMBER_MAX < value < NUMBER_MAX:
+        raise Malformed(f"not a number: {value!r:.60}")
+    return value
+
+
+def integer(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Malformed(f"not an integer: {value!r:.60}")
+    return value
+
+
+def flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Malformed(f"not true or false: {value!r:.60}")
+    return value
+
+
+def state(value: object) -> State:
+    try:
+        return State[text(value)]
+    except KeyError:
+        raise Malformed(f"no such state: {value!r:.60}") from None
+
+
+def maybe(convert: Callable[[object], Any]) -> Callable[[object], Any]:
+    return lambda value: None if value is None else convert(value)
+
+
+def several(convert: Callable[[object], Any]) -> Callable[[object], Any]:
+    def check(value: object) -> tuple[Any, ...]:
+        if not isinstance(value, (list, tuple)):
+            raise Malformed(f"not a list: {value!r:.60}")
+        return tuple(convert(item) for item in value)
+
+    return check
+
+
+def mapping(convert: Callable[[object], Any]) -> Callable[[object], Any]:
+    def check(value: object) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise Malformed(f"not an object: {value!r:.60}")
+        return {text(key): convert(item) for key, item in value.items()}
+
+    return check
+
+
+def anything(value: object) -> object:
+    return value
+
+
+def record(cls: type[Record]) -> Callable[[object], Any]:
+    return lambda value: cls.from_record(value)
+
+
+def _as(convert: Callable[[object], Any], **options: Any) -> Any:
+    """A field whose JSON form `convert` checks."""
+    return field(metadata={"as": convert}, **options)
+
+
+class Record:
+    """A value with a JSON form that carries a schema version and keeps fields it does not know."""
+
+    extra: Mapping[str, object]
+    _fields: ClassVar[dict[type, tuple[Field[Any], ...]]] = {}
+    """The fields of each class but `extra`, kept: asking dataclasses for them is much of the time to read a record."""
+
+    # Once for all records: generating these for each class would be felt at the start of every command.
+
+    def __eq__(self, other: object) -> bool:
+        return vars(self) == vars(other) if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(vars(self).values()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+    def as_record(self) -> dict[str, Any]:
+        """A JSON object of this value; defaults are left out, `v` is the schema."""
+        out: dict[str, Any] = {"v": SCHEMA, **self.extra}
+        for each in self._own_fields():
+            value = getattr(self, each.name)
+            default = each.default if each.default_factory is MISSING else each.default_factory()
+            if value != default:
+                out[each.name] = _plain(value)
+        return out
+
+    def to_json(self) -> bytes:
+        """One line of ASCII JSON with a newline; lone surrogates of undecodable bytes survive the round trip."""
+        return json.dumps(self.as_record(), separators=(",", ":")).encode("ascii") + b"\n"
+
+    @classmethod
+    def from_record(cls: type[R], value: object) -> R:
+        if not isinstance(value, dict):
+            raise Malformed(f"not an object: {value!r:.60}")
+        version = value.get("v", SCHEMA)
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+            raise Malformed(f"schema version {version!r:.20}")
+        if version > SCHEMA:
+            raise Malformed(f"schema version {version} is newer than this leaseq's {SCHEMA}")
+        known: dict[str, Any] = {}
+        for each in cls._own_fields():
+            if each.name in value:
+                try:
+                    known[each.name] = each.metadata["as"](value[each.name])
+                except Malformed as error:
+                    raise Malformed(f"{each.name}: {error}") from None
+            elif each.default is MISSING and each.default_factory is MISSING:
+                raise Malformed(f"{each.name} is missing")
+        known["extra"] = {name: item for name, item in value.items() if name not in known and name != "v"}
+        return cls(**known)
+
+    @classmethod
+    def _own_fields(cls) -> tuple[Field[Any], ...]:
+        if cls not in cls._fields:
+            cls._fields[cls] = tuple(each for each in fields(cls) if each.name != "extra")  # type: ignore[arg-type]
+        return cls._fields[cls]
+
+    @classmethod
+    def from_json(cls: type[R], data: bytes) -> R:
+        try:
+            return cls.from_record(json.loads(data))
+        except (ValueError, RecursionError) as error:
+            raise error if isinstance(error, Malformed) else Malformed(f"not JSON: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        plain = value.as_record()
+        del plain["v"]
+        return plain
+    if isinstance(value, State):
+        return value.name
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+ALL_GPUS = -1
+"""As a task's GPU count: every GPU of the node."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Need(Record):
+    """What a task books on its node. Nothing named at all means the whole node, alone."""
+
+    gpus: int | None = _as(maybe(integer), default=None)
+    cpus: int | None = _as(maybe(integer), default=None)
+    mem_mb: int | None = _as(maybe(integer), default=None)
+    time_seconds: int | None = _as(maybe(integer), default=None)
+    """The task's time limit: it takes no room, but a lease that ends sooner does not start the task."""
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def alone(self) -> bool:
+        """True where the task shares its node with no other."""
+        return self.gpus is None and self.cpus is None and self.mem_mb is None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Task(Record):
+    """One command and how it is to run. Written once by its submitter; attempts never change it."""
+
+    id: str = _as(text)
+    argv: tuple[str, ...] = _as(several(text))
+    """The exact words; where there is one word and `shell` is true, a line for `bash -c`."""
+    cwd: str = _as(text)
+    submitted: float = _as(number)
+    shell: bool = _as(flag, default=False)
+    need: Need = _as(record(Need), default=Need())
+    env: Mapping[str, str] = _as(mapping(text), default_factory=dict)
+    """The submitter's environment as `--export` chose it; dropped from the record when the task ends."""
+    name: str = _as(text, default="")
+    node: str = _as(text, default=ANY)
+    retries: int = _as(integer, default=0)
+    on_lost: str = _as(text, default="")
+    """`requeue`, `fail`, or empty: requeued as long as retries are left."""
+    requeue: bool = _as(flag, default=False)
+    """True where the end of the lease puts the running task back as pending."""
+    umask: int = _as(integer, default=0o022)
+    key: str = _as(text, default="")
+    user: str = _as(text, default="")
+    host: str = _as(text, default="")
+    redo_of: str = _as(text, default="")
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Outcome(Record):
+    """How one attempt ended. Decided once, by whoever links it first; later reports are evidence only."""
+
+    task: Task = _as(record(Task))
+    attempt: int = _as(integer)
+    state: State = _as(state)
+    node: str = _as(text, default="")
+    incarnation: str = _as(text, default="")
+    exit_code: int | None = _as(maybe(integer), default=None)
+    signal: int | None = _as(maybe(integer), default=None)
+    reason: str = _as(text, default="")
+    requeued: str = _as(text, default="")
+    """Why another attempt follows (`retry`, `lost`, `requeue`, `recover`); empty where this one is the last."""
+    started: float | None = _as(maybe(number), default=None)
+    ended: float = _as(number, default=0.0)
+    elapsed_seconds: float | None = _as(maybe(number), default=None)
+    gpus: tuple[str, ...] = _as(several(text), default=())
+    pid: int | None = _as(maybe(integer), default=None)
+    max_rss_mb: float | None = _as(maybe(number), default=None)
+    cpu_seconds: float | None = _as(maybe(number), default=None)
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Event(Record):
+    """One line of a node's history: an attempt that ended, with the node's running totals after it."""
+
+    id: str = _as(text)
+    attempt: int = _as(integer)
+    state: State = _as(state)
+    ended: float = _as(number)
+    node: str = _as(text, default="")
+    name: str = _as(text, default="")
+    command: str = _as(text, default="")
+    exit_code: int | None = _as(maybe(integer), default=None)
+    reason: str = _as(text, default="")
+    requeued: str = _as(text, default="")
+    submitted: float = _as(number, default=0.0)
+    started: float | None = _as(maybe(number), default=None)
+    elapsed_seconds: float | None = _as(maybe(number), default=None)
+    gpus: tuple[str, ...] = _as(several(text), default=())
+    totals: Mapping[str, int] = _as(mapping(integer), default_factory=dict)
+    """Finished tasks of this node so far, by state."""
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Running(Record):
+    """A task that a runner holds, as its heartbeat tells it."""
+
+    id: str = _as(text)
+    attempt: int = _as(integer)
+    gpus: tuple[str, ...] = _as(several(text), default=())
+    cpus: int = _as(integer, default=0)
+    mem_mb: int = _as(integer, default=0)
+    pid: int | None = _as(maybe(integer), default=None)
+    started: float | None = _as(maybe(number), default=None)
+    elapsed_seconds: float = _as(number, default=0.0)
+    name: str = _as(text, default="")
+    command: str = _as(text, default="")
+    stopping: str = _as(text, default="")
+    """Why it is being ended (`cancel`, `timeout`, `lease`), empty otherwise."""
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GpuUse(Record):
+    """One GPU as the node sees it now. None where the driver does not say."""
+
+    token: str = _as(text)
+    """What CUDA_VISIBLE_DEVICES calls it: an index, a UUID or a MIG name, kept as granted."""
+    uuid: str = _as(text, default="")
+    name: str = _as(text, default="")
+    utilisation: float | None = _as(maybe(number), default=None)
+    """Percent."""
+    mem_used_mb: float | None = _as(maybe(number), default=None)
+    mem_total_mb: float | None = _as(maybe(number), default=None)
+    temperature_c: float | None = _as(maybe(number), default=None)
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Heartbeat(Record):
+    """What one runner says of its node. Alive means: another process saw `counter` change lately."""
+
+    lease: str = _as(text)
+    node: str = _as(text)
+    incarnation: str = _as(text)
+    counter: int = _as(integer)
+    time: float = _as(number)
+    interval_seconds: float = _as(number)
+    host: str = _as(text, default="")
+    boot: str = _as(text, default="")
+    pid: int = _as(integer, default=0)
+    pid_start: int = _as(integer, default=0)
+    """Field 22 of /proc/PID/stat, which tells a reused pid from the runner."""
+    version: str = _as(text, default="")
+    state: str = _as(text, default="up")
+    """`up`, `draining`, or `stopped` (ended on purpose, nothing follows)."""
+    started: float = _as(number, default=0.0)
+    cpus: int = _as(integer, default=0)
+    mem_mb: int = _as(integer, default=0)
+    gpus: tuple[str, ...] = _as(several(text), default=())
+    """Tokens of the GPUs this runner was granted."""
+    free_cpus: int = _as(integer, default=0)
+    free_mem_mb: int = _as(integer, default=0)
+    free_gpus: tuple[str, ...] = _as(several(text), default=())
+    running: tuple[Running, ...] = _as(several(record(Running)), default=())
+    totals: Mapping[str, int] = _as(mapping(integer), default_factory=dict)
+    waiting: Mapping[str, str] = _as(mapping(text), default_factory=dict)
+    """Why the first pending tasks do not start here: task id to reason."""
+    load: float | None = _as(maybe(number), default=None)
+    mem_used_mb: int | None = _as(maybe(integer), default=None)
+    gpu_use: tuple[GpuUse, ...] = _as(several(record(GpuUse)), default=())
+    gpu_error: str = _as(text, default="")
+    ends: float | None = _as(maybe(number), default=None)
+    """When the lease ends, by this node's clock."""
+    idle_seconds: float = _as(number, default=0.0)
+    """How long no task has run here."""
+    note: str = _as(text, default="")
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Lease(Record):
+    """Held capacity: what was asked for, by whom, when."""
+
+    id: str = _as(text)
+    kind: str = _as(text)
+    """`local` or `slurm`."""
+    created: float = _as(number)
+    user: str = _as(text, default="")
+    host: str = _as(text, default="")
+    name: str = _as(text, default="")
+    nodes: tuple[str, ...] = _as(several(text), default=())
+    """Known nodes; empty until Slurm grants them."""
+    argv: tuple[str, ...] = _as(several(text), default=())
+    """The Slurm options as typed."""
+    cwd: str = _as(text, default="")
+    ended: float | None = _as(maybe(number), default=None)
+    end_reason: str = _as(text, default="")
+    version: str = _as(text, default="")
+    extra: Mapping[str, object] = field(default_factory=dict)

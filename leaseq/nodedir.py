@@ -1,0 +1,139 @@
+"""The node-local directory of one runner: what must not depend on the shared file system.
+
+    ROOT/HOME_DIGEST/LEASE/NODE/     ROOT is $LEASEQ_NODE_DIR or /tmp/leaseq-UID, each level 0700 and the user's own
+        runner, keeper               who serves this node now: a JSON object with pid, pid_start, boot
+        ask/KEY                      requests of the runner to the keeper
+        rec/KEY                      what became of each attempt here, appended by the keeper
+        born/INCARNATION             a runner that started in this boot with this directory
+        runner.log                   what runner and keeper had to say
+
+The keeper (the parent of the tasks) and the runner (the hands on the lease directory) are two processes, so
+that either may be killed: the other, or its successor, finds everything here. Not $XDG_RUNTIME_DIR, which a
+host deletes when the user's last login session ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+from dataclasses import dataclass
+
+from leaseq.errors import Refused
+from leaseq.world import boot_id, process_start
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that serves a node, as it wrote itself down."""
+
+    pid: int
+    pid_start: int
+    boot: str
+    incarnation: str = ""
+
+    def alive(self) -> bool:
+        """True where that very process runs on this host now."""
+        return self.boot == boot_id() and self.pid > 0 and process_start(self.pid) == self.pid_start
+
+
+@dataclass(frozen=True)
+class NodeDir:
+    """Paths in a node-local directory that `open_node_dir` has checked."""
+
+    root: str
+
+    @property
+    def ask(self) -> str:
+        return f"{self.root}/ask"
+
+    @property
+    def rec(self) -> str:
+        return f"{self.root}/rec"
+
+    @property
+    def born(self) -> str:
+        return f"{self.root}/born"
+
+    @property
+    def log(self) -> str:
+        return f"{self.root}/runner.log"
+
+    def holder(self, role: str) -> Holder | None:
+        """Who last wrote itself down as `runner` or `keeper`, dead or alive."""
+        try:
+            with open(f"{self.root}/{role}", encoding="ascii") as file:
+                value = json.load(file)
+            return Holder(int(value["pid"]), int(value["pid_start"]), str(value["boot"]), str(value["incarnation"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def alive(self, role: str) -> Holder | None:
+        """The process that serves as `runner` or `keeper` on this host now, or None."""
+        holder = self.holder(role)
+        return holder if holder and holder.alive() else None
+
+    def take(self, role: str, incarnation: str) -> bool:
+        """True: this process is the `runner` or `keeper` here until it ends. False: another one is.
+
+        A kernel lock on a node-local file settles a race of two that start at once; the shared file system has none.
+        """
+        fd = os.open(f"{self.root}/{role}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        me = Holder(os.getpid(), process_start(os.getpid()), boot_id(), incarnation)
+        write_local(f"{self.root}/{role}", json.dumps(vars(me)).encode())
+        return True
+
+
+def write_local(path: str, data: bytes) -> None:
+    """The node-local file holds the data; a reader sees it whole or not at all."""
+    directory, _, name = path.rpartition("/")
+    temporary = f"{directory}/.{name}.{os.getpid()}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+    finally:
+        os.close(fd)
+    os.rename(temporary, path)
+
+
+def node_path(home: str, lease: str, node: str) -> str:
+    """Where the node-local directory is; nothing is created."""
+    import hashlib
+
+    root = os.environ.get("LEASEQ_NODE_DIR") or f"/tmp/leaseq-{os.getuid()}"
+    digest = hashlib.sha256(os.path.realpath(home).encode("utf-8", "surrogateescape")).hexdigest()[:10]
+    return f"{root}/{digest}/{lease}/{node}"
+
+
+def open_node_dir(home: str, lease: str, node: str) -> NodeDir:
+    """The node-local directory exists, private; raises Refused where somebody else made it."""
+    path = node_path(home, lease, node)
+    found = NodeDir(path)
+    above = [path.rsplit("/", levels)[0] for levels in (3, 2, 1)]
+    for directory in (*above, path, found.ask, found.rec, found.born):
+        make_private(directory)
+    return found
+
+
+def make_private(directory: str) -> None:
+    """The directory exists, is a directory, is this user's, and nobody else may enter; else Refused."""
+    try:
+        os.mkdir(directory, 0o700)
+    except FileExistsError:
+        pass
+    info = os.lstat(directory)
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
+        raise Refused(
+            f"{directory} is not a directory of yours",
+            hint="someone else may have made it: remove it, or set LEASEQ_NODE_DIR to a local directory of your own",
+        )
+    if info.st_mode & 0o077:
+        os.chmod(directory, 0o700)

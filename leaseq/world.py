@@ -1,0 +1,264 @@
+"""The outside world behind narrow ports: files, clocks, the identity of this host. No logic lives here.
+
+`Fs` is the shared file system as the rules of the lease directory allow it to be used: discovery by
+listing a directory by path, whole files created under unique names, and rename, link, unlink. Its real
+form refreshes what an NFS client caches before it trusts a name (measured for NFSv4: opening the
+directory by path drops stale names, a bare `stat` does not).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import socket
+import time
+from typing import Protocol
+
+REMOTE_TYPES = frozenset(
+    "nfs nfs4 cifs smb3 lustre gpfs beegfs ceph glusterfs afs 9p fuse.sshfs fuse.glusterfs".split()
+)
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds since the epoch, for people."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back, for every decision."""
+        ...
+
+
+class Fs(Protocol):
+    """Operations on the shared file system. Every failure is an OSError."""
+
+    remote: bool
+    """True where other hosts may see and change the files."""
+
+    def names(self, directory: str) -> list[str]:
+        """Fresh names in a directory, hidden ones left out, unsorted."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """The fresh content of a file."""
+        ...
+
+    def read_range(self, path: str, offset: int, length: int) -> tuple[bytes, int]:
+        """(bytes from offset, size of the file now); a negative offset counts from the end."""
+        ...
+
+    def create(self, path: str, data: bytes, *, durable: bool = True) -> None:
+        """A file of that content exists; the name must be one that no other process uses."""
+        ...
+
+    def append(self, path: str, data: bytes) -> None:
+        """Data stands whole at the end of the file, durably; readers on other hosts see it."""
+        ...
+
+    def rename(self, source: str, target: str) -> None: ...
+
+    def link(self, source: str, target: str) -> None: ...
+
+    def unlink(self, path: str) -> None: ...
+
+    def mkdir(self, path: str) -> None:
+        """The directory exists, mode 0700; it may have existed."""
+        ...
+
+    def sync_dir(self, directory: str) -> None:
+        """The names in the directory are durable."""
+        ...
+
+    def older(self, directory: str, *, seconds: float, hidden: bool) -> list[str]:
+        """Paths of files in the directory untouched for that long (days: a server's clock is near enough), if any."""
+        ...
+
+    def age(self, path: str, probe_directory: str) -> float:
+        """Seconds since the file was last replaced or written, by the file server's clock alone."""
+        ...
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class SystemFs:
+    """The real file system. `busy_since` tells a watchdog that an operation has not returned."""
+
+    def __init__(self, *, remote: bool) -> None:
+        self.remote = remote
+
+    def names(self, directory: str) -> list[str]:
+        return [name for name in os.listdir(directory) if name[0] != "."]
+
+    def _refresh(self, directory: str) -> None:
+        if self.remote:
+            os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
+
+    def read(self, path: str) -> bytes:
+        self._refresh(os.path.dirname(path))
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            parts = []
+            while part := os.read(fd, 1 << 20):
+                parts.append(part)
+                if len(parts) > 64:
+                    raise OSError(27, "file larger than 64 MiB", path)
+            return b"".join(parts)
+        finally:
+            os.close(fd)
+
+    def read_range(self, path: str, offset: int, length: int) -> tuple[bytes, int]:
+        self._refresh(os.path.dirname(path))
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            size = os.fstat(fd).st_size
+            return os.pread(fd, length, offset if offset >= 0 else max(0, size + offset)), size
+        finally:
+            os.close(fd)
+
+    def create(self, path: str, data: bytes, *, durable: bool = True) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            _write_all(fd, data)
+            if durable:
+                os.fsync(fd)
+        except OSError:
+            os.unlink(path)  # a full disk is tried again and again: each try would leave a name behind
+            raise
+        finally:
+            os.close(fd)
+
+    def append(self, path: str, data: bytes) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_DSYNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(path, flags, 0o600)
+        try:
+            _write_all(fd, data)
+        finally:
+            os.close(fd)
+
+    def rename(self, source: str, target: str) -> None:
+        os.rename(source, target)
+
+    def link(self, source: str, target: str) -> None:
+        os.link(source, target)
+
+    def unlink(self, path: str) -> None:
+        os.unlink(path)
+
+    def mkdir(self, path: str) -> None:
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
+
+    def sync_dir(self, directory: str) -> None:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def older(self, directory: str, *, seconds: float, hidden: bool) -> list[str]:
+        found = []
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") is hidden and not entry.is_dir(follow_symlinks=False):
+                        with contextlib.suppress(FileNotFoundError):
+                            if time.time() - entry.stat(follow_symlinks=False).st_mtime > seconds:
+                                found.append(entry.path)
+        except FileNotFoundError:
+            return []
+        return found
+
+    def age(self, path: str, probe_directory: str) -> float:
+        self._refresh(os.path.dirname(path))
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            changed = os.fstat(fd).st_mtime
+        finally:
+            os.close(fd)
+        if not self.remote:
+            return max(0.0, time.time() - changed)
+        probe = f"{probe_directory}/.probe-{os.getpid()}-{time.monotonic_ns()}"
+        fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, b"\n")
+            os.fsync(fd)
+            return max(0.0, os.fstat(fd).st_mtime - changed)
+        finally:
+            os.close(fd)
+            os.unlink(probe)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def hostname() -> str:
+    """This host's name without its domain, as Slurm calls its nodes."""
+    return socket.gethostname().split(".")[0] or "localhost"
+
+
+@functools.cache
+def boot_id() -> str:
+    """What tells one life of this host's processes from another: the kernel's boot id and the pid namespace.
+
+    A restarted container ends its processes as a reboot does. Empty where /proc does not tell.
+    """
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return f"{file.read().strip()}/{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return ""
+
+
+def uptime_seconds() -> float:
+    """Seconds since this host was booted."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def process_start(pid: int) -> int:
+    """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); 0 where it has ended."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        fields = os.read(fd, 4096).rpartition(b")")[2].split()
+    except OSError:
+        return 0
+    finally:
+        os.close(fd)
+    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def file_system(path: str) -> tuple[str, str]:
+    """(type, source) of the file system that holds the path, by /proc/self/mountinfo; ("", "") if unknown."""
+    path = os.path.realpath(path)
+    best, found = "", ("", "")
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                left, _, right = line.partition(" - ")
+                mount = left.split()[4].replace("\\040", " ")
+                if len(mount) >= len(best) and (path == mount or path.startswith(mount.rstrip("/") + "/")):
+                    best, found = mount, (right.split()[0], right.split()[1])
+    except (OSError, IndexError):
+        return "", ""
+    return found
+
+
+def is_remote(path: str) -> bool:
+    """True where other hosts can change files at the path, or where that cannot be told apart (FUSE)."""
+    kind = file_system(path)[0]
+    return kind in REMOTE_TYPES or kind.startswith("fuse.") or os.environ.get("LEASEQ_ASSUME_REMOTE") == "1"
