@@ -1,0 +1,45 @@
+"""What follows the end of an attempt: another attempt, or none. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from leaseq.layout import Entry
+from leaseq.models import Outcome, State, Task
+
+LOST_ATTEMPTS_MAX = 5
+"""How often `--on-lost requeue` starts a task again: a task that takes its node down must not take all of them."""
+EX_TEMPFAIL = 75
+"""A task that exits with this while its lease ends asks to be requeued (sysexits.h: try again later)."""
+
+
+def lost(task: Task, entry: Entry, *, node: str, incarnation: str, reason: str, now: float) -> Outcome:
+    """The outcome of an attempt whose fate cannot be known."""
+    outcome = Outcome(
+        task=task,
+        attempt=entry.attempt,
+        state=State.LOST,
+        node=node,
+        incarnation=incarnation,
+        reason=reason,
+        ended=now,
+    )
+    return with_requeue(outcome)
+
+
+def with_requeue(outcome: Outcome, *, stopping: str = "") -> Outcome:
+    """The outcome with why another attempt follows, where one does. stopping: why the attempt was being ended."""
+    task, attempt = outcome.task, outcome.attempt
+    why = ""
+    if stopping == "lease" and outcome.state is State.LOST:
+        if task.requeue or outcome.exit_code == EX_TEMPFAIL or task.on_lost == "requeue":
+            why = "requeue"
+    elif outcome.state in (State.FAILED, State.TIMEOUT):
+        why = "retry" if attempt <= task.retries else ""
+    elif outcome.state is State.LOST:
+        if task.on_lost == "requeue":
+            why = "lost" if attempt <= max(task.retries, LOST_ATTEMPTS_MAX) else ""
+        elif not task.on_lost:
+            why = "lost" if attempt <= task.retries else ""
+
+    return replace(outcome, requeued=why) if why else outcome

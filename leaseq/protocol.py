@@ -1,0 +1,487 @@
+"""The protocol of the lease directory: the only code that creates, moves or removes tasks.
+
+A task is one file that moves forward by rename and never changes:
+
+    inbox/NODE/NAME  ->  claimed/OWNER/NAME.INCARNATION  ->  gone, once done/x/ID.ATTEMPT holds its outcome
+
+* publish   write `.tmp`, fsync, rename into the inbox, fsync the directory; then the id may be printed.
+* claim     rename to a name that only this claimant uses, fsync the directory; then the task may start.
+* decide    write the outcome to a hidden name, fsync, link it to `done/x/ID.ATTEMPT` (the link is exclusive:
+            an attempt is decided once, whoever asks), fsync; then note it in the history, then settle the claim.
+* settle    after the outcome: drop the claim, or rename it back into the inbox under the next attempt's name
+            (retry), or into lost/, whole, so that `recover` can put it back.
+* unclaim   rename a claim that provably never started back into the inbox, same attempt.
+* cancel    a pending task is claimed by the command itself and finished as CANCELLED; a running one is asked
+            of its runner by a file in control/NODE.
+
+A task seen in two places counts by highest attempt, then done > claimed > inbox; each function resolves the
+state that a crash between two steps of another leaves. On NFS a call can succeed and report failure
+(measured: 12 of 48 server crashes), so no error of rename or link is believed before the directory was
+listed afresh. Functions take the file system as a port and raise OSError where the truth cannot be had.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from leaseq.errors import Malformed
+from leaseq.layout import CLI, NAME, Entry, LeaseDir, new_incarnation
+from leaseq.models import ANY, Event, Heartbeat, Outcome, State, Task, text
+from leaseq.world import Fs
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A task file held by an owner: a node's runner, or a command under the name `_cli`."""
+
+    entry: Entry
+    node: str
+
+    def path(self, lease: LeaseDir) -> str:
+        return f"{lease.claimed(self.node)}/{self.entry}"
+
+
+def prepare(fs: Fs, lease: LeaseDir) -> None:
+    """Every directory of the lease exists, durably."""
+    _make(fs, lease.directories())
+
+
+def prepare_node(fs: Fs, lease: LeaseDir, node: str) -> None:
+    """Every directory that a node of the lease needs exists, durably."""
+    _make(fs, lease.node_directories(node))
+
+
+def _make(fs: Fs, directories: Sequence[str]) -> None:
+    for directory in directories:
+        fs.mkdir(directory)
+    for parent in dict.fromkeys(directory.rpartition("/")[0] for directory in directories):
+        fs.sync_dir(parent)
+
+
+# -- submit ----------------------------------------------------------------------------------------
+
+
+def publish(fs: Fs, directory: str, entry: Entry, task: Task) -> None:
+    """The task is in the directory, durably. The id is then the submitter's to print."""
+    write_pending(fs, directory, entry, task)
+    fs.sync_dir(directory)
+
+
+def write_pending(fs: Fs, directory: str, entry: Entry, task: Task) -> None:
+    """The task is visible in the directory; it is durable once the directory has been synced (a batch shares that)."""
+    show_pending(fs, stage(fs, directory, task.to_json()), directory, entry)
+
+
+def stage(fs: Fs, directory: str, data: bytes) -> str:
+    """The data waits, durably, under a hidden name of the directory; gives its path."""
+    temporary = hidden(directory)
+    fs.create(temporary, data)
+    return temporary
+
+
+def show_pending(fs: Fs, staged: str, directory: str, entry: Entry) -> None:
+    """The staged task is visible under its name; durable once the directory has been synced."""
+    _rename_own(fs, staged, directory, str(entry))
+
+
+def publish_once(fs: Fs, lease: LeaseDir, digest: str, directory: str, entry: Entry, task: Task) -> str:
+    """The one task of that key is published, durably: this one, or the one that was first. Gives its id.
+
+    The task file waits as keys/.ENTRY, the key names it, and whoever reads the key moves it on: one rename of one
+    name, so that a submitter who dies leaves neither a key without its task nor a task twice.
+    """
+    try:
+        first, target = read_key(fs, lease, digest)
+    except FileNotFoundError:
+        first, target = _reserve_key(fs, lease, digest, directory, entry, task)
+    fs.sync_dir(lease.keys)
+    try:
+        fs.rename(_waiting(lease, first), f"{target}/{first}")
+    except FileNotFoundError:
+        pass  # published before, or just now and the reply was lost
+    fs.sync_dir(target)
+    return first.id
+
+
+def _reserve_key(fs: Fs, lease: LeaseDir, digest: str, directory: str, entry: Entry, task: Task) -> tuple[Entry, str]:
+    fs.create(_waiting(lease, entry), task.to_json())
+    fs.sync_dir(lease.keys)
+    temporary = hidden(lease.keys)
+    body = {"v": 1, "entry": str(entry), "directory": directory[len(lease.root) + 1 :]}
+    fs.create(temporary, json.dumps(body).encode() + b"\n")
+    failure = None
+    try:
+        fs.link(temporary, lease.key(digest))
+    except OSError as error:
+        failure = error
+    discard(fs, temporary)
+    try:
+        first, target = read_key(fs, lease, digest)
+    except FileNotFoundError:
+        raise failure or Malformed(f"the key {digest} was removed") from None
+    if first.id != entry.id:
+        discard(fs, _waiting(lease, entry))
+    return first, target
+
+
+def read_key(fs: Fs, lease: LeaseDir, digest: str) -> tuple[Entry, str]:
+    """(entry, directory) that the key stands for; raises FileNotFoundError, Malformed."""
+    body = _json_object(fs.read(lease.key(digest)))
+    kind, _, node = text(body.get("directory")).partition("/")
+    if kind not in ("inbox", "held") or not (node == ANY or NAME.fullmatch(node)):
+        raise Malformed(f"not a directory of pending tasks: {kind!r:.40} {node!r:.160}")
+    return Entry.parse(text(body.get("entry"))), f"{lease.root}/{kind}/{node}"
+
+
+def _waiting(lease: LeaseDir, entry: Entry) -> str:
+    return f"{lease.keys}/.{entry}"
+
+
+# -- claim -----------------------------------------------------------------------------------------
+
+
+def claim(fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, node: str, incarnation: str) -> Claim | None:
+    """The claim on a pending task, or None where another was first. Durable once `claimed/NODE` is synced."""
+    won = Claim(entry.claimed_by(incarnation), node)
+    directory = lease.claimed(node)
+    try:
+        fs.rename(f"{source}/{entry}", f"{directory}/{won.entry}")
+    except OSError as error:
+        if str(won.entry) not in fs.names(directory):
+            if isinstance(error, FileNotFoundError):
+                return None
+            raise
+    return won
+
+
+def read_task(fs: Fs, path: str, entry: Entry) -> Task:
+    """The task in that file; raises Malformed where the content does not belong to the name."""
+    task = Task.from_json(fs.read(path))
+    if task.id != entry.id:
+        raise Malformed(f"holds task {task.id!r:.40}, not {entry.id}")
+    return task
+
+
+def unclaim(fs: Fs, lease: LeaseDir, held: Claim, target: str) -> None:
+    """A claim that never started is pending again, same attempt."""
+    _move_claim(fs, lease, held, target, held.entry.pending())
+
+
+def _move_claim(fs: Fs, lease: LeaseDir, held: Claim, target: str, entry: Entry) -> None:
+    try:
+        fs.rename(held.path(lease), f"{target}/{entry}")
+    except FileNotFoundError:
+        # Nobody but the owner (or a `recover` after it) moves a claim: gone means moved.
+        if str(held.entry) in fs.names(lease.claimed(held.node)):
+            raise
+    fs.sync_dir(target)
+
+
+# -- finish ----------------------------------------------------------------------------------------
+
+
+def decide(fs: Fs, lease: LeaseDir, outcome: Outcome) -> Outcome:
+    """The outcome of the attempt as it stands for ever: this one, or the one that was first. Not yet synced.
+
+    Where another was first, ours stays in evidence/ and is never applied.
+    """
+    key = f"{outcome.task.id}.{outcome.attempt}"
+    directory = lease.done(outcome.task.id)
+    temporary = hidden(directory)
+    fs.create(temporary, without_env(outcome).to_json())
+    try:
+        fs.link(temporary, f"{directory}/{key}")
+    except OSError as error:
+        first = read_outcome(fs, lease, outcome.task.id, outcome.attempt)
+        if first is None:
+            discard(fs, temporary)
+            raise error
+        if (first.incarnation, first.state, first.ended) == (outcome.incarnation, outcome.state, outcome.ended):
+            discard(fs, temporary)
+        else:
+            _rename_over(fs, temporary, f"{lease.evidence}/{key}.{outcome.incarnation or new_incarnation()}")
+        return first
+    discard(fs, temporary)
+    return outcome
+
+
+def decide_all(fs: Fs, lease: LeaseDir, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes as they stand, durable; one sync per directory."""
+    decided = [decide(fs, lease, outcome) for outcome in outcomes]
+    for directory in sorted({lease.done(outcome.task.id) for outcome in outcomes}):
+        fs.sync_dir(directory)
+    return decided
+
+
+def settle(fs: Fs, lease: LeaseDir, held: Claim, decided: Outcome) -> None:
+    """The claim is where its decided outcome says: pending again, in lost/, or gone.
+
+    Only after the outcome is durable and, for a runner, in the history.
+    """
+    if decided.requeued:
+        node = decided.task.node
+        target = lease.inbox(node if NAME.fullmatch(node) else ANY)
+        fs.mkdir(target)
+        _move_claim(fs, lease, held, target, held.entry.next_attempt())
+    elif decided.state is State.LOST:
+        _move_claim(fs, lease, held, lease.lost, held.entry)
+    else:
+        discard(fs, held.path(lease))
+
+
+def without_env(outcome: Outcome) -> Outcome:
+    """The outcome as it is stored: the submitter's environment ends with the task."""
+    return replace(outcome, task=replace(outcome.task, env={}))
+
+
+def read_outcome(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Outcome | None:
+    """The decided outcome of an attempt, or None; raises Malformed."""
+    try:
+        data = fs.read(lease.outcome(task_id, attempt))
+    except FileNotFoundError:
+        return None
+    return Outcome.from_json(data)
+
+
+def event_of(outcome: Outcome, totals: dict[str, int] | None = None) -> Event:
+    """The line of history that tells the outcome."""
+    return Event(
+        id=outcome.task.id,
+        attempt=outcome.attempt,
+        state=outcome.state,
+        ended=outcome.ended,
+        node=outcome.node,
+        name=outcome.task.name,
+        command=command_text(outcome.task)[:200],
+        exit_code=outcome.exit_code,
+        reason=outcome.reason,
+        requeued=outcome.requeued,
+        submitted=outcome.task.submitted,
+        started=outcome.started,
+        elapsed_seconds=outcome.elapsed_seconds,
+        gpus=outcome.gpus,
+        totals=dict(totals or {}),
+    )
+
+
+def command_text(task: Task) -> str:
+    """The command as a person would type it."""
+    if task.shell:
+        return task.argv[0]
+    import shlex
+
+    return shlex.join(task.argv)
+
+
+# -- history ---------------------------------------------------------------------------------------
+
+
+def record_events(fs: Fs, lease: LeaseDir, node: str, events: Iterable[Event], *, mend: bool = True) -> None:
+    """The lines are at the end of the node's history, durably. Only the node's own runner calls this.
+
+    mend: a line that a crash may have torn is ended first, or it would take the next line with it; and the name of
+    the file is made durable first, which the runner that created it may not have lived to do.
+    """
+    path = lease.events(node)
+    lines = b"".join(event.to_json() for event in events)
+    if mend:
+        try:
+            last, size = fs.read_range(path, -1, 1)
+        except FileNotFoundError:
+            fs.append(path, b"")
+            last, size = b"", 0
+        fs.sync_dir(lease.events_dir)
+        if size and last != b"\n":
+            lines = b"\n" + lines
+    fs.append(path, lines)
+
+
+# -- what commands do ------------------------------------------------------------------------------
+
+
+def cancel_pending(fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, ended: float, reason: str) -> Outcome | None:
+    """The pending task is CANCELLED, durably; None where it is no longer pending there."""
+    held = claim(fs, lease, source, entry, node=CLI, incarnation=new_incarnation())
+    if held is None:
+        return None
+    return finish_cancelled(fs, lease, held, ended=ended, reason=reason)
+
+
+def finish_cancelled(fs: Fs, lease: LeaseDir, held: Claim, *, ended: float, reason: str) -> Outcome:
+    """A claim in `claimed/_cli` is a cancelled task whose outcome may not stand yet; afterwards it does."""
+    # The claim first: were its outcome durable and its rename not, a loss of power would leave a decided task pending.
+    fs.sync_dir(lease.claimed(CLI))
+    try:
+        task = read_task(fs, held.path(lease), held.entry)
+    except FileNotFoundError:
+        # The command and a runner may both finish it; the claim goes after the outcome is durable.
+        decided = read_outcome(fs, lease, held.entry.id, held.entry.attempt)
+        if decided is None:
+            raise
+        return decided
+    outcome = Outcome(
+        task=task,
+        attempt=held.entry.attempt,
+        state=State.CANCELLED,
+        incarnation=held.entry.owner,
+        reason=reason,
+        ended=ended,
+    )
+    decided = decide_and_book(fs, lease, outcome)
+    settle(fs, lease, held, decided)
+    return decided
+
+
+def decide_and_book(fs: Fs, lease: LeaseDir, outcome: Outcome) -> Outcome:
+    """The outcome stands, durably, and waits in booking/ until a runner has put it into its history."""
+    decided = decide_all(fs, lease, [outcome])[0]
+    key = f"{outcome.task.id}.{outcome.attempt}"
+    try:
+        fs.link(lease.outcome(outcome.task.id, outcome.attempt), f"{lease.booking}/{key}")
+    except FileExistsError:
+        pass
+    fs.sync_dir(lease.booking)
+    return decided
+
+
+def ask(fs: Fs, lease: LeaseDir, node: str, request: str, body: dict[str, object]) -> None:
+    """A request for the node's runner is in its control directory, durably. `request` is a file name's start."""
+    directory = lease.control(node)
+    temporary = hidden(directory)
+    fs.create(temporary, json.dumps({"v": 1, **body}).encode() + b"\n")
+    _rename_own(fs, temporary, directory, f"{request}.{new_incarnation()}")
+    fs.sync_dir(directory)
+
+
+def read_request(fs: Fs, path: str) -> dict[str, object]:
+    """The body of a request; raises Malformed."""
+    return _json_object(fs.read(path))
+
+
+def move_pending(fs: Fs, source: str, name: str, target: str) -> bool:
+    """The pending file is in the other directory (hold, release, move to another lease); False if it was gone."""
+    try:
+        fs.rename(f"{source}/{name}", f"{target}/{name}")
+    except FileNotFoundError:
+        if name not in fs.names(target):
+            return False
+    fs.sync_dir(target)
+    return True
+
+
+def recover_lost(fs: Fs, lease: LeaseDir, entry: Entry, target: str) -> bool:
+    """A task kept in lost/ is pending again as its next attempt; False if another did it and a runner has it."""
+    name = str(entry.next_attempt())
+    try:
+        fs.rename(f"{lease.lost}/{entry}", f"{target}/{name}")
+    except FileNotFoundError:
+        if name not in fs.names(target):
+            return False
+    fs.sync_dir(target)
+    return True
+
+
+def lose(fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome) -> Outcome:
+    """The attempt is decided (as LOST, or as its late owner decided first), and its claim settled.
+
+    For a claim whose runner is gone for certain, perhaps before it had made the claim durable.
+    """
+    fs.sync_dir(lease.claimed(held.node))
+    decided = decide_and_book(fs, lease, outcome)
+    settle(fs, lease, held, decided)
+    return decided
+
+
+# -- heartbeats ------------------------------------------------------------------------------------
+
+
+def beat(fs: Fs, lease: LeaseDir, heartbeat: Heartbeat) -> None:
+    """The node's heartbeat file is this one."""
+    temporary = hidden(lease.heartbeats)
+    fs.create(temporary, heartbeat.to_json(), durable=False)
+    _rename_over(fs, temporary, lease.heartbeat(heartbeat.node))
+
+
+def late_seconds(beat: Heartbeat) -> float:
+    """The silence after which a runner is late. A stock NFS server restart stalls everyone for 70 s (measured)."""
+    return max(60.0, 3 * beat.interval_seconds)
+
+
+def down_seconds(beat: Heartbeat) -> float:
+    """The silence after which a runner is taken for dead."""
+    return max(120.0, 6 * beat.interval_seconds)
+
+
+def read_heartbeat(fs: Fs, lease: LeaseDir, node: str) -> Heartbeat | None:
+    """The node's last heartbeat, or None; raises Malformed."""
+    try:
+        return Heartbeat.from_json(fs.read(lease.heartbeat(node)))
+    except FileNotFoundError:
+        return None
+
+
+# -- shared ----------------------------------------------------------------------------------------
+
+
+def replace_file(fs: Fs, path: str, data: bytes) -> None:
+    """The file holds the data, durably; a reader sees the old content or the new, never none."""
+    directory = path.rpartition("/")[0]
+    temporary = hidden(directory)
+    fs.create(temporary, data)
+    _rename_over(fs, temporary, path)
+    fs.sync_dir(directory)
+
+
+def set_aside(fs: Fs, lease: LeaseDir, path: str, reason: str) -> None:
+    """A file that is not what its place says is in evidence/, with its reason beside it; the queue goes on."""
+    name = f"{path.rpartition('/')[2][:100]}.{new_incarnation()}"
+    fs.create(f"{lease.evidence}/{name}.reason", reason.encode("utf-8", "replace") + b"\n", durable=False)
+    try:
+        fs.rename(path, f"{lease.evidence}/{name}")
+    except FileNotFoundError:
+        pass
+
+
+def _json_object(data: bytes) -> dict[str, object]:
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise Malformed("not an object")
+    return body
+
+
+def hidden(directory: str) -> str:
+    """A path in the directory that no listing shows and no other process uses."""
+    return f"{directory}/.{new_incarnation()}{new_incarnation()}"
+
+
+def _rename_own(fs: Fs, temporary: str, directory: str, name: str) -> None:
+    """Rename to a name that nobody else makes; a lost reply is told from a failure by a fresh listing."""
+    try:
+        fs.rename(temporary, f"{directory}/{name}")
+    except OSError as error:
+        # ENOENT of a file that this process just wrote: the rename was done, and a runner may have moved it on.
+        # The listing raises where the directory itself is missing.
+        if name not in fs.names(directory) and not isinstance(error, FileNotFoundError):
+            raise
+
+
+def _rename_over(fs: Fs, temporary: str, path: str) -> None:
+    """Rename to a name that may be taken, where seeing the name proves nothing."""
+    try:
+        fs.rename(temporary, path)
+    except FileNotFoundError:
+        # ENOENT of a file that this process just wrote: done. The listing raises where the directory is missing.
+        fs.names(path.rpartition("/")[0])
+
+
+def discard(fs: Fs, path: str) -> None:
+    """The file is gone, whoever removed it."""
+    try:
+        fs.unlink(path)
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,146 @@
+"""Making tasks out of what a submitter said, and publishing many of them with shared syncs."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from leaseq import protocol
+from leaseq.errors import UsageError
+from leaseq.layout import Entry, new_task_id, order
+from leaseq.models import Need, Task
+from leaseq.world import Fs
+
+THREADS = 16
+"""Syncs of several threads share commits of the journal: measured on ext4, more threads than this gain nothing."""
+SEQUENCES_MAX = 999_999
+_SHELL = re.compile(r"[\s|&;<>()$`\\\"'*?\[\]{}]|^[~#]")
+
+
+def is_shell_line(word: str) -> bool:
+    """True where a single word is a line for `bash -c`: it holds blanks or what a shell reads (as with ssh)."""
+    return bool(_SHELL.search(word))
+
+
+def command_of(words: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """(argv, whether it is one line for `bash -c`); raises UsageError."""
+    if not words or not words[0]:
+        raise UsageError("there is no command", hint="leaseq submit -- COMMAND")
+    return tuple(words), len(words) == 1 and is_shell_line(words[0])
+
+
+def commands_in(text: str) -> list[str]:
+    """The lines that are tasks: blank ones and those that start with # are not."""
+    lines = (line.rstrip("\r") for line in text.split("\n"))
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def chosen_environment(export: str, pairs: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """What of the submitter's environment goes with the task: ALL, NONE, or names and NAME=VALUE; then the pairs."""
+    chosen: dict[str, str] = {}
+    for item in export.split(","):
+        word = item.strip()
+        if word.upper() == "ALL":
+            chosen.update(environ)
+        elif word and word.upper() != "NONE":
+            chosen.update(_variable(word, environ, what="--export"))
+    for pair in pairs:
+        chosen.update(_variable(pair, environ, what="--env"))
+    return chosen
+
+
+def _variable(word: str, environ: Mapping[str, str], *, what: str) -> dict[str, str]:
+    name, equals, value = word.partition("=")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise UsageError(f"{what} {word!r}: {name!r} is not a variable's name", hint=f"{what} NAME=VALUE, or NAME")
+    if equals:
+        return {name: value}
+    if name not in environ:
+        raise UsageError(f"{what} {name}: there is no such variable here", hint=f"{what} {name}=VALUE sets one")
+    return {name: environ[name]}
+
+
+def entries(count: int, *, need: Need, priority: int, now: float) -> list[Entry]:
+    """Names for so many new tasks that keep their order."""
+    if count > SEQUENCES_MAX:
+        raise UsageError(f"{count} tasks at once are too many", hint=f"at most {SEQUENCES_MAX} in one file")
+    micros = int(now * 1e6)
+    return [Entry(order(priority=priority, micros=micros, sequence=n), new_task_id(), need, 1) for n in range(count)]
+
+
+@dataclass
+class Published:
+    """How far a batch got: the ids that stand, durably, and what stopped the rest."""
+
+    ids: list[str]
+    failure: OSError | None = None
+
+
+def publish_batch(fs: Fs, directory: str, batch: Sequence[tuple[Entry, Task]]) -> Published:
+    """All tasks of the batch are published, durably; or none where their files could not be written.
+
+    Every file is written and synced under a hidden name before the first becomes visible.
+    """
+    staged, failure = _stage(fs, directory, batch)
+    if failure is not None:
+        for path in staged:
+            if path:
+                protocol.discard(fs, path)
+        return Published([], failure)
+    shown: list[str] = []
+    try:
+        for path, (entry, _) in zip(staged, batch, strict=True):
+            protocol.show_pending(fs, path, directory, entry)
+            shown.append(entry.id)
+    except OSError as error:
+        failure = error
+    fs.sync_dir(directory)
+    for path in staged[len(shown) :]:
+        protocol.discard(fs, path)
+    return Published(shown, failure)
+
+
+def _encoder(batch: Sequence[tuple[Entry, Task]]) -> Callable[[int], bytes]:
+    """The JSON of each task; the environment, the greater part and the same for all, is encoded once."""
+    if not batch:
+        return lambda number: b""
+    shared = batch[0][1].env
+    environment = b',"env":' + json.dumps(shared, separators=(",", ":")).encode("ascii") + b"}\n"
+
+    def encode(number: int) -> bytes:
+        task = batch[number][1]
+        if not shared or task.env is not shared:
+            return task.to_json()
+        # Inside a JSON string the quotes would be escaped, so this is the field itself.
+        return replace(task, env={}).to_json()[:-2].replace(b',"env":{}', b"", 1) + environment
+
+    return encode
+
+
+def _stage(fs: Fs, directory: str, batch: Sequence[tuple[Entry, Task]]) -> tuple[list[str], OSError | None]:
+    staged = [""] * len(batch)
+    failures: list[OSError] = []
+    numbers = iter(range(len(batch)))
+    lock = threading.Lock()
+    encode = _encoder(batch)
+
+    def work() -> None:
+        while not failures:
+            with lock:
+                number = next(numbers, None)
+            if number is None:
+                return
+            try:
+                staged[number] = protocol.stage(fs, directory, encode(number))
+            except OSError as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(min(THREADS, len(batch)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return staged, failures[0] if failures else None
