@@ -1,0 +1,442 @@
+"""Small models of those who use the lease directory: submitter, runner, canceller, holder, recoverer, reader.
+
+They touch it through a `Protocol` alone, a namespace of the functions of `leaseq.protocol` and of the few orders
+of steps that a runner must keep, so that a mutant of one function can be given to them. `Truth` knows what really
+happened: what was acknowledged, what was started and how it ended.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from leaseq import protocol
+from leaseq.errors import Malformed
+from leaseq.layout import ALPHABET, CLI, Entry, LeaseDir, order, parse_outcome
+from leaseq.models import ANY, Event, Need, Outcome, State, Task
+from leaseq.protocol import Claim
+from leaseq.world import Fs
+from tests.memoryfs import Disk, MemoryFs
+
+NODES = ("n1", "n2")
+Key = tuple[str, int]
+"""A task id and an attempt."""
+
+
+# -- what a runner must keep in order ----------------------------------------------------------------
+
+
+def start(p: Protocol, fs: Fs, lease: LeaseDir, held: Claim, ask: Callable[[], None]) -> Task:
+    """The attempt has started; its claim was durable before."""
+    task = p.read_task(fs, held.path(lease), held.entry)
+    fs.sync_dir(lease.claimed(held.node))
+    ask()
+    return task
+
+
+def finish(p: Protocol, fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome, node: str) -> Outcome:
+    """The attempt is decided, durably, then in the history, then settled."""
+    decided = p.decide_all(fs, lease, [outcome])[0]
+    record_if_missing(p, fs, lease, decided, node)
+    p.settle(fs, lease, held, decided)
+    return decided
+
+
+def finish_decided(p: Protocol, fs: Fs, lease: LeaseDir, held: Claim, decided: Outcome, node: str) -> None:
+    """A claim whose attempt was decided by somebody who may have died before the sync is settled."""
+    fs.sync_dir(lease.done(decided.task.id))
+    record_if_missing(p, fs, lease, decided, node)
+    p.settle(fs, lease, held, decided)
+
+
+def book(p: Protocol, fs: Fs, lease: LeaseDir, node: str) -> None:
+    """What commands decided is in the node's history, and no longer in booking/."""
+    for name in fs.names(lease.booking):
+        decided = p.read_outcome(fs, lease, *parse_outcome(name))
+        assert decided is not None, f"booking/{name} stands for no outcome"
+        record_if_missing(p, fs, lease, decided, node)
+        try:
+            fs.unlink(f"{lease.booking}/{name}")
+        except FileNotFoundError:
+            pass  # another node's runner was first, or the reply was lost
+
+
+def record_if_missing(p: Protocol, fs: Fs, lease: LeaseDir, decided: Outcome, node: str) -> None:
+    if (decided.task.id, decided.attempt) not in {(event.id, event.attempt) for event in history(fs, lease, node)}:
+        p.record_events(fs, lease, node, [protocol.event_of(decided)])
+
+
+def history(fs: Fs, lease: LeaseDir, node: str) -> list[Event]:
+    """The whole lines of a node's history; torn ones are passed over."""
+    try:
+        data = fs.read(lease.events(node))
+    except FileNotFoundError:
+        return []
+    events = []
+    for line in data.split(b"\n"):
+        try:
+            events.append(Event.from_json(line))
+        except Malformed:
+            continue
+    return events
+
+
+def is_gone(owner: str, host: Host, certain: frozenset[str]) -> bool:
+    """True where the runner of that incarnation has ended for certain: unknown is not gone."""
+    if owner in host.alive:
+        return False
+    return owner in host.born or owner in certain
+
+
+def fate(host: Host, held: Claim) -> str:
+    """What became of a claimed attempt whose runner is gone: `ended`, `running`, `unstarted` or `unknown`."""
+    key = (held.entry.id, held.entry.attempt)
+    if key in host.exits:
+        return "ended"
+    if key in host.asked:
+        return "running" if key in host.running else "unknown"
+    return "unstarted" if held.entry.owner in host.born else "unknown"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The functions that the actors use. A mutant replaces one."""
+
+    prepare: Callable[..., None] = protocol.prepare
+    prepare_node: Callable[..., None] = protocol.prepare_node
+    publish: Callable[..., None] = protocol.publish
+    write_pending: Callable[..., None] = protocol.write_pending
+    publish_once: Callable[..., str] = protocol.publish_once
+    claim: Callable[..., Claim | None] = protocol.claim
+    read_task: Callable[..., Task] = protocol.read_task
+    unclaim: Callable[..., None] = protocol.unclaim
+    decide_all: Callable[..., list[Outcome]] = protocol.decide_all
+    settle: Callable[..., None] = protocol.settle
+    read_outcome: Callable[..., Outcome | None] = protocol.read_outcome
+    record_events: Callable[..., None] = protocol.record_events
+    cancel_pending: Callable[..., Outcome | None] = protocol.cancel_pending
+    finish_cancelled: Callable[..., Outcome] = protocol.finish_cancelled
+    move_pending: Callable[..., bool] = protocol.move_pending
+    recover_lost: Callable[..., bool] = protocol.recover_lost
+    lose: Callable[..., Outcome] = protocol.lose
+    replace_file: Callable[..., None] = protocol.replace_file
+    start: Callable[..., Task] = start
+    finish: Callable[..., Outcome] = finish
+    finish_decided: Callable[..., None] = finish_decided
+    is_gone: Callable[..., bool] = is_gone
+    fate: Callable[..., str] = fate
+
+
+REAL = Protocol()
+
+
+# -- what really happens -----------------------------------------------------------------------------
+
+
+@dataclass
+class Truth:
+    """What an observer outside of everything knows."""
+
+    acknowledged: dict[str, Task] = field(default_factory=dict)
+    starts: list[Key] = field(default_factory=list)
+    exits: dict[Key, int] = field(default_factory=dict)
+    stands: dict[Key, Outcome] = field(default_factory=dict)
+    """Outcomes that somebody was told to be durable."""
+    recovered: dict[str, int] = field(default_factory=dict)
+    """How often another attempt of a LOST task was asked for."""
+    attempts: dict[str, int] = field(default_factory=dict)
+    """The attempt that somebody was told to follow."""
+    keys: dict[str, str] = field(default_factory=dict)
+    contents: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
+    """What a reader of a replaced file may see."""
+
+
+@dataclass(eq=False)
+class Host:
+    """One boot of a machine that serves a node: what its keeper knows, whatever happens to its runners."""
+
+    node: str
+    truth: Truth
+    alive: set[str] = field(default_factory=set)
+    born: set[str] = field(default_factory=set)
+    asked: set[Key] = field(default_factory=set)
+    running: set[Key] = field(default_factory=set)
+    exits: dict[Key, int] = field(default_factory=dict)
+
+    def ask(self, key: Key) -> None:
+        """The keeper starts the attempt, once."""
+        if key not in self.asked:
+            self.asked.add(key)
+            self.running.add(key)
+            self.truth.starts.append(key)
+
+    def end(self, key: Key, code: int) -> None:
+        if key in self.running:
+            self.running.remove(key)
+            self.exits[key] = self.truth.exits[key] = code
+
+
+class World:
+    """One lease on one disk, its hosts, and the truth."""
+
+    def __init__(self, p: Protocol = REAL) -> None:
+        self.p = p
+        self.lease = LeaseDir("1", "/home/runs/1")
+        self.disk = _prepared_disk(self.lease).copy()
+        self.truth = Truth()
+        self.hosts: dict[str, Host] = {}
+        self.runners: list[Runner] = []
+        self.count = 0
+        for node in NODES:
+            self.hosts[node] = Host(node, self.truth)
+
+    def fs(self) -> MemoryFs:
+        return MemoryFs(self.disk)
+
+    def number(self) -> int:
+        self.count += 1
+        return self.count
+
+    def task(self, **fields: Any) -> Task:
+        return Task(id=f"T{_letters(self.number(), 11)}", argv=("true",), cwd="/", submitted=1.0, **fields)
+
+    def entry(self, task: Task) -> Entry:
+        return Entry(order(priority=0, micros=self.number(), sequence=0), task.id, Need(), 1)
+
+    def nodes(self) -> list[str]:
+        return sorted({host.node for host in self.hosts.values()})
+
+    def runner(self, node: str = "n1", fs: Fs | None = None, host: Host | None = None) -> Runner:
+        runner = Runner(self, fs or self.fs(), host or self.hosts[node], _letters(self.number(), 10))
+        self.runners.append(runner)
+        return runner
+
+    def all_runners_die(self) -> None:
+        for runner in self.runners:
+            runner.host.alive.clear()
+
+    def after_power_loss(self, disk: Disk) -> World:
+        """Another world with that disk, whose machines know nothing of before; this one stays as it is."""
+        after = copy.copy(self)
+        after.disk = disk
+        after.runners = []
+        after.truth = Truth(**{name: copy.copy(value) for name, value in vars(self.truth).items()})
+        after.hosts = {name: Host(host.node, after.truth) for name, host in self.hosts.items()}
+        return after
+
+
+@lru_cache
+def _prepared_disk(lease: LeaseDir) -> Disk:
+    disk = Disk()
+    fs = MemoryFs(disk)
+    fs.mkdir("/home/runs")
+    protocol.prepare(fs, lease)
+    for node in NODES:
+        protocol.prepare_node(fs, lease, node)
+    disk.sync_all()
+    return disk
+
+
+def _letters(number: int, length: int) -> str:
+    letters = ""
+    while number:
+        number, letter = divmod(number, 32)
+        letters = ALPHABET[letter] + letters
+    return letters.rjust(length, "0")
+
+
+# -- submitter, canceller, holder, recoverer ----------------------------------------------------------
+
+
+def submit(world: World, fs: Fs, **fields: Any) -> Task:
+    """A task is published and acknowledged."""
+    task = world.task(**fields)
+    world.p.publish(fs, world.lease.inbox(task.node), world.entry(task), task)
+    world.truth.acknowledged[task.id] = task
+    return task
+
+
+def submit_batch(world: World, fs: Fs, count: int) -> None:
+    """Tasks that share one sync of their directory are acknowledged together."""
+    tasks = [world.task() for _ in range(count)]
+    for task in tasks:
+        world.p.write_pending(fs, world.lease.inbox(ANY), world.entry(task), task)
+    fs.sync_dir(world.lease.inbox(ANY))
+    world.truth.acknowledged.update((task.id, task) for task in tasks)
+
+
+def submit_with_key(world: World, fs: Fs, digest: str) -> str:
+    """The one task of that key is published and acknowledged."""
+    task = world.task(key=digest)
+    first = world.p.publish_once(fs, world.lease, digest, world.lease.inbox(ANY), world.entry(task), task)
+    if world.truth.keys.setdefault(digest, first) != first:
+        raise AssertionError(f"the key stood for {world.truth.keys[digest]}, and now for {first}")
+    return first
+
+
+def pending(fs: Fs, lease: LeaseDir, kinds: tuple[str, ...] = ("inbox",)) -> list[tuple[str, Entry]]:
+    """(directory, entry) of the pending tasks, in order."""
+    found = []
+    for kind in kinds:
+        for node in fs.names(f"{lease.root}/{kind}"):
+            directory = f"{lease.root}/{kind}/{node}"
+            found += [(directory, Entry.parse(name)) for name in fs.names(directory)]
+    return sorted(found, key=lambda each: str(each[1]))
+
+
+def cancel_first(world: World, fs: Fs) -> Outcome | None:
+    """The first pending task is CANCELLED, unless somebody else was first."""
+    for directory, entry in pending(fs, world.lease, ("inbox", "held")):
+        decided = world.p.cancel_pending(fs, world.lease, directory, entry, ended=2.0, reason="cancel")
+        if decided is not None:
+            world.truth.stands[decided.task.id, decided.attempt] = decided
+        return decided
+    return None
+
+
+def move_first(world: World, fs: Fs, source: str, target: str) -> bool:
+    """The first pending task of `inbox/_any` or `held/_any` is in the other one (hold, release)."""
+    names = sorted(fs.names(source))
+    return bool(names) and world.p.move_pending(fs, source, names[0], target)
+
+
+def recover_lost_first(world: World, fs: Fs) -> bool:
+    """The first task in lost/ is pending again as its next attempt."""
+    names = sorted(fs.names(world.lease.lost))
+    if not names:
+        return False
+    entry = Entry.parse(names[0])
+    world.truth.recovered[entry.id] = world.truth.recovered.get(entry.id, 0) + 1
+    done = world.p.recover_lost(fs, world.lease, entry, world.lease.inbox(ANY))
+    if done:
+        world.truth.attempts[entry.id] = entry.attempt + 1
+    return done
+
+
+def finish_cancellations(world: World, fs: Fs) -> None:
+    """Every task that a command claimed is CANCELLED, also where that command died."""
+    for name in sorted(fs.names(world.lease.claimed(CLI))):
+        held = Claim(Entry.parse(name), CLI)
+        try:
+            world.p.finish_cancelled(fs, world.lease, held, ended=3.0, reason="cancel")
+        except FileNotFoundError:
+            if name in fs.names(world.lease.claimed(CLI)):
+                raise
+
+
+def lose_first(world: World, fs: Fs, node: str = "n1", requeued: str = "") -> Outcome | None:
+    """The first claim of a node that is gone for certain is decided as LOST, or as it was decided before."""
+    for name in sorted(fs.names(world.lease.claimed(node))):
+        held = Claim(Entry.parse(name), node)
+        try:
+            task = world.p.read_task(fs, held.path(world.lease), held.entry)
+        except FileNotFoundError:
+            continue  # its owner came back and settled it
+        outcome = Outcome(
+            task=task,
+            attempt=held.entry.attempt,
+            state=State.LOST,
+            node=node,
+            incarnation=_letters(world.number(), 10),
+            requeued=requeued,
+            ended=4.0,
+        )
+        decided = world.p.lose(fs, world.lease, held, outcome)
+        world.truth.stands[task.id, held.entry.attempt] = decided
+        return decided
+    return None
+
+
+# -- runner ------------------------------------------------------------------------------------------
+
+
+class Runner:
+    """One incarnation of the runner of one node."""
+
+    def __init__(self, world: World, fs: Fs, host: Host, incarnation: str) -> None:
+        self.world, self.fs, self.host, self.incarnation = world, fs, host, incarnation
+        self.lease, self.p, self.node = world.lease, world.p, host.node
+        self.held: list[Claim] = []
+        """Claims of this incarnation that it knows of, started or not."""
+        host.alive.add(incarnation)
+        host.born.add(incarnation)
+
+    @property
+    def alive(self) -> bool:
+        return self.incarnation in self.host.alive
+
+    def take(self) -> Claim | None:
+        """The claim on the first pending task that nobody else was faster at."""
+        for directory, entry in pending(self.fs, self.lease):
+            if directory.rpartition("/")[2] in (ANY, self.node):
+                held = self.p.claim(self.fs, self.lease, directory, entry, node=self.node, incarnation=self.incarnation)
+                if held is not None:
+                    self.held.append(held)
+                    return held
+        return None
+
+    def start(self, held: Claim) -> None:
+        key = held.entry.id, held.entry.attempt
+        self.p.start(self.p, self.fs, self.lease, held, lambda: self.host.ask(key))
+
+    def give_back(self, held: Claim) -> None:
+        """The claim, which was never started, is pending again."""
+        try:
+            task = self.p.read_task(self.fs, held.path(self.lease), held.entry)
+            self.p.unclaim(self.fs, self.lease, held, self.lease.inbox(task.node))
+        except FileNotFoundError:
+            if str(held.entry) in self.fs.names(self.lease.claimed(self.node)):
+                raise
+        self.held = [each for each in self.held if each != held]
+
+    def report(self, held: Claim, *, lost: bool = False) -> Outcome | None:
+        """The ended attempt is decided, in the history and settled; None where the claim is gone."""
+        key = held.entry.id, held.entry.attempt
+        try:
+            task = self.p.read_task(self.fs, held.path(self.lease), held.entry)
+        except FileNotFoundError:
+            self.held = [each for each in self.held if each != held]
+            return None
+        decided = self.p.finish(self.p, self.fs, self.lease, held, self._outcome(task, key, lost=lost), self.node)
+        self.world.truth.stands[key] = decided
+        self.held = [each for each in self.held if each != held]
+        return decided
+
+    def _outcome(self, task: Task, key: Key, *, lost: bool) -> Outcome:
+        code = None if lost else self.host.exits[key]
+        again = key[1] <= task.retries and code != 0 and task.on_lost != "fail"
+        return Outcome(
+            task=task,
+            attempt=key[1],
+            state=State.LOST if lost else State.FAILED if code else State.DONE,
+            node=self.node,
+            incarnation=self.incarnation,
+            exit_code=code,
+            requeued=("lost" if lost else "retry") if again else "",
+            ended=float(self.world.number()),
+        )
+
+    def recover(self, certain: frozenset[str] = frozenset()) -> None:
+        """Claims of this node that earlier runners left are adopted, settled, pending again, or LOST."""
+        self.fs.sync_dir(self.lease.claimed(self.node))
+        for name in sorted(self.fs.names(self.lease.claimed(self.node))):
+            held = Claim(Entry.parse(name), self.node)
+            if held.entry.owner == self.incarnation or not self.p.is_gone(held.entry.owner, self.host, certain):
+                continue
+            decided = self.p.read_outcome(self.fs, self.lease, held.entry.id, held.entry.attempt)
+            what = self.p.fate(self.host, held)
+            if decided is not None:
+                self.p.finish_decided(self.p, self.fs, self.lease, held, decided, self.node)
+            elif what == "unstarted":
+                self.give_back(held)
+            elif what == "running":
+                if held not in self.held:
+                    self.held.append(held)
+            else:
+                self.report(held, lost=what == "unknown")
+
+    def book(self) -> None:
+        book(self.p, self.fs, self.lease, self.node)

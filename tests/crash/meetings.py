@@ -1,0 +1,242 @@
+"""Two actors on one thing: one acts whole between any two operations of the other, or before its lost reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from leaseq.models import ANY
+from leaseq.world import Fs
+from tests.crash import actors
+from tests.crash.actors import Host, Protocol, World
+from tests.crash.check import check_always, check_claims_known, check_ended
+from tests.crash.sweep import SCENES, Act, claimed, ended, lost, named, report, submitted
+from tests.faults import Fault, FaultFs, Kind
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """`build` makes the state and gives the act, and the other's act."""
+
+    name: str
+    build: Callable[[World], tuple[Act, Act]]
+
+
+def work(world: World, fs: Fs) -> None:
+    """A runner of the other node takes, runs and reports all that is pending."""
+    runner = world.runner("n2", fs)
+    while (held := runner.take()) is not None:
+        runner.start(held)
+        runner.host.end((held.entry.id, held.entry.attempt), 0)
+        runner.report(held)
+
+
+def take(node: str) -> Act:
+    """A runner of the node, a new incarnation, takes a task and starts it."""
+
+    def act(world: World, fs: Fs) -> None:
+        runner = world.runner(node, fs)
+        held = runner.take()
+        if held is not None:
+            runner.start(held)
+
+    return act
+
+
+def take_on_another_host(world: World, fs: Fs) -> None:
+    """A runner on another host that goes by the first node's name takes a task and starts it."""
+    runner = world.runner(fs=fs, host=Host("n1", world.truth))
+    held = runner.take()
+    if held is not None:
+        runner.start(held)
+
+
+def hold(world: World, fs: Fs) -> None:
+    actors.move_first(world, fs, world.lease.inbox(ANY), world.lease.held(ANY))
+
+
+def release(world: World, fs: Fs) -> None:
+    actors.move_first(world, fs, world.lease.held(ANY), world.lease.inbox(ANY))
+
+
+def with_key(world: World, fs: Fs) -> None:
+    actors.submit_with_key(world, fs, "digest")
+
+
+def next_runner(world: World, fs: Fs) -> None:
+    """Another runner of the first node, which may be alive, does what a fresh runner does."""
+    runner = world.runner("n1", fs)
+    runner.recover()
+    runner.book()
+
+
+def _both(*acts: Act) -> Act:
+    def act(world: World, fs: Fs) -> None:
+        for each in acts:
+            each(world, fs)
+
+    return act
+
+
+def _pending(act: Act, other: Act) -> Callable[[World], tuple[Act, Act]]:
+    def build(world: World) -> tuple[Act, Act]:
+        submitted(world)
+        return act, other
+
+    return build
+
+
+def _empty(act: Act, other: Act) -> Callable[[World], tuple[Act, Act]]:
+    return lambda world: (act, other)
+
+
+def _held(act: Act, other: Act) -> Callable[[World], tuple[Act, Act]]:
+    def build(world: World) -> tuple[Act, Act]:
+        submitted(world)
+        hold(world, world.fs())
+        return act, other
+
+    return build
+
+
+def _reporting(other: Act, **fields: object) -> Callable[[World], tuple[Act, Act]]:
+    def build(world: World) -> tuple[Act, Act]:
+        return report(ended(world, code=3, **fields)), other
+
+    return build
+
+
+def _report_meanwhile(act: Act) -> Callable[[World], tuple[Act, Act]]:
+    def build(world: World) -> tuple[Act, Act]:
+        return act, report(ended(world))
+
+    return build
+
+
+def _losing(act: Act, other: Act) -> Callable[[World], tuple[Act, Act]]:
+    def build(world: World) -> tuple[Act, Act]:
+        claimed(world)
+        return act, other
+
+    return build
+
+
+def _lost(act: Act, other: Act) -> Callable[[World], tuple[Act, Act]]:
+    def build(world: World) -> tuple[Act, Act]:
+        lost(world)
+        return act, other
+
+    return build
+
+
+def _scene(name: str, other: Act) -> Callable[[World], tuple[Act, Act]]:
+    return lambda world: (SCENES[name].build(world), other)
+
+
+def _giving_back(other: Act) -> Callable[[World], tuple[Act, Act]]:
+    def build(world: World) -> tuple[Act, Act]:
+        runner = claimed(world)
+
+        def act(world: World, fs: Fs) -> None:
+            runner.fs = fs
+            runner.give_back(runner.held[0])
+
+        return act, other
+
+    return build
+
+
+cancel, lose, recover = actors.cancel_first, actors.lose_first, actors.recover_lost_first
+cleanup = actors.finish_cancellations
+
+MEETINGS = {
+    "submit, work": _empty(actors.submit, work),
+    "submit, submit": _empty(actors.submit, actors.submit),
+    "key, key": _empty(with_key, with_key),
+    "key, key and work": _empty(with_key, _both(with_key, work)),
+    "take, take": _pending(take("n1"), take("n2")),
+    "take, take of the same node": _pending(take("n1"), take("n1")),
+    "take, take on another host of the same name": _pending(take("n1"), take_on_another_host),
+    "take, cancel": _pending(take("n1"), cancel),
+    "take, hold": _pending(take("n1"), hold),
+    "take, next runner": _pending(take("n1"), next_runner),
+    "take, next runner and work": _pending(take("n1"), _both(next_runner, work)),
+    "cancel, take": _pending(cancel, take("n1")),
+    "cancel, cancel": _pending(cancel, cancel),
+    "cancel, cleanup": _pending(cancel, cleanup),
+    "cancel, cleanup and book": _pending(cancel, _both(cleanup, next_runner)),
+    "cleanup, cleanup": _scene("finish_cancelled", cleanup),
+    "hold, work": _pending(hold, work),
+    "hold, cancel": _pending(hold, cancel),
+    "hold, release": _pending(hold, release),
+    "release, release and work": _held(release, _both(release, work)),
+    "report, lose": _reporting(lose),
+    "report, lose and recover and work": _reporting(_both(lose, recover, work)),
+    "report and retry, lose": _reporting(lose, retries=1),
+    "report and retry, work": _reporting(work, retries=1),
+    "report and retry, next runner and work": _reporting(_both(next_runner, work), retries=1),
+    "lose, report": _report_meanwhile(lose),
+    "lose, lose and recover and work": _losing(lose, _both(lose, recover, work)),
+    "recover, recover": _lost(recover, recover),
+    "recover, recover and work": _lost(recover, _both(recover, work)),
+    "next runner, next runner": _scene("next_runner_finds_decided", next_runner),
+    "next runner with a retry, next runner and work": _scene("next_runner_finds_ended", _both(next_runner, work)),
+    "next runner with an unstarted, next runner and work": _scene(
+        "next_runner_finds_unstarted", _both(next_runner, work)
+    ),
+    "book, next runner": _scene("book", next_runner),
+    "unclaim, work": _giving_back(work),
+}
+
+
+def meetings(p: Protocol, name: str) -> Iterator[str]:
+    """The other acts at every operation of the one; nobody sees an error, and all rules hold."""
+    for at, operation in enumerate(_operations(p, name), 1):
+        for kind in (Kind.MEANWHILE, Kind.MEANWHILE_TORN, Kind.LOST_REPLY_MEANWHILE):
+            if kind.applies_to(operation):
+                yield _meet(p, name, f"operation {at}: {kind.value}", Fault(at, kind))
+
+
+def meetings_with_lost_replies(p: Protocol, name: str) -> Iterator[str]:
+    """The other acts at every operation of the one, and any later change of that one is done and reported as failed."""
+    for at in range(1, len(_operations(p, name)) + 1):
+        met = Fault(at, Kind.MEANWHILE)
+        for later, operation in enumerate(_operations(p, name, met), 1):
+            if later > at and Kind.LOST_REPLY.applies_to(operation):
+                lost_reply = Fault(later, Kind.LOST_REPLY)
+                yield _meet(p, name, f"operation {at}: {met.kind.value}, {lost_reply}", met, lost_reply)
+
+
+def _meet(p: Protocol, name: str, what: str, *faults: Fault) -> str:
+    case = f"{name}, {what}"
+    with named(case):
+        world, _ = _act(p, name, faults)
+        check_always(world)
+        check_claims_known(world)
+        check_ended(world)
+    return case
+
+
+def _operations(p: Protocol, name: str, *faults: Fault) -> list[str]:
+    with named(f"{name}, {' '.join(map(str, faults)) or 'alone'}"):
+        _, fs = _act(p, name, faults)
+    return [call[0] for call in fs.calls]
+
+
+def _act(p: Protocol, name: str, faults: tuple[Fault, ...]) -> tuple[World, FaultFs]:
+    world, act, other = _stage(p, name)
+
+    def meanwhile() -> None:
+        other(world, world.fs())
+        check_always(world)
+
+    fs = FaultFs(world.fs(), *(replace(fault, meanwhile=meanwhile) for fault in faults))
+    act(world, fs)
+    return world, fs
+
+
+def _stage(p: Protocol, name: str) -> tuple[World, Act, Act]:
+    world = World(p)
+    act, other = MEETINGS[name](world)
+    world.disk.sync_all()
+    return world, act, other

@@ -1,0 +1,54 @@
+"""All that is tried on a protocol, cheapest first: what a mutant has to survive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tests.crash import sweep
+from tests.crash.actors import Protocol
+from tests.crash.check import Violated
+from tests.crash.meetings import MEETINGS, meetings, meetings_with_lost_replies
+from tests.crash.sweep import NOT_DURABLE, SCENES, Scene
+
+Tries = Callable[[Protocol, Scene], Iterator[str]]
+
+SWEEPS: tuple[Tries, ...] = (
+    sweep.lost_replies,
+    sweep.deaths,
+    sweep.repeats,
+    sweep.power_losses,
+    sweep.recovery_power_losses,
+    sweep.failures,
+    sweep.double_deaths,
+)
+POWER = (sweep.power_losses, sweep.recovery_power_losses)
+MEET = (meetings, meetings_with_lost_replies)
+
+
+def cases(p: Protocol) -> Iterator[tuple[str, Iterator[str]]]:
+    """(what is tried, its cases), each to be run to its end."""
+    for tries in SWEEPS[:4]:
+        yield from _sweep(p, tries)
+    for meet in MEET:
+        for name in MEETINGS:
+            yield meet.__name__, meet(p, name)
+    yield "new_leases", sweep.new_leases(p)
+    for tries in SWEEPS[4:]:
+        yield from _sweep(p, tries)
+
+
+def _sweep(p: Protocol, tries: Tries) -> Iterator[tuple[str, Iterator[str]]]:
+    for name, scene in SCENES.items():
+        if not (name in NOT_DURABLE and tries in POWER):
+            yield tries.__name__, tries(p, scene)
+
+
+def first_violation(p: Protocol) -> tuple[str, str] | None:
+    """(what was tried, the case and the rule it broke) of the first case that fails, or None."""
+    for tried, each in cases(p):
+        try:
+            for _ in each:
+                pass
+        except Violated as violated:
+            return tried, str(violated)
+    return None

@@ -1,0 +1,517 @@
+"""Every step of the protocol, met by every fault at every operation, and by somebody else's every step.
+
+A `Scene` builds a state and has one actor act with a file system that fails. After it the directory is checked,
+the next actors do all the work that is left, and the directory is checked again. Each function here yields the
+name of each case that it tried and raises `Violated`, with the case in its message, at the first that fails.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from leaseq import protocol
+from leaseq.errors import Malformed
+from leaseq.layout import LeaseDir
+from leaseq.models import ANY, Heartbeat
+from leaseq.world import Fs
+from tests.crash import actors
+from tests.crash.actors import Protocol, Runner, World
+from tests.crash.check import Violated, check_always, check_claims_known, check_ended
+from tests.faults import SYNCED_CHANGES, Died, Fault, FaultFs, Kind
+
+Act = Callable[[World, Fs], object]
+"""What one actor does; where it gives a truth value, that is what its user is told."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Who acts, and on what: `build` makes the state and gives the act."""
+
+    name: str
+    build: Callable[[World], Act]
+
+
+DEATHS = (Kind.DIE_BEFORE, Kind.DIE_AFTER, Kind.DIE_TORN, Kind.DIE_EMPTY)
+FAILURES = (errno.EIO, errno.ETIMEDOUT, errno.ESTALE, errno.ENOSPC, errno.EDQUOT, errno.EACCES)
+SOFT_MOUNT = (errno.EIO, errno.ETIMEDOUT)
+"""What a soft NFS mount reports of a call that may have been carried out."""
+
+
+# -- the scenes --------------------------------------------------------------------------------------
+
+
+def submitted(world: World, count: int = 1, **fields: Any) -> None:
+    for _ in range(count):
+        actors.submit(world, world.fs(), **fields)
+
+
+def claimed(world: World, **fields: Any) -> Runner:
+    submitted(world, **fields)
+    runner = world.runner()
+    runner.take()
+    runner.fs.sync_dir(world.lease.claimed("n1"))
+    return runner
+
+
+def ended(world: World, code: int = 0, **fields: Any) -> Runner:
+    runner = claimed(world, **fields)
+    held = runner.held[0]
+    runner.start(held)
+    runner.host.end((held.entry.id, held.entry.attempt), code)
+    return runner
+
+
+def lost(world: World) -> None:
+    claimed(world)
+    world.all_runners_die()
+    actors.lose_first(world, world.fs())
+
+
+def publish(world: World) -> Act:
+    return actors.submit
+
+
+def publish_batch(world: World) -> Act:
+    return lambda world, fs: actors.submit_batch(world, fs, 3)
+
+
+def publish_once(world: World) -> Act:
+    return lambda world, fs: actors.submit_with_key(world, fs, "digest")
+
+
+def publish_once_again(world: World) -> Act:
+    actors.submit_with_key(world, world.fs(), "digest")
+    return lambda world, fs: actors.submit_with_key(world, fs, "digest")
+
+
+def claim_and_start(world: World) -> Act:
+    submitted(world, count=2)
+    runner = world.runner()
+
+    def act(world: World, fs: Fs) -> None:
+        runner.fs = fs
+        held = runner.held[0] if runner.held else runner.take()
+        if held is not None:
+            runner.start(held)
+
+    return act
+
+
+def report(runner: Runner, *, lost: bool = False) -> Act:
+    def act(world: World, fs: Fs) -> None:
+        runner.fs = fs
+        for held in list(runner.held):
+            runner.report(held, lost=lost)
+
+    return act
+
+
+def finish_done(world: World) -> Act:
+    return report(ended(world))
+
+
+def finish_retry(world: World) -> Act:
+    return report(ended(world, code=3, retries=1))
+
+
+def finish_lost(world: World) -> Act:
+    return report(claimed(world), lost=True)
+
+
+def finish_lost_requeue(world: World) -> Act:
+    return report(claimed(world, retries=1), lost=True)
+
+
+def cancel(world: World) -> Act:
+    submitted(world)
+    return actors.cancel_first
+
+
+def finish_cancelled(world: World) -> Act:
+    submitted(world)
+    fs = world.fs()
+    directory, entry = actors.pending(fs, world.lease)[0]
+    world.p.claim(fs, world.lease, directory, entry, node="_cli", incarnation="0000000cli")
+    fs.sync_dir(world.lease.claimed("_cli"))
+    return actors.finish_cancellations
+
+
+def unclaim(world: World) -> Act:
+    runner = claimed(world)
+
+    def act(world: World, fs: Fs) -> None:
+        runner.fs = fs
+        for held in list(runner.held):
+            runner.give_back(held)
+
+    return act
+
+
+def recover_lost(world: World) -> Act:
+    lost(world)
+    return actors.recover_lost_first
+
+
+def lose(world: World) -> Act:
+    claimed(world)
+    world.all_runners_die()
+    return actors.lose_first
+
+
+def lose_undurable_claim(world: World) -> Act:
+    """The node died before it had made its claim durable."""
+    submitted(world)
+
+    def act(world: World, fs: Fs) -> None:
+        world.runner().take()
+        world.all_runners_die()
+        actors.lose_first(world, fs)
+
+    return act
+
+
+def lose_requeue(world: World) -> Act:
+    claimed(world)
+    world.all_runners_die()
+    return lambda world, fs: actors.lose_first(world, fs, requeued="recover")
+
+
+def hold(world: World) -> Act:
+    submitted(world)
+    return lambda world, fs: actors.move_first(world, fs, world.lease.inbox(ANY), world.lease.held(ANY))
+
+
+def release(world: World) -> Act:
+    submitted(world)
+    actors.move_first(world, world.fs(), world.lease.inbox(ANY), world.lease.held(ANY))
+    return lambda world, fs: actors.move_first(world, fs, world.lease.held(ANY), world.lease.inbox(ANY))
+
+
+def _next_runner(world: World) -> Act:
+    world.all_runners_die()
+    runner = world.runner()
+
+    def act(world: World, fs: Fs) -> None:
+        runner.fs = fs
+        runner.recover()
+
+    return act
+
+
+def next_runner_finds_ended(world: World) -> Act:
+    ended(world, code=1, retries=1)
+    return _next_runner(world)
+
+
+def next_runner_finds_running(world: World) -> Act:
+    runner = claimed(world)
+    runner.start(runner.held[0])
+    return _next_runner(world)
+
+
+def next_runner_finds_unstarted(world: World) -> Act:
+    claimed(world)
+    return _next_runner(world)
+
+
+def next_runner_finds_decided(world: World) -> Act:
+    """Its predecessor died after the link that decides, before the sync."""
+    runner = ended(world)
+    _die(world, report(runner), Fault(4, Kind.DIE_BEFORE))
+    return _next_runner(world)
+
+
+def book(world: World) -> Act:
+    submitted(world, count=2)
+    actors.cancel_first(world, world.fs())
+    actors.cancel_first(world, world.fs())
+    runner = world.runner()
+
+    def act(world: World, fs: Fs) -> None:
+        runner.fs = fs
+        runner.book()
+
+    return act
+
+
+def replace_file(world: World) -> Act:
+    path = f"{world.lease.root}/lease.json"
+    old, new = b"the old content", b"the new content, longer"
+    world.p.replace_file(world.fs(), path, old)
+
+    def act(world: World, fs: Fs) -> None:
+        world.truth.contents[path] = (old, new)
+        world.p.replace_file(fs, path, new)
+        world.truth.contents[path] = (new,)
+
+    return act
+
+
+def ask(world: World) -> Act:
+    """A request is in the node's control directory, once."""
+
+    def act(world: World, fs: Fs) -> None:
+        protocol.ask(fs, world.lease, "n1", "cancel", {"id": "T1"})
+        for name in world.fs().names(world.lease.control("n1")):
+            protocol.read_request(world.fs(), f"{world.lease.control('n1')}/{name}")
+
+    return act
+
+
+def beat(world: World) -> Act:
+    def heartbeat(counter: int) -> Heartbeat:
+        return Heartbeat("1", "n1", "0000000000", counter, 1.0, 2.0)
+
+    path = world.lease.heartbeat("n1")
+    protocol.beat(world.fs(), world.lease, heartbeat(1))
+
+    def act(world: World, fs: Fs) -> None:
+        world.truth.contents[path] = (heartbeat(1).to_json(), heartbeat(2).to_json())
+        protocol.beat(fs, world.lease, heartbeat(2))
+        world.truth.contents[path] = (heartbeat(2).to_json(),)
+
+    return act
+
+
+SCENES = {
+    build.__name__: Scene(build.__name__, build)
+    for build in (
+        publish,
+        publish_batch,
+        publish_once,
+        publish_once_again,
+        claim_and_start,
+        finish_done,
+        finish_retry,
+        finish_lost,
+        finish_lost_requeue,
+        cancel,
+        finish_cancelled,
+        unclaim,
+        recover_lost,
+        lose,
+        lose_undurable_claim,
+        lose_requeue,
+        hold,
+        release,
+        next_runner_finds_ended,
+        next_runner_finds_running,
+        next_runner_finds_unstarted,
+        next_runner_finds_decided,
+        book,
+        replace_file,
+        ask,
+        beat,
+    )
+}
+
+
+NOT_DURABLE = {"beat"}
+"""A heartbeat is worth nothing after a loss of power, and is not synced."""
+
+
+# -- the sweeps --------------------------------------------------------------------------------------
+
+
+def _stage(p: Protocol, scene: Scene) -> tuple[World, Act]:
+    world = World(p)
+    act = scene.build(world)
+    world.disk.sync_all()
+    return world, act
+
+
+def operations(p: Protocol, scene: Scene) -> list[str]:
+    """The operations of the act when nothing fails; afterwards all is as it must be."""
+    world, act = _stage(p, scene)
+    fs = FaultFs(world.fs())
+    with named(f"{scene.name}, nothing fails"):
+        act(world, fs)
+        check_always(world)
+        check_ended(world)
+    return [call[0] for call in fs.calls]
+
+
+def deaths(p: Protocol, scene: Scene) -> Iterator[str]:
+    """The actor dies at each operation; the next actors do the rest."""
+    for fault in _faults(p, scene, DEATHS):
+        case = f"{scene.name}, {fault}"
+        with named(case):
+            world, act = _stage(p, scene)
+            _die(world, act, fault)
+            check_always(world)
+            check_ended(world)
+        yield case
+
+
+def double_deaths(p: Protocol, scene: Scene) -> Iterator[str]:
+    """The actor dies, and the next one dies at each operation of its recovery."""
+    for fault in _faults(p, scene, (Kind.DIE_BEFORE,), only_changes=True):
+        at = 0
+        struck = True
+        while struck:
+            at += 1
+            case = f"{scene.name}, {fault}, then recovery dies at operation {at}"
+            with named(case):
+                world, act = _stage(p, scene)
+                _die(world, act, fault)
+                world.all_runners_die()
+                struck = _die(world, _recover_all, Fault(at, Kind.DIE_BEFORE))
+                check_always(world)
+                check_ended(world)
+            yield case
+
+
+def repeats(p: Protocol, scene: Scene) -> Iterator[str]:
+    """The actor dies at each operation, and another does the same again."""
+    for fault in _faults(p, scene, (Kind.DIE_BEFORE,)):
+        case = f"{scene.name}, {fault}, then again"
+        with named(case):
+            world, act = _stage(p, scene)
+            _die(world, act, fault)
+            act(world, world.fs())
+            check_always(world)
+            check_ended(world)
+        yield case
+
+
+def lost_replies(p: Protocol, scene: Scene) -> Iterator[str]:
+    """Each change is carried out and reported as failed, as a replaying NFS client does: the act succeeds."""
+    for fault in _faults(p, scene, (Kind.LOST_REPLY,)):
+        case = f"{scene.name}, {fault}"
+        with named(case):
+            world, act = _stage(p, scene)
+            try:
+                told = act(world, FaultFs(world.fs(), fault))
+            except OSError as error:
+                raise Violated(f"the act was done and raised {error!r}") from error
+            if told is False:
+                raise Violated("the act was done, and its user is told that it was not")
+            check_always(world)
+            check_claims_known(world)
+            check_ended(world)
+        yield case
+
+
+def failures(p: Protocol, scene: Scene) -> Iterator[str]:
+    """Each operation reports an error, done or not: the act may raise OSError, and can be repeated to its end."""
+    for error in FAILURES:
+        kinds = (Kind.FAILS, Kind.LOST_REPLY) if error in SOFT_MOUNT else (Kind.FAILS,)
+        for fault in _faults(p, scene, kinds, error=error):
+            case = f"{scene.name}, {fault}"
+            with named(case):
+                world, act = _stage(p, scene)
+                try:
+                    act(world, FaultFs(world.fs(), fault))
+                except OSError:
+                    check_always(world)
+                    act(world, world.fs())
+                check_always(world)
+                check_ended(world)
+            yield case
+
+
+def power_losses(p: Protocol, scene: Scene) -> Iterator[str]:
+    """The power fails at each operation, and what was not synced is lost, kept, or torn, in every mixture."""
+    for fault in [*_faults(p, scene, (Kind.DIE_BEFORE,)), Fault(0, Kind.DIE_BEFORE)]:
+        world, act = _stage(p, scene)
+        _die(world, act, fault)
+        yield from _every_loss(world, f"{scene.name}, {fault}")
+
+
+def recovery_power_losses(p: Protocol, scene: Scene) -> Iterator[str]:
+    """The actor dies, the next one recovers, and the power fails at each of its operations."""
+    for fault in _faults(p, scene, (Kind.DIE_BEFORE,), only_changes=True):
+        at, struck = 0, True
+        while struck:
+            at += 1
+            world, act = _stage(p, scene)
+            _die(world, act, fault)
+            world.all_runners_die()
+            struck = _die(world, _recover_all, Fault(at, Kind.DIE_BEFORE))
+            yield from _every_loss(world, f"{scene.name}, {fault}, then at operation {at} of recovery")
+
+
+def new_leases(p: Protocol) -> Iterator[str]:
+    """A lease is made, and its maker dies at each operation, or the power fails once its first task is acknowledged."""
+    at, struck = 0, True
+    while struck:
+        at += 1
+        case = f"new lease, its maker dies at operation {at}"
+        with named(case):
+            world = _world_of_new_lease(p)
+            struck = _die(world, _make_lease, Fault(at, Kind.DIE_BEFORE))
+            _make_lease(world, world.fs())
+            check_always(world)
+            check_ended(world)
+        yield case
+    world = _world_of_new_lease(p)
+    _make_lease(world, world.fs())
+    yield from _every_loss(world, "new lease")
+
+
+def _world_of_new_lease(p: Protocol) -> World:
+    world = World(p)
+    world.lease = LeaseDir("2", "/home/runs/2")
+    return world
+
+
+def _make_lease(world: World, fs: Fs) -> None:
+    world.p.prepare(fs, world.lease)
+    for node in world.hosts:
+        world.p.prepare_node(fs, world.lease, node)
+    actors.submit(world, fs)
+
+
+def _every_loss(world: World, before: str) -> Iterator[str]:
+    for number, left in enumerate(world.disk.losses()):
+        case = f"{before}, power lost, mixture {number}"
+        with named(case):
+            after = world.after_power_loss(left)
+            check_always(after)
+            check_ended(after)
+        yield case
+
+
+def _recover_all(world: World, fs: Fs) -> None:
+    actors.finish_cancellations(world, fs)
+    for node in world.hosts:
+        runner = world.runner(node, fs)
+        runner.recover()
+        runner.book()
+
+
+def _faults(
+    p: Protocol, scene: Scene, kinds: tuple[Kind, ...], *, only_changes: bool = False, error: int = 0
+) -> list[Fault]:
+    return [
+        Fault(at, kind, error)
+        for at, operation in enumerate(operations(p, scene), 1)
+        for kind in kinds
+        if kind.applies_to(operation) and (not only_changes or operation in SYNCED_CHANGES)
+    ]
+
+
+def _die(world: World, act: Act, fault: Fault) -> bool:
+    """True where the act died by the fault; False where it came to its end before."""
+    try:
+        act(world, FaultFs(world.fs(), fault))
+    except Died:
+        return True
+    return False
+
+
+class named:
+    """A failure inside is a `Violated` that names the case."""
+
+    def __init__(self, case: str) -> None:
+        self.case = case
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (AssertionError, OSError, Malformed)):
+            raise Violated(f"{self.case}: {error!r}") from error

@@ -1,0 +1,351 @@
+"""The protocol with one thing wrong each: mistakes that such protocols are known for.
+
+Each is a replacement of one function of `tests.crash.actors.Protocol`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from leaseq import protocol
+from leaseq.layout import CLI, Entry, LeaseDir
+from leaseq.models import Event, Outcome, State, Task
+from leaseq.protocol import Claim, discard, event_of, hidden, without_env
+from leaseq.world import Fs
+from tests.crash import actors
+from tests.crash.actors import Host, Protocol
+
+# -- submit ------------------------------------------------------------------------------------------
+
+
+def publish_in_place(fs: Fs, directory: str, entry: Entry, task: Task) -> None:
+    fs.create(f"{directory}/{entry}", task.to_json())
+    fs.sync_dir(directory)
+
+
+def publish_under_a_fixed_temporary_name(fs: Fs, directory: str, entry: Entry, task: Task) -> None:
+    fs.create(f"{directory}/.new", task.to_json())
+    try:
+        fs.rename(f"{directory}/.new", f"{directory}/{entry}")
+    except FileNotFoundError:
+        fs.names(directory)
+    fs.sync_dir(directory)
+
+
+def publish_without_data_sync(fs: Fs, directory: str, entry: Entry, task: Task) -> None:
+    temporary = hidden(directory)
+    fs.create(temporary, task.to_json(), durable=False)
+    _rename_done(fs, temporary, f"{directory}/{entry}")
+    fs.sync_dir(directory)
+
+
+def publish_that_trusts_enoent(fs: Fs, directory: str, entry: Entry, task: Task) -> None:
+    temporary = hidden(directory)
+    fs.create(temporary, task.to_json())
+    fs.rename(temporary, f"{directory}/{entry}")
+    fs.sync_dir(directory)
+
+
+def reserve_the_key_and_then_publish(
+    fs: Fs, lease: LeaseDir, digest: str, directory: str, entry: Entry, task: Task
+) -> str:
+    temporary = hidden(lease.keys)
+    fs.create(temporary, task.id.encode())
+    try:
+        fs.link(temporary, lease.key(digest))
+    except FileExistsError:
+        pass
+    discard(fs, temporary)
+    fs.sync_dir(lease.keys)
+    first = fs.read(lease.key(digest)).decode()
+    if first == task.id:
+        protocol.publish(fs, directory, entry, task)
+    return first
+
+
+# -- claim -------------------------------------------------------------------------------------------
+
+
+def claim_that_trusts_enoent(
+    fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, node: str, incarnation: str
+) -> Claim | None:
+    won = Claim(entry.claimed_by(incarnation), node)
+    try:
+        fs.rename(f"{source}/{entry}", won.path(lease))
+    except FileNotFoundError:
+        return None
+    return won
+
+
+def claim_under_a_shared_name(
+    fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, node: str, incarnation: str
+) -> Claim | None:
+    return protocol.claim(fs, lease, source, entry, node=node, incarnation="")
+
+
+def claim_by_link_and_unlink(
+    fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, node: str, incarnation: str
+) -> Claim | None:
+    won = Claim(entry.claimed_by(incarnation), node)
+    try:
+        fs.link(f"{source}/{entry}", won.path(lease))
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        return None
+    discard(fs, f"{source}/{entry}")
+    return won
+
+
+def unclaim_by_unlink_and_publish(fs: Fs, lease: LeaseDir, held: Claim, target: str) -> None:
+    task = protocol.read_task(fs, held.path(lease), held.entry)
+    discard(fs, held.path(lease))
+    protocol.publish(fs, target, held.entry.pending(), task)
+
+
+def start_before_the_claim_is_durable(
+    p: Protocol, fs: Fs, lease: LeaseDir, held: Claim, ask: Callable[[], None]
+) -> Task:
+    task = p.read_task(fs, held.path(lease), held.entry)
+    ask()
+    fs.sync_dir(lease.claimed(held.node))
+    return task
+
+
+# -- finish ------------------------------------------------------------------------------------------
+
+
+def decide_by_rename(fs: Fs, lease: LeaseDir, outcomes: list[Outcome]) -> list[Outcome]:
+    for outcome in outcomes:
+        temporary = hidden(lease.done(outcome.task.id))
+        fs.create(temporary, without_env(outcome).to_json())
+        _rename_done(fs, temporary, lease.outcome(outcome.task.id, outcome.attempt))
+        fs.sync_dir(lease.done(outcome.task.id))
+    return outcomes
+
+
+def decide_without_directory_sync(fs: Fs, lease: LeaseDir, outcomes: list[Outcome]) -> list[Outcome]:
+    return [protocol.decide(fs, lease, outcome) for outcome in outcomes]
+
+
+def unlink_the_claim_before_the_outcome(
+    p: Protocol, fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome, node: str
+) -> Outcome:
+    if not outcome.requeued and outcome.state is not State.LOST:
+        discard(fs, held.path(lease))
+    return actors.finish(p, fs, lease, held, outcome, node)
+
+
+def settle_before_deciding(p: Protocol, fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome, node: str) -> Outcome:
+    p.settle(fs, lease, held, outcome)
+    decided = p.decide_all(fs, lease, [outcome])[0]
+    p.record_events(fs, lease, node, [event_of(decided)])
+    return decided
+
+
+def requeue_before_deciding(p: Protocol, fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome, node: str) -> Outcome:
+    if outcome.requeued:
+        p.settle(fs, lease, held, outcome)
+    return actors.finish(p, fs, lease, held, outcome, node)
+
+
+def settle_before_the_history(
+    p: Protocol, fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome, node: str
+) -> Outcome:
+    decided = p.decide_all(fs, lease, [outcome])[0]
+    p.settle(fs, lease, held, decided)
+    p.record_events(fs, lease, node, [event_of(decided)])
+    return decided
+
+
+def retry_as_the_same_attempt(fs: Fs, lease: LeaseDir, held: Claim, decided: Outcome) -> None:
+    if decided.requeued:
+        protocol.unclaim(fs, lease, held, lease.inbox(decided.task.node))
+    else:
+        protocol.settle(fs, lease, held, decided)
+
+
+def drop_the_file_of_a_lost_task(fs: Fs, lease: LeaseDir, held: Claim, decided: Outcome) -> None:
+    protocol.settle(fs, lease, held, replace(decided, state=State.FAILED))
+
+
+def settle_unsynced_outcome_of_another(
+    p: Protocol, fs: Fs, lease: LeaseDir, held: Claim, decided: Outcome, node: str
+) -> None:
+    actors.record_if_missing(p, fs, lease, decided, node)
+    p.settle(fs, lease, held, decided)
+
+
+def append_after_a_torn_line(fs: Fs, lease: LeaseDir, node: str, events: list[Event]) -> None:
+    fs.append(lease.events(node), b"".join(event.to_json() for event in events))
+    fs.sync_dir(lease.events_dir)
+
+
+def history_durable_only_by_its_first_writer(fs: Fs, lease: LeaseDir, node: str, events: list[Event]) -> None:
+    new = f"{node}.jsonl" not in fs.names(lease.events_dir)
+    fs.append(lease.events(node), b"\n" + b"".join(event.to_json() for event in events))
+    if new:
+        fs.sync_dir(lease.events_dir)
+
+
+def history_whose_name_is_not_durable(fs: Fs, lease: LeaseDir, node: str, events: list[Event]) -> None:
+    fs.append(lease.events(node), b"\n" + b"".join(event.to_json() for event in events))
+
+
+# -- commands and recovery ---------------------------------------------------------------------------
+
+
+def cancel_without_a_claim(
+    fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, ended: float, reason: str
+) -> Outcome | None:
+    try:
+        task = protocol.read_task(fs, f"{source}/{entry}", entry)
+    except FileNotFoundError:
+        return None
+    outcome = Outcome(task, entry.attempt, State.CANCELLED, ended=ended, reason=reason)
+    decided = protocol.decide_and_book(fs, lease, outcome)
+    discard(fs, f"{source}/{entry}")
+    return decided
+
+
+def cancel_whose_claim_is_dropped_first(fs: Fs, lease: LeaseDir, held: Claim, *, ended: float, reason: str) -> Outcome:
+    task = protocol.read_task(fs, held.path(lease), held.entry)
+    discard(fs, held.path(lease))
+    outcome = Outcome(task, held.entry.attempt, State.CANCELLED, incarnation=held.entry.owner, ended=ended)
+    return protocol.decide_and_book(fs, lease, outcome)
+
+
+def cancel_whose_claim_is_not_durable(
+    fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, ended: float, reason: str
+) -> Outcome | None:
+    held = protocol.claim(fs, lease, source, entry, node=CLI, incarnation="00000000ca")
+    if held is None:
+        return None
+    task = protocol.read_task(fs, held.path(lease), held.entry)
+    outcome = Outcome(task, entry.attempt, State.CANCELLED, incarnation=held.entry.owner, ended=ended)
+    decided = protocol.decide_and_book(fs, lease, outcome)
+    protocol.settle(fs, lease, held, decided)
+    return decided
+
+
+def lose_a_claim_that_is_not_durable(fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome) -> Outcome:
+    decided = protocol.decide_and_book(fs, lease, outcome)
+    protocol.settle(fs, lease, held, decided)
+    return decided
+
+
+def cancel_that_is_not_booked(
+    fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, ended: float, reason: str
+) -> Outcome | None:
+    held = protocol.claim(fs, lease, source, entry, node=CLI, incarnation="00000000ca")
+    if held is None:
+        return None
+    task = protocol.read_task(fs, held.path(lease), held.entry)
+    outcome = Outcome(task, entry.attempt, State.CANCELLED, incarnation=held.entry.owner, ended=ended)
+    decided = protocol.decide_all(fs, lease, [outcome])[0]
+    protocol.settle(fs, lease, held, decided)
+    return decided
+
+
+def move_that_trusts_enoent(fs: Fs, source: str, name: str, target: str) -> bool:
+    try:
+        fs.rename(f"{source}/{name}", f"{target}/{name}")
+    except FileNotFoundError:
+        return False
+    fs.sync_dir(target)
+    return True
+
+
+def recover_as_the_same_attempt(fs: Fs, lease: LeaseDir, entry: Entry, target: str) -> bool:
+    try:
+        fs.rename(f"{lease.lost}/{entry}", f"{target}/{entry.pending()}")
+    except FileNotFoundError:
+        if str(entry.pending()) not in fs.names(target):
+            return False
+    fs.sync_dir(target)
+    return True
+
+
+def recover_that_is_not_durable(fs: Fs, lease: LeaseDir, entry: Entry, target: str) -> bool:
+    try:
+        fs.rename(f"{lease.lost}/{entry}", f"{target}/{entry.next_attempt()}")
+    except FileNotFoundError:
+        return str(entry.next_attempt()) in fs.names(target)
+    return True
+
+
+def lose_by_the_claim_alone(fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome) -> Outcome:
+    protocol.settle(fs, lease, held, outcome)
+    return protocol.decide_and_book(fs, lease, outcome)
+
+
+def ignore_a_living_owner(owner: str, host: Host, certain: frozenset[str]) -> bool:
+    return True
+
+
+def requeue_on_unknown(host: Host, held: Claim) -> str:
+    what = actors.fate(host, held)
+    return "unstarted" if what == "unknown" else what
+
+
+def replace_by_remove_and_rename(fs: Fs, path: str, data: bytes) -> None:
+    directory = path.rpartition("/")[0]
+    temporary = hidden(directory)
+    fs.create(temporary, data)
+    discard(fs, path)
+    _rename_done(fs, temporary, path)
+    fs.sync_dir(directory)
+
+
+def prepare_without_sync(fs: Fs, lease: LeaseDir) -> None:
+    for directory in lease.directories():
+        fs.mkdir(directory)
+
+
+def _rename_done(fs: Fs, temporary: str, path: str) -> None:
+    try:
+        fs.rename(temporary, path)
+    except FileNotFoundError:
+        fs.names(path.rpartition("/")[0])
+
+
+MUTANTS: dict[str, dict[str, Callable[..., Any]]] = {
+    "publish in place": {"publish": publish_in_place},
+    "publish under a fixed temporary name": {"publish": publish_under_a_fixed_temporary_name},
+    "publish without syncing the data": {"publish": publish_without_data_sync},
+    "acknowledge without syncing the directory": {"publish": protocol.write_pending},
+    "publish that trusts ENOENT": {"publish": publish_that_trusts_enoent},
+    "reserve the key, then publish": {"publish_once": reserve_the_key_and_then_publish},
+    "claim that trusts ENOENT": {"claim": claim_that_trusts_enoent},
+    "claim under a name without incarnation": {"claim": claim_under_a_shared_name},
+    "claim by link and unlink": {"claim": claim_by_link_and_unlink},
+    "unclaim by unlink and publish": {"unclaim": unclaim_by_unlink_and_publish},
+    "start before the claim is durable": {"start": start_before_the_claim_is_durable},
+    "decide by rename: two finishers": {"decide_all": decide_by_rename},
+    "decide without syncing the directory": {"decide_all": decide_without_directory_sync},
+    "unlink the claim before the outcome": {"finish": unlink_the_claim_before_the_outcome},
+    "decide after settling": {"finish": settle_before_deciding},
+    "requeue before deciding": {"finish": requeue_before_deciding},
+    "settle before the history": {"finish": settle_before_the_history},
+    "retry as the same attempt": {"settle": retry_as_the_same_attempt},
+    "drop the file of a LOST task": {"settle": drop_the_file_of_a_lost_task},
+    "settle another's outcome unsynced": {"finish_decided": settle_unsynced_outcome_of_another},
+    "append to a torn line": {"record_events": append_after_a_torn_line},
+    "history durable only by its first writer": {"record_events": history_durable_only_by_its_first_writer},
+    "history whose name is not durable": {"record_events": history_whose_name_is_not_durable},
+    "cancel without a claim": {"cancel_pending": cancel_without_a_claim},
+    "cancel that drops its claim first": {"finish_cancelled": cancel_whose_claim_is_dropped_first},
+    "cancel whose claim is not durable": {"cancel_pending": cancel_whose_claim_is_not_durable},
+    "cancel that is not booked": {"cancel_pending": cancel_that_is_not_booked},
+    "hold that trusts ENOENT": {"move_pending": move_that_trusts_enoent},
+    "recover as the same attempt": {"recover_lost": recover_as_the_same_attempt},
+    "recover that is not durable": {"recover_lost": recover_that_is_not_durable},
+    "lose: settle before deciding": {"lose": lose_by_the_claim_alone},
+    "lose a claim that is not durable": {"lose": lose_a_claim_that_is_not_durable},
+    "recovery ignores a living owner": {"is_gone": ignore_a_living_owner},
+    "requeue on unknown": {"fate": requeue_on_unknown},
+    "replace by remove and rename": {"replace_file": replace_by_remove_and_rename},
+    "directories that are not durable": {"prepare": prepare_without_sync},
+}
