@@ -1,0 +1,105 @@
+"""The history of a lease, read by offset: the newest lines first, and afterwards only what was added."""
+
+from __future__ import annotations
+
+from leaseq.errors import Malformed
+from leaseq.models import Event
+from leaseq.world import Fs
+
+CHUNK_BYTES = 64 << 10
+CATCH_UP_BYTES_MAX = 4 << 20
+"""A longer gap than this since the last look is skipped: the newest lines are read anew."""
+
+
+class Tail:
+    """The end of one node's `events/NODE.jsonl`. Lines are parsed when they are asked for, and once."""
+
+    def __init__(self, fs: Fs, path: str) -> None:
+        self._fs = fs
+        self._path = path
+        self._lines: list[tuple[int, bytes]] = []
+        self._parsed: dict[int, Event | None] = {}
+        self._start = 0
+        self._end = 0
+        self._fresh = True
+
+    def read(self, want: int) -> list[Event]:
+        """The newest `want` events, oldest first; a missing file is an empty history."""
+        try:
+            self._forward()
+            while len(self._lines) < want and self._start > 0:
+                self._backward()
+        except FileNotFoundError:
+            self._forget()
+        if len(self._lines) > 4 * max(want, 250):
+            del self._lines[: len(self._lines) - max(want, 250)]
+            self._start = self._lines[0][0]
+            self._parsed = {offset: event for offset, event in self._parsed.items() if offset >= self._start}
+        newest = self._lines[-want:] if want > 0 else []
+        return [event for offset, line in newest if (event := self._event(offset, line)) is not None]
+
+    def totals(self) -> dict[str, int]:
+        """The node's count of finished tasks by state, as its last whole line says; empty where none does."""
+        for offset, line in reversed(self._lines[-20:]):
+            event = self._event(offset, line)
+            if event is not None and event.totals:
+                return dict(event.totals)
+        return {}
+
+    @property
+    def malformed(self) -> int:
+        """How many of the lines looked at are not events."""
+        return sum(1 for event in self._parsed.values() if event is None)
+
+    def _forget(self) -> None:
+        self._lines, self._parsed, self._start, self._end, self._fresh = [], {}, 0, 0, True
+
+    def _event(self, offset: int, line: bytes) -> Event | None:
+        if offset not in self._parsed:
+            try:
+                self._parsed[offset] = Event.from_json(line)
+            except Malformed:
+                self._parsed[offset] = None
+        return self._parsed[offset]
+
+    def _forward(self) -> None:
+        if self._fresh:
+            data, size = self._fs.read_range(self._path, -CHUNK_BYTES, CHUNK_BYTES)
+            self._fresh = False
+            base = max(0, size - CHUNK_BYTES)
+            skip = data.find(b"\n") + 1 if base else 0
+            self._start = self._end = base + skip
+            self._lines = self._take(data[skip:])
+            return None
+        while True:
+            data, size = self._fs.read_range(self._path, self._end, CHUNK_BYTES)
+            if size < self._end or size - self._end > CATCH_UP_BYTES_MAX:
+                self._forget()
+                return self._forward()
+            self._lines += self._take(data)
+            if len(data) < CHUNK_BYTES:
+                return None
+
+    def _take(self, data: bytes) -> list[tuple[int, bytes]]:
+        """The whole lines at the start of data, which stands at the end offset; a line still being written waits."""
+        lines = []
+        for line in data.split(b"\n")[:-1]:
+            lines.append((self._end, line))
+            self._end += len(line) + 1
+        return lines
+
+    def _backward(self) -> None:
+        length = CHUNK_BYTES
+        while True:
+            base = max(0, self._start - length)
+            data, _ = self._fs.read_range(self._path, base, self._start - base)
+            skip = data.find(b"\n") + 1 if base else 0
+            if base == 0 or 0 < skip < len(data):
+                break
+            length *= 4
+        lines, offset = [], base + skip
+        for line in data[skip:].split(b"\n")[:-1]:
+            lines.append((offset, line))
+            offset += len(line) + 1
+        self._start = base + skip
+        self._lines = lines + self._lines

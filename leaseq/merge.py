@@ -1,0 +1,208 @@
+"""One row for each task out of all the places where its files were seen."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from leaseq.errors import Malformed
+from leaseq.layout import CLI, Entry, LeaseDir
+from leaseq.models import ANY, Event, Running, State, Task
+from leaseq.protocol import command_text
+from leaseq.views import Health, Listing, NodeView, Place, TaskView
+
+
+class Merge:
+    """Joins what was seen in several places to one row for each task."""
+
+    def __init__(
+        self,
+        lease: LeaseDir,
+        spec: Callable[[str, str], Task | str],
+        listing: Listing,
+        nodes: Mapping[str, NodeView],
+        ended: Mapping[str, Event],
+    ) -> None:
+        self.lease = lease
+        self.spec = spec
+        self.listing = listing
+        self.nodes = nodes
+        self.events = ended
+        self.serving = [view for view in nodes.values() if view.health.serving]
+        self.claims: dict[str, tuple[str, Entry]] = {}
+        for owner, entry in listing.claims:
+            if entry.id not in self.claims or self.claims[entry.id][1].attempt < entry.attempt:
+                self.claims[entry.id] = (owner, entry)
+        special = self.claims.keys() | ended.keys()
+        self.waiting: dict[str, str] = {name[26:38]: name for name in listing.pending}
+        if len(self.waiting) < len(listing.pending) or not special.isdisjoint(self.waiting):
+            self.waiting = {}
+            for name in listing.pending:
+                task_id = name[26:38]
+                if int(name.rpartition(".")[2]) > self._seen(task_id):
+                    self.waiting[task_id] = name
+        self.counts: dict[State, int] = {}
+
+    def _seen(self, task_id: str) -> int:
+        """The highest attempt seen claimed, ended or pending so far."""
+        claim, event, name = self.claims.get(task_id), self.events.get(task_id), self.waiting.get(task_id)
+        return max(
+            claim[1].attempt if claim else 0,
+            event.attempt if event else 0,
+            int(name.rpartition(".")[2]) if name else 0,
+        )
+
+    def _count(self, state: State, by: int = 1) -> None:
+        self.counts[state] = self.counts.get(state, 0) + by
+
+    def claimed(self) -> list[TaskView]:
+        rows = []
+        for owner, entry in self.claims.values():
+            event = self.events.get(entry.id)
+            if entry.id in self.waiting or (event and event.attempt >= entry.attempt and not event.requeued):
+                continue
+            row = self.view_claim(owner, entry)
+            if event and event.attempt >= entry.attempt:
+                row = replace(row, state=State.PENDING, reason="Requeue", attempt=entry.attempt + 1)
+            self._count(row.state)
+            rows.append(row)
+        return sorted(rows, key=lambda row: (row.state is State.PENDING, row.started or float("inf"), row.id))
+
+    def view_claim(self, owner: str, entry: Entry) -> TaskView:
+        place = Place(self.lease.claimed(owner), str(entry))
+        if owner == CLI:
+            return self._from_spec(TaskView(entry.id, entry.attempt, State.CANCELLED, place=place), entry)
+        node = self.nodes.get(owner) or NodeView(owner, Health.UNKNOWN)
+        state, reason = _claim_state(node)
+        submitted = _submitted(entry.order)
+        row = TaskView(entry.id, entry.attempt, state, reason, owner, need=entry.need, submitted=submitted, place=place)
+        beat = node.heartbeat
+        run = (
+            next((run for run in beat.running if run.id == entry.id and run.attempt == entry.attempt), None)
+            if beat
+            else None
+        )
+        return _from_heartbeat(row, run, node) if run else self._from_spec(row, entry)
+
+    def pending(self, limit: int | None) -> list[TaskView]:
+        self._count(State.PENDING, len(self.waiting))
+        names = self.waiting.values()
+        first = sorted(names) if limit is None else heapq.nsmallest(limit, names)
+        return [self.view_pending(name) for name in first]
+
+    def view_pending(self, name: str) -> TaskView:
+        directory, node, held = self.listing.pending[name]
+        place = Place(directory, name)
+        try:
+            entry = Entry.parse(name)
+        except Malformed as error:
+            return TaskView(name[26:38], 1, State.PENDING, f"Malformed: {error}", place=place)
+        row = TaskView(entry.id, entry.attempt, State.PENDING, self._reason(entry, node, held=held), place=place)
+        return self._from_spec(replace(row, node=node, need=entry.need, submitted=_submitted(entry.order)), entry)
+
+    def _reason(self, entry: Entry, node: str, *, held: bool) -> str:
+        if held:
+            return "Held"
+        serving = self.serving if node == ANY else [view for view in self.serving if view.node == node]
+        if not serving:
+            return "NodeDown"
+        for view in serving:
+            if view.heartbeat and entry.id in view.heartbeat.waiting:
+                return view.heartbeat.waiting[entry.id]
+        if all(view.heartbeat and view.heartbeat.state == "draining" for view in serving):
+            return "Draining"
+        return "Slots"
+
+    def _from_spec(self, row: TaskView, entry: Entry) -> TaskView:
+        place = row.place
+        task = self.spec(entry.id, f"{place.directory}/{place.name}") if place else ""
+        if isinstance(task, str):
+            return replace(row, command=task)
+        return replace(row, name=task.name, command=command_text(task), need=task.need, submitted=task.submitted)
+
+    def ended(self, limit: int) -> list[TaskView]:
+        found: list[tuple[Event, Entry | None]] = []
+        lost = {entry.id: entry for entry in self.listing.lost if entry.id not in self.waiting}
+        for event in self.events.values():
+            if event.id in self.waiting or (
+                event.id in self.claims and self.claims[event.id][1].attempt > event.attempt
+            ):
+                lost.pop(event.id, None)
+            elif not event.requeued:
+                found.append((event, lost.pop(event.id, None)))
+            elif event.id not in self.claims:
+                found.append((event, None))
+        newest = heapq.nsmallest(max(limit, 0), found, key=lambda pair: -(pair[0].ended or 0.0))
+        rows = [view_event(event, entry, self.lease) for event, entry in newest]
+        rows = [
+            replace(row, state=State.PENDING, reason="Requeue") if event.requeued else row
+            for row, (event, _) in zip(rows, newest, strict=True)
+        ]
+        return rows + [self.view_lost(entry) for entry in list(lost.values())[: max(0, limit)]]
+
+    def view_lost(self, entry: Entry) -> TaskView:
+        place = Place(self.lease.lost, str(entry))
+        return self._from_spec(TaskView(entry.id, entry.attempt, State.LOST, need=entry.need, place=place), entry)
+
+    def totals(self, finished: dict[State, int]) -> dict[State, int]:
+        counts = dict(self.counts)
+        for state, count in finished.items():
+            counts[state] = counts.get(state, 0) + count
+        for task_id, _ in self.listing.booked:
+            event = self.events.get(task_id)
+            if event is None or not event.requeued:
+                state = event.state if event else State.CANCELLED
+                counts[state] = counts.get(state, 0) + 1
+        # History counts every loss; what matters is how many still wait for `recover`.
+        counts[State.LOST] = len(self.listing.lost)
+        return {state: counts.get(state, 0) for state in State}
+
+
+def view_event(event: Event, lost: Entry | None, lease: LeaseDir) -> TaskView:
+    """The row of a task that has ended, as the history tells it; `lost` is its file where `recover` can take it."""
+    return TaskView(
+        id=event.id,
+        attempt=event.attempt,
+        state=event.state,
+        reason=event.reason,
+        node=event.node,
+        name=event.name,
+        command=event.command,
+        gpus=event.gpus,
+        submitted=event.submitted or None,
+        started=event.started,
+        ended=event.ended,
+        elapsed_seconds=event.elapsed_seconds,
+        exit_code=event.exit_code,
+        need=lost.need if lost else None,
+        place=Place(lease.lost, str(lost)) if lost else None,
+    )
+
+
+def _claim_state(node: NodeView) -> tuple[State, str]:
+    if node.health is Health.OK:
+        return State.RUNNING, ""
+    if node.kept:
+        return State.RUNNING, "NoRunner"
+    if node.health in (Health.LATE, Health.UNKNOWN):
+        return State.UNKNOWN, "NodeLate" if node.health is Health.LATE else "NoHeartbeat"
+    return State.STUCK, "NodeDown" if node.health is Health.DOWN else "RunnerStopped"
+
+
+def _from_heartbeat(row: TaskView, run: Running, node: NodeView) -> TaskView:
+    return replace(
+        row,
+        name=run.name,
+        command=run.command,
+        gpus=run.gpus,
+        started=run.started,
+        pid=run.pid,
+        elapsed_seconds=run.elapsed_seconds + (node.age_seconds or 0.0),
+        reason=row.reason or (f"stopping: {run.stopping}" if run.stopping else ""),
+    )
+
+
+def _submitted(order: str) -> float:
+    """The time of submission that a file name's order carries."""
+    return int(order[3:19]) / 1e6

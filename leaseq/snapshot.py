@@ -1,0 +1,272 @@
+"""One bounded read of a lease directory as an immutable Snapshot.
+
+What a read costs depends on what is pending, claimed and asked for, never on how much is finished: finished
+tasks are counted by the totals that every line of history carries, and listed from the end of the history.
+Directories are listed in the order in which tasks move (inbox, claimed, outcomes), so a task that moves on is
+seen at least once; the inboxes are listed again because a claim may move back. A task seen twice counts by
+highest attempt, then done > claimed > inbox. Files that vanish or do not parse are rows and notes, not errors.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
+from operator import itemgetter
+
+from leaseq.errors import Malformed
+from leaseq.history import Tail
+from leaseq.layout import CLI, Entry, LeaseDir, parse_outcome
+from leaseq.merge import Merge
+from leaseq.models import ANY, Event, Heartbeat, Lease, Outcome, State, Task
+from leaseq.nodedir import Holder, NodeDir, node_path
+from leaseq.protocol import down_seconds, event_of, late_seconds
+from leaseq.views import Health, Listing, NodeView, Place, Snapshot, TaskView
+from leaseq.world import Clock, Fs, boot_id, hostname, uptime_seconds
+
+__all__ = ["Health", "Listing", "NodeView", "Place", "Reader", "Snapshot", "TaskView"]
+
+BOOKED_READS_MAX = 1000
+SPECS_MAX = 5000
+
+
+class Reader:
+    """Reads one lease again and again; each read costs what changed since the last."""
+
+    def __init__(self, lease: LeaseDir, fs: Fs, clock: Clock) -> None:
+        self.lease = lease
+        self.fs = fs
+        self.clock = clock
+        self._specs: dict[str, Task | str] = {}
+        self._booked: dict[tuple[str, int], Event] = {}
+        self._tails: dict[str, Tail] = {}
+        self._parsed: dict[str, tuple[bytes, Heartbeat]] = {}
+        self._beats: dict[str, tuple[str, int, float]] = {}
+
+    def read(self, *, recent: int = 100, pending: int | None = 100) -> Snapshot:
+        """The lease now: every claimed task, the first `pending` pending ones (None: all), the `recent` last ended."""
+        listing = self.listing()
+        nodes = self.nodes(listing)
+        ended = self._ended(listing, recent)
+        live = Merge(self.lease, self.spec, listing, nodes, ended)
+        rows = live.claimed() + live.pending(pending) + live.ended(recent)
+        return Snapshot(
+            lease_id=self.lease.id,
+            lease=self._record(listing),
+            taken=self.clock.now(),
+            nodes=tuple(nodes[name] for name in sorted(nodes)),
+            tasks=tuple(rows),
+            totals=live.totals(self._finished()),
+            notes=tuple(listing.notes),
+        )
+
+    # -- names ---------------------------------------------------------------------------------------
+
+    def names(self, directory: str) -> list[str]:
+        """Fresh names in the directory; none where it does not exist."""
+        try:
+            return self.fs.names(directory)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+            return self.fs.names(directory)
+
+    def listing(self) -> Listing:
+        """Every task file that is pending, claimed, lost or waiting to be booked, by names alone."""
+        lease, found = self.lease, Listing()
+        seen: dict[str, set[str]] = {}
+        self._list_pending(found, seen)
+        for owner in self.names(lease.claims):
+            if owner != CLI:
+                found.nodes.add(owner)
+            for name in self.names(lease.claimed(owner)):
+                if entry := _entry(name, f"claimed/{owner}", found.notes):
+                    found.claims.append((owner, entry))
+        self._list_pending(found, seen)
+        for name in self.names(lease.lost):
+            if entry := _entry(name, "lost", found.notes):
+                found.lost.append(entry)
+        for name in self.names(lease.booking):
+            try:
+                found.booked.append(parse_outcome(name))
+            except Malformed as error:
+                found.notes.append(f"booking: {error}")
+        found.nodes.update(name[:-5] for name in self.names(lease.heartbeats) if name.endswith(".json"))
+        found.nodes.discard(ANY)
+        return found
+
+    def _list_pending(self, found: Listing, seen: dict[str, set[str]]) -> None:
+        for parent, held in ((self.lease.helds, True), (self.lease.inboxes, False)):
+            for node in self.names(parent):
+                directory = f"{parent}/{node}"
+                names = set(self.names(directory))
+                new = names - seen.get(directory, set())
+                seen[directory] = names
+                found.nodes.add(node)
+                where = (directory, node, held)
+                found.pending.update((name, where) for name in new if name[25:27] == ".T" and name.count(".") == 3)
+
+    # -- nodes ---------------------------------------------------------------------------------------
+
+    def nodes(self, listing: Listing) -> dict[str, NodeView]:
+        """Every node of the lease with the health of its runner."""
+        pinned = Counter(map(itemgetter(1), listing.pending.values()))
+        claimed = Counter(map(itemgetter(0), listing.claims))
+        views = {}
+        for node in listing.nodes:
+            try:
+                view = self.health(node)
+            except Malformed as error:
+                listing.notes.append(f"heartbeat of {node}: {error}")
+                view = NodeView(node, Health.UNKNOWN, why="its heartbeat cannot be read")
+            views[node] = replace(view, pending=pinned[node], claimed=claimed[node])
+        return views
+
+    def health(self, node: str) -> NodeView:
+        """The node's runner as far as this host can tell; raises Malformed."""
+        beat = self._heartbeat(node)
+        if beat is None:
+            return NodeView(node, Health.UNKNOWN, why="no runner has reported yet")
+        try:
+            age = self._age(beat)
+        except FileNotFoundError:
+            age = 0.0
+        if beat.state == "stopped":
+            return NodeView(node, Health.STOPPED, beat, age, "stopped on purpose", kept=self._kept(beat))
+        if beat.host == hostname() and beat.boot and beat.pid:
+            if beat.boot != boot_id():
+                if age > uptime_seconds():
+                    return NodeView(node, Health.DOWN, beat, age, "this host was rebooted since")
+            elif not Holder(beat.pid, beat.pid_start, beat.boot).alive():
+                return NodeView(node, Health.DOWN, beat, age, f"its process {beat.pid} is gone")
+        if age < late_seconds(beat):
+            return NodeView(node, Health.OK, beat, age, beat.note)
+        if age < down_seconds(beat):
+            return NodeView(node, Health.LATE, beat, age, f"silent for {age:.0f} s")
+        return NodeView(node, Health.DOWN, beat, age, f"silent for {age:.0f} s")
+
+    def _heartbeat(self, node: str) -> Heartbeat | None:
+        """The node's last heartbeat, or None; raises Malformed. One that is as it was is not parsed again."""
+        try:
+            data = self.fs.read(self.lease.heartbeat(node))
+        except FileNotFoundError:
+            return None
+        known = self._parsed.get(node)
+        if known is None or known[0] != data:
+            known = self._parsed[node] = (data, Heartbeat.from_json(data))
+        return known[1]
+
+    def _kept(self, beat: Heartbeat) -> bool:
+        if beat.host != hostname() or beat.boot != boot_id():
+            return False
+        home = self.lease.root.rsplit("/", 2)[0]
+        return NodeDir(node_path(home, self.lease.id, beat.node)).alive("keeper") is not None
+
+    def _age(self, beat: Heartbeat) -> float:
+        """Seconds of silence: by the file server's clock at the first look, by this process's own afterwards."""
+        now = self.clock.monotonic()
+        known = self._beats.get(beat.node)
+        if known is None:
+            since = now - self.fs.age(self.lease.heartbeat(beat.node), self.lease.heartbeats)
+        elif known[:2] != (beat.incarnation, beat.counter):
+            since = now
+        else:
+            since = known[2]
+        self._beats[beat.node] = (beat.incarnation, beat.counter, since)
+        return max(0.0, now - since)
+
+    def _record(self, listing: Listing) -> Lease | None:
+        try:
+            return Lease.from_json(self.fs.read(self.lease.record))
+        except FileNotFoundError:
+            return None
+        except Malformed as error:
+            listing.notes.append(f"lease.json: {error}")
+            return None
+
+    # -- what has ended ------------------------------------------------------------------------------
+
+    def tails(self) -> list[Tail]:
+        for name in self.names(self.lease.events_dir):
+            if name.endswith(".jsonl") and name not in self._tails:
+                self._tails[name] = Tail(self.fs, f"{self.lease.events_dir}/{name}")
+        return list(self._tails.values())
+
+    def _ended(self, listing: Listing, recent: int) -> dict[str, Event]:
+        """The newest known event of each lately ended task, by task id."""
+        found: dict[str, Event] = {}
+        for tail in self.tails():
+            _keep_highest(found, tail.read(max(recent, 20)))
+            if tail.malformed:
+                listing.notes.append(f"{tail.malformed} lines of history cannot be read")
+        unbooked = [key for key in listing.booked if key[0] not in found or found[key[0]].attempt < key[1]]
+        listing.booked = unbooked
+        _keep_highest(found, self._booked_events(unbooked, listing.notes))
+        return found
+
+    def _booked_events(self, keys: list[tuple[str, int]], notes: list[str]) -> Iterable[Event]:
+        if len(keys) > BOOKED_READS_MAX:
+            notes.append(f"{len(keys) - BOOKED_READS_MAX} outcomes wait for a runner to book them and were not read")
+        self._booked = {key: self._booked[key] for key in keys if key in self._booked}
+        for key in keys[:BOOKED_READS_MAX]:
+            if key not in self._booked:
+                try:
+                    data = self.fs.read(f"{self.lease.booking}/{key[0]}.{key[1]}")
+                    self._booked[key] = event_of(Outcome.from_json(data))
+                except FileNotFoundError:
+                    continue
+                except Malformed as error:
+                    notes.append(f"outcome {key[0]}.{key[1]}: {error}")
+        return self._booked.values()
+
+    def _finished(self) -> dict[State, int]:
+        counts: dict[State, int] = {}
+        for tail in self.tails():
+            for word, count in tail.totals().items():
+                if word in State.__members__:
+                    counts[State[word]] = counts.get(State[word], 0) + count
+        return counts
+
+    def booked_event(self, task_id: str) -> Event | None:
+        """The event of a task whose outcome waits in booking/, as of the last read."""
+        return next((event for event in self._booked.values() if event.id == task_id), None)
+
+    # -- specs ---------------------------------------------------------------------------------------
+
+    def spec(self, task_id: str, path: str) -> Task | str:
+        """The task in that file without its environment, read once; or why there is none to show."""
+        known = self._specs.get(task_id)
+        if isinstance(known, Task):
+            return known
+        try:
+            task = Task.from_json(self.fs.read(path))
+        except FileNotFoundError:
+            return ""
+        except Malformed as error:
+            return f"(unreadable: {error})"
+        while len(self._specs) >= SPECS_MAX:
+            del self._specs[next(iter(self._specs))]
+        self._specs[task_id] = replace(task, env={})
+        return self._specs[task_id]
+
+
+# A claim keeps its name as long as its task runs.
+_parsed_name = lru_cache(maxsize=8192)(Entry.parse)
+
+
+def _entry(name: str, where: str, notes: list[str]) -> Entry | None:
+    try:
+        return _parsed_name(name)
+    except Malformed as error:
+        notes.append(f"{where}: {error}")
+        return None
+
+
+def _keep_highest(found: dict[str, Event], events: Iterable[Event]) -> None:
+    for event in events:
+        if event.id not in found or found[event.id].attempt <= event.attempt:
+            found[event.id] = event

@@ -1,0 +1,125 @@
+"""What a reader of a lease sees, as values: nodes, tasks, and both together at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from leaseq.layout import Entry
+from leaseq.models import Heartbeat, Lease, Need, State
+
+
+class Health(Enum):
+    """What an observer can say of a node's runner. UNKNOWN: no heartbeat was ever seen."""
+
+    OK = "OK"
+    LATE = "LATE"
+    DOWN = "DOWN"
+    STOPPED = "STOPPED"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def serving(self) -> bool:
+        """True where the runner may still take tasks."""
+        return self in (Health.OK, Health.LATE)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a task file was seen."""
+
+    directory: str
+    name: str
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """A node and its runner as seen now."""
+
+    node: str
+    health: Health
+    heartbeat: Heartbeat | None = None
+    age_seconds: float | None = None
+    """How old the last heartbeat is; None where there is none."""
+    why: str = ""
+    pending: int = 0
+    """Tasks pinned to this node."""
+    claimed: int = 0
+    kept: bool = False
+    """True where no runner is alive on purpose, and the keeper of its tasks is known to be."""
+
+    @property
+    def booked_cpus(self) -> int:
+        return self.heartbeat.cpus - self.heartbeat.free_cpus if self.heartbeat else 0
+
+    @property
+    def booked_mem_mb(self) -> int:
+        return self.heartbeat.mem_mb - self.heartbeat.free_mem_mb if self.heartbeat else 0
+
+    @property
+    def booked_gpus(self) -> tuple[str, ...]:
+        if not self.heartbeat:
+            return ()
+        return tuple(token for token in self.heartbeat.gpus if token not in self.heartbeat.free_gpus)
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """A task's newest attempt as seen now. `submitted`, `started`, `ended` are other hosts' clocks: for people."""
+
+    id: str
+    attempt: int
+    state: State
+    reason: str = ""
+    node: str = ""
+    name: str = ""
+    command: str = ""
+    need: Need | None = None
+    gpus: tuple[str, ...] = ()
+    submitted: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    elapsed_seconds: float | None = None
+    exit_code: int | None = None
+    pid: int | None = None
+    place: Place | None = None
+
+    @property
+    def wait_code(self) -> int:
+        """The exit code that `wait` returns for it; -1 while it has not ended."""
+        if not self.state.ended:
+            return -1
+        if self.exit_code is not None and self.state in (State.DONE, State.FAILED):
+            return self.exit_code
+        return self.state.exit_code
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A lease at one moment: running tasks, then pending in queue order, then the ended, newest first."""
+
+    lease_id: str
+    lease: Lease | None
+    taken: float
+    nodes: tuple[NodeView, ...]
+    tasks: tuple[TaskView, ...]
+    totals: Mapping[State, int]
+    """Tasks by state. Pending and claimed ones are counted by their files' names, finished ones by the history."""
+    notes: tuple[str, ...] = ()
+
+    def node(self, name: str) -> NodeView | None:
+        return next((view for view in self.nodes if view.node == name), None)
+
+
+@dataclass
+class Listing:
+    """The names of all task files that are not finished history, each with where it is."""
+
+    pending: dict[str, tuple[str, str, bool]] = field(default_factory=dict)
+    """File name to (directory, node, held)."""
+    claims: list[tuple[str, Entry]] = field(default_factory=list)
+    lost: list[Entry] = field(default_factory=list)
+    booked: list[tuple[str, int]] = field(default_factory=list)
+    nodes: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
