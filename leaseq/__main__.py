@@ -1,0 +1,40 @@
+"""`python -m leaseq`, and `python .../leaseq/__main__.py` where the package is not on the path.
+
+The lease script starts runners by this file's absolute path, so that what runs on a node is the installation
+that asked for the lease. The directory of the file itself must not be on the path: its modules would shadow others.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> int:
+    """The command line's exit code. What runs on nodes does without the command line's libraries."""
+    verb = sys.argv[1] if len(sys.argv) > 1 else ""
+    if verb == "run":
+        from leaseq.runner.main import main as run
+
+        return run(sys.argv[2:])
+    if verb == "session":
+        from leaseq.runner.session import main as session
+
+        return session(sys.argv[2:])
+    if verb == "settle":
+        from leaseq.lease.settle import main as settle
+
+        return settle(sys.argv[2:])
+    from leaseq.cli.main import main as command
+
+    return command()
+
+
+if __name__ == "__main__":
+    if not __package__:
+        parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        if parent in sys.path[1:]:
+            del sys.path[0]
+        else:
+            sys.path[0] = parent
+    sys.exit(main())

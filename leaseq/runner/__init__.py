@@ -1,0 +1,1 @@
+"""The runner of one node: claims tasks, starts them, records how they ended. Standard library only."""

@@ -1,0 +1,100 @@
+"""What commands ask of a node's runner: files in control/NODE, each carried out once and removed.
+
+cancel.ID.ATTEMPT.X   that attempt ends; where it is not running, whatever of the task is pending here ends
+signal.ID.ATTEMPT.X   its processes are sent body["signal"]
+drain.X  resume.X     nothing new starts; starts again
+stop.X   kill.X       the runner leaves its tasks to the keeper and ends; ends them first
+ending.X              every process of every task is sent body["signal"] (a name): the lease ends soon
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+from leaseq import protocol
+from leaseq.errors import Malformed
+from leaseq.layout import Entry
+from leaseq.models import ANY
+
+if TYPE_CHECKING:
+    from leaseq.runner.loop import Runner
+
+AGAIN_BY_ITSELF = ("retry", "lost", "requeue")
+"""An attempt that follows for one of these was not asked for after the cancel, as one by `recover` may be."""
+
+
+def serve(runner: Runner) -> bool:
+    """The requests were carried out; False where one has to wait for an outcome that is being written."""
+    directory = runner.lease.control(runner.node)
+    all_done = True
+    for name in sorted(runner.fs.names(directory)):
+        path = f"{directory}/{name}"
+        try:
+            done = _carry_out(runner, name.split("."), path)
+            if done:
+                protocol.discard(runner.fs, path)
+        except (Malformed, ValueError, KeyError, IndexError, IsADirectoryError) as error:
+            protocol.set_aside(runner.fs, runner.lease, path, f"not a request: {error!r:.200}")
+            continue
+        all_done = all_done and done
+        runner.changed = True
+    return all_done
+
+
+def _carry_out(runner: Runner, words: list[str], path: str) -> bool:
+    verb = words[0]
+    if verb == "cancel":
+        return _cancel(runner, words[1], int(words[2]))
+    if verb == "signal":
+        number = signal.Signals(int(str(protocol.read_request(runner.fs, path)["signal"])))
+        if f"{words[1]}.{words[2]}" in runner.held:
+            runner.procs.signal(f"{words[1]}.{words[2]}", number)
+    elif verb == "ending":
+        number = signal.Signals["SIG" + str(protocol.read_request(runner.fs, path)["signal"]).removeprefix("SIG")]
+        for key in list(runner.held):
+            runner.procs.signal(key, number)
+    elif verb == "drain":
+        if runner.state == "up":
+            runner.state = "draining"
+    elif verb == "resume":
+        if runner.state == "draining":
+            runner.state = "up"
+    elif verb == "stop":
+        runner.state = "stopping"
+    elif verb == "kill":
+        runner.end_all("kill", runner.options.grace_seconds)
+    else:
+        raise Malformed(f"unknown request {verb!r:.40}")
+    return True
+
+
+def _cancel(runner: Runner, task_id: str, attempt: int) -> bool:
+    """The task is being ended, or has been; False while it may become pending again by what is being written."""
+    key = f"{task_id}.{attempt}"
+    if key in runner.held:
+        runner.stop(runner.held[key], "cancel")
+        return True
+    if key in runner.won:
+        runner.cancel_won(key)
+        return True
+    if any(item.claim.entry.key == key for item in list(runner.ledger.open)):
+        return False
+    decided = protocol.read_outcome(runner.fs, runner.lease, task_id, attempt)
+    if decided is None or decided.requeued in AGAIN_BY_ITSELF:
+        _cancel_later(runner, task_id, attempt)
+    return True
+
+
+def _cancel_later(runner: Runner, task_id: str, attempt: int) -> None:
+    """The attempt that was running, or seemed to, has been put back or failed and is retried: it ends as it is now."""
+    for held in list(runner.held.values()):
+        if held.claim.entry.id == task_id and held.claim.entry.attempt > attempt:
+            runner.stop(held, "cancel")
+    for directory in (runner.lease.inbox(runner.node), runner.lease.inbox(ANY)):
+        for name in runner.fs.names(directory):
+            if f".{task_id}." in name:
+                entry = Entry.parse(name)
+                if entry.id == task_id and entry.attempt >= attempt and not entry.owner:
+                    now = runner.clock.now()
+                    protocol.cancel_pending(runner.fs, runner.lease, directory, entry, ended=now, reason="cancelled")

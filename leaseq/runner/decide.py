@@ -1,0 +1,157 @@
+"""What to start next: pure decisions over values.
+
+Order is priority, then submission. A task that names its need is packed beside others; one that names nothing
+runs alone. A head that does not fit keeps its reservation: what it waits for is set aside, and a later task may
+pass only where it needs nothing of that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from leaseq.layout import Entry
+from leaseq.models import ALL_GPUS, Need
+
+LOOKAHEAD = 64
+"""How many pending tasks behind a blocked head are looked at."""
+STAGGER_SECONDS = 0.025
+STAGGER_SECONDS_MAX = 1.0
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a node has, or has left: CPUs, memory in MiB, GPU tokens in the order they are given out."""
+
+    cpus: int
+    mem_mb: int
+    gpus: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Booking:
+    """What one attempt holds. `alone` keeps every other task off the node."""
+
+    cpus: int = 0
+    mem_mb: int = 0
+    gpus: tuple[str, ...] = ()
+    alone: bool = False
+
+
+def booking_of(need: Need, room: Room) -> Booking | None:
+    """What the need takes of this room, or None where it does not fit. Alone takes all of it."""
+    if need.alone:
+        return Booking(room.cpus, room.mem_mb, room.gpus, alone=True)
+    gpus = len(room.gpus) if need.gpus == ALL_GPUS else need.gpus or 0
+    cpus = 1 if need.cpus is None else need.cpus
+    mem = need.mem_mb or 0
+    if gpus > len(room.gpus) or cpus > room.cpus or mem > room.mem_mb:
+        return None
+    return Booking(cpus, mem, room.gpus[:gpus])
+
+
+def never_fits(need: Need, capacity: Room) -> str:
+    """Why no such node can ever run the need; empty where it can."""
+    if need.gpus is not None and need.gpus > len(capacity.gpus):
+        return f"needs {need.gpus} GPUs, the node has {len(capacity.gpus)}"
+    if need.gpus == ALL_GPUS and not capacity.gpus:
+        return "needs all GPUs, the node has none"
+    if need.cpus is not None and need.cpus > capacity.cpus:
+        return f"needs {need.cpus} CPUs, the node has {capacity.cpus}"
+    if need.mem_mb is not None and need.mem_mb > capacity.mem_mb:
+        return f"needs {need.mem_mb} MiB of memory, the node has {capacity.mem_mb}"
+    return ""
+
+
+def room_left(capacity: Room, bookings: Iterable[Booking]) -> Room:
+    """The capacity less what is booked."""
+    cpus, mem = capacity.cpus, capacity.mem_mb
+    taken: set[str] = set()
+    for booking in bookings:
+        cpus -= booking.cpus
+        mem -= booking.mem_mb
+        taken.update(booking.gpus)
+    return Room(max(0, cpus), max(0, mem), tuple(gpu for gpu in capacity.gpus if gpu not in taken))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A pending task that can start now, with what it will hold."""
+
+    entry: Entry
+    booking: Booking
+
+
+def choose(
+    pending: Iterable[Entry], capacity: Room, bookings: Sequence[Booking], *, seconds_left: float | None
+) -> tuple[list[Choice], dict[str, str]]:
+    """(tasks to start now in order, why the others seen do not: task id to reason).
+
+    pending is in order, and read only as far as needed. seconds_left: until the lease ends, None where it has no end.
+    """
+    left = room_left(capacity, bookings)
+    busy = bool(bookings)
+    alone_runs = any(booking.alone for booking in bookings)
+    chosen: list[Choice] = []
+    waiting: dict[str, str] = {}
+    blocked = False
+    for entry in pending:
+        if alone_runs or len(waiting) >= LOOKAHEAD:
+            break
+        need = entry.need
+        if seconds_left is not None and need.time_seconds is not None and need.time_seconds > seconds_left:
+            waiting[entry.id] = "LeaseTime"
+            continue
+        if reason := never_fits(need, capacity):
+            waiting[entry.id] = f"Resources: {reason}"
+            continue
+        booking = None if need.alone and (busy or blocked) else booking_of(need, left)
+        if need.gpus == ALL_GPUS and len(left.gpus) < len(capacity.gpus):
+            booking = None
+        if booking is None:
+            waiting[entry.id] = "GPU" if need.gpus and _lacks_gpus(need, left, capacity) else "Slots"
+            blocked = True
+            left = _reserve(need, left)
+            if need.alone:
+                break
+            continue
+        chosen.append(Choice(entry, booking))
+        busy = True
+        left = room_left(left, [booking])
+        if booking.alone:
+            break
+    return chosen, waiting
+
+
+def _lacks_gpus(need: Need, left: Room, capacity: Room) -> bool:
+    wanted = len(capacity.gpus) if need.gpus == ALL_GPUS else need.gpus or 0
+    return wanted > len(left.gpus)
+
+
+def _reserve(need: Need, left: Room) -> Room:
+    """What a blocked head leaves for others: nothing of any kind that it waits for."""
+    gpus = () if need.gpus else left.gpus
+    cpus = max(0, left.cpus - (1 if need.cpus is None else need.cpus))
+    mem = max(0, left.mem_mb - (need.mem_mb or 0))
+    return Room(cpus, mem, gpus)
+
+
+def rank(node: str, task_id: str, nodes: Sequence[str]) -> int:
+    """The place of the node in the task's own order of all nodes: 0 goes first.
+
+    Rendezvous hashing: every runner computes the same order without talking, and each node is first for its share.
+    """
+    if len(nodes) < 2 or node not in nodes:
+        return 0
+    mine = _weight(node, task_id)
+    return sum(1 for other in nodes if _weight(other, task_id) < mine)
+
+
+def _weight(node: str, task_id: str) -> bytes:
+    return hashlib.blake2b(f"{node}/{task_id}".encode(), digest_size=8).digest()
+
+
+def stagger_seconds(place: int) -> float:
+    """How long a node waits before it takes a task that others should take first."""
+    return min(STAGGER_SECONDS_MAX, STAGGER_SECONDS * place)

@@ -1,0 +1,57 @@
+"""How an attempt's record becomes its outcome: pure."""
+
+from __future__ import annotations
+
+import os
+
+from leaseq.fate import with_requeue
+from leaseq.layout import Entry
+from leaseq.models import Outcome, State, Task
+from leaseq.runner.record import Rec
+
+
+def outcome_of(
+    task: Task, entry: Entry, rec: Rec, *, node: str, incarnation: str, gpus: tuple[str, ...], now: float
+) -> Outcome:
+    """The outcome that the record tells. A record without a status is a LOST attempt."""
+    state, code, number, reason = _verdict(rec)
+    outcome = Outcome(
+        task=task,
+        attempt=entry.attempt,
+        state=state,
+        node=node,
+        incarnation=incarnation,
+        exit_code=code,
+        signal=number,
+        reason=reason,
+        started=rec.started,
+        ended=rec.ended or now,
+        elapsed_seconds=rec.elapsed,
+        gpus=gpus,
+        pid=rec.pid,
+        max_rss_mb=None if rec.rss_kb is None else round(rec.rss_kb / 1024, 1),
+        cpu_seconds=rec.cpu_seconds,
+    )
+    return with_requeue(outcome, stopping=rec.stopping)
+
+
+def _verdict(rec: Rec) -> tuple[State, int | None, int | None, str]:
+    """(state, exit code, signal, reason)"""
+    if rec.failure:
+        return State.FAILED, rec.failure_code, None, rec.failure
+    if rec.status is None:
+        return State.LOST, None, None, "its process ended and nobody saw its exit code"
+    code = os.waitstatus_to_exitcode(rec.status)
+    number = -code if code < 0 else None
+    code = 128 - code if code < 0 else code
+    if rec.stopping == "cancel":
+        return State.CANCELLED, code, number, "cancelled while running"
+    if rec.stopping == "kill":
+        return State.CANCELLED, code, number, "the runner was told to end its tasks"
+    if rec.stopping == "timeout":
+        return State.TIMEOUT, code, number, "its time limit"
+    if rec.stopping == "lease" and code != 0:
+        return State.LOST, code, number, "LeaseEnd"
+    if code == 0:
+        return State.DONE, 0, None, ""
+    return State.FAILED, code, number, f"signal {number}" if number else ""

@@ -1,0 +1,86 @@
+"""What a runner does once a minute: it finishes what commands left half done, and looks whether it was overruled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from leaseq import protocol
+from leaseq.errors import Malformed
+from leaseq.layout import CLI, Entry
+from leaseq.lease.records import seconds_left
+from leaseq.models import Outcome
+from leaseq.protocol import Claim
+
+if TYPE_CHECKING:
+    from leaseq.runner.loop import Runner
+
+ABANDONED_SECONDS = 60.0
+"""A command that has not finished a cancel after this long has died of it."""
+
+
+def keep_house(runner: Runner) -> None:
+    """What commands left half done is done, what they decided is in the history, what they took away is ended."""
+    _finish_cancels(runner)
+    if runner.node == min(runner.options.nodes, default=runner.node):
+        book(runner)
+    _end_recovered(runner)
+    read_end(runner)
+
+
+def _finish_cancels(runner: Runner) -> None:
+    fs, lease = runner.fs, runner.lease
+    for name in fs.names(lease.claimed(CLI)):
+        path = f"{lease.claimed(CLI)}/{name}"
+        try:
+            if fs.age(path, lease.heartbeats) > ABANDONED_SECONDS:
+                claim = Claim(Entry.parse(name), CLI)
+                protocol.finish_cancelled(fs, lease, claim, ended=runner.clock.now(), reason="cancelled")
+        except FileNotFoundError:
+            continue
+        except Malformed as error:
+            protocol.set_aside(fs, lease, path, str(error))
+
+
+def book(runner: Runner) -> None:
+    """Outcomes that commands decided stand in this node's history; one node of a lease does this."""
+    booked: list[str] = []
+    outcomes: list[Outcome] = []
+    for name in runner.fs.names(runner.lease.booking):
+        path = f"{runner.lease.booking}/{name}"
+        try:
+            outcome = Outcome.from_json(runner.fs.read(path))
+        except FileNotFoundError:
+            continue
+        except Malformed as error:
+            protocol.set_aside(runner.fs, runner.lease, path, str(error))
+            continue
+        booked.append(path)
+        if name not in runner.recorded:
+            outcomes.append(outcome)
+    runner.ledger.write_history(outcomes)
+    runner.recorded |= {path.rpartition("/")[2] for path in booked}
+    for path in booked:
+        protocol.discard(runner.fs, path)
+
+
+def _end_recovered(runner: Runner) -> None:
+    """An attempt whose claim was taken away and decided (`recover`, while this node seemed dead) does not run on."""
+    if not runner.held:
+        return
+    held = list(runner.held.values())
+    claims = set(runner.fs.names(runner.lease.claimed(runner.node)))
+    for each in held:
+        entry = each.claim.entry
+        if str(entry) in claims or each.asked_to_stop:
+            continue
+        if protocol.read_outcome(runner.fs, runner.lease, entry.id, entry.attempt) is not None:
+            runner.stop(each, "cancel")
+
+
+def read_end(runner: Runner) -> None:
+    """`ends_at` is what the lease's own file says: seconds left when it was written, aged by the server's clock."""
+    left = seconds_left(runner.fs, runner.lease)
+    if left is not None and runner.ends_at is None:
+        # A lease of minutes is not all lead.
+        runner.end_lead_seconds = min(runner.options.end_lead_seconds, max(1.0, left / 4))
+    runner.ends_at = None if left is None else runner.clock.monotonic() + left

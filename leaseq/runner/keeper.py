@@ -1,0 +1,331 @@
+"""The keeper: the parent of a node's tasks, and the one who ends them.
+
+It never touches the shared file system, so a hung mount cannot keep it from ending a task on time; and it
+is not the runner, so a killed runner costs no exit code. Requests come as files in `ask/` of the node-local
+directory, answers are appended to `rec/` (see `record`). It ends itself when no runner is alive and nothing
+is left to keep; killed, its successor finds in `rec/` what to go on with. Run as
+`python -m leaseq.runner.keeper NODE_DIR INCARNATION`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from leaseq.nodedir import NodeDir
+from leaseq.runner import record
+from leaseq.runner.inotify import IN_MOVED_TO, Inotify, become_subreaper
+from leaseq.runner.record import Rec
+from leaseq.runner.spawn import CannotStart, spawn
+from leaseq.runner.sweep import Process, alive, has_orphans, kill_all, processes_of, send
+from leaseq.world import boot_id, process_start
+
+IDLE_SECONDS = 5.0
+"""How often an idle keeper looks whether it is still needed."""
+SWEEP_SECONDS = 0.2
+"""How often the processes of an ending task, or of one that is not this keeper's child, are looked for."""
+RETRY_SECONDS = 1.0
+"""How soon something that a full disk refused is tried again."""
+GRACE_SECONDS = 10.0
+
+
+@dataclass
+class Kept:
+    """An attempt whose process lives, or whose processes are being ended."""
+
+    key: str
+    fd: int
+    leader: Process
+    began: float
+    ours: bool = True
+    """False where an earlier keeper started it: its status goes to whoever is its parent now."""
+    grace_seconds: float = GRACE_SECONDS
+    limit_at: float | None = None
+    stop_at: float | None = None
+    """When TERM turns into KILL."""
+    exit: dict[str, object] | None = None
+    """The fact to append once no process of the attempt is left."""
+    members: set[Process] = field(default_factory=set)
+    unsaid: bytes = b""
+    """Facts that a full disk did not take yet."""
+
+
+class Keeper:
+    """Spawns, watches, ends and records the attempts of one node."""
+
+    def __init__(self, directory: NodeDir) -> None:
+        self.directory = directory
+        self.kept: dict[str, Kept] = {}
+        self.by_pid: dict[int, Kept] = {}
+        self.poll = select.poll()
+        self.refused = False
+        """True while a request waits in `ask/` for room on the disk."""
+
+    def run(self, incarnation: str) -> None:
+        """Returns when nobody needs this keeper."""
+        if not self.directory.take("keeper", incarnation):
+            return
+        wake, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        inotify = Inotify()
+        inotify.watch(self.directory.ask, IN_MOVED_TO)
+        self.poll.register(wake, select.POLLIN)
+        self.poll.register(inotify.fd, select.POLLIN)
+        self.adopt()
+        requests = self.requests()
+        while True:
+            for name in requests:
+                self.request(name)
+            self.reap()
+            wait = self.deadlines()
+            ready = self.poll.poll(1000 * (IDLE_SECONDS if wait is None else min(wait, IDLE_SECONDS)))
+            for fd, _ in ready:
+                if fd == wake:
+                    os.read(wake, 4096)
+            seen = inotify.read()
+            requests = [name for _, name, _ in seen]
+            if not ready or not all(directory for directory, _, _ in seen):
+                requests = self.requests()
+            if not ready and wait is None and not requests and not self.needed():
+                return
+
+    def needed(self) -> bool:
+        return bool(self.kept or self.directory.alive("runner"))
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def requests(self) -> list[str]:
+        """Every request that waits; a start comes before what is asked of the started."""
+        self.refused = False
+        return sorted(name for name in os.listdir(self.directory.ask) if not name.startswith("."))
+
+    def request(self, name: str) -> None:
+        """One request of the runner is carried out and removed; one that the disk has no room for stays."""
+        path = f"{self.directory.ask}/{name}"
+        try:
+            with open(path, "rb") as file:
+                body = json.load(file)
+        except FileNotFoundError:
+            return
+        except ValueError:
+            body = {}
+        verb, _, rest = name.partition("-")
+        if verb == "start" and body:
+            self.start(rest, body, path)
+            return
+        _removed(path)
+        kept = self.kept.get(rest.rpartition("-")[0])
+        if kept and verb == "stop":
+            self.stop(kept, body["why"], body["grace"])
+        elif kept and verb == "signal":
+            send(self.members(kept), body["signal"])
+
+    def start(self, key: str, body: Mapping[str, Any], request: str) -> None:
+        """The attempt runs, or its record says why not. An attempt that has a record is not started again.
+
+        The request goes after the record is begun: a keeper killed before leaves it to the next one. A request
+        that was withdrawn meanwhile (the runner forgot or voided the attempt) starts nothing.
+        """
+        if body.get("boot") != boot_id():
+            # After a power cut the request may be there and the record of an attempt that ran may not.
+            _removed(request)
+            return
+        path = f"{self.directory.rec}/{key}"
+        limit, grace = body["limit"], body["grace"]
+        first = {"e": "begin", "boot": boot_id(), "gpus": body["gpus"], "limit": limit, "grace": grace}
+        try:
+            fd = record.begin(path, first)
+        except OSError:
+            self.refused = True
+            return
+        if not _removed(request) and fd is not None:
+            os.close(fd)
+            _removed(path)
+            return
+        if fd is None:
+            return
+        kept = Kept(key, fd, (0, 0), time.monotonic(), grace_seconds=grace)
+        self.kept[key] = kept
+        try:
+            pid = spawn(body, fd)
+        except CannotStart as error:
+            kept.exit = error.fact()
+            self.close(kept)
+            return
+        self.lead(kept, (pid, process_start(pid)))
+        kept.limit_at = None if limit is None else kept.began + limit
+
+    def lead(self, kept: Kept, leader: Process) -> None:
+        """The attempt's own process is known, and in its record."""
+        kept.leader = leader
+        self.by_pid[leader[0]] = kept
+        self.note(kept, {"e": "spawn", "pid": leader[0], "start": leader[1], "t": time.time(), "m": kept.began})
+
+    def adopt(self) -> None:
+        """Attempts of an earlier keeper go on: watched, limited, ended. Their status, if not seen, is `gone`."""
+        for key in os.listdir(self.directory.rec):
+            path = f"{self.directory.rec}/{key}"
+            rec = record.read(path)
+            if rec is None or rec.over or rec.boot != boot_id():
+                continue
+            try:
+                fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue  # the runner saw its end, and forgot it just now
+            self.adopt_one(key, rec, fd)
+
+    def adopt_one(self, key: str, rec: Rec, fd: int) -> None:
+        now = time.monotonic()
+        began = rec.started_monotonic or now
+        grace = rec.grace_seconds or GRACE_SECONDS
+        kept = Kept(key, fd, (rec.pid or 0, rec.pid_start), began, ours=False, grace_seconds=grace)
+        kept.limit_at = None if rec.limit_seconds is None else began + rec.limit_seconds
+        self.kept[key] = kept
+        if rec.pid is not None:
+            self.by_pid[rec.pid] = kept
+        elif leader := next((each for each in self.members(kept) if _leads(each[0])), None):
+            # The keeper was killed between the start of the process and the note of it.
+            self.lead(kept, leader)
+        if rec.stopping:
+            self.stop(kept, rec.stopping, grace)
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def stop(self, kept: Kept, why: str, grace: float) -> None:
+        """TERM was sent to every process of the attempt; KILL follows after the grace."""
+        if kept.stop_at is None and kept.exit is None:
+            self.note(kept, {"e": "stop", "why": why})
+        until = time.monotonic() + grace
+        kept.stop_at = until if kept.stop_at is None else min(until, kept.stop_at)
+        kept.members |= self.members(kept)
+        send(kept.members, signal.SIGTERM, signal.SIGCONT)
+
+    def members(self, kept: Kept) -> set[Process]:
+        return processes_of(kept.key, kept.leader)
+
+    def reap(self) -> None:
+        """Every ended child was waited for; the status of a task's own process is noted."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            kept = self.by_pid.get(pid)
+            if kept and kept.ours:
+                self.ended(
+                    kept,
+                    {
+                        "e": "exit",
+                        "status": status,
+                        "t": time.time(),
+                        "elapsed": round(time.monotonic() - kept.began, 6),
+                        "rss": usage.ru_maxrss,
+                        "cpu": round(usage.ru_utime + usage.ru_stime, 6),
+                    },
+                )
+
+    def ended(self, kept: Kept, fact: dict[str, object]) -> None:
+        """The task's own process has ended; the attempt is over once no process of it is left."""
+        kept.exit = fact
+        self.by_pid.pop(kept.leader[0], None)
+        if kept.stop_at is not None:
+            return
+        if kept.ours and not has_orphans(set(self.by_pid)):
+            self.close(kept)
+        elif self.members(kept):
+            self.stop(kept, "", kept.grace_seconds)
+
+    def deadlines(self) -> float | None:
+        """Time limits and graces were acted upon; seconds until the next look, None where nothing is due."""
+        waits = [self.look_after(kept) for kept in list(self.kept.values())]
+        due = [wait for wait in waits if wait is not None]
+        if self.refused:
+            due.append(RETRY_SECONDS)
+        return max(0.0, min(due)) if due else None
+
+    def look_after(self, kept: Kept) -> float | None:
+        now = time.monotonic()
+        if kept.unsaid:
+            self.flush(kept)
+        if kept.exit is None and not kept.ours and not alive(kept.leader):
+            self.ended(kept, {"e": "gone"})
+        if kept.exit is None and kept.stop_at is None and kept.limit_at is not None and now >= kept.limit_at:
+            self.stop(kept, "timeout", kept.grace_seconds)
+        if kept.exit is not None or kept.stop_at is not None:
+            self.sweep(kept)
+            return SWEEP_SECONDS if kept.key in self.kept else None
+        if not kept.ours or kept.unsaid:
+            return SWEEP_SECONDS
+        return None if kept.limit_at is None else kept.limit_at - now
+
+    def sweep(self, kept: Kept) -> None:
+        """What is left of an ending attempt was sent KILL if its grace is over; the attempt is closed if nothing is."""
+        if kept.stop_at is None or time.monotonic() >= kept.stop_at:
+            kept.members = kill_all(kept.members | self.members(kept))
+        elif kept.exit is not None:
+            kept.members = {each for each in kept.members | self.members(kept) if alive(each)}
+        if kept.exit is not None and not kept.members:
+            self.close(kept)
+
+    # -- records -------------------------------------------------------------------------------
+
+    def close(self, kept: Kept) -> None:
+        """The attempt is over and its record says how; one whose record has no room yet is kept."""
+        if kept.exit:
+            self.note(kept, kept.exit)
+            kept.exit = {}
+        if not kept.unsaid:
+            os.close(kept.fd)
+            del self.kept[kept.key]
+
+    def note(self, kept: Kept, fact: dict[str, object]) -> None:
+        kept.unsaid += record.line(fact)
+        self.flush(kept)
+
+    def flush(self, kept: Kept) -> None:
+        try:
+            while kept.unsaid:
+                kept.unsaid = kept.unsaid[os.write(kept.fd, kept.unsaid) :]
+        except OSError:
+            pass  # a full disk: tried again from `look_after`
+
+
+def _removed(path: str) -> bool:
+    """True where this call removed the file."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _leads(pid: int) -> bool:
+    """True where the process leads a session."""
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
+def main() -> None:
+    directory, incarnation = NodeDir(sys.argv[1]), sys.argv[2]
+    os.chdir("/")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        # A step's signals reach every process in it; the keeper outlasts its tasks to tell how they ended.
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    become_subreaper()
+    Keeper(directory).run(incarnation)
+
+
+if __name__ == "__main__":
+    main()

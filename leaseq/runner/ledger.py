@@ -1,0 +1,154 @@
+"""Where ended attempts become outcomes: decided, told in the history, their claims settled, in this order.
+
+A batch shares its directory syncs and its line of history. In a runner this work has a thread of its own, so that
+the next task starts while the last one's outcome is being made durable.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from leaseq import protocol
+from leaseq.errors import Malformed
+from leaseq.layout import LeaseDir
+from leaseq.models import Outcome
+from leaseq.protocol import Claim
+from leaseq.runner.procs import Procs
+from leaseq.world import Fs
+
+RETRY_SECONDS = 2.0
+"""How soon something that the file system refused is tried again."""
+
+
+@dataclass
+class Finished:
+    """An attempt that ended and whose outcome is not yet in its place."""
+
+    claim: Claim
+    outcome: Outcome
+    decided: Outcome | None = None
+    durable: bool = False
+    """True once the directory of the outcome was synced by this process, whoever wrote the outcome."""
+    noted: bool = False
+
+
+class Ledger:
+    """The finished attempts of one node, and its totals."""
+
+    def __init__(self, *, fs: Fs, procs: Procs, lease: LeaseDir, node: str, totals: Mapping[str, int]) -> None:
+        self.fs, self.procs, self.lease, self.node = fs, procs, lease, node
+        self.totals = dict(totals)
+        self.open: list[Finished] = []
+        """Not yet in their place; only whoever calls `persist` takes from it."""
+        self.trouble = ""
+        """Why the last `persist` failed; empty while outcomes reach their place."""
+        self._history = threading.Lock()
+        self._history_may_be_torn = True
+
+    def add(self, item: Finished) -> None:
+        self.open.append(item)
+
+    def persist(self) -> bool:
+        """Everything added so far is in its place; True where there was anything. Raises OSError, losing nothing."""
+        batch = list(self.open)
+        self._decide([item for item in batch if item.decided is None])
+        batch = [item for item in batch if item.decided is not None]
+        self._sync([item for item in batch if not item.durable])
+        self._note([item for item in batch if not item.noted])
+        failure: OSError | None = None
+        for item in batch:
+            try:
+                self._settle(item)
+            except OSError as error:
+                failure = error
+        if failure:
+            raise failure
+        return bool(batch)
+
+    def _decide(self, items: Sequence[Finished]) -> None:
+        """Each of the items is decided, or set aside where what stands for its outcome cannot be read."""
+        decided: dict[str, Outcome] = {}
+        for item in items:
+            try:
+                decided[item.claim.entry.key] = protocol.decide(self.fs, self.lease, item.outcome)
+            except Malformed as error:
+                # What stands for its outcome cannot be read; the claim is no use to anybody without one.
+                reason = f"its outcome cannot be read: {error}"
+                protocol.set_aside(self.fs, self.lease, item.claim.path(self.lease), reason)
+                self._forget(item)
+        for item in items:
+            item.decided = decided.get(item.claim.entry.key)
+
+    def _sync(self, items: Sequence[Finished]) -> None:
+        """The outcomes are durable: one that stood already may be of a runner that died before its sync."""
+        for directory in sorted({self.lease.done(item.claim.entry.id) for item in items}):
+            self.fs.sync_dir(directory)
+        for item in items:
+            item.durable = True
+
+    def _settle(self, item: Finished) -> None:
+        assert item.decided is not None
+        protocol.settle(self.fs, self.lease, item.claim, item.decided)
+        self._forget(item)
+
+    def _forget(self, item: Finished) -> None:
+        self.procs.forget(item.claim.entry.key)
+        self.open.remove(item)
+
+    def _note(self, items: Sequence[Finished]) -> None:
+        """Outcomes that are this runner's own stand in the node's history, once."""
+        self.write_history(
+            [item.decided for item in items if item.decided and item.decided.incarnation == item.outcome.incarnation]
+        )
+        for item in items:
+            item.noted = True
+
+    def write_history(self, outcomes: Sequence[Outcome]) -> None:
+        """The outcomes stand in the node's history, with the totals after each. Two threads call this."""
+        if not outcomes:
+            return
+        with self._history:
+            totals = dict(self.totals)
+            events = []
+            for outcome in outcomes:
+                if not outcome.requeued:
+                    totals[outcome.state.name] = totals.get(outcome.state.name, 0) + 1
+                events.append(protocol.event_of(outcome, totals))
+            mend, self._history_may_be_torn = self._history_may_be_torn, True
+            protocol.record_events(self.fs, self.lease, self.node, events, mend=mend)
+            self._history_may_be_torn = False
+            self.totals = totals
+
+
+class LedgerThread:
+    """Persists what is added, on a thread of its own, until stopped and empty."""
+
+    def __init__(self, ledger: Ledger, *, told: Callable[[], None]) -> None:
+        self.ledger = ledger
+        self.told = told
+        """Called when a batch is in its place, and when `trouble` came."""
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            if self.ledger.trouble:
+                time.sleep(RETRY_SECONDS)
+            else:
+                self._wake.wait()
+            self._wake.clear()
+            try:
+                told = self.ledger.persist() or bool(self.ledger.trouble)
+                self.ledger.trouble = ""
+            except OSError as error:
+                told = True
+                self.ledger.trouble = f"file system: {error.strerror or error} ({error.filename or ''})"
+            if told:
+                self.told()

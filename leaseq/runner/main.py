@@ -1,0 +1,373 @@
+"""`leaseq run`: the process that is the runner of one node. Standard library only.
+
+Three threads, so that a hung file system stops only what needs it: the main thread takes signals, one thread
+turns the runner's loop, one beats. What must happen while the file system hangs (the end of the lease) goes from
+the main thread straight to the keeper, by node-local files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+from leaseq import protocol
+from leaseq.errors import LeaseqError, Malformed, Refused, Unavailable
+from leaseq.layout import Home, default_home, new_incarnation, valid_name
+from leaseq.lease.scrub import kept_for_tasks
+from leaseq.lease.slurm_text import expand_hosts
+from leaseq.models import ANY, Lease
+from leaseq.nodedir import Holder, open_node_dir
+from leaseq.runner import housework, session
+from leaseq.runner.inotify import IN_CLOSE_WRITE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, Inotify, become_subreaper
+from leaseq.runner.ledger import Ledger, LedgerThread
+from leaseq.runner.loop import Runner
+from leaseq.runner.node import granted
+from leaseq.runner.procs import KeeperProcs
+from leaseq.runner.pulse import Pulse
+from leaseq.runner.recover import history, take_over
+from leaseq.runner.state import Options
+from leaseq.world import SystemClock, SystemFs, boot_id, is_remote
+
+GRACE_SECONDS = 10.0
+LEASE_GRACE_SECONDS = 20.0
+"""How long tasks have between TERM and KILL when Slurm ends the lease: its KillWait is 30 s unless the site says so."""
+PATIENCE_SECONDS = 12.0
+"""How long a runner that was told to stop waits for the file system; the next runner finds what it leaves."""
+KEEPER_SECONDS = 2.0
+KEEPER_SECONDS_IDLE = 30.0
+"""How often the runner looks whether its keeper is alive, while tasks run and while none do."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serves the node until told to stop; the exit code (0: stopped on purpose)."""
+    parser = argparse.ArgumentParser(prog="leaseq run", description="Serve one node of a lease (started by leaseq).")
+    parser.add_argument("--lease", required=True)
+    parser.add_argument("--node", required=True)
+    parser.add_argument("--home", default=None)
+    parser.add_argument("--grace", type=float, default=GRACE_SECONDS, help="seconds between TERM and KILL")
+    parser.add_argument(
+        "--patience", type=float, default=PATIENCE_SECONDS, help="seconds that a file system may keep a stopping runner"
+    )
+    words = parser.parse_args(list(argv))
+    try:
+        home = os.path.abspath(words.home or default_home())
+        service = Service(home, words.lease, valid_name(words.node, what="node"))
+        service.grace_seconds, service.patience_seconds = words.grace, words.patience
+        return service.run()
+    except LeaseqError as error:
+        print(f"leaseq run: {error.message}" + (f"\n  {error.hint}" if error.hint else ""), file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"leaseq run: {error}", file=sys.stderr)
+        return 1
+
+
+class Service:
+    """One runner process and its threads."""
+
+    def __init__(self, home: str, lease_id: str, node: str) -> None:
+        os.umask(0o077)
+        self.grace_seconds, self.patience_seconds = GRACE_SECONDS, PATIENCE_SECONDS
+        self.lease = Home(home).lease(lease_id)
+        self.node = node
+        self.fs = SystemFs(remote=is_remote(home))
+        self.record = self._read_record()
+        self.directory = open_node_dir(home, lease_id, node)
+        self.incarnation = new_incarnation()
+        self.procs = KeeperProcs(self.directory, self.incarnation)
+        self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.ended = threading.Event()
+        self.stopping = False
+        self.turning_since: float | None = None
+        """When the loop's thread entered what may hang; None while it waits for something to do."""
+        self.troubled = False
+        self.idle_since: float | None = None
+        """When a stopping runner had nothing left to end."""
+        self.failure: BaseException | None = None
+        self.keeper_looked_at = time.monotonic()
+
+    def _read_record(self) -> Lease:
+        try:
+            return Lease.from_json(self.fs.read(self.lease.record))
+        except FileNotFoundError:
+            raise Refused(f"there is no lease {self.lease.id} in {self.lease.root}") from None
+        except Malformed as error:
+            raise Refused(f"{self.lease.record}: {error}") from None
+
+    def run(self) -> int:
+        if not self.directory.take("runner", self.incarnation):
+            raise Unavailable(f"another runner serves {self.node} of {self.lease.id} on this host")
+        self._refuse_beside_another_host()
+        become_subreaper()
+        signals, signals_write = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(signals_write, False)
+        for each in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGCHLD):
+            signal.signal(each, lambda number, frame: None)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.set_wakeup_fd(signals_write, warn_on_full_buffer=False)
+        self.runner = self._make_runner()
+        self.pulse = Pulse(self.runner)
+        if self.fs.remote:
+            self.pulse.push_logs = LogPusher(self.runner).push
+        threading.excepthook = self._thread_died
+        self.signals_write = signals_write
+        threading.Thread(target=self._work, name="loop", daemon=True).start()
+        while not self.ended.is_set():
+            if select.select([signals], [], [], 1.0 if self.stopping else None)[0]:
+                for number in os.read(signals, 64):
+                    self._signalled(number)
+            if self.stopping:
+                self._leave_if_hung()
+        if self.failure:
+            raise self.failure
+        return self._farewell()
+
+    def _farewell(self) -> int:
+        """The exit code: 0 where everything that ended here has its outcome in its place."""
+        if not self.runner.ledger.open:
+            return 0
+        print(
+            f"{len(self.runner.ledger.open)} outcomes are left to the next runner: {self.runner.note}", file=sys.stderr
+        )
+        return 1
+
+    def _leave_if_hung(self) -> None:
+        since = self.turning_since
+        if since is not None and time.monotonic() - since > self.patience_seconds:
+            print(f"file system not answering for {time.monotonic() - since:.0f} s", file=sys.stderr, flush=True)
+            os._exit(1)
+
+    def _thread_died(self, args: threading.ExceptHookArgs) -> None:
+        """A runner without one of its threads would look alive and do half of its work: it ends, with the reason."""
+        self.failure = args.exc_value
+        self._end()
+
+    def _end(self) -> None:
+        self.ended.set()
+        os.write(self.signals_write, b"\0")
+
+    def _refuse_beside_another_host(self) -> None:
+        """A node that another host serves under this name is left to it: its counter is seen to change."""
+        try:
+            beat = protocol.read_heartbeat(self.fs, self.lease, self.node)
+            if beat is None or beat.state == "stopped":
+                return
+            if beat.boot == boot_id():
+                # The node-local lock settles this, unless each of the two has a /tmp of its own.
+                if Holder(beat.pid, beat.pid_start, beat.boot).alive():
+                    raise Unavailable(f"process {beat.pid} serves {self.node} of {self.lease.id} on this host")
+                return
+            silence = self.fs.age(self.lease.heartbeat(self.node), self.lease.heartbeats)
+            if silence > protocol.down_seconds(beat):
+                return
+            deadline = time.monotonic() + 2.5 * min(beat.interval_seconds, 60.0)
+            while time.monotonic() < deadline:
+                time.sleep(0.5)
+                again = protocol.read_heartbeat(self.fs, self.lease, self.node)
+                if again and (again.incarnation, again.counter) != (beat.incarnation, beat.counter):
+                    raise Unavailable(f"{again.host} serves {self.node} of {self.lease.id}; this host is not needed")
+        except (FileNotFoundError, Malformed):
+            return
+
+    def _make_runner(self) -> Runner:
+        nodes = self.record.nodes or tuple(expand_hosts(os.environ.get("SLURM_JOB_NODELIST", "")))
+        capacity, known = granted(os.environ)
+        protocol.prepare_node(self.fs, self.lease, self.node)
+        totals, recorded = history(self.fs, self.lease, self.node)
+        options = Options(
+            capacity=capacity,
+            gpus_known=known,
+            nodes=nodes if self.node in nodes else (self.node,),
+            environment=dict(os.environ),
+            kept=kept_for_tasks(os.environ),
+            remote_paths=self.fs.remote,
+            notified=not self.fs.remote,
+            grace_seconds=self.grace_seconds,
+            poll_seconds_idle=max(2.0, len(nodes) / 10),
+        )
+        runner = Runner(
+            fs=self.fs,
+            clock=SystemClock(),
+            procs=self.procs,
+            lease=self.lease,
+            node=self.node,
+            incarnation=self.incarnation,
+            options=options,
+            ledger=Ledger(fs=self.fs, procs=self.procs, lease=self.lease, node=self.node, totals=totals),
+        )
+        self.procs.born(self.incarnation)
+        self.procs.ensure()
+        take_over(runner, recorded)
+        housework.read_end(runner)
+        return runner
+
+    # -- signals: the main thread ----------------------------------------------------------------
+
+    def _signalled(self, number: int) -> None:
+        if number in (signal.SIGTERM, signal.SIGINT):
+            self.stopping = True
+            if self.record.kind == "slurm":
+                for key in list(self.runner.held):
+                    self.procs.stop(key, why="lease", grace=LEASE_GRACE_SECONDS)
+        elif number == signal.SIGUSR1:
+            for key in list(self.runner.held):
+                self.procs.signal(key, signal.SIGUSR1)
+        self._wake()
+
+    def _wake(self) -> None:
+        """The loop's thread turns once more."""
+        try:
+            os.write(self.wake_write, b"x")
+        except BlockingIOError:
+            pass  # the pipe is full of wakes that it has not read yet
+
+    # -- the loop's thread -----------------------------------------------------------------------
+
+    def _work(self) -> None:
+        self._turn_until_told()
+        self._end()
+
+    def _turn_until_told(self) -> None:
+        runner, pulse = self.runner, self.pulse
+        local, shared = self._watch_node(), self._watch_lease() if runner.options.notified else None
+        session.serve(self.directory.root, os.environ)
+        poll = select.poll()
+        for fd in (self.wake_read, local.fd, *([shared.fd] if shared else [])):
+            poll.register(fd, select.POLLIN)
+        pulse.start()
+        ledger = LedgerThread(runner.ledger, told=self._ledger_told)
+        due = 0.0
+        while True:
+            if (wait := due - time.monotonic()) > 0:
+                poll.poll(wait * 1000 + 1)
+            self.turning_since = time.monotonic()
+            news = [self._woken(), self._gather(local), shared is not None and self._hinted(shared)]
+            if self.stopping and runner.state != "stopping":
+                self._begin_stop()
+            elif not any(news) and time.monotonic() < due:
+                self.turning_since = None
+                continue
+            wait = runner.step()
+            if runner.ledger.open:
+                ledger.wake()
+            if runner.changed:
+                runner.changed = False
+                pulse.publish()
+            if runner.state == "stopping" and self._may_leave():
+                break
+            due = time.monotonic() + min(wait, self._look_after_keeper())
+            self.turning_since = None
+        self.stopping = True
+        pulse.finish()
+
+    def _ledger_told(self) -> None:
+        """Called on the ledger's thread."""
+        self.pulse.publish()
+        if self.runner.ledger.trouble or self.troubled or self.runner.state == "stopping":
+            self._wake()
+        self.troubled = bool(self.runner.ledger.trouble)
+
+    def _woken(self) -> bool:
+        try:
+            return bool(os.read(self.wake_read, 4096))
+        except BlockingIOError:
+            return False
+
+    def _gather(self, local: Inotify) -> bool:
+        """The runner knows which records changed, and sessions asked for are served; True where there was anything."""
+        seen = local.read()
+        for directory, name, _ in seen:
+            if directory == self.directory.rec or not directory:
+                self.runner.touched(name)
+        if any(directory != self.directory.rec for directory, _, _ in seen):
+            session.serve(self.directory.root, os.environ)
+        return bool(seen)
+
+    def _hinted(self, shared: Inotify) -> bool:
+        """The runner knows what came and went in its lease; True where that is news."""
+        news = [self.runner.hint(directory, name, gone=gone) for directory, name, gone in shared.read()]
+        return any(news)
+
+    def _watch_node(self) -> Inotify:
+        watched = Inotify()
+        watched.watch(self.directory.rec, IN_CLOSE_WRITE)
+        watched.watch(session.directory_of(self.directory.root), IN_MOVED_TO)
+        return watched
+
+    def _watch_lease(self) -> Inotify:
+        watched = Inotify()
+        for directory in (self.lease.inbox(self.node), self.lease.inbox(ANY)):
+            watched.watch(directory, IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)
+        watched.watch(self.lease.control(self.node), IN_MOVED_TO)
+        return watched
+
+    def _begin_stop(self) -> None:
+        if self.record.kind == "slurm":
+            self.runner.end_all("lease", LEASE_GRACE_SECONDS)
+        else:
+            self.runner.state = "stopping"
+
+    def _may_leave(self) -> bool:
+        """A local runner leaves its tasks to the keeper; tasks that are being ended are waited for.
+
+        The time limit alone sends no runner away: the lease would end with it, and with the lease every terminal.
+        """
+        if self.runner.lease_ends and not self.stopping:
+            return False
+        if any(held.asked_to_stop for held in self.runner.held.values()):
+            self.idle_since = None
+            return False
+        self.idle_since = self.idle_since or time.monotonic()
+        return not self.runner.ledger.open or time.monotonic() - self.idle_since > self.patience_seconds
+
+    def _look_after_keeper(self) -> float:
+        """A keeper is alive; seconds until it is looked at again."""
+        period = KEEPER_SECONDS_IDLE if self.runner.quiet else KEEPER_SECONDS
+        now = time.monotonic()
+        if now - self.keeper_looked_at >= period:
+            self.keeper_looked_at = now
+            try:
+                self.procs.ensure()
+            except Unavailable as error:
+                self.runner.trouble = error.message
+                self.runner.changed = True
+        return self.keeper_looked_at + period - now
+
+
+class LogPusher:
+    """Pushes what running tasks wrote to the file server, or readers elsewhere wait half a minute (measured, NFSv4)."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self.sizes: dict[str, int] = {}
+
+    def push(self) -> None:
+        """Logs that grew since the last push are on the server."""
+        seen: dict[str, int] = {}
+        for key in list(self.runner.held):
+            task_id, _, attempt = key.partition(".")
+            for stream in ("out", "err"):
+                path = self.runner.lease.log(task_id, int(attempt), stream)
+                size = self._push(path)
+                if size is not None:
+                    seen[path] = size
+        self.sizes = seen
+
+    def _push(self, path: str) -> int | None:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            size = os.fstat(fd).st_size
+            if size != self.sizes.get(path):
+                os.fsync(fd)
+            return size
+        finally:
+            os.close(fd)

@@ -1,0 +1,96 @@
+"""What is pending for one node, in order, and which of it this node should take first.
+
+Only names are kept: 10,000 pending tasks cost about a megabyte. Where several nodes share the `_any` inbox, each
+looks at a window of its head and takes the tasks it is first for (see `decide.rank`); the others wait a moment
+before they take them, so that many runners do not run for the same file.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import chain
+
+from leaseq.errors import Malformed
+from leaseq.layout import Entry
+from leaseq.runner.decide import LOOKAHEAD, STAGGER_SECONDS_MAX, rank, stagger_seconds
+
+WINDOW_PER_NODE = 4
+
+
+class Queue:
+    """Pending file names of a node's own inbox and of `_any`."""
+
+    def __init__(self, node: str, nodes: Sequence[str]) -> None:
+        self.node = node
+        self.nodes = tuple(nodes) or (node,)
+        self.own: list[str] = []
+        self.any: list[str] = []
+        self.seen: dict[str, float] = {}
+        self.ranks: dict[str, int] = {}
+        self.malformed: list[tuple[bool, str]] = []
+        """(is in the own inbox, name) of files that are no tasks, for the runner to set aside."""
+
+    def __len__(self) -> int:
+        return len(self.own) + len(self.any)
+
+    def refresh(self, names: Iterable[str], *, own: bool) -> None:
+        """The inbox holds just these names."""
+        if own:
+            self.own = sorted(names)
+        else:
+            self.any = sorted(names)
+
+    def add(self, name: str, *, own: bool) -> None:
+        """The name has appeared."""
+        names = self.own if own else self.any
+        at = bisect_left(names, name)
+        if not name.startswith(".") and (at == len(names) or names[at] != name):
+            insort(names, name)
+
+    def remove(self, name: str, *, own: bool) -> bool:
+        """The name is gone; False where it was known to be."""
+        names = self.own if own else self.any
+        at = bisect_left(names, name)
+        if at < len(names) and names[at] == name:
+            del names[at]
+            return True
+        return False
+
+    def is_own(self, name: str) -> bool:
+        """True where the name is in the node's own inbox."""
+        at = bisect_left(self.own, name)
+        return at < len(self.own) and self.own[at] == name
+
+    def candidates(self, now: float) -> tuple[Iterator[Entry], float | None]:
+        """(what this node may take now, best first; seconds until there may be more). Parsed only as far as read."""
+        if len(self.nodes) < 2:
+            return self._parse(merge(self.own[:LOOKAHEAD], self.any[:LOOKAHEAD])), None
+        window = self.any[: WINDOW_PER_NODE * len(self.nodes)]
+        self.seen = {name: self.seen.get(name, now) for name in window}
+        self.ranks = {name: self.ranks[name] if name in self.ranks else self._rank(name) for name in window}
+        waits = [stagger_seconds(self.ranks[name]) - (now - self.seen[name]) for name in window]
+        open_now = [name for name, wait in zip(window, waits, strict=True) if wait <= 0]
+        later = [wait for wait in waits if wait > 0]
+        # A task that waited long at the head is everybody's, in strict order: its first node may be busy for days.
+        open_now.sort(key=lambda name: (0, name) if self._old(name, now) else (1 + self.ranks[name], name))
+        return self._parse(chain(self.own[:LOOKAHEAD], open_now)), min(later) if later else None
+
+    def _old(self, name: str, now: float) -> bool:
+        return now - self.seen[name] > STAGGER_SECONDS_MAX
+
+    def _rank(self, name: str) -> int:
+        parts = name.split(".")
+        return rank(self.node, parts[1] if len(parts) > 1 else name, self.nodes)
+
+    def _parse(self, names: Iterable[str]) -> Iterator[Entry]:
+        for name in names:
+            try:
+                entry = Entry.parse(name)
+                if entry.owner:
+                    raise Malformed("a claim's name in an inbox")
+            except Malformed:
+                self.malformed.append((self.is_own(name), name))
+                continue
+            yield entry

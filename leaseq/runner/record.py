@@ -1,0 +1,163 @@
+"""What became of one attempt on its node: `rec/KEY`, JSON lines, each a fact appended when it was known.
+
+    {"e":"begin", "boot":B, "gpus":[T], "limit":S, "grace":S}   the keeper starts it; its fate may be unknown from here
+    {"e":"spawn", "pid":P, "start":S, "t":T, "m":M}   it runs since T, which is M on the clock that counts from boot
+    {"e":"stop",  "why":W}                        it is being ended: `cancel`, `timeout`, `lease`, `kill`
+    {"e":"exit",  "status":N, "t":T, "elapsed":S, "rss":KB, "cpu":S}   wait(2) status of the task's own process
+    {"e":"fail",  "reason":R, "code":N, "again":A}   it could not be started; A: for no reason of its own
+    {"e":"gone"}                                  its process is gone and nobody saw its status
+    {"e":"void"}                                  it must never start: a recovery put its claim back
+
+The file is created with O_EXCL: whoever creates it decides whether the attempt starts.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Rec:
+    """The facts of one attempt so far."""
+
+    boot: str = ""
+    gpus: tuple[str, ...] = ()
+    limit_seconds: float | None = None
+    grace_seconds: float | None = None
+    pid: int | None = None
+    pid_start: int = 0
+    started: float | None = None
+    started_monotonic: float | None = None
+    """By this boot's monotonic clock, which all its processes share."""
+    ended: float | None = None
+    elapsed: float | None = None
+    status: int | None = None
+    rss_kb: float | None = None
+    cpu_seconds: float | None = None
+    stopping: str = ""
+    failure: str = ""
+    failure_code: int | None = None
+    again: bool = False
+    """True where it never ran for a reason that is not its own (a full disk): it is pending again."""
+    gone: bool = False
+    void: bool = False
+
+    @property
+    def over(self) -> bool:
+        """True where nothing more will be known."""
+        return self.status is not None or bool(self.failure) or self.gone or self.void
+
+
+def parse(data: bytes) -> Rec:
+    """The record in those lines; a torn or foreign line is passed over."""
+    known: dict[str, Any] = {}
+    for line in data.split(b"\n"):
+        try:
+            fact = json.loads(line)
+            known.update(_fields(fact, known))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return Rec(**known)
+
+
+def _fields(fact: dict[str, object], known: dict[str, Any]) -> dict[str, Any]:
+    """What the fact says, as fields of a record."""
+    kind = fact["e"]
+    if kind == "begin":
+        gpus = fact["gpus"]
+        return {
+            "boot": str(fact["boot"]),
+            "gpus": tuple(map(str, gpus)) if isinstance(gpus, list) else (),
+            "limit_seconds": _maybe(fact.get("limit")),
+            "grace_seconds": _maybe(fact.get("grace")),
+        }
+    if kind == "spawn":
+        return {
+            "pid": _int(fact["pid"]),
+            "pid_start": _int(fact["start"]),
+            "started": _float(fact["t"]),
+            "started_monotonic": _maybe(fact.get("m")),
+        }
+    if kind == "stop":
+        return {"stopping": known.get("stopping") or str(fact["why"])}
+    if kind == "exit":
+        return {
+            "status": _int(fact["status"]),
+            "ended": _float(fact["t"]),
+            "elapsed": _float(fact["elapsed"]),
+            "rss_kb": _float(fact["rss"]),
+            "cpu_seconds": _float(fact["cpu"]),
+        }
+    if kind == "fail":
+        return {
+            "failure": str(fact["reason"]),
+            "failure_code": _int(fact["code"]),
+            "ended": _float(fact["t"]),
+            "again": fact.get("again") is True,
+        }
+    return {kind: True} if kind in ("gone", "void") else {}
+
+
+def _int(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(value)
+    return value
+
+
+def _float(value: object) -> float:
+    if not isinstance(value, (int, float)):
+        raise TypeError(value)
+    return float(value)
+
+
+def _maybe(value: object) -> float | None:
+    return None if value is None else _float(value)
+
+
+def read(path: str) -> Rec | None:
+    """The record at the path, or None where the attempt never began here."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return parse(os.read(fd, 1 << 16))
+    finally:
+        os.close(fd)
+
+
+def begin(path: str, fact: dict[str, object]) -> int | None:
+    """A file descriptor of the new record that holds its first fact; None where another created it first.
+
+    Raises OSError where the fact cannot be written, and then there is no record.
+    """
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return None
+    first = line(fact)
+    try:
+        if os.write(fd, first) < len(first):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+    except OSError:
+        os.close(fd)
+        os.unlink(path)
+        raise
+    return fd
+
+
+def append(path: str, fact: dict[str, object]) -> None:
+    """The fact stands at the end of the record."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.write(fd, line(fact))
+    finally:
+        os.close(fd)
+
+
+def line(fact: dict[str, object]) -> bytes:
+    return json.dumps(fact, separators=(",", ":")).encode() + b"\n"

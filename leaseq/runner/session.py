@@ -1,0 +1,263 @@
+"""Terminal sessions that outlive whoever looks at them: a tmux server per session, started by the node's runner.
+
+    SESSION = NODE_DIR/session/     private, node-local
+        NAME.sock                   tmux's socket
+        NAME.ask                    a request of `leaseq session` to the runner: {"argv": [...], "cwd": ...}
+        NAME.no                     why the runner could not start it
+        NAME.exit                   the exit code of the session's command, once it has ended
+
+A process that srun starts ends with the srun, and srun with the terminal. So the step that shows a session only
+runs a tmux client, and the server belongs to the step of the runner. Request and answer are node-local files: the
+runner sees them at once, and a slow shared file system delays no prompt. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from leaseq.lease.scrub import OF_JOB, PROLOGUE, for_tasks
+from leaseq.nodedir import NodeDir, make_private, node_path, write_local
+
+WAIT_SECONDS_MAX = 20.0
+"""How long a runner may take to start a session; a loaded node with a cold tmux needs some seconds."""
+SOCKET_LENGTH_MAX = 100
+"""A Unix socket's path has at most 107 bytes."""
+NO_TMUX = "there is no tmux on this node"
+NO_RUNNER = "no runner is alive here; `leaseq shell --plain` gets in without it"
+RESTART_SECONDS_MAX = 8.0
+"""How long a node is without a runner when one has died and another is started."""
+EX_UNAVAILABLE = 75
+_TMUX_CONF = """\
+set-option -g history-limit 50000
+set-option -g status-left "[{title}] "
+set-option -g status-left-length 60
+source-file -q /etc/tmux.conf
+source-file -q ~/.tmux.conf
+source-file -q ~/.config/tmux/tmux.conf
+"""
+
+
+# -- in the runner ---------------------------------------------------------------------------------
+
+
+def directory_of(root: str) -> str:
+    """The session directory in that node-local directory; it exists."""
+    make_private(f"{root}/session")
+    return f"{root}/session"
+
+
+def serve(root: str, environment: Mapping[str, str]) -> None:
+    """Every session asked for runs, or its `.no` file says why not."""
+    directory = f"{root}/session"
+    for file_name in os.listdir(directory):
+        name, dot, kind = file_name.rpartition(".")
+        if not dot or kind != "ask" or name.startswith("."):
+            continue
+        path = f"{directory}/{file_name}"
+        try:
+            with open(path, "rb") as file:
+                body = json.load(file)
+            os.unlink(path)
+            problem = start(root, name, [str(word) for word in body["argv"]], environment, str(body["cwd"]))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problem = f"the session could not be started: {error}"
+        if problem:
+            write_local(f"{directory}/{name}.no", problem.encode("utf-8", "replace"))
+
+
+def start(root: str, name: str, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> str:
+    """A tmux server runs argv in a session of that name, whether or not it ran before; else the words why not."""
+    tmux = shutil.which("tmux", path=env.get("PATH"))
+    if tmux is None:
+        return NO_TMUX
+    directory = directory_of(root)
+    socket = socket_of(root, name)
+    if len(os.fsencode(socket)) > SOCKET_LENGTH_MAX:
+        return f"{socket} is too long for a socket: set LEASEQ_NODE_DIR to a shorter local directory"
+    write_local(f"{directory}/tmux.conf", _TMUX_CONF.format(title=_title(root, name)).encode())
+    _remove(f"{directory}/{name}.exit")
+    _remove(f"{directory}/{name}.no")
+    # The shell around the command is what notes its exit code; tmux forgets it with the session.
+    line = f"{shlex.join(argv)}; code=$?; echo $code >{shlex.quote(f'{directory}/{name}.exit')}; exit $code"
+    new = ["new-session", "-d", "-s", name, "-x", "200", "-y", "50", "-c", _existing(cwd, env), "/bin/sh", "-c", line]
+    try:
+        done = subprocess.run(
+            [tmux, "-u", "-S", socket, "-f", f"{directory}/tmux.conf", *new],
+            env=session_environment(env),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=WAIT_SECONDS_MAX,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"tmux could not be started: {error}"
+    said = (done.stderr + done.stdout).decode("utf-8", "replace").strip()
+    return "" if done.returncode == 0 or "duplicate session" in said else f"tmux: {said or done.returncode}"
+
+
+def session_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The runner's environment as a person's shell may see it: nothing of the step, of a task, or of another tmux."""
+    clean = for_tasks(environment)
+    for name in ("TMUX", "TMUX_PANE", "LEASEQ_TASK_ID", "LEASEQ_ATTEMPT", PROLOGUE, "SHLVL", "OLDPWD"):
+        clean.pop(name, None)
+    clean.setdefault("TERM", "xterm-256color")
+    return clean
+
+
+# -- beside the runner, on its node ------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`session HOME LEASE NODE NAME CWD [WORD...]`: the session of that name is shown; the exit code of its command.
+
+    With an empty NAME the words are run here and now, without the variables of this step.
+    """
+    home, lease, node, name, cwd, *argv = arguments
+    marks = {"LEASEQ_HOME": home, "LEASEQ_LEASE": lease, "LEASEQ_NODE": node}
+    if not name:
+        return _run_plain(argv or shell_of(os.environ), {**_step_environment(home, lease), **marks})
+    directory = NodeDir(node_path(home, lease, node))
+    words = ["env", *(f"{mark}={value}" for mark, value in marks.items()), *(argv or shell_of(os.environ))]
+    problem = _ensure(directory, name, words, cwd, new_command=bool(argv))
+    if problem == NO_TMUX:
+        print(f"leaseq: {node}: {NO_TMUX}: this shell ends when its terminal does", file=sys.stderr)
+        return _run_plain(argv or shell_of(os.environ), {**_step_environment(home, lease), **marks})
+    if problem:
+        print(f"leaseq: {node}: {problem}", file=sys.stderr)
+        return EX_UNAVAILABLE
+    return _show(directory, name)
+
+
+def _step_environment(home: str, lease: str) -> dict[str, str]:
+    """This step's environment with the job's nodes for its own: srun takes the step's for all that there are."""
+    clean = session_environment(os.environ)
+    for name in OF_JOB:
+        clean.pop(name, None)
+    try:
+        with open(f"{home}/runs/{lease}/nodes", encoding="ascii") as file:
+            clean["SLURM_JOB_NODELIST"] = clean["SLURM_NODELIST"] = ",".join(file.read().split())
+    except (OSError, UnicodeDecodeError):
+        # Without it srun asks the controller.
+        pass
+    return clean
+
+
+def _run_plain(argv: Sequence[str], environment: Mapping[str, str]) -> int:
+    try:
+        os.execvpe(argv[0], list(argv), dict(environment))
+    except OSError as error:
+        print(f"leaseq: {argv[0]}: {error.strerror}", file=sys.stderr)
+        return 126 if isinstance(error, PermissionError) else 127
+
+
+def _ensure(directory: NodeDir, name: str, argv: Sequence[str], cwd: str, *, new_command: bool) -> str:
+    """A session of that name runs; else the words why not."""
+    if _running(directory.root, name):
+        if new_command:
+            print(f"leaseq: session {name} runs already; showing it", file=sys.stderr)
+        return ""
+    if not os.path.isdir(directory.root):
+        return NO_RUNNER
+    place = directory_of(directory.root)
+    _remove(f"{place}/{name}.no")
+    write_local(f"{place}/{name}.ask", json.dumps({"argv": list(argv), "cwd": cwd}).encode())
+    until = alive_at = time.monotonic()
+    until += WAIT_SECONDS_MAX
+    while time.monotonic() < until:
+        if directory.alive("runner"):
+            alive_at = time.monotonic()
+        elif time.monotonic() > alive_at + RESTART_SECONDS_MAX:
+            break
+        if os.path.exists(socket_of(directory.root, name)) and _running(directory.root, name):
+            return ""
+        if os.path.exists(f"{place}/{name}.exit"):
+            return ""
+        try:
+            with open(f"{place}/{name}.no", encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            time.sleep(0.01)
+    _remove(f"{place}/{name}.ask")
+    if not directory.alive("runner"):
+        return NO_RUNNER
+    return f"the runner did not start the session within {WAIT_SECONDS_MAX:.0f} s; `leaseq shell --plain` gets in"
+
+
+def _show(directory: NodeDir, name: str) -> int:
+    """The session was on this terminal until it ended or was detached; its exit code, 0 where it goes on."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("TMUX", "TMUX_PANE")}
+    tmux = shutil.which("tmux") or "tmux"
+    # No `=`: an exact match of the name is what a server with one session has anyway, and old tmux lacks it.
+    client = subprocess.run(
+        [tmux, "-u", "-S", socket_of(directory.root, name), "attach-session", "-t", name], env=environment, check=False
+    )
+    code = _exit_code(f"{directory.root}/session/{name}.exit")
+    if code is not None and not _running(directory.root, name):
+        return code
+    if client.returncode == 0:
+        print(f"leaseq: session {name} goes on; `leaseq shell` shows it again", file=sys.stderr)
+    return client.returncode
+
+
+def _running(root: str, name: str) -> bool:
+    socket = socket_of(root, name)
+    if not os.path.exists(socket):
+        return False
+    done = subprocess.run(
+        [shutil.which("tmux") or "tmux", "-S", socket, "has-session", "-t", name],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    return done.returncode == 0
+
+
+def _exit_code(path: str) -> int | None:
+    try:
+        with open(path, encoding="ascii") as file:
+            text = file.read().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def socket_of(root: str, name: str) -> str:
+    """tmux's socket of that session."""
+    return f"{root}/session/{name}.sock"
+
+
+def shell_of(environment: Mapping[str, str]) -> list[str]:
+    """The user's own shell, interactive."""
+    shell = environment.get("SHELL", "")
+    if not (shell.startswith("/") and os.access(shell, os.X_OK)):
+        shell = pwd.getpwuid(os.getuid()).pw_shell
+    return [shell if os.access(shell, os.X_OK) else "/bin/sh", "-i"]
+
+
+def _existing(cwd: str, environment: Mapping[str, str]) -> str:
+    return next((path for path in (cwd, environment.get("HOME", "")) if path and os.path.isdir(path)), "/")
+
+
+def _title(root: str, name: str) -> str:
+    """LEASE NODE SESSION, for tmux's status line; `#` is tmux's own."""
+    lease, node = root.rstrip("/").rsplit("/", 2)[1:]
+    return f"{lease} {node} {name}".replace("#", "").replace('"', "")
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,65 @@
+"""From a claimed file to what the keeper is asked to start."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from leaseq import protocol
+from leaseq.errors import Malformed
+from leaseq.layout import NAME, LeaseDir
+from leaseq.models import ANY, Task
+from leaseq.protocol import Claim
+from leaseq.runner.environ import task_environment
+from leaseq.runner.state import Held
+from leaseq.world import Fs
+
+if TYPE_CHECKING:
+    from leaseq.runner.loop import Runner
+
+NEVER_READABLE = frozenset((errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EFBIG, errno.ENXIO))
+"""What reading a directory, a link, a socket or a file of somebody else's says: trying again would not help."""
+
+
+def read_claimed(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
+    """The task of that claim; raises Malformed where it is none that could be started or put back."""
+    try:
+        task = protocol.read_task(fs, claim.path(lease), claim.entry)
+    except OSError as error:
+        if error.errno in NEVER_READABLE:
+            raise Malformed(error.strerror) from None
+        raise
+    if not task.argv or (task.shell and len(task.argv) != 1):
+        raise Malformed("it has no command")
+    if task.node != ANY and not NAME.fullmatch(task.node):
+        raise Malformed(f"its node is not a name: {task.node!r:.60}")
+    return task
+
+
+def start_request(runner: Runner, held: Held) -> dict[str, object]:
+    """What the keeper is asked to start: see `spawn.spawn`."""
+    task, entry, options = held.task, held.claim.entry, runner.options
+    unlisted = not options.gpus_known or (held.booking.alone and not options.capacity.gpus)
+    gpus = None if unlisted else held.booking.gpus
+    marks = {
+        "LEASEQ_TASK_ID": entry.id,
+        "LEASEQ_ATTEMPT": str(entry.attempt),
+        "LEASEQ_LEASE": runner.lease.id,
+        "LEASEQ_NODE": runner.node,
+        "LEASEQ_GPUS": ",".join(held.booking.gpus),
+        "LEASEQ_HOME": runner.lease.root.rsplit("/runs/", 1)[0],
+    }
+    if runner.ends_at is not None:
+        marks["LEASEQ_END_TIME"] = str(int(runner.clock.now() + runner.ends_at - runner.clock.monotonic()))
+    return {
+        "argv": ["/bin/bash", "-c", task.argv[0]] if task.shell else list(task.argv),
+        "env": task_environment(task, node_environment=options.environment, kept=options.kept, gpus=gpus, marks=marks),
+        "cwd": task.cwd,
+        "umask": task.umask,
+        "out": runner.lease.log(entry.id, entry.attempt, "out"),
+        "err": runner.lease.log(entry.id, entry.attempt, "err"),
+        "remote": options.remote_paths,
+        "limit": task.need.time_seconds,
+        "grace": options.grace_seconds,
+        "gpus": list(held.booking.gpus),
+    }

@@ -1,0 +1,55 @@
+"""What a runner is told at its start, and what it knows of an attempt that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from leaseq.models import Task
+from leaseq.protocol import Claim
+from leaseq.runner.decide import Booking, Room
+from leaseq.runner.record import Rec
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a runner is told at its start and never changes."""
+
+    capacity: Room
+    gpus_known: bool = True
+    nodes: tuple[str, ...] = ()
+    """All nodes of the lease."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Slurm's variables that a task may inherit from the runner."""
+    remote_paths: bool = False
+    """True where a task's paths may hang."""
+    notified: bool = False
+    """True where hints tell of every change, so that polling is only a safety net."""
+    grace_seconds: float = 10.0
+    poll_seconds: float = 0.5
+    poll_seconds_idle: float = 2.0
+    poll_seconds_notified: float = 15.0
+    end_lead_seconds: float = 60.0
+    """How long before the lease's end running tasks get TERM."""
+
+
+@dataclass
+class Held:
+    """An attempt that this node holds."""
+
+    claim: Claim
+    task: Task
+    booking: Booking
+    since: float
+    rec: Rec | None = None
+    asked_to_stop: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.claim.entry.key
+
+    @property
+    def unknown(self) -> bool:
+        """True while its process is not known."""
+        return self.rec is None or self.rec.pid is None

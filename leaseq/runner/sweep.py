@@ -1,0 +1,84 @@
+"""Finding every process of an attempt: by its session, its descendants, and the marks in its environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+
+from leaseq.world import process_start
+
+Process = tuple[int, int]
+"""(pid, start time): a pid alone may by now be somebody else's."""
+
+
+def has_orphans(known: set[int]) -> bool:
+    """True where this process has children other than the known ones, or where that cannot be told.
+
+    A subreaper inherits what an ended task leaves behind, so this is the cheap question before a sweep.
+    """
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            return any(int(pid) not in known for pid in file.read().split())
+    except OSError:
+        return True
+
+
+def processes_of(key: str, leader: Process) -> set[Process]:
+    """The processes of the attempt that are alive now, but this one: its session, what descends from it or carries it.
+
+    key: `ID.ATTEMPT`; another attempt of the same task may be alive beside it. leader: (0, 0) where it is not known.
+    """
+    task_id, _, attempt = key.partition(".")
+    marks = (f"\0LEASEQ_TASK_ID={task_id}\0".encode(), f"\0LEASEQ_ATTEMPT={attempt}\0".encode())
+    parents: dict[int, int] = {}
+    starts: dict[int, int] = {}
+    found: set[int] = set()
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        pid = int(name)
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+            if fields[0] in (b"Z", b"X") or pid == os.getpid():
+                continue
+            parents[pid], starts[pid] = int(fields[1]), int(fields[19])
+            if (pid, starts[pid]) == leader or (int(fields[3]) == leader[0] > 0 and pid != leader[0]):
+                found.add(pid)
+                continue
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                environ = b"\0" + file.read() + b"\0"
+            if all(mark in environ for mark in marks):
+                found.add(pid)
+        except OSError:
+            continue
+    grown = found
+    while grown:
+        grown = {pid for pid, parent in parents.items() if parent in found and pid not in found}
+        found |= grown
+    return {(pid, starts[pid]) for pid in found}
+
+
+def alive(process: Process) -> bool:
+    """True where that very process runs now; one whose start nobody saw had ended by then."""
+    return process[1] != 0 and process_start(process[0]) == process[1]
+
+
+def send(processes: Iterable[Process], *numbers: int) -> None:
+    """The signals were sent to those of the processes that still exist."""
+    for process in processes:
+        if not alive(process):
+            continue
+        try:
+            for number in numbers:
+                os.kill(process[0], number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
+def kill_all(processes: Iterable[Process]) -> set[Process]:
+    """Every one of the processes that still existed was sent KILL; these."""
+    found = {each for each in processes if alive(each)}
+    send(found, signal.SIGKILL)
+    return found
