@@ -1,0 +1,40 @@
+"""What every kind of lease can do. A local lease is the degenerate case; only lease/ asks which kind one is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from leaseq.models import Lease
+
+
+@dataclass(frozen=True)
+class LeaseState:
+    """What is known of an allocation, and how old that knowledge is."""
+
+    word: str
+    """`PENDING`, `RUNNING`, `COMPLETING`, `ENDED`, or `UNKNOWN` (cannot tell now; never a reason to act)."""
+    reason: str = ""
+    """Slurm's reason while pending, its final state once ended."""
+    nodes: tuple[str, ...] = ()
+    """The nodes the allocation has now; empty while it has none."""
+    ends: float | None = None
+    """When the allocation ends, seconds since the epoch; None where it has no end."""
+    age_seconds: float = 0.0
+
+
+class Backend(Protocol):
+    """An allocation's keeper: this host, or Slurm."""
+
+    def state(self, lease: Lease) -> LeaseState:
+        """The allocation's state; never raises because the answer is late or missing, that is UNKNOWN."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """The allocation has been given back, or is being."""
+        ...
+
+    def attach(self, lease: Lease, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
+        """The command line that runs argv on that node of the lease, in a terminal where `tty`."""
+        ...

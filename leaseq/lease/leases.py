@@ -1,0 +1,173 @@
+"""Which leases there are, and which one is meant when none is named.
+
+The truth is `runs/*/lease.json`. `index.json` is a cache of the records of ended leases, and holds the lease that
+`leaseq lease use` chose; without it everything is found again, and this host's own lease is the default.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from leaseq import protocol
+from leaseq.errors import Malformed, NotFound, Refused, UsageError
+from leaseq.layout import LEASE_ID, Home, LeaseDir
+from leaseq.models import Lease
+from leaseq.world import Clock, Fs, hostname
+
+if TYPE_CHECKING:
+    from leaseq.lease.base import Backend
+
+
+def make_home(home: Home) -> None:
+    """The home exists, is this user's, and nobody else may change it; raises Refused."""
+    if check_home(home):
+        return
+    try:
+        os.mkdir(home.root, 0o700)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        raise Refused(
+            f"cannot make {home.root}: {os.path.dirname(home.root)} does not exist",
+            hint="create it, or set LEASEQ_HOME",
+        ) from None
+    check_home(home)
+
+
+_checked: set[str] = set()
+"""Homes that this process has looked at: once is enough for a command."""
+
+
+def check_home(home: Home) -> bool:
+    """True where the home exists: a directory of this user that nobody else can change; else raises Refused."""
+    if home.root in _checked:
+        return True
+    try:
+        info = os.stat(home.root)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISDIR(info.st_mode):
+        raise Refused(f"{home.root} is not a directory", hint="move it away, or set LEASEQ_HOME")
+    if info.st_uid != os.getuid():
+        raise Refused(f"{home.root} belongs to someone else", hint="set LEASEQ_HOME to a directory of your own")
+    if info.st_mode & 0o022:
+        raise Refused(f"others can write in {home.root}: they could run commands as you", hint=f"chmod 700 {home.root}")
+    _checked.add(home.root)
+    return True
+
+
+def local_id() -> str:
+    """The id of this host's own lease."""
+    return f"local:{hostname()}"
+
+
+def read_record(fs: Fs, lease: LeaseDir) -> Lease | None:
+    """The lease's record, or None where there is no such lease or its record cannot be read."""
+    try:
+        return Lease.from_json(fs.read(lease.record))
+    except (FileNotFoundError, NotADirectoryError, Malformed):
+        return None
+
+
+def list_leases(fs: Fs, home: Home) -> list[Lease]:
+    """Every lease of the home, newest first; leases that have ended are read from the cache."""
+    try:
+        ids = [name for name in fs.names(home.runs) if LEASE_ID.fullmatch(name)]
+    except FileNotFoundError:
+        return []
+    chosen, cache = _read_index(fs, home)
+    found: list[Lease] = []
+    ended: dict[str, object] = {}
+    for lease_id in ids:
+        record = _from_cache(cache.get(lease_id)) or read_record(fs, home.lease(lease_id))
+        if record is not None and record.id == lease_id:
+            found.append(record)
+            if record.ended is not None:
+                ended[lease_id] = record.as_record()
+    if ended.keys() != cache.keys():
+        _write_index(fs, home, chosen, ended)
+    return sorted(found, key=lambda lease: lease.created, reverse=True)
+
+
+def default(fs: Fs, home: Home) -> str:
+    """The lease that commands mean when they name none: the shell's or task's own, the chosen one, this host's."""
+    inherited = os.environ.get("LEASEQ_LEASE", "")
+    if inherited and LEASE_ID.fullmatch(inherited):
+        return inherited
+    return _read_index(fs, home)[0] or local_id()
+
+
+def choose(fs: Fs, home: Home, lease_id: str) -> None:
+    """Commands that name no lease mean this one from now on; the local id means: no choice."""
+    _, cache = _read_index(fs, home)
+    _write_index(fs, home, "" if lease_id == local_id() else lease_id, cache)
+
+
+def resolve(fs: Fs, home: Home, word: str) -> str:
+    """The id of the lease that the word stands for: an id, `local`, a unique name or the start of an id."""
+    if not word:
+        meant = default(fs, home)
+        if meant != local_id() and read_record(fs, home.lease(meant)) is None:
+            why = "LEASEQ_LEASE names it" if os.environ.get("LEASEQ_LEASE") == meant else "`leaseq lease use` chose it"
+            raise NotFound(f"there is no lease {meant} ({why})", hint="--lease local, or `leaseq lease use local`")
+        return meant
+    if word in ("local", local_id()):
+        return local_id()
+    if LEASE_ID.fullmatch(word) and read_record(fs, home.lease(word)) is not None:
+        return word
+    known = list_leases(fs, home)
+    for matching in (
+        [lease for lease in known if lease.name == word and lease.ended is None],
+        [lease for lease in known if lease.id.startswith(word)],
+        [lease for lease in known if lease.id == f"local:{word}"],
+    ):
+        if len(matching) == 1:
+            return matching[0].id
+        if matching:
+            raise UsageError(
+                f"{word!r} stands for {len(matching)} leases: {', '.join(lease.id for lease in matching[:6])}",
+                hint="type more of the id",
+            )
+    raise NotFound(f"there is no lease {word!r}", hint="`leaseq lease ls` lists the leases; `local` is this host's own")
+
+
+def backend(lease: Lease, *, fs: Fs, home: Home, clock: Clock) -> Backend:
+    """Who keeps that lease's allocation."""
+    if lease.kind == "local":
+        from leaseq.lease.local import LocalBackend
+
+        return LocalBackend(fs, home, clock=clock)
+    if lease.kind == "slurm":
+        from leaseq import config
+        from leaseq.lease.slurm import SlurmBackend
+
+        return SlurmBackend(fs, home, clock=clock, period_seconds=config.load(home).slurm_poll_seconds)
+    raise UsageError(f"lease {lease.id} is of an unknown kind {lease.kind!r}", hint="a newer leaseq may have made it")
+
+
+def _from_cache(cached: object) -> Lease | None:
+    try:
+        return Lease.from_record(cached) if cached is not None else None
+    except Malformed:
+        return None
+
+
+def _read_index(fs: Fs, home: Home) -> tuple[str, dict[str, object]]:
+    """(the chosen lease or nothing, the records of ended leases by id)"""
+    try:
+        value = json.loads(fs.read(home.index))
+        leases = value["leases"]
+        chosen = str(value.get("default") or "")
+        if not isinstance(leases, dict) or (chosen and not LEASE_ID.fullmatch(chosen)):
+            return "", {}
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
+        return "", {}
+    return chosen, leases
+
+
+def _write_index(fs: Fs, home: Home, chosen: str, leases: dict[str, object]) -> None:
+    body = {"v": 1, "default": chosen, "leases": leases}
+    protocol.replace_file(fs, home.index, json.dumps(body).encode() + b"\n")

@@ -1,0 +1,180 @@
+"""This host as a lease of one node: always granted, never queued, kept by a runner that leaseq starts itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import leaseq
+from leaseq import protocol
+from leaseq.errors import Unavailable
+from leaseq.layout import Home, LeaseDir
+from leaseq.lease.base import LeaseState
+from leaseq.lease.leases import local_id, make_home, read_record
+from leaseq.models import Lease
+from leaseq.nodedir import Holder, NodeDir, node_path, open_node_dir
+from leaseq.world import Clock, Fs, hostname
+
+START_SECONDS_MAX = 20.0
+STOP_SECONDS_MAX = 20.0
+KILL_SECONDS_MAX = 60.0
+"""Tasks get TERM, a grace, then KILL; their outcomes are written before the runner leaves."""
+LOG_LINES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Started:
+    """The runner that serves this host now."""
+
+    pid: int
+    already: bool
+
+
+class LocalBackend:
+    """The lease `local:HOST` of this host."""
+
+    def __init__(self, fs: Fs, home: Home, *, clock: Clock) -> None:
+        self.fs, self.home, self.clock = fs, home, clock
+        self.node = hostname()
+        self.lease: LeaseDir = home.lease(local_id())
+
+    def state(self, lease: Lease) -> LeaseState:
+        """A host is always held; whether its runner lives is the node's matter."""
+        return LeaseState("ENDED" if lease.ended else "RUNNING", reason=lease.end_reason, nodes=lease.nodes)
+
+    def release(self, lease: Lease) -> None:
+        """The runner has ended and so have its tasks: nothing of this lease uses the host any more."""
+        self.stop(kill=True)
+
+    def attach(self, lease: Lease, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
+        """The words run here, in the lease's environment."""
+        if node != self.node:
+            raise Unavailable(f"{lease.id} is on another host", hint=f"log in to {node} first")
+        marks = {"LEASEQ_HOME": self.home.root, "LEASEQ_LEASE": lease.id, "LEASEQ_NODE": node}
+        return ["env", *(f"{name}={value}" for name, value in marks.items()), *argv]
+
+    # -- the lease -----------------------------------------------------------------------------------
+
+    def ensure(self) -> LeaseDir:
+        """The home, the lease's directories and its record exist, durably."""
+        if read_record(self.fs, self.lease) is not None:
+            return self.lease
+        make_home(self.home)
+        self.fs.mkdir(self.home.runs)
+        protocol.prepare(self.fs, self.lease)
+        protocol.prepare_node(self.fs, self.lease, self.node)
+        record = Lease(
+            id=self.lease.id,
+            kind="local",
+            created=self.clock.now(),
+            user=user_name(),
+            host=self.node,
+            nodes=(self.node,),
+            version=leaseq.__version__,
+        )
+        protocol.replace_file(self.fs, self.lease.record, record.to_json())
+        return self.lease
+
+    # -- its runner ----------------------------------------------------------------------------------
+
+    @property
+    def directory(self) -> NodeDir:
+        """The node-local directory; it may not exist."""
+        return NodeDir(node_path(self.home.root, self.lease.id, self.node))
+
+    def runner(self) -> Holder | None:
+        """The runner that is alive on this host."""
+        return self.directory.alive("runner")
+
+    def keeper(self) -> Holder | None:
+        """The process that keeps this host's tasks, with or without a runner."""
+        return self.directory.alive("keeper")
+
+    def start(self) -> Started:
+        """A runner serves this host; raises Unavailable with the end of its log."""
+        if (alive := self.runner()) is not None:
+            return Started(alive.pid, already=True)
+        self.ensure()
+        directory = open_node_dir(self.home.root, self.lease.id, self.node)
+        place = {"--lease": self.lease.id, "--node": self.node, "--home": self.home.root}
+        words = [sys.executable, _main_file(), "run", *(word for pair in place.items() for word in pair)]
+        with open(directory.log, "ab") as log:
+            before = log.tell()
+            child = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+                env=_runner_environment(),
+            )
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < deadline:
+            if (alive := self.runner()) is not None:
+                return Started(alive.pid, already=alive.pid != child.pid)
+            if child.poll() is not None and self.runner() is None:
+                raise _did_not_start(f"ended with {child.returncode}", directory.log, before)
+            time.sleep(0.01)
+        raise _did_not_start(f"is not up after {START_SECONDS_MAX:.0f} s", directory.log, before)
+
+    def stop(self, *, kill: bool = False) -> bool:
+        """No runner serves this host, and with `kill` no task runs; False where none was alive before.
+
+        Without `kill` running tasks go on under the keeper, and the next runner takes them up again.
+        """
+        alive = self.runner()
+        if alive is None:
+            if not kill or self.keeper() is None:
+                return False
+            # Only a runner can write how the keeper's tasks end.
+            self.start()
+            alive = self.runner()
+        if kill:
+            protocol.ask(self.fs, self.lease, self.node, "kill", {"reason": "leaseq daemon stop --kill"})
+        elif alive:
+            os.kill(alive.pid, signal.SIGTERM)
+        limit = KILL_SECONDS_MAX if kill else STOP_SECONDS_MAX
+        deadline = time.monotonic() + limit
+        while alive and alive.alive():
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"the runner (process {alive.pid}) has not ended after {limit:.0f} s",
+                    hint=f"its log is {self.directory.log}; `kill -9 {alive.pid}` costs no task",
+                )
+            time.sleep(0.02)
+        return True
+
+
+def _main_file() -> str:
+    """The very leaseq that runs now, wherever it is installed."""
+    return f"{os.path.dirname(os.path.abspath(leaseq.__file__))}/__main__.py"
+
+
+def _runner_environment() -> dict[str, str]:
+    """This process's environment without what a task's or a lease's shell adds to it."""
+    own = ("LEASEQ_LEASE", "LEASEQ_NODE", "LEASEQ_TASK_ID", "LEASEQ_ATTEMPT", "LEASEQ_GPUS", "LEASEQ_END_TIME")
+    return {name: value for name, value in os.environ.items() if name not in own}
+
+
+def _did_not_start(how: str, log: str, offset: int) -> Unavailable:
+    with open(log, encoding="utf-8", errors="replace") as file:
+        file.seek(offset)
+        said = [line.rstrip() for line in file.read().splitlines() if line.strip()][-LOG_LINES_SHOWN:]
+    words = "\n  ".join(said) or "(it said nothing)"
+    return Unavailable(f"the local runner {how}:\n  {words}", hint=f"its log is {log}")
+
+
+def user_name() -> str:
+    """This user's name; the number where it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

@@ -1,0 +1,92 @@
+"""lease.json of Slurm leases: written once, whoever is first, and once more when the lease has ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from leaseq import protocol
+from leaseq.errors import Malformed, NotFound, Unavailable
+from leaseq.layout import Home, LeaseDir
+from leaseq.models import Lease
+from leaseq.world import Fs
+
+
+def write_first(fs: Fs, lease: LeaseDir, record: Lease) -> Lease:
+    """The lease's directories and its record stand, durably; the record is that of whoever was first."""
+    protocol.prepare(fs, lease)
+    fs.mkdir(lease.notes)
+    temporary = protocol.hidden(lease.root)
+    fs.create(temporary, record.to_json())
+    try:
+        fs.link(temporary, lease.record)
+    except OSError:
+        # The lease itself was first (it writes the record that a dead command left out), or the reply was lost.
+        if "lease.json" not in fs.names(lease.root):
+            raise
+    finally:
+        protocol.discard(fs, temporary)
+    fs.sync_dir(lease.root)
+    return read(fs, lease)
+
+
+def read(fs: Fs, lease: LeaseDir) -> Lease:
+    """The lease's record; raises NotFound, or Unavailable where it cannot be read."""
+    try:
+        return Lease.from_json(fs.read(lease.record))
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(f"there is no lease {lease.id}", hint="`leaseq lease ls` lists the leases") from None
+    except (OSError, Malformed) as error:
+        raise Unavailable(
+            f"the record of lease {lease.id} cannot be read: {error}", hint=f"see {lease.record}"
+        ) from None
+
+
+def mark_ended(fs: Fs, lease: LeaseDir, *, ended: float, reason: str) -> None:
+    """The record says that the lease has ended and why; what it said first stays."""
+    record = read(fs, lease)
+    if record.ended is None:
+        protocol.replace_file(fs, lease.record, replace(record, ended=ended, end_reason=reason).to_json())
+
+
+def mark_alive(fs: Fs, lease: LeaseDir) -> None:
+    """The record says no end: Slurm has requeued a job that had ended."""
+    record = read(fs, lease)
+    if record.ended is not None:
+        protocol.replace_file(fs, lease.record, replace(record, ended=None, end_reason="").to_json())
+
+
+def known_ids(fs: Fs, home: Home) -> frozenset[str]:
+    """The ids of all leases that have a directory."""
+    try:
+        return frozenset(fs.names(home.runs))
+    except FileNotFoundError:
+        return frozenset()
+
+
+def notes(fs: Fs, lease: LeaseDir) -> dict[str, str]:
+    """What the lease script had to say, by node (`_lease`: all of them): why a node has no runner."""
+    found: dict[str, str] = {}
+    try:
+        for node in sorted(fs.names(lease.notes)):
+            found[node] = fs.read(f"{lease.notes}/{node}").decode("utf-8", "replace").strip()[:500]
+    except OSError:
+        # A note comes and goes with each try of a node; the next look tells more.
+        return found
+    return found
+
+
+def node_names(fs: Fs, lease: LeaseDir) -> tuple[str, ...]:
+    """The nodes that the lease started on, in Slurm's order; empty before it has started."""
+    try:
+        return tuple(fs.read(lease.node_names).decode("utf-8", "replace").split())
+    except OSError:
+        return ()
+
+
+def seconds_left(fs: Fs, lease: LeaseDir) -> float | None:
+    """Until the lease's end, by what the lease script wrote last; None where it has no end or that is not known."""
+    try:
+        text = fs.read(lease.ends).decode("ascii", "replace").strip()
+        return int(text) - fs.age(lease.ends, lease.root) if text.isdigit() else None
+    except OSError:
+        return None

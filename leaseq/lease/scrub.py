@@ -1,0 +1,77 @@
+"""Which Slurm variables a process may inherit. Pure, standard library only: the runner uses it for every task.
+
+What a step inherits from srun describes that step, and a nested `srun`, `sbatch` or `mpirun` takes it for its
+own options: SLURM_NTASKS starts too many tasks, SLURM_NNODES makes `-w NODE` run everywhere, SLURM_MEM_PER_CPU
+and SLURM_GPUS make the step fail, SLURM_CPU_BIND pins all ranks to one CPU (all measured, Slurm 22.05). So what
+is not known to be harmless goes. The lease script puts the job's own values back for the names in `OF_JOB`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+OF_JOB = (
+    "SLURM_CLUSTER_NAME",
+    "SLURM_JOB_ACCOUNT",
+    "SLURM_JOB_CPUS_PER_NODE",
+    "SLURM_JOB_NAME",
+    "SLURM_JOB_NODELIST",
+    "SLURM_JOB_PARTITION",
+    "SLURM_JOB_QOS",
+    "SLURM_JOB_RESERVATION",
+    "SLURM_MEM_PER_CPU",
+    "SLURM_MEM_PER_NODE",
+    "SLURM_NODELIST",
+    "SLURM_RESTART_COUNT",
+    "SLURM_SUBMIT_DIR",
+    "SLURM_SUBMIT_HOST",
+    "SLURM_TASKS_PER_NODE",
+)
+"""Variables of the batch script that srun would replace by the step's; the lease script hands them to the runner."""
+
+FOR_TASKS = (
+    frozenset(OF_JOB) - {"SLURM_MEM_PER_CPU", "SLURM_MEM_PER_NODE"}
+    | {"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JOB_ID", "SLURM_JOBID", "SLURMD_NODENAME"}
+    | {"SLURM_CPUS_ON_NODE", "SLURM_GPUS_ON_NODE", "SLURM_STEP_GPUS", "SLURM_JOB_UID", "SLURM_JOB_USER"}
+    | {"SLURM_JOB_GID", "SLURM_TOPOLOGY_ADDR", "SLURM_TOPOLOGY_ADDR_PATTERN", "SLURM_WORKING_CLUSTER"}
+)
+"""What a task may see: none of these changes what a nested srun, sbatch or mpirun does, except for naming the job."""
+
+PROLOGUE = "LEASEQ_FROM_PROLOGUE"
+"""Set by the lease script: the names of the variables that the lease's prologue has set or changed."""
+
+FOR_COMMANDS = frozenset({"SLURM_CONF", "SLURM_CLUSTERS"})
+"""What a Slurm command that leaseq itself runs may see of a surrounding job."""
+
+FAMILIES = ("SLURM_", "SLURMD_", "SRUN_", "SALLOC_", "SACCT_", "SQUEUE_", "SINFO_", "SCANCEL_", "SCONTROL_")
+"""Prefixes of variables that change what Slurm's commands do or print."""
+RANKS = ("PMI_", "PMI2_", "PMIX_", "PALS_")
+"""Prefixes of variables that make a program take itself for a rank of the runner's step."""
+
+
+def kept_for_tasks(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a task inherits of its runner's environment over its submitter's: Slurm's variables, the prologue's."""
+    prologue = [name for name in environment.get(PROLOGUE, "").split() if not name.startswith((*FAMILIES, *RANKS))]
+    return {name: value for name, value in environment.items() if name in FOR_TASKS or name in prologue}
+
+
+def for_tasks(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what poisons a nested step; for shells and sessions beside the tasks."""
+    return _without(environment, keep=FOR_TASKS, families=(*FAMILIES, "SBATCH_", *RANKS))
+
+
+def for_commands(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for squeue, scontrol, scancel and srun: printed times and formats are those leaseq parses."""
+    return {
+        **_without(environment, keep=FOR_COMMANDS, families=(*FAMILIES, "SBATCH_", *RANKS)),
+        "SLURM_TIME_FORMAT": "standard",
+    }
+
+
+def for_sbatch(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for sbatch, which becomes the lease's: the user's SBATCH_* options count, a job's do not."""
+    return _without(environment, keep=FOR_COMMANDS, families=(*FAMILIES, *RANKS))
+
+
+def _without(environment: Mapping[str, str], *, keep: frozenset[str], families: tuple[str, ...]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name in keep or not name.startswith(families)}

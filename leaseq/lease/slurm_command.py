@@ -1,0 +1,64 @@
+"""Running one Slurm command: its answer, with a deadline and without the surrounding job's variables."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from leaseq.errors import Unavailable
+from leaseq.lease.scrub import for_commands
+
+SECONDS_MAX = 60.0
+"""A controller under load answers late; Slurm's own commands give up after some tens of seconds."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said; undecodable bytes are kept as surrogates."""
+
+    argv: tuple[str, ...]
+    code: int
+    out: str
+    err: str
+
+    @property
+    def words(self) -> str:
+        """What it complained of, in its own words, or its exit code."""
+        return self.err.strip() or self.out.strip() or f"{self.argv[0]} ended with code {self.code}"
+
+
+def ask(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    seconds_max: float = SECONDS_MAX,
+) -> Answer:
+    """The command's answer, whatever its exit code; raises Unavailable where it is missing or does not answer.
+
+    Without an environment the command gets this process's, less what a surrounding job or a user's
+    SQUEUE_FORMAT would change.
+    """
+    try:
+        done = subprocess.run(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            env=for_commands(os.environ) if environment is None else dict(environment),
+            timeout=seconds_max,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise Unavailable(
+            f"there is no {argv[0]} on this host",
+            hint="Slurm leases are added from a cluster's login node; `leaseq submit` alone uses this machine",
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise Unavailable(
+            f"{argv[0]} has not answered for {seconds_max:.0f} s", hint="try again; `sinfo` tells whether Slurm is up"
+        ) from None
+    return Answer(tuple(argv), done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,149 @@
+"""Slurm's texts as values: squeue's lines, durations, host lists, job ids. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from leaseq.models import Record, _as, integer, maybe, number, text
+
+FIELDS = ("%i", "%T", "%L", "%l", "%S", "%V", "%D", "%P", "%C", "%N", "%r", "%o", "%j")
+SEPARATOR = "\x1f"
+"""No option of Slurm can hold it; a job's name or path can hold a bar, a blank or a comma."""
+FORMAT = SEPARATOR.join(FIELDS)
+
+PENDING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
+RUNNING = frozenset({"RUNNING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"})
+ENDED = frozenset(
+    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split()
+)
+_DURATION = re.compile(r"(?:(?P<days>\d+)-)?(?P<clock>\d+(?::\d+){0,2})")
+_JOB = re.compile(r"(\d+)(?:;(\S+))?")
+HOSTS_MAX = 100_000
+"""A host list that names more is not a host list."""
+
+
+@dataclass(frozen=True)
+class Row(Record):
+    """One job as squeue tells it."""
+
+    id: str = _as(text)
+    state: str = _as(text)
+    """Slurm's long name: PENDING, RUNNING, COMPLETING, CANCELLED, ..."""
+    reason: str = _as(text, default="")
+    left_seconds: float | None = _as(maybe(number), default=None)
+    """Until its time limit; None where it has none or Slurm does not say."""
+    limit: str = _as(text, default="")
+    starts: str = _as(text, default="")
+    """When it started, or will by the scheduler's present plan, in the cluster's local time; empty if unknown."""
+    submitted: str = _as(text, default="")
+    node_count: int = _as(integer, default=0)
+    nodes: str = _as(text, default="")
+    """The host list as Slurm folds it."""
+    partition: str = _as(text, default="")
+    cpus: str = _as(text, default="")
+    script: str = _as(text, default="")
+    name: str = _as(text, default="")
+
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+def parse_rows(output: str) -> list[Row]:
+    """The jobs in squeue's output; lines of another shape (banners, warnings) are left out."""
+    return [row for row in map(_row, output.splitlines()) if row]
+
+
+def _row(line: str) -> Row | None:
+    parts = line.split(SEPARATOR, len(FIELDS) - 1)
+    if len(parts) != len(FIELDS) or not re.fullmatch(r"\d+(_\S+|\+\d+)?", parts[0].strip()):
+        return None
+    values = dict(zip(FIELDS, (part.strip() for part in parts), strict=True))
+    count = values["%D"]
+    return Row(
+        id=values["%i"],
+        state=values["%T"],
+        reason="" if values["%r"] in ("None", "(null)") else values["%r"],
+        left_seconds=parse_duration(values["%L"]),
+        limit=values["%l"],
+        starts=known_time(values["%S"]),
+        submitted=known_time(values["%V"]),
+        node_count=int(count) if count.isdigit() else 0,
+        nodes="" if values["%N"] == "(null)" else values["%N"],
+        partition=values["%P"],
+        cpus=values["%C"],
+        script=values["%o"],
+        name=values["%j"],
+    )
+
+
+def known_time(value: str) -> str:
+    """The time stamp, or nothing where Slurm says N/A, Unknown or None."""
+    return value if re.match(r"\d{4}-\d\d-\d\dT", value) else ""
+
+
+def parse_duration(value: str) -> float | None:
+    """Seconds of `[DAYS-][[HOURS:]MINUTES:]SECONDS` as Slurm prints it; None for UNLIMITED, INVALID and the like."""
+    match = _DURATION.fullmatch(value.strip())
+    if not match:
+        return None
+    seconds = 0
+    for part in match["clock"].split(":"):
+        seconds = seconds * 60 + int(part)
+    return float(seconds + 86400 * int(match["days"] or 0))
+
+
+def parse_job_id(output: str) -> tuple[str, str] | None:
+    """(job id, cluster or empty) of `sbatch --parsable` among a site's banners: the last line that is just that."""
+    for line in reversed(output.splitlines()):
+        match = _JOB.fullmatch(line.strip())
+        if match:
+            return match[1], match[2] or ""
+    return None
+
+
+def expand_hosts(folded: str) -> tuple[str, ...]:
+    """`gpu[01-03,7],login` as names, in that order; raises ValueError where it is no host list."""
+    names: list[str] = []
+    for part in _split(folded):
+        for name in _expand(part):
+            names.append(name)
+            if len(names) > HOSTS_MAX:
+                raise ValueError(f"host list too long: {folded[:60]!r}")
+    return tuple(names)
+
+
+def _split(folded: str) -> list[str]:
+    parts, depth, start = [], 0, 0
+    for index, letter in enumerate(folded):
+        depth += (letter == "[") - (letter == "]")
+        if depth not in (0, 1):
+            raise ValueError(f"not a host list: {folded[:60]!r}")
+        if letter == "," and depth == 0:
+            parts.append(folded[start:index])
+            start = index + 1
+    if depth:
+        raise ValueError(f"not a host list: {folded[:60]!r}")
+    return [part for part in (*parts, folded[start:]) if part]
+
+
+def _expand(part: str) -> Iterator[str]:
+    head, bracket, rest = part.partition("[")
+    if not bracket:
+        yield part
+        return
+    ranges, _, tail = rest.partition("]")
+    for span in ranges.split(","):
+        first, dash, last = span.partition("-")
+        last = last if dash else first
+        if not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
+            raise ValueError(f"not a host list: {part[:60]!r}")
+        if int(last) - int(first) >= HOSTS_MAX:
+            raise ValueError(f"host list too long: {part[:60]!r}")
+        for value in range(int(first), int(last) + 1):
+            for ending in _expand(tail) if tail else ("",):
+                yield f"{head}{value:0{len(first)}d}{ending}"

@@ -1,0 +1,133 @@
+"""Waiting for a lease to start: by files, which cost Slurm nothing, and by the shared squeue for the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from leaseq.errors import LeaseqError, SlurmError
+from leaseq.layout import LeaseDir
+from leaseq.lease import records
+from leaseq.lease.base import LeaseState
+from leaseq.lease.slurm import SlurmBackend, state_in
+from leaseq.lease.slurm_command import ask
+from leaseq.models import Lease
+
+LOOK_SECONDS = 0.1
+"""How often the lease's files are looked at. A listing costs a file server far less than a person's wait."""
+FIRST_ANSWER_SECONDS = 2.0
+"""A lease asked for a moment ago is in no answer that others have fetched: this one may be asked for early, once."""
+FIRST_NODE_SECONDS = 10.0
+"""How long the first node may be later than another before the other is taken for the shell."""
+HOME_UNSEEN = 72
+"""The lease script's exit code on a node that does not see the home."""
+NO_RUNNER = 70
+"""Its exit code where no node could ever start a runner."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is known of a lease that has not started, and how long it was waited for."""
+
+    waited_seconds: float
+    state: LeaseState
+    starts: str = ""
+    """When the scheduler plans to start it, in the cluster's local time."""
+    notes: tuple[str, ...] = ()
+    """Why nodes have no runner."""
+    node: str = ""
+    """Where a shell can be opened now; empty while there is none."""
+
+
+def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
+    """What is known now, again and again, until a node is ready; raises SlurmError where the lease has ended.
+
+    The caller waits between two of them for LOOK_SECONDS. Slurm is not asked more often than for everything else.
+    """
+    began = backend.clock.monotonic()
+    directory = backend.home.lease(lease.id)
+    state, starts, asked, first_alive = LeaseState("PENDING", reason="just submitted"), "", 0.0, 0.0
+    while True:
+        waited = backend.clock.monotonic() - began
+        alive = _alive(backend, directory)
+        notes = records.notes(backend.fs, directory)
+        if alive:
+            first_alive = first_alive or waited
+            node = _first(records.node_names(backend.fs, directory), alive, waited - first_alive, notes)
+            if node:
+                yield Progress(waited, LeaseState("RUNNING"), notes=_told(notes), node=node)
+                return
+        if waited - asked >= (FIRST_ANSWER_SECONDS if not asked else backend.period_seconds / 2):
+            period = FIRST_ANSWER_SECONDS if not asked else backend.period_seconds
+            asked = waited
+            state, starts = _ask(backend, lease, period_seconds=period)
+            if state.word == "ENDED":
+                raise ended_early(backend, lease, state)
+        yield Progress(waited, state, starts, _told(notes))
+
+
+def _alive(backend: SlurmBackend, directory: LeaseDir) -> list[str]:
+    """Nodes whose runner has ever beaten, in no order. A requeued lease's old ones count: their shells wait for it."""
+    try:
+        return [name[:-5] for name in backend.fs.names(directory.heartbeats) if name.endswith(".json")]
+    except FileNotFoundError:
+        return []
+
+
+def _first(names: tuple[str, ...], alive: list[str], since: float, notes: dict[str, str]) -> str:
+    """The first of the nodes, once its runner is there; another where the first is late or says why it has none."""
+    if not names:
+        return sorted(alive)[0] if since > FIRST_NODE_SECONDS else ""
+    if names[0] in alive or (since <= FIRST_NODE_SECONDS and names[0] not in notes):
+        return names[0] if names[0] in alive else ""
+    return next((name for name in names if name in alive), "")
+
+
+def _told(notes: dict[str, str]) -> tuple[str, ...]:
+    return tuple(notes[node] for node in sorted(notes))
+
+
+def _ask(backend: SlurmBackend, lease: Lease, *, period_seconds: float) -> tuple[LeaseState, str]:
+    try:
+        queue = backend.queue(period_seconds=period_seconds)
+        record = records.read(backend.fs, backend.home.lease(lease.id))
+    except (OSError, LeaseqError) as error:
+        return LeaseState("UNKNOWN", reason=f"cannot tell: {error}"), ""
+    row = queue.rows.get(lease.id)
+    state = state_in(queue, record, now=backend.clock.now(), lease_age_seconds=0.0)
+    return state, row.starts if row and state.word == "PENDING" else ""
+
+
+def ended_early(backend: SlurmBackend, lease: Lease, state: LeaseState) -> SlurmError:
+    """Why a lease ended before it could be used: the best of what Slurm, the notes and the script's log tell."""
+    directory = backend.home.lease(lease.id)
+    code = _exit_code(lease.id)
+    told = [*records.notes(backend.fs, directory).values(), *_last_words(backend, directory)]
+    if code == HOME_UNSEEN and not told:
+        told = [
+            f"the node it started on does not see {backend.home.root}",
+            "LEASEQ_HOME must be on a file system that the login host and all nodes share",
+        ]
+    words = "\n  ".join(dict.fromkeys(told))
+    hint = f"what it had to say: {directory.script_log}" if code != HOME_UNSEEN else "export LEASEQ_HOME=..., add again"
+    return SlurmError(f"lease {lease.id} has ended: {state.reason}" + (f"\n  {words}" if words else ""), hint=hint)
+
+
+def _exit_code(job: str) -> int | None:
+    """The exit code of the lease script, while Slurm still knows it."""
+    try:
+        answer = ask(["scontrol", "show", "job", job], seconds_max=10)
+    except LeaseqError:
+        return None
+    _, found, rest = answer.out.partition(" ExitCode=")
+    code = rest.partition(":")[0]
+    return int(code) if found and code.isdigit() else None
+
+
+def _last_words(backend: SlurmBackend, directory: LeaseDir) -> list[str]:
+    try:
+        data, _ = backend.fs.read_range(directory.script_log, -2000, 2000)
+    except OSError:
+        return []
+    lines = data.decode("utf-8", "replace").strip().splitlines()
+    return [line for line in lines if "error" in line.lower() or "cannot" in line or "does not see" in line][-3:]

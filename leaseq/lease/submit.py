@@ -1,0 +1,229 @@
+"""Asking Slurm for a lease: the script, sbatch's command line, the record that survives a crash between the two."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import leaseq
+from leaseq import protocol
+from leaseq.errors import Malformed, SlurmError, Unavailable, UsageError
+from leaseq.installation import main_file
+from leaseq.layout import Home, LeaseDir, new_incarnation
+from leaseq.lease import records
+from leaseq.lease.scrub import OF_JOB, for_sbatch
+from leaseq.lease.slurm_args import Checked
+from leaseq.lease.slurm_command import Answer, ask
+from leaseq.lease.slurm_text import parse_job_id
+from leaseq.lease.squeue import Queue
+from leaseq.models import Lease
+from leaseq.world import Clock, Fs
+
+WARNING_SECONDS = 120
+"""How long before the end Slurm warns the lease script; it may be up to 60 s more."""
+TRIES_MAX = 6
+"""How often a node tries to start a runner that never started there: a minute, with growing waits."""
+CLOCK_SECONDS = 300
+"""How often a lease asks Slurm for the time it has left."""
+WARNINGS = frozenset({"USR1", "USR2", "HUP", "INT", "ALRM", "URG", "XCPU", "WINCH"})
+"""Signals that can warn. TERM means the end, and CONT comes with every other signal of Slurm's."""
+REPLACED = "@JOB@"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A lease to be asked for."""
+
+    tokens: tuple[str, ...]
+    """The user's Slurm options, verbatim."""
+    checked: Checked
+    name: str = ""
+    template: str = ""
+    prologues: tuple[str, ...] = ()
+    epilogues: tuple[str, ...] = ()
+    warning_signal: str = ""
+    """What running tasks get when Slurm warns of the end, without SIG; empty: nothing, since USR1 ends a program that
+    does not expect it. The user's --signal says it too."""
+    warning_seconds: int = WARNING_SECONDS
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request as it would be handed to sbatch."""
+
+    script: str
+    argv: tuple[str, ...]
+    """sbatch's command line; its last word is the script's path."""
+    record: Lease
+    """With `@JOB@` for the id that Slurm will give."""
+
+    @property
+    def path(self) -> str:
+        return self.argv[-1]
+
+
+def prepare(home: Home, request: Request, *, clock: Clock, user: str, host: str) -> Prepared:
+    """The script, the command line and the record of a lease that has not been asked for."""
+    # Jinja2 is only needed where a script is made.
+    from leaseq.lease import render
+
+    token = new_incarnation()
+    try:
+        cwd = os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the current directory does not exist any more", hint="cd to one that does") from None
+    record = Lease(
+        id=REPLACED,
+        kind="slurm",
+        created=clock.now(),
+        user=user,
+        host=host,
+        name=request.name,
+        argv=request.tokens,
+        cwd=cwd,
+        version=leaseq.__version__,
+        extra={"token": token, "options": dict(request.checked.options), "python": sys.executable, "main": main_file()},
+    )
+    script = render.render(home, _values(home, request, record), template=request.template)
+    argv = ("sbatch", "--parsable", *request.tokens, f"{home.scripts}/{token}.sh")
+    return Prepared(script, argv, record)
+
+
+def _values(home: Home, request: Request, record: Lease) -> dict[str, object]:
+    output_chosen = "output" in request.checked.options or "SBATCH_OUTPUT" in request.environment
+    directives = [
+        f"--job-name={request.name or 'leaseq'}",
+        "--no-kill",
+        "--no-requeue",
+        f"--signal=B:USR1@{request.warning_seconds}",
+    ]
+    # The lease's directory has no name before Slurm gives one, so the script itself turns its output there.
+    directives += [] if output_chosen else ["--output=/dev/null"]
+    return {
+        "home": home.root,
+        "python": sys.executable,
+        "main": main_file(),
+        "record": record.to_json().decode("ascii").strip(),
+        "directories": [path.removeprefix("/") for path in LeaseDir("", "").directories() if path],
+        "slurm_bin": os.path.dirname(shutil.which("sbatch") or ""),
+        "directives": directives,
+        "log_to_lease": not output_chosen,
+        "prologues": request.prologues,
+        "epilogues": request.epilogues,
+        "kept": OF_JOB,
+        "warning_signal": signal_of(request.checked.options.get("signal", "")) or request.warning_signal,
+        "tries_max": TRIES_MAX,
+        "clock_seconds": CLOCK_SECONDS,
+        "version": leaseq.__version__,
+        "name": request.name,
+        "options": dict(request.checked.options),
+    }
+
+
+def signal_of(option: str) -> str:
+    """The name of the signal that the value of --signal asks for; empty where a lease script cannot wait for it."""
+    word = option.rpartition(":")[2].partition("@")[0].upper().removeprefix("SIG")
+    try:
+        name = signal.Signals(int(word)).name if word.isdigit() else signal.Signals["SIG" + word].name
+    except (ValueError, KeyError):
+        return ""
+    return name[3:] if name[3:] in WARNINGS else ""
+
+
+# -- submitting ------------------------------------------------------------------------------------
+
+
+def submit(fs: Fs, home: Home, prepared: Prepared, *, request: Request) -> tuple[Lease, str]:
+    """(the lease that Slurm has queued, what sbatch had to say); its record stands, durably.
+
+    Between sbatch's answer and the record this process may die: the script beside its unfinished record in
+    scripts/ lets `heal` find the lease, and the lease writes its own record when it starts.
+    """
+    for directory in (home.root, home.runs, home.scripts):
+        fs.mkdir(directory)
+    unfinished = prepared.path.removesuffix(".sh") + ".json"
+    fs.create(unfinished, prepared.record.to_json())
+    fs.create(prepared.path, prepared.script.encode("utf-8", "surrogateescape"))
+    fs.sync_dir(home.scripts)
+    try:
+        answer = ask(prepared.argv, environment=for_sbatch(request.environment))
+    except Unavailable as error:
+        if "there is no" in error.message:
+            _forget_script(fs, prepared.path)
+        # Without an answer the lease may have been queued all the same: heal() will tell.
+        raise
+    job = parse_job_id(answer.out) if answer.code == 0 else None
+    if job is None:
+        _forget_script(fs, prepared.path)
+        raise _refusal(answer, request.checked)
+    lease = replace(prepared.record, id=job[0])
+    stands = records.write_first(fs, home.lease(job[0]), lease)
+    _keep_script(fs, home.lease(job[0]), prepared.path)
+    return stands, answer.err.strip()
+
+
+def _refusal(answer: Answer, checked: Checked) -> SlurmError:
+    said = answer.words
+    if answer.code == 0:
+        return SlurmError(
+            f"sbatch printed no job id: {said}", hint="`squeue --me` tells whether a job named leaseq was queued"
+        )
+    near = [known for bad, known in checked.suggestions.items() if bad.lstrip("-") in said]
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else "nothing was allocated; `sinfo` shows partitions and limits"
+    )
+    return SlurmError(said, hint=hint)
+
+
+def _keep_script(fs: Fs, lease: LeaseDir, path: str) -> None:
+    """The script is beside its lease's record, and nothing of it is left in scripts/."""
+    fs.rename(path, f"{lease.root}/lease.sh")
+    protocol.discard(fs, path.removesuffix(".sh") + ".json")
+
+
+def _forget_script(fs: Fs, path: str) -> None:
+    protocol.discard(fs, path)
+    protocol.discard(fs, path.removesuffix(".sh") + ".json")
+
+
+def heal(fs: Fs, home: Home, queue: Queue) -> list[str]:
+    """Leases whose command died between sbatch's answer and the record have one now; their ids.
+
+    A job is such a lease where its script is one that still waits in scripts/.
+    """
+    try:
+        waiting = {name for name in fs.names(home.scripts) if name.endswith(".sh")}
+    except FileNotFoundError:
+        return []
+    healed = []
+    for row in queue.rows.values():
+        directory, _, script = row.script.rpartition("/")
+        if script not in waiting or directory != home.scripts:
+            continue
+        try:
+            unfinished = Lease.from_json(fs.read(f"{directory}/{script.removesuffix('.sh')}.json"))
+            lease = home.lease(row.id)
+            records.write_first(fs, lease, replace(unfinished, id=row.id))
+            _keep_script(fs, lease, row.script)
+        except (FileNotFoundError, Malformed):
+            # Another command is healing it, or it is half written; the next look finds what is left.
+            continue
+        healed.append(row.id)
+    return healed
+
+
+def dump(prepared: Prepared) -> str:
+    """The request as text for --dry-run: the command line, then the script."""
+    return f"# {shlex.join(prepared.argv)}\n{prepared.script}"
+
+
+def as_json(prepared: Prepared) -> str:
+    """The request as one JSON document for --dry-run --json."""
+    return json.dumps({"v": 1, "argv": list(prepared.argv), "script": prepared.script})
