@@ -1,0 +1,304 @@
+"""`leaseq add`: ask Slurm for a lease with any of sbatch's options, wait for it, and open a shell on it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from leaseq import config
+from leaseq.cli.app import App
+from leaseq.cli.command import Command, HelpAsked, Option
+from leaseq.cli.output import about, visible
+from leaseq.cli.values import seconds
+from leaseq.errors import UsageError
+from leaseq.layout import valid_name
+from leaseq.lease import leases
+from leaseq.models import Lease
+
+if TYPE_CHECKING:
+    from leaseq.lease.slurm import SlurmBackend
+    from leaseq.lease.start import Progress
+    from leaseq.lease.submit import Request
+
+EXIT_WAITED = 124
+EXIT_INTERRUPTED = 130
+QUIET_SECONDS = 30.0
+"""How often a wait says something where its line cannot be rewritten."""
+
+
+@dataclass(frozen=True)
+class Add:
+    """A lease to be asked for, and what to do once it is."""
+
+    tokens: tuple[str, ...] = ()
+    """The user's Slurm options, verbatim and in order."""
+    name: str = ""
+    detach: bool = False
+    wait: float | None = None
+    """How many seconds its start is waited for; None: as long as it takes."""
+    profile: str = ""
+    template: str = ""
+    dry_run: bool = False
+    shell: tuple[str, ...] = ()
+    json: bool = False
+
+    def perform(self, app: App) -> int:
+        """The exit code of the shell; 0 where none is opened, 124 where the lease did not start in time."""
+        from leaseq.lease import submit
+        from leaseq.lease.local import user_name
+        from leaseq.world import hostname
+
+        request = _request(self, config.load(app.home))
+        for note in request.checked.notes:
+            app.out.talk(f"leaseq: {note}")
+        prepared = submit.prepare(app.home, request, clock=app.clock, user=user_name(), host=hostname())
+        if self.dry_run:
+            if self.json:
+                app.out.document({"argv": list(prepared.argv), "script": prepared.script})
+            else:
+                app.out.line(f"# {shlex.join(prepared.argv)}")
+                print(prepared.script, end="")
+            return 0
+        app.make_home()
+        lease, said = submit.submit(app.fs, app.home, prepared, request=request)
+        for line in said.splitlines():
+            app.out.talk(visible(line))
+        leases.choose(app.fs, app.home, lease.id)
+        return self._follow(app, lease)
+
+    def _follow(self, app: App, lease: Lease) -> int:
+        watched = sys.stdin.isatty() and sys.stdout.isatty()
+        if not self.detach:
+            app.out.talk(f"leaseq: lease {lease.id} is queued")
+            node = wait_for_start(app, lease, seconds_max=self.wait)
+            if not node:
+                app.out.talk(f"leaseq: lease {lease.id} has not started; it stays queued. {_way_back(lease)}")
+        if self.json:
+            _document(app, lease)
+        elif self.detach or not watched:
+            app.out.line(lease.id)
+        if self.detach:
+            return 0
+        if not node:
+            return EXIT_WAITED
+        if self.json or not watched:
+            return 0
+        from leaseq.cli.shell import Shell, enter
+
+        session = "main" if self.shell else ""
+        return enter(app, lease, Shell(lease=lease.id, node=node, session=session, argv=self.shell))
+
+
+def _request(asked: Add, settings: config.Config) -> Request:
+    """What is asked of Slurm: the profile's options, then those on the command line, which win."""
+    from leaseq.lease.slurm_args import check
+    from leaseq.lease.submit import Request
+
+    profile = settings.profile(asked.profile)
+    tokens = (*profile.slurm, *asked.tokens)
+    return Request(
+        tokens=tokens,
+        checked=check(tokens),
+        name=asked.name or profile.name,
+        template=asked.template or profile.template,
+        prologues=_snippets("prologue", settings.prologue, profile.prologue, asked.profile),
+        epilogues=_snippets("epilogue", settings.epilogue, profile.epilogue, asked.profile),
+        warning_seconds=settings.warning_seconds,
+        warning_signal=settings.warning_signal,
+    )
+
+
+def _snippets(kind: str, general: str, special: str, profile: str) -> tuple[str, ...]:
+    """The parts of a script that the settings and the profile give; bash can read each by itself."""
+    from leaseq.lease.render import snippet
+
+    parts = [(general, f"the {kind} in config.yaml"), (special, f"the {kind} of profile {profile}")]
+    made = [snippet(text, origin=origin) for text, origin in parts if text.strip()]
+    return tuple(made if kind == "prologue" else made[::-1])
+
+
+def wait_for_start(app: App, lease: Lease, *, seconds_max: float | None) -> str:
+    """The node where a shell can be opened; empty where the time is over. Ctrl-C leaves the lease as it is."""
+    from leaseq.lease.start import LOOK_SECONDS, progress
+
+    backend: SlurmBackend = leases.backend(lease, fs=app.fs, home=app.home, clock=app.clock)  # type: ignore[assignment]
+    line = ProgressLine(lease.id)
+    try:
+        for now in progress(backend, lease):
+            if now.node:
+                line.note(now.notes)
+                return now.node
+            if seconds_max is not None and now.waited_seconds >= seconds_max:
+                return ""
+            line.show(now)
+            time.sleep(LOOK_SECONDS)
+    except KeyboardInterrupt:
+        line.clear()
+        app.out.talk(f"leaseq: lease {lease.id} stays as it is. {_way_back(lease)}")
+        sys.exit(EXIT_INTERRUPTED)
+    finally:
+        line.clear()
+    return ""
+
+
+def _way_back(lease: Lease) -> str:
+    return f"`leaseq shell --lease {lease.id}` gets in, `leaseq lease release {lease.id}` gives it up"
+
+
+class ProgressLine:
+    """One line on stderr that is rewritten on a terminal; elsewhere a line now and then, and at every change."""
+
+    def __init__(self, lease_id: str) -> None:
+        self.lease_id = lease_id
+        self.rewritten = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+        self.shown, self.said, self.said_at = "", "", -1e9
+        self.noted: set[str] = set()
+
+    def show(self, now: Progress) -> None:
+        self.note(now.notes)
+        state = f"{now.state.word} ({now.state.reason})" if now.state.reason else now.state.word
+        starts = f", expected {now.starts.replace('T', ' ')}" if now.starts else ""
+        if self.rewritten:
+            text = f"lease {self.lease_id}: {state}{starts}, waited {about(now.waited_seconds)}"
+            if text != self.shown:
+                self._write(f"\r{visible(text)[: _columns() - 1]}\x1b[K")
+                self.shown = text
+            return
+        changed = f"{state}{starts}"
+        if changed != self.said or now.waited_seconds - self.said_at >= QUIET_SECONDS:
+            self.said, self.said_at = changed, now.waited_seconds
+            self._write(f"leaseq: lease {self.lease_id}: {visible(changed)}, waited {about(now.waited_seconds)}\n")
+
+    def note(self, notes: Sequence[str]) -> None:
+        """Each note of the lease is told once."""
+        for text in notes:
+            if text not in self.noted:
+                self.noted.add(text)
+                self.clear()
+                self._write(f"leaseq: {visible(text)}\n")
+
+    def clear(self) -> None:
+        if self.shown:
+            self._write("\r\x1b[K")
+            self.shown = ""
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def _columns() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
+
+
+def _document(app: App, lease: Lease) -> None:
+    from leaseq.lease import records
+
+    nodes = records.node_names(app.fs, app.home.lease(lease.id))
+    body = {name: value for name, value in lease.as_record().items() if name not in ("v", "extra")}
+    app.out.document({"lease": {**body, "nodes": list(nodes)}})
+
+
+# -- the command line --------------------------------------------------------------------------------
+
+OPTIONS = (
+    Option("name", "a name for the lease, instead of its number", metavar="NAME"),
+    Option("detach", "do not wait: print the id and return", kind="flag"),
+    Option("wait", "wait at most so long for the start (10m, 1h30m); it stays queued", metavar="TIME"),
+    Option("profile", "Slurm options and prologue from the settings", metavar="NAME"),
+    Option("template", "a lease script of your own", metavar="FILE"),
+    Option("dry-run", "print the sbatch line and the script; ask for nothing", kind="flag"),
+    Option("shell", "what to open on the first node (default: your shell)", metavar="CMD"),
+    Option("json", "one JSON document on stdout, and no shell", kind="flag"),
+)
+
+
+def parse(words: Sequence[str], tail: tuple[str, ...] | None) -> Add:
+    """The request; leaseq's own options are those before `--`, all else is sbatch's as it stands."""
+    from leaseq.lease.slurm_args import takes_next
+
+    kinds = {f"--{option.name}": option.kind for option in OPTIONS}
+    own: dict[str, str] = {}
+    tokens: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        key, glued, value = word.partition("=")
+        if word in ("-h", "--help"):
+            raise HelpAsked
+        if key not in kinds:
+            tokens.append(word)
+            if rest and takes_next(word, rest[0]):
+                tokens.append(rest.pop(0))
+        elif kinds[key] == "flag":
+            own[key[2:]] = value if glued else "true"
+        else:
+            own[key[2:]] = value if glued else _value(key, rest)
+    return _add(own, (*tokens, *(tail or ())))
+
+
+def _value(key: str, rest: list[str]) -> str:
+    if not rest or rest[0].startswith("-"):
+        hint = "sbatch's own --wait makes no sense for a lease" if key == "--wait" else f"leaseq add {ADD.usage}"
+        hint = "sbatch's own option of that name goes after `--`" if key == "--profile" else hint
+        raise UsageError(f"{key} needs a value", hint=hint)
+    return rest.pop(0)
+
+
+def _add(own: dict[str, str], tokens: tuple[str, ...]) -> Add:
+    from leaseq.cli.values import yes
+    from leaseq.lease.slurm_args import check
+
+    flags = {name: yes(own.get(name, ""), what=f"--{name}") for name in ("detach", "dry-run", "json")}
+    if flags["detach"] and ("wait" in own or "shell" in own):
+        raise UsageError("--detach neither waits nor opens a shell", hint="leave out --wait and --shell, or --detach")
+    if "name" in own:
+        valid_name(own["name"], what="name")
+        if own["name"][0].isdigit():
+            raise UsageError(f"name {own['name']!r} begins like an id", hint="begin it with a letter")
+    try:
+        shell = tuple(shlex.split(own.get("shell", "")))
+    except ValueError as error:
+        raise UsageError(f"--shell {own['shell']!r}: {error}", hint="quote it as for a shell") from None
+    check(tokens)
+    return Add(
+        tokens=tokens,
+        name=own.get("name", ""),
+        detach=flags["detach"],
+        wait=seconds(own["wait"], what="--wait") if "wait" in own else None,
+        profile=own.get("profile", ""),
+        template=own.get("template", ""),
+        dry_run=flags["dry-run"],
+        shell=shell,
+        json=flags["json"],
+    )
+
+
+class Adds:
+    """The line is read by `parse`."""
+
+
+ADD = Command(
+    component=Adds,
+    method="",
+    usage="[OPTIONS] [--] [ANY SBATCH OPTIONS]",
+    about=(
+        "Ask Slurm for nodes and keep them: a shell opens on the first one, and tasks run on all of them, one after\n"
+        "another, until the lease is released or its time is over. Options of sbatch are handed on as they are."
+    ),
+    options=OPTIONS,
+    examples=(
+        "leaseq add -N2 -p gpu --gres=gpu:2 -t 4:00:00",
+        "leaseq add --detach --name sweep -- --partition=gpu --time=1-00:00:00",
+        "leaseq add --dry-run -p gpu",
+    ),
+    parse=parse,
+)
+COMMANDS = {"add": ADD}

@@ -1,0 +1,97 @@
+"""What every command works with: the home, the file system with its watchdog, the lease, the output."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from dataclasses import replace
+from typing import Any, cast
+
+from leaseq.cli.output import Output
+from leaseq.errors import NotFound
+from leaseq.layout import Home, LeaseDir, default_home
+from leaseq.lease import leases, records
+from leaseq.models import Lease
+from leaseq.snapshot import Reader
+from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
+
+SLOW_SECONDS = 12.0
+"""A server restart stalls every call for up to 70 s; a person should not wonder for that long."""
+
+
+class Watched:
+    """A file system that tells on stderr when a call does not return.
+
+    A call on a hung mount cannot be interrupted (state D, no signal handler runs); a thread can still talk.
+    """
+
+    def __init__(self, fs: Fs, *, slow_seconds: float = SLOW_SECONDS) -> None:
+        self._fs = fs
+        self._slow = slow_seconds
+        self._since: float | None = None
+        self._watching = False
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._fs, name)
+        if not callable(call):
+            return call
+
+        def watched(*args: object, **options: object) -> object:
+            if not self._watching:
+                self._watching = True
+                threading.Thread(target=self._watch, daemon=True, name="watchdog").start()
+            self._since = time.monotonic()
+            try:
+                return call(*args, **options)
+            finally:
+                self._since = None
+
+        setattr(self, name, watched)
+        return watched
+
+    def _watch(self) -> None:
+        told = False
+        while True:
+            time.sleep(self._slow / 4 if not told else 1.0)
+            since = self._since
+            if since is None:
+                told = False
+            elif time.monotonic() - since >= self._slow and (not told or int(time.monotonic() - since) % 15 == 0):
+                told = True
+                waited = time.monotonic() - since
+                print(
+                    f"leaseq: file system not answering for {waited:.0f} s; still trying", file=sys.stderr, flush=True
+                )
+
+
+class App:
+    """One run of the command line. Nothing is created before a command asks for it."""
+
+    def __init__(self, *, umask: int) -> None:
+        self.umask = umask
+        """The user's umask; this process itself makes private files only."""
+        self.home = Home(default_home())
+        self.clock: Clock = SystemClock()
+        self.fs: Fs = cast(Fs, Watched(SystemFs(remote=is_remote(self.home.root))))
+        self.out = Output()
+
+    def make_home(self) -> None:
+        """The home exists and is private; raises Refused."""
+        leases.make_home(self.home)
+
+    def lease(self, word: str) -> LeaseDir:
+        """The lease that the word, or else the default, stands for; it may not exist yet where it is this host's."""
+        leases.check_home(self.home)
+        return self.home.lease(leases.resolve(self.fs, self.home, word))
+
+    def record(self, lease: LeaseDir) -> Lease:
+        """The lease's record; raises NotFound."""
+        found = leases.read_record(self.fs, lease)
+        if found is None:
+            raise NotFound(f"there is no lease {lease.id} yet", hint="`leaseq submit -- COMMAND` makes the local one")
+        # Slurm's leases get their nodes after their record.
+        return found if found.nodes else replace(found, nodes=records.node_names(self.fs, lease))
+
+    def reader(self, word: str) -> Reader:
+        return Reader(self.lease(word), self.fs, self.clock)

@@ -1,0 +1,156 @@
+"""`leaseq move` and `leaseq lease adopt`: pending tasks go to another lease; an allocation becomes a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from leaseq import protocol
+from leaseq.cli.app import App
+from leaseq.cli.command import Command, Option
+from leaseq.cli.submit import start_if_none
+from leaseq.errors import Refused, UsageError
+from leaseq.find import find_all
+from leaseq.layout import LeaseDir, valid_name
+from leaseq.lease import leases
+from leaseq.models import ANY, Lease, State
+from leaseq.snapshot import Reader, TaskView
+
+
+@dataclass(frozen=True)
+class Move:
+    """Pending tasks of a lease that are to be another's; all of them where none is named."""
+
+    tasks: tuple[str, ...]
+    source: str
+    target: str
+
+    def perform(self, app: App) -> int:
+        """0 where every task is where it was wanted, else 1."""
+        reader = app.reader(self.source)
+        target = app.lease(self.target)
+        if target.id == reader.lease.id:
+            raise UsageError("both are the same lease", hint="leaseq move --from LEASE --to ANOTHER")
+        record = self._open(app, target)
+        rows = self._rows(reader)
+        moved, kept = [], []
+        for row in rows:
+            problem = self._move(app, reader, row, target, record)
+            if problem:
+                kept.append(row)
+                app.out.talk(f"leaseq: {problem}")
+            else:
+                moved.append(row)
+                app.out.line(row.id)
+        if moved and target.id == leases.local_id():
+            from leaseq.lease.local import LocalBackend
+
+            start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
+        self._tell(app, reader, len(moved), target)
+        return 1 if kept else 0
+
+    def _open(self, app: App, target: LeaseDir) -> Lease:
+        if target.id == leases.local_id():
+            from leaseq.lease.local import LocalBackend
+
+            LocalBackend(app.fs, app.home, clock=app.clock).ensure()
+        record = app.record(target)
+        state = leases.backend(record, fs=app.fs, home=app.home, clock=app.clock).state(record)
+        if state.word == "ENDED":
+            raise Refused(f"lease {target.id} has ended: {state.reason}", hint="`leaseq lease ls` lists the others")
+        return record
+
+    def _rows(self, reader: Reader) -> Sequence[TaskView]:
+        if self.tasks:
+            return find_all(reader, self.tasks)
+        return [row for row in reader.read(recent=0, pending=None).tasks if row.state is State.PENDING]
+
+    def _move(self, app: App, reader: Reader, row: TaskView, target: LeaseDir, record: Lease) -> str:
+        """Why the task stays where it is; nothing once it has moved."""
+        if row.state is not State.PENDING or row.place is None:
+            return f"{row.id} is {row.state.name}: only a pending task can move" + (
+                f" (`leaseq recover --lease {reader.lease.id} {row.id}` makes it pending)"
+                if row.state in (State.LOST, State.STUCK)
+                else ""
+            )
+        node = row.place.directory.rpartition("/")[2]
+        if node != ANY and node not in record.nodes:
+            return f"{row.id} is pinned to {node}, which lease {target.id} does not have"
+        held = row.place.directory.startswith(reader.lease.helds)
+        if node != ANY:
+            protocol.prepare_node(app.fs, target, node)
+        directory = target.held(node) if held else target.inbox(node)
+        if not protocol.move_pending(app.fs, row.place.directory, row.place.name, directory):
+            return f"{row.id} is no longer pending"
+        return ""
+
+    def _tell(self, app: App, reader: Reader, moved: int, target: LeaseDir) -> None:
+        app.out.talk(f"leaseq: {moved} task{'s' if moved != 1 else ''} of lease {reader.lease.id} moved to {target.id}")
+        totals = reader.read(recent=0, pending=0).totals
+        left = totals.get(State.LOST, 0) + totals.get(State.STUCK, 0)
+        if left and not self.tasks:
+            app.out.talk(
+                f"leaseq: {left} of it are lost or stuck; `leaseq recover --lease {reader.lease.id}` tells more"
+            )
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """An allocation made elsewhere that is to be a lease."""
+
+    job: str
+    name: str
+
+    def perform(self, app: App) -> int:
+        from leaseq.lease.adopt import adopt
+        from leaseq.lease.local import user_name
+        from leaseq.lease.slurm import SlurmBackend
+        from leaseq.world import hostname
+
+        app.make_home()
+        backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=0.1)
+        record, nodes = adopt(backend, self.job, name=self.name, user=user_name(), host=hostname())
+        leases.choose(app.fs, app.home, record.id)
+        app.out.line(record.id)
+        app.out.talk(f"leaseq: runners start on {' '.join(nodes)}; `leaseq shell` gets in")
+        app.out.talk("leaseq: they hang on this host: if it shuts down they end (`lease adopt` again puts them back)")
+        return 0
+
+
+class Carrying:
+    """Fire's component of `move` and `lease adopt`."""
+
+    def move(self, *words: str, to: str = "", **named: str) -> Move:
+        # `from` cannot be the name of a parameter.
+        if not named.get("from") or not to:
+            raise UsageError("from which lease, to which?", hint="leaseq move --from LEASE --to LEASE [ID...]")
+        return Move(words, named["from"], to)
+
+    def adopt(self, *words: str, name: str = "") -> Adopt:
+        if len(words) != 1 or not words[0].isdigit():
+            raise UsageError("which job?", hint="leaseq lease adopt JOBID; `squeue --me` lists your jobs")
+        return Adopt(words[0], valid_name(name, what="name") if name else "")
+
+
+COMMANDS = {
+    "move": Command(
+        Carrying,
+        "move",
+        "--from LEASE --to LEASE [ID...]",
+        "Pending tasks of one lease become another's, all of them or those named. Prints their ids, which stay.",
+        (
+            Option("from", "the lease whose tasks they are", metavar="LEASE"),
+            Option("to", "the lease that is to run them", metavar="LEASE"),
+        ),
+        ("leaseq move --from 12345 --to 12399", "leaseq move --from 12345 --to local T0c4"),
+    ),
+    "lease adopt": Command(
+        Carrying,
+        "adopt",
+        "JOBID [--name NAME]",
+        "Puts runners into a running allocation that was made elsewhere (salloc, sbatch), or onto the nodes of a\n"
+        "lease that have none. They hang on this host: the job is left alone when they end.",
+        (Option("name", "a name for the lease", metavar="NAME"),),
+        ("leaseq lease adopt 12345",),
+    ),
+}

@@ -1,0 +1,199 @@
+"""`leaseq cancel`, `hold`, `release`: what a task is to do next."""
+
+from __future__ import annotations
+
+import signal as signals
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from leaseq import protocol
+from leaseq.cli.app import App
+from leaseq.cli.command import Command, Option
+from leaseq.cli.options import LEASE
+from leaseq.cli.values import nearest_hint, yes
+from leaseq.errors import NotFound, UsageError
+from leaseq.find import find, find_all
+from leaseq.layout import CLI, Entry
+from leaseq.models import ANY, State
+from leaseq.protocol import Claim
+from leaseq.snapshot import Reader, TaskView
+
+MOVING_SECONDS_MAX = 3.0
+"""How long a task that is on the move between two places is looked for again."""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Tasks that are to end, or with `signal` to get that signal and go on."""
+
+    tasks: tuple[str, ...]
+    lease: str
+    all: bool
+    pending: bool
+    signal: int
+
+    def perform(self, app: App) -> int:
+        """0 where every task was cancelled or asked to end, else 1."""
+        reader = app.reader(self.lease)
+        if self.all or self.pending:
+            rows: Sequence[TaskView] = [
+                row
+                for row in reader.read(recent=0, pending=None).tasks
+                if not row.state.ended and (self.all or row.state is State.PENDING)
+            ]
+            if not rows:
+                raise NotFound("no task is pending" + (" or running" if self.all else ""))
+        else:
+            rows = find_all(reader, self.tasks)
+        act = self._signal if self.signal else self._cancel
+        return _each(app, reader, rows, act)
+
+    def _cancel(self, app: App, reader: Reader, row: TaskView) -> str | None:
+        if row.state.ended and not (row.place and row.place.directory == reader.lease.claimed(CLI)):
+            raise UsageError(f"{row.id} has ended already: {row.state.name}")
+        if row.place is None:
+            return None
+        entry = Entry.parse(row.place.name)
+        now = app.clock.now()
+        if row.place.directory == reader.lease.claimed(CLI):
+            protocol.finish_cancelled(app.fs, reader.lease, Claim(entry, CLI), ended=now, reason="cancelled")
+            return f"{row.id} is cancelled"
+        if row.state is State.PENDING:
+            if entry.owner:
+                return None
+            done = protocol.cancel_pending(
+                app.fs, reader.lease, row.place.directory, entry, ended=now, reason="cancelled while pending"
+            )
+            return None if done is None else f"{row.id} is cancelled; it had not started"
+        protocol.ask(app.fs, reader.lease, row.node, f"cancel.{entry.key}", {"reason": "leaseq cancel"})
+        if row.state is State.RUNNING:
+            return f"{row.id} is being ended: TERM now, KILL if that is not enough"
+        return _unheard(row, "it is ended")
+
+    def _signal(self, app: App, reader: Reader, row: TaskView) -> str | None:
+        name = signals.Signals(self.signal).name
+        if row.state.ended or row.state is State.PENDING or row.place is None:
+            raise UsageError(f"{row.id} is {row.state.name}: only a running task takes a signal")
+        key = Entry.parse(row.place.name).key
+        protocol.ask(app.fs, reader.lease, row.node, f"signal.{key}", {"signal": self.signal})
+        return f"{row.id} gets {name}" if row.state is State.RUNNING else _unheard(row, f"it gets {name}")
+
+
+def _unheard(row: TaskView, what: str) -> str:
+    why = "is down" if row.state is State.STUCK else "has been silent for a while"
+    return f"{row.id}: the runner of {row.node} {why}; {what} as soon as one is back (`leaseq recover` tells more)"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Pending tasks that must not start, or with `hold` false may start again."""
+
+    tasks: tuple[str, ...]
+    lease: str
+    hold: bool
+
+    def perform(self, app: App) -> int:
+        reader = app.reader(self.lease)
+        return _each(app, reader, find_all(reader, self.tasks), self._move)
+
+    def _move(self, app: App, reader: Reader, row: TaskView) -> str | None:
+        word = "held" if self.hold else "released"
+        if row.state is not State.PENDING:
+            raise UsageError(f"{row.id} is {row.state.name}: only a pending task can be {word}")
+        if row.place is None or not row.place.directory.startswith((reader.lease.inboxes, reader.lease.helds)):
+            return None
+        if self.hold == (row.reason == "Held"):
+            return f"{row.id} is {'held' if self.hold else 'not held'} already"
+        node = row.node or ANY
+        target = reader.lease.held(node) if self.hold else reader.lease.inbox(node)
+        moved = protocol.move_pending(app.fs, row.place.directory, row.place.name, target)
+        return f"{row.id} is {word}" if moved else None
+
+
+def _each(
+    app: App, reader: Reader, rows: Sequence[TaskView], act: Callable[[App, Reader, TaskView], str | None]
+) -> int:
+    """Each task was acted on, and what came of it is told; 1 where one could not be. None: it moved, look again."""
+    failures = 0
+    for first in rows:
+        row, deadline = first, time.monotonic() + MOVING_SECONDS_MAX
+        try:
+            while (said := act(app, reader, row)) is None:
+                if time.monotonic() > deadline:
+                    raise UsageError(f"{row.id} is on the move between two states; try again")
+                time.sleep(0.05)
+                (row,) = find(reader, row.id)
+        except (UsageError, NotFound) as error:
+            failures += 1
+            said = error.message
+        app.out.talk(f"leaseq: {said}")
+    return 1 if failures else 0
+
+
+class Changing:
+    """Fire's component of the commands that change tasks."""
+
+    def cancel(self, *words: str, lease: str = "", all: str = "", pending: str = "", signal: str = "") -> Cancel:
+        everything, waiting = yes(all, what="--all"), yes(pending, what="--pending")
+        if bool(words) == (everything or waiting):
+            raise UsageError("which tasks?", hint="leaseq cancel ID..., or --pending, or --all")
+        return Cancel(words, lease, everything, waiting, _signal_number(signal))
+
+    def hold(self, *words: str, lease: str = "") -> Hold:
+        return Hold(_some(words, "hold"), lease, hold=True)
+
+    def release(self, *words: str, lease: str = "") -> Hold:
+        return Hold(_some(words, "release"), lease, hold=False)
+
+
+def _some(words: tuple[str, ...], verb: str) -> tuple[str, ...]:
+    if not words:
+        raise UsageError("which task?", hint=f"leaseq {verb} ID..., or `leaseq {verb} last`")
+    return words
+
+
+def _signal_number(text: str) -> int:
+    if not text:
+        return 0
+    word = text.upper().removeprefix("SIG")
+    names = {each.name.removeprefix("SIG"): int(each) for each in signals.Signals}
+    if word.isdigit() and int(word) in names.values():
+        return int(word)
+    if word not in names:
+        raise UsageError(f"{text!r} is not a signal", hint=nearest_hint(word, names) or "like USR1, INT, or a number")
+    return names[word]
+
+
+COMMANDS = {
+    "cancel": Command(
+        Changing,
+        "cancel",
+        "ID... | --pending | --all",
+        "Cancels pending tasks; running ones get TERM and, if that is not enough, KILL, with all their processes.\n"
+        "They end as CANCELLED and stay in `tasks`.",
+        (
+            LEASE,
+            Option("pending", "every pending task of the lease", kind="flag"),
+            Option("all", "every pending and running task of the lease", kind="flag"),
+            Option("signal", "send this signal instead; the task goes on", short="s", metavar="SIGNAL"),
+        ),
+        ("leaseq cancel T0c4 T9aa", "leaseq cancel last --signal USR1"),
+    ),
+    "hold": Command(
+        Changing,
+        "hold",
+        "ID...",
+        "Keeps pending tasks from starting until `leaseq release`.",
+        (LEASE,),
+        ("leaseq hold last",),
+    ),
+    "release": Command(
+        Changing,
+        "release",
+        "ID...",
+        "Lets held tasks start. (`leaseq lease release` gives a lease back.)",
+        (LEASE,),
+        ("leaseq release last",),
+    ),
+}

@@ -1,0 +1,83 @@
+"""`leaseq clean`: results and logs of old tasks go; nothing that is pending, running or to be recovered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leaseq import protocol
+from leaseq.cli.app import App
+from leaseq.cli.command import Command, Option
+from leaseq.cli.options import JSON, LEASE
+from leaseq.cli.values import seconds, yes
+from leaseq.retention import leftovers, old_tasks, remove
+
+
+@dataclass(frozen=True)
+class Clean:
+    lease: str
+    older_seconds: int
+    keep_failed: bool
+    dry_run: bool
+    json: bool
+
+    def perform(self, app: App) -> int:
+        """The results that are old enough are gone, or were only listed."""
+        lease = app.lease(self.lease)
+        app.record(lease)
+        before = app.clock.now() - self.older_seconds
+        removed = []
+        for old in old_tasks(app.fs, lease, before=before, keep_failed=self.keep_failed):
+            if not self.dry_run:
+                remove(app.fs, lease, old)
+            removed.append(old.outcome)
+        stale = leftovers(app.fs, lease)
+        if not self.dry_run:
+            for path in stale:
+                protocol.discard(app.fs, path)
+        if self.json:
+            tasks = [{"id": each.task.id, "state": each.state.name, "ended": each.ended} for each in removed]
+            app.out.document({"lease": lease.id, "dry_run": self.dry_run, "removed": tasks, "leftovers": len(stale)})
+            return 0
+        verb = "would remove" if self.dry_run else "removed"
+        app.out.line(f"{verb} the results and logs of {len(removed)} tasks, {len(stale)} leftover files")
+        return 0
+
+
+class Component:
+    """What Fire calls; each method only makes a request."""
+
+    def clean(
+        self,
+        *,
+        lease: str = "",
+        older_than: str = "30d",
+        keep_failed: str = "",
+        dry_run: str = "",
+        json: str = "",
+    ) -> Clean:
+        return Clean(
+            lease=lease,
+            older_seconds=seconds(older_than, what="--older-than"),
+            keep_failed=yes(keep_failed, what="--keep-failed"),
+            dry_run=yes(dry_run, what="--dry-run"),
+            json=yes(json, what="--json"),
+        )
+
+
+COMMANDS = {
+    "clean": Command(
+        Component,
+        "clean",
+        "[--older-than 30d] [--keep-failed] [--dry-run]",
+        "Removes results and logs of tasks that ended longer ago than --older-than. Pending, held, running and lost\n"
+        "tasks stay as they are. One line of history per task remains.",
+        (
+            Option("older-than", "how long ago a task must have ended: 30d, 12h, 0", metavar="AGE"),
+            Option("keep-failed", "only tasks that ended as DONE", "flag"),
+            Option("dry-run", "only say what would go", "flag", "n"),
+            LEASE,
+            JSON,
+        ),
+        ("leaseq clean --dry-run", "leaseq clean --older-than 7d --keep-failed"),
+    )
+}

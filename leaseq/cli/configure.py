@@ -1,0 +1,54 @@
+"""`leaseq config`: the settings, and where each comes from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from leaseq import config
+from leaseq.cli.app import App
+from leaseq.cli.command import Command
+from leaseq.cli.options import JSON
+from leaseq.cli.values import yes
+
+
+@dataclass(frozen=True)
+class Show:
+    json: bool
+
+    def perform(self, app: App) -> int:
+        """Every setting with its value and its origin."""
+        found = config.load(app.home)
+        values = asdict(found)
+        origin = values.pop("origin")
+        if self.json:
+            app.out.document({"home": app.home.root, "file": app.home.config, "settings": values, "origin": origin})
+            return 0
+        rows = [[name, _words(value), origin[name]] for name, value in values.items()]
+        app.out.table(["SETTING", "VALUE", "FROM"], rows)
+        app.out.talk(f"leaseq: settings are read from {app.home.config}")
+        return 0
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(sorted(value)) or "-"
+    return str(value).replace("\n", "; ") or "-"
+
+
+class Configure:
+    """What Fire calls."""
+
+    def show(self, *, json: str = "") -> Show:
+        return Show(yes(json, what="--json"))
+
+
+COMMANDS = {
+    "config show": Command(
+        Configure,
+        "show",
+        "",
+        "Shows every setting, its value, and where it comes from: a default, or config.yaml in LEASEQ_HOME.",
+        (JSON,),
+        ("leaseq config show",),
+    )
+}

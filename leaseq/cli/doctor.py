@@ -1,0 +1,218 @@
+"""`leaseq doctor`: what must be right here and on a lease's nodes, and what to do where it is not."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from leaseq.cli.app import App
+from leaseq.cli.command import Command, extra_words
+from leaseq.cli.options import LEASE, LOOK, Look, look
+from leaseq.cli.output import visible
+from leaseq.errors import LeaseqError
+from leaseq.lease import leases
+from leaseq.world import file_system, is_remote
+
+PACKAGES = ("jinja2", "simple-slurm", "fire", "blessed", "pyyaml", "gputil")
+SKEW_SECONDS_MAX = 2.0
+SLOW_SECONDS = 0.5
+"""A file operation that takes longer is worth a word."""
+FREE_MB_MIN = 200
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    verdict: str
+    """`ok`, `note` (works, but), or `bad`."""
+    words: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Everything is looked at, the nodes of the lease too where it is Slurm's."""
+
+    lease: str
+    look: Look
+
+    def perform(self, app: App) -> int:
+        """1 where something is bad."""
+        out = self.look.output(app)
+        found = []
+        for each in self._findings(app):
+            found.append(each)
+            if not self.look.json:
+                colour = {"ok": "32", "note": "33", "bad": "31"}[each.verdict]
+                out.line(f"{out.paint(each.verdict.ljust(4), colour)}  {each.what.ljust(18)} {visible(each.words)}")
+                if each.advice:
+                    out.line(f"{' ' * 25}{visible(each.advice)}")
+        if self.look.json:
+            out.document({"findings": [vars(each) for each in found]})
+        return 1 if any(each.verdict == "bad" for each in found) else 0
+
+    def _findings(self, app: App) -> Iterator[Finding]:
+        checks: tuple[Callable[[App], Iterator[Finding]], ...] = (python, home, files, terminal, slurm)
+        for check in checks:
+            try:
+                yield from check(app)
+            except (OSError, LeaseqError) as error:
+                yield Finding(check.__name__, "bad", str(error), getattr(error, "hint", ""))
+        yield from self._nodes(app)
+
+    def _nodes(self, app: App) -> Iterator[Finding]:
+        """The nodes of the lease that was named, or of the chosen one where that is Slurm's."""
+        from leaseq.cli.doctor_nodes import nodes
+
+        try:
+            record = app.record(app.lease(self.lease))
+        except LeaseqError as error:
+            if self.lease:
+                raise
+            yield Finding("lease", "ok", error.message)
+            return
+        if record.kind != "slurm":
+            return
+        state = leases.backend(record, fs=app.fs, home=app.home, clock=app.clock).state(record)
+        if state.word != "RUNNING":
+            yield Finding(f"lease {record.id}", "ok", f"is {state.word}: its nodes cannot be looked at")
+            return
+        yield from nodes(app, record)
+
+
+def python(app: App) -> Iterator[Finding]:
+    """The interpreter that will run on nodes too, and its packages."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    import leaseq
+
+    where = file_system(sys.executable)[0] or "unknown"
+    yield Finding("python", "ok", f"{sys.version.split()[0]}, {sys.executable} ({where})")
+    yield Finding("leaseq", "ok", f"{leaseq.__version__}, {os.path.dirname(os.path.abspath(leaseq.__file__))}")
+    missing, versions = [], []
+    for name in PACKAGES:
+        try:
+            versions.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        yield Finding("packages", "bad", f"missing: {', '.join(missing)}", f"pip install {' '.join(missing)}")
+    else:
+        yield Finding("packages", "ok", ", ".join(versions))
+
+
+def home(app: App) -> Iterator[Finding]:
+    """The home is private, on a file system with room."""
+    root = app.home.root
+    if not os.path.exists(root):
+        yield Finding("home", "ok", f"{root} does not exist yet; the first submit makes it")
+        return
+    leases.check_home(app.home)
+    kind, source = file_system(root)
+    shared = "shared" if is_remote(root) else "local to this host"
+    mode = os.stat(root).st_mode & 0o777
+    private = mode & 0o077 == 0
+    advice = "" if private else f"chmod 700 {root}"
+    yield Finding("home", "ok" if private else "note", f"{root} ({kind} {source}, {shared}, mode {mode:o})", advice)
+    room = os.statvfs(root)
+    free_mb = room.f_bavail * room.f_frsize >> 20
+    low = free_mb < FREE_MB_MIN
+    yield Finding("room", "bad" if low else "ok", f"{free_mb} MiB free", "`leaseq clean` makes room" if low else "")
+
+
+def files(app: App) -> Iterator[Finding]:
+    """What the protocol stands on: rename within and between directories, exclusive links, fsync; and the clock."""
+    app.make_home()
+    place = f"{app.home.root}/.doctor-{os.getpid()}-{time.monotonic_ns()}"
+    os.mkdir(place, 0o700)
+    try:
+        os.mkdir(f"{place}/b", 0o700)
+        began = time.monotonic()
+        app.fs.create(f"{place}/one", b"1\n")
+        now = time.time()
+        skew = os.stat(f"{place}/one").st_mtime - now
+        app.fs.rename(f"{place}/one", f"{place}/b/two")
+        app.fs.sync_dir(f"{place}/b")
+        app.fs.link(f"{place}/b/two", f"{place}/b/three")
+        try:
+            app.fs.link(f"{place}/b/two", f"{place}/b/three")
+            yield Finding("links", "bad", "a link over an existing name is not refused", "put LEASEQ_HOME elsewhere")
+        except FileExistsError:
+            yield Finding("renames, links", "ok", "as the protocol needs them")
+        took = (time.monotonic() - began) / 6
+        slow = took > SLOW_SECONDS
+        yield Finding("speed", "note" if slow else "ok", f"{took * 1000:.1f} ms for a file operation")
+        wrong = abs(skew) > SKEW_SECONDS_MAX
+        words = f"{abs(skew):.1f} s {'behind' if skew < 0 else 'ahead of'} this host's"
+        yield Finding("file server clock", "note" if wrong else "ok", words, "times in tables differ" if wrong else "")
+    finally:
+        for name in ("one", "b/two", "b/three"):
+            try:
+                os.unlink(f"{place}/{name}")
+            except FileNotFoundError:
+                pass
+        os.rmdir(f"{place}/b")
+        os.rmdir(place)
+
+
+def terminal(app: App) -> Iterator[Finding]:
+    """tmux carries terminal sessions of this host's lease."""
+    from shutil import which
+
+    found = which("tmux")
+    words = found or "none here: `leaseq shell` on this host ends with its terminal"
+    yield Finding("tmux", "ok" if found else "note", words, "" if found else "install tmux, or load its module")
+
+
+def slurm(app: App) -> Iterator[Finding]:
+    """Slurm's commands, their version, and whether the controller answers."""
+    from shutil import which
+
+    from leaseq.lease.slurm_command import ask
+
+    missing = [name for name in ("sbatch", "srun", "squeue", "scancel", "scontrol") if not which(name)]
+    if len(missing) == 5:
+        yield Finding("slurm", "ok", "no Slurm on this host: `leaseq submit` uses this machine alone")
+        return
+    if missing:
+        yield Finding("slurm", "bad", f"missing: {', '.join(missing)}", "is the site's Slurm module loaded?")
+        return
+    version = ask(["sbatch", "--version"], seconds_max=20)
+    began = time.monotonic()
+    answer = ask(["squeue", "--me", "-h", "-o", "%i"], seconds_max=75)
+    took = time.monotonic() - began
+    if answer.code != 0:
+        yield Finding("slurm", "bad", answer.words, "is SLURM_CONF right, and the controller up? `scontrol ping`")
+        return
+    yield Finding("slurm", "ok", f"{version.out.strip() or version.words}, answers in {took * 1000:.0f} ms")
+    old = tuple(int(part) for part in version.out.strip().partition(" ")[2].split(".")[:2] if part.isdigit())
+    if old and old < (20, 11):
+        yield Finding("slurm version", "bad", "steps cannot overlap before 20.11", "`leaseq shell` needs --overlap")
+    surrounding = sorted(name for name in os.environ if name.startswith("SLURM_STEP"))
+    if surrounding:
+        yield Finding("surroundings", "ok", "inside a Slurm step; its variables are kept from leaseq's own commands")
+
+
+class Doctors:
+    """Fire's component of `doctor`."""
+
+    def doctor(self, *words: str, lease: str = "", json: str = "", color: str = "", no_header: str = "") -> Doctor:
+        extra_words(words, usage="doctor [--lease LEASE]")
+        return Doctor(lease, look(json, color, no_header))
+
+
+COMMANDS = {
+    "doctor": Command(
+        Doctors,
+        "doctor",
+        "[--lease LEASE]",
+        "Looks at Python, the home and its file system, tmux, Slurm, and the nodes of a lease (a step is started on\n"
+        "each: clock, GPUs granted and seen, tmux, the installation). Says what to do about what is not right.",
+        (LEASE, *LOOK[:2]),
+    )
+}

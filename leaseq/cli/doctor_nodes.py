@@ -1,0 +1,91 @@
+"""The nodes of a Slurm lease, as a step on each of them sees them."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+
+from leaseq.cli.app import App
+from leaseq.cli.doctor import SKEW_SECONDS_MAX, Finding
+from leaseq.lease import leases, records
+from leaseq.lease.slurm_command import ask
+from leaseq.models import Lease
+from leaseq.snapshot import Health, NodeView, Reader
+
+STEP_SECONDS_MAX = 30.0
+NODES_MAX = 32
+"""More nodes than these are not stepped onto one after another."""
+_PROBE = """
+date +%s.%N
+echo "$(hostname)"
+command -v tmux || echo
+printf '%s\\n' "$CUDA_VISIBLE_DEVICES"
+{ nvidia-smi -L 2>/dev/null || true; } | grep -c '^GPU'
+[ -r "$1" ] && echo sees || echo blind
+[ -d "$2" ] && echo sees || echo blind
+"""
+
+
+def nodes(app: App, record: Lease) -> Iterator[Finding]:
+    """What is right and wrong on each node."""
+    reader = Reader(app.home.lease(record.id), app.fs, app.clock)
+    views = {view.node: view for view in reader.read(recent=0, pending=0).nodes}
+    notes = records.notes(app.fs, reader.lease)
+    names = records.node_names(app.fs, reader.lease) or tuple(views)
+    for node in names[:NODES_MAX]:
+        yield from _node(app, record, node, views.get(node), notes.get(node, ""))
+    if len(names) > NODES_MAX:
+        yield Finding("nodes", "note", f"{len(names) - NODES_MAX} more were not looked at")
+
+
+def _node(app: App, record: Lease, node: str, view: NodeView | None, note: str) -> Iterator[Finding]:
+    health = view.health if view else Health.UNKNOWN
+    if note and health is not Health.OK:
+        yield Finding(node, "bad", note, f"`leaseq lease info {record.id}` tells more")
+    elif health is not Health.OK:
+        yield Finding(node, "bad", f"its runner is {health.value}", f"see {app.home.lease(record.id).script_log}")
+    backend = leases.backend(record, fs=app.fs, home=app.home, clock=app.clock)
+    main = str(record.extra.get("main") or "")
+    words = ["sh", "-c", _PROBE, "probe", main, app.home.root]
+    before, began = time.time(), time.monotonic()
+    try:
+        answer = ask(backend.attach(record, node, words, tty=False), seconds_max=STEP_SECONDS_MAX)
+    except subprocess.SubprocessError as error:
+        yield Finding(node, "bad", f"no step could be started: {error}")
+        return
+    took = time.monotonic() - began
+    lines = answer.out.splitlines()
+    if answer.code != 0 or len(lines) < 7:
+        yield Finding(
+            node, "bad", f"a step beside the runner does not start: {answer.words}", "see `man srun`, --overlap"
+        )
+        return
+    yield from _seen(node, lines, view, before=before, took=took)
+
+
+def _seen(node: str, lines: list[str], view: NodeView | None, *, before: float, took: float) -> Iterator[Finding]:
+    clock, host, tmux, visible_devices, driver, main, home = lines[:7]
+    skew = float(clock) - before
+    off = skew - took if skew > took else min(skew, 0.0)
+    yield Finding(node, "ok", f"a step starts in {took * 1000:.0f} ms ({host})")
+    if abs(off) > SKEW_SECONDS_MAX:
+        yield Finding(f"{node} clock", "note", f"{off:+.1f} s against this host's", "times in tables differ")
+    granted = len(view.heartbeat.gpus) if view and view.heartbeat else 0
+    seen = int(driver) if driver.isdigit() else 0
+    shown = len([token for token in visible_devices.split(",") if token])
+    if granted or seen:
+        fine = seen >= granted or not seen
+        words = f"{granted} granted to the runner, {shown} to a step, {seen} told by the driver"
+        advice = "" if fine else "a GPU is lost or hidden: tell the site, or leave the node out with --exclude"
+        verdict = "bad" if not fine else "ok" if seen else "note"
+        yield Finding(f"{node} GPUs", verdict, words, advice)
+    if not tmux:
+        yield Finding(
+            f"{node} tmux", "note", "none: `leaseq shell` there ends with its terminal", "load it in a prologue"
+        )
+    if "blind" in (main, home):
+        what = "the installation" if main == "blind" else "the home"
+        yield Finding(
+            f"{node} files", "bad", f"does not see {what}", "both must be on a file system that all nodes share"
+        )

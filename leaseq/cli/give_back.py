@@ -1,0 +1,163 @@
+"""`leaseq lease release` and `lease hold-queue`: a lease ends, or stops taking tasks, and what that means is said."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+
+from leaseq import protocol
+from leaseq.cli.app import App
+from leaseq.cli.command import Command, Option
+from leaseq.cli.output import about
+from leaseq.cli.values import yes
+from leaseq.errors import Refused, UsageError
+from leaseq.lease import leases
+from leaseq.models import Lease, State
+from leaseq.snapshot import Reader, Snapshot
+
+DRAIN_LOOK_SECONDS = 0.5
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Release:
+    """Leases to be given back."""
+
+    leases: tuple[str, ...]
+    yes: bool
+    drain: bool
+
+    def perform(self, app: App) -> int:
+        """0 once every lease is given back, or being."""
+        for record in [app.record(app.lease(word)) for word in self.leases]:
+            if record.ended is not None:
+                app.out.talk(f"leaseq: lease {record.id} has ended already")
+                continue
+            self._release(app, record)
+        return 0
+
+    def _release(self, app: App, record: Lease) -> None:
+        reader = Reader(app.home.lease(record.id), app.fs, app.clock)
+        snapshot = reader.read(recent=0, pending=0)
+        running = _held(snapshot)
+        if self.drain and running:
+            _drain(app, record, reader)
+            snapshot = reader.read(recent=0, pending=0)
+        elif running and not self.yes:
+            _ask(app, record, running)
+        leases.backend(record, fs=app.fs, home=app.home, clock=app.clock).release(record)
+        app.out.talk(
+            f"leaseq: lease {record.id} is given back" + (f"; {_tasks(running)} end" if _held(snapshot) else "")
+        )
+        pending = snapshot.totals.get(State.PENDING, 0)
+        if pending:
+            way = f"`leaseq move --from {record.id} --to LEASE` takes them along"
+            app.out.talk(f"leaseq: {_tasks(pending, 'pending')} stay in its queue; {way}")
+        if record.id != leases.local_id() and leases.default(app.fs, app.home) == record.id:
+            leases.choose(app.fs, app.home, leases.local_id())
+            app.out.talk(f"leaseq: commands mean {leases.local_id()} now")
+
+
+def _held(snapshot: Snapshot) -> int:
+    """Tasks that a runner has taken, whether or not it can be heard now."""
+    return sum(snapshot.totals.get(state, 0) for state in (State.RUNNING, State.STUCK, State.UNKNOWN))
+
+
+def _tasks(count: int, kind: str = "running") -> str:
+    return f"{count} {kind} task" + ("s" if count != 1 else "")
+
+
+def _ask(app: App, record: Lease, running: int) -> None:
+    what = f"lease {record.id} has {_tasks(running)}, which end with it"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Refused(what, hint="--yes ends them, --drain waits for them")
+    print(f"{what}. Give it back? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Refused(f"lease {record.id} is kept", hint="--drain waits for its running tasks first")
+
+
+def _drain(app: App, record: Lease, reader: Reader) -> None:
+    """No task runs on the lease and none will start; Ctrl-C leaves it draining."""
+    told, began = 0, time.monotonic()
+    _to_all_nodes(app, record, reader, "drain")
+    try:
+        while running := _held(reader.read(recent=0, pending=0)):
+            if running != told:
+                app.out.talk(f"leaseq: waiting for {_tasks(running)} of lease {record.id}; no other starts")
+                told = running
+            time.sleep(DRAIN_LOOK_SECONDS)
+    except KeyboardInterrupt:
+        app.out.talk(
+            f"\nleaseq: lease {record.id} is kept, and starts no task (waited {about(time.monotonic() - began)});"
+            f" `leaseq lease hold-queue {record.id} --off` lets it start tasks again"
+        )
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _to_all_nodes(app: App, record: Lease, reader: Reader, verb: str) -> tuple[str, ...]:
+    """Every node of the lease has been asked; their names."""
+    nodes = record.nodes or tuple(view.node for view in reader.read(recent=0, pending=0).nodes)
+    for node in nodes:
+        protocol.prepare_node(app.fs, reader.lease, node)
+        protocol.ask(app.fs, reader.lease, node, verb, {})
+    return nodes
+
+
+@dataclass(frozen=True)
+class HoldQueue:
+    """A lease that is to start no task, or with `off` is to start them again."""
+
+    lease: str
+    off: bool
+
+    def perform(self, app: App) -> int:
+        directory = app.lease(self.lease)
+        record = app.record(directory)
+        if record.ended is not None:
+            raise UsageError(f"lease {record.id} has ended", hint="`leaseq lease ls` lists the others")
+        reader = Reader(directory, app.fs, app.clock)
+        if not _to_all_nodes(app, record, reader, "resume" if self.off else "drain"):
+            raise Refused(f"lease {record.id} has not started yet", hint="`leaseq hold ID...` holds single tasks")
+        word = "starts tasks again" if self.off else "starts no task until `leaseq lease hold-queue --off`"
+        app.out.talk(f"leaseq: lease {record.id} {word}; running ones go on")
+        return 0
+
+
+class GivingBack:
+    """Fire's component of `lease release` and `lease hold-queue`."""
+
+    def release(self, *words: str, yes: str = "", drain: str = "") -> Release:
+        if not words:
+            raise UsageError("which lease?", hint="leaseq lease release LEASE; `leaseq lease ls` lists them")
+        return Release(words, _yes(yes, what="--yes"), _yes(drain, what="--drain"))
+
+    def hold_queue(self, *words: str, off: str = "") -> HoldQueue:
+        if len(words) > 1:
+            raise UsageError("which lease?", hint="leaseq lease hold-queue [LEASE] [--off]")
+        return HoldQueue(words[0] if words else "", _yes(off, what="--off"))
+
+
+_yes = yes
+
+COMMANDS = {
+    "lease release": Command(
+        GivingBack,
+        "release",
+        "LEASE... [--yes] [--drain]",
+        "Gives leases back. What runs on them ends; what is pending stays in the lease's directory, and so does\n"
+        "everything else. Asks first where tasks run.",
+        (
+            Option("yes", "do not ask; running tasks end", kind="flag", short="y"),
+            Option("drain", "start no task any more, and wait for the running ones first", kind="flag"),
+        ),
+        ("leaseq lease release 12345", "leaseq lease release 12345 --drain"),
+    ),
+    "lease hold-queue": Command(
+        GivingBack,
+        "hold_queue",
+        "[LEASE] [--off]",
+        "A lease starts no task any more; what runs goes on. --off lets it start tasks again.",
+        (Option("off", "start tasks again", kind="flag"),),
+    ),
+}

@@ -1,0 +1,233 @@
+"""`leaseq lease`: which leases there are, which one is meant, and giving one back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from leaseq.cli.app import App
+from leaseq.cli.command import Command, Option, extra_words
+from leaseq.cli.options import LOOK, Look, look
+from leaseq.cli.output import about, iso, stamp, visible
+from leaseq.cli.values import yes
+from leaseq.errors import UsageError
+from leaseq.lease import leases, records
+from leaseq.lease.base import LeaseState
+from leaseq.models import Lease, State
+from leaseq.snapshot import Reader
+from leaseq.views import NodeView
+
+
+@dataclass(frozen=True)
+class ListLeases:
+    """The leases of this home; ended ones only with `all`."""
+
+    all: bool
+    look: Look
+
+    def perform(self, app: App) -> int:
+        out = self.look.output(app)
+        leases.check_home(app.home)
+        chosen = leases.default(app.fs, app.home)
+        rows: list[Overview] = []
+        for lease in leases.list_leases(app.fs, app.home):
+            if lease.ended is not None and not self.all:
+                continue
+            row = overview(app, lease)
+            if row.state.word != "ENDED" or self.all:
+                rows.append(row)
+        if self.look.json:
+            found = [lease_json(row, chosen=row.lease.id == chosen) for row in rows]
+            out.document({"default": chosen, "leases": found})
+            return 0
+        out.table(TITLES, [_cells(app, row, chosen=row.lease.id == chosen) for row in rows])
+        if not rows:
+            out.talk(
+                "leaseq: no lease yet: `leaseq submit -- COMMAND` uses this host, `leaseq add` asks Slurm for nodes"
+            )
+        return 0
+
+
+@dataclass(frozen=True)
+class LeaseInfo:
+    """Everything known of a lease."""
+
+    lease: str
+    look: Look
+
+    def perform(self, app: App) -> int:
+        out = self.look.output(app)
+        directory = app.lease(self.lease)
+        row = overview(app, app.record(directory))
+        lease, state = row.lease, row.state
+        chosen = leases.default(app.fs, app.home) == lease.id
+        if self.look.json:
+            out.document({"lease": {**lease_json(row, chosen=chosen), "directory": directory.root}})
+            return 0
+        tasks = ", ".join(f"{count} {each.name.lower()}" for each, count in row.totals.items() if count)
+        lines = [
+            ("id", lease.id + (" (the default)" if chosen else "")),
+            ("name", lease.name),
+            ("kind", lease.kind),
+            ("state", state.word + (f" ({state.reason})" if state.reason else "")),
+            ("known", f"from Slurm, {about(state.age_seconds)} ago" if lease.kind == "slurm" else ""),
+            ("nodes", ", ".join(row.nodes)),
+            ("tasks", tasks),
+            ("made", f"{stamp(lease.created)} by {lease.user or '?'} on {lease.host or '?'}"),
+            ("asked for", " ".join(lease.argv)),
+            ("ends", stamp(state.ends)),
+            ("ended", stamp(lease.ended) + (f" ({lease.end_reason})" if lease.end_reason else "")),
+            ("directory", directory.root),
+        ]
+        for key, value in lines:
+            if value:
+                out.line(f"{key + ':':<11} {visible(value)}")
+        for view in row.views:
+            gpus = f", {len(view.heartbeat.gpus)} GPUs" if view.heartbeat and view.heartbeat.gpus else ""
+            out.line(f"{view.node + ':':<11} runner {view.health.value}{gpus}{', ' + view.why if view.why else ''}")
+        for node, note in row.notes.items():
+            out.line(f"{node + ':':<11} {visible(note)}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Use:
+    """The lease that commands mean from now on."""
+
+    lease: str
+
+    def perform(self, app: App) -> int:
+        directory = app.lease(self.lease)
+        if directory.id != leases.local_id():
+            record = app.record(directory)
+            if record.ended is not None:
+                raise UsageError(f"lease {directory.id} has ended", hint="`leaseq lease ls` lists the others")
+        app.make_home()
+        leases.choose(app.fs, app.home, directory.id)
+        app.out.talk(f"leaseq: commands mean lease {directory.id} now")
+        return 0
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A lease as its allocation, its nodes and its tasks are now."""
+
+    lease: Lease
+    state: LeaseState
+    nodes: tuple[str, ...]
+    views: tuple[NodeView, ...]
+    totals: Mapping[State, int]
+    notes: Mapping[str, str]
+    """Why nodes have no runner, by node."""
+
+    @property
+    def alive(self) -> int:
+        return sum(1 for view in self.views if view.health.serving and view.node in self.nodes)
+
+    @property
+    def gpus(self) -> int:
+        return sum(len(view.heartbeat.gpus) for view in self.views if view.heartbeat and view.node in self.nodes)
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """How long no node has run a task; None while one does, or where no runner tells."""
+        told = [view.heartbeat.idle_seconds for view in self.views if view.heartbeat and view.health.serving]
+        return min(told) if told and not self.totals.get(State.RUNNING) else None
+
+
+def overview(app: App, lease: Lease) -> Overview:
+    """The lease now: Slurm's part from the shared squeue, the rest from its files."""
+    directory = app.home.lease(lease.id)
+    state = leases.backend(lease, fs=app.fs, home=app.home, clock=app.clock).state(lease)
+    snapshot = Reader(directory, app.fs, app.clock).read(recent=0, pending=0)
+    nodes = state.nodes or lease.nodes or records.node_names(app.fs, directory)
+    notes = records.notes(app.fs, directory) if lease.kind == "slurm" and state.word != "ENDED" else {}
+    return Overview(lease, state, nodes, snapshot.nodes, snapshot.totals, notes)
+
+
+TITLES = ["", "ID", "NAME", "STATE", ">LEFT", ">ALIVE", ">GPUS", ">RUN", ">PEND", ">FAIL", ">IDLE", "NODES / REASON"]
+
+
+def _cells(app: App, row: Overview, *, chosen: bool) -> list[str]:
+    left = about(row.state.ends - app.clock.now()) if row.state.ends is not None else ""
+    failed = sum(row.totals.get(each, 0) for each in (State.FAILED, State.TIMEOUT, State.LOST))
+    idle = row.idle_seconds
+    where = ",".join(row.nodes) if row.state.word != "ENDED" else ""
+    words = [where, row.state.reason, *(f"{node}: {note}" for node, note in row.notes.items())]
+    return [
+        "*" if chosen else "",
+        row.lease.id,
+        row.lease.name,
+        row.state.word,
+        left,
+        f"{row.alive}/{len(row.nodes)}" if row.nodes and row.state.word != "ENDED" else "",
+        str(row.gpus or "") if row.state.word != "ENDED" else "",
+        str(row.totals.get(State.RUNNING, 0)),
+        str(row.totals.get(State.PENDING, 0)),
+        str(failed),
+        about(idle) if idle is not None and row.state.word == "RUNNING" else "",
+        visible("  ".join(word for word in words if word)),
+    ]
+
+
+def lease_json(row: Overview, *, chosen: bool) -> dict[str, object]:
+    lease, state = row.lease, row.state
+    return {
+        "id": lease.id,
+        "name": lease.name,
+        "kind": lease.kind,
+        "default": chosen,
+        "state": state.word,
+        "reason": state.reason,
+        "nodes": list(row.nodes),
+        "nodes_alive": row.alive,
+        "gpus": row.gpus,
+        "tasks": {each.name: count for each, count in row.totals.items()},
+        "idle_seconds": row.idle_seconds,
+        "notes": dict(row.notes),
+        "ends": state.ends,
+        "ends_at": iso(state.ends),
+        "age_seconds": state.age_seconds,
+        "created": lease.created,
+        "created_at": iso(lease.created),
+        "ended": lease.ended,
+        "end_reason": lease.end_reason,
+        "argv": list(lease.argv),
+    }
+
+
+class Leases:
+    """Fire's component of `lease`."""
+
+    def ls(self, *words: str, all: str = "", json: str = "", color: str = "", no_header: str = "") -> ListLeases:
+        extra_words(words, usage="lease ls [--all]")
+        return ListLeases(yes(all, what="--all"), look(json, color, no_header))
+
+    def info(self, *words: str, json: str = "", color: str = "", no_header: str = "") -> LeaseInfo:
+        extra_words(words[1:], usage="lease info [LEASE]")
+        return LeaseInfo(words[0] if words else "", look(json, color, no_header))
+
+    def use(self, *words: str) -> Use:
+        if len(words) != 1:
+            raise UsageError("which lease?", hint="leaseq lease use LEASE; `local` is this host")
+        return Use(words[0])
+
+
+COMMANDS = {
+    "lease ls": Command(
+        Leases,
+        "ls",
+        "[--all]",
+        "Lists leases; * marks the one that commands mean when they name none.",
+        (Option("all", "ended ones too", kind="flag", short="a"), *LOOK),
+    ),
+    "lease info": Command(Leases, "info", "[LEASE]", "Everything known of a lease.", LOOK),
+    "lease use": Command(
+        Leases,
+        "use",
+        "LEASE",
+        "Commands that name no lease mean this one from now on. LEASEQ_LEASE and --lease still go first.",
+        (),
+        ("leaseq lease use 12345", "leaseq lease use local"),
+    ),
+}

@@ -1,0 +1,215 @@
+"""The command line: from sys.argv to an exit code. Nothing else here imports what only some commands need."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from leaseq.cli.command import Command, Request
+
+EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of that command line. Never a traceback, unless LEASEQ_DEBUG=1 asks for it."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["run"]:
+        # A runner does without the command line's libraries.
+        from leaseq.runner.main import main as run
+
+        return run(words[1:])
+    # Starting is nothing but making objects that stay.
+    gc.disable()
+    umask = os.umask(0o077)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    code = _guarded(words, umask)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _broken_pipe()
+    except OSError as error:
+        print(f"leaseq: standard output: {error.strerror}", file=sys.stderr)
+        return code or 1
+    return code
+
+
+def _guarded(words: list[str], umask: int) -> int:
+    from leaseq.errors import LeaseqError
+
+    try:
+        return _run(words, umask)
+    except LeaseqError as error:
+        return _refuse(error, words)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return _broken_pipe()
+    except OSError as error:
+        return _refuse(_file_system_error(error), words)
+    except Exception as error:  # a bug: the person gets one line, the traceback goes where it can be reported from
+        return _bug(error)
+
+
+def _run(words: list[str], umask: int) -> int:
+    head, tail = split(words)
+    if head[:1] in (["--version"], ["-V"], ["version"]):
+        from leaseq import __version__
+
+        print(f"leaseq {__version__}")
+        return 0
+    if not head and tail is None:
+        head = _bare()
+    if head[:1] in (["--help"], ["-h"], ["help"]):
+        from leaseq.cli.help import show
+
+        return show(head[1:])
+    name, rest = command_words(head)
+    request = _accept(name, rest, tail)
+    if request is None:
+        return 0
+    from leaseq.cli.app import App
+
+    gc.enable()
+    return request.perform(App(umask=umask))
+
+
+def split(words: list[str]) -> tuple[list[str], tuple[str, ...] | None]:
+    """(what is leaseq's, the user's command): the first `--` parts them; None where there is none."""
+    if "--" not in words:
+        return words, None
+    at = words.index("--")
+    return words[:at], tuple(words[at + 1 :])
+
+
+def _bare() -> list[str]:
+    """What `leaseq` alone means: the monitor where there is one and somebody to look at it."""
+    from leaseq.cli.table import FAMILIES
+
+    watched = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+    return ["tui"] if "tui" in FAMILIES and watched else ["status"]
+
+
+def command_words(head: list[str]) -> tuple[str, list[str]]:
+    """(the command's name, its words); raises UsageError for what is no command."""
+    from leaseq.cli.table import ALIASES, FAMILIES, GROUP_DEFAULTS
+    from leaseq.cli.values import nearest_hint
+    from leaseq.errors import UsageError
+
+    if not head:
+        raise UsageError("no command before `--`", hint="leaseq submit -- COMMAND queues a task")
+    if head[0].startswith("-"):
+        raise UsageError(f"no command before {head[0]}", hint="options follow the command: leaseq COMMAND OPTIONS")
+    first, rest = head[0], head[1:]
+    groups = {name.split()[0] for name in FAMILIES if " " in name}
+    if first in groups:
+        if not rest or rest[0].startswith("-"):
+            helped = rest[:1] in (["--help"], ["-h"])
+            return (f"help {first}", []) if helped else (GROUP_DEFAULTS[first], rest)
+        name, rest = f"{first} {rest[0]}", rest[1:]
+        name = ALIASES.get(name, name)
+        if name not in FAMILIES:
+            members = [member.split()[1] for member in FAMILIES if member.startswith(f"{first} ")]
+            near = nearest_hint(head[1], members)
+            raise UsageError(f"`{first}` has no command {head[1]!r}", hint=near or f"one of {', '.join(members)}")
+        return name, rest
+    name = ALIASES.get(first, first)
+    if name not in FAMILIES:
+        near = nearest_hint(first, [*FAMILIES, *groups, "help"])
+        raise UsageError(f"{first!r} is not a leaseq command", hint=near or "`leaseq help` lists the commands")
+    return name, rest
+
+
+def command(name: str) -> Command:
+    """The command of that name, from its module."""
+    from importlib import import_module
+
+    from leaseq.cli.table import FAMILIES
+
+    found: Command = import_module(f"leaseq.cli.{FAMILIES[name][0]}").COMMANDS[name]
+    return found
+
+
+def _accept(name: str, rest: list[str], tail: tuple[str, ...] | None) -> Request | None:
+    """The request that the line makes, or None where its help was asked for and shown."""
+    if name.startswith("help "):
+        from leaseq.cli.help import show
+
+        show([name[5:]])
+        return None
+    from leaseq.cli.command import HelpAsked, request_of
+
+    try:
+        return request_of(name, command(name), rest, tail=tail)
+    except HelpAsked:
+        from leaseq.cli.help import show
+
+        show(name.split())
+        return None
+
+
+# -- when it does not go well ------------------------------------------------------------------------
+
+
+def _refuse(error: Exception, words: list[str]) -> int:
+    from leaseq.errors import LeaseqError
+
+    assert isinstance(error, LeaseqError)
+    if any(word in ("--json", "--json=true") for word in split(words)[0]):
+        import json
+
+        body = {"code": error.code, "message": error.message, "hint": error.hint}
+        print(json.dumps({"schema": 1, "error": body}))
+        return error.exit_code
+    sys.stdout.flush()
+    print(f"leaseq: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)
+    return error.exit_code
+
+
+def _file_system_error(error: OSError) -> Exception:
+    import errno
+
+    from leaseq.errors import Refused, Unavailable
+
+    what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Unavailable(
+            what, hint="free some space (`leaseq clean --dry-run` tells what it would remove), try again"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return Refused(what, hint="LEASEQ_HOME must be a directory that you can write")
+    return Unavailable(what, hint="the file system refused; trying later may work")
+
+
+def _broken_pipe() -> int:
+    # The interpreter flushes stdout once more at its end, which must not complain either.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return EXIT_PIPE
+
+
+def _bug(error: BaseException) -> int:
+    import tempfile
+    import traceback
+
+    if os.environ.get("LEASEQ_DEBUG", "0") not in ("", "0"):
+        traceback.print_exception(error)
+        return 70
+    text = "".join(traceback.format_exception(error))
+    where = "set LEASEQ_DEBUG=1 to see it"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="leaseq-bug-", suffix=".txt", delete=False) as file:
+            file.write(text)
+            where = f"written to {file.name}"
+    except OSError:
+        pass
+    print(f"leaseq: a bug: {type(error).__name__}: {error} (traceback {where})", file=sys.stderr)
+    return 70

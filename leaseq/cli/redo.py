@@ -1,0 +1,294 @@
+"""`leaseq redo` and `recover`: tasks run once more, as new ones or as their next attempt."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from leaseq import protocol
+from leaseq.cli.app import App
+from leaseq.cli.command import Command, Option
+from leaseq.cli.options import JSON, LEASE, NO_START
+from leaseq.cli.output import COLOURS, about
+from leaseq.cli.rows import task_json
+from leaseq.cli.submit import start_if_none
+from leaseq.cli.values import listed, yes
+from leaseq.errors import LeaseqError, Malformed, Refused, UsageError
+from leaseq.find import detail, find_all
+from leaseq.layout import Entry, LeaseDir, new_incarnation
+from leaseq.lease import leases
+from leaseq.lease.leases import local_id
+from leaseq.lease.local import LocalBackend, user_name
+from leaseq.models import Outcome, State, Task
+from leaseq.protocol import Claim
+from leaseq.snapshot import Health, Reader, TaskView
+from leaseq.submission import chosen_environment, entries
+from leaseq.world import hostname
+
+# -- redo ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Redo:
+    """New tasks like old ones, with the environment of now."""
+
+    tasks: tuple[str, ...]
+    lease: str
+    failed: bool
+    export: str
+    env: tuple[str, ...]
+    start: bool
+    json: bool
+
+    def perform(self, app: App) -> int:
+        environment = chosen_environment(self.export, self.env, os.environ)
+        reader = app.reader(self.lease)
+        rows = _failed(reader) if self.failed else find_all(reader, self.tasks)
+        for row in rows:
+            if not row.state.ended:
+                raise UsageError(
+                    f"{row.id} has not ended: it is {row.state.name}", hint=f"`leaseq cancel {row.id}` ends it first"
+                )
+        ids, olds, code = [], [], 0
+        for row in rows:
+            old = detail(reader, row.id).task
+            if old is None:
+                app.out.talk(f"leaseq: what {row.id} was cannot be read any more")
+                code = 1
+                continue
+            new_id = self._submit(app, reader.lease, old, environment, row)
+            if new_id is None:
+                app.out.talk(f"leaseq: {row.id} was submitted again before")
+                continue
+            ids.append(new_id)
+            olds.append(row.id)
+            if not self.json:
+                app.out.line(new_id)
+        if self.json:
+            app.out.document({"lease": reader.lease.id, "ids": ids, "redo_of": olds})
+        if self.start and ids and reader.lease.id == local_id():
+            start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
+        if self.failed and not rows:
+            app.out.talk("leaseq: no task has failed")
+        return code
+
+    def _submit(self, app: App, lease: LeaseDir, old: Task, environment: dict[str, str], row: TaskView) -> str | None:
+        """The new task's id; None where `--failed` has submitted it again before."""
+        now = app.clock.now()
+        entry = entries(1, need=old.need, priority=0, now=now)[0]
+        task = replace(
+            old,
+            id=entry.id,
+            submitted=now,
+            env=environment,
+            key="",
+            user=user_name(),
+            host=hostname(),
+            redo_of=old.id,
+        )
+        directory = lease.inbox(task.node)
+        if not self.failed:
+            protocol.publish(app.fs, directory, entry, task)
+            return entry.id
+        digest = hashlib.sha256(f"redo\0{row.id}\0{row.attempt}".encode()).hexdigest()[:40]
+        given = protocol.publish_once(app.fs, lease, digest, directory, entry, task)
+        return given if given == entry.id else None
+
+
+def _failed(reader: Reader) -> list[TaskView]:
+    """Every failed task that the history holds, oldest first."""
+    rows = reader.read(recent=10**9, pending=0).tasks
+    return [row for row in rows if row.state in (State.FAILED, State.TIMEOUT)][::-1]
+
+
+# -- recover ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Recover:
+    """Stuck and lost tasks: listed, or queued again as their next attempt."""
+
+    tasks: tuple[str, ...]
+    lease: str
+    all: bool
+    force: bool
+    start: bool
+    json: bool
+
+    def perform(self, app: App) -> int:
+        reader = app.reader(self.lease)
+        if not self.tasks and not self.all:
+            return self._list(app, reader)
+        rows: Sequence[TaskView] = _recoverable(reader) if self.all else find_all(reader, self.tasks)
+        if not rows and not self.json:
+            app.out.talk("leaseq: nothing is stuck or lost")
+        done: list[str] = []
+        problems: list[LeaseqError] = []
+        for row in rows:
+            try:
+                self._requeue(app, reader, row)
+                done.append(row.id)
+            except LeaseqError as error:
+                problems.append(error)
+        if self.json:
+            said = [problem.message for problem in problems]
+            app.out.document({"lease": reader.lease.id, "ids": done, "problems": said})
+        for row in [] if self.json else rows:
+            if row.id in done:
+                app.out.line(row.id)
+        for problem in [] if self.json else problems:
+            app.out.talk(f"leaseq: {problem.message}" + (f"\n  {problem.hint}" if problem.hint else ""))
+        if self.start and done and reader.lease.id == local_id():
+            start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
+        return max((problem.exit_code for problem in problems), default=0)
+
+    def _list(self, app: App, reader: Reader) -> int:
+        rows = _recoverable(reader)
+        if self.json:
+            found = [{**task_json(row), "next_step": _next_step(app, reader, row)} for row in rows]
+            app.out.document({"lease": reader.lease.id, "tasks": found})
+            return 0
+        if not rows:
+            app.out.talk("leaseq: nothing is stuck or lost")
+            return 0
+        table = [
+            [row.id, app.out.state(row.state), row.reason, row.node, _next_step(app, reader, row), row.command]
+            for row in rows
+        ]
+        paint = [COLOURS[row.state] for row in rows]
+        app.out.table(["ID", "ST", "REASON", "NODE", "NEXT STEP", "COMMAND"], table, paint=paint)
+        app.out.talk("leaseq: `leaseq recover ID...` or `--all` queues them again; what they did so far is done twice")
+        return 0
+
+    def _requeue(self, app: App, reader: Reader, row: TaskView) -> None:
+        lease = reader.lease
+        if row.state is State.LOST and row.place is not None:
+            entry = Entry.parse(row.place.name)
+            task = protocol.read_task(app.fs, f"{row.place.directory}/{row.place.name}", entry)
+            if not protocol.recover_lost(app.fs, lease, entry, lease.inbox(task.node)):
+                raise Refused(f"{row.id} was recovered by someone else just now")
+            return
+        if row.state is State.LOST:
+            raise Refused(f"the file of {row.id} is gone", hint=f"`leaseq redo {row.id}` submits it as a new task")
+        if row.state is not State.STUCK or row.place is None:
+            raise Refused(f"{row.id} is {row.state.name}, neither stuck nor lost", hint="nothing was done")
+        if not self.force and (doubt := _doubt(app, reader, row)):
+            raise Refused(f"{row.id}: {doubt}", hint=_next_step(app, reader, row))
+        entry = Entry.parse(row.place.name)
+        try:
+            task = protocol.read_task(app.fs, f"{row.place.directory}/{row.place.name}", entry)
+        except (FileNotFoundError, Malformed) as error:
+            raise Refused(f"{row.id}: its file cannot be read ({error})", hint="`leaseq info` tells more") from None
+        outcome = Outcome(
+            task=task,
+            attempt=row.attempt,
+            state=State.LOST,
+            node=row.node,
+            incarnation=new_incarnation(),
+            reason="NodeDown",
+            requeued="recover",
+            ended=app.clock.now(),
+        )
+        decided = protocol.lose(app.fs, lease, Claim(entry, row.node), outcome)
+        if not decided.requeued:
+            raise Refused(f"{row.id} had ended after all: {decided.state.name}")
+
+
+def _recoverable(reader: Reader) -> list[TaskView]:
+    rows = reader.read(recent=1000, pending=0).tasks
+    return [row for row in rows if row.state is State.STUCK or (row.state is State.LOST and row.place is not None)]
+
+
+def _next_step(app: App, reader: Reader, row: TaskView) -> str:
+    if row.state is State.LOST:
+        return f"leaseq recover {row.id}"
+    if reader.lease.id == local_id():
+        return "leaseq daemon start   (takes it up again, or records how it ended)"
+    if _doubt(app, reader, row):
+        return f"wait for the node, or `leaseq recover {row.id} --force` if it cannot run there any more"
+    return f"leaseq recover {row.id}"
+
+
+def _doubt(app: App, reader: Reader, row: TaskView) -> str:
+    """Why the task may still run; empty where it certainly does not."""
+    node = reader.health(row.node)
+    if reader.lease.id == local_id():
+        keeper = LocalBackend(app.fs, app.home, clock=app.clock).keeper()
+        return f"it may still run under the keeper (process {keeper.pid})" if keeper else ""
+    record = app.record(reader.lease)
+    if node.health is Health.STOPPED:
+        return ""
+    if leases.backend(record, fs=app.fs, home=app.home, clock=app.clock).state(record).word == "ENDED":
+        return ""
+    silent = about(node.age_seconds or 0.0)
+    return f"{row.node} has been silent for {silent}, which is no proof that the task has ended"
+
+
+# -- the command line ------------------------------------------------------------------------------
+
+
+class Again:
+    """Fire's component of `redo` and `recover`."""
+
+    def redo(
+        self,
+        *words: str,
+        lease: str = "",
+        failed: str = "",
+        export: str = "",
+        env: str = "",
+        start: str = "true",
+        json: str = "",
+    ) -> Redo:
+        wanted = yes(failed, what="--failed")
+        if bool(words) == wanted:
+            raise UsageError("which tasks?", hint="leaseq redo ID..., or `leaseq redo --failed`")
+        variables = tuple(listed(env))
+        return Redo(
+            words, lease, wanted, export or "ALL", variables, yes(start, what="--start"), yes(json, what="--json")
+        )
+
+    def recover(
+        self, *words: str, lease: str = "", all: str = "", force: str = "", start: str = "true", json: str = ""
+    ) -> Recover:
+        everything = yes(all, what="--all")
+        if words and everything:
+            raise UsageError("--all takes no ids")
+        forced, started = yes(force, what="--force"), yes(start, what="--start")
+        return Recover(words, lease, everything, forced, started, yes(json, what="--json"))
+
+
+COMMANDS = {
+    "redo": Command(
+        Again,
+        "redo",
+        "ID... | --failed",
+        "Submits tasks again as new ones: same command, directory and need, the environment of now. Prints their ids.",
+        (
+            LEASE,
+            Option("failed", "every failed or timed out task that was not submitted again yet", kind="flag"),
+            Option("env", "a variable of its environment (repeatable)", kind="list", metavar="K=V"),
+            Option("export", "what of this environment it gets: ALL (default), NONE, or A,B,C=1", metavar="WHAT"),
+            NO_START,
+            JSON,
+        ),
+        ("leaseq redo last", "leaseq redo --failed"),
+    ),
+    "recover": Command(
+        Again,
+        "recover",
+        "[ID... | --all]",
+        "Lists tasks that are stuck (their runner is down) or lost (nobody can know how they ended), with the next\n"
+        "step. With ids or --all: queues them again, as their next attempt.",
+        (
+            LEASE,
+            Option("all", "all that are listed", kind="flag"),
+            Option("force", "also where the node may still run it: then it may run twice", kind="flag"),
+            NO_START,
+            JSON,
+        ),
+        ("leaseq recover", "leaseq recover T0c4"),
+    ),
+}

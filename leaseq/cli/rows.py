@@ -1,0 +1,241 @@
+"""Tasks, nodes and leases as table rows, as lines and as JSON: the one place that says what is shown of them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from leaseq.cli.output import COLOURS, Output, duration, iso, memory, stamp, visible
+from leaseq.layout import LeaseDir
+from leaseq.models import ALL_GPUS, ANY, Need, Outcome, State
+from leaseq.protocol import command_text
+from leaseq.snapshot import NodeView, Snapshot, TaskView
+
+if TYPE_CHECKING:
+    from leaseq.find import Detail
+
+
+def task_table(out: Output, found: Sequence[TaskView]) -> None:
+    """The rows as a table."""
+    titles = ["ID", "ST", "REASON", "NODE", "GPUS", ">ELAPSED", ">EXIT", "NAME", "COMMAND"]
+    table = []
+    for row in found:
+        exit_code = "" if row.exit_code is None else str(row.exit_code)
+        cells = [row.id, out.state(row.state), short_reason(row), "" if row.node == ANY else row.node, gpu_text(row)]
+        table.append([*cells, duration(row.elapsed_seconds), exit_code, row.name, row.command])
+    out.table(titles, table, paint=[COLOURS[row.state] for row in found])
+
+
+def short_reason(row: TaskView) -> str:
+    """The reason in one cell: an attempt after the first is told, long reasons are for `info`."""
+    reason = row.reason if len(row.reason) <= 32 else row.reason[:31] + "~"
+    return f"{reason} (attempt {row.attempt})".strip() if row.attempt > 1 else reason
+
+
+def gpu_text(row: TaskView) -> str:
+    if row.gpus:
+        return ",".join(row.gpus)
+    if row.need is None or row.need.gpus is None:
+        return ""
+    return "all" if row.need.gpus == ALL_GPUS else str(row.need.gpus)
+
+
+def task_json(row: TaskView) -> dict[str, object]:
+    return {
+        "id": row.id,
+        "attempt": row.attempt,
+        "state": row.state.name,
+        "code": row.state.code,
+        "reason": row.reason,
+        "node": "" if row.node == ANY else row.node,
+        "name": row.name,
+        "command": row.command,
+        "need": need_json(row.need),
+        "gpus": list(row.gpus),
+        "submitted": row.submitted,
+        "submitted_at": iso(row.submitted),
+        "started": row.started,
+        "started_at": iso(row.started),
+        "ended": row.ended,
+        "ended_at": iso(row.ended),
+        "elapsed_seconds": row.elapsed_seconds,
+        "exit_code": row.exit_code,
+        "pid": row.pid,
+    }
+
+
+def need_json(need: Need | None) -> dict[str, object] | None:
+    if need is None:
+        return None
+    gpus = "all" if need.gpus == ALL_GPUS else need.gpus
+    return {"gpus": gpus, "cpus": need.cpus, "mem_mb": need.mem_mb, "time_seconds": need.time_seconds}
+
+
+def need_text(need: Need) -> str:
+    """What the task books, in words."""
+    parts = []
+    if need.gpus is not None:
+        parts.append("all GPUs" if need.gpus == ALL_GPUS else f"{need.gpus} GPUs")
+    if need.cpus is not None:
+        parts.append(f"{need.cpus} CPUs")
+    if need.mem_mb is not None:
+        parts.append(f"{memory(need.mem_mb)} memory")
+    if not parts:
+        parts.append("the whole node, alone")
+    if need.time_seconds is not None:
+        parts.append(f"time limit {duration(need.time_seconds)}")
+    return ", ".join(parts)
+
+
+def node_json(view: NodeView) -> dict[str, object]:
+    beat = view.heartbeat
+    body: dict[str, object] = {
+        "node": view.node,
+        "health": view.health.value,
+        "age_seconds": view.age_seconds,
+        "why": view.why,
+        "pending": view.pending,
+        "claimed": view.claimed,
+    }
+    if beat is not None:
+        body |= {
+            "state": beat.state,
+            "pid": beat.pid,
+            "host": beat.host,
+            "cpus": beat.cpus,
+            "free_cpus": beat.free_cpus,
+            "mem_mb": beat.mem_mb,
+            "free_mem_mb": beat.free_mem_mb,
+            "gpus": list(beat.gpus),
+            "free_gpus": list(beat.free_gpus),
+            "load": beat.load,
+            "idle_seconds": beat.idle_seconds,
+        }
+    return body
+
+
+def status_json(snapshot: Snapshot) -> dict[str, object]:
+    record = snapshot.lease
+    return {
+        "lease": snapshot.lease_id,
+        "name": record.name if record else "",
+        "kind": record.kind if record else "",
+        "ended": bool(record and record.ended),
+        "tasks": {state.name: snapshot.totals[state] for state in State},
+        "nodes": [node_json(view) for view in snapshot.nodes],
+        "notes": list(snapshot.notes),
+    }
+
+
+# -- one task --------------------------------------------------------------------------------------
+
+
+def detail_json(lease: LeaseDir, each: Detail) -> dict[str, object]:
+    body = task_json(each.view)
+    task = each.task
+    if task is not None:
+        body |= {
+            "argv": list(task.argv),
+            "shell": task.shell,
+            "command": command_text(task),
+            "cwd": task.cwd,
+            "need": need_json(task.need),
+            "retries": task.retries,
+            "on_lost": task.on_lost,
+            "requeue": task.requeue,
+            "key": task.key,
+            "user": task.user,
+            "host": task.host,
+            "redo_of": task.redo_of,
+        }
+    body["attempts"] = [attempt_json(lease, outcome) for outcome in each.outcomes]
+    body["logs"] = {stream: lease.log(each.view.id, each.view.attempt, stream) for stream in ("out", "err")}
+    body["file"] = f"{each.view.place.directory}/{each.view.place.name}" if each.view.place else None
+    return body
+
+
+def attempt_json(lease: LeaseDir, outcome: Outcome) -> dict[str, object]:
+    return {
+        "attempt": outcome.attempt,
+        "state": outcome.state.name,
+        "reason": outcome.reason,
+        "requeued": outcome.requeued,
+        "node": outcome.node,
+        "gpus": list(outcome.gpus),
+        "pid": outcome.pid,
+        "exit_code": outcome.exit_code,
+        "signal": outcome.signal,
+        "started": outcome.started,
+        "ended": outcome.ended,
+        "ended_at": iso(outcome.ended),
+        "elapsed_seconds": outcome.elapsed_seconds,
+        "max_rss_mb": outcome.max_rss_mb,
+        "cpu_seconds": outcome.cpu_seconds,
+        "out": lease.log(outcome.task.id, outcome.attempt, "out"),
+        "err": lease.log(outcome.task.id, outcome.attempt, "err"),
+    }
+
+
+def detail_lines(lease: LeaseDir, each: Detail) -> Iterable[tuple[str, str]]:
+    """What is known of the task as (title, text); a title may be empty."""
+    row, task = each.view, each.task
+    yield "id", row.id
+    yield "state", f"{row.state.name} ({row.state.code})" + (f": {row.reason}" if row.reason else "")
+    if row.name:
+        yield "name", visible(row.name)
+    if task is not None and not task.shell:
+        yield "command", visible(command_text(task))
+    else:
+        yield "command", visible(row.command) + ("   (bash -c)" if task else "")
+    if task is not None:
+        yield "directory", visible(task.cwd)
+        yield "need", need_text(task.need)
+        if task.retries or task.on_lost or task.requeue:
+            again = [f"{task.retries} retries"] if task.retries else []
+            again += [f"on loss {task.on_lost}"] if task.on_lost else []
+            again += ["requeued when the lease ends"] if task.requeue else []
+            yield "again", ", ".join(again)
+        if task.redo_of:
+            yield "redo of", task.redo_of
+        yield "submitted", f"{stamp(task.submitted)} by {task.user or '?'} on {task.host or '?'}"
+    if not row.state.ended:
+        if row.node and row.node != ANY:
+            yield "node", row.node
+        if row.started:
+            yield "started", f"{stamp(row.started)} ({duration(row.elapsed_seconds)} ago)"
+        if row.gpus:
+            yield "gpus", ",".join(row.gpus)
+        if row.pid:
+            yield "pid", str(row.pid)
+        if row.place:
+            yield "file", shlex.quote(f"{row.place.directory}/{row.place.name}")
+    for outcome in each.outcomes:
+        yield f"attempt {outcome.attempt}", _attempt_text(outcome)
+    started = [outcome.attempt for outcome in each.outcomes if outcome.started]
+    if row.state is not State.PENDING and not row.state.ended:
+        started.append(row.attempt)
+    for attempt in started:
+        for stream in ("out", "err"):
+            yield f"std{stream}" + (f" {attempt}" if len(started) > 1 else ""), lease.log(row.id, attempt, stream)
+
+
+def _attempt_text(outcome: Outcome) -> str:
+    parts = [outcome.state.name]
+    if outcome.exit_code is not None:
+        parts.append(f"exit code {outcome.exit_code}" + (f" (signal {outcome.signal})" if outcome.signal else ""))
+    if outcome.reason:
+        parts.append(visible(outcome.reason))
+    if outcome.started:
+        parts.append(f"{stamp(outcome.started)} to {stamp(outcome.ended)}, {duration(outcome.elapsed_seconds)}")
+    elif outcome.ended:
+        parts.append(stamp(outcome.ended))
+    if outcome.node:
+        parts.append(f"on {outcome.node}" + (f" pid {outcome.pid}" if outcome.pid else ""))
+    if outcome.gpus:
+        parts.append(f"GPUs {','.join(outcome.gpus)}")
+    if outcome.max_rss_mb is not None:
+        parts.append(f"{memory(outcome.max_rss_mb)} at most")
+    if outcome.requeued:
+        parts.append(f"queued again ({outcome.requeued})")
+    return ", ".join(parts)

@@ -1,0 +1,224 @@
+"""`leaseq shell`: a terminal on a node of a lease, and back into it after a disconnect."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from leaseq.cli.app import App
+from leaseq.cli.command import Command, Option
+from leaseq.cli.values import yes
+from leaseq.errors import NotFound, Unavailable, UsageError
+from leaseq.installation import main_file
+from leaseq.layout import valid_name
+from leaseq.lease import leases, records
+from leaseq.lease.base import Backend
+from leaseq.models import Lease
+
+EXIT_OF_SRUN = 1
+"""srun's own failures end with it, and so may a command."""
+HEARD_SECONDS = 20.0
+SESSION = "main"
+"""The session that is meant where none is named."""
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A terminal on a node; with a command and no session, that command alone."""
+
+    lease: str = ""
+    node: str = ""
+    session: str = ""
+    plain: bool = False
+    argv: tuple[str, ...] = ()
+
+    def perform(self, app: App) -> int:
+        """The shell's exit code."""
+        record = chosen(app, self.lease)
+        return enter(app, record, replace(self, node=self.node or _ready_node(app, record)))
+
+
+def _ready_node(app: App, record: Lease) -> str:
+    """The node for a terminal where none is named: the lease's first that has a runner."""
+    if record.kind == "slurm":
+        from leaseq.cli.add import wait_for_start
+
+        return wait_for_start(app, record, seconds_max=None)
+    from leaseq.lease.local import LocalBackend
+
+    LocalBackend(app.fs, app.home, clock=app.clock).start()
+    return record.nodes[0]
+
+
+def enter(app: App, record: Lease, shell: Shell) -> int:
+    """The exit code of what ran in a terminal on the node."""
+    backend = leases.backend(record, fs=app.fs, home=app.home, clock=app.clock)
+    names = records.node_names(app.fs, app.home.lease(record.id)) or record.nodes
+    if names and shell.node not in names:
+        raise NotFound(f"{shell.node} is no node of lease {record.id}", hint=f"its nodes: {' '.join(names)}")
+    tty = sys.stdin.isatty() and sys.stdout.isatty()
+    # A command without a session's name is a command: its output belongs to whoever asked, not to a screen.
+    plain = shell.plain or not tty or (bool(shell.argv) and not shell.session)
+    name = "" if plain else shell.session or SESSION
+    helper = [str(record.extra.get("python") or sys.executable), "-E", str(record.extra.get("main") or main_file())]
+    words = [*helper, "session", app.home.root, record.id, shell.node, name, _directory(record), *shell.argv]
+    began = time.monotonic()
+    code = _run(backend.attach(record, shell.node, words, tty=tty))
+    if code == EXIT_OF_SRUN and time.monotonic() - began < 3:
+        _refuse_ended(app, record)
+    if tty and not shell.argv:
+        ways = f"`leaseq shell` gets back, `leaseq lease release {record.id}` gives it up"
+        app.out.talk(f"leaseq: lease {record.id} goes on; {ways}")
+    return code
+
+
+def _refuse_ended(app: App, record: Lease) -> None:
+    """Where Slurm now says that the lease has ended, so does this: what is kept of its answers can be old."""
+    if record.kind == "slurm":
+        from leaseq.lease.slurm import SlurmBackend
+
+        _not_ended(app, record, SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=0.1))
+
+
+def _directory(record: Lease) -> str:
+    """Where a shell starts: here, where the node sees it; the session's helper falls back to the user's home."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return record.cwd or "/"
+
+
+def _run(argv: Sequence[str]) -> int:
+    """The command's exit code, 128 + N where signal N ended it. Ctrl-C is the command's, not ours."""
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGQUIT)}
+    try:
+        code = subprocess.Popen(list(argv), preexec_fn=_default_signals).wait()
+    except FileNotFoundError:
+        raise Unavailable(f"there is no {argv[0]} on this host", hint="`leaseq shell` works where Slurm's do") from None
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    return 128 - code if code < 0 else code
+
+
+def _default_signals() -> None:
+    for each in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(each, signal.SIG_DFL)
+
+
+def chosen(app: App, word: str) -> Lease:
+    """The lease that the word names; without one the chosen lease, the only active one, or the one a person picks."""
+    if word:
+        record = app.record(app.lease(word))
+        return _not_ended(app, record, leases.backend(record, fs=app.fs, home=app.home, clock=app.clock))
+    default = leases.default(app.fs, app.home)
+    if default != leases.local_id():
+        chosen_one = leases.read_record(app.fs, app.home.lease(default))
+        if chosen_one is not None and _beats(app, chosen_one):
+            return chosen_one
+    active = _active(app)
+    if default != leases.local_id() or not active:
+        for lease in active:
+            if lease.id == default:
+                return lease
+        if not active:
+            return _local(app)
+    if len(active) == 1:
+        return active[0]
+    return _asked(active)
+
+
+def _beats(app: App, record: Lease) -> bool:
+    """True where a runner of the lease was heard lately: it has not ended, and Slurm need not be asked."""
+    directory = app.home.lease(record.id)
+    try:
+        names = [name for name in app.fs.names(directory.heartbeats) if name.endswith(".json")]
+        return any(app.fs.age(f"{directory.heartbeats}/{name}", directory.root) < HEARD_SECONDS for name in names[:3])
+    except FileNotFoundError:
+        return False
+
+
+def _active(app: App) -> list[Lease]:
+    """Slurm's leases that have not ended, by the shared squeue."""
+    candidates = [lease for lease in leases.list_leases(app.fs, app.home) if lease.kind == "slurm" and not lease.ended]
+    found = []
+    for lease in candidates:
+        backend = leases.backend(lease, fs=app.fs, home=app.home, clock=app.clock)
+        if backend.state(lease).word != "ENDED":
+            found.append(lease)
+    return found
+
+
+def _local(app: App) -> Lease:
+    from leaseq.lease.local import LocalBackend
+
+    return app.record(LocalBackend(app.fs, app.home, clock=app.clock).ensure())
+
+
+def _asked(active: Sequence[Lease]) -> Lease:
+    names = [f"{lease.id}{f' ({lease.name})' if lease.name else ''}" for lease in active]
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"which lease? {', '.join(names)}", hint="`leaseq shell --lease ID`, or `leaseq lease use ID`")
+    for number, name in enumerate(names, 1):
+        print(f"  {number}  {name}", file=sys.stderr)
+    print("which lease? ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline().strip()
+    if answer.isdigit() and 0 < int(answer) <= len(active):
+        return active[int(answer) - 1]
+    for lease in active:
+        if answer and answer in (lease.id, lease.name):
+            return lease
+    raise UsageError("no lease was picked", hint="`leaseq shell --lease ID`")
+
+
+def _not_ended(app: App, record: Lease, backend: Backend) -> Lease:
+    state = backend.state(record)
+    if state.word == "ENDED":
+        raise NotFound(f"lease {record.id} has ended: {state.reason}", hint="`leaseq lease ls` shows what is left")
+    return record
+
+
+class Shells:
+    """The Fire component."""
+
+    tail: tuple[str, ...] | None = None
+    head: tuple[str, ...] = ()
+
+    def shell(self, *words: str, lease: str = "", node: str = "", session: str = "", plain: str = "") -> Shell:
+        if words:
+            raise UsageError(f"what is {shlex.join(words)}?", hint=f"a command: leaseq shell -- {shlex.join(words)}")
+        if self.tail == ():
+            raise UsageError("no command after `--`", hint="`leaseq shell` alone opens a shell")
+        is_plain = yes(plain, what="--plain")
+        if is_plain and session:
+            raise UsageError("--plain has no session", hint="`--session NAME` or `--plain`")
+        if node:
+            valid_name(node, what="node")
+        if session:
+            valid_name(session, what="session")
+            if "." in session or len(session) > 40:
+                raise UsageError(f"session {session!r} is not a valid name", hint="at most 40 letters, digits, _ and -")
+        return Shell(lease, node, session, is_plain, self.tail or ())
+
+
+SHELL = Command(
+    component=Shells,
+    method="shell",
+    usage="[--lease ID] [--node N] [--session NAME | --plain] [-- CMD ...]",
+    about="Open a terminal on a node of a lease, or get back into it: programs and scrollback are still there.",
+    options=(
+        Option("lease", "the lease (default: the one in use)", metavar="ID"),
+        Option("node", "the node (default: the lease's first)", short="w", metavar="NODE"),
+        Option("session", f"a session of that name (default: {SESSION})", short="s", metavar="NAME"),
+        Option("plain", "a shell that ends with this terminal", kind="flag"),
+    ),
+    examples=("leaseq shell", "leaseq shell --node node2 --session notebook", "leaseq shell -- nvidia-smi"),
+    tail=True,
+)
+COMMANDS = {"shell": SHELL}

@@ -1,0 +1,333 @@
+"""`leaseq submit`: a command, or a file of them, becomes tasks. The id is printed once the task is durable."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass, replace
+
+from leaseq import protocol
+from leaseq.cli.app import App
+from leaseq.cli.command import Command, Option
+from leaseq.cli.options import JSON, LEASE, NO_START
+from leaseq.cli.values import gpu_count, integer, listed, mebibytes, one_of, seconds, yes
+from leaseq.errors import LeaseqError, Refused, Unavailable, UsageError
+from leaseq.layout import Entry, LeaseDir, valid_name
+from leaseq.lease.leases import local_id
+from leaseq.lease.local import LocalBackend, user_name
+from leaseq.models import ANY, Lease, Need, Task
+from leaseq.submission import chosen_environment, command_of, commands_in, entries, is_shell_line, publish_batch
+from leaseq.world import hostname
+
+OPTIONS = (
+    LEASE,
+    Option("node", "run on this node only", short="w", metavar="NODE"),
+    Option("gpus", "GPUs it needs, or `all`; packs it beside others", short="G", metavar="N"),
+    Option("cpus", "CPUs it needs", short="c", metavar="N"),
+    Option("mem", "memory it needs: 8G, 512M", metavar="SIZE"),
+    Option("time", "its time limit: 2h, 90m, H:M:S; a bare number is minutes", short="t", metavar="TIME"),
+    Option("name", "a name for tables", short="J", metavar="NAME"),
+    Option("env", "a variable of its environment (repeatable)", kind="list", metavar="K=V"),
+    Option("export", "what of this environment it gets: ALL (default), NONE, or A,B,C=1", metavar="WHAT"),
+    Option("cwd", "the directory it runs in (default: this one)", short="D", metavar="DIR"),
+    Option("retries", "start it again up to N times when it fails", metavar="N"),
+    Option("on-lost", "fail, or requeue, when nobody knows how it ended", metavar="WHAT"),
+    Option("requeue", "queue it again if the lease ends while it runs", kind="flag"),
+    Option("priority", "-499 to 499, higher first (default 0)", metavar="N"),
+    Option("key", "a repeated submit with this key gives the first task's id", metavar="KEY"),
+    Option("hold", "keep it from starting until `leaseq release`", kind="flag", short="H"),
+    Option("file", "one task for each line of FILE, or of stdin (-)", short="f", metavar="FILE"),
+    NO_START,
+    JSON,
+)
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Tasks to be queued, as the line says; nothing of the surroundings is looked at yet."""
+
+    command: tuple[str, ...]
+    file: str
+    lease: str
+    node: str
+    need: Need
+    name: str
+    env: tuple[str, ...]
+    export: str
+    cwd: str
+    retries: int
+    on_lost: str
+    requeue: bool
+    priority: int
+    key: str
+    hold: bool
+    start: bool
+    json: bool
+
+    def perform(self, app: App) -> int:
+        lines = self._lines()
+        environment = chosen_environment(self.export, self.env, os.environ)
+        cwd = _directory(self.cwd, app)
+        backend = LocalBackend(app.fs, app.home, clock=app.clock)
+        app.make_home()
+        lease, record = self._lease(app, backend)
+        self._refuse_impossible(app, lease, record, backend)
+        now = app.clock.now()
+        named = entries(len(lines), need=self.need, priority=self.priority, now=now)
+        first = Task(
+            id="",
+            argv=(),
+            cwd=cwd,
+            submitted=now,
+            need=self.need,
+            env=environment,
+            name=self.name,
+            node=self.node or ANY,
+            retries=self.retries,
+            on_lost=self.on_lost,
+            requeue=self.requeue,
+            umask=app.umask,
+            key=self.key,
+            user=user_name(),
+            host=hostname(),
+        )
+        batch = [
+            (entry, replace(first, id=entry.id, argv=argv, shell=shell))
+            for entry, (argv, shell) in zip(named, lines, strict=True)
+        ]
+        ids, failure = self._publish(app, lease, batch)
+        try:
+            self._tell(app, lease, ids)
+        finally:
+            if self.start and ids and record.kind == "local" and lease.id == local_id():
+                start_if_none(app, backend)
+        if failure is not None:
+            raise Unavailable(
+                f"{len(ids)} of {len(batch)} tasks were submitted (their ids are above), then: {failure.strerror}"
+                if ids
+                else f"nothing was submitted: {failure.strerror or failure}",
+                hint=f"submit the lines after the first {len(ids)} again" if ids else "free some space, try again",
+            )
+        return 0
+
+    def _lines(self) -> list[tuple[tuple[str, ...], bool]]:
+        if not self.file:
+            return [command_of(self.command)]
+        try:
+            if self.file == "-":
+                data = sys.stdin.buffer.read()
+            else:
+                with open(self.file, "rb") as file:
+                    data = file.read()
+        except OSError as error:
+            raise UsageError(f"cannot read {self.file}: {error.strerror}") from None
+        found = commands_in(data.decode("utf-8", "surrogateescape"))
+        if not found:
+            raise UsageError(f"{self.file} holds no task", hint="one command per line; blank lines and # are skipped")
+        for line in found:
+            if "\0" in line:
+                raise UsageError(f"{self.file} is not a text file", hint="one command per line")
+        return [((line,), True) if is_shell_line(line) else ((line.strip(),), False) for line in found]
+
+    def _lease(self, app: App, backend: LocalBackend) -> tuple[LeaseDir, Lease]:
+        lease = app.lease(self.lease)
+        if lease.id == local_id():
+            backend.ensure()
+        record = app.record(lease)
+        if record.ended is not None:
+            raise Refused(
+                f"lease {lease.id} has ended" + (f" ({record.end_reason})" if record.end_reason else ""),
+                hint="`leaseq lease ls` lists the others; `leaseq lease use local` goes back to this host",
+            )
+        if self.node and record.nodes and self.node not in record.nodes:
+            raise UsageError(f"lease {lease.id} has no node {self.node}", hint=f"it has {', '.join(record.nodes[:20])}")
+        if self.node and self.node not in record.nodes:
+            protocol.prepare_node(app.fs, lease, self.node)
+        return lease, record
+
+    def _refuse_impossible(self, app: App, lease: LeaseDir, record: Lease, backend: LocalBackend) -> None:
+        """Raises Refused where every node of the lease is known and none can ever run the task."""
+        if self.need.alone:
+            return
+        from leaseq.errors import Malformed
+        from leaseq.runner.decide import Room, never_fits
+        from leaseq.runner.node import granted
+
+        reasons = []
+        for node in (self.node,) if self.node else record.nodes:
+            try:
+                beat = protocol.read_heartbeat(app.fs, lease, node)
+            except Malformed:
+                return
+            if beat is not None:
+                room, known = Room(beat.cpus, beat.mem_mb, beat.gpus), not beat.gpu_error
+            elif lease.id == local_id():
+                room, known = granted(os.environ)
+            else:
+                return
+            why = never_fits(self.need, room)
+            if not why or ("GPU" in why and not known):
+                return
+            reasons.append(f"{node}: {why}")
+        if reasons:
+            raise Refused(
+                f"no node of {lease.id} can ever run this: {'; '.join(reasons[:3])}",
+                hint="ask for less, or name another lease with --lease",
+            )
+
+    def _publish(self, app: App, lease: LeaseDir, batch: list[tuple[Entry, Task]]) -> tuple[list[str], OSError | None]:
+        node = self.node or ANY
+        directory = lease.held(node) if self.hold else lease.inbox(node)
+        if not self.key:
+            if len(batch) == 1:
+                protocol.publish(app.fs, directory, *batch[0])
+                return [batch[0][0].id], None
+            published = publish_batch(app.fs, directory, batch)
+            return published.ids, published.failure
+        ids: list[str] = []
+        for number, (entry, task) in enumerate(batch):
+            digest = _digest(self.key, number, task, single=not self.file)
+            try:
+                ids.append(protocol.publish_once(app.fs, lease, digest, directory, entry, task))
+            except OSError as error:
+                return ids, error
+        return ids, None
+
+    def _tell(self, app: App, lease: LeaseDir, ids: list[str]) -> None:
+        if self.json:
+            app.out.document({"lease": lease.id, "ids": ids})
+        elif ids:
+            print("\n".join(ids))
+        sys.stdout.flush()
+
+
+def _digest(key: str, number: int, task: Task, *, single: bool) -> str:
+    """The file name of a key; in a file of tasks each line has its own, so that a grown file adds what is new."""
+    import hashlib
+
+    text = key if single else f"{key}\0{number}\0{task.argv[0]}"
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:40]
+
+
+def _directory(chosen: str, app: App) -> str:
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        here = ""
+    if not here and not os.path.isabs(chosen):
+        raise UsageError("the current directory does not exist any more", hint="cd to one that does, or name it: --cwd")
+    logical = os.environ.get("PWD", "")
+    try:
+        if not chosen and os.path.isabs(logical) and os.path.samefile(logical, here):
+            # The path that the person sees is the one that every node has; its real one may be a mount of this host.
+            return logical
+    except OSError:
+        pass
+    path = os.path.normpath(os.path.join(here, os.path.expanduser(chosen)))
+    if not os.path.isdir(path):
+        app.out.talk(f"leaseq: there is no directory {path} here; the task fails unless its node has it")
+    return path
+
+
+def start_if_none(app: App, backend: LocalBackend) -> None:
+    """This host's runner is alive; said on stderr where it had to be started, or could not be."""
+    if backend.runner() is not None:
+        return
+    try:
+        started = backend.start()
+    except (LeaseqError, OSError) as error:
+        hint = error.hint if isinstance(error, LeaseqError) else ""
+        app.out.talk(f"leaseq: queued, but no runner takes it: {error}" + (f"\n  {hint}" if hint else ""))
+        return
+    if not started.already:
+        app.out.talk(f"leaseq: started this host's runner (process {started.pid}; `leaseq daemon stop` ends it)")
+
+
+class Submitting:
+    """Fire's component of `submit`."""
+
+    tail: tuple[str, ...] | None = None
+
+    def submit(
+        self,
+        *words: str,
+        lease: str = "",
+        node: str = "",
+        gpus: str = "",
+        cpus: str = "",
+        mem: str = "",
+        time: str = "",
+        name: str = "",
+        env: str = "",
+        export: str = "",
+        cwd: str = "",
+        retries: str = "",
+        on_lost: str = "",
+        requeue: str = "",
+        priority: str = "",
+        key: str = "",
+        hold: str = "",
+        file: str = "",
+        start: str = "true",
+        json: str = "",
+    ) -> Submit:
+        return Submit(
+            command=self._command(words, file),
+            file=file,
+            lease=lease,
+            node=valid_name(node, what="node") if node else "",
+            need=Need(
+                gpus=gpu_count(gpus),
+                cpus=integer(cpus, what="--cpus", low=1, high=10**6) if cpus else None,
+                mem_mb=mebibytes(mem, what="--mem"),
+                time_seconds=seconds(time, what="--time", plain=60) if time else None,
+            ),
+            name=name,
+            env=tuple(listed(env)),
+            export=export or "ALL",
+            cwd=cwd,
+            retries=integer(retries, what="--retries", low=0, high=1000) if retries else 0,
+            on_lost=one_of(on_lost, what="--on-lost", allowed=("fail", "requeue")) if on_lost else "",
+            requeue=yes(requeue, what="--requeue"),
+            priority=integer(priority, what="--priority", low=-499, high=499) if priority else 0,
+            key=key,
+            hold=yes(hold, what="--hold"),
+            start=yes(start, what="--start"),
+            json=yes(json, what="--json"),
+        )
+
+    def _command(self, words: tuple[str, ...], file: str) -> tuple[str, ...]:
+        tail = self.tail
+        if file:
+            if words or tail:
+                raise UsageError("--file brings the commands: no other can stand beside it")
+            return ()
+        if tail is not None and words:
+            joined = shlex.join([*words, *tail])
+            raise UsageError(f"what is {words[0]!r} before `--`?", hint=f"leaseq submit [OPTIONS] -- {joined}")
+        command = words if tail is None else tail
+        if not command:
+            raise UsageError("there is no command", hint="leaseq submit -- COMMAND, or --file TASKS")
+        command_of(command)
+        return command
+
+
+COMMANDS = {
+    "submit": Command(
+        Submitting,
+        "submit",
+        "[OPTIONS] -- COMMAND...",
+        "Queues a command and prints its id, once it is durable. The words after `--` reach the command exactly as\n"
+        "they are; a single word with blanks or shell characters is a line for `bash -c`, as with ssh.\n"
+        "A task that names no need runs alone on its node and sees all its GPUs.",
+        OPTIONS,
+        (
+            "leaseq submit -- python train.py --lr 1e-3",
+            "leaseq submit -- 'python train.py | tee log'",
+            "leaseq submit --gpus 1 --time 2h -J probe -- ./probe.sh",
+            "leaseq submit --file tasks.txt",
+        ),
+        tail=True,
+    )
+}

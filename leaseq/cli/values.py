@@ -1,0 +1,107 @@
+"""Words of the command line as values. Fire hands over strings, and nothing is guessed from their looks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from leaseq.errors import UsageError
+from leaseq.models import ALL_GPUS
+
+SEPARATOR = "\x00"
+"""Joins the values of an option that was given several times: no word of a command line can hold it."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_PARTS = re.compile(
+    r"(?:(\d+(?:\.\d+)?)w)?(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?"
+)
+_SLURM = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
+
+
+def yes(text: str, *, what: str) -> bool:
+    """The truth of a flag; an absent one is false."""
+    lowered = text.lower()
+    if lowered in ("", "false", "no", "0", "off"):
+        return False
+    if lowered in ("true", "yes", "1", "on"):
+        return True
+    raise UsageError(f"{what} takes no value like {text!r}", hint=f"write {what}, or leave it out")
+
+
+def listed(text: str) -> list[str]:
+    """The values of an option that may be repeated."""
+    return text.split(SEPARATOR) if text else []
+
+
+def integer(text: str, *, what: str, low: int, high: int = 10**9) -> int:
+    """A whole number within the bounds."""
+    if not re.fullmatch(r"[+-]?\d{1,12}", text) or not low <= int(text) <= high:
+        bounds = f"from {low} to {high}" if high < 10**9 else f"of at least {low}"
+        raise UsageError(f"{what} {text!r} is not a whole number {bounds}")
+    return int(text)
+
+
+def gpu_count(text: str) -> int | None:
+    """How many GPUs; `all` is every GPU of the node, empty is not named."""
+    if not text:
+        return None
+    return ALL_GPUS if text.lower() == "all" else integer(text, what="--gpus", low=0, high=9999)
+
+
+def seconds(text: str, *, what: str, plain: int = 1) -> int:
+    """A duration: 90s, 30m, 1h30m, 2d, H:M:S, D-H:M:S; a bare number is in units of `plain` seconds."""
+    value = _seconds(text.strip().lower(), plain)
+    if value is None:
+        unit = "minutes, as Slurm reads it" if plain == 60 else "seconds"
+        raise UsageError(
+            f"{what} {text!r} is not a duration", hint=f"like 90s, 30m, 2h, 1h30m, 1-12:00:00; a bare number is {unit}"
+        )
+    return value
+
+
+def _seconds(text: str, plain: int) -> int | None:
+    if re.fullmatch(r"\d{1,10}", text):
+        return int(text) * plain
+    slurm = _SLURM.fullmatch(text)
+    if slurm:
+        days, first, second, third = slurm.groups()
+        if days is not None:
+            hours, minutes, rest = int(first), int(second or 0), int(third or 0)
+        elif third is not None:
+            hours, minutes, rest = int(first), int(second or 0), int(third)
+        else:
+            hours, minutes, rest = 0, int(first), int(second or 0)
+        return int(days or 0) * 86400 + hours * 3600 + minutes * 60 + rest
+    parts = _PARTS.fullmatch(text)
+    if not text or not parts:
+        return None
+    return round(sum(float(value or 0) * _UNITS[unit] for value, unit in zip(parts.groups(), "wdhms", strict=True)))
+
+
+def mebibytes(text: str, *, what: str) -> int | None:
+    """Memory in MiB: 512M, 8G, 1.5T; a bare number is MiB, as Slurm reads it. Empty is not named."""
+    if not text:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    if not match:
+        raise UsageError(f"{what} {text!r} is not an amount of memory", hint="like 8G or 512M; a bare number is MiB")
+    kib = float(match[1]) * {"k": 1, "m": 1 << 10, "": 1 << 10, "g": 1 << 20, "t": 1 << 30}[match[2]]
+    return -int(-kib // (1 << 10))
+
+
+def one_of(text: str, *, what: str, allowed: Iterable[str]) -> str:
+    """The text, if it is allowed."""
+    allowed = list(allowed)
+    if text not in allowed:
+        raise UsageError(
+            f"{what} {text!r} is not known", hint=nearest_hint(text, allowed) or f"one of {', '.join(allowed)}"
+        )
+    return text
+
+
+def nearest_hint(word: str, known: Iterable[str]) -> str:
+    """`did you mean ...?`, or nothing where no known word is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else ""
