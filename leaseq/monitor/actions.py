@@ -1,0 +1,317 @@
+"""What a key makes happen outside the monitor: command lines, as a person would type them, and their consequences."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from leaseq.models import State
+from leaseq.monitor.model import Scene
+from leaseq.monitor.overlays import Confirm, Field, Form, Item, Menu
+from leaseq.monitor.theme import duration
+from leaseq.views import Health, TaskView
+
+ACTIVE = (State.RUNNING, State.STUCK, State.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A leaseq command runs in the background, and its answer is shown. `whole`: in a window, however short."""
+
+    words: tuple[str, ...]
+    whole: bool = False
+    back: object = None
+    """What stands there again when the answer is closed."""
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """A leaseq command has the terminal until it ends."""
+
+    words: tuple[str, ...]
+    pause: bool = False
+    """Its last words are to be read before the monitor comes back."""
+
+
+@dataclass(frozen=True)
+class Pager:
+    """A pager shows the whole output of an attempt."""
+
+    lease: str
+    task: str
+    attempt: int
+    streams: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The text is in the terminal's clipboard."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Another lease is shown."""
+
+    lease: str
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """Everything is read anew, now."""
+
+
+@dataclass(frozen=True)
+class Quit:
+    """The monitor ends."""
+
+
+Effect = Run | Foreground | Pager | Copy | Watch | Refresh | Quit
+INTERACTIVE = {"shell", "follow", "tui", "monitor"}
+"""Commands that need the terminal."""
+HARMLESS = {"status", "tasks", "ls", "info", "logs", "log", "help", "version", "--version", "--help"}
+HARMLESS_PAIRS = {("lease", "ls"), ("lease", "info"), ("lease", "list"), ("daemon", "status"), ("config", "show")}
+
+
+def plural(count: int, word: str) -> str:
+    return f"{count} {word}{'s' * (count != 1)}"
+
+
+def on_lease(scene: Scene, verb: str, *words: str) -> tuple[str, ...]:
+    return (verb, "--lease", scene.data.lease_id, *words)
+
+
+def command_line(words: tuple[str, ...]) -> str:
+    return "leaseq " + shlex.join(words)
+
+
+# -- tasks -------------------------------------------------------------------------------------------
+
+
+def cancel(scene: Scene) -> Confirm | str:
+    """The question before tasks are cancelled; or why there is nothing to cancel."""
+    tasks = [task for task in scene.chosen if not task.state.ended]
+    if not tasks:
+        return "it has ended already" if scene.chosen else "no task is selected"
+    active = [task for task in tasks if task.state in ACTIVE]
+    pending = len(tasks) - len(active)
+    lines = []
+    if active:
+        longest = max((scene.elapsed(task) or 0.0 for task in active), default=0.0)
+        lines.append(f"ends {plural(len(active), 'running task')}: TERM now, KILL if that is not enough")
+        lines.append(f"{duration(longest)} of work {'is' if len(active) == 1 else 'at most are'} cut off")
+    if pending:
+        lines.append(f"takes {plural(pending, 'pending task')} off the queue")
+    if len(tasks) == 1:
+        lines.append(short_command(tasks[0]))
+    title = f"cancel {tasks[0].id}" if len(tasks) == 1 else f"cancel {len(tasks)} tasks"
+    return Confirm(title, tuple(lines), on_lease(scene, "cancel", *(task.id for task in tasks)))
+
+
+def short_command(task: TaskView) -> str:
+    text = f"{task.name}: {task.command}" if task.name else task.command
+    return text[:120]
+
+
+def redo(scene: Scene) -> Confirm | Run | str:
+    """One task is submitted again at once; several are asked about."""
+    ended = [task for task in scene.chosen if task.state.ended]
+    if not ended:
+        return "it has not ended: cancel it first" if scene.chosen else "no task is selected"
+    words = on_lease(scene, "redo", *(task.id for task in ended))
+    if len(ended) == 1:
+        return Run(words)
+    return Confirm(f"redo {len(ended)} tasks", (f"submits {len(ended)} new tasks like the marked ones",), words)
+
+
+def recoverable(task: TaskView) -> bool:
+    return task.state is State.STUCK or (task.state is State.LOST and task.place is not None)
+
+
+def recover(scene: Scene) -> Confirm | str:
+    """The question before tasks are put back into the inbox."""
+    tasks = [task for task in scene.chosen if recoverable(task)]
+    if not tasks:
+        return "only a stuck or lost task can be recovered"
+    lines = (f"queues {plural(len(tasks), 'task')} again, as the next attempt", "what was done so far is done twice")
+    title = f"recover {tasks[0].id}" if len(tasks) == 1 else f"recover {len(tasks)} tasks"
+    return Confirm(title, lines, on_lease(scene, "recover", *(task.id for task in tasks)))
+
+
+def hold(scene: Scene) -> Run | str:
+    """Pending tasks are held; held ones are let go."""
+    tasks = [task for task in scene.chosen if task.state is State.PENDING]
+    if not tasks:
+        return "only a pending task can be held"
+    verb = "release" if all(task.reason == "Held" for task in tasks) else "hold"
+    return Run(on_lease(scene, verb, *(task.id for task in tasks)))
+
+
+def task_menu(scene: Scene) -> Menu | str:
+    """All that can be done with the selected or marked tasks; what cannot be done says why."""
+    tasks = scene.chosen
+    if not tasks:
+        return "no task is selected"
+    first = tasks[0]
+    locked = "read-only" if scene.ui.readonly else ""
+    ended = all(task.state.ended for task in tasks)
+    pending = any(task.state is State.PENDING for task in tasks)
+    held = pending and all(task.reason == "Held" for task in tasks if task.state is State.PENDING)
+    stuck = "" if any(recoverable(task) for task in tasks) else "neither stuck nor lost"
+    running = "" if first.state in ACTIVE and first.node else "it is on no node"
+    items = (
+        Item("v", "view logs", "zoom"),
+        Item("i", "everything known of it", "info"),
+        Item("o", "whole output in a pager", "pager"),
+        Item("b", "recover to inbox", "recover", locked or stuck),
+        Item("c", "cancel", "cancel", locked or ("it has ended" if ended else "")),
+        Item("r", "redo: submit it again", "redo", locked or ("" if ended else "it has not ended")),
+        Item("t", "let it start" if held else "hold", "hold", locked or ("" if pending else "it is not pending")),
+        Item("s", f"shell on {first.node}" if not running else "shell on its node", "shell", locked or running),
+        Item("y", "copy id", "copy"),
+    )
+    title = first.id if len(tasks) == 1 else f"{len(tasks)} tasks"
+    return Menu(title, items)
+
+
+# -- nodes and leases --------------------------------------------------------------------------------
+
+
+def node_menu(scene: Scene) -> Menu | str:
+    if scene.node is None:
+        return "no node is selected"
+    name = scene.node.node
+    only = f"tasks of {name} only" if scene.ui.only_node != name else "tasks of all nodes"
+    locked = "read-only" if scene.ui.readonly else ""
+    return Menu(
+        name,
+        (
+            Item("f", only, "only_node"),
+            Item("s", f"shell on {name}", "shell", locked),
+            Item("y", "copy name", "copy"),
+        ),
+    )
+
+
+def release_lease(scene: Scene) -> Confirm | str:
+    """The question before a lease is given back, with what it costs."""
+    row = scene.lease if scene.lease is not None else scene.watched
+    if row is None:
+        return "no lease is selected"
+    if row.word == "ENDED":
+        return f"lease {row.id} has ended already"
+    words = ("lease", "release", row.id, "--yes")
+    watched = row.id == scene.data.lease_id
+    active, pending = scene.count(*ACTIVE), scene.count(State.PENDING)
+    ends = f"ends {plural(active, 'running task')}" if watched else "ends every task that runs there"
+    stay = (
+        f"{plural(pending, 'pending task')} stay{'s' * (pending == 1)} queued"
+        if watched
+        else "pending ones stay queued"
+    )
+    if row.kind == "local":
+        return Confirm(f"release {row.id}", (f"stops this host's runner, {ends};", stay), words)
+    if row.word == "PENDING":
+        return Confirm(f"release {row.id}", ("takes it out of Slurm's queue: it holds no node yet;", stay), words)
+    held = len(row.nodes) or sum(view.health is not Health.STOPPED for view in scene.nodes)
+    return Confirm(f"release {row.id}", (f"releases {plural(held, 'node')}, {ends};", stay), words)
+
+
+# -- forms -------------------------------------------------------------------------------------------
+
+
+def submit_form(scene: Scene) -> Form:
+    fields = (
+        Field("command", hint="python train.py --epochs 100"),
+        Field("GPUs", hint="a number or all; empty: the whole node, alone"),
+        Field("CPUs", hint="a number"),
+        Field("memory", hint="8G"),
+        Field("time", hint="2h, 90m, 1-00:00:00"),
+        Field("name", hint="for tables"),
+        Field("node", hint="empty: whichever has room first"),
+        Field("directory", hint="empty: where the monitor was started"),
+    )
+    return Form("submit", f"add a task to {scene.data.lease_id}", fields, lease=scene.data.lease_id)
+
+
+def add_form(scene: Scene) -> Form:
+    fields = (
+        Field("profile", hint="from config.yaml; empty: none"),
+        Field("partition", hint="-p, as sbatch takes it"),
+        Field("nodes", hint="-N"),
+        Field("time", hint="-t 4:00:00"),
+        Field("GPUs", hint="per node, or type:count"),
+        Field("name", hint="a name for the lease"),
+        Field("more", hint="any other sbatch options"),
+    )
+    return Form("add", "new Slurm lease", fields)
+
+
+SUBMIT_OPTIONS = {
+    "GPUs": "--gpus",
+    "CPUs": "--cpus",
+    "memory": "--mem",
+    "time": "--time",
+    "name": "--name",
+    "node": "--node",
+    "directory": "--cwd",
+}
+
+
+def form_words(form: Form) -> tuple[str, ...]:
+    """The command line that the form stands for; raises ValueError where quotes do not match."""
+    if form.kind == "submit":
+        given = _options(form, SUBMIT_OPTIONS)
+        return ("submit", "--lease", form.lease, *given, "--", form.value("command"))
+    own = _options(form, {"profile": "--profile", "name": "--name"})
+    slurm = [f"--{label}={form.value(label)}" for label in ("partition", "nodes", "time") if form.value(label)]
+    slurm += [f"--gres=gpu:{form.value('GPUs')}"] if form.value("GPUs") else []
+    return ("add", "--detach", *own, "--", *slurm, *shlex.split(form.value("more")))
+
+
+def _options(form: Form, options: dict[str, str]) -> list[str]:
+    return [word for label, flag in options.items() if form.value(label) for word in (flag, form.value(label))]
+
+
+def form_line(form: Form) -> str:
+    try:
+        return command_line(form_words(form))
+    except ValueError as error:
+        return f"quotes do not match: {error}"
+
+
+def form_trouble(form: Form) -> str:
+    """Why the form cannot be carried out yet; empty where it can."""
+    if form.kind == "submit" and not form.value("command"):
+        return "which command?"
+    try:
+        form_words(form)
+    except ValueError as error:
+        return f"quotes do not match: {error}"
+    return ""
+
+
+def preview(form: Form) -> Run:
+    """The script that the lease would have."""
+    words = form_words(form)
+    return Run((words[0], "--dry-run", *words[2:]), whole=True, back=form)
+
+
+def typed(text: str, *, readonly: bool) -> Run | Foreground | str:
+    """What a typed command line means; or why it cannot be run here."""
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        return f"quotes do not match: {error}"
+    words = words[1:] if words[:1] == ("leaseq",) else words
+    if not words:
+        return ""
+    if readonly and not (words[0] in HARMLESS or words[:2] in HARMLESS_PAIRS):
+        return f"read-only: `{words[0]}` is not run"
+    if words[0] in ("tui", "monitor"):
+        return "this is the monitor"
+    waits = words[0] == "add" and not {"--detach", "--dry-run"} & set(words)
+    if words[0] in INTERACTIVE or words[0] == "wait" or waits:
+        return Foreground(words, pause=True)
+    return Run(words)

@@ -1,0 +1,197 @@
+"""The detail pane: all that is known of the selected task, node or lease."""
+
+from __future__ import annotations
+
+import time
+
+from leaseq.logtext import printable
+from leaseq.models import Need, State
+from leaseq.monitor.model import Pane, Scene
+from leaseq.monitor.panes import Rows, history, node_age, owner, why
+from leaseq.monitor.text import Span, pad, wrap
+from leaseq.monitor.theme import (
+    HEALTH_STYLES,
+    STATE_STYLES,
+    age,
+    duration,
+    health_glyph,
+    memory,
+    state_glyph,
+)
+from leaseq.views import NodeView, TaskView
+
+LABEL = 11
+
+
+def detail(scene: Scene, columns: int, height: int) -> Rows:
+    """The rows from the pane's top on."""
+    rows = content(scene, columns)
+    top = min(scene.ui.tops.get(Pane.DETAIL, 0), max(0, len(rows) - height))
+    return [pad(row, columns) for row in rows[top : top + height]]
+
+
+def content(scene: Scene, columns: int) -> Rows:
+    """Every row of the detail."""
+    if scene.ui.last_list is Pane.NODES and scene.node:
+        return _node(scene, scene.node, columns)
+    if scene.ui.last_list is Pane.LEASES and scene.lease:
+        return _lease(scene, columns)
+    return _task(scene, scene.task, columns) if scene.task else [[(" nothing selected", "dim")]]
+
+
+def heading(scene: Scene) -> str:
+    if scene.ui.last_list is Pane.NODES and scene.node:
+        return scene.node.node
+    if scene.ui.last_list is Pane.LEASES and scene.lease:
+        return scene.lease.id
+    return scene.task.id if scene.task else ""
+
+
+def _pairs(pairs: list[tuple[str, str, str]], columns: int) -> Rows:
+    rows: Rows = []
+    for label, text, style in pairs:
+        if not text:
+            continue
+        for index, part in enumerate(wrap(printable(text), columns - LABEL - 2)):
+            rows.append([(f" {label if not index else '':<{LABEL}}", "dim"), (part, style)])
+    return rows
+
+
+def _block(label: str, text: str, columns: int) -> Rows:
+    return [[], [(f" {label}", "dim")], *([(f" {part}", "")] for part in wrap(printable(text), columns - 2))]
+
+
+def clock(epoch: float | None, wall: float) -> str:
+    """The local time of day, with the date where it is another day."""
+    if not epoch:
+        return ""
+    stamp, today = time.localtime(epoch), time.localtime(wall or epoch)
+    day = "" if stamp[:3] == today[:3] else time.strftime("%Y-%m-%d ", stamp)
+    return day + time.strftime("%H:%M:%S", stamp)
+
+
+def need_text(need: Need | None) -> str:
+    """What it books, in words."""
+    if need is None:
+        return ""
+    if need.alone:
+        words = ["the whole node"]
+    else:
+        words = [] if need.gpus is None else ["all GPUs" if need.gpus < 0 else f"{need.gpus} GPU"]
+        words += [] if need.cpus is None else [f"{need.cpus} CPU"]
+        words += [] if need.mem_mb is None else [memory(need.mem_mb)]
+    return ", ".join(words) + (f", at most {duration(need.time_seconds)}" if need.time_seconds else "")
+
+
+def _task(scene: Scene, task: TaskView, columns: int) -> Rows:
+    glyph = state_glyph(task.state, ascii_only=scene.ui.ascii)
+    reason = why(task)
+    head = f"{glyph} {task.state.name}" + (f" ({reason})" if reason else "")
+    waited = ""
+    if task.started and task.submitted and task.started >= task.submitted:
+        waited = f"after {duration(task.started - task.submitted)}"
+    elapsed = duration(scene.elapsed(task))
+    pairs = [
+        ("state", head, STATE_STYLES[task.state]),
+        ("name", task.name, "bold"),
+        ("node", "any" if task.node == "_any" else task.node, ""),
+        ("GPUs", ", ".join(task.gpus), ""),
+        ("books", need_text(task.need), ""),
+        ("waits" if task.state is State.PENDING else "runs" if not task.state.ended else "ran", elapsed, ""),
+        ("submitted", clock(task.submitted, scene.wall), ""),
+        ("started", " ".join(filter(None, [clock(task.started, scene.wall), waited])), ""),
+        ("ended", clock(task.ended, scene.wall), ""),
+        ("exit code", "" if task.exit_code is None else str(task.exit_code), ""),
+        ("attempt", str(task.attempt) if task.attempt > 1 else "", ""),
+        ("process", "" if task.pid is None or task.state.ended else str(task.pid), ""),
+        ("next step", _next_step(task), "warn"),
+    ]
+    rows = _pairs(pairs, columns)
+    view = next((view for view in scene.nodes if view.node == task.node), None)
+    if view and view.heartbeat and not task.state.ended:
+        strip = max(0, min(30, columns - 35))
+        used = [use.token for use in view.heartbeat.gpu_use if use.token in task.gpus]
+        rows += [[], *(_gpu_row(scene, view, token, strip) for token in used)] if used else []
+    return rows + _block("command", task.command, columns)
+
+
+def _next_step(task: TaskView) -> str:
+    if task.state is State.STUCK:
+        return "its runner is gone: start it again and the task goes on, or Enter, recover"
+    if task.state is State.LOST:
+        return "nobody knows how it ended: Enter, recover queues it again"
+    if task.state is State.UNKNOWN:
+        return "its node is late: wait, it may be a file server's restart"
+    return ""
+
+
+def _node(scene: Scene, view: NodeView, columns: int) -> Rows:
+    beat = view.heartbeat
+    glyph = health_glyph(view.health, ascii_only=scene.ui.ascii)
+    silent = node_age(scene, view)
+    note = scene.data.notes.get(view.node, "")
+    pairs = [
+        ("runner", f"{glyph} {view.health.value}" + (f", {view.why}" if view.why else ""), HEALTH_STYLES[view.health]),
+        ("heartbeat", "" if silent is None else f"{age(silent)} ago", ""),
+        ("note", note, "warn"),
+        ("tasks", f"{view.claimed} here, {view.pending} pending for it alone", ""),
+    ]
+    if beat:
+        pairs += [
+            ("CPUs", f"{view.booked_cpus} of {beat.cpus} booked", ""),
+            ("memory", f"{memory(view.booked_mem_mb)} of {memory(beat.mem_mb)} booked", ""),
+            ("GPUs", f"{len(view.booked_gpus)} of {len(beat.gpus)} booked" if beat.gpus else "none", ""),
+            ("load", "" if beat.load is None else f"{beat.load:.1f}", ""),
+            ("idle", duration(beat.idle_seconds) if beat.idle_seconds >= 1 and not beat.running else "", ""),
+            ("driver", beat.gpu_error, "bad"),
+        ]
+    rows = _pairs(pairs, columns)
+    if beat and beat.gpu_use:
+        rows.append([])
+        strip = max(0, min(30, columns - 35))
+        for use in beat.gpu_use:
+            rows.append(_gpu_row(scene, view, use.token, strip))
+    if beat and beat.running:
+        rows += [[], [(" running", "dim")]]
+        rows += [[(f" {run.id[:8]} ", "run"), (printable(run.name or run.command), "")] for run in beat.running]
+    return rows
+
+
+def _gpu_row(scene: Scene, view: NodeView, token: str, strip: int) -> list[Span]:
+    beat = view.heartbeat
+    assert beat is not None
+    use = next(use for use in beat.gpu_use if use.token == token)
+    task = owner(beat, token)
+    percent = "" if use.utilisation is None else f"{use.utilisation:.0f}%"
+    heat = "" if use.temperature_c is None else f"{use.temperature_c:.0f}°"
+    used = "" if use.mem_used_mb is None else memory(use.mem_used_mb)
+    total = "" if use.mem_total_mb is None else memory(use.mem_total_mb)
+    return [
+        (f" {token[-4:]:<4}", "bold"),
+        (history(scene, view.node, token, strip), "run"),
+        (f" {percent:>4} {used:>4}/{total:<4} {heat:>3} ", ""),
+        (task[:8] or "free", "" if task else "dim"),
+    ]
+
+
+def _lease(scene: Scene, columns: int) -> Rows:
+    row = scene.lease
+    assert row is not None
+    left = row.left_seconds
+    if left is not None and scene.data.leases_at is not None:
+        left = max(0.0, left - (scene.now - scene.data.leases_at))
+    watched = row.id == scene.data.lease_id
+    counts = [f"{scene.count(state)} {state.name.lower()}" for state in State if scene.count(state)]
+    pairs = [
+        ("lease", row.id, "bold"),
+        ("name", row.name, ""),
+        ("kind", "this host" if row.kind == "local" else row.kind, ""),
+        ("state", f"{row.word} {f'({row.reason})' if row.reason else ''}".rstrip(), ""),
+        ("time left", duration(left), ""),
+        ("nodes", " ".join(row.nodes), ""),
+        ("made", clock(row.created, scene.wall), ""),
+        ("asked with", " ".join(row.argv), ""),
+        ("tasks", ", ".join(counts) if watched else "Enter shows them", ""),
+        ("note", scene.data.notes.get("_lease", "") if watched else "", "warn"),
+    ]
+    return _pairs(pairs, columns)

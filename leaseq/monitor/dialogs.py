@@ -1,0 +1,151 @@
+"""Keys while something stands over the panes: prompt, menu, question, form, help, answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from leaseq.monitor import actions, keys, moves
+from leaseq.monitor.logs import current, matches
+from leaseq.monitor.model import Pane, Scene, Ui
+from leaseq.monitor.moves import Step
+from leaseq.monitor.overlays import Confirm, Form, Help, Menu, Output, Prompt, output_content, output_width
+
+SCROLL = {"j": 1, "down": 1, "k": -1, "up": -1, "pgdn": 15, " ": 15, "ctrl-f": 15, "ctrl-d": 15, "pgup": -15}
+SCROLL |= {"ctrl-b": -15, "ctrl-u": -15, "g": -moves.FAR, "home": -moves.FAR, "G": moves.FAR, "end": moves.FAR}
+
+
+def press(scene: Scene, key: str) -> Step:
+    """What the key does to what is open."""
+    overlay = scene.ui.overlay
+    if isinstance(overlay, Prompt):
+        return _prompt(scene, overlay, key)
+    if isinstance(overlay, Menu):
+        return _menu(scene, overlay, key)
+    if isinstance(overlay, Confirm):
+        return _confirm(scene, overlay, key)
+    if isinstance(overlay, Form):
+        return _form(scene, overlay, key)
+    assert isinstance(overlay, (Help, Output))
+    return _text(scene, overlay, key)
+
+
+def _closed(scene: Scene, overlay: object = None) -> Ui:
+    return replace(scene.ui, overlay=overlay)
+
+
+def _prompt(scene: Scene, prompt: Prompt, key: str) -> Step:
+    ui = scene.ui
+    if key in ("esc", "ctrl-c"):
+        ui = replace(ui, overlay=None)
+        if prompt.kind == "filter":
+            return Step(replace(ui, text=prompt.before))
+        return Step(replace(ui, log_find=prompt.before) if prompt.kind == "find" else ui)
+    if key == "enter":
+        return _entered(scene, prompt)
+    if key == "backspace" and not prompt.edit.text:
+        return _prompt(scene, prompt, "esc")
+    edit = prompt.edit.key(key)
+    if edit is None:
+        return Step(ui)
+    ui = replace(ui, overlay=replace(prompt, edit=edit))
+    if prompt.kind == "filter":
+        ui = replace(ui, text=edit.text)
+    elif prompt.kind == "find":
+        ui = replace(ui, log_find=edit.text)
+    return Step(ui)
+
+
+def _entered(scene: Scene, prompt: Prompt) -> Step:
+    closed = replace(scene, ui=_closed(scene))
+    if prompt.kind == "command":
+        done = actions.typed(prompt.edit.text, readonly=scene.ui.readonly)
+        return keys.opened(closed, done) if done else Step(closed.ui)
+    log = current(closed)
+    if prompt.kind == "find" and log is not None and prompt.edit.text:
+        found = matches(log, prompt.edit.text)
+        if not found:
+            return Step(keys.say(closed.ui, f"no line has {prompt.edit.text}", "warn"))
+        return Step(moves.to_match(closed, found, -1))
+    return Step(closed.ui)
+
+
+def _menu(scene: Scene, menu: Menu, key: str) -> Step:
+    if key in ("esc", "q", "ctrl-c", "h", "left"):
+        return Step(_closed(scene))
+    if key in ("j", "down", "tab", "k", "up", "backtab"):
+        by = 1 if key in ("j", "down", "tab") else -1
+        return Step(_closed(scene, replace(menu, at=(menu.at + by) % len(menu.items))))
+    if key in ("enter", "l", "right"):
+        item = menu.items[menu.at]
+    else:
+        found = next((item for item in menu.items if item.key == key), None)
+        if found is None:
+            return Step(scene.ui)
+        item = found
+    if item.why_not:
+        return Step(keys.say(scene.ui, f"{item.label}: {item.why_not}", "warn"))
+    return perform(replace(scene, ui=_closed(scene)), item.action)
+
+
+def perform(scene: Scene, action: str) -> Step:
+    """The action of a menu's line."""
+    ui = scene.ui
+    if action == "zoom":
+        return Step(moves.zoom(scene))
+    if action == "info":
+        tasks = tuple(task.id for task in scene.chosen)
+        return Step(ui, (actions.Run(actions.on_lease(scene, "info", *tasks), whole=True),))
+    if action == "only_node":
+        assert scene.node is not None
+        only = "" if ui.only_node == scene.node.node else scene.node.node
+        return Step(replace(moves.focus(ui, Pane.TASKS), only_node=only))
+    if action == "pager":
+        return keys.pager(scene)
+    if action == "shell":
+        return keys.shell(scene)
+    if action == "copy":
+        return keys.copy(scene)
+    makers = {"recover": actions.recover, "cancel": actions.cancel, "redo": actions.redo, "hold": actions.hold}
+    return keys.opened(scene, makers[action](scene))
+
+
+def _confirm(scene: Scene, confirm: Confirm, key: str) -> Step:
+    if key in ("y", "Y"):
+        return Step(replace(scene.ui, overlay=None, marks=frozenset()), (actions.Run(confirm.then),))
+    if key in ("n", "N", "esc", "q", "ctrl-c"):
+        return Step(keys.say(_closed(scene), "nothing was done", "dim"))
+    return Step(keys.say(scene.ui, "y: yes, n: no", "dim"))
+
+
+def _form(scene: Scene, form: Form, key: str) -> Step:
+    if key in ("esc", "ctrl-c"):
+        return Step(_closed(scene))
+    if key in ("tab", "down", "backtab", "up"):
+        by = 1 if key in ("tab", "down") else -1
+        return Step(_closed(scene, replace(form, at=(form.at + by) % len(form.fields), trouble="")))
+    if key in ("enter", "ctrl-p"):
+        trouble = actions.form_trouble(form)
+        if trouble:
+            return Step(_closed(scene, replace(form, trouble=trouble)))
+        if key == "enter":
+            return Step(_closed(scene), (actions.Run(actions.form_words(form), back=form),))
+        return Step(scene.ui, (actions.preview(form),) if form.kind == "add" else ())
+    edit = form.fields[form.at].edit.key(key)
+    if edit is None:
+        return Step(scene.ui)
+    fields = list(form.fields)
+    fields[form.at] = replace(fields[form.at], edit=edit)
+    return Step(_closed(scene, replace(form, fields=tuple(fields), trouble="")))
+
+
+def _text(scene: Scene, shown: Help | Output, key: str) -> Step:
+    if key in ("esc", "q", "enter", "?", "ctrl-c"):
+        return Step(_closed(scene, shown.back if isinstance(shown, Output) else None))
+    if key not in SCROLL:
+        return Step(scene.ui)
+    from leaseq.monitor.windows import room_over
+
+    most, high = room_over(scene)
+    rows = keys.help_rows(scene) if isinstance(shown, Help) else output_content(shown, output_width(shown, most))
+    top = max(0, min(shown.top + SCROLL[key], len(rows) - (high - 2)))
+    return Step(_closed(scene, replace(shown, top=top)))

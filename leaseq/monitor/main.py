@@ -1,0 +1,210 @@
+"""The monitor's loop: one wait for keys, news and the next second; one place where effects happen."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from leaseq.layout import Home
+from leaseq.monitor import keys
+from leaseq.monitor.model import Data, Scene, Ui, want
+from leaseq.monitor.paint import changes, styled
+from leaseq.monitor.reader import REFRESH_SECONDS, Readers, read_once
+from leaseq.monitor.stage import arranged
+from leaseq.monitor.terminal import Terminal
+from leaseq.monitor.view import Frame, frame
+from leaseq.world import Clock, Fs
+
+if TYPE_CHECKING:
+    from leaseq.monitor.run import Answer
+
+TICK_SECONDS = 1.0
+AWAY_SECONDS = 900.0
+AWAY_SLOWNESS = 5.0
+"""While nobody has touched a key for a quarter of an hour, everything is read five times less often."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the monitor was asked for."""
+
+    lease: str
+    refresh: float = REFRESH_SECONDS
+    readonly: bool = False
+    ascii: bool = False
+    mono: bool = False
+    mouse: bool = True
+
+
+def once(fs: Fs, home: Home, clock: Clock, options: Options, *, columns: int, lines: int, color: bool) -> str:
+    """One frame as text."""
+    ui = Ui(readonly=options.readonly, ascii=options.ascii)
+    data = read_once(fs, home, clock, want(Scene(Data(lease_id=options.lease), ui)))
+    scene = arranged(Scene(data, ui, columns, lines, clock.monotonic(), clock.now()))
+    if scene.task:
+        data = read_once(fs, home, clock, want(scene))
+        scene = arranged(replace(scene, data=data, now=clock.monotonic()))
+    rows = frame(scene)
+    if color:
+        return "".join(styled(row, mono=options.mono) + "\n" for row in rows)
+    return "".join("".join(text for text, _ in row).rstrip() + "\n" for row in rows)
+
+
+class Monitor:
+    """One run of the monitor on a terminal."""
+
+    def __init__(self, fs: Fs, home: Home, clock: Clock, options: Options) -> None:
+        self.home, self.clock, self.options = home, clock, options
+        self.terminal = Terminal(mouse=options.mouse)
+        self.ui = Ui(readonly=options.readonly, ascii=options.ascii)
+        self.shown: Frame = ()
+        self._awake, self._waker = os.pipe()
+        os.set_blocking(self._awake, False)
+        os.set_blocking(self._waker, False)
+        self.readers = Readers(fs, home, clock, lease=options.lease, wake=self.wake, refresh=options.refresh)
+        self._answers: list[Answer] = []
+        self.ended = self._stopped = self._continued = self._resized = False
+        self._touched = clock.monotonic()
+
+    def run(self) -> int:
+        """0 once the person has quit."""
+        before = self._handle_signals()
+        try:
+            self.readers.start()
+            self.terminal.enter()
+            self._first_frame()
+            self.terminal.prepare()
+            while not self.ended:
+                self._turn()
+        finally:
+            self.terminal.leave()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return 0
+
+    def wake(self) -> None:
+        """The loop looks for news, from whatever thread or signal handler this is called."""
+        try:
+            os.write(self._waker, b".")
+        except BlockingIOError:
+            pass  # it is about to wake anyway
+
+    # -- one turn ------------------------------------------------------------------------------------
+
+    def _first_frame(self) -> None:
+        """What can be read at once is in the first frame; a slow file system does not delay it for long."""
+        deadline = self.clock.monotonic() + 0.15
+        while self.readers.data.snapshot is None and self.readers.crash is None:
+            left = deadline - self.clock.monotonic()
+            if left <= 0 or not select.select([self._awake], [], [], left)[0]:
+                break
+            self._drain()
+        self._draw()
+
+    def _turn(self) -> None:
+        ready = select.select([self.terminal.fd_in, self._awake], [], [], TICK_SECONDS)[0]
+        if self._awake in ready:
+            self._drain()
+        if self.readers.crash is not None:
+            raise self.readers.crash
+        if self._stopped:
+            self._stop()
+        if self._continued:
+            self._continued = False
+            self.terminal.enter()
+            self.shown = ()
+        if self.terminal.fd_in in ready:
+            self._keys()
+        while self._answers:
+            from leaseq.monitor import effects
+
+            effects.show(self, self._answers.pop(0))
+        away = self.clock.monotonic() - self._touched > AWAY_SECONDS
+        self.readers.slowness = AWAY_SLOWNESS if away else 1.0
+        if not self.ended:
+            self._draw()
+
+    def _drain(self) -> None:
+        try:
+            while len(os.read(self._awake, 4096)) == 4096:
+                pass
+        except BlockingIOError:
+            pass
+
+    def _scene(self) -> Scene:
+        columns, lines = self.terminal.size()
+        scene = Scene(self.readers.data, self.ui, columns, lines, self.clock.monotonic(), self.clock.now())
+        return arranged(scene)
+
+    def _draw(self) -> None:
+        scene = self._scene()
+        self.ui = scene.ui
+        self.readers.want(want(scene))
+        new = frame(scene)
+        out = changes(self.shown, new, mono=self.options.mono)
+        if out:
+            self.terminal.write(out)
+        self.shown = new
+
+    def _keys(self) -> None:
+        typed = self.terminal.read()
+        if not typed and not os.isatty(self.terminal.fd_in):
+            self.ended = True
+        self._touched = self.clock.monotonic()
+        from leaseq.monitor import effects, mouse
+        from leaseq.monitor.moves import Mouse
+
+        for event in typed:
+            scene = self._scene()
+            step = mouse.moved(scene, event) if isinstance(event, Mouse) else keys.press(scene, event)
+            self.ui = step.ui
+            for effect in step.effects:
+                effects.perform(self, effect)
+            if self.ended:
+                return
+
+    def answered(self, answer: Answer) -> None:
+        """The answer is shown in the next turn; called from the thread that waited for it."""
+        self._answers.append(answer)
+        self.wake()
+
+    def environment(self) -> dict[str, str]:
+        """Commands mean this home and, where they name none, the lease that is looked at."""
+        return {**os.environ, "LEASEQ_HOME": self.home.root, "LEASEQ_LEASE": self.readers.data.lease_id}
+
+    # -- signals -------------------------------------------------------------------------------------
+
+    def _handle_signals(self) -> dict[int, Any]:
+        def note(name: str) -> Callable[[int, object], None]:
+            def handler(number: int, _: object) -> None:
+                setattr(self, name, True)
+                self.wake()
+
+            return handler
+
+        def end(number: int, _: object) -> None:
+            sys.exit(128 + number)
+
+        handlers = {
+            signal.SIGTSTP: note("_stopped"),
+            signal.SIGCONT: note("_continued"),
+            signal.SIGWINCH: note("_resized"),
+            signal.SIGTERM: end,
+            signal.SIGHUP: end,
+        }
+        return {number: signal.signal(number, handler) for number, handler in handlers.items()}
+
+    def _stop(self) -> None:
+        """The shell has the terminal until `fg`."""
+        self._stopped = False
+        self.terminal.leave()
+        ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, ours)
+        self.terminal.enter()
+        self.shown = ()

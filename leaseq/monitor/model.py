@@ -1,0 +1,424 @@
+"""What is known, what the person chose, and what follows from both: values, nothing read, nothing drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+
+from leaseq.logtext import Line
+from leaseq.models import Heartbeat, State
+from leaseq.views import Health, NodeView, Snapshot, TaskView
+
+HISTORY_SAMPLES = 60
+RECENT_PENDING = 5
+SLOW_SECONDS = 10.0
+IDLE_SECONDS = 600.0
+FEW_ROWS = 100
+ROWS_MAX = 2000
+LOG_BYTES = 256 << 10
+LOG_BYTES_MAX = 8 << 20
+
+
+class Pane(Enum):
+    LEASES = "leases"
+    NODES = "nodes"
+    TASKS = "tasks"
+    DETAIL = "detail"
+    LOGS = "logs"
+
+
+class Filter(Enum):
+    """Which tasks are listed. Recent: what runs, what comes next, what has just ended."""
+
+    RECENT = "Recent"
+    ALL = "All"
+    RUNNING = "Running"
+    PENDING = "Pending"
+    DONE = "Done"
+    FAILED = "Failed"
+    STUCK = "Stuck"
+
+    def next(self) -> Filter:
+        every = list(Filter)
+        return every[(every.index(self) + 1) % len(every)]
+
+
+STATES = {
+    Filter.RUNNING: {State.RUNNING, State.UNKNOWN, State.STUCK},
+    Filter.PENDING: {State.PENDING},
+    Filter.DONE: {State.DONE},
+    Filter.FAILED: {State.FAILED, State.TIMEOUT, State.LOST},
+    Filter.STUCK: {State.STUCK, State.LOST},
+}
+
+
+CODES = frozenset(state.code for state in State)
+
+
+class Sort(Enum):
+    """The column that orders the tasks. QUEUE: running, then pending in their order, then ended, newest first."""
+
+    QUEUE = ""
+    STATE = "ST"
+    ID = "ID"
+    GPUS = "GPU"
+    NODE = "NODE"
+    TIME = "TIME"
+    COMMAND = "COMMAND"
+
+
+@dataclass(frozen=True)
+class LeaseRow:
+    """One line of the list of leases."""
+
+    id: str
+    kind: str
+    name: str = ""
+    word: str = ""
+    """PENDING, RUNNING, ENDED or UNKNOWN."""
+    reason: str = ""
+    left_seconds: float | None = None
+    nodes: tuple[str, ...] = ()
+    argv: tuple[str, ...] = ()
+    created: float = 0.0
+
+
+@dataclass(frozen=True)
+class Log:
+    """The end of a task's output as it was read last."""
+
+    task: str = ""
+    attempt: int = 0
+    stream: str = "out"
+    lines: tuple[Line, ...] = ()
+    first: int = 0
+    """The number of the first line: a line keeps its number while more is read before and after it."""
+    size: int = 0
+    skipped: int = 0
+    note: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Data:
+    """Everything read so far. Times named `at` and `since` are this process's monotonic clock."""
+
+    lease_id: str = ""
+    snapshot: Snapshot | None = None
+    snapshot_at: float = 0.0
+    snapshot_since: float | None = None
+    """When the read that has not come back yet began."""
+    left_seconds: float | None = None
+    """Of the lease's time, when the snapshot was taken."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What the lease script said of nodes without a runner."""
+    failure: str = ""
+    leases: tuple[LeaseRow, ...] = ()
+    leases_at: float | None = None
+    slurm_age: float | None = None
+    """Of Slurm's answer at `leases_at`; None where no lease is Slurm's or it never answered."""
+    slurm_failure: str = ""
+    log: Log = Log()
+    log_since: float | None = None
+    gpus: Mapping[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)
+    """Utilisation of (node, GPU) as the last heartbeats told it, oldest first."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """An answer to the person; it stands until the next key."""
+
+    text: str
+    style: str = ""
+    until: float = float("inf")
+
+
+@dataclass(frozen=True)
+class Ui:
+    """What the person chose."""
+
+    focus: Pane = Pane.TASKS
+    lease: str = ""
+    """The lease the cursor of the list of leases is on."""
+    node: str = ""
+    task: str = ""
+    places: Mapping[Pane, int] = field(default_factory=dict)
+    """The cursor's place in each list: where to go when what it was on has gone."""
+    tops: Mapping[Pane, int] = field(default_factory=dict)
+    filter: Filter = Filter.RECENT
+    text: str = ""
+    only_node: str = ""
+    sort: Sort = Sort.QUEUE
+    marks: frozenset[str] = frozenset()
+    stream: str = "out"
+    follow: bool = True
+    wrap: bool = False
+    zoom: bool = False
+    log_top: int = 0
+    """The number of the first line shown while the log is not followed."""
+    log_find: str = ""
+    log_bytes: int = LOG_BYTES
+    rows: int = FEW_ROWS
+    """How many pending and how many ended tasks are asked for."""
+    paused: bool = False
+    readonly: bool = False
+    ascii: bool = False
+    overlay: object = None
+    message: Message | None = None
+    last_list: Pane = Pane.TASKS
+    """The list whose selection the detail pane tells of."""
+
+
+@dataclass(frozen=True)
+class Want:
+    """What the readers are to read."""
+
+    lease_id: str
+    recent: int = FEW_ROWS
+    pending: int = FEW_ROWS
+    task: str = ""
+    attempt: int = 0
+    stream: str = "out"
+    log_bytes: int = LOG_BYTES
+    paused: bool = False
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that a frame or a key depends on."""
+
+    data: Data
+    ui: Ui
+    columns: int = 80
+    lines: int = 24
+    now: float = 0.0
+    wall: float = 0.0
+
+    @cached_property
+    def tasks(self) -> tuple[TaskView, ...]:
+        """The rows of the task list, filtered and sorted."""
+        if not self.data.snapshot:
+            return ()
+        rows = filtered(self.data.snapshot.tasks, self.ui)
+        return ordered(rows, self)
+
+    @cached_property
+    def unread(self) -> int:
+        """How many tasks of the filter are known by number only."""
+        snapshot, chosen = self.data.snapshot, self.ui.filter
+        if not snapshot or self.ui.text or self.ui.only_node or chosen is Filter.RECENT:
+            return 0
+        wanted = STATES.get(chosen) or set(State)
+        total = sum(count for state, count in snapshot.totals.items() if state in wanted)
+        return max(0, total - len(self.tasks))
+
+    @cached_property
+    def nodes(self) -> tuple[NodeView, ...]:
+        return self.data.snapshot.nodes if self.data.snapshot else ()
+
+    @cached_property
+    def task_place(self) -> int:
+        return _place([row.id for row in self.tasks], self.ui.task, self.ui.places.get(Pane.TASKS, 0))
+
+    @cached_property
+    def task(self) -> TaskView | None:
+        """The selected task."""
+        return self.tasks[self.task_place] if self.tasks else None
+
+    @cached_property
+    def node_place(self) -> int:
+        return _place([row.node for row in self.nodes], self.ui.node, self.ui.places.get(Pane.NODES, 0))
+
+    @cached_property
+    def node(self) -> NodeView | None:
+        return self.nodes[self.node_place] if self.nodes else None
+
+    @cached_property
+    def lease_place(self) -> int:
+        wanted = self.ui.lease or self.data.lease_id
+        return _place([row.id for row in self.data.leases], wanted, self.ui.places.get(Pane.LEASES, 0))
+
+    @cached_property
+    def lease(self) -> LeaseRow | None:
+        """The lease that the cursor of the list of leases is on."""
+        return self.data.leases[self.lease_place] if self.data.leases else None
+
+    @cached_property
+    def watched(self) -> LeaseRow | None:
+        """The lease that the other panes show."""
+        return next((row for row in self.data.leases if row.id == self.data.lease_id), None)
+
+    @cached_property
+    def chosen(self) -> tuple[TaskView, ...]:
+        """The tasks that an action means: the marked ones, or else the selected one."""
+        every = self.data.snapshot.tasks if self.data.snapshot else ()
+        marked = tuple(row for row in every if row.id in self.ui.marks)
+        return marked or ((self.task,) if self.task else ())
+
+    @property
+    def snapshot_age(self) -> float | None:
+        return None if self.data.snapshot is None else max(0.0, self.now - self.data.snapshot_at)
+
+    @property
+    def not_answering(self) -> float | None:
+        """For how long a read has not come back, where that is longer than a person should wonder."""
+        began = [since for since in (self.data.snapshot_since, self.data.log_since) if since is not None]
+        waited = self.now - min(began) if began else 0.0
+        return waited if waited >= SLOW_SECONDS else None
+
+    @property
+    def left_seconds(self) -> float | None:
+        """What is left of the watched lease's time: by Slurm, or else by what the lease itself wrote."""
+        row = self.watched
+        if row is not None and row.left_seconds is not None and self.data.leases_at is not None:
+            return max(0.0, row.left_seconds - (self.now - self.data.leases_at))
+        if self.data.left_seconds is None:
+            return None
+        return max(0.0, self.data.left_seconds - (self.now - self.data.snapshot_at))
+
+    def elapsed(self, task: TaskView) -> float | None:
+        """How long it runs or ran; while pending, how long it has waited."""
+        if task.state in (State.RUNNING, State.UNKNOWN, State.STUCK):
+            late = 0.0 if self.data.snapshot is None or task.state is not State.RUNNING else self.snapshot_age or 0.0
+            return None if task.elapsed_seconds is None else task.elapsed_seconds + late
+        if task.state is State.PENDING:
+            return max(0.0, self.wall - task.submitted) if task.submitted and self.wall else None
+        return task.elapsed_seconds
+
+    def heartbeat(self, node: str) -> Heartbeat | None:
+        view = next((view for view in self.nodes if view.node == node), None)
+        return view.heartbeat if view else None
+
+    def count(self, *states: State) -> int:
+        totals = self.data.snapshot.totals if self.data.snapshot else {}
+        return sum(totals.get(state, 0) for state in states)
+
+    @cached_property
+    def idle_seconds(self) -> float | None:
+        """How long a held lease has done nothing, where that is long enough to say so."""
+        beats = [view.heartbeat for view in self.nodes if view.heartbeat and view.health is not Health.STOPPED]
+        busy = self.count(State.RUNNING, State.PENDING, State.STUCK, State.UNKNOWN)
+        row = self.watched
+        if not beats or busy or row is None or row.kind == "local" or row.word == "ENDED":
+            return None
+        idle = min(beat.idle_seconds for beat in beats) + (self.snapshot_age or 0.0)
+        return idle if idle >= IDLE_SECONDS else None
+
+
+def want(scene: Scene) -> Want:
+    """What the readers are to read for this scene."""
+    ui, task = scene.ui, scene.task
+    sparse = ui.filter in (Filter.DONE, Filter.FAILED, Filter.STUCK) or bool(ui.text)
+    return Want(
+        lease_id=scene.data.lease_id,
+        recent=max(ui.rows, 1000) if sparse else ui.rows,
+        pending=max(ui.rows, 500) if ui.text else ui.rows,
+        task=task.id if task else "",
+        attempt=_log_attempt(task) if task else 0,
+        stream=ui.stream,
+        log_bytes=ui.log_bytes,
+        paused=ui.paused,
+    )
+
+
+def _log_attempt(task: TaskView) -> int:
+    """A task that waits for its next attempt shows what the last one said."""
+    return max(1, task.attempt - 1) if task.state is State.PENDING else task.attempt
+
+
+def filtered(tasks: tuple[TaskView, ...], ui: Ui) -> list[TaskView]:
+    """The tasks that the filter, the typed words and the chosen node let through."""
+    rows = list(tasks)
+    if ui.filter is Filter.RECENT:
+        waiting = [row.id for row in rows if row.state is State.PENDING and not ui.text][RECENT_PENDING:]
+        hidden = set(waiting)
+        rows = [row for row in rows if row.id not in hidden]
+    elif ui.filter in STATES:
+        rows = [row for row in rows if row.state in STATES[ui.filter]]
+    if ui.only_node:
+        rows = [row for row in rows if row.node == ui.only_node]
+    words = ui.text.split()
+    return [row for row in rows if all(_matches(row, word) for word in words)] if words else rows
+
+
+def _matches(row: TaskView, word: str) -> bool:
+    """The word is in the id, name, command, node, state or reason; `!word`: it is not; `CA`: the state of that code."""
+    if word.startswith("!") and len(word) > 1:
+        return not _matches(row, word[1:])
+    if word in CODES:
+        return word == row.state.code
+    return word.lower() in f"{row.id} {row.name} {row.command} {row.node} {row.reason} {row.state.name}".lower()
+
+
+def ordered(rows: list[TaskView], scene: Scene) -> tuple[TaskView, ...]:
+    sort = scene.ui.sort
+    if sort is Sort.STATE:
+        every = list(State)
+        rows.sort(key=lambda row: every.index(row.state))
+    elif sort is Sort.ID:
+        rows.sort(key=lambda row: row.id)
+    elif sort is Sort.GPUS:
+        rows.sort(key=lambda row: -gpu_count(row))
+    elif sort is Sort.NODE:
+        rows.sort(key=lambda row: row.node or "~")
+    elif sort is Sort.TIME:
+        rows.sort(key=lambda row: -(scene.elapsed(row) or 0.0))
+    elif sort is Sort.COMMAND:
+        rows.sort(key=lambda row: row.name or row.command)
+    return tuple(rows)
+
+
+def gpu_count(row: TaskView) -> int:
+    """GPUs it holds, or asked for; -1 is all of a node."""
+    if row.gpus:
+        return len(row.gpus)
+    return row.need.gpus or 0 if row.need else 0
+
+
+def _place(ids: list[str], wanted: str, place: int) -> int:
+    if wanted in ids:
+        return ids.index(wanted)
+    return max(0, min(place, len(ids) - 1))
+
+
+def settled(scene: Scene, heights: Mapping[Pane, int]) -> Scene:
+    """The scene with every selection on something that is there, and in sight: selections go by id."""
+    ui = scene.ui
+    places = {Pane.TASKS: scene.task_place, Pane.NODES: scene.node_place, Pane.LEASES: scene.lease_place}
+    sizes = {Pane.TASKS: len(scene.tasks), Pane.NODES: len(scene.nodes), Pane.LEASES: len(scene.data.leases)}
+    tops = dict(ui.tops)
+    for pane, place in places.items():
+        height = max(1, heights.get(pane, 1))
+        top = min(tops.get(pane, 0), place, max(0, sizes[pane] - height))
+        tops[pane] = max(top, place - height + 1)
+    known = {row.id for row in scene.data.snapshot.tasks} if ui.marks and scene.data.snapshot else set()
+    task = scene.task.id if scene.task else ui.task
+    if ui.task and task != ui.task:
+        ui = replace(ui, task=task, follow=True, log_top=0, log_bytes=LOG_BYTES)
+    new = replace(
+        ui,
+        node=scene.node.node if scene.node else ui.node,
+        lease=scene.lease.id if scene.lease else ui.lease,
+        places=places,
+        tops=tops,
+        marks=ui.marks & known,
+    )
+    return scene if new == scene.ui else replace(scene, ui=new)
+
+
+def with_history(data: Data, before: Data) -> Data:
+    """The data with one more sample of each GPU whose node has reported since."""
+    if data.snapshot is None:
+        return data
+    last = {view.node: view.heartbeat for view in before.snapshot.nodes} if before.snapshot else {}
+    found = {}
+    for view in data.snapshot.nodes:
+        beat, old = view.heartbeat, last.get(view.node)
+        for use in beat.gpu_use if beat else ():
+            samples = before.gpus.get((view.node, use.token), ())
+            if old is None or beat is None or old.counter != beat.counter:
+                samples = (*samples, use.utilisation or 0.0)[-HISTORY_SAMPLES:]
+            found[view.node, use.token] = samples
+    return replace(data, gpus=found)

@@ -1,0 +1,183 @@
+"""Moving about: cursors, panes, filters, the log. Each gives a new state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from leaseq.monitor import detail
+from leaseq.monitor.logs import current, shown_top
+from leaseq.monitor.model import (
+    FEW_ROWS,
+    LOG_BYTES,
+    LOG_BYTES_MAX,
+    ROWS_MAX,
+    Pane,
+    Scene,
+    Ui,
+)
+from leaseq.monitor.stage import laid_out
+
+if TYPE_CHECKING:
+    from leaseq.monitor.actions import Effect
+
+FAR = 1 << 40
+NEAR_END = 20
+LISTS = (Pane.LEASES, Pane.NODES, Pane.TASKS)
+STREAMS = ("out", "err", "both")
+
+
+@dataclass(frozen=True)
+class Step:
+    """The state after a key, and what is to be done outside."""
+
+    ui: Ui
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mouse:
+    """What the mouse did: `kind` is press, up or down (the wheel); the place counts from 0."""
+
+    kind: str
+    x: int
+    y: int
+
+
+def vertical(scene: Scene, by: int) -> Ui:
+    """The cursor of the focused list, or the text of the focused pane, has moved by so many lines."""
+    pane = scene.ui.focus
+    if pane is Pane.LOGS:
+        return scroll_log(scene, by)
+    if pane is Pane.DETAIL:
+        return _scroll_detail(scene, by)
+    return select(scene, pane, _place(scene, pane) + by)
+
+
+def page(scene: Scene, by: int) -> Ui:
+    rect = laid_out(scene).panes.get(scene.ui.focus)
+    return vertical(scene, by * max(1, (rect.height if rect else 10) - 2))
+
+
+def _place(scene: Scene, pane: Pane) -> int:
+    return {Pane.LEASES: scene.lease_place, Pane.NODES: scene.node_place, Pane.TASKS: scene.task_place}[pane]
+
+
+def select(scene: Scene, pane: Pane, place: int) -> Ui:
+    """The list's cursor is on that place, or the nearest there is."""
+    ui = replace(scene.ui, last_list=pane)
+    rows = {Pane.LEASES: scene.data.leases, Pane.NODES: scene.nodes, Pane.TASKS: scene.tasks}[pane]
+    if not rows:
+        return ui
+    place = max(0, min(place, len(rows) - 1))
+    ui = replace(ui, places={**ui.places, pane: place}, tops={**ui.tops, Pane.DETAIL: 0})
+    if pane is Pane.LEASES:
+        return replace(ui, lease=scene.data.leases[place].id)
+    if pane is Pane.NODES:
+        return replace(ui, node=scene.nodes[place].node)
+    if place >= len(rows) - NEAR_END and scene.unread:
+        ui = replace(ui, rows=min(ROWS_MAX, ui.rows * 2))
+    return of_task(ui, scene.tasks[place].id)
+
+
+def of_task(ui: Ui, task: str) -> Ui:
+    """That task is selected; its output is shown from its end."""
+    if task == ui.task:
+        return ui
+    return replace(ui, task=task, follow=True, log_top=0, log_bytes=LOG_BYTES)
+
+
+def _scroll_detail(scene: Scene, by: int) -> Ui:
+    rect = laid_out(scene).panes.get(Pane.DETAIL)
+    if rect is None:
+        return scene.ui
+    most = max(0, len(detail.content(scene, rect.width)) - rect.height)
+    top = max(0, min(scene.ui.tops.get(Pane.DETAIL, 0) + by, most))
+    return replace(scene.ui, tops={**scene.ui.tops, Pane.DETAIL: top})
+
+
+# -- panes -------------------------------------------------------------------------------------------
+
+
+def focus(ui: Ui, pane: Pane) -> Ui:
+    return replace(ui, focus=pane, zoom=False, last_list=pane if pane in LISTS else ui.last_list)
+
+
+def next_pane(scene: Scene, by: int) -> Ui:
+    tabs = laid_out(scene).tabs
+    place = tabs.index(scene.ui.focus) if scene.ui.focus in tabs else 0
+    return scene.ui if scene.ui.zoom else focus(scene.ui, tabs[(place + by) % len(tabs)])
+
+
+def sideways(scene: Scene, by: int) -> Ui:
+    """The nearest pane in that direction; where only one is shown, the next one."""
+    layout = laid_out(scene)
+    here = layout.panes.get(scene.ui.focus)
+    if layout.single or here is None:
+        return next_pane(scene, by)
+    middle = here.x + here.width // 2, here.y + here.height // 2
+    best, nearest = None, float("inf")
+    for pane, rect in layout.panes.items():
+        aside = rect.x >= here.x + here.width if by > 0 else rect.x + rect.width <= here.x
+        distance = abs(rect.x + rect.width // 2 - middle[0]) + 3 * abs(rect.y + rect.height // 2 - middle[1])
+        if pane is not scene.ui.focus and aside and distance < nearest:
+            best, nearest = pane, distance
+    return focus(scene.ui, best) if best else next_pane(scene, by)
+
+
+def zoom(scene: Scene) -> Ui:
+    """The logs have the whole screen, or give it back."""
+    ui = scene.ui
+    if ui.zoom:
+        return replace(ui, zoom=False, focus=ui.last_list)
+    return replace(ui, zoom=True, focus=Pane.LOGS)
+
+
+def next_filter(scene: Scene) -> Ui:
+    ui = scene.ui
+    return replace(ui, filter=ui.filter.next(), focus=Pane.TASKS, last_list=Pane.TASKS, rows=FEW_ROWS)
+
+
+# -- the log -----------------------------------------------------------------------------------------
+
+
+def follow(scene: Scene) -> Ui:
+    """The end of the output is kept in sight, or what is shown stays."""
+    log, rect = current(scene), laid_out(scene).panes.get(Pane.LOGS)
+    if not scene.ui.follow or log is None or rect is None:
+        return replace(scene.ui, follow=not scene.ui.follow)
+    return replace(scene.ui, follow=False, log_top=shown_top(scene, log, rect.width, rect.height))
+
+
+def next_stream(scene: Scene) -> Ui:
+    place = STREAMS.index(scene.ui.stream)
+    return replace(scene.ui, stream=STREAMS[(place + 1) % len(STREAMS)], follow=True, log_top=0)
+
+
+def scroll_log(scene: Scene, by: int) -> Ui:
+    """Up leaves the end, and reads more where the top is reached; down to the end follows again."""
+    log, rect = current(scene), laid_out(scene).panes.get(Pane.LOGS)
+    if log is None or rect is None or not log.lines:
+        return scene.ui
+    top = shown_top(scene, log, rect.width, rect.height) + by
+    last = log.first + len(log.lines) - rect.height
+    if by > 0 and top >= last:
+        return replace(scene.ui, follow=True)
+    if last <= log.first and not log.skipped:
+        return scene.ui
+    ui = replace(scene.ui, follow=False, log_top=max(log.first, min(top, last)))
+    if top <= log.first and log.skipped:
+        ui = replace(ui, log_bytes=min(LOG_BYTES_MAX, ui.log_bytes * 4))
+    return ui
+
+
+def to_match(scene: Scene, found: list[int], by: int) -> Ui:
+    """A line that matches is at the top of the logs pane: the next one, or the previous one."""
+    log = current(scene)
+    assert log is not None
+    here = scene.ui.log_top if not scene.ui.follow else (log.first if by > 0 else log.first + len(log.lines))
+    if by > 0:
+        target = next((n for n in found if n > here), found[0])
+    else:
+        target = next((n for n in reversed(found) if n < here), found[-1])
+    return replace(scene.ui, follow=False, log_top=target)

@@ -1,0 +1,278 @@
+"""The lists: leases, nodes with their GPUs, tasks. Each gives rows of styled spans for the room it has."""
+
+from __future__ import annotations
+
+from leaseq.logtext import printable
+from leaseq.models import GpuUse, Heartbeat, State
+from leaseq.monitor.model import Filter, LeaseRow, Pane, Scene, Sort, gpu_count
+from leaseq.monitor.text import Span, cells, fit, pad, restyle, short, tail
+from leaseq.monitor.theme import (
+    HEALTH_STYLES,
+    STATE_STYLES,
+    age,
+    bar,
+    duration,
+    health_glyph,
+    memory,
+    state_glyph,
+)
+from leaseq.views import Health, NodeView, TaskView
+
+Rows = list[list[Span]]
+
+LEASE_GLYPHS = {"RUNNING": ("●*", "good"), "PENDING": ("○o", "wait"), "ENDED": ("✓+", "dim")}
+FILTER_HINTS = {
+    Filter.STUCK: "nothing is stuck",
+    Filter.FAILED: "nothing has failed",
+    Filter.RUNNING: "nothing runs",
+    Filter.PENDING: "nothing waits",
+    Filter.DONE: "nothing is done yet",
+}
+
+
+def line(spans: list[Span], columns: int, *, selected: bool, focused: bool) -> list[Span]:
+    """The row as wide as its pane, and shown as selected."""
+    row = pad(spans, columns)
+    if not selected:
+        return row
+    if focused:
+        return restyle(row, "selected")
+    return [(text, "chosen" if style in ("", "dim") else style) for text, style in row]
+
+
+# -- leases ------------------------------------------------------------------------------------------
+
+
+def leases(scene: Scene, columns: int, height: int) -> Rows:
+    rows = scene.data.leases
+    if not rows:
+        text = "no lease yet" if scene.data.leases_at is not None else "reading …"
+        return [pad([(f" {text}", "dim")], columns)]
+    top = scene.ui.tops.get(Pane.LEASES, 0)
+    focused = scene.ui.focus is Pane.LEASES
+    return [
+        line(_lease(scene, row, columns), columns, selected=row is scene.lease, focused=focused)
+        for row in rows[top : top + height]
+    ]
+
+
+def _lease(scene: Scene, row: LeaseRow, columns: int) -> list[Span]:
+    glyph, style = LEASE_GLYPHS.get(row.word, ("··", "dim"))
+    watched = row.id == scene.data.lease_id
+    left = row.left_seconds
+    if left is not None and scene.data.leases_at is not None:
+        left = max(0.0, left - (scene.now - scene.data.leases_at))
+    if row.word == "RUNNING":
+        end = duration(left) if left is not None else ""
+    else:
+        end = short(row.reason, 12) or {"PENDING": "queued", "ENDED": "ended"}.get(row.word, "?")
+    name = f"{row.id} {row.name}".rstrip()
+    mark = ("▸", "focus") if watched else (" ", "")
+    room = columns - 4 - cells(end)
+    named = fit(printable(name), max(4, room))
+    return [mark, (glyph[scene.ui.ascii], style), (f" {named} ", "bold" if watched else ""), (end, "dim")]
+
+
+# -- nodes -------------------------------------------------------------------------------------------
+
+
+def nodes(scene: Scene, columns: int, height: int) -> Rows:
+    if not scene.nodes:
+        text = "no node has reported" if scene.data.snapshot else "reading …"
+        return [pad([(f" {text}", "dim")], columns)]
+    strips = strips_fit(scene, height)
+    top = 0 if strips else scene.ui.tops.get(Pane.NODES, 0)
+    focused = scene.ui.focus is Pane.NODES
+    widest = max(cells(view.node) for view in scene.nodes)
+    rows: Rows = []
+    for view in scene.nodes[top : top + height]:
+        rows.append(line(_node(scene, view, columns, widest), columns, selected=view is scene.node, focused=focused))
+        if strips and view.heartbeat:
+            rows += [pad(_gpu(scene, view, use, columns), columns) for use in view.heartbeat.gpu_use]
+    return rows[:height]
+
+
+def strips_fit(scene: Scene, height: int) -> bool:
+    """True where each GPU of each node has room for a line of its own."""
+    wanted = sum(1 + (len(view.heartbeat.gpu_use) if view.heartbeat else 0) for view in scene.nodes)
+    return wanted <= height
+
+
+def node_at(scene: Scene, height: int, row: int) -> NodeView | None:
+    """The node shown in that row of the pane."""
+    if not strips_fit(scene, height):
+        place = scene.ui.tops.get(Pane.NODES, 0) + row
+        return scene.nodes[place] if place < len(scene.nodes) else None
+    for view in scene.nodes:
+        row -= 1 + (len(view.heartbeat.gpu_use) if view.heartbeat else 0)
+        if row < 0:
+            return view
+    return None
+
+
+def node_age(scene: Scene, view: NodeView) -> float | None:
+    """How long its runner has been silent."""
+    return None if view.age_seconds is None else view.age_seconds + (scene.snapshot_age or 0.0)
+
+
+def _node(scene: Scene, view: NodeView, columns: int, widest: int) -> list[Span]:
+    style = HEALTH_STYLES[view.health]
+    glyph = health_glyph(view.health, ascii_only=scene.ui.ascii)
+    silent = node_age(scene, view)
+    beat = view.heartbeat
+    if view.health is Health.OK and beat:
+        state, booked = ("draining" if beat.state == "draining" else ""), _booked(beat)
+    else:
+        state, booked = view.health.value, "" if silent is None else age(silent)
+    middle = state or (_meter(beat) if beat and view.health.serving else "")
+    room = columns - 3 - cells(booked) - 1 - (cells(middle) + 1 if middle else 0)
+    name = fit(tail(view.node, min(widest, max(4, room))), min(widest, max(4, room)))
+    used = 3 + cells(name)
+    between = fit(f" {middle}" if middle else "", max(0, columns - used - cells(booked) - 1))
+    return [
+        (" ", ""),
+        (glyph, style),
+        (f" {name}", ""),
+        (between, style if state else ""),
+        (f" {booked}", "dim" if view.health.serving else style),
+    ]
+
+
+def _booked(beat: Heartbeat) -> str:
+    """Booked of what there is: GPUs where there are any, else CPUs."""
+    if beat.gpus:
+        return f"{len(beat.gpus) - len(beat.free_gpus)}/{len(beat.gpus)}G"
+    return f"{beat.cpus - beat.free_cpus}/{beat.cpus}C"
+
+
+def _meter(beat: Heartbeat) -> str:
+    if beat.gpu_use:
+        return "".join(bar(use.utilisation) for use in beat.gpu_use[:8])
+    return ""
+
+
+def owner(beat: Heartbeat | None, token: str) -> str:
+    """The task that the GPU belongs to now."""
+    return next((run.id for run in beat.running if token in run.gpus), "") if beat else ""
+
+
+def history(scene: Scene, node: str, token: str, columns: int) -> str:
+    samples = scene.data.gpus.get((node, token), ())[-columns:] if columns > 0 else ()
+    return "".join(bar(value) for value in samples).rjust(columns)
+
+
+def _gpu(scene: Scene, view: NodeView, use: GpuUse, columns: int) -> list[Span]:
+    task = owner(view.heartbeat, use.token)
+    used = "" if use.mem_used_mb is None else memory(use.mem_used_mb)
+    heat = "" if use.temperature_c is None else f"{use.temperature_c:.0f}°"
+    percent = "" if use.utilisation is None else f"{use.utilisation:.0f}%"
+    token = use.token if len(use.token) <= 2 else use.token[-2:]
+    numbers = f" {percent:>4} {used:>4} {heat:>3}"
+    room = columns - 4 - len(numbers) - 6
+    strip = history(scene, view.node, use.token, max(0, min(12, room)))
+    free = "" if task else "dim"
+    return [(f" {token:>2} ", "dim"), (strip, "run"), (numbers, free), (f" {task[:5] or 'free'}", free)]
+
+
+# -- tasks -------------------------------------------------------------------------------------------
+
+
+def columns_of(scene: Scene, columns: int) -> list[tuple[Sort, str, int, bool]]:
+    """(sort, title, width, right-aligned) of the task list's columns; the command takes what is left."""
+    wide = columns >= 76
+    nodes = [cells(row.node) for row in scene.tasks[:300] if row.node and row.node != "_any"]
+    node = min(max([4, *nodes]), 16 if wide else 8)
+    named = (Sort.STATE, "STATE" if wide else "ST", 11 if wide else 4, False)
+    found = [named, (Sort.ID, "ID", 12 if wide else 8, False)]
+    if columns >= 44:
+        found.append((Sort.GPUS, "GPU", 3, True))
+        found.append((Sort.NODE, "NODE", node, False))
+    if columns >= 30:
+        found.append((Sort.TIME, "TIME", 10 if wide else 8, True))
+    used = sum(width + 1 for _, _, width, _ in found) + 1
+    return [*found, (Sort.COMMAND, "COMMAND", max(0, columns - used), False)]
+
+
+def has_header(height: int) -> bool:
+    return height >= 5
+
+
+def tasks(scene: Scene, columns: int, height: int) -> Rows:
+    if scene.data.snapshot is None:
+        return [pad([(f" {scene.data.failure or 'reading …'}", "dim")], columns)]
+    table = columns_of(scene, columns)
+    rows: Rows = []
+    if has_header(height):
+        rows.append(_header(scene, table, columns))
+        height -= 1
+    if not scene.tasks:
+        return rows + [pad([(f" {text}", "dim")], columns) for text in _nothing(scene)][:height]
+    top = scene.ui.tops.get(Pane.TASKS, 0)
+    shown = scene.tasks[top : top + height]
+    focused = scene.ui.focus is Pane.TASKS
+    for task in shown:
+        rows.append(line(_task(scene, task, table), columns, selected=task is scene.task, focused=focused))
+    if scene.unread and len(shown) < height:
+        rows.append(pad([(f" … and {scene.unread:,} more", "dim")], columns))
+    return rows
+
+
+def _header(scene: Scene, table: list[tuple[Sort, str, int, bool]], columns: int) -> list[Span]:
+    arrow = "▾"
+    spans: list[Span] = [(" ", "")]
+    for sort, title, width, right in table:
+        chosen = sort is scene.ui.sort
+        text = fit(title + arrow if chosen else title, width, right=right, more="")
+        spans += [(text, "bold" if chosen else "dim"), (" ", "")]
+    return pad(spans, columns)
+
+
+def _nothing(scene: Scene) -> list[str]:
+    ui = scene.ui
+    if ui.text or ui.only_node:
+        what = " ".join(filter(None, [f"/{ui.text}" if ui.text else "", f"on {ui.only_node}" if ui.only_node else ""]))
+        return [f"no task here matches {what}", "Esc shows all again"]
+    if ui.filter in FILTER_HINTS:
+        return [FILTER_HINTS[ui.filter]]
+    return ["no task yet", "", "a adds one, or in a shell:", "leaseq submit -- python train.py"]
+
+
+def _task(scene: Scene, task: TaskView, table: list[tuple[Sort, str, int, bool]]) -> list[Span]:
+    marked = task.id in scene.ui.marks
+    spans: list[Span] = [("•", "mark") if marked else (" ", "")]
+    for sort, _, width, right in table:
+        text, style = _cell(scene, task, sort, width)
+        spans += [(fit(text, width, right=right), style), (" ", "")]
+    return spans
+
+
+def _cell(scene: Scene, task: TaskView, sort: Sort, width: int) -> Span:
+    style = STATE_STYLES[task.state]
+    if sort is Sort.STATE:
+        glyph = state_glyph(task.state, ascii_only=scene.ui.ascii)
+        return (f"{glyph} {task.state.name}" if width > 4 else f"{glyph}{task.state.code}"), style
+    if sort is Sort.ID:
+        return task.id[:width], ""
+    if sort is Sort.GPUS:
+        count = gpu_count(task)
+        return ("all" if count < 0 else f"{count}G" if count else ""), ""
+    if sort is Sort.NODE:
+        return "" if task.node == "_any" else tail(printable(task.node), width), ""
+    if sort is Sort.TIME:
+        return duration(scene.elapsed(task)), "dim" if task.state is State.PENDING else ""
+    return _command(task), "dim" if task.state in (State.PENDING, State.CANCELLED) else ""
+
+
+def _command(task: TaskView) -> str:
+    """What tells it from others: why it waits or how it failed, its name, its command."""
+    words = [f"({why(task)})" if why(task) else "", f"{task.name}:" if task.name else "", task.command]
+    return printable(" ".join(word for word in words if word))
+
+
+def why(task: TaskView) -> str:
+    """A short reason for the state, or nothing where there is nothing to explain."""
+    if task.reason:
+        return task.reason
+    if task.state is State.FAILED and task.exit_code is not None:
+        return f"exit {task.exit_code}"
+    return ""

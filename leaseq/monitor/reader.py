@@ -1,0 +1,340 @@
+"""What reads: three threads that post immutable values, so that a file system that hangs only makes them old.
+
+lease    the lease directory of the watched lease
+leases   the list of leases, and what Slurm said of them
+log      the end of the selected task's output
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from leaseq.errors import LeaseqError, Malformed
+from leaseq.layout import Home
+from leaseq.lease import records
+from leaseq.logtext import Line, LogTail
+from leaseq.monitor.model import Data, LeaseRow, Log, Want, with_history
+from leaseq.snapshot import Reader
+from leaseq.world import Clock, Fs
+
+REFRESH_SECONDS = 2.0
+COST_FACTOR = 20.0
+"""A read that takes a second is not made more often than every twenty."""
+LEASES_SECONDS = 10.0
+LOG_SECONDS = 0.5
+QUIET_LOG_SECONDS = 2.0
+QUIET_AFTER = 20
+LINES_MAX = 50_000
+ENDED_SHOWN = 3
+
+
+class LeaseWatch:
+    """Reads one lease again and again."""
+
+    def __init__(self, fs: Fs, home: Home, clock: Clock) -> None:
+        self.fs, self.home, self.clock = fs, home, clock
+        self._reader: Reader | None = None
+
+    def read(self, want: Want, before: Data) -> Data:
+        """The data with the lease as it is now; raises OSError, LeaseqError."""
+        if self._reader is None or self._reader.lease.id != want.lease_id:
+            self._reader = Reader(self.home.lease(want.lease_id), self.fs, self.clock)
+        lease = self._reader.lease
+        snapshot = self._reader.read(recent=want.recent, pending=want.pending)
+        slurm = snapshot.lease is not None and snapshot.lease.kind == "slurm"
+        left = records.seconds_left(self.fs, lease) if slurm else None
+        silent = slurm and any(view.heartbeat is None for view in snapshot.nodes)
+        notes = records.notes(self.fs, lease) if silent else {}
+        found = replace(
+            before,
+            snapshot=snapshot,
+            snapshot_at=self.clock.monotonic(),
+            snapshot_since=None,
+            left_seconds=left,
+            notes=notes,
+            failure="",
+        )
+        return with_history(found, before)
+
+
+class LeasesWatch:
+    """Reads which leases there are, and asks Slurm as seldom as all of a user's commands together may."""
+
+    def __init__(self, fs: Fs, home: Home, clock: Clock) -> None:
+        self.fs, self.home, self.clock = fs, home, clock
+
+    def read(self, before: Data) -> Data:
+        """The data with the leases as they are known now; raises OSError, LeaseqError."""
+        from leaseq.lease import leases
+
+        records_ = leases.list_leases(self.fs, self.home)
+        active = [lease for lease in records_ if lease.ended is None or lease.id == before.lease_id]
+        ended = [lease for lease in records_ if lease not in active][:ENDED_SHOWN]
+        rows: list[LeaseRow] = []
+        age, failure = None, ""
+        states = {}
+        if any(lease.kind == "slurm" and lease.ended is None for lease in active):
+            # Imported here: most first frames need no Slurm, and it brings subprocess with it.
+            from leaseq import config
+            from leaseq.lease import squeue
+            from leaseq.lease.slurm import state_in
+
+            period = config.load(self.home).slurm_poll_seconds
+            queue = squeue.refresh(self.fs, self.home, clock=self.clock, period_seconds=period)
+            now = self.clock.now()
+            for lease in active:
+                if lease.kind == "slurm":
+                    states[lease.id] = state_in(queue, lease, now=now, lease_age_seconds=now - lease.created)
+            age, failure = (None if queue.age_seconds == float("inf") else queue.age_seconds), queue.failure
+        for lease in (*active, *ended):
+            state = states.get(lease.id)
+            word = state.word if state else "ENDED" if lease.ended is not None else "RUNNING"
+            ends = state.ends if state else None
+            rows.append(
+                LeaseRow(
+                    lease.id,
+                    lease.kind,
+                    lease.name,
+                    word,
+                    state.reason if state else lease.end_reason,
+                    None if ends is None else max(0.0, ends - self.clock.now()),
+                    (state.nodes if state else ()) or lease.nodes,
+                    lease.argv,
+                    lease.created,
+                )
+            )
+        at = self.clock.monotonic()
+        return replace(before, leases=tuple(rows), leases_at=at, slurm_age=age, slurm_failure=failure)
+
+
+class LogWatch:
+    """Reads the output of one attempt: its end first, then what is appended."""
+
+    def __init__(self, fs: Fs, home: Home, clock: Clock) -> None:
+        self.fs, self.home, self.clock = fs, home, clock
+        self._key: tuple[object, ...] = ()
+        self._tails: list[LogTail] = []
+        self._lines: list[Line] = []
+        self._first = 0
+        self.quiet = 0
+        """How many reads in a row brought nothing."""
+
+    def read(self, want: Want) -> Log | None:
+        """The log as it is now, or None where it is as it was; raises OSError."""
+        key = (want.lease_id, want.task, want.attempt, want.stream, want.log_bytes)
+        again = key != self._key
+        if again:
+            self._open(want, more=key[:4] == self._key[:4])
+            self._key = key
+        before = [(tail.size, tail.missing) for tail in self._tails]
+        fresh = [line for tail in self._tails for line in tail.read()]
+        if not again and not fresh and before == [(tail.size, tail.missing) for tail in self._tails]:
+            self.quiet += 1
+            return None
+        self.quiet = 0
+        if again and self._lines:
+            # More of the same file was read, towards its start: what was there keeps its numbers.
+            self._first += len(self._lines) - len(fresh)
+            self._lines = []
+        self._lines += fresh
+        over = len(self._lines) - LINES_MAX
+        if over > 0:
+            del self._lines[:over]
+            self._first += over
+        open_lines = tuple(tail.unfinished for tail in self._tails)
+        return Log(
+            want.task,
+            want.attempt,
+            want.stream,
+            (*self._lines, *(line for line in open_lines if line)),
+            self._first,
+            sum(tail.size for tail in self._tails),
+            sum(tail.skipped for tail in self._tails),
+            self._note(),
+            self.clock.monotonic(),
+        )
+
+    def _open(self, want: Want, *, more: bool) -> None:
+        if not more:
+            self._lines, self._first = [], 0
+        lease = self.home.lease(want.lease_id)
+        streams = ("out", "err") if want.stream == "both" else (want.stream,)
+        self._tails = [
+            LogTail(self.fs, lease.log(want.task, want.attempt, each), stream=each, want_bytes=want.log_bytes)
+            for each in streams
+        ]
+
+    def _note(self) -> str:
+        return "no output yet" if all(tail.missing for tail in self._tails) else "nothing written yet"
+
+
+class Readers:
+    """The three threads and what they have read. `wake` is called, from any of them, whenever that is something new."""
+
+    def __init__(
+        self,
+        fs: Fs,
+        home: Home,
+        clock: Clock,
+        *,
+        lease: str,
+        wake: Callable[[], None],
+        refresh: float = REFRESH_SECONDS,
+    ) -> None:
+        self.fs, self.home, self.clock, self.refresh_seconds = fs, home, clock, refresh
+        self.data = Data(lease_id=lease)
+        self.crash: BaseException | None = None
+        self._want = Want(lease)
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._changed = {name: threading.Event() for name in ("lease", "leases", "log")}
+        self.slowness = 1.0
+        """How much slower than asked everything is read, while nobody looks."""
+
+    def start(self) -> None:
+        for name, run in (("lease", self._run_lease), ("leases", self._run_leases), ("log", self._run_log)):
+            threading.Thread(target=self._guarded, args=(run,), daemon=True, name=name).start()
+
+    def want(self, want: Want) -> None:
+        """What is to be read from now on."""
+        old, self._want = self._want, want
+        if want == old:
+            return
+        if (want.lease_id, want.recent, want.pending, want.paused) != (
+            old.lease_id,
+            old.recent,
+            old.pending,
+            old.paused,
+        ):
+            self._changed["lease"].set()
+        log = (want.lease_id, want.task, want.attempt, want.stream, want.log_bytes)
+        if log != (old.lease_id, old.task, old.attempt, old.stream, old.log_bytes):
+            self._changed["log"].set()
+
+    def watch(self, lease: str) -> None:
+        """Another lease is read from now on; nothing is known of it yet."""
+        with self._lock:
+            data = self.data
+            self.data = Data(
+                lease_id=lease,
+                leases=data.leases,
+                leases_at=data.leases_at,
+                slurm_age=data.slurm_age,
+                slurm_failure=data.slurm_failure,
+            )
+
+    def refresh(self) -> None:
+        """Everything is read anew, now."""
+        for event in self._changed.values():
+            event.set()
+
+    def _guarded(self, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except BaseException as error:
+            # A bug in a thread must not end in a monitor that stands still: the main thread raises it.
+            self.crash = error
+            self._wake()
+
+    def _post(self, make: Callable[[Data], Data], *, tell: bool = True) -> None:
+        with self._lock:
+            self.data = make(self.data)
+        if tell:
+            self._wake()
+
+    def _run_lease(self) -> None:
+        watch = LeaseWatch(self.fs, self.home, self.clock)
+        while True:
+            want, event = self._want, self._changed["lease"]
+            event.clear()
+            began = self.clock.monotonic()
+            if not want.paused:
+                self._post(lambda data, began=began: replace(data, snapshot_since=began), tell=False)  # type: ignore[misc]
+                self._read_lease(watch, want)
+            cost = self.clock.monotonic() - began
+            event.wait(max(self.refresh_seconds * self.slowness, COST_FACTOR * cost))
+
+    def _read_lease(self, watch: LeaseWatch, want: Want) -> None:
+        before = self.data
+        try:
+            found = watch.read(want, before)
+        except (OSError, LeaseqError, Malformed) as error:
+            said = _words(error)
+            self._post(lambda data: replace(data, failure=said, snapshot_since=None))
+            return
+
+        def newest(data: Data) -> Data:
+            if data.lease_id != want.lease_id:
+                return data
+            return replace(
+                data,
+                snapshot=found.snapshot,
+                snapshot_at=found.snapshot_at,
+                snapshot_since=None,
+                left_seconds=found.left_seconds,
+                notes=found.notes,
+                failure="",
+                gpus=found.gpus,
+            )
+
+        self._post(newest)
+
+    def _run_leases(self) -> None:
+        watch = LeasesWatch(self.fs, self.home, self.clock)
+        while True:
+            event = self._changed["leases"]
+            event.clear()
+            if not self._want.paused:
+                try:
+                    found = watch.read(self.data)
+                except (OSError, LeaseqError, Malformed) as error:
+                    said = _words(error)
+                    self._post(lambda data, said=said: replace(data, slurm_failure=said))  # type: ignore[misc]
+                else:
+                    self._post(
+                        lambda data, found=found: replace(  # type: ignore[misc]
+                            data,
+                            leases=found.leases,
+                            leases_at=found.leases_at,
+                            slurm_age=found.slurm_age,
+                            slurm_failure=found.slurm_failure,
+                        )
+                    )
+            event.wait(LEASES_SECONDS * self.slowness)
+
+    def _run_log(self) -> None:
+        watch = LogWatch(self.fs, self.home, self.clock)
+        while True:
+            want, event = self._want, self._changed["log"]
+            event.clear()
+            if want.task and not want.paused:
+                began = self.clock.monotonic()
+                self._post(lambda data, began=began: replace(data, log_since=began), tell=False)  # type: ignore[misc]
+                try:
+                    log = watch.read(want)
+                except (OSError, LeaseqError) as error:
+                    log = Log(want.task, want.attempt, want.stream, note=_words(error), at=began)
+                self._post(
+                    lambda data, log=log: replace(data, log_since=None, log=log or data.log),  # type: ignore[misc]
+                    tell=log is not None,
+                )
+            quiet = watch.quiet > QUIET_AFTER
+            event.wait((QUIET_LOG_SECONDS if quiet else LOG_SECONDS) * self.slowness if want.task else None)
+
+
+def read_once(fs: Fs, home: Home, clock: Clock, want: Want) -> Data:
+    """Everything, read now and in this thread; raises OSError, LeaseqError."""
+    data = LeasesWatch(fs, home, clock).read(Data(lease_id=want.lease_id))
+    data = LeaseWatch(fs, home, clock).read(want, data)
+    log = LogWatch(fs, home, clock).read(want) if want.task else None
+    return replace(data, log=log) if log else data
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, LeaseqError):
+        return error.message
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    return str(error)

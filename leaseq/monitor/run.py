@@ -1,0 +1,99 @@
+"""leaseq's own commands, run by the monitor as a person would type them, so that nothing is done in two ways."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from leaseq.layout import Home
+from leaseq.logtext import Span, sanitise
+from leaseq.monitor.actions import Foreground, Pager, Run
+
+LINES_MAX = 5000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said."""
+
+    run: Run
+    code: int
+    lines: tuple[tuple[Span, ...], ...]
+
+    @property
+    def text(self) -> str:
+        """In a few words: without the `leaseq: ` that every line of talk begins with."""
+        plain = ["".join(text for text, _ in line) for line in self.lines]
+        return "\n".join(line.removeprefix("leaseq: ") for line in plain)
+
+
+def argv(words: tuple[str, ...]) -> list[str]:
+    """This very leaseq, wherever it is installed."""
+    main_file = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "__main__.py")
+    return [sys.executable, main_file, *words]
+
+
+def answer_of(run: Run, environment: Mapping[str, str]) -> Answer:
+    """The command has run; both of its outputs are its answer."""
+    try:
+        done = subprocess.run(
+            argv(run.words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**environment, "NO_COLOR": "1"},
+            start_new_session=True,
+            check=False,
+        )
+    except (OSError, ValueError) as error:
+        return Answer(run, 1, (((str(error), ""),),))
+    text = done.stdout.decode("utf-8", "replace").rstrip("\n")
+    lines = [sanitise(line)[0] for line in text.split("\n")[:LINES_MAX]] if text else []
+    return Answer(run, done.returncode, tuple(tuple((text, "") for text, _ in line) for line in lines))
+
+
+def foreground(effect: Foreground, environment: Mapping[str, str]) -> str:
+    """The command has had the terminal; words for the person where it did not end well."""
+    code = _in_front(argv(effect.words), environment)
+    if effect.pause:
+        print("\n-- Enter goes back to the monitor --", end="", flush=True)
+        sys.stdin.readline()
+    return "" if code == 0 else f"leaseq {effect.words[0]} ended with {code}"
+
+
+def page(home: Home, effect: Pager) -> str:
+    """The person has seen the output; words where there was none to see, or no pager."""
+    lease = home.lease(effect.lease)
+    paths = [lease.log(effect.task, effect.attempt, stream) for stream in effect.streams]
+    pager = shlex.split(os.environ.get("PAGER", "")) or ["less"]
+    if shutil.which(pager[0]) is None:
+        return f"there is no pager {pager[0]}: set PAGER"
+    # Colours pass, every other control sequence is shown as text.
+    code = _in_front([*pager, *paths], {"LESS": "-R", **os.environ, "LESSSECURE": "1"})
+    return "" if code == 0 else f"{pager[0]} ended with {code}"
+
+
+def _in_front(words: list[str], env: Mapping[str, str]) -> int:
+    """The program's exit code. Ctrl-C is the program's, not ours; Ctrl-Z stops both, and `fg` continues both."""
+    ignored = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGQUIT)}
+    ignored[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    try:
+        child = subprocess.Popen(words, env=env, preexec_fn=_default_signals)
+        return child.wait()
+    except OSError as error:
+        print(f"{words[0]}: {error.strerror}", file=sys.stderr)
+        return 127
+    finally:
+        for each, handler in ignored.items():
+            signal.signal(each, handler)
+
+
+def _default_signals() -> None:
+    for each in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(each, signal.SIG_DFL)

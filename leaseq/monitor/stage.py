@@ -1,0 +1,69 @@
+"""Which panes this scene has and where, what stands in the rows between, and what is under the mouse."""
+
+from __future__ import annotations
+
+from leaseq.models import State
+from leaseq.monitor.layout import Ask, Layout, Rect, arrange
+from leaseq.monitor.model import Pane, Scene, settled
+from leaseq.monitor.panes import Rows, has_header
+from leaseq.monitor.text import wrap
+from leaseq.views import Health
+
+
+def laid_out(scene: Scene) -> Layout:
+    """Where the panes of this scene are."""
+    ui = scene.ui
+    ask = Ask(
+        focus=ui.focus,
+        zoom=ui.zoom,
+        banner=bool(banner(scene)),
+        message_lines=len(message_lines(scene)),
+        leases=len(scene.data.leases),
+    )
+    return arrange(scene.columns, scene.lines, ask)
+
+
+def arranged(scene: Scene) -> Scene:
+    """The scene with its selections in sight, as the sizes of the panes demand."""
+    layout = laid_out(scene)
+    heights = {pane: rect.height for pane, rect in layout.panes.items()}
+    if Pane.TASKS in heights:
+        heights[Pane.TASKS] -= has_header(heights[Pane.TASKS])
+    return settled(scene, heights)
+
+
+def banner(scene: Scene) -> str:
+    """The one thing a person has to know now, or nothing."""
+    silent = scene.not_answering
+    if silent is not None:
+        return f"file system not answering for {silent:.0f} s"
+    if scene.data.failure and scene.data.snapshot is not None:
+        return scene.data.failure
+    stuck = scene.count(State.STUCK)
+    if stuck:
+        down = [view.node for view in scene.nodes if view.health in (Health.DOWN, Health.STOPPED) and view.claimed]
+        where = f" on {', '.join(down[:3])}" if down else ""
+        return f"{stuck} task{'s' * (stuck > 1)} stuck{where}: no runner there. Enter on it: what to do"
+    if scene.idle_seconds is not None:
+        held = len(scene.nodes)
+        return (
+            f"no task for {scene.idle_seconds / 60:.0f} min, {held} node{'s' * (held > 1)} held. x releases the lease"
+        )
+    if scene.data.slurm_failure:
+        return f"Slurm does not answer: {scene.data.slurm_failure}"
+    return ""
+
+
+def message_lines(scene: Scene) -> Rows:
+    message = scene.ui.message
+    if message is None:
+        return []
+    lines = [part for line in message.text.splitlines() for part in wrap(line, scene.columns - 2)]
+    return [[(f" {line}", message.style)] for line in lines[:3]]
+
+
+def task_at(scene: Scene, rect: Rect, y: int) -> int | None:
+    """The place in the task list of what stands in that row of the screen."""
+    row = y - rect.y - has_header(rect.height)
+    place = scene.ui.tops.get(Pane.TASKS, 0) + row
+    return place if row >= 0 and place < len(scene.tasks) else None
