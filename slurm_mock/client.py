@@ -1,0 +1,78 @@
+"""What every command does first and last: find its cluster, misbehave as the faults say, speak to the controller."""
+
+import os
+import sys
+import time
+from typing import NoReturn
+
+from slurm_mock import wire
+from slurm_mock.cluster import VERSION, Cluster, Fault, Settings
+from slurm_mock.errors import WORDS
+
+
+class Failure(Exception):
+    """The command ends with this exit code; its message is already out."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Client:
+    """One command of one cluster."""
+
+    def __init__(self, cluster: Cluster, command: str) -> None:
+        self.cluster = cluster
+        self.command = command
+        self.settings: Settings = cluster.settings()
+        self.lost_reply = False
+        self.error = ""
+
+    def say(self, text: str) -> None:
+        print(f"{self.command}: {text}", file=sys.stderr, flush=True)
+
+    def fail(self, text: str, code: int = 1) -> NoReturn:
+        self.say(f"error: {text}")
+        raise Failure(code)
+
+    def misbehave(self) -> None:
+        """Noise and delays happen at once; a broken connection is kept for the first question."""
+        for fault in self.cluster.faults():
+            if fault.kind == "vanish" or fault.target not in ("", self.command) or not fault.take():
+                continue
+            self._suffer(fault)
+
+    def _suffer(self, fault: Fault) -> None:
+        if fault.kind == "stdout":
+            print(fault.text, flush=True)
+        elif fault.kind == "stderr":
+            print(fault.text, file=sys.stderr, flush=True)
+        elif fault.kind == "slow":
+            time.sleep(float(fault.text))
+        elif fault.kind == "lost-reply":
+            self.lost_reply = True
+        else:
+            self.error = fault.kind
+
+    @property
+    def broken(self) -> str:
+        """Why the controller cannot be read: a name of `errors.WORDS`, or ""."""
+        if not self.error and not os.path.exists(self.cluster.socket):
+            return "down"
+        return self.error
+
+    def ask(self, message: wire.Message) -> wire.Message:
+        """The controller's answer; {"error": name} where none comes."""
+        if self.broken:
+            return {"error": self.broken}
+        reply = wire.call(self.cluster.socket, message)
+        if reply is None:
+            return {"error": "down"}
+        return {"error": "timeout"} if self.lost_reply else reply
+
+    def words(self, reply: wire.Message) -> str:
+        return WORDS[reply["error"]]
+
+
+def version_text() -> str:
+    return f"slurm {VERSION}"

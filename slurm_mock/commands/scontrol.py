@@ -1,0 +1,249 @@
+"""scontrol: records in full, and changes to jobs and nodes."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from slurm_mock import grammar, units
+from slurm_mock.client import Client
+from slurm_mock.hostlist import compress, expand
+from slurm_mock.node_state import views
+from slurm_mock.show import job_text, node_text, partition_text, step_text
+from slurm_mock.update import JOB_KEYS
+
+NODE_KEYS = ("state", "reason")
+
+
+def main(client: Client, argv: list[str]) -> int:
+    given, words = grammar.Parser("scontrol", grammar.SCONTROL).parse(argv, interspersed=True)
+    if not words:
+        print("scontrol: ")
+        return 0
+    verb, *rest = words
+    actions: dict[str, Callable[[Client, list[str], dict[str, str]], int]] = {
+        "show": _show,
+        "update": _update,
+        "requeue": _on_jobs,
+        "requeuehold": _on_jobs,
+        "hold": _on_jobs,
+        "uhold": _on_jobs,
+        "release": _on_jobs,
+        "ping": _ping,
+        "version": _version,
+    }
+    if verb not in actions:
+        print(f"invalid keyword: {verb}", file=sys.stderr)
+        return 1
+    given["verb"] = verb
+    return actions[verb](client, rest, given)
+
+
+def _version(client: Client, words: list[str], given: dict[str, str]) -> int:
+    print("slurm 22.05.8")
+    return 0
+
+
+def _ping(client: Client, words: list[str], given: dict[str, str]) -> int:
+    print(f"Slurmctld(primary) at ctl is {'DOWN' if client.broken else 'UP'}")
+    return 1 if client.broken else 0
+
+
+def _show(client: Client, words: list[str], given: dict[str, str]) -> int:
+    what, *names = words or [""]
+    if what in ("hostnames", "hostname"):
+        for name in expand(names[0] if names else os.environ.get("SLURM_JOB_NODELIST", "")):
+            print(name)
+        return 0
+    if what in ("hostlist", "hostlistsorted"):
+        print(compress(expand(names[0])))
+        return 0
+    shows: dict[str, Callable[[Client, str, dict[str, str]], int]] = {
+        "job": _show_job,
+        "jobs": _show_job,
+        "node": _show_node,
+        "nodes": _show_node,
+        "partition": _show_partition,
+        "partitions": _show_partition,
+        "step": _show_step,
+        "steps": _show_step,
+        "config": _show_config,
+    }
+    key, equals, value = what.partition("=")
+    if key not in shows:
+        print(f"invalid entity:{what} for keyword:show ", file=sys.stderr)
+        return 1
+    name = value if equals else names[0] if names else ""
+    if client.broken:
+        print(f"slurm_load_{key.rstrip('s')}s error: {client.words({'error': client.broken})}", file=sys.stderr)
+        return 1
+    return shows[key](client, name, given)
+
+
+def _print(text: str, given: dict[str, str]) -> None:
+    if "oneliner" in given:
+        print(" ".join(line.strip() for line in text.splitlines() if line.strip()))
+    else:
+        print(text, end="\n\n")
+
+
+def _show_job(client: Client, name: str, given: dict[str, str]) -> int:
+    jobs = client.cluster.jobs()
+    if name:
+        jobs = [job for job in jobs if str(job.id) == name]
+        if not jobs:
+            print("slurm_load_jobs error: Invalid job id specified", file=sys.stderr)
+            return 1
+    for job in jobs:
+        _print(job_text(job, detailed="details" in given), given)
+    if not jobs:
+        print("No jobs in the system")
+    return 0
+
+
+def _show_node(client: Client, name: str, given: dict[str, str]) -> int:
+    known = {view.name: view for view in views(client.cluster, client.settings)}
+    for node in expand(name) if name else known:
+        if node not in known:
+            print(f"Node {node} not found")
+            return 1
+        _print(node_text(known[node], client.settings), given)
+    return 0
+
+
+def _show_partition(client: Client, name: str, given: dict[str, str]) -> int:
+    if name and name not in client.settings.partitions:
+        print(f"Partition {name} not found")
+        return 1
+    for partition in [name] if name else client.settings.partitions:
+        _print(partition_text(partition, client.settings), given)
+    return 0
+
+
+def _show_step(client: Client, name: str, given: dict[str, str]) -> int:
+    job_id, _, key = name.partition(".")
+    found = False
+    for job in client.cluster.jobs():
+        if job_id and str(job.id) != job_id:
+            continue
+        keys = (["batch"] if job.batch_running else []) + list(job.steps)
+        for step in keys:
+            if not key or step == key:
+                _print(step_text(job, step), given)
+                found = True
+    if not found and name:
+        print(f"Job step {name} not found")
+        return 1
+    return 0
+
+
+def _show_config(client: Client, name: str, given: dict[str, str]) -> int:
+    settings = client.settings
+    memory = "_MEMORY" if settings.track_memory else ""
+    pairs = {
+        "AccountingStorageType": "accounting_storage/none",
+        "ClusterName": settings.name,
+        "EnforcePartLimits": "ALL" if settings.enforce_part_limits else "NO",
+        "GresTypes": "gpu",
+        "JobRequeue": int(settings.job_requeue),
+        "KillWait": f"{settings.kill_wait:g} sec",
+        "MaxArraySize": 0,
+        "MessageTimeout": f"{settings.message_timeout:g} sec",
+        "MinJobAge": f"{settings.min_job_age:g} sec",
+        "ProctrackType": f"proctrack/{settings.proctrack}",
+        "ReturnToService": settings.return_to_service,
+        "SelectType": "select/cons_tres",
+        "SelectTypeParameters": f"CR_CORE{memory}",
+        "SLURM_CONF": client.cluster.file("slurm.conf"),
+        "SLURM_VERSION": "22.05.8",
+        "SlurmdTimeout": f"{settings.node_detection:g} sec",
+    }
+    print(f"Configuration data as of {time.strftime('%Y-%m-%dT%H:%M:%S')}")
+    for key, value in pairs.items():
+        print(f"{key:<23} = {value}")
+    print("\nSlurmctld(primary) at ctl is UP")
+    return 0
+
+
+def _update(client: Client, words: list[str], given: dict[str, str]) -> int:
+    changes = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            print(f"Invalid input: {word}\nRequest aborted", file=sys.stderr)
+            return 1
+        changes[key.lower()] = (value, word)
+    if "jobid" in changes:
+        return _update_job(client, changes)
+    if "nodename" in changes:
+        return _update_node(client, changes)
+    print('No valid entity in update command\nInput line must include "NodeName", "JobId"', file=sys.stderr)
+    return 1
+
+
+def _unsupported(changes: dict[str, tuple[str, str]], keys: tuple[str, ...]) -> bool:
+    for key, (_, word) in changes.items():
+        if key not in keys:
+            print(f"Update of this parameter is not supported: {word}\nRequest aborted", file=sys.stderr)
+            return True
+    return False
+
+
+def _update_job(client: Client, changes: dict[str, tuple[str, str]]) -> int:
+    jobs, _ = changes.pop("jobid")
+    if _unsupported(changes, JOB_KEYS):
+        return 1
+    values = {key: value for key, (value, _) in changes.items()}
+    try:
+        ids = units.id_list(jobs)
+        for key in ("starttime", "eligibletime"):
+            if key in values:
+                units.moment(values[key], time.time())
+    except units.BadValue as bad:
+        print(f"Invalid time or job id: {bad}", file=sys.stderr)
+        return 1
+    if "timelimit" in values and not _is_limit(values["timelimit"]):
+        client.fail("Invalid TimeLimit value")
+    code = 0
+    for job_id in ids:
+        message = {"op": "update", "job": job_id, "changes": values, "uid": os.getuid()}
+        code = _report(client, client.ask(message), job_id) or code
+    return code
+
+
+def _is_limit(text: str) -> bool:
+    try:
+        units.minutes(text.removeprefix("+").removeprefix("-"))
+    except units.BadValue:
+        return False
+    return True
+
+
+def _update_node(client: Client, changes: dict[str, tuple[str, str]]) -> int:
+    names, _ = changes.pop("nodename")
+    if _unsupported(changes, NODE_KEYS):
+        return 1
+    values = {key: value for key, (value, _) in changes.items()}
+    reply = client.ask({"op": "update_node", "nodes": expand(names), "changes": values})
+    if "error" in reply:
+        print(f"slurm_update error: {client.words(reply)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _on_jobs(client: Client, words: list[str], given: dict[str, str]) -> int:
+    verb = given["verb"]
+    ids = [item for word in words for item in word.split(",") if item.isdigit()]
+    if not ids:
+        print(f"too few arguments for keyword:{verb}", file=sys.stderr)
+        return 1
+    message = {"op": {"requeuehold": "requeue", "uhold": "hold"}.get(verb, verb), "hold": verb == "requeuehold"}
+    codes = [_report(client, client.ask({**message, "job": int(job_id)}), int(job_id)) for job_id in ids]
+    return max(codes)
+
+
+def _report(client: Client, reply: dict[str, object], job_id: int) -> int:
+    if "error" not in reply:
+        return 0
+    print(f"{client.words(reply)} for job {job_id}", file=sys.stderr)
+    return 1

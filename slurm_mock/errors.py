@@ -1,0 +1,32 @@
+"""Slurm's own words for what it refuses, by short names; verbatim from 22.05."""
+
+WORDS = {
+    "partition": "Invalid partition name specified",
+    "nodes": "Node count specification invalid",
+    "node_name": "Invalid node name specified",
+    "feature": "Invalid feature specification",
+    "time": "Requested time limit is invalid (missing or exceeds some limit)",
+    "memory": "Requested node configuration is not available",
+    "cpus_per_node": "Requested node configuration is not available",
+    "config": "Requested node configuration is not available",
+    "cpus": "More processors requested than permitted",
+    "gres": "Invalid generic resource (gres) specification",
+    "tres": "Invalid Trackable RESource (TRES) specification",
+    "dependency": "Job dependency problem",
+    "array": "Invalid job array specification",
+    "job": "Invalid job id specified",
+    "done": "Job/step already completing or completed",
+    "pending": "Job is pending execution",
+    "started": "Job is no longer pending execution",
+    "access": "Access/permission denied",
+    "disabled": "Requested operation is presently disabled",
+    "busy": "Requested nodes are busy",
+    "down": "Unable to contact slurm controller (connect failure)",
+    "timeout": "Socket timed out on send/recv operation",
+    "task_memory": "Memory required by task is not available",
+}
+# Lines that sbatch, salloc and srun print before the refusal.
+HINTS = {
+    "memory": "Memory specification can not be satisfied",
+    "cpus_per_node": "CPU count per node can not be satisfied",
+}

@@ -1,0 +1,212 @@
+"""What squeue can say about a job: its letters for -o, its names for -O."""
+
+import os
+import time
+
+from slurm_mock import units
+from slurm_mock.format import Field
+from slurm_mock.hostlist import compress
+from slurm_mock.records import CODES, Job
+from slurm_mock.request import file_name
+
+TIME_FORMAT = os.environ.get("SLURM_TIME_FORMAT", "")
+REASON_STATES = ("PENDING", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "FAILED")
+
+
+def _used(job: Job) -> int:
+    return job.seconds(time.time())
+
+
+def time_left(job: Job) -> str:
+    """Measured: INVALID once more was used than allowed."""
+    if job.limit_minutes is None:
+        return units.UNLIMITED
+    return units.span(job.limit_minutes * 60 - _used(job))
+
+
+def where(job: Job) -> str:
+    """Nodes, or the reason in brackets for what waits or failed."""
+    if job.state in REASON_STATES and not job.completing:
+        return f"({job.reason})"
+    return nodes_text(job)
+
+
+def nodes_text(job: Job) -> str:
+    """The job's nodes; of an ending one those that it still occupies."""
+    return compress(list(job.shares) if job.completing else job.nodes)
+
+
+def node_count(job: Job) -> int:
+    """What it has; before, the least it needs: enough nodes for its tasks."""
+    return len(job.nodes) or job.request.nodes_min or len(job.request.nodelist) or 1
+
+
+def end_time(job: Job) -> float | None:
+    if job.state == "PENDING" and start_time(job) and job.limit_minutes is not None:
+        return start_time(job) + job.limit_minutes * 60
+    return job.deadline if job.state == "RUNNING" else job.end or None
+
+
+def memory(job: Job) -> str:
+    request = job.request
+    megabytes = request.mem_per_node if request.mem_per_node is not None else request.mem_per_cpu or 0
+    if megabytes and megabytes % 1024 == 0:
+        return f"{megabytes // 1024}G"
+    return f"{megabytes}M" if megabytes else "0"
+
+
+def tres_per_node(job: Job) -> str:
+    request = job.request
+    if request.gres and request.gres != "none":
+        return ",".join(f"gres:{item.removeprefix('gres:')}" for item in request.gres.split(","))
+    return f"gres:gpu:{request.gpus_per_node}" if request.gpus_per_node else "N/A"
+
+
+def tres(job: Job) -> str:
+    pairs = [f"cpu={job.cpus}"]
+    megabytes = sum(share.mem for share in job.shares.values())
+    pairs += [f"mem={megabytes}M"] if megabytes else []
+    return ",".join([*pairs, f"node={node_count(job)}", f"billing={job.cpus}"])
+
+
+def output_path(job: Job, *, error: bool = False) -> str:
+    request = job.request
+    if not request.batch:
+        return ""
+    pattern = (request.stderr if error else "") or request.stdout or "slurm-%j.out"
+    node = job.batch_host or "%N"
+    name, user = request.name, request.user
+    return file_name(pattern, job_id=job.id, name=name, user=user, node=node, workdir=request.workdir)
+
+
+def _stamp(epoch: float | None) -> str:
+    return units.stamp(epoch, TIME_FORMAT)
+
+
+def _dependency(job: Job) -> str:
+    text = job.request.dependency
+    if not text or job.state != "PENDING":
+        return "(null)"
+    return ",".join(f"{term}(unfulfilled)" for term in text.split(","))
+
+
+def min_cpus(job: Job) -> int:
+    return (job.request.ntasks_per_node or 1) * (job.request.cpus_per_task or 1)
+
+
+def start_time(job: Job) -> float:
+    """When it started, or may start at the earliest if that is known."""
+    return job.eligible if job.state == "PENDING" and job.eligible > time.time() else job.start
+
+
+def _null(text: str) -> str:
+    return text or "(null)"
+
+
+LETTERS = {
+    "i": Field[Job]("JOBID", lambda job: str(job.id)),
+    "A": Field[Job]("JOBID", lambda job: str(job.id)),
+    "F": Field[Job]("ARRAY_JOB_ID", lambda job: str(job.id)),
+    "K": Field[Job]("ARRAY_TASK_ID", lambda job: "N/A"),
+    "j": Field[Job]("NAME", lambda job: job.request.name),
+    "T": Field[Job]("STATE", lambda job: job.shown_state),
+    "t": Field[Job]("ST", lambda job: CODES[job.shown_state]),
+    "M": Field[Job]("TIME", lambda job: units.span(_used(job))),
+    "L": Field[Job]("TIME_LEFT", time_left),
+    "l": Field[Job]("TIME_LIMIT", lambda job: units.limit_text(job.limit_minutes)),
+    "D": Field[Job]("NODES", lambda job: str(node_count(job))),
+    "N": Field[Job]("NODELIST", nodes_text),
+    "R": Field[Job]("NODELIST(REASON)", where),
+    "r": Field[Job]("REASON", lambda job: job.reason),
+    "e": Field[Job]("END_TIME", lambda job: _stamp(end_time(job))),
+    "S": Field[Job]("START_TIME", lambda job: _stamp(start_time(job))),
+    "V": Field[Job]("SUBMIT_TIME", lambda job: _stamp(job.submit)),
+    "P": Field[Job]("PARTITION", lambda job: job.partition),
+    "u": Field[Job]("USER", lambda job: job.request.user),
+    "U": Field[Job]("UID", lambda job: str(job.request.uid)),
+    "g": Field[Job]("GROUP", lambda job: job.request.group),
+    "G": Field[Job]("GROUP", lambda job: str(job.request.gid)),
+    "b": Field[Job]("TRES_PER_NODE", tres_per_node),
+    "k": Field[Job]("COMMENT", lambda job: _null(job.comment)),
+    "C": Field[Job]("CPUS", lambda job: str(job.cpus)),
+    "c": Field[Job]("MIN_CPUS", lambda job: str(min_cpus(job))),
+    "m": Field[Job]("MIN_MEMORY", memory),
+    "Z": Field[Job]("WORK_DIR", lambda job: job.request.workdir),
+    "a": Field[Job]("ACCOUNT", lambda job: _null(job.request.account)),
+    "q": Field[Job]("QOS", lambda job: _null(job.request.qos)),
+    "B": Field[Job]("EXEC_HOST", lambda job: job.batch_host or "n/a"),
+    "E": Field[Job]("DEPENDENCY", _dependency),
+    "f": Field[Job]("FEATURES", lambda job: _null(job.request.features)),
+    "h": Field[Job]("OVER_SUBSCRIBE", lambda job: "NO" if job.request.exclusive else "OK"),
+    "n": Field[Job]("REQ_NODES", lambda job: compress(job.request.nodelist)),
+    "x": Field[Job]("EXC_NODES", lambda job: compress(job.request.exclude)),
+    "o": Field[Job]("COMMAND", lambda job: _null(job.request.command)),
+    "p": Field[Job]("PRIORITY", lambda job: "0.99998474121093"),
+    "Q": Field[Job]("PRIORITY", lambda job: str(4294901760 - job.id)),
+    "v": Field[Job]("RESERVATION", lambda job: _null(job.request.reservation)),
+    "w": Field[Job]("WCKEY", lambda job: "(null)"),
+    "W": Field[Job]("LICENSES", lambda job: "(null)"),
+    "y": Field[Job]("NICE", lambda job: str(job.request.nice)),
+    "Y": Field[Job]("SCHEDNODES", lambda job: "(null)"),
+    "X": Field[Job]("CORE_SPEC", lambda job: "N/A"),
+    "z": Field[Job]("S:C:T", lambda job: "*:*:*"),
+    "d": Field[Job]("MIN_TMP_DISK", lambda job: "0"),
+    "O": Field[Job]("CONTIGUOUS", lambda job: "0"),
+    "H": Field[Job]("SOCKETS_PER_NODE", lambda job: "*"),
+    "I": Field[Job]("CORES_PER_SOCKET", lambda job: "*"),
+    "J": Field[Job]("THREADS_PER_CORE", lambda job: "*"),
+    "s": Field[Job]("", lambda job: ""),
+    "%": Field[Job]("", lambda job: ""),
+}
+NAMES = {
+    "jobid": LETTERS["i"],
+    "jobarrayid": LETTERS["i"],
+    "arrayjobid": LETTERS["F"],
+    "arraytaskid": LETTERS["K"],
+    "name": LETTERS["j"],
+    "state": LETTERS["T"],
+    "statecompact": LETTERS["t"],
+    "timeused": LETTERS["M"],
+    "timeleft": LETTERS["L"],
+    "timelimit": LETTERS["l"],
+    "numnodes": LETTERS["D"],
+    "nodelist": LETTERS["N"],
+    "reasonlist": LETTERS["R"],
+    "reason": LETTERS["r"],
+    "endtime": LETTERS["e"],
+    "starttime": LETTERS["S"],
+    "submittime": LETTERS["V"],
+    "eligibletime": Field[Job]("ELIGIBLE_TIME", lambda job: _stamp(job.eligible)),
+    "partition": LETTERS["P"],
+    "username": LETTERS["u"],
+    "userid": LETTERS["U"],
+    "groupname": LETTERS["g"],
+    "tres": Field[Job]("TRES_ALLOC", tres),
+    "tresalloc": Field[Job]("TRES_ALLOC", tres),
+    "trespernode": LETTERS["b"],
+    "gres": LETTERS["b"],
+    "comment": LETTERS["k"],
+    "numcpus": LETTERS["C"],
+    "numtasks": Field[Job]("TASKS", lambda job: str(job.ntasks)),
+    "mincpus": LETTERS["c"],
+    "minmemory": LETTERS["m"],
+    "workdir": LETTERS["Z"],
+    "account": LETTERS["a"],
+    "qos": LETTERS["q"],
+    "batchhost": LETTERS["B"],
+    "dependency": LETTERS["E"],
+    "feature": LETTERS["f"],
+    "reqnodes": LETTERS["n"],
+    "command": LETTERS["o"],
+    "priority": LETTERS["p"],
+    "prioritylong": LETTERS["Q"],
+    "reservation": LETTERS["v"],
+    "nice": LETTERS["y"],
+    "restartcnt": Field[Job]("RESTART_COUNT", lambda job: str(job.restarts)),
+    "requeue": Field[Job]("REQUEUE", lambda job: str(int(job.requeue))),
+    "exitcode": Field[Job]("EXIT_CODE", lambda job: str(job.exit_code)),
+    "stdout": Field[Job]("STDOUT", lambda job: job.request.stdout or output_path(job)),
+    "stderr": Field[Job]("STDERR", lambda job: job.request.stderr or job.request.stdout or output_path(job)),
+    "stdin": Field[Job]("STDIN", lambda job: job.request.stdin),
+    "oversubscribe": LETTERS["h"],
+}

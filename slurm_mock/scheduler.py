@@ -1,0 +1,118 @@
+"""Who starts now and why the others wait: FIFO with backfill that never delays the first waiting job. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from slurm_mock import dependency, placement
+from slurm_mock.cluster import Settings
+from slurm_mock.placement import Free
+from slurm_mock.records import Job, Node, Share
+
+DOWN_NODES = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
+
+
+@dataclass
+class Plan:
+    """`starts` in order; `reasons` for every job that stays pending."""
+
+    starts: list[tuple[Job, dict[str, Share]]] = field(default_factory=list)
+    reasons: dict[int, str] = field(default_factory=dict)
+
+
+def free_nodes(nodes: Mapping[str, Node], jobs: Iterable[Job], settings: Settings) -> list[Free]:
+    """What is left of every node that is up."""
+    free = {
+        node.name: placement.whole(node, settings)
+        for node in nodes.values()
+        if node.up and node.responding and not node.drain
+    }
+    for job in jobs:
+        for name, share in job.shares.items():
+            if name in free:
+                _take(free[name], share, settings)
+    return list(free.values())
+
+
+def _take(node: Free, share: Share, settings: Settings) -> None:
+    node.cpus -= share.cpus
+    node.gpus = [gpu for gpu in node.gpus if gpu not in share.gpus]
+    node.mem -= share.mem if settings.track_memory else 0
+    node.whole = False
+
+
+def plan(jobs: Mapping[int, Job], nodes: Mapping[str, Node], settings: Settings, now: float) -> Plan:
+    """One pass over the pending jobs in order of submission."""
+    result = Plan()
+    running = [job for job in jobs.values() if job.shares]
+    free = {node.name: node for node in free_nodes(nodes, running, settings)}
+    reserved: tuple[float, set[str]] | None = None
+    for job in sorted(jobs.values(), key=lambda job: (job.request.nice, job.id)):
+        if job.state != "PENDING" or job.completing:
+            continue
+        reason = waiting_reason(job, jobs, settings, now)
+        shares = None if reason else placement.place(job.request, settings, list(free.values()))
+        if reason:
+            result.reasons[job.id] = reason
+        elif shares is not None and _harmless(job, shares, reserved, now):
+            result.starts.append((job, shares))
+            for name, share in shares.items():
+                _take(free[name], share, settings)
+        elif placement.place(job.request, settings, free_nodes(nodes, [], settings)) is None:
+            result.reasons[job.id] = DOWN_NODES
+        elif reserved is None:
+            started = {other.id: shares for other, shares in result.starts}
+            reserved = _reservation(job, running, started, jobs, nodes, settings, now)
+            result.reasons[job.id] = "Resources"
+        else:
+            result.reasons[job.id] = "Priority"
+    return result
+
+
+def waiting_reason(job: Job, jobs: Mapping[int, Job], settings: Settings, now: float) -> str:
+    """Why the job may not start even on an empty cluster; "" if it may."""
+    if job.held:
+        return "JobHeldUser"
+    if max(job.eligible, job.request.begin) > now:
+        return "BeginTime"
+    verdict = dependency.judge(job, jobs)
+    if verdict != dependency.READY:
+        return "Dependency" if verdict == dependency.WAITING else "DependencyNeverSatisfied"
+    over = placement.over_partition(job.request, settings)
+    return {placement.BAD_NODES: "PartitionNodeLimit", placement.BAD_TIME: "PartitionTimeLimit", "": ""}[over]
+
+
+def _harmless(job: Job, shares: dict[str, Share], reserved: tuple[float, set[str]] | None, now: float) -> bool:
+    if reserved is None:
+        return True
+    until, names = reserved
+    ends = now + job.limit_minutes * 60 if job.limit_minutes is not None else float("inf")
+    return ends <= until or not names & shares.keys()
+
+
+def _reservation(
+    job: Job,
+    running: list[Job],
+    started: Mapping[int, dict[str, Share]],
+    jobs: Mapping[int, Job],
+    nodes: Mapping[str, Node],
+    settings: Settings,
+    now: float,
+) -> tuple[float, set[str]]:
+    """(when the job can start at the latest, on which nodes), from the limits of what runs before it."""
+    ends: list[tuple[float, dict[str, Share]]] = []
+    for other in running:
+        ends.append((other.deadline or float("inf"), other.shares))
+    for other_id, shares in started.items():
+        limit = jobs[other_id].limit_minutes
+        ends.append((now + limit * 60 if limit is not None else float("inf"), shares))
+    ends.sort(key=lambda pair: pair[0])
+    for index, (end, _) in enumerate(ends):
+        left = {node.name: node for node in free_nodes(nodes, [], settings)}
+        for _, shares in ends[index + 1 :]:
+            for name, share in shares.items():
+                if name in left:
+                    _take(left[name], share, settings)
+        placed = placement.place(job.request, settings, list(left.values()))
+        if placed is not None:
+            return end, set(placed)
+    return float("inf"), set()

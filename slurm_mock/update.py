@@ -1,0 +1,78 @@
+"""`scontrol update`: the job or node after the changes, or Denied; nothing is changed by half."""
+
+from slurm_mock import units
+from slurm_mock.hostlist import expand
+from slurm_mock.records import Job, Node
+
+JOB_KEYS = ("timelimit", "starttime", "eligibletime", "comment", "numnodes", "nodelist", "name", "jobname", "requeue",
+            "partition", "priority", "nice", "dependency")  # fmt: skip
+
+
+class Denied(Exception):
+    """A name of `errors.WORDS`."""
+
+    def __init__(self, error: str) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def update_job(job: Job, changes: dict[str, str], *, root: bool, now: float) -> list[str]:
+    """Nodes that the job gives up. Keys are those of JOB_KEYS."""
+    if not job.listed or job.completing:
+        raise Denied("done")
+    if "timelimit" in changes:
+        job.limit_minutes = _limit(job, changes["timelimit"], root=root)
+    for key in ("starttime", "eligibletime"):
+        if key in changes:
+            if job.state != "PENDING":
+                raise Denied("started")
+            job.eligible = job.request.begin = units.moment(changes[key], now)
+    job.comment = changes.get("comment", job.comment)
+    job.request.name = changes.get("name", changes.get("jobname", job.request.name))
+    job.requeue = changes.get("requeue", str(int(job.requeue))) == "1"
+    job.partition = job.request.partition = changes.get("partition", job.partition)
+    job.request.dependency = changes.get("dependency", job.request.dependency)
+    if "priority" in changes:
+        job.held = changes["priority"] == "0"
+    return _removed(job, changes)
+
+
+def _limit(job: Job, text: str, *, root: bool) -> int | None:
+    """`40`, `+5`, `-10`. Measured: a user may lower the limit, root may go beyond the partition's."""
+    sign = text[:1] if text[:1] in "+-" and text != "-1" else ""
+    try:
+        value = units.minutes(text.removeprefix(sign) if sign else text)
+    except units.BadValue:
+        raise Denied("time") from None
+    if sign and value is not None:
+        value = max(0, (job.limit_minutes or 0) + (value if sign == "+" else -value))
+    raised = value is None or (job.limit_minutes is not None and value > job.limit_minutes)
+    if raised and job.limit_minutes is not None and not root:
+        raise Denied("access")
+    return value
+
+
+def _removed(job: Job, changes: dict[str, str]) -> list[str]:
+    if "nodelist" in changes and job.state == "RUNNING":
+        kept = expand(changes["nodelist"])
+        return [node for node in job.nodes if node not in kept]
+    if "numnodes" not in changes:
+        return []
+    count = int(changes["numnodes"].partition("-")[0])
+    if job.state == "PENDING":
+        job.request.nodes_min = job.request.nodes_max = count
+        return []
+    if not 0 < count <= len(job.nodes):
+        raise Denied("nodes")
+    return job.nodes[count:]
+
+
+def update_node(node: Node, changes: dict[str, str]) -> str:
+    """The state asked for, upper case."""
+    state = changes.get("state", "").upper()
+    if state == "DRAIN":
+        node.drain, node.reason = True, changes.get("reason", "")
+    elif state in ("RESUME", "IDLE", "UNDRAIN"):
+        node.drain, node.reason = False, ""
+        node.up = node.responding
+    return state
