@@ -1,0 +1,132 @@
+"""The command line as a person uses it: real processes with a home of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.harness import ROOT, SECONDS_MAX, processes, wait_until
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def id(self) -> str:
+        """The one id on stdout."""
+        assert self.code == 0, self
+        (word,) = self.out.split()
+        return word
+
+
+class Box:
+    """A home, a node-local directory and a working directory, and leaseq in them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.home = path / "h"
+        self.work = path / "w"
+        self.work.mkdir()
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("CUDA_", "LEASEQ_", "SLURM_", "COLUMNS"))
+        }
+        self.environment = kept | {
+            "LEASEQ_HOME": str(self.home),
+            "LEASEQ_NODE_DIR": str(path / "n"),
+            "PYTHONPATH": str(ROOT),
+            "LANG": "C.UTF-8",
+        }
+
+    def popen(self, *words: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            [sys.executable, "-m", "leaseq", *words],
+            cwd=options.pop("cwd", self.work),
+            env={**self.environment, **(env or {})},
+            **options,
+        )
+        return process
+
+    def run(
+        self,
+        *words: str,
+        code: int | None = None,
+        input: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Said:
+        """What the command said; code: the exit code it must have."""
+        if input is not None:
+            options["stdin"] = subprocess.PIPE
+        process = self.popen(*words, env=env, **options)
+        try:
+            out, err = process.communicate(input, timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"leaseq {words} does not end; it said {out!r} {err!r}") from None
+        said = Said(
+            process.returncode, (out or b"").decode("utf-8", "replace"), (err or b"").decode("utf-8", "replace")
+        )
+        assert "Traceback" not in said.err, said
+        if code is not None:
+            assert said.code == code, said
+        return said
+
+    def submit(self, *command: str, options: tuple[str, ...] = ()) -> str:
+        """The id of the submitted command."""
+        return self.run("submit", *options, "--", *command).id
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """What `info --json` tells of it."""
+        (task,) = self.run("info", task_id, "--json", code=0).json["tasks"]
+        assert isinstance(task, dict)
+        return task
+
+    def until(self, task_id: str, *states: str) -> dict[str, Any]:
+        """What `info --json` tells of the task once it is in one of the states."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while (task := self.task(task_id))["state"] not in states:
+            assert time.monotonic() < deadline, f"{task_id} is not {states}: {task}"
+            time.sleep(0.05)
+        return task
+
+    @property
+    def runner_pid(self) -> int:
+        pid = self.run("daemon", "status", "--json").json["pid"]
+        assert isinstance(pid, int)
+        return pid
+
+    def close(self) -> None:
+        """Nothing of this home runs any more."""
+        marks = (f"LEASEQ_HOME={self.home}\0".encode(), f"LEASEQ_NODE_DIR={self.path / 'n'}\0".encode())
+
+        def ours() -> list[int]:
+            return processes(lambda environ: any(mark in environ for mark in marks))
+
+        for _ in range(3):
+            for pid in ours():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+        wait_until(lambda: not ours(), "the end of every process of this home")

@@ -1,0 +1,294 @@
+"""A local lease with real runners: submit through the protocol, wait for what must happen, kill what must die."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from leaseq import protocol
+from leaseq.layout import Entry, Home, new_task_id, order
+from leaseq.models import ANY, Heartbeat, Lease, Need, Outcome, Task
+from leaseq.nodedir import Holder, NodeDir, node_path
+from leaseq.runner import record
+from leaseq.runner.record import Rec
+from leaseq.world import SystemFs, process_start
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS_MAX = 30.0
+START = (
+    f"import sys; sys.path.insert(0, {str(ROOT)!r}); from leaseq.runner.main import main; sys.exit(main(sys.argv[1:]))"
+)
+T = TypeVar("T")
+
+
+def wait_until(look: Callable[[], T], what: str, *, seconds: float = SECONDS_MAX, seen: Any = None) -> T:
+    """What look() gave once it was true; fails with what was last seen. seen: called for that message."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = look()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:.0f} s for {what}; last seen: {seen() if seen else value!r}")
+        time.sleep(0.005)
+
+
+class Node:
+    """One node of a local lease under a directory of its own, and the runners started on it."""
+
+    lease_id = "local:vm"
+    name = "vm"
+    grace = "1"
+    """Seconds between TERM and KILL."""
+    patience = "3"
+    """Seconds that a runner which was told to stop waits for its file system."""
+
+    def __init__(self, path: Path, **environment: str) -> None:
+        self.path = path
+        self.home = str(path / "h")
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("CUDA_")}
+        self.environment |= {"LEASEQ_HOME": self.home, "LEASEQ_NODE_DIR": str(path / "n"), **environment}
+        os.environ["LEASEQ_NODE_DIR"] = str(path / "n")  # the fixture puts it back
+        self.fs = SystemFs(remote=False)
+        self.lease = Home(self.home).lease(self.lease_id)
+        os.makedirs(f"{self.home}/runs", mode=0o700, exist_ok=True)
+        protocol.prepare(self.fs, self.lease)
+        protocol.prepare_node(self.fs, self.lease, self.name)
+        lease = Lease(id=self.lease_id, kind="local", created=time.time(), nodes=(self.name,))
+        protocol.replace_file(self.fs, self.lease.record, lease.to_json())
+        self.directory = NodeDir(node_path(self.home, self.lease_id, self.name))
+        self.runners: list[subprocess.Popen[bytes]] = []
+        self.submitted: list[tuple[str, int]] = []
+        self.said = path / "runner.out"
+        self.sequence = 0
+
+    # -- tasks ---------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        *argv: str,
+        need: Need | None = None,
+        priority: int = 0,
+        inbox: str = ANY,
+        durable: bool = True,
+        **more: Any,
+    ) -> str:
+        """The id of a task that is pending now. One word alone is a line for bash where shell=True is given."""
+        self.sequence += 1
+        need = Need() if need is None else need
+        env = more.pop("env", {"PATH": os.environ["PATH"]})
+        task_id = new_task_id()
+        task = Task(
+            id=task_id,
+            argv=argv,
+            cwd=more.pop("cwd", "/"),
+            submitted=time.time(),
+            env=env,
+            need=need,
+            node=inbox,
+            **more,
+        )
+        entry = Entry(order(priority=priority, micros=int(time.time() * 1e6), sequence=self.sequence), task_id, need, 1)
+        if durable:
+            protocol.publish(self.fs, self.lease.inbox(inbox), entry, task)
+        else:
+            protocol.write_pending(self.fs, self.lease.inbox(inbox), entry, task)
+        return task_id
+
+    def shell(self, line: str, **more: Any) -> str:
+        """The id of a task that is that line for bash."""
+        return self.submit(line, shell=True, **more)
+
+    def cancel(self, task_id: str, attempt: int = 1) -> None:
+        self.ask(f"cancel.{task_id}.{attempt}")
+
+    def ask(self, request: str, **body: object) -> None:
+        protocol.ask(self.fs, self.lease, self.name, request, body)
+
+    def outcome(self, task_id: str, attempt: int = 1) -> Outcome | None:
+        return protocol.read_outcome(self.fs, self.lease, task_id, attempt)
+
+    def result(self, task_id: str, attempt: int = 1, *, seconds: float = SECONDS_MAX) -> Outcome:
+        """The outcome, once it stands."""
+        what = f"the outcome of {task_id}.{attempt}"
+        outcome = wait_until(lambda: self.outcome(task_id, attempt), what, seconds=seconds, seen=self.everything)
+        assert outcome is not None
+        return outcome
+
+    def out(self, task_id: str, attempt: int = 1, stream: str = "out") -> bytes:
+        """The task's log as it is now."""
+        try:
+            return Path(self.lease.log(task_id, attempt, stream)).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def said_by(self, task_id: str, attempt: int = 1) -> str:
+        """The task's standard output once it has ended well."""
+        outcome = self.result(task_id, attempt)
+        assert outcome.exit_code == 0, (outcome, self.out(task_id, attempt, "err"))
+        return self.out(task_id, attempt).decode()
+
+    def printed(self, task_id: str, text: str, attempt: int = 1) -> None:
+        """The task has written the text."""
+        what = f"{text!r} from {task_id}"
+        wait_until(lambda: text.encode() in self.out(task_id, attempt), what, seen=self.everything)
+
+    def record(self, task_id: str, attempt: int = 1) -> Rec | None:
+        return record.read(f"{self.directory.rec}/{task_id}.{attempt}")
+
+    def running(self, task_id: str, attempt: int = 1) -> Rec:
+        """The record of the attempt once its process runs."""
+
+        def look() -> Rec | None:
+            rec = self.record(task_id, attempt)
+            return rec if rec and rec.pid else None
+
+        rec = wait_until(look, f"{task_id}.{attempt} to run", seen=self.everything)
+        assert rec is not None
+        return rec
+
+    # -- runners -------------------------------------------------------------------------------
+
+    def start(self, *, wait: bool = True, before: Callable[[], None] | None = None, **environment: str) -> Any:
+        """A runner; wait: until it has taken its node."""
+        where = ["--lease", self.lease_id, "--node", self.name, "--home", self.home]
+        with open(self.said, "ab") as said:
+            runner = subprocess.Popen(
+                [sys.executable, "-c", START, *where, "--grace", self.grace, "--patience", self.patience],
+                env={**self.environment, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+                preexec_fn=before,
+            )
+        self.runners.append(runner)
+        if wait:
+            self.up(runner)
+        return runner
+
+    def up(self, runner: Any) -> None:
+        """That runner has beaten once."""
+
+        def look() -> bool:
+            assert runner.poll() is None, f"the runner ended with {runner.returncode}: {self.said.read_text()}"
+            beat = self.beat()
+            return beat is not None and beat.pid == runner.pid
+
+        wait_until(look, "the runner's first heartbeat", seen=self.everything)
+
+    def beat(self) -> Heartbeat | None:
+        return protocol.read_heartbeat(self.fs, self.lease, self.name)
+
+    def keeper(self) -> Holder:
+        holder = wait_until(lambda: self.directory.alive("keeper"), "a keeper")
+        assert holder is not None
+        return holder
+
+    def kill(self, runner: Any) -> None:
+        runner.kill()
+        runner.wait()
+
+    def kill_keeper(self) -> None:
+        holder = self.keeper()
+        os.kill(holder.pid, signal.SIGKILL)
+        wait_until(lambda: not holder.alive(), "the keeper's end")
+
+    def stop(self, runner: Any) -> int:
+        """The exit code of the runner after SIGTERM."""
+        runner.terminate()
+        return int(runner.wait(timeout=SECONDS_MAX))
+
+    def close(self) -> None:
+        """Nothing of this node runs any more."""
+        for runner in self.runners:
+            if runner.poll() is None:
+                runner.kill()
+            runner.wait()
+        keeper = self.directory.alive("keeper")
+        if keeper:
+            os.kill(keeper.pid, signal.SIGKILL)
+        mark = f"LEASEQ_HOME={self.home}\0".encode()
+        for pid in processes(lambda environ: mark in environ):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+    # -- the directory -------------------------------------------------------------------------
+
+    def names(self, directory: str) -> list[str]:
+        return sorted(self.fs.names(directory))
+
+    def history(self) -> list[dict[str, Any]]:
+        try:
+            lines = Path(self.lease.events(self.name)).read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines if line]
+
+    def all_done(self) -> bool:
+        """Nothing is pending or claimed."""
+        places = (self.lease.inbox(ANY), self.lease.inbox(self.name), self.lease.claimed(self.name))
+        return not any(self.names(place) for place in places)
+
+    def everything(self) -> str:
+        """What is where, for the message of a failed wait."""
+        shown = []
+        for root, _, files in os.walk(self.lease.root):
+            shown += [os.path.join(root, name)[len(self.lease.root) :] for name in files]
+        for root, _, files in os.walk(self.directory.root):
+            shown += [os.path.join(root, name)[len(self.directory.root) :] for name in files]
+        said = self.said.read_text(errors="replace")[-2000:] if self.said.exists() else ""
+        log = Path(self.directory.log)
+        kept = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+        return "\n".join([*sorted(shown)[:200], said, kept])
+
+
+def processes(wanted: Callable[[bytes], bool]) -> list[int]:
+    """Pids whose environment is wanted."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                environ = Path(f"/proc/{name}/environ").read_bytes() + b"\0"
+                if wanted(environ) and process_start(int(name)):
+                    found.append(int(name))
+            except OSError:
+                continue
+    return found
+
+
+def of_task(task_id: str) -> list[int]:
+    """Pids of live processes that carry the task's id."""
+    mark = f"LEASEQ_TASK_ID={task_id}\0".encode()
+    return processes(lambda environ: mark in environ)
+
+
+def program(path: Path, text: str) -> str:
+    """An executable of that text."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return str(path)
+
+
+def claim_of(node: Node, task_id: str) -> str:
+    """The name of the task's claim, once there is one."""
+
+    def look() -> str:
+        return next((name for name in node.names(node.lease.claimed(node.name)) if task_id in name), "")
+
+    return wait_until(look, f"a claim of {task_id}", seen=node.everything)
+
+
+def environment_of(text: str) -> Mapping[str, str]:
+    """The variables that `env -0` printed."""
+    return dict(item.split("=", 1) for item in text.split("\0") if item)

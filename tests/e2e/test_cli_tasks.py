@@ -1,0 +1,362 @@
+"""The command line with a runner: tasks run, are watched, end, and outlive what serves them."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cli import Box
+from tests.e2e.harness import SECONDS_MAX, of_task, wait_until
+
+
+@pytest.fixture
+def box(short_path: Path) -> Iterator[Box]:
+    made = Box(short_path)
+    yield made
+    made.close()
+
+
+def test_one_line_on_a_fresh_machine_runs_a_task(box: Box) -> None:
+    said = box.run("submit", "--", "echo", "a  b", code=0)
+    assert "started this host's runner" in said.err
+    assert box.run("wait", said.id, code=0).out == ""
+    assert box.run("logs", said.id, code=0).out == "a  b\n"
+    again = box.run("submit", "--", "true")
+    assert again.err == ""
+    box.run("wait", again.id, code=0)
+
+
+def test_no_start_starts_no_runner(box: Box) -> None:
+    box.run("submit", "--no-start", "--", "true", code=0)
+    assert box.run("daemon", "status", "--json").json["alive"] is False
+
+
+def test_wait_and_follow_give_the_task_s_exit_code(box: Box) -> None:
+    task_id = box.submit("exit 7")
+    assert box.run("wait", task_id).code == 7
+    assert box.run("follow", task_id).code == 7
+    killed = box.submit("kill -9 $$")
+    assert box.run("wait", killed).code == 137
+    late = box.submit("sleep 60", options=("--time", "1s"))
+    assert box.run("wait", late).code == 121
+    fine = box.submit("true")
+    assert box.run("wait", fine, task_id, killed).code == 7
+    assert box.run("wait", f"{fine},{killed}").code == 137
+    body = box.run("wait", fine, task_id, "--json").json
+    assert [task["wait_code"] for task in body["tasks"]] == [0, 7]
+
+
+def test_wait_for_any_ends_with_the_first(box: Box) -> None:
+    slow = box.submit("sleep 60", options=("-c", "1"))
+    fast = box.submit("exit 3", options=("-c", "1"))
+    assert box.run("wait", slow, fast, "--any").code == 3
+
+
+def test_follow_waits_for_the_start_streams_both_streams_and_ends_with_the_task(box: Box) -> None:
+    task_id = box.submit("echo one; echo two >&2; sleep 0.3; printf three; exit 4", options=("--hold",))
+    follower = box.popen("follow", task_id)
+    assert follower.stderr
+    assert b"waiting for its start" in follower.stderr.readline()
+    box.run("release", task_id, code=0)
+    out, err = follower.communicate(timeout=SECONDS_MAX)
+    assert follower.returncode == 4
+    assert out == b"one\nthree"
+    assert err.startswith(b"two\n") and b"FAILED with exit code 4" in err
+
+
+def test_follow_alone_is_the_one_running_task(box: Box) -> None:
+    assert "no task is running" in box.run("follow", code=2).err
+    gate = box.path / "gate"
+    task_id = box.submit(f"echo begun; while test ! -e {gate}; do sleep 0.05; done; echo done")
+    box.until(task_id, "RUNNING")
+    follower = box.popen("follow")
+    assert follower.stdout
+    assert follower.stdout.readline() == b"begun\n"
+    gate.touch()
+    assert follower.communicate(timeout=SECONDS_MAX)[0] == b"done\n"
+    assert follower.returncode == 0
+
+
+def test_ctrl_c_leaves_the_followed_task_running_and_says_so(box: Box) -> None:
+    task_id = box.submit("echo begun; sleep 60")
+    follower = box.popen("follow", task_id)
+    assert follower.stdout and follower.stderr
+    assert follower.stdout.readline() == b"begun\n"
+    follower.send_signal(signal.SIGINT)
+    _, err = follower.communicate(timeout=SECONDS_MAX)
+    assert follower.returncode == 130
+    assert b"goes on" in err and b"leaseq cancel" in err
+    assert box.task(task_id)["state"] == "RUNNING"
+
+
+def test_ctrl_c_in_wait_is_quiet(box: Box) -> None:
+    task_id = box.submit("sleep 60")
+    waiter = box.popen("wait", task_id)
+    time_to_wait = time.monotonic() + SECONDS_MAX
+    while b"wait" not in Path(f"/proc/{waiter.pid}/cmdline").read_bytes() and time.monotonic() < time_to_wait:
+        pass
+    wait_until(lambda: _asleep(waiter.pid), "the wait to sleep")
+    waiter.send_signal(signal.SIGINT)
+    _, err = waiter.communicate(timeout=SECONDS_MAX)
+    assert (waiter.returncode, err.strip()) == (130, b"")
+
+
+def _asleep(pid: int) -> bool:
+    """True once the process has used the processor for a while and sleeps: its imports are over."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return fields[0] == "S" and int(fields[11]) >= 8
+
+
+def test_logs_show_any_bytes_fold_progress_bars_and_count_lines_from_the_end(box: Box) -> None:
+    task_id = box.submit(r"printf 'caf\351\n 10%%\r 50%%\r100%%\nlast'; echo oops >&2")
+    box.run("wait", task_id, code=0)
+    process = box.popen("logs", task_id)
+    assert process.communicate()[0] == b"caf\xe9\n100%\nlast"
+    process = box.popen("logs", task_id, "--raw")
+    assert process.communicate()[0] == b"caf\xe9\n 10%\r 50%\r100%\nlast"
+    assert box.run("logs", task_id, "-n", "2").out == "100%\nlast"
+    assert box.run("logs", task_id, "--tail", "0").out == ""
+    assert box.run("logs", task_id, "--stderr").out == "oops\n"
+    assert box.run("logs", task_id, "--both", "--tail", "1").out.split("\n")[1:] == [
+        "last==> " + task_id + " stderr <==",
+        "oops",
+        "",
+    ]
+
+
+def test_the_end_of_a_large_log_costs_little(box: Box) -> None:
+    task_id = box.submit("true")
+    box.run("wait", task_id, code=0)
+    path = Path(box.task(task_id)["logs"]["out"])
+    with open(path, "wb") as file:
+        file.truncate(4 << 30)
+        file.seek(0, 2)
+        file.write(b"\nlast but one\nlast\n")
+    said = box.run("logs", task_id, "-n", "2", code=0, preexec_fn=_one_gigabyte)
+    assert said.out == "last but one\nlast\n"
+
+
+def _one_gigabyte() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+
+
+def test_logs_name_an_attempt(box: Box) -> None:
+    task_id = box.submit("echo attempt $LEASEQ_ATTEMPT; test $LEASEQ_ATTEMPT = 2", options=("--retries", "3"))
+    assert box.run("wait", task_id, code=0)
+    assert box.run("logs", task_id).out == "attempt 2\n"
+    assert box.run("logs", task_id, "--attempt", "1").out == "attempt 1\n"
+    assert "no attempt 7" in box.run("logs", task_id, "-k", "7", code=2).err
+    assert [attempt["state"] for attempt in box.task(task_id)["attempts"]] == ["FAILED", "DONE"]
+
+
+def test_follow_goes_on_with_the_next_attempt(box: Box) -> None:
+    task_id = box.submit("echo attempt $LEASEQ_ATTEMPT; test $LEASEQ_ATTEMPT = 2", options=("--retries", "3", "--hold"))
+    follower = box.popen("follow", task_id)
+    assert follower.stderr and b"waiting for its start" in follower.stderr.readline()
+    box.run("release", task_id, code=0)
+    out, err = follower.communicate(timeout=SECONDS_MAX)
+    assert (follower.returncode, out) == (0, b"attempt 1\nattempt 2\n")
+    assert b"attempt 2 follows" in err
+
+
+# -- cancel ----------------------------------------------------------------------------------------
+
+
+def test_a_cancelled_running_task_ends_with_all_its_processes(box: Box) -> None:
+    task_id = box.submit("(setsid sleep 300 &) ; sleep 300")
+    box.until(task_id, "RUNNING")
+    wait_until(lambda: len(of_task(task_id)) >= 2, "its processes")
+    assert "TERM" in box.run("cancel", task_id, code=0).err
+    assert box.run("wait", task_id).code == 120
+    assert of_task(task_id) == []
+    assert [row["state"] for row in box.run("tasks", "--json").json["tasks"]] == ["CANCELLED"]
+
+
+def test_a_signal_reaches_a_running_task_and_it_goes_on(box: Box) -> None:
+    task_id = box.submit("trap 'echo caught' USR1; echo ready; for i in $(seq 100); do sleep 0.1; done")
+    wait_until(lambda: "ready" in box.run("logs", task_id).out, "the trap")
+    box.run("cancel", task_id, "--signal", "USR1", code=0)
+    wait_until(lambda: "caught" in box.run("logs", task_id).out, "the signal")
+    assert box.task(task_id)["state"] == "RUNNING"
+
+
+# -- redo ------------------------------------------------------------------------------------------
+
+
+def test_what_failed_is_submitted_again_once(box: Box) -> None:
+    failed, fine = box.submit("exit 1"), box.submit("true")
+    box.run("wait", failed, fine)
+    (new,) = box.run("redo", "--failed", code=0).out.split()
+    assert box.task(new)["redo_of"] == failed
+    box.run("wait", new)
+    (newer,) = box.run("redo", "--failed", code=0).out.split()
+    assert box.task(newer)["redo_of"] == new
+
+
+def test_redo_takes_the_environment_of_now(box: Box) -> None:
+    task_id = box.run("submit", "--", "echo $COLOUR", env={"COLOUR": "red"}).id
+    box.run("wait", task_id, code=0)
+    new = box.run("redo", task_id, env={"COLOUR": "blue"}).id
+    box.run("wait", new, code=0)
+    assert (box.run("logs", task_id).out, box.run("logs", new).out) == ("red\n", "blue\n")
+
+
+# -- the runner's death ------------------------------------------------------------------------------
+
+
+def test_a_task_outlives_its_runner_and_keeps_its_exit_code(box: Box) -> None:
+    gate = box.path / "gate"
+    task_id = box.submit(f"while test ! -e {gate}; do sleep 0.05; done; exit 5")
+    box.until(task_id, "RUNNING")
+    os.kill(box.runner_pid, signal.SIGKILL)
+    assert box.until(task_id, "STUCK")["reason"] == "NodeDown"
+    assert "recover" in box.run("status").err
+    said = box.run("recover", code=0)
+    assert task_id in said.out and "daemon start" in said.out
+    refused = box.run("recover", task_id, code=2)
+    assert "keeper" in refused.err
+    box.run("daemon", "start", code=0)
+    box.until(task_id, "RUNNING")
+    gate.touch()
+    assert box.run("wait", task_id).code == 5
+    assert [attempt["attempt"] for attempt in box.task(task_id)["attempts"]] == [1]
+
+
+def test_wait_says_that_a_task_is_stuck(box: Box) -> None:
+    task_id = box.submit("sleep 60")
+    box.until(task_id, "RUNNING")
+    os.kill(box.runner_pid, signal.SIGKILL)
+    said = box.run("wait", task_id, "--timeout", "7s", code=124)
+    assert "is stuck" in said.err
+
+
+def test_a_task_whose_runner_and_keeper_died_is_put_back_on_request(box: Box) -> None:
+    task_id = box.submit("echo x; test $LEASEQ_ATTEMPT = 2 || sleep 300")
+    box.until(task_id, "RUNNING")
+    status = box.run("daemon", "status", "--json").json
+    os.kill(status["pid"], signal.SIGKILL)
+    os.kill(status["keeper"], signal.SIGKILL)
+    wait_until(lambda: box.run("daemon", "status", "--json").json["keeper"] is None, "the keeper's end")
+    for pid in of_task(task_id):
+        os.kill(pid, signal.SIGKILL)
+    box.until(task_id, "STUCK")
+    said = box.run("recover", task_id, code=0)
+    assert said.out.split() == [task_id]
+    box.run("wait", task_id, code=0)
+    assert [attempt["state"] for attempt in box.task(task_id)["attempts"]] == ["LOST", "DONE"]
+
+
+# -- daemon ----------------------------------------------------------------------------------------
+
+
+def test_stop_leaves_running_tasks_alive_says_which_and_start_takes_them_up(box: Box) -> None:
+    gate = box.path / "gate"
+    task_id = box.submit(f"while test ! -e {gate}; do sleep 0.05; done; exit 6")
+    box.until(task_id, "RUNNING")
+    said = box.run("daemon", "stop", code=0)
+    assert task_id in said.err and "--kill" in said.err and "daemon start" in said.err
+    assert of_task(task_id)
+    assert box.task(task_id)["state"] == "RUNNING"
+    assert box.run("daemon", "status").code != 0
+    box.run("daemon", "start", code=0)
+    gate.touch()
+    assert box.run("wait", task_id).code == 6
+
+
+def test_restart_costs_no_task(box: Box) -> None:
+    gate = box.path / "gate"
+    task_id = box.submit(f"while test ! -e {gate}; do sleep 0.05; done; exit 6")
+    box.until(task_id, "RUNNING")
+    before = box.runner_pid
+    box.run("daemon", "restart", code=0)
+    assert box.runner_pid != before
+    gate.touch()
+    assert box.run("wait", task_id).code == 6
+
+
+def test_stop_with_kill_ends_the_tasks_with_or_without_a_runner(box: Box) -> None:
+    first = box.submit("sleep 300")
+    box.until(first, "RUNNING")
+    box.run("daemon", "stop", "--kill", code=0)
+    assert of_task(first) == []
+    assert box.task(first)["state"] == "CANCELLED"
+    second = box.submit("sleep 300")
+    box.until(second, "RUNNING")
+    box.run("daemon", "stop", code=0)
+    assert of_task(second)
+    box.run("daemon", "stop", "--kill", code=0)
+    assert of_task(second) == []
+    assert box.task(second)["state"] == "CANCELLED"
+
+
+def test_start_twice_is_one_runner(box: Box) -> None:
+    starts = [box.popen("daemon", "start") for _ in range(3)]
+    for process in starts:
+        _, err = process.communicate(timeout=SECONDS_MAX)
+        assert process.returncode == 0, err
+    pid = box.runner_pid
+    assert "already" in box.run("daemon", "start", code=0).err
+    assert box.runner_pid == pid
+
+
+def test_a_runner_that_cannot_start_says_why_and_the_task_stays_queued(box: Box) -> None:
+    blocked = box.path / "n"
+    blocked.write_text("not a directory")
+    said = box.run("submit", "--", "true", code=0)
+    assert "queued, but no runner" in said.err
+    blocked.unlink()
+    assert box.task(said.id)["state"] == "PENDING"
+
+
+def test_releasing_the_local_lease_ends_its_tasks(box: Box) -> None:
+    task_id = box.submit("sleep 300")
+    box.until(task_id, "RUNNING")
+    said = box.run("lease", "release", "local", "--yes")
+    assert said.code == 0, said
+    assert of_task(task_id) == []
+
+
+# -- a terminal --------------------------------------------------------------------------------------
+
+
+def on_terminal(box: Box, *words: str, columns: int = 60) -> str:
+    """What the command writes on a terminal of that width."""
+    import fcntl
+    import struct
+    import termios
+
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = box.popen(*words, stdin=slave, stdout=slave, stderr=slave, env={"TERM": "xterm-256color"})
+    os.close(slave)
+    seen = b""
+    while select.select([master], [], [], SECONDS_MAX)[0]:
+        try:
+            seen += os.read(master, 65536)
+        except OSError:
+            break
+    process.wait(timeout=SECONDS_MAX)
+    os.close(master)
+    return seen.decode()
+
+
+def test_a_table_fits_the_terminal_it_is_on(box: Box) -> None:
+    box.submit("echo " + "x" * 300, options=("--no-start",))
+    shown = on_terminal(box, "tasks", "--color", "never")
+    assert max(len(line) for line in shown.splitlines()) <= 60, shown
+    assert "…" in shown
+    assert "\x1b[" in on_terminal(box, "tasks")
+
+
+def test_help_on_a_terminal_calls_no_pager(box: Box) -> None:
+    assert "submit" in on_terminal(box, "--help")
+    assert "leaseq submit" in on_terminal(box, "submit", "--help")

@@ -1,0 +1,374 @@
+"""Every key of the table does what its help says, on a live lease, seen through a terminal emulator."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from monitor_screen import Screen, on_terminal
+
+from leaseq.monitor.keys import TABLE
+
+ROOT = Path(__file__).parents[2]
+LEASEQ = [sys.executable, "-m", "leaseq"]
+
+
+@dataclass
+class Live:
+    """A local lease with a runner, and what was submitted to it."""
+
+    env: dict[str, str]
+
+    def leaseq(self, *words: str) -> str:
+        done = subprocess.run([*LEASEQ, *words], env=self.env, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+        return done.stdout.strip()
+
+    def submit(self, command: str, *options: str) -> str:
+        return self.leaseq("submit", *options, "--", command)
+
+    def state(self, task: str) -> str:
+        return self.leaseq("info", task)
+
+    def until(self, task: str, word: str) -> None:
+        deadline = time.monotonic() + 20
+        while word not in (last := self.state(task)):
+            assert time.monotonic() < deadline, f"{task} is not {word}: {last}"
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    root = tmp_path_factory.mktemp("lease")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("LEASEQ_", "SLURM_"))}
+    env |= {"LEASEQ_HOME": str(root / "home"), "LEASEQ_NODE_DIR": str(root / "node"), "PYTHONPATH": str(ROOT)}
+    env |= {"PAGER": "less", "LC_ALL": "C.UTF-8", "SHELL": "/bin/bash", "TERM": "xterm-256color"}
+    for name in ("NO_COLOR", "LESS", "TMUX"):
+        env.pop(name, None)
+    made = Live(env)
+    made.submit("seq -f 'line %g of output' 300; printf 'to stderr\\n' >&2; sleep 600", "--gpus", "0", "--name", "long")
+    made.until("last", "RUNNING")
+    made.submit("echo finished", "--gpus", "0", "--name", "short")
+    made.until("last", "DONE")
+    made.submit("exit 3", "--gpus", "0", "--name", "broken")
+    made.until("last", "FAILED")
+    yield made
+    made.leaseq("daemon", "stop", "--kill")
+
+
+@pytest.fixture
+def screen(live: Live) -> Iterator[Screen]:
+    with on_terminal([*LEASEQ, "tui", "--refresh", "0.3"], live.env, columns=110, lines=30) as found:
+        found.shows("long:")
+        found.shows("line 300 of output")
+        yield found
+
+
+def selected(screen: Screen) -> str:
+    """The text of the row shown in reverse."""
+    for y, line in screen.display.buffer.items():
+        inside = "".join(line[x].data for x in range(screen.display.columns) if line[x].reverse)
+        if inside.strip() and y < screen.display.lines - 1:
+            return inside
+    return ""
+
+
+def select(screen: Screen, word: str) -> None:
+    """The cursor of the task list is on the task with that word."""
+    screen.send("g")
+    for _ in range(20):
+        screen.read()
+        if word in selected(screen):
+            return
+        screen.send("j")
+        screen.read(0.1)
+    raise AssertionError(f"no task {word!r} to select\n{screen.text}")
+
+
+def moves_down_and_up(screen: Screen, live: Live) -> None:
+    screen.wait(lambda: "long" in selected(screen), "the running task selected")
+    for down, up in (("j", "k"), ("\x1b[B", "\x1b[A"), ("G", "g"), ("\x1b[F", "\x1b[H"), ("\x04", "\x15")):
+        screen.send(down)
+        screen.wait(lambda: selected(screen) and "long" not in selected(screen), f"{down!r} moves")
+        screen.send(up)
+        screen.wait(lambda: "long" in selected(screen), f"{up!r} moves back")
+
+
+def pages_a_log(screen: Screen, live: Live) -> None:
+    screen.press("z", "line 280 of output")
+    screen.press("\x1b[5~", "line 250 of output")
+    screen.press("g", "line 1 of output")
+    screen.press("\x1b[6~", "line 30 of output")
+    screen.press("G", "line 300 of output")
+    screen.press("k", "· held")
+    screen.press("j", "· follow")
+
+
+def goes_through_the_panes(screen: Screen, live: Live) -> None:
+    screen.send("\t")
+    screen.press("?", "in detail")
+    screen.send("\x1b")
+    screen.hides("in detail")
+    screen.send("\x1b[Z")
+    screen.press("?", "in tasks")
+    screen.send("\x1b")
+    screen.hides("in tasks")
+
+
+def goes_left_and_right(screen: Screen, live: Live) -> None:
+    for left, right in (("h", "l"), ("\x1b[D", "\x1b[C")):
+        screen.send(left)
+        screen.press("?", "in nodes")
+        screen.send("\x1b")
+        screen.hides("in nodes")
+        screen.send(right)
+        screen.press("?", "in tasks")
+        screen.send("\x1b")
+        screen.hides("in tasks")
+
+
+def opens_menus(screen: Screen, live: Live) -> None:
+    screen.press("\r", "recover to inbox")
+    screen.send("\x1b")
+    screen.hides("recover to inbox")
+    screen.send("h")
+    screen.shows("s shell")
+    screen.press("\r", "shell on")
+    screen.press("f", "· on ")
+    screen.send("\x1b\x1b[Z\x1b[Z")
+    screen.shows("Enter look at")
+    screen.send("\r")
+    screen.shows("line 300 of output")
+
+
+def acts_from_the_menu(screen: Screen, live: Live) -> None:
+    screen.press("\r", "everything known of it")
+    screen.press("i", "bash -c")
+    screen.send("\x1b")
+    screen.hides("bash -c")
+    screen.press("\r", "view logs")
+    screen.send("v")
+    screen.shows("line 275 of output")
+
+
+def cancels(screen: Screen, live: Live) -> None:
+    task = live.submit("sleep 555", "--gpus", "0", "--name", "doomed")
+    screen.shows("doomed:")
+    select(screen, "doomed")
+    screen.press("c", "ends 1 running task")
+    screen.press("n", "nothing was done")
+    screen.press("c", "ends 1 running task")
+    screen.press("y", "is being ended")
+    live.until(task, "CANCELLED")
+
+
+def redoes(screen: Screen, live: Live) -> None:
+    before = live.leaseq("tasks", "--no-header").count("broken")
+    select(screen, "broken")
+    screen.send("r")
+    screen.wait(lambda: live.leaseq("tasks", "--no-header").count("broken") > before, "a second broken task")
+
+
+def marks_several(screen: Screen, live: Live) -> None:
+    for _ in range(2):
+        live.submit("sleep 444", "--gpus", "0", "--name", "pair")
+    screen.wait(lambda: screen.text.count("pair:") == 2, "two tasks of a pair")
+    select(screen, "pair")
+    screen.press(" ", "1 marked")
+    screen.press(" ", "2 marked")
+    screen.press("c", "cancel 2 tasks")
+    screen.press("y", "is being ended")
+
+
+def adds_a_task(screen: Screen, live: Live) -> None:
+    screen.press("a", "add a task to")
+    screen.send("echo 'from the form'\t0\t\t\t\tformed")
+    screen.shows("--name formed -- 'echo")
+    screen.send("\r")
+    screen.shows("formed:")
+    live.until("last", "DONE")
+
+
+def cycles_filters(screen: Screen, live: Live) -> None:
+    for word in ("All", "Running", "Pending", "Done", "Failed", "Stuck", "Recent"):
+        screen.press("F", f"tasks {word}")
+    screen.press("F", "tasks All")
+
+
+def filters_by_words(screen: Screen, live: Live) -> None:
+    screen.send("/")
+    screen.send("shor")
+    screen.shows("· /shor")
+    screen.hides("long:")
+    screen.send("\r")
+    screen.shows("· /shor")
+    screen.press("\x1b", "long:")
+
+
+def finds_in_output(screen: Screen, live: Live) -> None:
+    screen.send("z")
+    screen.send("/")
+    screen.send("line 9")
+    screen.send("\r")
+    screen.shows("11 lines")
+    screen.shows("line 99 of output")
+    screen.press("N", "line 98 of output")
+    screen.send("NNNNNNNN")
+    screen.shows("line 91 of output")
+    screen.press("n", "line 92 of output")
+
+
+def zooms_the_log(screen: Screen, live: Live) -> None:
+    screen.send("z")
+    screen.hides("─ tasks")
+    screen.press("\r", "─ tasks")
+
+
+def holds_the_log(screen: Screen, live: Live) -> None:
+    screen.press("f", "· held")
+    screen.press("f", "· follow")
+
+
+def changes_the_stream(screen: Screen, live: Live) -> None:
+    screen.press("e", "to stderr")
+    screen.press("e", "stdout+stderr")
+    screen.press("e", "line 300 of output")
+
+
+def wraps_lines(screen: Screen, live: Live) -> None:
+    live.submit(f"printf '{'x' * 150}END\\n'", "--gpus", "0", "--name", "wide")
+    screen.shows("wide:")
+    select(screen, "wide")
+    screen.shows("xxxx")
+    assert "END" not in screen.text.replace("END\\n", "")
+    screen.press("w", "xEND")
+
+
+def opens_a_pager(screen: Screen, live: Live) -> None:
+    screen.send("o")
+    screen.shows("line 1 of output")
+    screen.hides("─ tasks")
+    screen.press("q", "─ tasks")
+
+
+def opens_a_shell_and_comes_back(screen: Screen, live: Live) -> None:
+    screen.send("s")
+    screen.hides("─ tasks")
+    screen.send("echo in-$LEASEQ_LEASE-$((40+2)); exit\r")
+    screen.wait(lambda: b"in-local:" in screen.raw and b"-42" in screen.raw, "the shell's answer")
+    screen.shows("─ tasks")
+
+
+def asks_before_a_release(screen: Screen, live: Live) -> None:
+    screen.press("x", "stops this host's runner, ends")
+    screen.press("n", "nothing was done")
+
+
+def asks_for_a_lease(screen: Screen, live: Live) -> None:
+    screen.press("n", "new Slurm lease")
+    screen.send("\tgpu\t2")
+    screen.shows("leaseq add --detach -- --partition=gpu --nodes=2")
+    screen.send("\x10")
+    screen.shows("#SBATCH")
+    screen.press("\x1b", "new Slurm lease")
+
+
+def sorts(screen: Screen, live: Live) -> None:
+    screen.press(".", "STATE▾")
+    screen.press(".", "ID▾")
+    screen.press(",", "STATE▾")
+
+
+def copies_the_id(screen: Screen, live: Live) -> None:
+    screen.press("y", "copied T")
+    task = screen.text.split("copied ")[1].split()[0]
+    screen.wait(lambda: b"\x1b]52;c;" + base64.b64encode(task.encode()) in screen.raw, "the id in the clipboard")
+
+
+def runs_a_command(screen: Screen, live: Live) -> None:
+    screen.send(":")
+    screen.send("lease ls\r")
+    screen.shows("local:")
+    screen.press(":", ":")
+    screen.send("nonsense\r")
+    screen.shows("is not a leaseq command")
+
+
+def reads_anew(screen: Screen, live: Live) -> None:
+    screen.send("R")
+    screen.shows("nodes 0s")
+
+
+def pauses(screen: Screen, live: Live) -> None:
+    screen.press("p", "paused")
+    task = live.submit("echo unseen", "--gpus", "0", "--name", "unseen")
+    live.until(task, "DONE")
+    screen.shows("nodes 2s")
+    assert "unseen:" not in screen.text
+    screen.press("p", "unseen:")
+
+
+def escapes(screen: Screen, live: Live) -> None:
+    screen.press(" ", "1 marked")
+    screen.send("\x1b")
+    screen.hides("1 marked")
+
+
+def helps(screen: Screen, live: Live) -> None:
+    screen.press("?", "in tasks")
+    screen.send("q")
+    screen.hides("in tasks")
+
+
+def quits(screen: Screen, live: Live) -> None:
+    screen.send("q")
+    assert screen.ended() == 0
+
+
+TRIED: dict[Callable[[Screen, Live], None], str] = {
+    moves_down_and_up: "j ↓|k ↑|g Home|G End|PgDn ^F ^D|PgUp ^B ^U",
+    pages_a_log: "z",
+    goes_through_the_panes: "Tab|Shift-Tab",
+    goes_left_and_right: "l →|h ←",
+    opens_menus: "Enter",
+    acts_from_the_menu: "Enter",
+    cancels: "c",
+    redoes: "r",
+    marks_several: "Space",
+    adds_a_task: "a",
+    cycles_filters: "F",
+    filters_by_words: "/",
+    finds_in_output: "/|n|N",
+    zooms_the_log: "z|Enter",
+    holds_the_log: "f",
+    changes_the_stream: "e",
+    wraps_lines: "w",
+    opens_a_pager: "o",
+    opens_a_shell_and_comes_back: "s",
+    asks_before_a_release: "x",
+    asks_for_a_lease: "n",
+    sorts: ",|.",
+    copies_the_id: "y",
+    runs_a_command: ":",
+    reads_anew: "R",
+    pauses: "p",
+    escapes: "Esc",
+    helps: "?",
+    quits: "q",
+}
+
+
+@pytest.mark.parametrize("tried", TRIED, ids=lambda tried: tried.__name__)
+def test_a_key_does_what_its_help_says(tried: Callable[[Screen, Live], None], screen: Screen, live: Live) -> None:
+    tried(screen, live)
+
+
+def test_every_key_of_the_table_is_tried() -> None:
+    assert {key.label for key in TABLE} == {label for labels in TRIED.values() for label in labels.split("|")}

@@ -1,0 +1,262 @@
+"""The monitor and its terminal: sizes, stops, ends of every kind, a dead runner, a file system that hangs."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from monitor_screen import Screen, on_terminal
+
+ROOT = Path(__file__).parents[2]
+LEASEQ = [sys.executable, "-m", "leaseq"]
+TUI = [*LEASEQ, "tui", "--refresh", "0.3"]
+
+HUNG = """
+import os, sys, time
+from leaseq.layout import Home
+from leaseq.monitor.main import Monitor, Options
+from leaseq.world import SystemClock, SystemFs
+
+class Hanging(SystemFs):
+    "A file system whose server has gone away as long as a file exists."
+    def names(self, directory):
+        while os.path.exists(sys.argv[2]):
+            time.sleep(0.05)
+        return super().names(directory)
+
+clock = SystemClock()
+home = Home(sys.argv[1])
+sys.exit(Monitor(Hanging(remote=False), home, clock, Options(os.listdir(home.runs)[0], refresh=0.2)).run())
+"""
+CRASH = """
+import os, sys
+from leaseq.layout import Home
+from leaseq.monitor.main import Monitor, Options
+from leaseq.world import SystemClock, SystemFs
+
+class Broken(SystemFs):
+    def names(self, directory):
+        if os.path.exists(sys.argv[2]):
+            raise RuntimeError("a bug in a thread")
+        return super().names(directory)
+
+home = Home(sys.argv[1])
+Monitor(Broken(remote=False), home, SystemClock(), Options(os.listdir(home.runs)[0], refresh=0.2)).run()
+"""
+
+
+def leaseq(env: dict[str, str], *words: str, code: int = 0) -> str:
+    done = subprocess.run([*LEASEQ, *words], env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == code, (words, done.stdout, done.stderr)
+    return (done.stdout + done.stderr).strip()
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A local lease with a task that runs and talks."""
+    root = tmp_path_factory.mktemp("lease")
+    made = {name: value for name, value in os.environ.items() if not name.startswith(("LEASEQ_", "SLURM_"))}
+    made |= {"LEASEQ_HOME": str(root / "home"), "LEASEQ_NODE_DIR": str(root / "node"), "PYTHONPATH": str(ROOT)}
+    made |= {"LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
+    made.pop("NO_COLOR", None)
+    leaseq(made, "submit", "--gpus", "0", "--name", "talker", "--", "echo first words; sleep 600")
+    yield made
+    leaseq(made, "daemon", "stop", "--kill")
+
+
+def restored(screen: Screen) -> None:
+    """The terminal is as the program found it."""
+    now = termios.tcgetattr(screen.fd)
+    assert now[:4] == screen.before[:4]
+    tail = bytes(screen.raw)
+    for on, off in ((b"?1049h", b"?1049l"), (b"?25l", b"?25h"), (b"?1000h", b"?1000l"), (b"?7l", b"?7h")):
+        assert tail.rfind(off) > tail.rfind(on), off
+
+
+def test_it_fits_every_size_it_is_given_while_it_runs(env: dict[str, str]) -> None:
+    with on_terminal(TUI, env, columns=80, lines=24) as screen:
+        screen.shows("first words")
+        for columns, lines in ((200, 50), (40, 10), (120, 40), (20, 5), (80, 24)):
+            screen.resize(columns, lines)
+            screen.wait(
+                lambda c=columns, n=lines: len(screen.text.split("\n")) == n and _full(screen, c), f"{columns}x{lines}"
+            )
+        screen.shows("first words")
+        rows = screen.text.split("\n")
+        assert rows[1].startswith("┌─ leases") and rows[22].startswith("└"), screen.text
+        assert not any(row.count("┌─ leases") for row in rows[2:]), "rubbish of an older size"
+
+
+def _full(screen: Screen, columns: int) -> bool:
+    """A frame of that width stands: its widest row reaches the last column."""
+    return any(len(line.rstrip()) >= columns - 3 for line in screen.display.display)
+
+
+@pytest.mark.parametrize("end", ["q", "ctrl-c", "TERM", "HUP"])
+def test_the_terminal_is_as_it_was_after_any_end(env: dict[str, str], end: str) -> None:
+    with on_terminal(TUI, env) as screen:
+        screen.shows("first words")
+        if end in ("q", "ctrl-c"):
+            screen.send("q" if end == "q" else "\x03")
+        else:
+            os.kill(screen.process.pid, getattr(signal, f"SIG{end}"))
+        code = screen.ended()
+        assert code == {"q": 0, "ctrl-c": 130, "TERM": 143, "HUP": 129}[end]
+        restored(screen)
+
+
+def test_the_terminal_is_as_it_was_after_a_crash_and_the_crash_is_told(env: dict[str, str], tmp_path: Path) -> None:
+    bug = tmp_path / "bug"
+    with on_terminal([sys.executable, "-c", CRASH, env["LEASEQ_HOME"], str(bug)], env) as screen:
+        screen.shows("first words")
+        bug.touch()
+        assert screen.ended() == 1
+        restored(screen)
+        assert b"RuntimeError: a bug in a thread" in screen.raw
+
+
+def test_ctrl_z_gives_the_shell_its_terminal_and_fg_brings_the_monitor_back(env: dict[str, str]) -> None:
+    with on_terminal(["bash", "--norc", "--noprofile", "-i"], {**env, "PS1": "prompt> "}) as screen:
+        screen.shows("prompt>")
+        screen.send(f"{' '.join(TUI)}\r")
+        screen.shows("first words")
+        screen.send("\x1a")
+        screen.shows("Stopped")
+        screen.hides("┌─ leases")
+        screen.send("echo typed-$((20+3))\r")
+        screen.shows("typed-23")
+        screen.send("fg\r")
+        screen.shows("┌─ leases")
+        screen.shows("first words")
+        screen.press("?", "in tasks")
+        screen.send("qq")
+        screen.hides("┌─ leases")
+        screen.shows("prompt>")
+        screen.send("echo still-$((1+1))\r")
+        screen.shows("still-2")
+
+
+def test_a_runner_killed_while_watched_is_seen_as_down_and_its_task_as_stuck(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    own = {**env, "LEASEQ_HOME": str(tmp_path / "home"), "LEASEQ_NODE_DIR": str(tmp_path / "node")}
+    leaseq(own, "submit", "--name", "orphan", "--", "echo alone; sleep 600")
+    (pid,) = map(int, re.findall(r"process (\d+)", leaseq(own, "daemon", "status"))[:1])
+    try:
+        with on_terminal(TUI, own) as screen:
+            screen.shows("●R")
+            os.kill(pid, signal.SIGKILL)
+            screen.shows("!ST")
+            screen.shows("1 task stuck")
+            screen.shows("DOWN")
+            screen.press("\r", "recover to inbox")
+            screen.send("\x1b:daemon start\r")
+            screen.shows("●R")
+            screen.hides("stuck")
+    finally:
+        leaseq(own, "daemon", "stop", "--kill")
+
+
+def test_a_file_system_that_hangs_makes_ages_grow_and_keys_still_work(env: dict[str, str], tmp_path: Path) -> None:
+    flag = tmp_path / "hangs"
+    with on_terminal([sys.executable, "-c", HUNG, env["LEASEQ_HOME"], str(flag)], env) as screen:
+        screen.shows("first words")
+        flag.touch()
+        screen.shows("nodes 4s")
+        began = time.monotonic()
+        screen.press("?", "in tasks")
+        assert time.monotonic() - began < 2
+        screen.send("q")
+        screen.press("F", "tasks All")
+        screen.shows("file system not answering for 1", seconds=20)
+        flag.unlink()
+        screen.hides("not answering")
+        screen.shows("nodes 0s")
+        flag.touch()
+        screen.shows("nodes 2s")
+        screen.send("q")
+        assert screen.ended(5) == 0
+        restored(screen)
+        flag.unlink()
+
+
+def test_the_mouse_selects_scrolls_and_opens(env: dict[str, str]) -> None:
+    leaseq(env, "submit", "--gpus", "0", "--name", "clicked", "--", "seq -f 'row %g' 500")
+    with on_terminal(TUI, env) as screen:
+        screen.shows("clicked:")
+        y = next(n for n, line in enumerate(screen.text.split("\n")) if "clicked:" in line)
+        click = f"\x1b[<0;40;{y + 1}M\x1b[<0;40;{y + 1}m"
+        screen.press(click, "row 500")
+        screen.press("\x1b[<64;10;18M" * 3, "· held")
+        screen.hides("row 500")
+        screen.press("\x1b[<65;10;18M" * 4, "row 500")
+        screen.press(click, "recover to inbox")
+        screen.send("\x1b[<0;1;1M")
+        screen.hides("recover to inbox")
+        foot = screen.text.split("\n")[-1]
+        screen.press(f"\x1b[<0;{foot.index('? help') + 1};24M", "in tasks")
+
+
+def test_read_only_changes_nothing_and_says_so(env: dict[str, str]) -> None:
+    with on_terminal([*TUI, "--readonly"], env, columns=120) as screen:
+        screen.shows("first words")
+        screen.shows("read-only")
+        for key in "cxnas":
+            screen.press(key, "started with --readonly")
+            screen.send("R")
+            screen.hides("started with --readonly")
+        assert " c cancel" not in screen.text
+        screen.send(":cancel --all\r")
+        screen.shows("`cancel` is not run")
+        screen.send(":lease ls\r")
+        screen.shows("local:")
+        assert "RUNNING" in leaseq(env, "tasks", "--state", "running", "--json")
+
+
+def test_no_color_gives_a_monitor_without_colours_that_works(env: dict[str, str]) -> None:
+    with on_terminal(TUI, {**env, "NO_COLOR": "1"}) as screen:
+        screen.shows("first words")
+        screen.press("F", "tasks All")
+        screen.press("\x1b[B", "tasks All")
+        for line in screen.display.buffer.values():
+            for x in range(80):
+                assert line[x].fg == "default" and line[x].bg == "default"
+        assert any(line[x].reverse for line in screen.display.buffer.values() for x in range(80))
+
+
+def test_ascii_needs_no_other_characters(env: dict[str, str]) -> None:
+    with on_terminal([*TUI, "--ascii"], env) as screen:
+        screen.shows("first words")
+        assert bytes(screen.raw).isascii()
+
+
+def test_it_refuses_politely_where_it_cannot_draw(env: dict[str, str]) -> None:
+    said = leaseq(env, "tui", code=2)
+    assert "needs a terminal" in said and "leaseq status" in said
+    for kind in ("dumb", ""):
+        with on_terminal(TUI, {**env, "TERM": kind}) as screen:
+            assert screen.ended() == 2
+            assert b"leaseq status" in screen.raw and b"\x1b[" not in screen.raw
+
+
+def test_one_frame_for_scripts_has_the_asked_size_and_no_sequences(env: dict[str, str]) -> None:
+    frame = subprocess.run(
+        [*LEASEQ, "tui", "--once", "--size", "100x30"], env=env, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert len(frame.splitlines()) == 30 and "talker" in frame and "first words" in frame
+    assert "\x1b" not in frame
+
+
+@pytest.mark.parametrize(
+    "words", [("--size", "0x0"), ("--size", "big"), ("--refresh", "0"), ("--refresh", "x"), ("what",)]
+)
+def test_a_wrong_option_is_told(env: dict[str, str], words: tuple[str, ...]) -> None:
+    assert "leaseq:" in leaseq(env, "tui", "--once", *words, code=2)

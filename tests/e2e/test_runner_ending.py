@@ -1,0 +1,210 @@
+"""How a task is ended, with everything it started, and what follows. The grace is one second here."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from leaseq.models import Need, State
+from tests.e2e.harness import Node, of_task, wait_until
+
+ONE = Need(cpus=1)
+STUBBORN = "trap '' TERM; echo began; while :; do sleep 0.05; done"
+DAEMON = """
+import os, signal, sys, time
+def fork():
+    if os.fork():
+        os._exit(0)
+if sys.argv[1] != "stay":
+    fork(); os.setsid(); fork()
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+sys.stdout.write("daemon\\n"); sys.stdout.flush()
+time.sleep(300)
+"""
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    with (
+        tempfile.TemporaryDirectory(prefix="lq-", ignore_cleanup_errors=True) as path,
+        pytest.MonkeyPatch.context() as m,
+    ):
+        m.setenv("LEASEQ_NODE_DIR", f"{path}/n")
+        made = Node(Path(path), SLURM_CPUS_ON_NODE="16")
+        (made.path / "daemon.py").write_text(DAEMON)
+        made.start()
+        yield made
+        made.close()
+
+
+def daemon(node: Node, how: str = "daemon") -> str:
+    return f"python3 {node.path}/daemon.py {how}"
+
+
+# -- cancel ------------------------------------------------------------------------------------------
+
+
+def test_a_cancelled_task_gets_term_and_its_own_last_words(node: Node) -> None:
+    task = node.shell("trap 'echo bye; exit 5' TERM; echo began; while :; do sleep 0.05; done", need=ONE)
+    node.printed(task, "began")
+    node.cancel(task)
+    outcome = node.result(task)
+    assert (outcome.state, outcome.exit_code, outcome.reason) == (State.CANCELLED, 5, "cancelled while running")
+    assert node.out(task) == b"began\nbye\n"
+
+
+def test_a_task_that_ignores_term_is_killed_after_the_grace(node: Node) -> None:
+    task = node.shell(STUBBORN, need=ONE)
+    node.printed(task, "began")
+    asked = time.monotonic()
+    node.cancel(task)
+    outcome = node.result(task)
+    assert (outcome.state, outcome.signal, outcome.exit_code) == (State.CANCELLED, 9, 137)
+    assert time.monotonic() - asked >= 1.0
+    assert not of_task(task)
+
+
+def test_a_stopped_task_can_be_cancelled(node: Node) -> None:
+    task = node.shell("echo began; kill -STOP $$; sleep 60", need=ONE)
+    node.printed(task, "began")
+    node.cancel(task)
+    assert node.result(task).signal == 15
+
+
+@pytest.mark.parametrize("child", ["daemon", "stay"], ids=["forked twice, session of its own", "plain child"])
+def test_cancel_ends_children_that_ignore_term_and_no_other_task(node: Node, child: str) -> None:
+    bystander = node.submit("sleep", "60", need=ONE)
+    rec = node.running(bystander)
+    task = node.shell(f"{daemon(node, child)} & setsid sleep 300 & echo began; sleep 300", need=ONE)
+    node.printed(task, "daemon")
+    node.printed(task, "began")
+    node.cancel(task)
+    assert node.result(task).state is State.CANCELLED
+    assert not of_task(task)
+    assert of_task(bystander) == [rec.pid]
+    node.cancel(bystander)
+    assert node.result(bystander).state is State.CANCELLED
+
+
+def test_cancel_asked_for_a_task_that_is_still_pending_here_ends_it(node: Node) -> None:
+    blocker = node.submit("sleep", "60")
+    node.running(blocker)
+    task = node.submit("touch", str(node.path / "never"))
+    node.cancel(task)
+    outcome = node.result(task)
+    assert (outcome.state, outcome.reason, outcome.started) == (State.CANCELLED, "cancelled", None)
+    node.cancel(blocker)
+    node.result(blocker)
+    assert not (node.path / "never").exists()
+
+
+def test_a_cancelled_task_is_not_retried(node: Node) -> None:
+    task = node.shell("echo began; sleep 60", need=ONE, retries=3)
+    node.printed(task, "began")
+    node.cancel(task)
+    assert (node.result(task).state, node.result(task).requeued) == (State.CANCELLED, "")
+
+
+def test_cancel_of_a_retried_task_under_its_old_attempt_ends_the_next(node: Node) -> None:
+    task = node.shell("echo began; test $LEASEQ_ATTEMPT = 2 && sleep 60; exit 1", need=ONE, retries=1)
+    blocker = node.submit("true")
+    assert node.result(task).requeued == "retry"
+    node.printed(task, "began", attempt=2)
+    node.cancel(task, attempt=1)
+    assert node.result(task, 2).state is State.CANCELLED
+    assert node.result(blocker).state is State.DONE
+
+
+def test_a_signal_reaches_every_process_of_a_task(node: Node) -> None:
+    line = "trap 'echo usr1' USR1; (trap 'echo child' USR1; echo began; while :; do sleep 0.05; done) & wait; wait"
+    task = node.shell(line, need=ONE)
+    node.printed(task, "began")
+    node.ask(f"signal.{task}.1", signal=10)
+    node.printed(task, "usr1")
+    node.printed(task, "child")
+    node.cancel(task)
+    node.result(task)
+
+
+# -- time limit --------------------------------------------------------------------------------------
+
+
+def test_a_time_limit_is_term_then_kill(node: Node) -> None:
+    polite = node.shell("echo began; sleep 60", need=Need(cpus=1, time_seconds=1))
+    stubborn = node.shell(f"setsid sleep 300 & {STUBBORN}", need=Need(cpus=1, time_seconds=1))
+    in_time = node.shell("sleep 0.2; exit 4", need=Need(cpus=1, time_seconds=30))
+    outcome = node.result(polite)
+    assert (outcome.state, outcome.signal, outcome.reason) == (State.TIMEOUT, 15, "its time limit")
+    assert outcome.elapsed_seconds is not None and 1.0 <= outcome.elapsed_seconds < 1.9
+    outcome = node.result(stubborn)
+    assert (outcome.state, outcome.signal) == (State.TIMEOUT, 9)
+    assert outcome.elapsed_seconds is not None and outcome.elapsed_seconds >= 2.0
+    assert not of_task(stubborn)
+    assert (node.result(in_time).state, node.result(in_time).exit_code) == (State.FAILED, 4)
+
+
+def test_a_time_limit_of_a_month_is_a_time_limit(node: Node) -> None:
+    keeper = node.keeper()
+    task = node.submit("sleep", "60", need=Need(cpus=1, time_seconds=40 * 86400))
+    node.running(task)
+    node.cancel(task)
+    assert node.result(task).state is State.CANCELLED
+    assert node.keeper() == keeper
+
+
+def test_a_time_out_is_retried_while_retries_are_left(node: Node) -> None:
+    task = node.shell("test $LEASEQ_ATTEMPT = 2 || sleep 60", need=Need(cpus=1, time_seconds=1), retries=1)
+    assert (node.result(task).state, node.result(task).requeued) == (State.TIMEOUT, "retry")
+    assert node.result(task, 2).state is State.DONE
+
+
+# -- leftovers ---------------------------------------------------------------------------------------
+
+
+def test_what_an_ended_task_left_behind_is_ended_before_its_outcome(node: Node) -> None:
+    waits = "until grep -q daemon /proc/$$/fd/1; do sleep 0.02; done"
+    task = node.shell(f"sleep 300 & setsid sleep 300 & {daemon(node)} & {waits}; exit 6", need=ONE)
+    node.printed(task, "daemon")
+    outcome = node.result(task)
+    assert (outcome.state, outcome.exit_code) == (State.FAILED, 6)
+    assert not of_task(task)
+
+
+def test_a_pipe_kept_open_by_nobody_does_not_delay_an_outcome(node: Node) -> None:
+    task = node.submit("true", need=ONE)
+    outcome = node.result(task)
+    assert outcome.elapsed_seconds is not None and outcome.elapsed_seconds < 1.0
+
+
+# -- what follows ------------------------------------------------------------------------------------
+
+
+def test_a_failed_task_is_retried_as_often_as_asked_with_logs_of_its_own(node: Node) -> None:
+    task = node.shell("echo attempt $LEASEQ_ATTEMPT; exit $((3 - LEASEQ_ATTEMPT))", need=ONE, retries=5)
+    assert [node.result(task, n).exit_code for n in (1, 2, 3)] == [2, 1, 0]
+    assert [node.result(task, n).requeued for n in (1, 2, 3)] == ["retry", "retry", ""]
+    assert [node.out(task, n) for n in (1, 2, 3)] == [f"attempt {n}\n".encode() for n in (1, 2, 3)]
+    wait_until(node.all_done, "nothing pending", seen=node.everything)
+    assert node.outcome(task, 4) is None
+
+
+def test_retries_end(node: Node) -> None:
+    task = node.shell("exit 1", need=ONE, retries=1)
+    assert (node.result(task, 2).state, node.result(task, 2).requeued) == (State.FAILED, "")
+    wait_until(node.all_done, "nothing pending", seen=node.everything)
+
+
+def test_the_history_tells_every_attempt_once_and_totals_count_tasks(node: Node) -> None:
+    wait_until(node.all_done, "nothing pending", seen=node.everything)
+    lines = node.history()
+    keys = [(line["id"], line["attempt"]) for line in lines]
+    assert len(keys) == len(set(keys))
+    ended = [line for line in lines if not line.get("requeued")]
+    counted: dict[str, int] = {}
+    for line in ended:
+        counted[line["state"]] = counted.get(line["state"], 0) + 1
+    assert lines[-1]["totals"] == counted

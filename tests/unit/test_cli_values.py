@@ -1,0 +1,166 @@
+"""Words of the command line as values, and lines as requests."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import pytest
+
+from leaseq.cli.command import HelpAsked, request_of
+from leaseq.cli.main import command, command_words, split
+from leaseq.cli.submit import Submit
+from leaseq.cli.table import FAMILIES, GROUP_DEFAULTS
+from leaseq.cli.values import gpu_count, integer, mebibytes, seconds, yes
+from leaseq.errors import UsageError
+from leaseq.models import ALL_GPUS
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0", 0),
+        ("90", 90),
+        ("90s", 90),
+        ("30m", 1800),
+        ("30min", 1800),
+        ("2h", 7200),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+        ("2d", 172800),
+        ("1w", 604800),
+        ("1:30", 90),
+        ("04:00:00", 14400),
+        ("1-12", 129600),
+        ("1-12:30", 131400),
+        ("1-12:30:15", 131415),
+        ("1H30M", 5400),
+    ],
+)
+def test_durations_are_read_as_people_and_slurm_write_them(text: str, value: int) -> None:
+    assert seconds(text, what="--x") == value
+
+
+def test_a_bare_number_has_the_unit_of_its_option() -> None:
+    assert seconds("10", what="--time", plain=60) == 600
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "1x", "-1", "1h x", "m", "1:2:3:4", "1e3", "h1", "10 m", "--", "infinity", "nan"]
+)
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        seconds(text, what="--x")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("512", 512),
+        ("512M", 512),
+        ("8G", 8192),
+        ("8gb", 8192),
+        ("8GiB", 8192),
+        ("1.5T", 1572864),
+        ("1K", 1),
+        ("", None),
+    ],
+)
+def test_memory_is_in_mebibytes_rounded_up(text: str, value: int | None) -> None:
+    assert mebibytes(text, what="--mem") == value
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: mebibytes("8X", what="--mem"),
+        lambda: mebibytes("-8G", what="--mem"),
+        lambda: integer("1.0", what="-n", low=0),
+        lambda: integer("0x10", what="-n", low=0),
+        lambda: integer("1_000", what="-n", low=0),
+        lambda: integer("٣", what="-n", low=4),
+        lambda: gpu_count("2.5"),
+        lambda: yes("maybe", what="--hold"),
+    ],
+)
+def test_nothing_is_guessed_from_the_looks_of_a_word(call: Callable[[], object]) -> None:
+    with pytest.raises(UsageError):
+        call()
+
+
+def test_all_gpus_and_none_named_are_not_the_same() -> None:
+    assert (gpu_count("all"), gpu_count("ALL"), gpu_count("0"), gpu_count("")) == (ALL_GPUS, ALL_GPUS, 0, None)
+
+
+# -- lines -------------------------------------------------------------------------------------------
+
+
+def submit(*words: str) -> Submit:
+    head, tail = split(["submit", *words])
+    request = request_of("submit", command("submit"), head[1:], tail=tail)
+    assert isinstance(request, Submit)
+    return request
+
+
+def test_the_first_dashes_part_the_line() -> None:
+    assert split(["submit", "--", "a", "--", "b"]) == (["submit"], ("a", "--", "b"))
+    assert split(["submit", "a"]) == (["submit", "a"], None)
+    assert split(["submit", "--"]) == (["submit"], ())
+
+
+def test_options_mean_the_same_in_every_form() -> None:
+    forms = [["--name=a b"], ["--name", "a b"], ["-J", "a b"], ["-Ja b"], ["--name", "x", "-J", "a b"]]
+    requests = [submit(*form, "--", "x") for form in forms]
+    assert requests == [requests[0]] * len(forms)
+
+
+def test_values_that_look_like_literals_stay_text() -> None:
+    for word in ("1e3", "None", "True", "[1]", "{a: 1}", "1,2", "'x'", "0x10", "-"):
+        assert submit("--name", word, "--", "x").name == word
+
+
+def test_flags_are_set_unset_and_negated() -> None:
+    assert submit("--hold", "--", "x").hold
+    assert not submit("--hold", "--no-hold", "--", "x").hold
+    assert not submit("--hold=false", "--", "x").hold
+    assert submit("--", "x").start and not submit("--no-start", "--", "x").start
+
+
+def test_repeated_values_are_all_kept() -> None:
+    assert submit("--env", "A=1", "--env=B=2,3", "--", "x").env == ("A=1", "B=2,3")
+
+
+def test_a_negative_priority_is_a_value_and_not_an_option() -> None:
+    assert submit("--priority", "-5", "--", "x").priority == -5
+
+
+def test_words_without_dashes_are_the_command_if_nothing_in_them_could_be_an_option() -> None:
+    assert submit("-c", "1", "python", "x.py").command == ("python", "x.py")
+    with pytest.raises(UsageError) as raised:
+        submit("-c1", "python", "x.py", "--help")
+    assert raised.value.hint == "leaseq submit -c1 -- python x.py --help"
+
+
+def test_help_is_asked_before_the_dashes_only() -> None:
+    with pytest.raises(HelpAsked):
+        submit("-h", "--", "x")
+    assert submit("--", "x", "-h").command == ("x", "-h")
+
+
+def test_groups_have_a_meaning_of_their_own() -> None:
+    for group, meaning in GROUP_DEFAULTS.items():
+        assert command_words([group]) == (meaning, [])
+        assert meaning in FAMILIES
+
+
+def test_the_options_of_every_command_are_the_parameters_of_its_method() -> None:
+    for name in FAMILIES:
+        found = command(name)
+        if found.parse is None:
+            code = getattr(found.component, found.method).__code__
+            taken = set(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])
+            options = {option.name.replace("-", "_") for option in found.options}
+            takes_any = code.co_flags & inspect.CO_VARKEYWORDS
+            assert takes_any or options <= taken, (name, options - taken)
+            shorts = [option.short for option in found.options if option.short]
+            assert len(shorts) == len(set(shorts)), name

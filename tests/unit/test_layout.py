@@ -1,0 +1,178 @@
+"""Names: each is read as it was written, sorts as tasks are to run, and never leads out of its directory."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaseq.errors import Malformed, UsageError
+from leaseq.layout import (
+    ALPHABET,
+    NAME,
+    TASK_ID,
+    Entry,
+    Home,
+    LeaseDir,
+    new_incarnation,
+    new_task_id,
+    order,
+    parse_outcome,
+    valid_name,
+)
+from leaseq.models import Need
+
+counts = st.none() | st.integers(0, 999_999_999)
+needs = st.builds(
+    Need, gpus=counts | st.just(-1), cpus=counts, mem_mb=counts, time_seconds=st.none() | st.integers(0, 10**12 - 1)
+)
+ids = st.text(ALPHABET, min_size=11, max_size=11).map("T".__add__)
+owners = st.text(ALPHABET, min_size=10, max_size=10)
+micros = st.integers(0, 10**16 - 1)
+places = st.tuples(st.integers(-499, 499), micros, st.integers(0, 999_999))
+orders = places.map(lambda each: order(priority=each[0], micros=each[1], sequence=each[2]))
+entries = st.builds(Entry, orders, ids, needs, st.integers(1, 999_999), st.just("") | owners)
+
+GOOD = "5001700000000000000000000.T0123456789a.g1c4m8192t60.1"
+HOSTILE = [
+    "",
+    ".",
+    "..",
+    "../x",
+    "a/b",
+    "/etc/passwd",
+    "-rf",
+    "_any",
+    "_cli",
+    ".hidden",
+    "a\nb",
+    "a\n",
+    "a b",
+    "a\0b",
+    "é",
+    "١",
+    "a" * 129,
+    "$(id)",
+    "\udc80",
+]
+
+
+@given(entries)
+def test_an_entry_is_read_as_it_was_written(entry: Entry) -> None:
+    assert Entry.parse(str(entry)) == entry
+    assert len(str(entry)) <= 255
+
+
+@given(
+    st.text(max_size=60)
+    | st.from_regex(r"[0-9]{25}\.T[0-9a-z]{11}\.[xgcmtA0-9]{1,9}\.[0-9]{1,3}(\.[0-9a-z]{10})?", fullmatch=True)
+)
+def test_a_name_is_malformed_or_the_only_name_of_its_entry(name: str) -> None:
+    """A runner renames what the entry is called: a second spelling would stay in the inbox for ever."""
+    try:
+        entry = Entry.parse(name)
+    except Malformed:
+        return
+    assert str(entry) == name
+
+
+@pytest.mark.parametrize(
+    "need", ["xg1", "g01", "t60", "x01", "c00", "g", "m1c1", "gA1", "xA", "X", "xx", "g1g1", "x60"]
+)
+def test_a_need_in_a_second_spelling_is_malformed(need: str) -> None:
+    with pytest.raises(Malformed):
+        Entry.parse(GOOD.replace("g1c4m8192t60", need))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *HOSTILE,
+        GOOD + "\n",
+        GOOD + ".",
+        GOOD + ".0123456789\n",
+        GOOD + ".short",
+        GOOD.replace(".1", ".0"),
+        GOOD.replace(".1", ".01"),
+        GOOD.replace("T0", "TI"),
+        GOOD.replace("500170", "٥٠٠١٧٠"),
+        GOOD[1:],
+        "." + GOOD,
+        GOOD + ".tmp",
+    ],
+)
+def test_a_name_that_is_no_entry_is_malformed(name: str) -> None:
+    with pytest.raises(Malformed):
+        Entry.parse(name)
+
+
+@given(places, places, ids, ids)
+def test_names_sort_by_priority_then_time_then_place_in_the_batch(
+    one: tuple[int, int, int], two: tuple[int, int, int], id_one: str, id_two: str
+) -> None:
+    names = []
+    for (priority, when, sequence), task_id in ((one, id_one), (two, id_two)):
+        names.append(str(Entry(order(priority=priority, micros=when, sequence=sequence), task_id, Need(), 1)))
+    wanted = [(-priority, when, sequence) for priority, when, sequence in (one, two)]
+    if wanted[0] != wanted[1]:
+        assert (names[0] < names[1]) == (wanted[0] < wanted[1])
+
+
+@given(entries, owners)
+def test_a_claim_keeps_the_attempt_and_a_retry_drops_the_owner(entry: Entry, owner: str) -> None:
+    claim = entry.claimed_by(owner)
+    assert (claim.key, claim.owner, claim.pending()) == (entry.key, owner, entry.pending())
+    following = claim.next_attempt()
+    assert (following.id, following.order, following.owner) == (entry.id, entry.order, "")
+    assert following.attempt == entry.attempt + 1
+
+
+@given(ids, st.integers(1, 999_999))
+def test_an_outcome_is_found_under_the_name_that_is_read(task_id: str, attempt: int) -> None:
+    path = LeaseDir("1", "/runs/1").outcome(task_id, attempt)
+    assert parse_outcome(path.rpartition("/")[2]) == (task_id, attempt)
+    assert path.rpartition("/")[0] in LeaseDir("1", "/runs/1").directories()
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "T0123456789a", "T0123456789a.0", "T0123456789a.1\n", "T0123456789a.1.x"])
+def test_a_name_that_is_no_outcome_is_malformed(name: str) -> None:
+    with pytest.raises(Malformed):
+        parse_outcome(name)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_refused_where_it_enters(name: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        valid_name(name, what="node")
+    assert refused.value.hint
+    with pytest.raises(UsageError):
+        Home("/home").lease(name)
+    with pytest.raises(UsageError):
+        Home("/home").lease(f"local:{name}")
+
+
+@given(st.from_regex(NAME, fullmatch=True))
+def test_a_valid_name_stays_in_its_directory(name: str) -> None:
+    assert valid_name(name, what="node") == name
+    lease = Home("/home").lease(name)
+    for path in (lease.root, lease.inbox(name), lease.heartbeat(name), lease.events(name)):
+        parts = path.split("/")
+        assert ".." not in parts
+        assert "." not in parts
+        assert len(parts[-1]) <= 255
+
+
+def test_ids_are_what_their_patterns_say_and_do_not_repeat() -> None:
+    tasks = {new_task_id() for _ in range(2000)}
+    assert len(tasks) == 2000
+    assert all(TASK_ID.fullmatch(task_id) for task_id in tasks)
+    assert set("".join(tasks)) == {"T", *ALPHABET}
+    assert Entry.parse(f"{GOOD}.{new_incarnation()}").owner
+
+
+def test_every_directory_comes_after_its_parent() -> None:
+    lease = LeaseDir("1", "/runs/1")
+    seen = {"/runs"}
+    for path in [*lease.directories(), *lease.node_directories("n1")]:
+        assert path.rpartition("/")[0] in seen, path
+        seen.add(path)

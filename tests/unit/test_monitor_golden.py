@@ -1,0 +1,114 @@
+"""Frames of named situations, as pictures in plain text. `make bless` accepts those of now."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import monitor_scenes as situations
+import pytest
+
+from leaseq.monitor.actions import cancel, release_lease, submit_form, task_menu
+from leaseq.monitor.model import Filter, Message, Pane, Scene, Ui
+from leaseq.monitor.overlays import Edit, Help, Output, Prompt
+from leaseq.monitor.stage import arranged
+from leaseq.monitor.text import width
+from leaseq.monitor.view import Frame, frame, plain
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "monitor"
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def drawn(scene: Scene) -> Frame:
+    return frame(arranged(scene))
+
+
+def check(name: str, picture: Frame) -> None:
+    """The frame is the golden one, character by character."""
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("LEASEQ_BLESS"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(plain(picture), encoding="utf-8")
+    assert path.exists(), f"there is no {path}: look at the frame, then `make bless`"
+    assert plain(picture) == path.read_text(encoding="utf-8"), f"{path} differs: look at it, then `make bless`"
+
+
+@pytest.mark.parametrize("size", situations.SIZES)
+@pytest.mark.parametrize("name", situations.SITUATIONS)
+def test_a_situation_looks_like_its_golden_frame(name: str, size: str) -> None:
+    check(f"{name}.{size}", drawn(situations.scene(situations.SITUATIONS[name](), size=size)))
+
+
+def busy(size: str = "80x24", **choices: object) -> Scene:
+    return situations.scene(situations.busy(), Ui(**choices), size=size)  # type: ignore[arg-type]
+
+
+def overlaid(scene: Scene, overlay: object) -> Scene:
+    return replace(scene, ui=replace(scene.ui, overlay=overlay))
+
+
+VIEWS = {
+    "help": lambda: overlaid(busy("120x40"), Help()),
+    "help.80x24": lambda: overlaid(busy(), Help()),
+    "menu": lambda: overlaid(busy(), task_menu(busy())),
+    "cancel": lambda: overlaid(busy(), cancel(busy())),
+    "release": lambda: overlaid(busy(), release_lease(busy())),
+    "form": lambda: overlaid(busy(), submit_form(busy())),
+    "form.40x10": lambda: overlaid(busy("40x10"), submit_form(busy())),
+    "answer": lambda: overlaid(busy(), Output("leaseq status", ((("lease 48213: 3 running", ""),),))),
+    "prompt": lambda: replace(busy(text="eval"), ui=Ui(text="eval", overlay=Prompt("filter", Edit.of("eval")))),
+    "message": lambda: busy(message=Message("T2vy0dxzha2z is being ended: TERM now, KILL if that is not enough")),
+    "zoomed-logs": lambda: busy(zoom=True, focus=Pane.LOGS, wrap=True),
+    "log-search": lambda: busy(
+        task=situations.task_id(10), focus=Pane.LOGS, log_find="step  2225", follow=False, log_top=60
+    ),
+    "node-detail": lambda: busy("120x40", focus=Pane.NODES, last_list=Pane.NODES),
+    "lease-detail": lambda: busy(focus=Pane.DETAIL, last_list=Pane.LEASES),
+    "failed": lambda: busy(filter=Filter.FAILED),
+    "marked": lambda: busy(marks=frozenset({situations.task_id(20), situations.task_id(21)})),
+    "read-only": lambda: busy("120x40", readonly=True, paused=True),
+    "ascii": lambda: busy("120x40", ascii=True),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_looks_like_its_golden_frame(name: str) -> None:
+    check(f"view.{name}", drawn(VIEWS[name]()))
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5, 11, 20, 39, 40, 59, 60, 61, 79, 80, 119, 120, 121, 300])
+@pytest.mark.parametrize("lines", [1, 2, 3, 4, 7, 8, 13, 14, 19, 20, 24, 70])
+@pytest.mark.parametrize("name", ["empty", "stuck-task", "wide-characters"])
+def test_every_size_has_a_frame_of_exactly_that_size(name: str, columns: int, lines: int) -> None:
+    base = situations.scene(situations.SITUATIONS[name]())
+    for overlay in (None, Help(), task_menu(base), submit_form(base)):
+        if isinstance(overlay, str):
+            continue
+        picture = drawn(overlaid(replace(base, columns=columns, lines=lines), overlay))
+        assert len(picture) == lines
+        assert {width(row) for row in picture} == {columns}
+
+
+def test_ascii_frames_are_ascii() -> None:
+    for name, make in situations.SITUATIONS.items():
+        if name != "wide-characters":
+            picture = plain(drawn(situations.scene(make(), Ui(ascii=True), size="120x40")))
+            assert picture.isascii(), [c for c in picture if not c.isascii()]
+
+
+def test_no_frame_holds_a_control_character() -> None:
+    for size in situations.SIZES:
+        for row in drawn(situations.scene(situations.hostile_log(), size=size)):
+            for text, _ in row:
+                assert text.isprintable(), repr(text)

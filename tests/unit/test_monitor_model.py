@@ -1,0 +1,343 @@
+"""What the monitor makes of what it knows, and of keys: pure, so every state is built by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import monitor_scenes as situations
+import pytest
+
+from leaseq.models import State
+from leaseq.monitor import actions, keys, moves
+from leaseq.monitor.keys import LAST, TABLE, hints, press
+from leaseq.monitor.model import Data, Filter, Pane, Scene, Ui, want, with_history
+from leaseq.monitor.overlays import Confirm, Edit, Form, Help, Menu, Prompt
+from leaseq.monitor.stage import arranged, banner
+
+
+def busy(**choices: object) -> Scene:
+    return arranged(situations.scene(situations.busy(), Ui(**choices), size="120x40"))  # type: ignore[arg-type]
+
+
+def typed(scene: Scene, *strokes: str) -> Scene:
+    """The scene after those keys; effects are dropped."""
+    for stroke in strokes:
+        scene = arranged(replace(scene, ui=press(scene, stroke).ui))
+    return scene
+
+
+def with_tasks(scene: Scene, tasks: tuple[object, ...]) -> Scene:
+    assert scene.data.snapshot
+    shot = replace(scene.data.snapshot, tasks=tasks, totals=situations.counted(tasks))  # type: ignore[arg-type]
+    return arranged(replace(scene, data=replace(scene.data, snapshot=shot)))
+
+
+# -- selections --------------------------------------------------------------------------------------
+
+
+def test_the_selection_stays_on_its_task_when_others_come_and_go() -> None:
+    scene = typed(busy(), "j", "j", "j", "j")
+    chosen = scene.task
+    assert chosen and scene.data.snapshot
+    tasks = scene.data.snapshot.tasks
+    later = with_tasks(scene, (situations.running(900, "gpu-node-01", ("3",), "new", 1.0), *tasks[1:]))
+    assert later.task and later.task.id == chosen.id
+
+
+def test_when_the_selected_task_is_gone_its_neighbour_is_selected_and_its_log_is_followed() -> None:
+    scene = typed(busy(), "j", "j")
+    scene = arranged(replace(scene, ui=replace(scene.ui, follow=False)))
+    assert scene.task and scene.data.snapshot
+    rest = tuple(task for task in scene.data.snapshot.tasks if scene.task and task.id != scene.task.id)
+    later = with_tasks(scene, rest)
+    assert later.task_place == scene.task_place
+    assert later.task and later.task.id != scene.task.id and later.ui.follow
+
+
+def test_the_cursor_is_always_in_sight() -> None:
+    scene = arranged(situations.scene(situations.many_tasks()))
+    for stroke, place in (("G", len(scene.tasks) - 1), ("g", 0), ("pgdn", 9), ("k", 8)):
+        scene = typed(scene, stroke)
+        assert scene.task_place == place
+        assert scene.ui.tops[Pane.TASKS] <= place < scene.ui.tops[Pane.TASKS] + 10
+
+
+def test_going_to_the_end_of_what_is_read_asks_for_more_within_bounds() -> None:
+    scene = arranged(situations.scene(situations.many_tasks(), Ui(filter=Filter.PENDING)))
+    assert scene.unread == 9900
+    for _ in range(12):
+        scene = typed(scene, "G")
+    assert want(scene).pending == 2000
+
+
+def test_marks_of_tasks_that_are_gone_are_dropped() -> None:
+    scene = busy(marks=frozenset({situations.task_id(20), "Tgone0000000"}))
+    assert scene.ui.marks == {situations.task_id(20)}
+
+
+# -- filters -----------------------------------------------------------------------------------------
+
+
+def test_recent_shows_what_runs_then_what_comes_next_then_what_ended() -> None:
+    states = [task.state for task in busy().tasks]
+    assert states[:3] == [State.RUNNING] * 3
+    assert states.count(State.PENDING) == 5
+    assert states.index(State.PENDING) < states.index(State.DONE)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("eval", 6), ("EVAL run03", 1), ("!eval", 6), ("gpu-node-02 !eval", 2), ("timeout", 1), ("CA", 1)],
+)
+def test_words_filter_tasks(text: str, count: int) -> None:
+    found = busy(filter=Filter.ALL, text=text).tasks
+    if text.startswith("!"):
+        assert all("eval" not in task.command for task in found)
+    else:
+        assert len(found) == count
+
+
+def test_esc_drops_a_filter_that_is_being_typed_and_enter_keeps_it() -> None:
+    scene = typed(busy(), "/", "e", "v")
+    assert scene.ui.text == "ev" and isinstance(scene.ui.overlay, Prompt)
+    assert typed(scene, "esc").ui.text == ""
+    kept = typed(scene, "enter")
+    assert kept.ui.text == "ev" and kept.ui.overlay is None
+    assert typed(kept, "esc").ui.text == ""
+
+
+def test_every_sort_orders_and_the_last_leads_back_to_the_queue() -> None:
+    scene = busy()
+    first = [task.id for task in scene.tasks]
+    for _ in range(7):
+        scene = typed(scene, ".")
+        assert sorted(task.id for task in scene.tasks) == sorted(first)
+    assert [task.id for task in scene.tasks] == first
+
+
+# -- keys --------------------------------------------------------------------------------------------
+
+
+def test_no_two_keys_of_a_pane_are_the_same() -> None:
+    for pane in Pane:
+        names = [name for key in TABLE if pane in key.panes for name in key.keys]
+        assert len(names) == len(set(names)), pane
+
+
+def test_every_key_is_in_the_help_of_its_panes() -> None:
+    for pane in Pane:
+        scene = busy(focus=pane, overlay=Help())
+        text = "\n".join("".join(part for part, _ in row) for row in keys.help_rows(scene))
+        for key in TABLE:
+            assert (key.help in text) == (pane in key.panes) or key.help in [k.help for k in TABLE if pane in k.panes]
+
+
+def test_hints_are_keys_that_work_now_and_always_fit() -> None:
+    for columns in (20, 40, 80, 200):
+        for pane in Pane:
+            shown = hints(replace(busy(focus=pane), columns=columns), columns)
+            assert [name for _, _, name in shown[-2:]] == list(LAST)
+            assert sum(len(label) + len(word) + 3 for label, word, _ in shown) <= max(columns, 16)
+            for _, _, name in shown:
+                key = next(key for key in TABLE if name in key.keys and pane in key.panes)
+                assert not key.refusal(busy(focus=pane))
+
+
+def test_an_unknown_key_says_where_the_keys_are() -> None:
+    message = typed(busy(), "Z").ui.message
+    assert message and "? lists the keys" in message.text
+
+
+def test_read_only_refuses_every_key_that_changes_and_hints_at_none() -> None:
+    for pane in Pane:
+        scene = busy(focus=pane, readonly=True)
+        for key in TABLE:
+            if key.changes and pane in key.panes:
+                step = press(scene, key.keys[0])
+                assert step.effects == () and step.ui.overlay is None
+                assert step.ui.message and "--readonly" in step.ui.message.text
+        names = {name for _, _, name in hints(scene, 300)}
+        assert not names & {key.keys[0] for key in TABLE if key.changes and key.keys[0] != "n"}
+
+
+def test_read_only_refuses_commands_that_change_and_menu_lines_too() -> None:
+    for line in ("cancel last", "submit -- true", "lease release 1", "daemon stop", "clean", "shell"):
+        assert isinstance(actions.typed(line, readonly=True), str), line
+    for line in ("status", "leaseq tasks --all", "lease ls", "info last", "help"):
+        assert isinstance(actions.typed(line, readonly=True), actions.Run), line
+    menu = actions.task_menu(busy(readonly=True))
+    assert isinstance(menu, Menu)
+    assert {item.action for item in menu.items if not item.why_not} == {"zoom", "info", "pager", "copy"}
+
+
+def test_a_command_that_needs_the_terminal_gets_it() -> None:
+    for line in ("shell", "follow last", "add -p gpu", "wait last"):
+        assert isinstance(actions.typed(line, readonly=False), actions.Foreground), line
+    for line in ("add --detach -p gpu", "add --dry-run", "tasks"):
+        assert isinstance(actions.typed(line, readonly=False), actions.Run), line
+    assert actions.typed("'open", readonly=False) == "quotes do not match: No closing quotation"
+
+
+# -- consequences ------------------------------------------------------------------------------------
+
+
+def test_a_release_names_nodes_running_and_pending_tasks() -> None:
+    asked = actions.release_lease(busy())
+    assert isinstance(asked, Confirm)
+    assert " ".join(asked.lines) == "releases 2 nodes, ends 3 running tasks; 14 pending tasks stay queued"
+    assert asked.then == ("lease", "release", "48213", "--yes")
+
+
+def test_a_lease_that_waits_in_slurm_is_said_to_hold_nothing() -> None:
+    asked = actions.release_lease(busy(lease="48377"))
+    assert isinstance(asked, Confirm) and "holds no node yet" in asked.lines[0] and "48377" in asked.then
+
+
+def test_a_cancel_of_marked_tasks_counts_running_and_pending_ones() -> None:
+    marks = frozenset({situations.task_id(10), situations.task_id(20), situations.task_id(21), situations.task_id(60)})
+    asked = actions.cancel(busy(marks=marks))
+    assert isinstance(asked, Confirm)
+    assert "ends 1 running task" in asked.lines[0] and "2:00:" in asked.lines[1]
+    assert "takes 2 pending tasks off the queue" in asked.lines[2]
+    assert len(asked.then) == 6, "the one that has ended is not asked for"
+
+
+def test_nothing_happens_without_a_yes() -> None:
+    scene = typed(busy(), "c")
+    assert isinstance(scene.ui.overlay, Confirm)
+    for stroke in ("n", "esc", "enter", "x", " "):
+        assert press(scene, stroke).effects == ()
+    (effect,) = press(scene, "y").effects
+    assert isinstance(effect, actions.Run) and effect.words[0] == "cancel"
+
+
+def test_a_form_makes_the_command_line_a_person_would_type() -> None:
+    scene = typed(busy(), "a", *"python train.py --lr 1", "tab", "2", "tab", "tab", *"8G", "tab", *"2h")
+    step = press(scene, "enter")
+    (effect,) = step.effects
+    assert isinstance(effect, actions.Run)
+    assert actions.command_line(effect.words) == (
+        "leaseq submit --lease 48213 --gpus 2 --mem 8G --time 2h -- 'python train.py --lr 1'"
+    )
+    assert step.ui.overlay is None
+
+
+def test_a_form_without_a_command_says_so_and_stays() -> None:
+    scene = typed(busy(), "a", "enter")
+    assert isinstance(scene.ui.overlay, Form) and scene.ui.overlay.trouble == "which command?"
+
+
+def test_a_new_lease_hands_options_on_to_sbatch_as_typed() -> None:
+    scene = typed(busy(), "n", *"big", "tab", *"gpu", "tab", "2", "tab", *"4:00:00", "tab", *"a100:4", "tab", "tab")
+    scene = typed(scene, *"--qos=high --comment='two words'")
+    assert isinstance(scene.ui.overlay, Form)
+    assert actions.form_words(scene.ui.overlay) == (
+        *("add", "--detach", "--profile", "big", "--", "--partition=gpu", "--nodes=2", "--time=4:00:00"),
+        *("--gres=gpu:a100:4", "--qos=high", "--comment=two words"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("strokes", "text"),
+    [("abc", "abc"), (("a", "b", "left", "c"), "acb"), (("a", "b", "home", "delete"), "b"), (("a", "backspace"), "")],
+)
+def test_a_line_is_edited_as_in_a_shell(strokes: tuple[str, ...], text: str) -> None:
+    edit: Edit | None = Edit()
+    for stroke in strokes:
+        assert edit
+        edit = edit.key(stroke)
+    assert edit and edit.text == text
+    assert Edit.of("one two  three").key("ctrl-w") == Edit("one two  ", 9)
+    assert Edit.of("x").key("f12") is None
+
+
+# -- what is told ------------------------------------------------------------------------------------
+
+
+def test_a_clock_runs_on_between_two_reads_only_for_what_surely_runs() -> None:
+    scene = busy()
+    task = scene.tasks[0]
+    later = replace(scene, now=scene.now + 60)
+    assert later.elapsed(task) == (scene.elapsed(task) or 0) + 60
+    stuck = replace(task, state=State.STUCK)
+    assert later.elapsed(stuck) == scene.elapsed(stuck)
+
+
+def test_a_held_lease_that_does_nothing_is_called_idle() -> None:
+    data = situations.busy()
+    assert data.snapshot
+    nodes = tuple(situations.node(name, idle=2040.0) for name in ("gpu-node-01", "gpu-node-02"))
+    shot = replace(data.snapshot, nodes=nodes, tasks=(), totals={})
+    scene = situations.scene(replace(data, snapshot=shot))
+    assert banner(scene) == "no task for 34 min, 2 nodes held. x releases the lease"
+    local = replace(data, snapshot=shot, leases=(replace(situations.SWEEP, kind="local"),))
+    assert banner(situations.scene(local)) == ""
+
+
+def test_a_read_that_does_not_come_back_is_told_with_its_age() -> None:
+    scene = situations.scene(replace(situations.busy(), snapshot_since=situations.NOW - 12.4))
+    assert banner(scene) == "file system not answering for 12 s"
+
+
+def test_gpu_history_grows_with_heartbeats_not_with_reads() -> None:
+    data = situations.busy()
+    assert data.snapshot
+    before = replace(data, gpus={})
+    once = with_history(data, replace(before, snapshot=None))
+    again = with_history(data, once)
+    assert again.gpus == once.gpus
+    beat = data.snapshot.nodes[0].heartbeat
+    assert beat
+    newer = replace(data.snapshot.nodes[0], heartbeat=replace(beat, counter=beat.counter + 1))
+    later = replace(data, snapshot=replace(data.snapshot, nodes=(newer, data.snapshot.nodes[1])))
+    grown = with_history(later, once)
+    assert len(grown.gpus["gpu-node-01", "0"]) == len(once.gpus["gpu-node-01", "0"]) + 1
+    assert grown.gpus["gpu-node-02", "0"] == once.gpus["gpu-node-02", "0"]
+
+
+def test_a_pending_task_that_was_tried_before_shows_what_the_last_attempt_said() -> None:
+    task = replace(situations.pending(1, "x"), attempt=3)
+    scene = with_tasks(arranged(situations.scene(situations.one_lease())), (task,))
+    assert want(scene).attempt == 2
+
+
+def test_scrolling_a_log_up_holds_it_and_down_to_its_end_follows_again() -> None:
+    scene = busy(focus=Pane.LOGS)
+    up = typed(scene, "k", "k")
+    assert not up.ui.follow
+    assert typed(up, "j", "j").ui.follow
+    top = typed(scene, "g")
+    assert top.ui.log_top == 0 and not top.ui.follow
+
+
+def test_the_top_of_what_was_read_of_a_log_asks_for_more() -> None:
+    scene = busy(focus=Pane.LOGS)
+    scene = replace(scene, data=replace(scene.data, log=replace(scene.data.log, skipped=10**9)))
+    assert typed(scene, "g").ui.log_bytes == 4 * scene.ui.log_bytes
+    assert typed(scene, *["g"] * 9).ui.log_bytes == 8 << 20
+
+
+def test_an_empty_monitor_takes_every_key() -> None:
+    for size in situations.SIZES:
+        for pane in Pane:
+            scene = arranged(situations.scene(Data("local:x"), Ui(focus=pane), size=size))
+            for key in TABLE:
+                for name in key.keys:
+                    press(scene, name)
+
+
+def test_every_key_can_follow_every_key() -> None:
+    names = [name for key in TABLE for name in key.keys if name not in ("q", "ctrl-c")]
+    for data in (situations.busy(), situations.empty()):
+        for first in names:
+            for second in [*names, "y", "left", "backspace", "ä"]:
+                scene = arranged(situations.scene(data))
+                step = press(scene, first)
+                press(arranged(replace(scene, ui=step.ui)), second)
+
+
+def test_sideways_reaches_every_pane_and_comes_back() -> None:
+    scene = busy()
+    assert moves.sideways(scene, 1).focus is Pane.DETAIL
+    assert moves.sideways(replace(scene, ui=moves.sideways(scene, 1)), -1).focus is Pane.TASKS
+    assert moves.sideways(scene, -1).focus in (Pane.NODES, Pane.LEASES)

@@ -1,0 +1,161 @@
+"""Templates make scripts that bash can read, and errors that a person can find."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from leaseq.errors import UsageError
+from leaseq.layout import Home
+from leaseq.lease import render, slurm_args, submit
+from leaseq.world import SystemClock
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(str(tmp_path / "the home's $HOME"))
+
+
+def lease_script(home: Home, *tokens: str, template: str = "", prologue: str = "", **environment: str) -> str:
+    request = submit.Request(
+        tokens=tokens,
+        checked=slurm_args.check(tokens),
+        template=template,
+        prologues=(prologue,) if prologue else (),
+        environment=environment,
+    )
+    return submit.prepare(home, request, clock=SystemClock(), user="u", host="login").script
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_the_lease_script_passes_bash_and_quotes_what_it_is_given(home: Home) -> None:
+    script = lease_script(home)
+    beginning = script.partition("\nlease=")[0] + '\nprintf %s "$home"'
+    environment = {"SLURM_JOB_ID": "1", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(["bash", "-c", beginning], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == home.root
+
+
+def test_sbatch_finds_its_options_before_the_first_command(home: Home) -> None:
+    lines = lease_script(home).splitlines()
+    directives = [line for line in lines if line.startswith("#SBATCH")]
+    assert lines[0] == "#!/bin/bash"
+    assert lines[1 : 1 + len(directives)] == directives
+    assert "#SBATCH --output=/dev/null" in directives
+    assert "#SBATCH --no-kill" in directives
+
+
+@pytest.mark.parametrize("chosen", [{"tokens": ("-o", "x.out")}, {"environment": {"SBATCH_OUTPUT": "x.out"}}])
+def test_an_output_file_of_the_users_choice_is_left_to_slurm(home: Home, chosen: dict[str, object]) -> None:
+    tokens = chosen.get("tokens", ())
+    environment = chosen.get("environment", {})
+    script = lease_script(home, *tokens, **environment)  # type: ignore[misc, arg-type]
+    assert "--output=/dev/null" not in script
+    assert 'slurm.log" 2>&1' not in script
+
+
+def test_no_part_of_bash_is_taken_for_a_template(home: Home, tmp_path: Path) -> None:
+    text = """#!/bin/bash
+cat <<EOF
+${#names[@]} {{ x }} {% y %} $((1 << 2)) ${name%%.*} ${name##*/} `date`
+EOF
+awk '{{print}} {# no #}' </dev/null
+printf '<%s> [%s] @{%d} %%{code}\\n' a b 1
+[[ $a =~ ^[=:]$ ]] && git show HEAD@{1}
+# leaseq is a word
+"""
+    template = write(tmp_path / "mine.sh.j2", text)
+    assert lease_script(home, template=str(template)) == text
+
+
+def test_a_users_template_extends_the_packaged_one(home: Home) -> None:
+    write(
+        Path(home.templates) / "lease.sh.j2",
+        '#leaseq extends "packaged/lease.sh.j2"\n#leaseq block prologue\nmodule load cuda\n#leaseq endblock\n',
+    )
+    script = lease_script(home)
+    assert "module load cuda" in script
+    assert "hold_allocation" in script
+
+
+def test_a_prologue_stands_in_the_script(home: Home) -> None:
+    assert 'module load "a b"' in lease_script(home, prologue='module load "a b"')
+
+
+def test_a_template_that_is_not_there_is_named(home: Home) -> None:
+    with pytest.raises(UsageError, match=r"there is no template nowhere\.j2"):
+        lease_script(home, template="nowhere.j2")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("one\ntwo\n#leaseq if x\nthree\n", 4, "end of template"),
+        ("one\n@leaseq{ nothing_of_this_name }\n", 2, "nothing_of_this_name"),
+        ("one\ntwo\n@leaseq{ home.nothing() }\n", 3, "nothing"),
+        ("one\n@leaseq{ 1 / 0 }\n", 2, "division"),
+        ("one\n@leaseq{ home | shh }\n", 2, "shh"),
+    ],
+)
+def test_a_mistake_in_a_template_is_told_with_file_and_line(
+    home: Home, tmp_path: Path, text: str, line: int, words: str
+) -> None:
+    template = write(tmp_path / "mine.sh.j2", text)
+    with pytest.raises(UsageError) as caught:
+        lease_script(home, template=str(template))
+    assert words in caught.value.message
+    assert f"{template}, line {line}" in caught.value.message
+
+
+def test_a_script_that_bash_cannot_read_is_refused_with_its_line(home: Home, tmp_path: Path) -> None:
+    template = write(tmp_path / "mine.sh.j2", "#!/bin/bash\necho fine\nif true; then fi\n")
+    with pytest.raises(UsageError, match="line 3: if true; then fi") as caught:
+        lease_script(home, template=str(template))
+    assert "mine.sh.j2" in caught.value.message
+
+
+def test_a_prologue_that_bash_cannot_read_is_refused_by_its_own_name() -> None:
+    with pytest.raises(UsageError, match="the prologue of profile big"):
+        render.snippet('echo "open', origin="the prologue of profile big")
+
+
+def test_the_quoting_filter_makes_one_word_of_anything() -> None:
+    for value in ("", "a b", "it's", '$HOME `date` \\ \n "', "é\udcff"):
+        done = subprocess.run(
+            ["bash", "-c", f"printf %s {render.quote(value)}".encode("utf-8", "surrogateescape")],
+            capture_output=True,
+            check=True,
+        )
+        assert done.stdout.decode("utf-8", "surrogateescape") == value
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ("USR1@60", "USR1"),
+        ("B:USR2@300", "USR2"),
+        ("R:SIGHUP", "HUP"),
+        ("10@60", "USR1"),
+        ("usr1", "USR1"),
+        ("TERM@60", ""),
+        ("CONT", ""),
+        ("no", ""),
+        ("", ""),
+    ],
+)
+def test_the_signal_that_warns_tasks_is_the_one_that_was_asked_for(option: str, name: str) -> None:
+    assert submit.signal_of(option) == name
+
+
+def test_tasks_are_warned_only_where_that_was_asked_for(home: Home) -> None:
+    assert 'warn_node "$(basename' not in lease_script(home)
+    script = lease_script(home, "--signal=B:USR2@300")
+    assert "trap 'warn_runners' USR1 USR2\n" in script
+    assert '"signal":"%s"}\\n\' "USR2"' in script

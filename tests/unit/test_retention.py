@@ -1,0 +1,98 @@
+"""What `clean` may remove, and what it must leave."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from leaseq import protocol, retention
+from leaseq.layout import Entry, Home, LeaseDir, new_task_id, order
+from leaseq.models import ANY, Need, Outcome, State, Task
+from leaseq.world import SystemFs
+
+FS = SystemFs(remote=False)
+DAY = 86400.0
+
+
+@pytest.fixture
+def lease(tmp_path: Path) -> LeaseDir:
+    found = Home(str(tmp_path)).lease("local:here")
+    os.makedirs(found.root)
+    protocol.prepare(FS, found)
+    protocol.prepare_node(FS, found, "here")
+    return found
+
+
+def task_and_entry() -> tuple[Task, Entry]:
+    task = Task(id=new_task_id(), argv=("true",), cwd="/", submitted=0.0)
+    return task, Entry(order(priority=0, micros=1, sequence=0), task.id, Need(), 1)
+
+
+def ended(lease: LeaseDir, *, state: State = State.DONE, age: float = 100 * DAY, attempt: int = 1) -> Task:
+    task, _ = task_and_entry()
+    outcome = Outcome(task=task, attempt=attempt, state=state, ended=time.time() - age)
+    protocol.decide_all(FS, lease, [outcome])
+    for stream in ("out", "err"):
+        Path(lease.log(task.id, attempt, stream)).write_text("x")
+    return task
+
+
+def clean(lease: LeaseDir, *, keep_failed: bool = False) -> set[str]:
+    old = list(retention.old_tasks(FS, lease, before=time.time() - 30 * DAY, keep_failed=keep_failed))
+    for each in old:
+        retention.remove(FS, lease, each)
+    return {each.outcome.task.id for each in old}
+
+
+def test_an_old_result_goes_with_its_logs_and_a_young_one_stays(lease: LeaseDir) -> None:
+    old, young = ended(lease), ended(lease, age=DAY)
+    assert clean(lease) == {old.id}
+    assert not os.path.exists(lease.outcome(old.id, 1)) and not os.path.exists(lease.log(old.id, 1, "out"))
+    assert os.path.exists(lease.outcome(young.id, 1)) and os.path.exists(lease.log(young.id, 1, "err"))
+
+
+def test_keep_failed_keeps_everything_that_is_not_done(lease: LeaseDir) -> None:
+    done, failed = ended(lease), ended(lease, state=State.FAILED)
+    assert clean(lease, keep_failed=True) == {done.id}
+    assert os.path.exists(lease.outcome(failed.id, 1))
+
+
+def test_a_task_that_is_pending_again_keeps_its_first_attempt(lease: LeaseDir) -> None:
+    task, entry = task_and_entry()
+    outcome = Outcome(task=task, attempt=1, state=State.LOST, ended=0.0, requeued="recover")
+    protocol.decide_all(FS, lease, [outcome])
+    protocol.publish(FS, lease.inbox(ANY), entry.next_attempt(), task)
+    assert clean(lease) == set()
+
+
+def test_a_lost_task_waits_to_be_recovered_however_old_it_is(lease: LeaseDir) -> None:
+    task, entry = task_and_entry()
+    protocol.publish(FS, lease.inbox(ANY), entry, task)
+    claim = protocol.claim(FS, lease, lease.inbox(ANY), entry, node="here", incarnation="0123456789")
+    assert claim is not None
+    outcome = Outcome(task=task, attempt=1, state=State.LOST, ended=0.0)
+    protocol.lose(FS, lease, claim, outcome)
+    assert clean(lease) == set()
+    assert len(FS.names(lease.lost)) == 1
+
+
+def test_a_key_goes_with_its_task_and_names_a_new_one_afterwards(lease: LeaseDir) -> None:
+    task, entry = task_and_entry()
+    first = protocol.publish_once(FS, lease, "d" * 40, lease.inbox(ANY), entry, task)
+    os.unlink(f"{lease.inbox(ANY)}/{entry}")
+    protocol.decide_all(FS, lease, [Outcome(task=task, attempt=1, state=State.DONE, ended=0.0)])
+    assert clean(lease) == {first}
+    again, second = task_and_entry()
+    assert protocol.publish_once(FS, lease, "d" * 40, lease.inbox(ANY), second, again) == again.id
+
+
+def test_leftovers_are_old_hidden_files_but_never_a_task_that_waits_in_keys(lease: LeaseDir) -> None:
+    stale, fresh, waiting = f"{lease.inbox(ANY)}/.stale", f"{lease.inbox(ANY)}/.fresh", f"{lease.keys}/.waiting"
+    for path in (stale, fresh, waiting):
+        Path(path).write_text("x")
+    for path in (stale, waiting):
+        os.utime(path, (1.0, 1.0))
+    assert retention.leftovers(FS, lease) == [stale]

@@ -1,0 +1,120 @@
+"""What starts next, and who waits for whom."""
+
+from __future__ import annotations
+
+from leaseq.layout import Entry, new_task_id, order
+from leaseq.models import ALL_GPUS, Need
+from leaseq.runner.decide import (
+    LOOKAHEAD,
+    Booking,
+    Room,
+    booking_of,
+    choose,
+    never_fits,
+    rank,
+    room_left,
+    stagger_seconds,
+)
+
+NODE = Room(cpus=8, mem_mb=1000, gpus=("a", "b", "c", "d"))
+
+
+def entry(need: Need, place: int = 0) -> Entry:
+    return Entry(order(priority=0, micros=place, sequence=0), new_task_id(), need, 1)
+
+
+def starts(*needs: Need, held: tuple[Booking, ...] = (), left: float | None = None) -> tuple[list[int], dict[int, str]]:
+    """(places of those that start, reasons of those that wait by place)"""
+    entries = [entry(need, place) for place, need in enumerate(needs)]
+    chosen, waiting = choose(entries, NODE, held, seconds_left=left)
+    places = {each.id: place for place, each in enumerate(entries)}
+    return [places[choice.entry.id] for choice in chosen], {places[id]: reason for id, reason in waiting.items()}
+
+
+def test_a_task_that_names_nothing_takes_the_whole_node() -> None:
+    assert booking_of(Need(), NODE) == Booking(8, 1000, NODE.gpus, alone=True)
+    assert starts(Need(), Need(), Need(cpus=1)) == ([0], {})
+
+
+def test_nothing_starts_beside_a_task_that_runs_alone() -> None:
+    assert starts(Need(cpus=1), held=(Booking(8, 1000, NODE.gpus, alone=True),)) == ([], {})
+
+
+def test_a_task_that_wants_to_be_alone_waits_for_the_others_and_lets_nobody_pass() -> None:
+    assert starts(Need(), Need(cpus=1), held=(Booking(cpus=1),)) == ([], {0: "Slots"})
+
+
+def test_gpus_are_given_out_in_their_order_and_never_twice() -> None:
+    chosen, _ = choose(
+        [entry(Need(gpus=1), 1), entry(Need(gpus=2), 2)], NODE, [Booking(gpus=("b",))], seconds_left=None
+    )
+    assert [choice.booking.gpus for choice in chosen] == [("a",), ("c", "d")]
+
+
+def test_all_gpus_means_all_of_the_node() -> None:
+    assert starts(Need(gpus=ALL_GPUS)) == ([0], {})
+    assert starts(Need(gpus=ALL_GPUS), held=(Booking(gpus=("d",)),)) == ([], {0: "GPU"})
+    assert starts(Need(gpus=ALL_GPUS, cpus=1), held=(Booking(cpus=1),)) == ([0], {})
+
+
+def test_a_need_of_memory_alone_books_a_cpu() -> None:
+    assert booking_of(Need(mem_mb=10), NODE) == Booking(1, 10, ())
+
+
+def test_a_blocked_head_keeps_what_it_waits_for() -> None:
+    held = (Booking(cpus=1, gpus=("a", "b")),)
+    rivals = (Need(gpus=3, cpus=1), Need(gpus=1, cpus=1), Need(gpus=0, cpus=1), Need(cpus=4), Need(cpus=1))
+    assert starts(*rivals, held=held) == ([2, 3], {0: "GPU", 1: "GPU", 4: "Slots"})
+
+
+def test_memory_of_a_blocked_head_is_reserved_too() -> None:
+    held = (Booking(cpus=1, mem_mb=600),)
+    assert starts(Need(mem_mb=500), Need(mem_mb=300), Need(cpus=1), held=held) == ([2], {0: "Slots", 1: "Slots"})
+
+
+def test_what_can_never_fit_blocks_nobody_and_says_why() -> None:
+    wants = (Need(gpus=5), Need(cpus=9), Need(mem_mb=1001), Need(cpus=1))
+    chosen, waiting = starts(*wants)
+    assert chosen == [3]
+    assert waiting == {
+        0: "Resources: needs 5 GPUs, the node has 4",
+        1: "Resources: needs 9 CPUs, the node has 8",
+        2: "Resources: needs 1001 MiB of memory, the node has 1000",
+    }
+    assert never_fits(Need(gpus=ALL_GPUS), Room(1, 1, ())) == "needs all GPUs, the node has none"
+    assert never_fits(Need(gpus=0), Room(1, 1, ())) == ""
+
+
+def test_a_task_longer_than_the_lease_waits_and_blocks_nobody() -> None:
+    assert starts(Need(cpus=1, time_seconds=61), Need(cpus=1, time_seconds=60), left=60.0) == ([1], {0: "LeaseTime"})
+
+
+def test_a_task_with_a_time_limit_only_still_runs_alone() -> None:
+    assert starts(Need(time_seconds=5), Need(cpus=1)) == ([0], {})
+
+
+def test_only_so_many_are_looked_at_behind_a_blocked_head() -> None:
+    read = []
+
+    def pending() -> object:
+        for place in range(10 * LOOKAHEAD):
+            read.append(place)
+            yield entry(Need(cpus=8), place)
+
+    choose(pending(), NODE, [Booking(cpus=1)], seconds_left=None)  # type: ignore[arg-type]
+    assert len(read) <= LOOKAHEAD + 1
+
+
+def test_room_is_never_negative() -> None:
+    assert room_left(NODE, [Booking(cpus=20, mem_mb=5000, gpus=("x",))]) == Room(0, 0, NODE.gpus)
+
+
+def test_every_node_is_first_for_its_share_and_all_agree() -> None:
+    nodes = ["n1", "n2", "n3"]
+    tasks = [new_task_id() for _ in range(300)]
+    ranks = [[rank(node, task, nodes) for node in nodes] for task in tasks]
+    assert all(sorted(each) == [0, 1, 2] for each in ranks)
+    assert all(60 < sum(each[place] == 0 for each in ranks) < 140 for place in range(3))
+    assert rank("n1", tasks[0], ["n1"]) == rank("stranger", tasks[0], nodes) == 0
+    assert stagger_seconds(0) == 0.0
+    assert stagger_seconds(1000) == 1.0

@@ -1,0 +1,91 @@
+"""What the GPUs do now, as programs named nvidia-smi on PATH tell it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from leaseq.models import GpuUse
+from leaseq.runner.gpus import GpuWatch, granted, measure, parse
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = """\
+0, GPU-aa, NVIDIA A100-SXM4, 93, 100, 40960, 61
+1, GPU-bb, Odd, name, [N/A], [Not Supported], 24576, ERR!
+"""
+FIRST = GpuUse("0", "GPU-aa", "NVIDIA A100-SXM4", 93.0, 100.0, 40960.0, 61.0)
+SECOND = GpuUse("1", "GPU-bb", "Odd, name", None, None, 24576.0, None)
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return tmp_path / "nvidia-smi"
+
+
+def says(driver: Path, script: str) -> None:
+    driver.write_text(f"#!/bin/sh\n{script}\n")
+    driver.chmod(0o755)
+
+
+def looked(watch: GpuWatch) -> tuple[tuple[GpuUse, ...], str]:
+    """What the watch tells once it tells something."""
+    deadline = time.monotonic() + 20
+    while not (told := watch.look())[0] and not told[1]:
+        assert time.monotonic() < deadline, told
+        time.sleep(0.01)
+    return told
+
+
+def test_rows_are_read_and_what_the_driver_does_not_say_is_none() -> None:
+    assert parse(ROWS + "\nNo devices were found\n,,,\n0\n") == (FIRST, SECOND)
+
+
+def test_only_the_granted_are_told_by_the_names_they_were_granted_under() -> None:
+    seen = (FIRST, SECOND)
+    assert [use.token for use in granted(seen, ("GPU-bb", "0"))] == ["GPU-bb", "0"]
+    assert granted(seen, ("GPU-b",))[0].uuid == "GPU-bb"
+    assert granted(seen, ("7", "MIG-1")) == ()
+
+
+def test_one_bad_row_does_not_hide_the_others(driver: Path) -> None:
+    says(driver, f"cat <<'END'\n{ROWS}END")
+    assert granted(measure(), ("0", "1"))[1].token == "1"
+    assert len(measure()) == 2
+
+
+def test_the_words_of_a_failing_driver_are_told(driver: Path) -> None:
+    says(driver, "echo 'NVIDIA-SMI has failed'; exit 9")
+    assert looked(GpuWatch(("0",))) == ((), "nvidia-smi: NVIDIA-SMI has failed")
+
+
+def test_a_driver_that_says_nothing_is_told_as_such(driver: Path) -> None:
+    says(driver, "exit 0")
+    assert looked(GpuWatch(("0",))) == ((), "nvidia-smi: it lists no GPU")
+
+
+def test_a_driver_that_hangs_makes_no_caller_wait(driver: Path) -> None:
+    """In a process of its own, which leaves the hanging thread behind."""
+    says(driver, "exec sleep 300")
+    code = (
+        "import time; from leaseq.runner.gpus import GpuWatch\n"
+        "w = GpuWatch(('0',), deadline_seconds=0.2); b = time.monotonic()\n"
+        "assert w.look() == ((), '')\n"
+        "while not w.look()[1] and time.monotonic() - b < 10: time.sleep(0.01)\n"
+        "print(w.look()[1], time.monotonic() - b < 5, flush=True); import os; os._exit(0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.stdout.split(" for ")[0] == "nvidia-smi has not answered", done
+    assert done.stdout.endswith("True\n")
+
+
+def test_no_driver_is_a_normal_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert GpuWatch(()).look() == ((), "")

@@ -1,0 +1,180 @@
+"""A session outlives whoever looks at it. Real tmux, real terminals, a process that stands for the runner."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from leaseq.runner import session
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS_MAX = 20.0
+RUNNER = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from leaseq.nodedir import open_node_dir
+from leaseq.runner import session
+directory = open_node_dir(sys.argv[2], "7", "node1")
+directory.take("runner", "0123456789")
+session.directory_of(directory.root)
+print("ready", flush=True)
+while os.getppid() == int(sys.argv[3]):
+    session.serve(directory.root, os.environ)
+    time.sleep(0.01)
+"""
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+
+
+class Node:
+    """A node with a runner that serves sessions."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.home = path, str(path / "home")
+        self.environment = {**os.environ, "LEASEQ_NODE_DIR": str(path / "n"), "HOME": str(path), "SHELL": "/bin/sh"}
+        self.environment |= {"SLURM_NTASKS": "3", "SLURM_JOB_ID": "7", "CUDA_VISIBLE_DEVICES": "0,1", "PS1": "$ "}
+        argv = [sys.executable, "-c", RUNNER, str(ROOT), self.home, str(os.getpid())]
+        self.runner = subprocess.Popen(argv, env=self.environment, stdout=subprocess.PIPE)
+        assert self.runner.stdout is not None
+        assert self.runner.stdout.readline() == b"ready\n"
+
+    def show(self, name: str = "main", *words: str, cwd: str = "/") -> Terminal:
+        """The helper that a step on the node runs, on a terminal of its own."""
+        main = str(ROOT / "leaseq" / "__main__.py")
+        return Terminal([sys.executable, "-E", main, "session", self.home, "7", "node1", name, cwd, *words], self)
+
+    def close(self) -> None:
+        for socket in self.path.glob("n/*/7/node1/session/*.sock"):
+            subprocess.run(["tmux", "-S", str(socket), "kill-server"], check=False, capture_output=True)
+        self.runner.kill()
+        self.runner.communicate()
+
+
+class Terminal:
+    """A program on a pseudo-terminal, and everything it has printed."""
+
+    def __init__(self, argv: list[str], node: Node) -> None:
+        self.seen = ""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvpe(argv[0], argv, {**node.environment, "TERM": "xterm", "TMUX": "/outer,1,0"})
+        self.closed = False
+
+    def type(self, text: str) -> None:
+        os.write(self.fd, text.encode())
+
+    def expect(self, text: str) -> None:
+        """The text has been printed."""
+        self._until(lambda: text in self.seen, f"{text!r} on the terminal")
+
+    def end(self) -> int:
+        """The exit code of the program, once it has ended by itself."""
+        self._until(lambda: self.closed, "the end of the program")
+        _, status = os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(status)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
+        until = time.monotonic() + SECONDS_MAX
+        while not condition():
+            assert time.monotonic() < until, f"waited for {what}; seen: {self.seen!r}"
+            if not self.closed and select.select([self.fd], [], [], 0.1)[0]:
+                try:
+                    data = os.read(self.fd, 65536)
+                except OSError:
+                    data = b""
+                self.closed = not data
+                self.seen += data.decode("utf-8", "replace")
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    with tempfile.TemporaryDirectory(prefix="lq-") as directory:
+        node = Node(Path(directory))
+        yield node
+        node.close()
+
+
+def test_a_session_goes_on_when_its_terminal_is_killed(node: Node) -> None:
+    first = node.show()
+    first.type("echo before-$((40 + 2)); cat\n")
+    first.expect("before-42")
+    first.type("typed into cat\n")
+    first.expect("typed into cat")
+    first.kill()
+    second = node.show()
+    second.expect("before-42")
+    second.expect("typed into cat")
+    second.type("\x04exit 7\n")
+    assert second.end() == 7
+
+
+def test_a_session_has_the_nodes_gpus_and_lease_and_nothing_that_poisons_srun(node: Node) -> None:
+    terminal = node.show("main", "sh", "-c", "env | sort >out; pwd >>out", cwd=str(node.path))
+    assert terminal.end() == 0
+    lines = (node.path / "out").read_text().splitlines()
+    assert "CUDA_VISIBLE_DEVICES=0,1" in lines
+    assert "SLURM_JOB_ID=7" in lines
+    assert "LEASEQ_LEASE=7" in lines
+    assert str(node.path) in lines
+    assert not [line for line in lines if line.startswith("SLURM_NTASKS=")]
+
+
+def test_the_exit_code_of_a_sessions_command_comes_back(node: Node) -> None:
+    assert node.show("quick", "sh", "-c", "exit 42").end() == 42
+
+
+def test_detaching_leaves_the_session_and_says_so(node: Node) -> None:
+    terminal = node.show()
+    terminal.type("echo in-$((1 + 1))\n")
+    terminal.expect("in-2")
+    terminal.type("tmux detach-client\n")
+    assert terminal.end() == 0
+    assert "session main goes on" in terminal.seen
+
+
+def test_a_window_that_changes_its_size_is_noticed_inside(node: Node) -> None:
+    terminal = node.show()
+    terminal.type("echo ready-$((1 + 1))\n")
+    terminal.expect("ready-2")
+    fcntl.ioctl(terminal.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
+    terminal.type("until [ $(stty size | tail -c 4) = 111 ]; do sleep 0.1; done; echo wide-$((1 + 1))\n")
+    terminal.expect("wide-2")
+    terminal.kill()
+
+
+def test_without_a_runner_the_way_out_is_told(node: Node) -> None:
+    node.runner.kill()
+    node.runner.wait()
+    terminal = node.show()
+    assert terminal.end() == session.EX_UNAVAILABLE
+    assert "leaseq shell --plain" in terminal.seen
+
+
+def test_a_node_without_tmux_says_so(node: Node, tmp_path: Path) -> None:
+    problem = session.start(str(tmp_path), "main", ["sh"], {"PATH": str(tmp_path)}, "/")
+    assert problem == session.NO_TMUX
+
+
+def test_a_plain_shell_runs_in_place(node: Node) -> None:
+    terminal = node.show("", "sh", "-c", "echo lease-$LEASEQ_LEASE ntasks-$SLURM_NTASKS-; exit 5")
+    assert terminal.end() == 5
+    assert "lease-7 ntasks--" in terminal.seen

@@ -1,0 +1,93 @@
+"""What an ended lease leaves behind is decided once Slurm says that it has ended: nothing is silently gone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from leaseq import protocol
+from leaseq.layout import Entry, Home, LeaseDir, new_incarnation, new_task_id, order
+from leaseq.lease import settle
+from leaseq.lease.settle import settle_claims
+from leaseq.models import Need, Outcome, State, Task
+from leaseq.world import SystemClock, SystemFs
+
+FS, CLOCK = SystemFs(remote=False), SystemClock()
+
+
+@pytest.fixture
+def lease(tmp_path: Path) -> LeaseDir:
+    directory = Home(str(tmp_path)).lease("7")
+    os.mkdir(f"{tmp_path}/runs")
+    protocol.prepare(FS, directory)
+    protocol.prepare_node(FS, directory, "node1")
+    return directory
+
+
+def claimed(lease: LeaseDir, **of_task: object) -> Entry:
+    """A task that the runner of node1 held when it was killed."""
+    entry = Entry(order(priority=0, micros=1, sequence=0), new_task_id(), Need(), 1)
+    task = Task(id=entry.id, argv=("true",), cwd="/", submitted=1.0, **of_task)  # type: ignore[arg-type]
+    protocol.publish(FS, lease.inbox("_any"), entry, task)
+    held = protocol.claim(FS, lease, lease.inbox("_any"), entry, node="node1", incarnation=new_incarnation())
+    assert held is not None
+    return held.entry
+
+
+def outcome(lease: LeaseDir, entry: Entry) -> Outcome:
+    found = protocol.read_outcome(FS, lease, entry.id, entry.attempt)
+    assert found is not None
+    return found
+
+
+def test_a_claim_of_an_ended_lease_is_lost_with_the_reason(lease: LeaseDir) -> None:
+    entry = claimed(lease)
+    assert settle_claims(FS, lease, clock=CLOCK, reason="TIMEOUT (TimeLimit)") == 1
+    decided = outcome(lease, entry)
+    assert (decided.state, decided.reason, decided.requeued) == (State.LOST, "LeaseEnd: TIMEOUT (TimeLimit)", "")
+    assert os.listdir(lease.claimed("node1")) == []
+    assert os.listdir(lease.lost) == [str(entry)]
+
+
+@pytest.mark.parametrize("wish", [{"requeue": True}, {"on_lost": "requeue"}, {"retries": 1}])
+def test_a_task_that_wants_to_go_on_is_pending_again_as_its_next_attempt(
+    lease: LeaseDir, wish: dict[str, object]
+) -> None:
+    entry = claimed(lease, **wish)
+    settle_claims(FS, lease, clock=CLOCK, reason="PREEMPTED")
+    assert outcome(lease, entry).requeued
+    assert os.listdir(lease.inbox("_any")) == [str(entry.next_attempt())]
+
+
+def test_what_a_runner_decided_first_stands(lease: LeaseDir) -> None:
+    entry = claimed(lease)
+    task = protocol.read_task(FS, f"{lease.claimed('node1')}/{entry}", entry)
+    protocol.decide_all(FS, lease, [Outcome(task=task, attempt=1, state=State.DONE, exit_code=0, ended=5.0)])
+    settle_claims(FS, lease, clock=CLOCK, reason="CANCELLED")
+    assert outcome(lease, entry).state is State.DONE
+    assert os.listdir(lease.claimed("node1")) == []
+    assert os.listdir(lease.lost) == []
+
+
+def test_a_malformed_claim_is_set_aside_and_stops_nothing(lease: LeaseDir) -> None:
+    entry = claimed(lease)
+    Path(lease.claimed("node1"), "rubbish").write_text("x")
+    assert settle_claims(FS, lease, clock=CLOCK, reason="CANCELLED") == 1
+    assert outcome(lease, entry).state is State.LOST
+    assert len(os.listdir(lease.evidence)) == 2
+
+
+def test_nothing_is_done_twice(lease: LeaseDir) -> None:
+    claimed(lease)
+    assert settle_claims(FS, lease, clock=CLOCK, reason="CANCELLED") == 1
+    assert settle_claims(FS, lease, clock=CLOCK, reason="CANCELLED") == 0
+
+
+def test_a_node_that_has_a_runner_again_is_left_to_it(lease: LeaseDir) -> None:
+    claimed(lease)
+    settle.main([lease.root.rsplit("/runs/", 1)[0], "7", "requeued by Slurm", "node1", "node2"])
+    assert len(os.listdir(lease.claimed("node1"))) == 1
+    settle.main([lease.root.rsplit("/runs/", 1)[0], "7", "requeued by Slurm", "node2"])
+    assert os.listdir(lease.claimed("node1")) == []

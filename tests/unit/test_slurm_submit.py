@@ -1,0 +1,163 @@
+"""From sbatch to a record: the job id among banners, refusals, and a crash between the two."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from leaseq.errors import LeaseqError, SlurmError, Unavailable
+from leaseq.layout import Home
+from leaseq.lease import records, squeue, submit
+from leaseq.lease.slurm import SlurmBackend
+from leaseq.lease.slurm_args import check
+from leaseq.lease.slurm_text import Row
+from leaseq.models import Lease
+from leaseq.world import SystemClock, SystemFs
+from tests.unit.fake_program import FakeProgram, on_path
+
+FS = SystemFs(remote=False)
+CLOCK = SystemClock()
+TOKENS = ("-pgpu", "-N", "2", "--gres=gpu:2", "--site-thing=x y", "-t30")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(str(tmp_path / "home"))
+
+
+@pytest.fixture
+def sbatch(tmp_path: Path) -> Iterator[FakeProgram]:
+    before = os.environ["PATH"]
+    os.environ["PATH"] = on_path(tmp_path / "bin")["PATH"]
+    yield FakeProgram(tmp_path / "bin", "sbatch")
+    os.environ["PATH"] = before
+
+
+def request(*tokens: str, name: str = "") -> submit.Request:
+    return submit.Request(tokens=tokens or TOKENS, checked=check(tokens or TOKENS), name=name)
+
+
+def prepared(home: Home, asked: submit.Request) -> submit.Prepared:
+    return submit.prepare(home, asked, clock=CLOCK, user="u", host="login")
+
+
+def add(home: Home, *tokens: str) -> Lease:
+    asked = request(*tokens)
+    return submit.submit(FS, home, prepared(home, asked), request=asked)[0]
+
+
+def test_the_users_words_reach_sbatch_verbatim_and_in_order(home: Home, sbatch: FakeProgram) -> None:
+    sbatch.answer("77\n")
+    add(home)
+    (call,) = sbatch.calls()
+    assert call[:-1] == ["--parsable", *TOKENS]
+    assert call[-1].startswith(home.scripts)
+
+
+def test_the_record_and_the_script_stand_beside_each_other(home: Home, sbatch: FakeProgram) -> None:
+    sbatch.answer("  *** welcome ***\n77\n", err="sbatch: lua: your default account is x\n")
+    asked = request(name="mine")
+    lease, said = submit.submit(FS, home, prepared(home, asked), request=asked)
+    assert (lease.id, lease.name, lease.argv, lease.kind) == ("77", "mine", TOKENS, "slurm")
+    assert records.read(FS, home.lease("77")) == lease
+    assert said == "sbatch: lua: your default account is x"
+    assert Path(home.runs, "77", "lease.sh").read_text().startswith("#!/bin/bash\n")
+    assert os.listdir(home.scripts) == []
+
+
+def test_a_surrounding_jobs_variables_do_not_reach_sbatch(home: Home, sbatch: FakeProgram) -> None:
+    sbatch.answer("77\n")
+    inherited = {**os.environ, "SLURM_MEM_PER_CPU": "100", "SBATCH_ACCOUNT": "mine", "SLURM_JOB_ID": "3"}
+    asked = submit.Request(tokens=(), checked=check(()), environment=inherited)
+    submit.submit(FS, home, prepared(home, asked), request=asked)
+    environment = sbatch.environment()
+    assert environment["SBATCH_ACCOUNT"] == "mine"
+    assert "SLURM_MEM_PER_CPU" not in environment
+    assert "SLURM_JOB_ID" not in environment
+
+
+def test_a_refusal_is_told_in_sbatchs_own_words_and_leaves_nothing(home: Home, sbatch: FakeProgram) -> None:
+    words = "sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid ..."
+    sbatch.answer(err=words, code=1)
+    with pytest.raises(SlurmError) as caught:
+        add(home)
+    assert caught.value.message == words
+    assert os.listdir(home.scripts) == []
+    assert os.listdir(home.runs) == []
+
+
+def test_a_misspelt_option_that_sbatch_refuses_gets_a_suggestion(home: Home, sbatch: FakeProgram) -> None:
+    sbatch.answer(err="sbatch: unrecognized option '--partiton=gpu'", code=255)
+    with pytest.raises(SlurmError) as caught:
+        add(home, "--partiton=gpu")
+    assert caught.value.hint == "did you mean --partition?"
+
+
+def test_an_answer_without_a_job_id_is_an_error(home: Home, sbatch: FakeProgram) -> None:
+    sbatch.answer("nothing to see\n")
+    with pytest.raises(SlurmError, match="printed no job id: nothing to see"):
+        add(home)
+
+
+def test_a_missing_sbatch_says_where_it_is_to_be_found(home: Home, tmp_path: Path) -> None:
+    before = os.environ["PATH"]
+    os.environ["PATH"] = str(tmp_path)
+    try:
+        with pytest.raises(Unavailable, match="there is no sbatch on this host"):
+            add(home)
+    finally:
+        os.environ["PATH"] = before
+
+
+def test_a_lease_whose_command_died_after_sbatch_gets_its_record_from_squeue(home: Home, sbatch: FakeProgram) -> None:
+    asked = request(name="orphan")
+    ready = prepared(home, asked)
+    # What `submit` has written before sbatch answers, as a killed command leaves it.
+    for directory in (home.root, home.runs, home.scripts):
+        FS.mkdir(directory)
+    FS.create(ready.path.removesuffix(".sh") + ".json", ready.record.to_json())
+    FS.create(ready.path, ready.script.encode())
+    other = Row(id="5", state="RUNNING", script="/somewhere/else.sh")
+    queue = squeue.Queue({"5": other, "88": Row(id="88", state="PENDING", script=ready.path)}, age_seconds=0.0)
+    assert submit.heal(FS, home, queue) == ["88"]
+    healed = records.read(FS, home.lease("88"))
+    assert (healed.id, healed.name, healed.argv) == ("88", "orphan", TOKENS)
+    assert os.listdir(home.scripts) == []
+    assert submit.heal(FS, home, queue) == []
+
+
+def test_a_release_of_an_ended_lease_is_no_error(home: Home, sbatch: FakeProgram) -> None:
+    scancel = FakeProgram(sbatch.directory, "scancel")
+    scancel.answer(err="scancel: error: Kill job error on job id 9: Invalid job id specified", code=1)
+    backend = SlurmBackend(FS, home, clock=CLOCK)
+    backend.release(Lease(id="9", kind="slurm", created=0.0))
+    assert scancel.calls() == [["9"]]
+    scancel.answer(err="scancel: error: Kill job error on job id 9: Access/permission denied", code=1)
+    with pytest.raises(LeaseqError, match="permission denied"):
+        backend.release(Lease(id="9", kind="slurm", created=0.0))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "gpus"), [(("--gres=gpu:2",), []), (("-G4",), ["--gres=none"]), (("--gpus", "4"), ["--gres=none"])]
+)
+def test_stepping_in_asks_for_one_task_beside_all_others(home: Home, tokens: tuple[str, ...], gpus: list[str]) -> None:
+    lease = Lease(id="9", kind="slurm", created=0.0, extra={"options": dict(check(tokens).options)})
+    backend = SlurmBackend(FS, home, clock=CLOCK)
+    words = backend.attach(lease, "node2", ["bash", "-l"], tty=True)
+    words = words[words.index("srun") :]
+    start = ["srun", "--jobid=9", "--overlap", "-N1", "-n1", "-w", "node2", "--mpi=none"]
+    assert words == [*start, *gpus, "--pty", "bash", "-l"]
+
+
+def test_stepping_in_leaves_a_surrounding_jobs_variables_behind(home: Home) -> None:
+    os.environ["SLURM_NNODES"] = "3"
+    try:
+        words = SlurmBackend(FS, home, clock=CLOCK).attach(
+            Lease(id="9", kind="slurm", created=0.0), "n", ["true"], tty=False
+        )
+    finally:
+        del os.environ["SLURM_NNODES"]
+    assert words[: words.index("srun")] == ["env", "-u", "SLURM_NNODES"]

@@ -1,0 +1,424 @@
+"""What a reader makes of a lease directory, over real files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from leaseq import protocol
+from leaseq.errors import NotFound, UsageError
+from leaseq.find import detail, find
+from leaseq.layout import CLI, Entry, LeaseDir, new_incarnation, new_task_id, order
+from leaseq.models import ANY, Heartbeat, Need, Outcome, Running, State, Task
+from leaseq.protocol import Claim
+from leaseq.snapshot import Health, Reader, Snapshot
+from leaseq.world import SystemClock, SystemFs, boot_id, hostname, process_start
+
+NODE = "n1"
+INC = "0123456789"
+
+
+class CountingFs(SystemFs):
+    """The real file system, with a count of what was asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__(remote=False)
+        self.calls: dict[str, int] = {}
+        self.before_names: dict[str, list[object]] = {}
+
+    def names(self, directory: str) -> list[str]:
+        self.calls["names"] = self.calls.get("names", 0) + 1
+        found = super().names(directory)
+        for action in self.before_names.pop(directory, []):
+            action()  # type: ignore[operator]
+        return found
+
+    def read(self, path: str) -> bytes:
+        self.calls["read"] = self.calls.get("read", 0) + 1
+        return super().read(path)
+
+    def read_range(self, path: str, offset: int, length: int) -> tuple[bytes, int]:
+        self.calls["read_range"] = self.calls.get("read_range", 0) + 1
+        return super().read_range(path, offset, length)
+
+
+class Lab:
+    """A lease directory with one node, and the moves that a test makes in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.fs = CountingFs()
+        self.lease = LeaseDir("local:lab", str(root / "runs" / "local:lab"))
+        os.makedirs(root / "runs")
+        protocol.prepare(self.fs, self.lease)
+        protocol.prepare_node(self.fs, self.lease, NODE)
+        self.reader = Reader(self.lease, self.fs, SystemClock())
+        self.sequence = 0
+        self.totals: dict[str, int] = {}
+
+    def task(self, *, node: str = ANY, **options: object) -> tuple[Entry, Task]:
+        self.sequence += 1
+        entry = Entry(order(priority=0, micros=(10**9 + self.sequence) * 10**6, sequence=0), new_task_id(), Need(), 1)
+        task = Task(id=entry.id, argv=("echo", str(self.sequence)), cwd="/", submitted=1e9 + self.sequence, node=node)
+        return entry, replace(task, **options)  # type: ignore[arg-type]
+
+    def pending(self, *, node: str = ANY, held: bool = False, **options: object) -> Entry:
+        entry, task = self.task(node=node, **options)
+        protocol.publish(self.fs, (self.lease.held if held else self.lease.inbox)(node), entry, task)
+        return entry
+
+    def claimed(self, entry: Entry | None = None) -> Claim:
+        entry = entry or self.pending()
+        won = protocol.claim(self.fs, self.lease, self.lease.inbox(ANY), entry, node=NODE, incarnation=INC)
+        assert won
+        return won
+
+    def outcome(self, claim: Claim, state: State, **options: object) -> Outcome:
+        task = protocol.read_task(self.fs, claim.path(self.lease), claim.entry)
+        made = Outcome(task=task, attempt=claim.entry.attempt, state=state, node=NODE, incarnation=INC, ended=2e9)
+        return replace(made, **options)  # type: ignore[arg-type]
+
+    def finished(self, state: State = State.DONE, *, claim: Claim | None = None, **options: object) -> str:
+        claim = claim or self.claimed()
+        outcome = self.outcome(claim, state, **options)
+        protocol.decide_all(self.fs, self.lease, [outcome])
+        self.record(outcome)
+        protocol.settle(self.fs, self.lease, claim, outcome)
+        return claim.entry.id
+
+    def record(self, outcome: Outcome) -> None:
+        if not outcome.requeued:
+            self.totals[outcome.state.name] = self.totals.get(outcome.state.name, 0) + 1
+        protocol.record_events(self.fs, self.lease, NODE, [protocol.event_of(outcome, self.totals)])
+
+    def beat(self, **options: object) -> None:
+        here = Heartbeat(
+            lease=self.lease.id,
+            node=NODE,
+            incarnation=INC,
+            counter=1,
+            time=0.0,
+            interval_seconds=2.0,
+            host=hostname(),
+            boot=boot_id(),
+            pid=os.getpid(),
+            pid_start=process_start(os.getpid()),
+        )
+        protocol.beat(self.fs, self.lease, replace(here, **options))  # type: ignore[arg-type]
+
+    def silent_for(self, seconds: float) -> None:
+        """The last heartbeat, of some other host, is that old."""
+        self.beat(host="elsewhere", boot="other")
+        then = os.stat(self.lease.heartbeat(NODE)).st_mtime - seconds
+        os.utime(self.lease.heartbeat(NODE), (then, then))
+
+    def read(self, **options: object) -> Snapshot:
+        return self.reader.read(**options)  # type: ignore[arg-type]
+
+    def states(self) -> dict[str, tuple[State, str]]:
+        return {row.id: (row.state, row.reason) for row in self.read().tasks}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+def test_an_empty_lease_is_an_empty_snapshot(lab: Lab) -> None:
+    snapshot = lab.read()
+    assert snapshot.tasks == ()
+    assert set(snapshot.totals.values()) == {0}
+
+
+def test_a_lease_that_does_not_exist_is_an_empty_snapshot(tmp_path: Path) -> None:
+    lease = LeaseDir("none", str(tmp_path / "none"))
+    snapshot = Reader(lease, SystemFs(remote=False), SystemClock()).read()
+    assert (snapshot.tasks, snapshot.nodes, snapshot.lease) == ((), (), None)
+
+
+def test_every_stage_of_a_task_is_one_row_with_its_state(lab: Lab) -> None:
+    lab.beat()
+    pending, running = lab.pending(), lab.claimed()
+    done, failed = lab.finished(), lab.finished(State.FAILED, exit_code=3)
+    cancelled = lab.pending()
+    protocol.cancel_pending(lab.fs, lab.lease, lab.lease.inbox(ANY), cancelled, ended=1.0, reason="asked")
+    assert {task_id: state for task_id, (state, _) in lab.states().items()} == {
+        pending.id: State.PENDING,
+        running.entry.id: State.RUNNING,
+        done: State.DONE,
+        failed: State.FAILED,
+        cancelled.id: State.CANCELLED,
+    }
+    totals = {state: count for state, count in lab.read().totals.items() if count}
+    assert totals == {
+        State.PENDING: 1,
+        State.RUNNING: 1,
+        State.DONE: 1,
+        State.FAILED: 1,
+        State.CANCELLED: 1,
+    }
+
+
+def test_a_booked_outcome_that_reached_the_history_counts_once(lab: Lab) -> None:
+    entry = lab.pending()
+    outcome = protocol.cancel_pending(lab.fs, lab.lease, lab.lease.inbox(ANY), entry, ended=1.0, reason="")
+    assert outcome
+    lab.record(outcome)
+    snapshot = lab.read()
+    assert snapshot.totals[State.CANCELLED] == 1
+    assert [row.id for row in snapshot.tasks] == [entry.id]
+
+
+def test_a_claim_of_a_command_counts_as_cancelled(lab: Lab) -> None:
+    entry = lab.pending()
+    protocol.claim(lab.fs, lab.lease, lab.lease.inbox(ANY), entry, node=CLI, incarnation=new_incarnation())
+    assert lab.states()[entry.id][0] is State.CANCELLED
+
+
+def test_done_wins_over_a_claim_that_is_not_settled_yet(lab: Lab) -> None:
+    lab.beat()
+    claim = lab.claimed()
+    outcome = lab.outcome(claim, State.DONE, exit_code=0)
+    protocol.decide_all(lab.fs, lab.lease, [outcome])
+    lab.record(outcome)
+    assert lab.states() == {claim.entry.id: (State.DONE, "")}
+    assert find(lab.reader, claim.entry.id)[0].state is State.DONE
+
+
+def test_a_higher_attempt_wins_over_the_outcome_of_the_one_before(lab: Lab) -> None:
+    lab.beat()
+    task_id = lab.finished(State.FAILED, requeued="retry")
+    rows = lab.read().tasks
+    assert [(row.id, row.attempt, row.state) for row in rows] == [(task_id, 2, State.PENDING)]
+    assert find(lab.reader, task_id)[0].attempt == 2
+
+
+def test_a_requeue_that_was_decided_and_not_yet_moved_is_pending(lab: Lab) -> None:
+    claim = lab.claimed()
+    outcome = lab.outcome(claim, State.FAILED, requeued="retry")
+    protocol.decide_all(lab.fs, lab.lease, [outcome])
+    lab.record(outcome)
+    assert lab.states() == {claim.entry.id: (State.PENDING, "Requeue")}
+    assert find(lab.reader, claim.entry.id)[0].state is State.PENDING
+
+
+def test_a_task_that_moves_back_while_the_directories_are_listed_is_seen(lab: Lab) -> None:
+    lab.beat()
+    claim = lab.claimed()
+
+    def unclaim() -> None:
+        protocol.unclaim(lab.fs, lab.lease, claim, lab.lease.inbox(ANY))
+
+    # After the first listing of the inboxes, before that of the node's claims.
+    lab.fs.before_names[lab.lease.claims] = [unclaim]
+    assert lab.states()[claim.entry.id][0] is State.PENDING
+
+
+def test_a_lost_task_stays_listed_until_it_is_recovered(lab: Lab) -> None:
+    task_id = lab.finished(State.LOST, reason="NodeFail")
+    (row,) = lab.read().tasks
+    assert (row.state, row.place and row.place.directory) == (State.LOST, lab.lease.lost)
+    assert lab.read(recent=0).totals[State.LOST] == 1
+    assert row.place
+    assert protocol.recover_lost(lab.fs, lab.lease, Entry.parse(row.place.name), lab.lease.inbox(ANY))
+    assert lab.states()[task_id][0] is State.PENDING
+    assert lab.read().totals[State.LOST] == 0
+
+
+# -- health ----------------------------------------------------------------------------------------
+
+
+def health(lab: Lab) -> Health:
+    (view,) = lab.read().nodes
+    return view.health
+
+
+def test_a_node_without_heartbeat_is_unknown_and_its_tasks_have_no_runner(lab: Lab) -> None:
+    entry = lab.pending()
+    assert health(lab) is Health.UNKNOWN
+    assert lab.states()[entry.id] == (State.PENDING, "NodeDown")
+
+
+def test_a_dead_runner_of_this_host_is_down_at_once_and_its_claim_stuck(lab: Lab) -> None:
+    lab.beat(pid_start=1)
+    claim = lab.claimed()
+    assert health(lab) is Health.DOWN
+    assert lab.states()[claim.entry.id] == (State.STUCK, "NodeDown")
+
+
+def test_a_heartbeat_of_this_host_before_its_last_boot_is_down(lab: Lab) -> None:
+    lab.beat(boot="earlier", host=hostname())
+    os.utime(lab.lease.heartbeat(NODE), (1.0, 1.0))
+    assert lab.reader.health(NODE).why == "this host was rebooted since"
+
+
+def test_a_fresh_heartbeat_of_another_host_of_the_same_name_is_not_down(lab: Lab) -> None:
+    lab.beat(boot="elsewhere")
+    assert health(lab) is Health.OK
+
+
+def test_a_silent_node_elsewhere_is_late_then_down_and_late_is_never_stuck(lab: Lab) -> None:
+    claim = lab.claimed()
+    for seconds, expected, state in (
+        (5, Health.OK, State.RUNNING),
+        (59, Health.OK, State.RUNNING),
+        (61, Health.LATE, State.UNKNOWN),
+        (119, Health.LATE, State.UNKNOWN),
+        (121, Health.DOWN, State.STUCK),
+    ):
+        lab.silent_for(seconds)
+        lab.reader = Reader(lab.lease, lab.fs, SystemClock())
+        assert (health(lab), lab.states()[claim.entry.id][0]) == (expected, state), seconds
+
+
+def test_a_watched_node_is_young_again_as_soon_as_its_counter_changes(lab: Lab) -> None:
+    lab.silent_for(500)
+    assert health(lab) is Health.DOWN
+    lab.beat(host="elsewhere", boot="other", counter=2)
+    then = 1.0
+    os.utime(lab.lease.heartbeat(NODE), (then, then))
+    assert health(lab) is Health.OK
+
+
+def test_a_runner_that_stopped_on_purpose_is_stopped(lab: Lab) -> None:
+    lab.beat(state="stopped", pid_start=1)
+    assert health(lab) is Health.STOPPED
+
+
+# -- pending reasons -------------------------------------------------------------------------------
+
+
+def test_a_pending_task_says_why(lab: Lab) -> None:
+    held = lab.pending(held=True)
+    blocked, free, pinned = lab.pending(), lab.pending(), lab.pending(node=NODE)
+    protocol.prepare_node(lab.fs, lab.lease, "n2")
+    elsewhere = lab.pending(node="n2")
+    lab.beat(waiting={blocked.id: "GPU"})
+    assert lab.states() == {
+        held.id: (State.PENDING, "Held"),
+        blocked.id: (State.PENDING, "GPU"),
+        free.id: (State.PENDING, "Slots"),
+        pinned.id: (State.PENDING, "Slots"),
+        elsewhere.id: (State.PENDING, "NodeDown"),
+    }
+
+
+def test_a_running_task_is_described_by_the_heartbeat_without_opening_its_file(lab: Lab) -> None:
+    claim = lab.claimed()
+    run = Running(id=claim.entry.id, attempt=1, gpus=("3",), pid=7, elapsed_seconds=4.0, name="x", command="sleep 1")
+    lab.beat(running=(run,))
+    (row,) = lab.read().tasks
+    assert (row.command, row.gpus, row.pid, row.name) == ("sleep 1", ("3",), 7, "x")
+    assert row.elapsed_seconds is not None and row.elapsed_seconds >= 4.0
+
+
+# -- bounded cost ----------------------------------------------------------------------------------
+
+
+def test_only_the_asked_for_pending_files_are_read_and_each_once(lab: Lab) -> None:
+    for _ in range(50):
+        lab.pending()
+    lab.fs.calls.clear()
+    snapshot = lab.read(pending=5)
+    assert snapshot.totals[State.PENDING] == 50
+    assert [row.command for row in snapshot.tasks] == [f"echo {n}" for n in range(1, 6)]
+    first = lab.fs.calls["read"]
+    assert first <= 5 + 2
+    lab.fs.calls.clear()
+    lab.read(pending=5)
+    assert lab.fs.calls.get("read", 0) <= 2
+
+
+def test_the_cost_of_a_read_does_not_depend_on_how_much_is_finished(lab: Lab) -> None:
+    claim = lab.claimed()
+    outcome = lab.outcome(claim, State.DONE)
+    for count in (10, 3000):
+        lines = [replace(outcome, task=replace(outcome.task, id=new_task_id())) for _ in range(count)]
+        events = [protocol.event_of(line, {"DONE": n}) for n, line in enumerate(lines, 1)]
+        protocol.record_events(lab.fs, lab.lease, NODE, events)
+    reader = Reader(lab.lease, lab.fs, SystemClock())
+    lab.fs.calls.clear()
+    snapshot = reader.read(recent=50)
+    assert snapshot.totals[State.DONE] == 3000
+    assert sum(1 for row in snapshot.tasks if row.state is State.DONE) == 50
+    assert lab.fs.calls["read_range"] == 1
+    assert len(reader.read(recent=3010).tasks) == 3011
+
+
+def test_history_is_read_on_from_where_the_last_read_ended(lab: Lab) -> None:
+    first = lab.finished()
+    assert [row.id for row in lab.read().tasks] == [first]
+    second = lab.finished(ended=2.1e9)
+    assert [row.id for row in lab.read().tasks] == [second, first]
+
+
+def test_a_torn_last_line_waits_and_a_bad_line_is_a_note(lab: Lab) -> None:
+    first = lab.finished()
+    path = Path(lab.lease.events(NODE))
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"not json\n" + whole[:20])
+    snapshot = lab.read()
+    assert [row.id for row in snapshot.tasks] == [first]
+    assert any("history" in note for note in snapshot.notes)
+
+
+# -- files that are not what they should be --------------------------------------------------------
+
+
+def test_malformed_files_are_rows_and_notes_and_never_stop_a_read(lab: Lab) -> None:
+    entry, _ = lab.task()
+    Path(lab.lease.inbox(ANY), str(entry)).write_bytes(b"\xff{")
+    Path(lab.lease.inbox(ANY), "README").write_text("x")
+    Path(lab.lease.claimed(NODE), "junk").write_text("x")
+    Path(lab.lease.booking, "junk").write_text("x")
+    Path(lab.lease.heartbeat(NODE)).write_text("{")
+    Path(lab.lease.record).write_text("[]")
+    snapshot = lab.read()
+    (row,) = snapshot.tasks
+    assert row.id == entry.id and "unreadable" in row.command
+    assert len(snapshot.notes) >= 4
+
+
+# -- selectors -------------------------------------------------------------------------------------
+
+
+def test_ids_are_found_whole_by_prefix_in_any_case_and_in_any_stage(lab: Lab) -> None:
+    lab.beat()
+    ids = [lab.pending().id, lab.claimed().entry.id, lab.finished(), lab.finished(State.LOST)]
+    for task_id in ids:
+        for word in (task_id, task_id[:8], task_id[:8].upper(), task_id[1:8]):
+            assert [row.id for row in find(lab.reader, word)] == [task_id]
+
+
+def test_an_ambiguous_prefix_names_the_candidates(lab: Lab) -> None:
+    first, second = lab.pending(), lab.pending()
+    with pytest.raises(UsageError) as raised:
+        find(lab.reader, "T")
+    assert first.id in raised.value.message and second.id in raised.value.message
+
+
+def test_last_counts_back_from_the_newest_submission_and_lists_join(lab: Lab) -> None:
+    ids = [lab.finished(), lab.pending().id, lab.finished()]
+    assert [row.id for row in find(lab.reader, "last,last-1,last-2")] == ids[::-1]
+    with pytest.raises(NotFound):
+        find(lab.reader, "last-3")
+
+
+@pytest.mark.parametrize("word", ["T00000000000", "T0zz", "nonsense!", "../x", "T00000000000extra"])
+def test_what_names_no_task_is_not_found(lab: Lab, word: str) -> None:
+    lab.pending()
+    with pytest.raises(NotFound):
+        find(lab.reader, word)
+
+
+def test_detail_tells_all_attempts_of_a_task(lab: Lab) -> None:
+    lab.beat()
+    task_id = lab.finished(State.FAILED, requeued="retry", exit_code=3)
+    second = next(entry for entry in map(Entry.parse, lab.fs.names(lab.lease.inbox(ANY))) if entry.id == task_id)
+    lab.finished(State.DONE, claim=lab.claimed(second), exit_code=0)
+    found = detail(lab.reader, task_id)
+    assert [(outcome.attempt, outcome.exit_code) for outcome in found.outcomes] == [(1, 3), (2, 0)]
+    assert found.view.state is State.DONE
+    assert found.task and found.task.argv == ("echo", "1")
