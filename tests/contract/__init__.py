@@ -1,0 +1,1 @@
+"""Every kind of Slurm answers alike: the mock, and a real cluster of several nodes on one host."""

@@ -1,0 +1,124 @@
+"""The two clusters that the contract is held against, behind one face: the mock, and a real Slurm on this host."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+MOCK = REPOSITORY / "slurm_mock" / "bin" / "mockslurm"
+SECONDS_MAX = 30.0
+
+
+class Cluster(Protocol):
+    """Three nodes, node1 to node3, each with 8 CPUs and 4 GPUs; a default partition gpu and another, long."""
+
+    kind: str
+    nodes: tuple[str, ...]
+    shared: Path
+    """A directory that this process and all nodes see."""
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of a login host."""
+        ...
+
+    def kill_node(self, node: str) -> None:
+        """The node has lost its power."""
+        ...
+
+    def revive_node(self, node: str) -> None:
+        """The node has booted."""
+        ...
+
+    def processes(self, node: str) -> list[tuple[int, str]]:
+        """(pid on this host, command line) of what runs on the node, daemons included."""
+        ...
+
+
+class MockCluster:
+    """slurm_mock, started in a directory."""
+
+    kind = "mock"
+    nodes = ("node1", "node2", "node3")
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "mock"
+        self.shared = directory / "shared"
+        self.shared.mkdir(parents=True)
+        self._control("start", "--nodes", "3", "--gpus", "4", "--cpus", "8", "--until-exit-of", str(os.getpid()))
+
+    @property
+    def env(self) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "LEASEQ_"))}
+        return {
+            **clean,
+            "SLURM_MOCK_DIR": str(self.directory),
+            "SLURM_CONF": str(self.directory / "slurm.conf"),
+            "PATH": f"{self.directory / 'bin'}:{os.environ['PATH']}",
+        }
+
+    def kill_node(self, node: str) -> None:
+        self._control("kill-node", node)
+
+    def revive_node(self, node: str) -> None:
+        self._control("revive-node", node)
+
+    def fault(self, *words: str) -> None:
+        """The cluster misbehaves like that from now on."""
+        self._control("fault", *words)
+
+    def processes(self, node: str) -> list[tuple[int, str]]:
+        """What carries the node's name in its environment: the mock's nodes have no namespaces."""
+        mark = f"SLURMD_NODENAME={node}\0".encode()
+        here = str(self.directory).encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                environment = (entry / "environ").read_bytes() + b"\0"
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+            except OSError:
+                continue
+            if mark in environment and here in environment and line:
+                found.append((int(entry.name), line))
+        return found
+
+    def stop(self) -> None:
+        self._control("stop")
+
+    def _control(self, *words: str) -> None:
+        subprocess.run([str(MOCK), *words, "--dir", str(self.directory)], check=True, stdout=subprocess.DEVNULL)
+
+
+def run(
+    argv: Sequence[str], env: Mapping[str, str], *, cwd: Path, seconds_max: float = SECONDS_MAX, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """The command's end, whatever its exit code."""
+    return subprocess.run(
+        list(argv),
+        env=dict(env),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=seconds_max,
+        check=False,
+        input=stdin,
+    )
+
+
+def wait_until(
+    condition: Callable[[], object], what: str, *, seconds_max: float = SECONDS_MAX, seen: Callable[[], object] = str
+) -> None:
+    """The condition holds; else the test fails with what was seen last."""
+    until = time.monotonic() + seconds_max
+    while not condition():
+        assert time.monotonic() < until, f"waited {seconds_max:.0f} s for {what}; seen last: {seen()}"
+        time.sleep(0.05)

@@ -1,0 +1,85 @@
+"""Text and values of the mock, without a cluster."""
+
+import pytest
+
+from slurm_mock import dependency, grammar, units
+from slurm_mock.hostlist import compress, expand, repeats
+from slurm_mock.request import file_name, split_commas
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("node[1-3]", ["node1", "node2", "node3"]),
+        ("node[1-2,5],x[01-03],login", ["node1", "node2", "node5", "x01", "x02", "x03", "login"]),
+        ("", []),
+    ],
+)
+def test_a_hostlist_expands_and_compresses_back(text: str, names: list[str]) -> None:
+    assert expand(text) == names
+    assert expand(compress(names)) == sorted(names) or expand(compress(names)) == names
+
+
+def test_counts_per_node_are_written_with_repeats() -> None:
+    assert repeats([8, 8, 8, 4]) == "8(x3),4"
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [("5", 5), ("5:30", 6), ("1:00:00", 60), ("1-0", 1440), ("1-2:30", 1590), ("2-0:0:1", 2881), ("99:99:99", 6041)],
+)
+def test_a_time_limit_is_minutes_rounded_up(text: str, minutes: int) -> None:
+    assert units.minutes(text) == minutes
+
+
+@pytest.mark.parametrize("text", ["abc", "1:2:3:4", "5m", "", "1-"])
+def test_a_bad_time_limit_is_refused(text: str) -> None:
+    with pytest.raises(units.BadValue):
+        units.minutes(text)
+
+
+def test_an_elapsed_time_is_written_as_squeue_does() -> None:
+    assert [units.span(seconds) for seconds in (0, 59, 3600, 90061, -1)] == [
+        "0:00",
+        "0:59",
+        "1:00:00",
+        "1-01:01:01",
+        "INVALID",
+    ]
+
+
+def test_glued_spaced_and_shortened_options_are_the_same() -> None:
+    parser = grammar.Parser("sbatch", grammar.SBATCH)
+    spellings = (["-pgpu"], ["-p", "gpu"], ["--partition=gpu"], ["--partition", "gpu"], ["--part=gpu"])
+    assert all(parser.parse(words) == ({"partition": "gpu"}, []) for words in spellings)
+
+
+def test_an_optional_value_is_taken_only_when_glued() -> None:
+    parser = grammar.Parser("sbatch", grammar.SBATCH)
+    assert parser.parse(["--exclusive", "job.sh"]) == ({"exclusive": ""}, ["job.sh"])
+    assert parser.parse(["--exclusive=user", "job.sh"]) == ({"exclusive": "user"}, ["job.sh"])
+
+
+def test_options_after_the_script_are_its_own() -> None:
+    parser = grammar.Parser("sbatch", grammar.SBATCH)
+    assert parser.parse(["-N2", "job.sh", "-N3"]) == ({"nodes": "2"}, ["job.sh", "-N3"])
+
+
+def test_directives_end_at_the_first_command_and_join_over_lines() -> None:
+    script = '#!/bin/bash\n# a comment\n#SBATCH -t\n#SBATCH 7 # why\n\n#SBATCH --comment="a b"\necho\n#SBATCH -N5\n'
+    assert grammar.directives(script) == ["-t", "7", "--comment=a b"]
+
+
+def test_a_file_pattern_is_filled_in() -> None:
+    path = file_name("o-%x-%6j-%N-%%-%q", job_id=42, name="n", user="u", node="node1", workdir="/w")
+    assert path == "/w/o-n-000042-node1-%-%q"
+
+
+def test_export_items_are_split_at_commas_outside_quotes() -> None:
+    assert split_commas("ALL,A=1,B='x,y'") == ["ALL", "A=1", "B=x,y"]
+
+
+def test_a_bad_dependency_is_refused() -> None:
+    with pytest.raises(ValueError, match="foo"):
+        dependency.parse("foo:3")
+    assert dependency.parse("afterany:1:2,afterok:3") == ([("afterany", [1, 2]), ("afterok", [3])], False)

@@ -1,0 +1,148 @@
+"""leaseq add: every spelling of Slurm's options, waiting, refusals, and one runner per node."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+
+import pytest
+
+from tests.contract.site import Site
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("-plong -N2 -t5", {"Partition": "long", "NumNodes": "2", "TimeLimit": "00:05:00"}),
+        ("-p long -N 2 -t 5", {"Partition": "long", "NumNodes": "2", "TimeLimit": "00:05:00"}),
+        ("--partition=long --nodes=1 --time=0:05:00", {"Partition": "long", "NumNodes": "1"}),
+        ("-- --partition long --nodes 1", {"Partition": "long", "NumNodes": "1"}),
+        ("--part=long", {"Partition": "long"}),
+        ("--exclusive", {"NumCPUs": "8"}),
+        ("--exclusive=user -N1", {"NumNodes": "1"}),
+        ("-p gpu -p long", {"Partition": "long"}),
+        ("--requeue", {"Requeue": "1"}),
+        ("--no-requeue", {"Requeue": "0"}),
+        ("-J mine", {"JobName": "mine"}),
+        ("--name sweep -N1", {"JobName": "sweep"}),
+        ("-w node2", {"NodeList": "node2"}),
+        ("-x node1,node2", {"NodeList": "node3"}),
+        ("-n4 -c2 -N1", {"NumCPUs": "8"}),
+    ],
+)
+def test_slurms_options_mean_what_they_mean_to_sbatch(site: Site, words: str, expected: dict[str, str]) -> None:
+    lease = site.add(*shlex.split(words))
+    job = site.job(lease)
+    assert {name: job.get(name) for name in expected} == expected
+
+
+def test_sbatch_variables_of_the_environment_count_and_the_command_line_wins(site: Site) -> None:
+    lease = site.ok("add", "--detach", "-t", "7", SBATCH_PARTITION="long", SBATCH_TIMELIMIT="3", SLURM_NNODES="9")
+    job = site.job(lease)
+    assert (job["Partition"], job["TimeLimit"], job["NumNodes"]) == ("long", "00:07:00", "1")
+
+
+def test_each_node_has_one_runner_with_its_own_name_and_gpus(site: Site) -> None:
+    lease = site.add("-N3", "--gres=gpu:2")
+    beats = site.beats(lease)
+    assert sorted(beats) == ["node1", "node2", "node3"]
+    for node, beat in beats.items():
+        assert beat["host"] == node
+        assert beat["gpus"] == ["0", "1"]
+    for node in site.cluster.nodes:
+        runners = [line for _, line in site.cluster.processes(node) if f"run --lease {lease} --node {node}" in line]
+        assert len(runners) == 1, runners
+
+
+@pytest.mark.parametrize("words", [["--gpus=4", "-N2"], ["--gpus-per-node=1", "-N2"], ["-N2"]])
+def test_every_way_to_ask_for_gpus_gives_runners_what_was_granted(site: Site, words: list[str]) -> None:
+    lease = site.add(*words)
+    gpus = [len(beat.get("gpus", [])) for beat in site.beats(lease).values()]  # type: ignore[arg-type]
+    assert sum(gpus) == {"--gpus=4": 4, "--gpus-per-node=1": 2, "-N2": 0}[words[0]]
+    site.release(lease)
+
+
+def test_the_record_says_what_was_asked_and_the_script_leaves_nothing_in_the_cwd(site: Site) -> None:
+    before = sorted(path.name for path in site.directory.iterdir())
+    lease = site.add("-pgpu", "-N", "1", "--comment=a b")
+    record = site.record(lease)
+    assert record["argv"] == ["-pgpu", "-N", "1", "--comment=a b"]
+    assert record["kind"] == "slurm"
+    assert sorted(path.name for path in site.directory.iterdir()) in (before, sorted([*before, "home"]))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("-p nope", "invalid partition"),
+        ("--bogus-option=1", "unrecognized option"),
+        ("-t never", "time"),
+        ("-N9", "Node count"),
+        ("-w node77", "node name"),
+    ],
+)
+def test_a_refusal_of_sbatch_is_told_in_its_own_words(site: Site, words: str, said: str) -> None:
+    done = site.leaseq("add", "--detach", *shlex.split(words))
+    assert done.returncode == 1
+    assert said.lower() in done.stderr.lower()
+    assert done.stdout == ""
+    assert list((site.home / "runs").iterdir()) == []
+    assert list((site.home / "scripts").iterdir()) == []
+
+
+def test_a_lease_that_must_wait_says_why_and_stays_queued(site: Site) -> None:
+    first = site.add("-N3", "--exclusive")
+    done = site.leaseq("add", "--wait", "4", "-N1", "--exclusive", "-t", "5")
+    assert done.returncode == 124
+    assert "PENDING (Resources)" in done.stderr or "PENDING (Priority)" in done.stderr
+    second = done.stdout.strip()
+    assert f"leaseq shell --lease {second}" in done.stderr
+    assert site.squeue("-j", second, "-o", "%T") == ["PENDING"]
+    site.release(first)
+    site.started(second)
+
+
+def test_an_interrupted_wait_leaves_the_lease_queued(site: Site) -> None:
+    first = site.add("-N3", "--exclusive")
+    terminal = site.terminal("add", "-N1", "-t", "5", "--exclusive")
+    terminal.expect("PENDING (", seconds_max=40)
+    terminal.type("\x03")
+    terminal.expect("stays as it is")
+    assert terminal.end() == 130
+    assert sorted(site.squeue("-o", "%T")) == ["PENDING", "RUNNING"]
+    site.release(first)
+
+
+def test_a_dry_run_asks_for_nothing(site: Site) -> None:
+    printed = site.ok("add", "--dry-run", "-N2", "-p", "nope")
+    assert printed.startswith("# sbatch --parsable -N2 -p nope ")
+    assert "#!/bin/bash" in printed
+    assert not site.home.exists()
+    assert site.squeue() == []
+
+
+def test_a_killed_runner_comes_back_on_its_node_alone(site: Site) -> None:
+    lease = site.add("-N2")
+    before = site.beats(lease)
+    (pid,) = [pid for pid, line in site.cluster.processes("node2") if f"run --lease {lease} --node node2" in line]
+    os.kill(pid, signal.SIGKILL)
+    site.wait_until(
+        lambda: site.beats(lease)["node2"]["incarnation"] != before["node2"]["incarnation"], "another runner"
+    )
+    assert site.beats(lease)["node1"]["incarnation"] == before["node1"]["incarnation"]
+    assert site.squeue("-o", "%T") == ["RUNNING"]
+
+
+def test_a_node_that_cannot_start_a_runner_says_so_within_seconds(site: Site) -> None:
+    site.home.mkdir(mode=0o700)
+    (site.home / "templates").mkdir()
+    (site.home / "templates" / "lease.sh.j2").write_text(
+        '#leaseq extends "packaged/lease.sh.j2"\n#leaseq block prologue\npython=/nowhere/python\n#leaseq endblock\n'
+    )
+    lease = site.ok("add", "--detach", "-N2")
+    site.wait_until(lambda: site.notes(lease).count("cannot see /nowhere/python") == 2, "the notes", seconds_max=15)
+    done = site.leaseq("shell", "--lease", lease, seconds_max=120)
+    assert done.returncode == 1
+    assert "cannot see /nowhere/python" in done.stderr
+    assert "has ended" in done.stderr

@@ -1,0 +1,170 @@
+"""The end of a lease: release, drain, time limit, requeue; and how its tasks go on elsewhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.contract.site import Site
+from tests.contract.test_tasks import states, tasks
+
+
+def test_a_release_leaves_nothing_on_the_nodes_and_the_record_says_so(site: Site) -> None:
+    lease = site.add("-N2", "--gres=gpu:2")
+    task = site.ok("submit", "--", "bash", "-c", "sleep 611 & sleep 612")
+    site.wait_until(lambda: states(site, lease)["RUNNING"] == 1, "the task")
+    refused = site.leaseq("lease", "release", lease)
+    assert refused.returncode == 2
+    assert "1 running task" in refused.stderr
+    assert "--yes" in refused.stderr
+    done = site.leaseq("lease", "release", lease, "--yes")
+    assert done.returncode == 0
+    site.wait_until(lambda: lease not in site.squeue("-o", "%i"), "the end of the lease")
+    for node in site.cluster.nodes:
+        site.wait_until(lambda node=node: not _left(site, node, lease), f"nothing left on {node}")  # type: ignore[misc]
+    assert tasks(site, lease)[task]["state"] == "LOST"
+    listed = json.loads(site.ok("lease", "ls", "--all", "--json"))["leases"]
+    site.wait_until(lambda: _state(site, lease) == "ENDED", "the record's end", seconds_max=60)
+    assert [each["id"] for each in listed if each["kind"] == "slurm"] == [lease]
+    assert str(site.record(lease)["end_reason"]).startswith("CANCELLED")
+    assert site.leaseq("submit", "--lease", lease, "--", "true").returncode == 2
+
+
+def _left(site: Site, node: str, lease: str) -> list[str]:
+    lines = [line for _, line in site.cluster.processes(node)]
+    return [line for line in lines if f"--lease {lease}" in line or "sleep 61" in line or "leaseq.runner" in line]
+
+
+def _state(site: Site, lease: str) -> str:
+    listed = json.loads(site.ok("lease", "ls", "--all", "--json"))["leases"]
+    return str(next(each["state"] for each in listed if each["id"] == lease))
+
+
+def test_a_drain_waits_for_running_tasks_and_keeps_the_pending_ones(site: Site) -> None:
+    lease = site.add("-N1")
+    gate = site.directory / "gate"
+    first = site.ok("submit", "--", "bash", "-c", f"until [ -e {gate} ]; do sleep 0.1; done")
+    site.wait_until(lambda: states(site, lease)["RUNNING"] == 1, "the task")
+    second = site.ok("submit", "--", "true")
+    terminal = site.terminal("lease", "release", lease, "--drain")
+    terminal.expect("waiting for 1 running task")
+    gate.touch()
+    terminal.expect("1 pending task stay")
+    assert terminal.end() == 0
+    after = tasks(site, lease)
+    assert (after[first]["state"], after[second]["state"]) == ("DONE", "PENDING")
+
+
+def test_pending_tasks_go_on_in_another_lease(site: Site) -> None:
+    old = site.add("-N1")
+    running = site.ok("submit", "--", "sleep", "600")
+    site.wait_until(lambda: states(site, old)["RUNNING"] == 1, "the task")
+    waiting = [site.ok("submit", "--", "hostname") for _ in range(3)]
+    new = site.add("-N1")
+    moved = site.ok("move", "--from", old, "--to", new)
+    assert sorted(moved.split()) == sorted(waiting)
+    site.wait_until(lambda: states(site, new)["DONE"] == 3, "the moved tasks")
+    assert states(site, old)["PENDING"] == 0
+    site.ok("lease", "release", old, "--yes")
+    site.wait_until(lambda: tasks(site, old)[running]["state"] == "LOST", "the old lease's end")
+    site.ok("recover", "--lease", old, running)
+    assert site.ok("move", "--from", old, "--to", new, running) == running
+    site.wait_until(lambda: states(site, new)["RUNNING"] == 1, "the recovered task")
+    assert tasks(site, new)[running]["attempt"] == 2
+
+
+def test_a_lease_can_be_kept_from_starting_tasks(site: Site) -> None:
+    lease = site.add("-N1")
+    site.ok("lease", "hold-queue", lease)
+    site.wait_until(lambda: site.beats(lease)["node1"].get("state") == "draining", "the runner's word")
+    site.ok("submit", "--", "true")
+    assert states(site, lease)["PENDING"] == 1
+    site.ok("lease", "hold-queue", lease, "--off")
+    site.wait_until(lambda: states(site, lease)["DONE"] == 1, "the task")
+
+
+def test_an_allocation_made_elsewhere_becomes_a_lease(site: Site, tmp_path: Path) -> None:
+    script = site.directory / "job.sh"
+    script.write_text("#!/bin/bash\nexec sleep 600\n")
+    job = site.slurm("sbatch", "--parsable", "-N2", "--gpus=4", "-o", "/dev/null", str(script)).strip()
+    site.wait_until(lambda: site.squeue("-j", job, "-o", "%T") == ["RUNNING"], "the job")
+    assert site.ok("lease", "adopt", job, "--name", "mine") == job
+    site.started(job)
+    assert sum(len(beat["gpus"]) for beat in site.beats(job).values()) == 4  # type: ignore[arg-type, misc]
+    task = site.ok("submit", "--node", "node2", "--", "hostname")
+    assert site.ok("follow", task) == "node2"
+    assert site.ok("shell", "--", "hostname") == "node1"
+    again = site.leaseq("lease", "adopt", job)
+    assert again.returncode == 2
+    assert "has a runner" in again.stderr
+    site.release(job)
+    site.wait_until(lambda: not _adopters(job), "the end of what adopt started")
+
+
+def _adopters(job: str) -> str:
+    return subprocess.run(["pgrep", "-f", f"runs/{job}/adopt"], capture_output=True, text=True, check=False).stdout
+
+
+def test_a_job_that_is_not_there_or_not_running_cannot_be_adopted(site: Site) -> None:
+    assert site.leaseq("lease", "adopt", "4711").returncode == 2
+    job = site.slurm("sbatch", "--parsable", "-H", "-o", "/dev/null", "--wrap", "true").strip()
+    done = site.leaseq("lease", "adopt", job)
+    assert done.returncode == 2
+    assert "PENDING" in done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_a_requeued_lease_goes_on_with_the_same_tasks(site: Site) -> None:
+    lease = site.add("-N1", "--requeue")
+    done = site.ok("submit", "--", "true")
+    site.ok("wait", done)
+    kept = site.ok("submit", "--requeue", "--", "bash", "-c", f"echo ran >>{site.directory}/ran; sleep 600")
+    lost = site.ok("submit", "--", "true")
+    site.wait_until(lambda: states(site, lease)["RUNNING"] == 1, "the task")
+    before = site.beats(lease)["node1"]["incarnation"]
+    site.slurm("scontrol", "requeue", lease)
+    site.wait_until(lambda: site.squeue("-j", lease, "-o", "%T") == ["PENDING"], "the requeued job")
+    site.wait_until(lambda: tasks(site, lease)[kept]["state"] == "PENDING", "the task is pending again")
+    site.slurm("scontrol", "update", f"JobId={lease}", "StartTime=now")
+    site.wait_until(
+        lambda: any(beat["incarnation"] != before for beat in site.beats(lease).values()),
+        "another runner",
+        seconds_max=150,
+    )
+    site.wait_until(lambda: tasks(site, lease)[kept]["state"] == "RUNNING", "the task's next attempt")
+    assert tasks(site, lease)[kept]["attempt"] == 2
+    assert (site.directory / "ran").read_text() == "ran\nran\n"
+    assert tasks(site, lease)[lost]["state"] == "PENDING"
+    assert "restart 1" in site.script_log(lease)
+
+
+def test_a_command_that_died_after_sbatch_costs_no_lease(site: Site) -> None:
+    printed = site.ok("add", "--dry-run", "-N1")
+    script = site.directory / "orphan.sh"
+    script.write_text(printed.split("\n", 1)[1] + "\n")
+    job = site.slurm("sbatch", "--parsable", "-N1", str(script)).strip()
+    site.started(job)
+    record = site.record(job)
+    assert (record["id"], record["kind"], record["argv"]) == (job, "slurm", ["-N1"])
+    task = site.ok("submit", "--lease", job, "--", "hostname")
+    assert site.ok("follow", "--lease", job, task) == "node1"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_time_limit_warns_tasks_and_leaves_none_behind(site: Site) -> None:
+    lease = site.add("-N1", "-t", "1", "--signal=B:USR2@30")
+    heard = site.directory / "heard"
+    line = f"trap 'echo USR2 >>{heard}' USR2; trap 'echo TERM >>{heard}; exit 75' TERM; while :; do sleep 0.1; done"
+    ended = site.ok("submit", "--cpus", "1", "--", "bash", "-c", line)
+    long = site.ok("submit", "--time", "2h", "--", "true")
+    site.wait_until(lambda: tasks(site, lease)[long]["reason"] == "LeaseTime", "the reason")
+    site.wait_until(lambda: site.squeue("-j", lease, "-o", "%T") == [], "the time limit", seconds_max=150)
+    after = tasks(site, lease)
+    assert after[ended]["state"] == "PENDING", after
+    assert after[ended]["attempt"] == 2
+    assert after[long]["state"] == "PENDING"
+    assert "TERM" in heard.read_text()
