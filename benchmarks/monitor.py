@@ -1,0 +1,294 @@
+"""What the monitor costs: its first frame, a key, a refresh, bytes on the wire, a minute of doing nothing, memory.
+
+Beside it stands what people leave open instead: `watch` with a status command, and a bare squeue-like listing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import shutil
+import signal
+import statistics
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench import LEASEQ, Row, home, run, show
+
+from leaseq import protocol
+from leaseq.layout import Entry, Home, LeaseDir, new_task_id, order
+from leaseq.models import Event, GpuUse, Heartbeat, Lease, Need, Running, State, Task
+from leaseq.monitor.model import Data, Scene, Ui, Want
+from leaseq.monitor.paint import changes
+from leaseq.monitor.reader import LeaseWatch
+from leaseq.monitor.stage import arranged
+from leaseq.monitor.view import frame
+from leaseq.world import SystemClock, SystemFs
+
+IDLE_SECONDS = 60.0
+NODES, PENDING, FINISHED = 64, 10_000, 100_000
+
+
+class Pty:
+    """A program on a terminal of that size; what it writes is counted, not drawn."""
+
+    def __init__(self, argv: list[str], env: Mapping[str, str], *, columns: int = 120, lines: int = 40) -> None:
+        self.fd, child = pty.openpty()
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.began = time.perf_counter()
+        self.process = subprocess.Popen(
+            argv, stdin=child, stdout=child, stderr=child, env={**env, "TERM": "xterm-256color"}, start_new_session=True
+        )
+        os.close(child)
+        self.seen = b""
+
+    def read(self, seconds: float) -> bytes:
+        """What it writes, until it is silent for so long."""
+        found = b""
+        while select.select([self.fd], [], [], seconds)[0]:
+            data = os.read(self.fd, 1 << 16)
+            found += data
+        self.seen += found
+        return found
+
+    def listen(self, seconds: float) -> None:
+        """What it writes in that time is read."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([self.fd], [], [], left)[0]:
+                self.seen += os.read(self.fd, 1 << 16)
+
+    def until(self, words: bytes, seconds: float = 20.0) -> float:
+        """Seconds from the program's start to the end of the write that holds the words."""
+        deadline = time.perf_counter() + seconds
+        while words not in self.seen:
+            if not select.select([self.fd], [], [], max(0.0, deadline - time.perf_counter()))[0]:
+                raise SystemExit(f"no {words!r} within {seconds} s; last: {self.seen[-300:]!r}")
+            self.seen += os.read(self.fd, 1 << 16)
+        return time.perf_counter() - self.began
+
+    def key(self, key: bytes) -> float:
+        """Seconds from the key to the first byte that answers it."""
+        self.read(0.05)
+        began = time.perf_counter()
+        os.write(self.fd, key)
+        select.select([self.fd], [], [], 5)
+        return time.perf_counter() - began
+
+    def close(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self.fd)
+
+
+@contextmanager
+def on_terminal(argv: list[str], env: Mapping[str, str], **size: int) -> Iterator[Pty]:
+    made = Pty(argv, env, **size)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def live(rows: list[Row]) -> None:
+    """A small local lease that runs one task, watched through a pseudo-terminal."""
+    with home() as env:
+        run([*LEASEQ, "submit", "--name", "long", "--", "echo first words; sleep 600"], env=env)
+        for n in range(12):
+            run([*LEASEQ, "submit", "--gpus", "0", "--name", f"next{n}", "--", "true"], env=env)
+        try:
+            _first_frame(rows, env)
+            _keys(rows, env)
+            _idle(rows, env)
+        finally:
+            run([*LEASEQ, "daemon", "stop", "--kill"], env=env)
+
+
+def _first_frame(rows: list[Row], env: dict[str, str]) -> None:
+    frames, answers = [], []
+    for _ in range(7):
+        with on_terminal([*LEASEQ, "tui"], env) as screen:
+            # The task's name is in the frame only once the lease has been read.
+            frames.append(screen.until(b"long:"))
+            os.write(screen.fd, b"?")
+            answers.append(screen.until(b"everywhere"))
+    first, answer = statistics.median(frames) * 1000, statistics.median(answers) * 1000
+    rows.append(
+        Row("first frame, from process start", first, "ms", "<= 250", first <= 250, " with the lease's tasks in it")
+    )
+    rows.append(Row("first key answered, from process start", answer, "ms", note=" blessed is imported by then"))
+
+
+def _keys(rows: list[Row], env: dict[str, str]) -> None:
+    with on_terminal([*LEASEQ, "tui"], env, columns=200, lines=50) as screen:
+        screen.until(b"long:")
+        os.write(screen.fd, b"F")
+        screen.until(b"All")
+        taken = [screen.key(b"k" if n % 2 else b"j") for n in range(40)]
+        middle, worst = statistics.median(taken) * 1000, max(taken) * 1000
+        rows.append(Row("key to changed screen, 200x50, median", middle, "ms", "<= 30", middle <= 30))
+        rows.append(Row("key to changed screen, 200x50, worst of 40", worst, "ms"))
+
+
+def _idle(rows: list[Row], env: dict[str, str]) -> None:
+    with on_terminal([*LEASEQ, "tui"], env) as screen:
+        screen.until(b"long:")
+        screen.listen(3.0)
+        before, cpu = len(screen.seen), cpu_seconds(screen.process.pid)
+        screen.listen(IDLE_SECONDS)
+        used = (cpu_seconds(screen.process.pid) - cpu) / IDLE_SECONDS * 100
+        wrote = (len(screen.seen) - before) / IDLE_SECONDS
+        held = memory_mb(screen.process.pid)
+        rows.append(Row("CPU in a quiet minute", used, "% of core", "< 1", used < 1))
+        rows.append(
+            Row("bytes written per second, quiet", wrote, "B", "< 200", wrote < 200, " ages and one running clock")
+        )
+        rows.append(Row("memory", held, "MiB", "<= 60", held <= 60))
+
+
+def watched(rows: list[Row]) -> None:
+    """What `watch` costs with the same lease."""
+    if not shutil.which("watch"):
+        return
+    with home() as env:
+        run([*LEASEQ, "submit", "--no-start", "--", "true"], env=env)
+        with on_terminal(["watch", "-n", "2", " ".join([*LEASEQ, "tasks"])], env) as screen:
+            screen.listen(3.0)
+            before = _children_cpu(screen.process.pid)
+            began = time.monotonic()
+            screen.listen(20.0)
+            used = (_children_cpu(screen.process.pid) - before) / (time.monotonic() - began) * 100
+            rows.append(Row("beside it: watch -n 2 leaseq tasks, CPU", used, "% of core"))
+
+
+def _children_cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+# -- a big lease -------------------------------------------------------------------------------------
+
+
+class Counting(SystemFs):
+    """Counts what it is asked."""
+
+    count = 0
+
+    def names(self, directory: str) -> list[str]:
+        self.count += 1
+        return super().names(directory)
+
+    def read(self, path: str) -> bytes:
+        self.count += 1
+        return super().read(path)
+
+    def read_range(self, path: str, offset: int, length: int) -> tuple[bytes, int]:
+        self.count += 1
+        return super().read_range(path, offset, length)
+
+
+def big(root: str, *, finished: int) -> LeaseDir:
+    """A lease directory of 64 nodes with eight GPUs each, 10,000 pending tasks, and that many finished ones."""
+    fs, lease = SystemFs(remote=False), Home(root).lease("777")
+    os.makedirs(Home(root).runs)
+    protocol.prepare(fs, lease)
+    names = tuple(f"n{number:02d}" for number in range(NODES))
+    record = Lease(id="777", kind="slurm", created=time.time(), nodes=names)
+    Path(lease.record).write_bytes(record.to_json())
+    for n in range(PENDING):
+        _file(lease.inbox("_any"), n, lease)
+    for node in names:
+        protocol.prepare_node(fs, lease, node)
+        running = []
+        for gpu in range(8):
+            task = _file(lease.claimed(node), gpu, lease, owner="abcdefghjk")
+            running.append(Running(task, 1, (str(gpu),), 4, 0, 100, time.time(), command="python train.py"))
+        uses = tuple(GpuUse(str(gpu), f"GPU-{gpu}", "A100", 97.0, 71000.0, 81920.0, 64.0) for gpu in range(8))
+        tokens = tuple(use.token for use in uses)
+        beat = Heartbeat("777", node, "abcdefghjk", 1, time.time(), 10.0, node, "x", 1, gpus=tokens, cpus=64)
+        beat = Heartbeat(**{**vars(beat), "running": tuple(running), "gpu_use": uses})
+        Path(lease.heartbeat(node)).write_bytes(beat.to_json())
+        lines = [
+            Event(
+                new_task_id(), 1, State.DONE, time.time(), node, command="x", exit_code=0, totals={"DONE": n}
+            ).to_json()
+            for n in range(finished // NODES)
+        ]
+        Path(lease.events(node)).write_bytes(b"".join(lines))
+    return lease
+
+
+def _file(directory: str, number: int, lease: LeaseDir, *, owner: str = "") -> str:
+    task, need = new_task_id(), Need(gpus=1)
+    entry = Entry(order(priority=0, micros=int(time.time() * 1e6), sequence=number), task, need, 1, owner)
+    body = Task(id=task, argv=("python", "train.py", str(number)), cwd="/", submitted=time.time(), need=need)
+    Path(f"{directory}/{entry}").write_bytes(body.to_json())
+    return task
+
+
+def refreshes(rows: list[Row]) -> None:
+    """A read of the big lease and the frame of it, and how many questions the file system is asked."""
+    counts = {}
+    for finished in (1_000, FINISHED):
+        with home() as env:
+            root = env["LEASEQ_HOME"]
+            shutil.rmtree(root, ignore_errors=True)
+            big(root, finished=finished)
+            fs, clock = Counting(remote=False), SystemClock()
+            watch = LeaseWatch(fs, Home(root), clock)
+            data, taken = Data(lease_id="777"), []
+            for _ in range(9):
+                before, began = fs.count, time.perf_counter()
+                data = watch.read(Want("777"), data)
+                taken.append(time.perf_counter() - began)
+                counts[finished] = fs.count - before
+            refresh = statistics.median(taken[2:]) * 1000
+    assert data.snapshot is not None
+    name = f"refresh: {PENDING:,} pending, {FINISHED:,} finished, {NODES} nodes"
+    rows.append(Row(name, refresh, "ms", "<= 50", refresh <= 50))
+    same = counts[1_000] == counts[FINISHED]
+    rows.append(Row("file system operations per refresh", counts[FINISHED], "", "same with 1,000 finished", same))
+    for columns, lines in ((80, 24), (200, 50)):
+        scene = arranged(Scene(data, Ui(), columns=columns, lines=lines, now=clock.monotonic(), wall=clock.now()))
+        drawn = []
+        for n in range(20):
+            later = Scene(data, scene.ui, columns, lines, clock.monotonic() + n, clock.now() + n)
+            began = time.perf_counter()
+            frame(arranged(later))
+            drawn.append(time.perf_counter() - began)
+        rows.append(Row(f"making a frame of it, {columns}x{lines}", statistics.median(drawn) * 1000, "ms"))
+    one = frame(scene)
+    row = list(one[5])
+    changed = (*one[:5], tuple([(text.replace("RUNNING", "DONE   "), style) for text, style in row]), *one[6:])
+    rows.append(Row("bytes written per changed row, 200x50", len(changes(one, changed, mono=False).encode()), "B"))
+
+
+def main() -> None:
+    rows: list[Row] = []
+    live(rows)
+    refreshes(rows)
+    watched(rows)
+    show("monitor", rows)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    main()

@@ -1,0 +1,97 @@
+"""File-system operations in the lease directory, counted by strace: per submit, per task, per idle second.
+
+An operation is a system call that names a file under LEASEQ_HOME, or that lists or syncs one: open, stat, access,
+rename, link, unlink, mkdir, getdents, fsync. Reading, writing and closing an open file is not counted. Only calls
+that succeeded count.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from bench import LEASEQ, Row, home, run, show
+
+CALLS = "open,openat,stat,lstat,newfstatat,statx,access,faccessat2,rename,link,unlink,mkdir,getdents64,fsync,fdatasync"
+TASKS = 200
+IDLE_SECONDS = 30
+
+
+def count(trace: Path, root: str) -> Counter[str]:
+    """Calls in a strace -y output that touch the root."""
+    found: Counter[str] = Counter()
+    for line in trace.read_text(errors="replace").splitlines():
+        match = re.match(r"(?:\d+\s+)?([a-z0-9_]+)\((.*)\)\s+= (-?\d+)", line)
+        if match and root in match[2] and int(match[3]) >= 0 and not _by_descriptor(match[1], match[2]):
+            found[match[1]] += 1
+    return found
+
+
+def _by_descriptor(call: str, arguments: str) -> bool:
+    """fstat of an open file asks the file system for nothing new."""
+    return call in ("newfstatat", "statx") and "AT_EMPTY_PATH" in arguments
+
+
+def attach(pids: list[int], trace: Path) -> subprocess.Popen[bytes]:
+    argv = ["strace", "-f", "-y", "-s", "300", "-e", f"trace={CALLS}", "-o", str(trace)]
+    tracer = subprocess.Popen([*argv, *[word for pid in pids for word in ("-p", str(pid))]], stderr=subprocess.PIPE)
+    assert tracer.stderr is not None
+    tracer.stderr.readline()
+    return tracer
+
+
+def detach(tracer: subprocess.Popen[bytes]) -> None:
+    tracer.send_signal(signal.SIGINT)
+    tracer.wait()
+
+
+def holders(env: dict[str, str]) -> list[int]:
+    found = [path for path in Path(env["LEASEQ_NODE_DIR"]).glob("*/*/*/*") if path.name in ("runner", "keeper")]
+    return [json.loads(path.read_text())["pid"] for path in found]
+
+
+def main() -> None:
+    rows = []
+    with home() as env, tempfile.TemporaryDirectory() as scratch:
+        trace, root = Path(scratch) / "trace", env["LEASEQ_HOME"]
+        run([*LEASEQ, "wait", run([*LEASEQ, "submit", "--", "true"], env=env).strip()], env=env)
+        argv = ["strace", "-f", "-y", "-s", "300", "-e", f"trace={CALLS}", "-o", str(trace)]
+        run([*argv, *LEASEQ, "submit", "--", "true"], env=env)
+        submit = count(trace, root)
+        total = sum(submit.values())
+        rows.append(Row("per submit", total, "calls", "<= 8", total <= 8, _words(submit)))
+        run([*LEASEQ, "submit", "--", "sleep 3"], env=env)
+        lines = run([*LEASEQ, "submit", "--file", "-"], env=env, text="true\n" * TASKS)
+        tracer = attach(holders(env), trace)
+        last = lines.split()[-1]
+        run([*LEASEQ, "wait", last], env=env)
+        time.sleep(1)
+        detach(tracer)
+        per_task = {call: number / TASKS for call, number in count(trace, root).items()}
+        total = sum(per_task.values())
+        rows.append(Row("per task run, 1 slot", total, "calls", "<= 12", total <= 12, _words(per_task)))
+        time.sleep(2)
+        tracer = attach(holders(env), trace)
+        time.sleep(IDLE_SECONDS)
+        detach(tracer)
+        idle = {call: number / IDLE_SECONDS for call, number in count(trace, root).items()}
+        total = sum(idle.values())
+        rows.append(Row("idle local runner", total, "calls/s", "<= 2", total <= 2, _words(idle)))
+    show("operations", rows)
+
+
+def _words(calls: dict[str, float]) -> str:
+    return " ".join(f"{call}:{number:.3g}" for call, number in sorted(calls.items(), key=lambda pair: -pair[1]))
+
+
+if __name__ == "__main__":
+    if not any((Path(directory) / "strace").exists() for directory in ("/usr/bin", "/bin", "/usr/local/bin")):
+        sys.exit("operations: strace is not installed")
+    main()

@@ -1,0 +1,39 @@
+"""How long a command takes before it does anything, against the bare interpreter and the import of fire."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from bench import LEASEQ, Row, home, median_ms, run, show
+
+BAR = 1.5
+
+
+def main() -> None:
+    rows = []
+    with home() as env:
+        run([*LEASEQ, "submit", "--", "true"], env=env)
+        quiet = {"env": env, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+        def measure(argv: list[str]) -> float:
+            return median_ms(lambda: subprocess.run(argv, check=False, **quiet), 15)
+
+        bare = measure([sys.executable, "-c", "pass"])
+        fire = measure([sys.executable, "-c", "import fire"])
+        rows.append(Row("python -c pass", bare, "ms"))
+        rows.append(Row("python -c 'import fire'", fire, "ms"))
+        for words in (["status"], ["tasks"], ["submit", "--no-start", "--", "true"], ["--version"]):
+            taken = measure([*LEASEQ, *words])
+            ratio = taken / fire
+            has_bar = words[0] != "--version"
+            met = ratio <= BAR if has_bar else None
+            bar = f"<= {BAR} x import fire: {ratio:.2f}" if has_bar else f"{ratio:.2f} x import fire"
+            rows.append(Row(f"leaseq {' '.join(words)}", taken, "ms", bar, met))
+    show("startup", rows)
+
+
+if __name__ == "__main__":
+    os.environ.pop("LEASEQ_HOME", None)
+    main()

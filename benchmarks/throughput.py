@@ -1,0 +1,226 @@
+"""The queue against its peers and the floor, side by side in one run: submit, start, throughput, memory.
+
+A throughput is measured inside the queue: the first task notes when it ends, then N times `true`, and the last task
+notes when it begins. Peers that are not installed are left out and named (Debian: task-spooler, nq, parallel;
+PyPI: hyperqueue).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench import LEASEQ, ROOT, Row, home, median_ms, run, show, spawn_floor, wait_for
+
+sys.path.insert(0, str(ROOT))
+
+from leaseq import protocol
+from leaseq.layout import Entry, Home, LeaseDir, new_task_id, order
+from leaseq.models import ANY, Need, Task
+from leaseq.world import SystemFs, hostname
+
+TASKS = 1000
+BATCH = 10_000
+
+
+def lease_of(env: dict[str, str]) -> LeaseDir:
+    return Home(env["LEASEQ_HOME"]).lease(f"local:{hostname()}")
+
+
+def stamps(directory: Path, count: int) -> tuple[list[str], Path, Path]:
+    """Lines of a task file: a stamp when the first ends, `count` times true, a stamp when the last begins."""
+    first, last = directory / "first", directory / "last"
+    lines = [f"sleep 1; date +%s.%N >{first}", *["true"] * count, f"date +%s.%N >{last}"]
+    return lines, first, last
+
+
+def rate(first: Path, last: Path, count: int, *, seconds: float = 300) -> float:
+    wait_for(lambda: last.exists() and bool(last.read_text().strip()), seconds=seconds, what=f"{last}")
+    return count / (float(last.read_text()) - float(first.read_text()))
+
+
+def leaseq_rate(count: int, slots: int) -> float:
+    with home() as env, tempfile.TemporaryDirectory() as scratch:
+        lines, first, last = stamps(Path(scratch), count)
+        if slots > 1:
+            # The stamps take the whole node, so nothing runs beside them.
+            need = ["--cpus", "1"]
+            run([*LEASEQ, "submit", "--no-start", "--", lines[0]], env=env)
+            run([*LEASEQ, "submit", "--no-start", *need, "--file", "-"], env=env, text="\n".join(lines[1:-1]))
+            run([*LEASEQ, "submit", "--no-start", "--", lines[-1]], env=env)
+        else:
+            run([*LEASEQ, "submit", "--no-start", "--file", "-"], env=env, text="\n".join(lines))
+        run([*LEASEQ, "daemon", "start"], env=env)
+        return rate(first, last, count)
+
+
+def parallel_rate(count: int, slots: int) -> float | None:
+    if not shutil.which("parallel"):
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        lines, first, last = stamps(Path(scratch), count)
+        env = {**os.environ, "HOME": scratch, "PARALLEL_HOME": scratch}
+        (Path(scratch) / "will-cite").touch()
+        run(["parallel", f"-j{slots}"], env=env, text="\n".join(lines) + "\n")
+        return rate(first, last, count)
+
+
+@contextmanager
+def spooler(slots: int) -> Iterator[dict[str, str]]:
+    with tempfile.TemporaryDirectory(prefix="tsp") as scratch:
+        env = {**os.environ, "TS_SOCKET": f"{scratch}/socket", "TMPDIR": scratch, "TS_MAXFINISHED": "2000"}
+        run(["tsp", "-S", str(slots)], env=env)
+        yield env
+        subprocess.run(["tsp", "-K"], env=env, check=False, capture_output=True)
+
+
+def spooler_rate(count: int, slots: int) -> float | None:
+    """task-spooler keeps a process per queued task and stops near 1,000 of them."""
+    if not shutil.which("tsp"):
+        return None
+    with spooler(slots) as env, tempfile.TemporaryDirectory() as scratch:
+        lines, first, last = stamps(Path(scratch), count)
+        lines[0] = lines[0].replace("sleep 1", "sleep 4")
+        for line in lines:
+            run(["tsp", "-n", "sh", "-c", line] if line != "true" else ["tsp", "-n", "true"], env=env)
+        return rate(first, last, count)
+
+
+@contextmanager
+def hyperqueue(slots: int) -> Iterator[dict[str, str]]:
+    with tempfile.TemporaryDirectory(prefix="hq") as scratch:
+        env = {**os.environ, "HOME": scratch, "HQ_SERVER_DIR": f"{scratch}/server"}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": scratch}
+        server = subprocess.Popen(["hq", "server", "start"], env=env, **quiet)
+        wait_for(lambda: Path(f"{scratch}/server").exists(), seconds=20, what="hq server")
+        time.sleep(0.5)
+        worker = subprocess.Popen(["hq", "worker", "start", "--cpus", str(slots)], env=env, **quiet)
+        run(["hq", "submit", "--wait", "--stdout", "none", "--stderr", "none", "--", "true"], env=env)
+        yield env
+        subprocess.run(["hq", "server", "stop"], env=env, capture_output=True, check=False)
+        worker.terminate()
+        server.terminate()
+        worker.wait()
+        server.wait()
+
+
+def hyperqueue_rate(count: int, slots: int) -> float | None:
+    if not shutil.which("hq"):
+        return None
+    with hyperqueue(slots) as env:
+        began = time.time()
+        argv = ["hq", "submit", "--wait", "--array", f"1-{count}", "--stdout", "none", "--stderr", "none", "--", "true"]
+        run(argv, env=env)
+        return count / (time.time() - began)
+
+
+def submitting() -> list[Row]:
+    rows = []
+    with home() as env:
+        run([*LEASEQ, "submit", "--", "true"], env=env)
+        ours = median_ms(lambda: run([*LEASEQ, "submit", "--", "true"], env=env), 15)
+        rows.append(Row("one submit: leaseq", ours, "ms"))
+        began = time.perf_counter()
+        run([*LEASEQ, "submit", "--no-start", "--hold", "--file", "-"], env=env, text="true\n" * BATCH)
+        taken = BATCH / (time.perf_counter() - began)
+        rows.append(Row(f"batch of {BATCH:,}: leaseq", taken, "tasks/s", ">= 2,000, durable", taken >= 2000))
+    if shutil.which("tsp"):
+        with spooler(1) as env:
+            rows.append(Row("one submit: task-spooler", median_ms(lambda: run(["tsp", "true"], env=env), 15), "ms"))
+    if shutil.which("nq"):
+        with tempfile.TemporaryDirectory() as scratch:
+            env = {**os.environ, "NQDIR": scratch}
+            rows.append(Row("one submit: nq", median_ms(lambda: run(["nq", "true"], env=env), 15), "ms"))
+    if shutil.which("hq"):
+        with hyperqueue(1) as env:
+            one = ["hq", "submit", "--stdout", "none", "--stderr", "none", "--", "true"]
+            rows.append(Row("one submit: HyperQueue", median_ms(lambda: run(one, env=env), 5), "ms"))
+    return rows
+
+
+def starting() -> list[Row]:
+    """From the durable rename into the inbox to the task's first action, on an idle queue."""
+    with home() as env, tempfile.TemporaryDirectory() as scratch:
+        run([*LEASEQ, "wait", run([*LEASEQ, "submit", "--", "true"], env=env).strip()], env=env)
+        lease, fs, taken = lease_of(env), SystemFs(remote=False), []
+        for number in range(15):
+            stamp = Path(scratch) / str(number)
+            task_id = new_task_id()
+            argv = (sys.executable, "-I", "-S", "-c", f"import time; open({str(stamp)!r}, 'w').write(str(time.time()))")
+            if shutil.which("date"):
+                argv = ("sh", "-c", f"date +%s.%N >{stamp}")
+            task = Task(id=task_id, argv=argv, cwd="/", submitted=time.time(), env={"PATH": os.environ["PATH"]})
+            entry = Entry(order(priority=0, micros=int(time.time() * 1e6), sequence=0), task_id, Need(), 1)
+            protocol.publish(fs, lease.inbox(ANY), entry, task)
+            began = time.time()
+            wait_for(lambda stamp=stamp: stamp.exists() and bool(stamp.read_text()), seconds=20, what="action")
+            taken.append((float(stamp.read_text()) - began) * 1000)
+            time.sleep(0.05)
+        middle = sorted(taken)[len(taken) // 2]
+        rows = [Row("published to first action: leaseq", middle, "ms", "<= 10", middle <= 10)]
+    if shutil.which("tsp"):
+        with spooler(1) as env, tempfile.TemporaryDirectory() as scratch:
+            stamp = Path(scratch) / "stamp"
+
+            def once() -> None:
+                stamp.unlink(missing_ok=True)
+                run(["tsp", "-n", "sh", "-c", f"date +%s.%N >{stamp}"], env=env)
+                wait_for(lambda: stamp.exists() and bool(stamp.read_text()), seconds=20, what="action")
+
+            rows.append(Row("whole path, submit to action: task-spooler", median_ms(once, 15), "ms"))
+    return rows
+
+
+def throughput() -> list[Row]:
+    rows = [Row("floor: spawn and wait /bin/true", spawn_floor(), "/s")]
+    for slots in (1, 2):
+        plural = "s" if slots > 1 else ""
+        parallel, hq = parallel_rate(TASKS, slots), hyperqueue_rate(TASKS, slots)
+        ours = leaseq_rate(TASKS, slots)
+        for name, value in (("parallel", parallel), ("HyperQueue", hq), ("task-spooler", spooler_rate(900, slots))):
+            rows.append(
+                Row(f"{TASKS:,} true, {slots} slot{plural}: {name}", value, "/s", note="" if value else "not installed")
+            )
+        bars = [value for value in (parallel, hq) if value]
+        met = all(ours > value for value in bars) if bars and slots == 1 else None
+        rows.append(
+            Row(f"{TASKS:,} true, {slots} slot{plural}: leaseq", ours, "/s", "ahead of parallel and HyperQueue", met)
+        )
+    rows.append(Row(f"{BATCH:,} true, 1 slot: leaseq", leaseq_rate(BATCH, 1), "/s"))
+    return rows
+
+
+def memory() -> list[Row]:
+    rows = []
+    with home() as env:
+        run([*LEASEQ, "wait", run([*LEASEQ, "submit", "--", "true"], env=env).strip()], env=env)
+        rows.append(Row("runner and keeper, idle", _resident(env), "MB"))
+        run([*LEASEQ, "submit", "--", "sleep", "600"], env=env)
+        run([*LEASEQ, "submit", "--file", "-"], env=env, text="true\n" * BATCH)
+        time.sleep(2)
+        held = _resident(env, only="runner")
+        rows.append(Row(f"runner with {BATCH:,} pending", held, "MB", "< 30", held < 30))
+    return rows
+
+
+def _resident(env: dict[str, str], *, only: str = "") -> float:
+    total = 0.0
+    for holder in Path(env["LEASEQ_NODE_DIR"]).glob(f"*/*/*/{only or '*'}"):
+        if holder.name in ("runner", "keeper"):
+            import json
+
+            pid = json.loads(holder.read_text())["pid"]
+            status = Path(f"/proc/{pid}/status").read_text()
+            total += int(status.split("VmRSS:")[1].split()[0]) / 1024
+    return total
+
+
+if __name__ == "__main__":
+    show("throughput", submitting() + starting() + throughput() + memory())
