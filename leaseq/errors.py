@@ -6,6 +6,9 @@ Nothing else is raised at a user. Exit codes follow sysexits and Slurm habit: 1 
 
 from __future__ import annotations
 
+EX_TEMPFAIL = 75
+"""Try again later (sysexits.h): from leaseq to a script, and from a task that its lease's end interrupts."""
+
 
 class LeaseqError(Exception):
     """Something the user can act on: `message` says what is wrong, `hint` the next step."""
@@ -44,7 +47,7 @@ class Unavailable(LeaseqError):
     """Something outside does not answer now: a file system, Slurm, a runner. Trying later may work."""
 
     code = "unavailable"
-    exit_code = 75
+    exit_code = EX_TEMPFAIL
 
 
 class SlurmError(LeaseqError):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from leaseq.errors import EX_TEMPFAIL
 from leaseq.layout import Entry
 from leaseq.models import Outcome, State, Task
 
 LOST_ATTEMPTS_MAX = 5
 """How often `--on-lost requeue` starts a task again: a task that takes its node down must not take all of them."""
-EX_TEMPFAIL = 75
-"""A task that exits with this while its lease ends asks to be requeued (sysexits.h: try again later)."""
 
 
 def lost(task: Task, entry: Entry, *, node: str, incarnation: str, reason: str, now: float) -> Outcome:

@@ -4,7 +4,11 @@ It never touches the shared file system, so a hung mount cannot keep it from end
 is not the runner, so a killed runner costs no exit code. Requests come as files in `ask/` of the node-local
 directory, answers are appended to `rec/` (see `record`). It ends itself when no runner is alive and nothing
 is left to keep; killed, its successor finds in `rec/` what to go on with. Run as
-`python -m leaseq.runner.keeper NODE_DIR INCARNATION`.
+`python -m leaseq.runner.keeper NODE_DIR INCARNATION [step]`; `step` where the node is a step of a Slurm job.
+
+When Slurm ends a job it may send TERM to every process of the step (proctrack/linuxproc): to the tasks, to the runner
+and to the keeper, one after the other. So a task may be dead of it before anybody knows that the lease ends.
+The keeper takes its own TERM for that news, and waits a moment for it before it judges a task that TERM has ended.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from leaseq.errors import EX_TEMPFAIL
 from leaseq.nodedir import NodeDir
 from leaseq.runner import record
 from leaseq.runner.inotify import IN_MOVED_TO, Inotify, become_subreaper
@@ -34,6 +39,10 @@ SWEEP_SECONDS = 0.2
 RETRY_SECONDS = 1.0
 """How soon something that a full disk refused is tried again."""
 GRACE_SECONDS = 10.0
+LEASE_GRACE_SECONDS = 20.0
+"""How long tasks have between TERM and KILL when Slurm ends the lease: its KillWait is 30 s unless the site says so."""
+DOUBT_SECONDS = 1.0
+"""How long Slurm may take from its TERM to a task until its TERM to the keeper, or the runner's word."""
 
 
 @dataclass
@@ -52,6 +61,8 @@ class Kept:
     """When TERM turns into KILL."""
     exit: dict[str, object] | None = None
     """The fact to append once no process of the attempt is left."""
+    doubt_until: float | None = None
+    """Until when an end by a TERM that nobody here has sent may still turn out to be the lease's."""
     members: set[Process] = field(default_factory=set)
     unsaid: bytes = b""
     """Facts that a full disk did not take yet."""
@@ -60,8 +71,10 @@ class Kept:
 class Keeper:
     """Spawns, watches, ends and records the attempts of one node."""
 
-    def __init__(self, directory: NodeDir) -> None:
+    def __init__(self, directory: NodeDir, *, in_step: bool = False) -> None:
         self.directory = directory
+        self.in_step = in_step
+        """True where a TERM to this process means that Slurm ends the lease."""
         self.kept: dict[str, Kept] = {}
         self.by_pid: dict[int, Kept] = {}
         self.poll = select.poll()
@@ -87,8 +100,8 @@ class Keeper:
             wait = self.deadlines()
             ready = self.poll.poll(1000 * (IDLE_SECONDS if wait is None else min(wait, IDLE_SECONDS)))
             for fd, _ in ready:
-                if fd == wake:
-                    os.read(wake, 4096)
+                if fd == wake and signal.SIGTERM in os.read(wake, 4096):
+                    self.end_lease()
             seen = inotify.read()
             requests = [name for _, name, _ in seen]
             if not ready or not all(directory for directory, _, _ in seen):
@@ -198,10 +211,16 @@ class Keeper:
 
     # -- ending --------------------------------------------------------------------------------
 
+    def end_lease(self) -> None:
+        """Slurm ends the lease: every attempt is being ended for that reason."""
+        for kept in list(self.kept.values()):
+            self.stop(kept, "lease", LEASE_GRACE_SECONDS)
+
     def stop(self, kept: Kept, why: str, grace: float) -> None:
         """TERM was sent to every process of the attempt; KILL follows after the grace."""
-        if kept.stop_at is None and kept.exit is None:
+        if kept.stop_at is None and (kept.exit is None or kept.doubt_until is not None):
             self.note(kept, {"e": "stop", "why": why})
+        kept.doubt_until = None
         until = time.monotonic() + grace
         kept.stop_at = until if kept.stop_at is None else min(until, kept.stop_at)
         kept.members |= self.members(kept)
@@ -239,6 +258,13 @@ class Keeper:
         self.by_pid.pop(kept.leader[0], None)
         if kept.stop_at is not None:
             return
+        if self.in_step and _by_term(fact):
+            kept.doubt_until = time.monotonic() + DOUBT_SECONDS
+        else:
+            self.wind_up(kept)
+
+    def wind_up(self, kept: Kept) -> None:
+        """An attempt that ended by itself is closed, once what it left behind has ended."""
         if kept.ours and not has_orphans(set(self.by_pid)):
             self.close(kept)
         elif self.members(kept):
@@ -260,6 +286,11 @@ class Keeper:
             self.ended(kept, {"e": "gone"})
         if kept.exit is None and kept.stop_at is None and kept.limit_at is not None and now >= kept.limit_at:
             self.stop(kept, "timeout", kept.grace_seconds)
+        if kept.doubt_until is not None:
+            if now < kept.doubt_until:
+                return kept.doubt_until - now
+            kept.doubt_until = None
+            self.wind_up(kept)
         if kept.exit is not None or kept.stop_at is not None:
             self.sweep(kept)
             return SWEEP_SECONDS if kept.key in self.kept else None
@@ -308,6 +339,14 @@ def _removed(path: str) -> bool:
     return True
 
 
+def _by_term(fact: dict[str, object]) -> bool:
+    """True where the status may be what a TERM makes of a process: death by it, or an exit code that tells of it."""
+    status = fact.get("status")
+    if not isinstance(status, int):
+        return False
+    return os.waitstatus_to_exitcode(status) in (-signal.SIGTERM, 128 + signal.SIGTERM, EX_TEMPFAIL)
+
+
 def _leads(pid: int) -> bool:
     """True where the process leads a session."""
     try:
@@ -317,14 +356,15 @@ def _leads(pid: int) -> bool:
 
 
 def main() -> None:
-    directory, incarnation = NodeDir(sys.argv[1]), sys.argv[2]
+    directory, incarnation, in_step = NodeDir(sys.argv[1]), sys.argv[2], sys.argv[3:] == ["step"]
     os.chdir("/")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         # A step's signals reach every process in it; the keeper outlasts its tasks to tell how they ended.
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    for number in (signal.SIGCHLD, *([signal.SIGTERM] if in_step else [])):
+        signal.signal(number, lambda number, frame: None)
     become_subreaper()
-    Keeper(directory).run(incarnation)
+    Keeper(directory, in_step=in_step).run(incarnation)
 
 
 if __name__ == "__main__":

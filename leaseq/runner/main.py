@@ -25,6 +25,7 @@ from leaseq.models import ANY, Lease
 from leaseq.nodedir import Holder, open_node_dir
 from leaseq.runner import housework, session
 from leaseq.runner.inotify import IN_CLOSE_WRITE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, Inotify, become_subreaper
+from leaseq.runner.keeper import LEASE_GRACE_SECONDS
 from leaseq.runner.ledger import Ledger, LedgerThread
 from leaseq.runner.loop import Runner
 from leaseq.runner.node import granted
@@ -35,8 +36,6 @@ from leaseq.runner.state import Options
 from leaseq.world import SystemClock, SystemFs, boot_id, is_remote
 
 GRACE_SECONDS = 10.0
-LEASE_GRACE_SECONDS = 20.0
-"""How long tasks have between TERM and KILL when Slurm ends the lease: its KillWait is 30 s unless the site says so."""
 PATIENCE_SECONDS = 12.0
 """How long a runner that was told to stop waits for the file system; the next runner finds what it leaves."""
 KEEPER_SECONDS = 2.0
@@ -80,7 +79,7 @@ class Service:
         self.record = self._read_record()
         self.directory = open_node_dir(home, lease_id, node)
         self.incarnation = new_incarnation()
-        self.procs = KeeperProcs(self.directory, self.incarnation)
+        self.procs = KeeperProcs(self.directory, self.incarnation, in_step=self.record.kind == "slurm")
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.ended = threading.Event()
         self.stopping = False

@@ -18,6 +18,7 @@ from leaseq.runner.record import Rec
 from leaseq.runner.sweep import kill_all, processes_of
 from leaseq.world import boot_id, process_start
 
+_KEEPER = (sys.executable, "-m", "leaseq.runner.keeper")
 END_SECONDS_MAX = 10.0
 """How long a process may take to die of KILL; one that hangs in a dead file system does not die at all."""
 
@@ -85,9 +86,10 @@ class Procs(Protocol):
 class KeeperProcs:
     """The real Procs: files in the node-local directory, read and written by a keeper process."""
 
-    def __init__(self, directory: NodeDir, incarnation: str) -> None:
+    def __init__(self, directory: NodeDir, incarnation: str, *, in_step: bool = False) -> None:
         self.directory = directory
         self.incarnation = incarnation
+        self.in_step = in_step
         self.numbers = itertools.count(1)
         self.child: subprocess.Popen[bytes] | None = None
 
@@ -178,7 +180,7 @@ class KeeperProcs:
             return
         with open(self.directory.log, "ab", opener=_private) as log:
             self.child = subprocess.Popen(
-                [sys.executable, "-m", "leaseq.runner.keeper", self.directory.root, self.incarnation],
+                [*_KEEPER, self.directory.root, self.incarnation, *(["step"] if self.in_step else [])],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

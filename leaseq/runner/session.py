@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from leaseq.errors import EX_TEMPFAIL
 from leaseq.lease.scrub import OF_JOB, PROLOGUE, for_tasks
 from leaseq.nodedir import NodeDir, make_private, node_path, write_local
 
@@ -34,7 +35,6 @@ NO_TMUX = "there is no tmux on this node"
 NO_RUNNER = "no runner is alive here; `leaseq shell --plain` gets in without it"
 RESTART_SECONDS_MAX = 8.0
 """How long a node is without a runner when one has died and another is started."""
-EX_UNAVAILABLE = 75
 _TMUX_CONF = """\
 set-option -g history-limit 50000
 set-option -g status-left "[{title}] "
@@ -135,7 +135,7 @@ def main(arguments: Sequence[str]) -> int:
         return _run_plain(argv or shell_of(os.environ), {**_step_environment(home, lease), **marks})
     if problem:
         print(f"leaseq: {node}: {problem}", file=sys.stderr)
-        return EX_UNAVAILABLE
+        return EX_TEMPFAIL
     return _show(directory, name)
 
 

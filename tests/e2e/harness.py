@@ -45,6 +45,7 @@ class Node:
 
     lease_id = "local:vm"
     name = "vm"
+    kind = "local"
     grace = "1"
     """Seconds between TERM and KILL."""
     patience = "3"
@@ -61,7 +62,7 @@ class Node:
         os.makedirs(f"{self.home}/runs", mode=0o700, exist_ok=True)
         protocol.prepare(self.fs, self.lease)
         protocol.prepare_node(self.fs, self.lease, self.name)
-        lease = Lease(id=self.lease_id, kind="local", created=time.time(), nodes=(self.name,))
+        lease = Lease(id=self.lease_id, kind=self.kind, created=time.time(), nodes=(self.name,))
         protocol.replace_file(self.fs, self.lease.record, lease.to_json())
         self.directory = NodeDir(node_path(self.home, self.lease_id, self.name))
         self.runners: list[subprocess.Popen[bytes]] = []

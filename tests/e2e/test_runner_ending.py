@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -208,3 +210,49 @@ def test_the_history_tells_every_attempt_once_and_totals_count_tasks(node: Node)
     for line in ended:
         counted[line["state"]] = counted.get(line["state"], 0) + 1
     assert lines[-1]["totals"] == counted
+
+
+# -- Slurm ends the lease ------------------------------------------------------------------------------
+
+
+class Step(Node):
+    """A node of a Slurm lease."""
+
+    kind = "slurm"
+
+
+@pytest.fixture
+def step(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
+    with tempfile.TemporaryDirectory(prefix="lq-", ignore_cleanup_errors=True) as path:
+        monkeypatch.setenv("LEASEQ_NODE_DIR", f"{path}/n")
+        made = Step(Path(path), SLURM_CPUS_ON_NODE="16")
+        made.start()
+        yield made
+        made.close()
+
+
+@pytest.mark.parametrize("hears", ["keeper", "runner"])
+def test_a_task_that_dies_of_slurms_term_before_anybody_else_hears_it_is_lost_with_the_lease(
+    step: Node, hears: str
+) -> None:
+    first, other = step.shell("echo began; sleep 60", need=ONE), step.shell("echo began; sleep 60", need=ONE)
+    for task in (first, other):
+        step.printed(task, "began")
+    pid = step.running(first).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: pid not in of_task(first), "the task's death")
+    os.kill(step.keeper().pid if hears == "keeper" else step.runners[0].pid, signal.SIGTERM)
+    for task in (first, other):
+        outcome = step.result(task)
+        assert (outcome.state, outcome.signal, outcome.reason) == (State.LOST, signal.SIGTERM, "LeaseEnd")
+
+
+def test_a_task_of_a_slurm_lease_that_somebody_terminates_has_failed(step: Node) -> None:
+    task = step.shell("echo began; sleep 60", need=ONE)
+    step.printed(task, "began")
+    pid = step.running(task).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGTERM)
+    outcome = step.result(task)
+    assert (outcome.state, outcome.reason) == (State.FAILED, "signal 15")
