@@ -15,7 +15,7 @@ from leaseq.retention import leftovers, old_tasks, remove
 @dataclass(frozen=True)
 class Clean:
     lease: str
-    older_seconds: int
+    older_seconds: float
     keep_failed: bool
     dry_run: bool
     json: bool

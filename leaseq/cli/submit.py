@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import sys
@@ -281,7 +282,7 @@ class Submitting:
                 gpus=gpu_count(gpus),
                 cpus=integer(cpus, what="--cpus", low=1, high=10**6) if cpus else None,
                 mem_mb=mebibytes(mem, what="--mem"),
-                time_seconds=seconds(time, what="--time", plain=60) if time else None,
+                time_seconds=math.ceil(seconds(time, what="--time", plain=60)) if time else None,
             ),
             name=name,
             env=tuple(listed(env)),

@@ -48,8 +48,8 @@ def gpu_count(text: str) -> int | None:
     return ALL_GPUS if text.lower() == "all" else integer(text, what="--gpus", low=0, high=9999)
 
 
-def seconds(text: str, *, what: str, plain: int = 1) -> int:
-    """A duration: 90s, 30m, 1h30m, 2d, H:M:S, D-H:M:S; a bare number is in units of `plain` seconds."""
+def seconds(text: str, *, what: str, plain: int = 1) -> float:
+    """A duration in seconds: 0.5s, 90s, 30m, 1h30m, 2d, H:M:S, D-H:M:S; a bare number counts `plain` seconds each."""
     value = _seconds(text.strip().lower(), plain)
     if value is None:
         unit = "minutes, as Slurm reads it" if plain == 60 else "seconds"
@@ -59,7 +59,7 @@ def seconds(text: str, *, what: str, plain: int = 1) -> int:
     return value
 
 
-def _seconds(text: str, plain: int) -> int | None:
+def _seconds(text: str, plain: int) -> float | None:
     if re.fullmatch(r"\d{1,10}", text):
         return int(text) * plain
     slurm = _SLURM.fullmatch(text)
@@ -75,7 +75,7 @@ def _seconds(text: str, plain: int) -> int | None:
     parts = _PARTS.fullmatch(text)
     if not text or not parts:
         return None
-    return round(sum(float(value or 0) * _UNITS[unit] for value, unit in zip(parts.groups(), "wdhms", strict=True)))
+    return sum(float(value or 0) * _UNITS[unit] for value, unit in zip(parts.groups(), "wdhms", strict=True))
 
 
 def mebibytes(text: str, *, what: str) -> int | None:

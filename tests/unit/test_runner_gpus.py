@@ -69,9 +69,9 @@ def test_a_driver_that_says_nothing_is_told_as_such(driver: Path) -> None:
     assert looked(GpuWatch(("0",))) == ((), "nvidia-smi: it lists no GPU")
 
 
-def test_a_driver_that_hangs_makes_no_caller_wait(driver: Path) -> None:
-    """In a process of its own, which leaves the hanging thread behind."""
-    says(driver, "exec sleep 300")
+def test_a_driver_that_hangs_makes_no_caller_wait(driver: Path, tmp_path: Path) -> None:
+    """In a process of its own, which leaves the hanging thread behind, and the driver, which holds its stderr."""
+    says(driver, "exec sleep 30")
     code = (
         "import time; from leaseq.runner.gpus import GpuWatch\n"
         "w = GpuWatch(('0',), deadline_seconds=0.2); b = time.monotonic()\n"
@@ -79,10 +79,11 @@ def test_a_driver_that_hangs_makes_no_caller_wait(driver: Path) -> None:
         "while not w.look()[1] and time.monotonic() - b < 10: time.sleep(0.01)\n"
         "print(w.look()[1], time.monotonic() - b < 5, flush=True); import os; os._exit(0)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
-    )
-    assert done.stdout.split(" for ")[0] == "nvidia-smi has not answered", done
+    with open(tmp_path / "stderr", "w") as said:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True, timeout=30
+        )
+    assert done.stdout.split(" for ")[0] == "nvidia-smi has not answered", (tmp_path / "stderr").read_text()
     assert done.stdout.endswith("True\n")
 
 
