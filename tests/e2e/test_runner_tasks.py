@@ -229,7 +229,7 @@ def test_exit_codes_and_signals_are_true(node: Node) -> None:
 
 def test_an_outcome_tells_times_memory_and_node_and_drops_the_environment(node: Node) -> None:
     task = node.submit(
-        "python3", "-c", "x = bytearray(60 << 20); import time; time.sleep(0.3)", env={**PLAIN, "SECRET": "s3"}
+        "python3", "-c", "x = bytearray(60 << 20); import time; time.sleep(0.3)", env={**PLAIN, "SECRET": "hush-hush"}
     )
     outcome = node.result(task)
     assert outcome.started and outcome.elapsed_seconds and outcome.max_rss_mb and outcome.cpu_seconds
@@ -238,4 +238,4 @@ def test_an_outcome_tells_times_memory_and_node_and_drops_the_environment(node: 
     assert outcome.max_rss_mb > 60
     assert outcome.node == node.name
     assert outcome.task.env == {}
-    assert b"s3" not in Path(node.lease.outcome(task, 1)).read_bytes()
+    assert b"hush-hush" not in Path(node.lease.outcome(task, 1)).read_bytes()

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from leaseq.errors import EX_TEMPFAIL
 from leaseq.runner import session
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +28,7 @@ RUNNER = """
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
 from leaseq.nodedir import open_node_dir
+from leaseq.errors import EX_TEMPFAIL
 from leaseq.runner import session
 directory = open_node_dir(sys.argv[2], "7", "node1")
 directory.take("runner", "0123456789")
@@ -165,7 +167,7 @@ def test_without_a_runner_the_way_out_is_told(node: Node) -> None:
     node.runner.kill()
     node.runner.wait()
     terminal = node.show()
-    assert terminal.end() == session.EX_UNAVAILABLE
+    assert terminal.end() == EX_TEMPFAIL
     assert "leaseq shell --plain" in terminal.seen
 
 

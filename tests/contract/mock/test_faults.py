@@ -71,18 +71,10 @@ def test_a_preempted_job_is_warned_and_ends_or_waits_again(mock: Mock) -> None:
     mock.end(again)
 
 
-def test_commands_are_quick_and_an_idle_controller_rests(mock: Mock) -> None:
-    def seconds(*words: str) -> float:
-        began = time.monotonic()
-        mock.out(*words)
-        return time.monotonic() - began
-
-    assert min(seconds("squeue") for _ in range(5)) < 0.2
-    assert min(seconds("sbatch", "-H", "--wrap", "true") for _ in range(5)) < 0.2
-    mock.run("scancel", "--me")
+def test_an_idle_controller_rests(mock: Mock) -> None:
     pid = processes.recorded(str(mock.folder / "c" / "ctld.pid"))
-    ticks = _ticks(pid)
-    subprocess.run(["sleep", "1"], check=True)
+    ticks, until = _ticks(pid), time.monotonic() + 1
+    wait_until(lambda: time.monotonic() > until)
     assert _ticks(pid) - ticks <= 2
 
 
