@@ -5,6 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 PYTEST := $(PY) -m pytest
+# Most tests wait for processes and clusters, so more of them run at once than there are processors.
+WORKERS ?= 4
+PARALLEL := -n $(WORKERS) --dist worksteal
 
 .PHONY: help demo static test check retest test-slurm retest-slurm bench bless wheel-check clean
 
@@ -27,7 +30,7 @@ demo: $(VENV)/installed ## install into .venv and watch tasks run, fail, be canc
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
 test: $(VENV)/installed-dev ## the whole suite that needs no Slurm
-	$(PYTEST) -m 'not real_slurm'
+	$(PYTEST) $(PARALLEL) -m 'not real_slurm'
 
 static: $(VENV)/installed-dev ## format, lint, types, layers
 	$(BIN)/ruff format --check .
@@ -41,7 +44,7 @@ retest: $(VENV)/installed-dev ## the tests that failed last, once more
 	$(PYTEST) -m 'not real_slurm' --last-failed --last-failed-no-failures none
 
 test-slurm: $(VENV)/installed-dev ## the contract suite on a real Slurm of several nodes on this host (root; slurm-wlm, munge)
-	LEASEQ_TEST_SLURM=required $(PYTEST) -m real_slurm tests/contract
+	LEASEQ_TEST_SLURM=required $(PYTEST) $(PARALLEL) -m real_slurm tests/contract
 
 retest-slurm: $(VENV)/installed-dev ## the tests on the real Slurm that failed last, once more
 	LEASEQ_TEST_SLURM=required $(PYTEST) -m real_slurm tests/contract --last-failed --last-failed-no-failures none
