@@ -86,6 +86,7 @@ class Add:
             return 0
         if not node:
             return EXIT_WAITED
+        _remark_on_cpus(app, lease, node)
         if self.json or not watched:
             return 0
         from leaseq.cli.shell import Shell, enter
@@ -204,6 +205,19 @@ def _document(app: App, lease: Lease) -> None:
     nodes = records.node_names(app.fs, app.home.lease(lease.id))
     body = {name: value for name, value in lease.as_record().items() if name not in ("v", "extra")}
     app.out.document({"lease": {**body, "nodes": list(nodes)}})
+
+
+def _remark_on_cpus(app: App, lease: Lease, node: str) -> None:
+    """Said on stderr where the node's share is the one CPU that Slurm gives where nobody says how many."""
+    from leaseq import protocol
+    from leaseq.errors import Malformed
+
+    try:
+        beat = protocol.read_heartbeat(app.fs, app.home.lease(lease.id), node)
+    except Malformed:
+        return
+    if beat is not None and beat.cpus == 1:
+        app.out.talk(f"leaseq: lease {lease.id} has one CPU on {node}; `-c N` or `--exclusive` asks Slurm for more")
 
 
 # -- the command line --------------------------------------------------------------------------------

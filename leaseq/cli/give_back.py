@@ -22,7 +22,7 @@ EXIT_INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Release:
-    """Leases to be given back."""
+    """Leases to be given back; none named: the one in use, where that is Slurm's."""
 
     leases: tuple[str, ...]
     yes: bool
@@ -30,7 +30,8 @@ class Release:
 
     def perform(self, app: App) -> int:
         """0 once every lease is given back, or being."""
-        for record in [app.record(app.lease(word)) for word in self.leases]:
+        words = self.leases or (_in_use(app),)
+        for record in [app.record(app.lease(word)) for word in words]:
             if record.ended is not None:
                 app.out.talk(f"leaseq: lease {record.id} has ended already")
                 continue
@@ -44,8 +45,8 @@ class Release:
         if self.drain and running:
             _drain(app, record, reader)
             snapshot = reader.read(recent=0, pending=0)
-        elif running and not self.yes:
-            _ask(app, record, running)
+        elif (running or not self.leases) and not self.yes:
+            _ask(record, running)
         leases.backend(record, fs=app.fs, home=app.home, clock=app.clock).release(record)
         app.out.talk(
             f"leaseq: lease {record.id} is given back" + (f"; {_tasks(running)} end" if _held(snapshot) else "")
@@ -59,6 +60,13 @@ class Release:
             app.out.talk(f"leaseq: commands mean {leases.local_id()} now")
 
 
+def _in_use(app: App) -> str:
+    chosen = leases.default(app.fs, app.home)
+    if chosen == leases.local_id():
+        raise UsageError("which lease?", hint="leaseq lease release LEASE; `leaseq lease ls` lists them")
+    return chosen
+
+
 def _held(snapshot: Snapshot) -> int:
     """Tasks that a runner has taken, whether or not it can be heard now."""
     return sum(snapshot.totals.get(state, 0) for state in (State.RUNNING, State.STUCK, State.UNKNOWN))
@@ -68,8 +76,9 @@ def _tasks(count: int, kind: str = "running") -> str:
     return f"{count} {kind} task" + ("s" if count != 1 else "")
 
 
-def _ask(app: App, record: Lease, running: int) -> None:
-    what = f"lease {record.id} has {_tasks(running)}, which end with it"
+def _ask(record: Lease, running: int) -> None:
+    name = f"lease {record.id} ({record.name})" if record.name else f"lease {record.id}"
+    what = f"{name} has {_tasks(running)}, which end with it" if running else f"{name} runs no task"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Refused(what, hint="--yes ends them, --drain waits for them")
     print(f"{what}. Give it back? [y/N] ", end="", file=sys.stderr, flush=True)
@@ -128,8 +137,6 @@ class GivingBack:
     """Fire's component of `lease release` and `lease hold-queue`."""
 
     def release(self, *words: str, yes: str = "", drain: str = "") -> Release:
-        if not words:
-            raise UsageError("which lease?", hint="leaseq lease release LEASE; `leaseq lease ls` lists them")
         return Release(words, _yes(yes, what="--yes"), _yes(drain, what="--drain"))
 
     def hold_queue(self, *words: str, off: str = "") -> HoldQueue:
@@ -144,14 +151,14 @@ COMMANDS = {
     "lease release": Command(
         GivingBack,
         "release",
-        "LEASE... [--yes] [--drain]",
-        "Gives leases back. What runs on them ends; what is pending stays in the lease's directory, and so does\n"
-        "everything else. Asks first where tasks run.",
+        "[LEASE...] [--yes] [--drain]",
+        "Gives leases back; the Slurm lease in use, where none is named. What runs on them ends; what is pending\n"
+        "stays in the lease's directory, and so does everything else. Asks first where tasks run or none is named.",
         (
             Option("yes", "do not ask; running tasks end", kind="flag", short="y"),
             Option("drain", "start no task any more, and wait for the running ones first", kind="flag"),
         ),
-        ("leaseq lease release 12345", "leaseq lease release 12345 --drain"),
+        ("leaseq lease release", "leaseq lease release 12345 --drain"),
     ),
     "lease hold-queue": Command(
         GivingBack,

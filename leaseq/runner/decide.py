@@ -39,12 +39,23 @@ class Booking:
     alone: bool = False
 
 
-def booking_of(need: Need, room: Room) -> Booking | None:
-    """What the need takes of this room, or None where it does not fit. Alone takes all of it."""
+def cpus_of(need: Need, capacity: Room) -> int:
+    """The CPUs that the need books on such a node: one where none are named.
+
+    A lease asked for by its GPUs has one CPU on each node unless its owner knew better (Slurm's default), and its GPUs
+    must not stand idle for that: where the node has fewer CPUs than GPUs, a task that names only GPUs books no CPU.
+    """
+    if need.cpus is not None:
+        return need.cpus
+    return 0 if need.gpus and capacity.cpus < len(capacity.gpus) else 1
+
+
+def booking_of(need: Need, room: Room, capacity: Room) -> Booking | None:
+    """What the need takes of this room of a node, or None where it does not fit. Alone takes all of it."""
     if need.alone:
         return Booking(room.cpus, room.mem_mb, room.gpus, alone=True)
     gpus = len(room.gpus) if need.gpus == ALL_GPUS else need.gpus or 0
-    cpus = 1 if need.cpus is None else need.cpus
+    cpus = cpus_of(need, capacity)
     mem = need.mem_mb or 0
     if gpus > len(room.gpus) or cpus > room.cpus or mem > room.mem_mb:
         return None
@@ -106,13 +117,13 @@ def choose(
         if reason := never_fits(need, capacity):
             waiting[entry.id] = f"Resources: {reason}"
             continue
-        booking = None if need.alone and (busy or blocked) else booking_of(need, left)
+        booking = None if need.alone and (busy or blocked) else booking_of(need, left, capacity)
         if need.gpus == ALL_GPUS and len(left.gpus) < len(capacity.gpus):
             booking = None
         if booking is None:
             waiting[entry.id] = "GPU" if need.gpus and _lacks_gpus(need, left, capacity) else "Slots"
             blocked = True
-            left = _reserve(need, left)
+            left = _reserve(need, left, capacity)
             if need.alone:
                 break
             continue
@@ -129,10 +140,10 @@ def _lacks_gpus(need: Need, left: Room, capacity: Room) -> bool:
     return wanted > len(left.gpus)
 
 
-def _reserve(need: Need, left: Room) -> Room:
+def _reserve(need: Need, left: Room, capacity: Room) -> Room:
     """What a blocked head leaves for others: nothing of any kind that it waits for."""
     gpus = () if need.gpus else left.gpus
-    cpus = max(0, left.cpus - (1 if need.cpus is None else need.cpus))
+    cpus = max(0, left.cpus - cpus_of(need, capacity))
     mem = max(0, left.mem_mb - (need.mem_mb or 0))
     return Room(cpus, mem, gpus)
 

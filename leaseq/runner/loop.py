@@ -324,8 +324,9 @@ class Runner:
             except Malformed:
                 continue
             if entry.owner == self.incarnation and entry.key not in known:
-                left = room_left(self.options.capacity, self._bookings())
-                self.won[entry.key] = (Claim(entry, self.node), booking_of(entry.need, left) or Booking())
+                capacity = self.options.capacity
+                booking = booking_of(entry.need, room_left(capacity, self._bookings()), capacity) or Booking()
+                self.won[entry.key] = (Claim(entry, self.node), booking)
         self._claims_in_doubt = False
 
     def _launch(self) -> None:

@@ -118,6 +118,7 @@ def _take_claim(runner: Runner, claim: Claim, noted: set[str]) -> None:
 
 def _booking(runner: Runner, entry: Entry) -> Booking:
     """What an adopted attempt holds: the GPUs it was given, as its record of the last runner says."""
-    booking = booking_of(entry.need, runner.options.capacity) or Booking()
+    capacity = runner.options.capacity
+    booking = booking_of(entry.need, capacity, capacity) or Booking()
     given = runner.procs.given(entry.key)
     return booking if given is None else replace(booking, gpus=given)

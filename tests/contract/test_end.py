@@ -43,6 +43,23 @@ def _state(site: Site, lease: str) -> str:
     return str(next(each["state"] for each in listed if each["id"] == lease))
 
 
+def test_a_release_that_names_no_lease_means_the_one_in_use_and_asks(site: Site) -> None:
+    lease = site.add("-N1", "--name", "mine")
+    refused = site.leaseq("lease", "release")
+    assert refused.returncode == 2
+    assert f"lease {lease} (mine) runs no task" in refused.stderr
+    terminal = site.terminal("lease", "release")
+    terminal.expect("Give it back? [y/N]")
+    terminal.type("n\n")
+    terminal.expect("is kept")
+    assert terminal.end() == 2
+    site.ok("lease", "release", "--yes")
+    site.wait_until(lambda: lease not in site.squeue("-o", "%i"), "the end of the lease")
+    nothing = site.leaseq("lease", "release")
+    assert nothing.returncode == 2
+    assert "which lease?" in nothing.stderr
+
+
 def test_a_drain_waits_for_running_tasks_and_keeps_the_pending_ones(site: Site) -> None:
     lease = site.add("-N1")
     gate = site.directory / "gate"

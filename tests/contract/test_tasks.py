@@ -29,7 +29,7 @@ def states(site: Site, lease: str) -> Counter[str]:
 
 
 def test_tasks_run_on_both_nodes_with_gpus_of_their_own(site: Site) -> None:
-    lease = site.add("-N2", "-p", "gpu", "--gres=gpu:2", "-c", "4", "-t", "0:30:00")
+    lease = site.add("-N2", "-p", "gpu", "--gres=gpu:2", "-t", "0:30:00")
     out = site.directory / "seen"
     out.mkdir()
     # Four tasks of one GPU each fill two nodes of two GPUs; each waits until all four are there at once.

@@ -32,7 +32,7 @@ def starts(*needs: Need, held: tuple[Booking, ...] = (), left: float | None = No
 
 
 def test_a_task_that_names_nothing_takes_the_whole_node() -> None:
-    assert booking_of(Need(), NODE) == Booking(8, 1000, NODE.gpus, alone=True)
+    assert booking_of(Need(), NODE, NODE) == Booking(8, 1000, NODE.gpus, alone=True)
     assert starts(Need(), Need(), Need(cpus=1)) == ([0], {})
 
 
@@ -51,6 +51,17 @@ def test_gpus_are_given_out_in_their_order_and_never_twice() -> None:
     assert [choice.booking.gpus for choice in chosen] == [("a",), ("c", "d")]
 
 
+def test_a_task_of_gpus_books_a_cpu_unless_the_node_has_fewer_cpus_than_gpus() -> None:
+    lean = Room(cpus=1, mem_mb=1000, gpus=("a", "b"))
+    assert booking_of(Need(gpus=1), NODE, NODE) == Booking(1, 0, ("a",))
+    assert booking_of(Need(gpus=1), lean, lean) == Booking(0, 0, ("a",))
+    assert booking_of(Need(gpus=0), lean, lean) == Booking(1, 0, ())
+    assert booking_of(Need(gpus=1, cpus=1), lean, lean) == Booking(1, 0, ("a",))
+    chosen, waiting = choose([entry(Need(gpus=1), place) for place in range(3)], lean, [], seconds_left=None)
+    assert [choice.booking.gpus for choice in chosen] == [("a",), ("b",)]
+    assert list(waiting.values()) == ["GPU"]
+
+
 def test_all_gpus_means_all_of_the_node() -> None:
     assert starts(Need(gpus=ALL_GPUS)) == ([0], {})
     assert starts(Need(gpus=ALL_GPUS), held=(Booking(gpus=("d",)),)) == ([], {0: "GPU"})
@@ -58,7 +69,7 @@ def test_all_gpus_means_all_of_the_node() -> None:
 
 
 def test_a_need_of_memory_alone_books_a_cpu() -> None:
-    assert booking_of(Need(mem_mb=10), NODE) == Booking(1, 10, ())
+    assert booking_of(Need(mem_mb=10), NODE, NODE) == Booking(1, 10, ())
 
 
 def test_a_blocked_head_keeps_what_it_waits_for() -> None:
