@@ -26,7 +26,7 @@ $(VENV)/installed-dev: $(VENV)/installed pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: $(VENV)/installed ## install into .venv and watch tasks run, fail, be cancelled, followed, and survive kill -9
+demo: $(VENV)/installed ## install into .venv and watch tasks, a lease and its shell survive what they must
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
 test: $(VENV)/installed-dev ## the whole suite that needs no Slurm

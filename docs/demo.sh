@@ -1,10 +1,24 @@
 #!/bin/sh
-# The main job, live: tasks run, fail, are followed, cancelled, and survive kill -9 of the runner.
-# Everything happens in a directory of its own, which is removed at the end.
+# The main job, live. On this host: tasks run, fail, are followed, cancelled, and survive kill -9 of the runner. On a
+# Slurm of two nodes with two GPUs each, which slurm_mock plays here: a lease, tasks packed on its GPUs, a shell that
+# outlives its terminal, the release. Everything happens in a directory of its own, which is removed at the end.
+# LEASEQ_DEMO_SLURM="-N2 -p gpu --gres=gpu:2 -t 10" asks this site's own Slurm instead, with those options.
 set -eu
-work=$(mktemp -d)
-export LEASEQ_HOME="$work/home" LEASEQ_NODE_DIR="$work/node"
-trap 'leaseq daemon stop --kill >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
+here=$(cd "$(dirname "$0")/.." && pwd)
+site=${LEASEQ_DEMO_SLURM:-}
+# A site's nodes must see it; the node-local directory must be short, and /tmp is each node's own.
+if [ -n "$site" ]; then work=$(mktemp -d "$HOME/leaseq-demo.XXXXXX"); else work=$(mktemp -d); fi
+export LEASEQ_HOME="$work/home"
+[ -n "$site" ] || export LEASEQ_NODE_DIR="$work/node"
+unset LEASEQ_LEASE
+mock="$here/slurm_mock/bin/mockslurm"
+finish() {
+    leaseq lease release --yes >/dev/null 2>&1 || true
+    leaseq daemon stop --kill >/dev/null 2>&1 || true
+    [ ! -d "$work/cluster" ] || "$mock" stop --dir "$work/cluster" >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+trap finish EXIT
 cd "$work"
 
 say() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
@@ -54,3 +68,48 @@ run logs "$long"
 say "Everything that happened, and nothing lost:"
 run tasks
 run status
+
+if [ -z "$site" ]; then
+    eval "$("$mock" start --dir "$work/cluster" --nodes node1,node2 --cpus 8 --gpus 2)"
+    site="-N2 -p gpu --gres=gpu:2 -t 0:30:00"
+fi
+say "A lease: Slurm gives two nodes, and they stay."
+# shellcheck disable=SC2086
+run add --name demo -- $site </dev/null
+say "Tasks of one GPU each are packed on the GPUs of both nodes; the fifth waits for one."
+for n in 1 2 3 4 5; do
+    leaseq submit --gpus 1 --name "train$n" -- sh -c 'echo $(hostname) has GPU $CUDA_VISIBLE_DEVICES; sleep 4' >>ids
+done
+until [ "$(leaseq tasks --state running --quiet | wc -l)" = 4 ]; do sleep 0.1; done
+run tasks
+run status
+
+terminal() { "${PYTHON:-python3}" "$here/docs/terminal.py" "$@"; }
+if command -v tmux >/dev/null; then
+    say "A shell on the first node; then the connection is lost (kill -9 of the terminal)."
+    terminal leaseq shell <<'END'
+expect  main]
+type mark=kept; echo "first:$mark"
+expect first:kept
+kill
+END
+    say "leaseq shell in another terminal: the same shell, as it was left."
+    terminal leaseq shell <<'END'
+expect  main]
+type echo "again:$mark"
+expect again:kept
+type exit
+end
+END
+else
+    say "There is no tmux on this host: shells work, but end with their terminals (leaseq shell --plain)."
+fi
+
+say "The tasks have run, each with a GPU of its own, and the nodes are still held."
+# shellcheck disable=SC2046
+expect 0 wait $(cat ids)
+for id in $(cat ids); do leaseq logs "$id"; done
+run lease ls
+say "The nodes are given back; the records stay."
+run lease release --yes
+run tasks --lease demo
