@@ -9,7 +9,7 @@ PYTEST := $(PY) -m pytest
 WORKERS ?= 4
 PARALLEL := -n $(WORKERS) --dist worksteal
 
-.PHONY: help demo static test check retest test-slurm retest-slurm bench bless wheel-check clean
+.PHONY: help demo static test check retest test-slurm retest-slurm bench bless picture wheel-check clean
 
 help: ## what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -54,6 +54,9 @@ bench: $(VENV)/installed-dev ## measure: a table on the screen and JSON in bench
 
 bless: $(VENV)/installed-dev ## accept the monitor's frames of now as the golden ones
 	LEASEQ_BLESS=1 $(PYTEST) tests/unit -k golden
+
+picture: $(VENV)/installed-dev ## draw docs/monitor.svg anew from a frame of the monitor
+	$(PY) docs/picture.py
 
 wheel-check: $(VENV)/installed-dev ## build the wheel, install it elsewhere, use it there
 	sh docs/wheel-check.sh $(PY)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -56,19 +57,18 @@ def runners(env: dict[str, str], lease: LeaseDir, nodes: list[str], trace: Path 
         wait_for(lambda: len(list(beats.glob("[!.]*.json"))) == len(nodes), seconds=240, what="runners")
         yield
     finally:
-        for node in nodes:
-            protocol.ask(SystemFs(remote=False), lease, node, "kill", {})
-        group.wait(timeout=240)
+        os.killpg(group.pid, signal.SIGKILL)
+        group.wait()
 
 
-def crowd(number: int, tasks: int) -> list[Row]:
+def crowd(number: int, *, tasks: int, seconds: float) -> list[Row]:
     nodes = [f"n{n:02d}" for n in range(number)]
     with home() as env, tempfile.TemporaryDirectory() as scratch:
         lease, trace = lease_of(env, nodes), Path(scratch) / "trace"
         with runners(env, lease, nodes, trace):
             began = time.perf_counter()
             argv = [*LEASEQ, "submit", "--lease", LEASE, "--cpus", "1", "--no-start", "--file", "-"]
-            run(argv, env=env, text="sleep 0.2\n" * tasks)
+            run(argv, env=env, text=f"sleep {seconds}\n" * tasks)
             done = Path(lease.root) / "done"
             wait_for(lambda: sum(len(os.listdir(d)) for d in done.iterdir()) >= tasks, seconds=300, what="tasks")
             taken = time.perf_counter() - began
@@ -78,7 +78,12 @@ def crowd(number: int, tasks: int) -> list[Row]:
         bar = ("<= 0.5 a claim", ratio <= 0.5) if number == 16 else ("", None)
         return [
             Row(f"renames too late, {number} runners on one inbox", ratio, "per claim", *bar, note=f"{late} of {won}"),
-            Row(f"tasks of 0.2 s, {number} runners, traced", tasks / taken, "/s", note=f"ideal {number / 0.2:.0f}"),
+            Row(
+                f"tasks of {seconds} s, {number} runners",
+                tasks / taken,
+                "/s",
+                note=f"ideal {number / seconds:.0f}; traced",
+            ),
         ]
 
 
@@ -100,7 +105,10 @@ def idle() -> list[Row]:
 
 
 def main() -> None:
-    show("crowd", [*crowd(16, 1600), *crowd(64, 3200), *idle()])
+    show(
+        "crowd",
+        [*crowd(16, tasks=640, seconds=0.5), *crowd(64, tasks=640, seconds=3.0), *idle()],
+    )
 
 
 if __name__ == "__main__":
