@@ -8,7 +8,6 @@ counted by strace, which stops a process at those calls alone (--seccomp-bpf).
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -61,6 +60,21 @@ def runners(env: dict[str, str], lease: LeaseDir, nodes: list[str], trace: Path 
         group.wait()
 
 
+def claims(trace: Path) -> list[str]:
+    """The results of all renames from the inbox into claimed/: `0`, or `-1` where the task was gone."""
+    found, begun = [], dict[str, str]()
+    for line in trace.read_text(errors="replace").splitlines():
+        pid, _, call = line.partition(" ")
+        if call.endswith("<unfinished ...>"):
+            begun[pid] = call
+            continue
+        if "rename resumed>" in call:
+            call = begun.pop(pid, "") + call
+        if "/inbox/_any/" in call and "/claimed/" in call:
+            found.append(call.rpartition(" = ")[2].split()[0])
+    return found
+
+
 def crowd(number: int, *, tasks: int, seconds: float) -> list[Row]:
     nodes = [f"n{n:02d}" for n in range(number)]
     with home() as env, tempfile.TemporaryDirectory() as scratch:
@@ -72,8 +86,9 @@ def crowd(number: int, *, tasks: int, seconds: float) -> list[Row]:
             done = Path(lease.root) / "done"
             wait_for(lambda: sum(len(os.listdir(d)) for d in done.iterdir()) >= tasks, seconds=300, what="tasks")
             taken = time.perf_counter() - began
-        claims = re.findall(r'rename\(".*?/inbox/_any/[^"]*", ".*?/claimed/[^"]*"\) += (-?\d)', trace.read_text())
-        won, late = claims.count("0"), len(claims) - claims.count("0")
+        results = claims(trace)
+        won, late = results.count("0"), len(results) - results.count("0")
+        assert won == tasks, f"{won} claims of {tasks} tasks were seen"
         ratio = late / won
         bar = ("<= 0.5 a claim", ratio <= 0.5) if number == 16 else ("", None)
         return [

@@ -2,7 +2,9 @@
 
 Only names are kept: 10,000 pending tasks cost about a megabyte. Where several nodes share the `_any` inbox, each
 looks at a window of its head and takes the tasks it is first for (see `decide.rank`); the others wait a moment
-before they take them, so that many runners do not run for the same file.
+before they take them, so that many runners do not run for the same file. So the order within a window is loose,
+but for priority, and for a task that a whole window has overtaken (its first node may be busy for days): that one
+is everybody's next.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from itertools import chain
 
 from leaseq.errors import Malformed
 from leaseq.layout import Entry
-from leaseq.runner.decide import LOOKAHEAD, STAGGER_SECONDS_MAX, rank, stagger_seconds
+from leaseq.runner.decide import LOOKAHEAD, rank, stagger_seconds
 
 WINDOW_PER_NODE = 4
+PRIORITY_DIGITS = 3
+"""How a task's order, and so its file's name, begins: see `layout.order`."""
 
 
 class Queue:
@@ -27,7 +31,10 @@ class Queue:
         self.nodes = tuple(nodes) or (node,)
         self.own: list[str] = []
         self.any: list[str] = []
-        self.seen: dict[str, float] = {}
+        self.seen: dict[str, tuple[float, int]] = {}
+        """Names in the window: when each was first seen there, and how many had left it by then."""
+        self.left = 0
+        """How many names have left the window so far."""
         self.ranks: dict[str, int] = {}
         self.malformed: list[tuple[bool, str]] = []
         """(is in the own inbox, name) of files that are no tasks, for the runner to set aside."""
@@ -68,17 +75,19 @@ class Queue:
         if len(self.nodes) < 2:
             return self._parse(merge(self.own[:LOOKAHEAD], self.any[:LOOKAHEAD])), None
         window = self.any[: WINDOW_PER_NODE * len(self.nodes)]
-        self.seen = {name: self.seen.get(name, now) for name in window}
+        self.left += len(self.seen.keys() - set(window))
+        self.seen = {name: self.seen.get(name, (now, self.left)) for name in window}
         self.ranks = {name: self.ranks[name] if name in self.ranks else self._rank(name) for name in window}
-        waits = [stagger_seconds(self.ranks[name]) - (now - self.seen[name]) for name in window]
+        waits = [stagger_seconds(self.ranks[name]) - (now - self.seen[name][0]) for name in window]
         open_now = [name for name, wait in zip(window, waits, strict=True) if wait <= 0]
         later = [wait for wait in waits if wait > 0]
-        # A task that waited long at the head is everybody's, in strict order: its first node may be busy for days.
-        open_now.sort(key=lambda name: (0, name) if self._old(name, now) else (1 + self.ranks[name], name))
+        open_now.sort(key=self._preference)
         return self._parse(chain(self.own[:LOOKAHEAD], open_now)), min(later) if later else None
 
-    def _old(self, name: str, now: float) -> bool:
-        return now - self.seen[name] > STAGGER_SECONDS_MAX
+    def _preference(self, name: str) -> tuple[str, bool, int, str]:
+        """Priority, then what a whole window has overtaken, then what this node is first for, then submission."""
+        overtaken = self.left - self.seen[name][1] >= WINDOW_PER_NODE * len(self.nodes)
+        return name[:PRIORITY_DIGITS], not overtaken, self.ranks[name], name
 
     def _rank(self, name: str) -> int:
         parts = name.split(".")

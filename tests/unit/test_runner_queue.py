@@ -68,6 +68,47 @@ def test_of_many_nodes_each_takes_at_once_what_it_is_first_for_and_later_all() -
         assert wait is not None and 0 < wait <= STAGGER_SECONDS_MAX
     assert sorted(each for mine in now.values() for each in mine) == names
     assert taken(queues["n1"], 100.1)[: len(now["n1"])] == now["n1"]
-    assert sorted(taken(queues["n1"], 100.1)) == names
-    late = 100.1 + STAGGER_SECONDS_MAX
-    assert taken(queues["n1"], late) == names, "what has waited long is everybody's, in strict order"
+    assert sorted(taken(queues["n1"], 100.1 + STAGGER_SECONDS_MAX)) == names
+
+
+def test_many_nodes_with_an_old_list_of_a_long_queue_run_for_different_tasks() -> None:
+    nodes = tuple(f"n{number}" for number in range(16))
+    names = [name(place) for place in range(1000)]
+    heads = []
+    for node in nodes:
+        queue = Queue(node, nodes)
+        queue.refresh(names, own=False)
+        taken(queue, 0.0)
+        heads.append(taken(queue, 60.0)[0])
+    assert len(set(heads)) >= 13
+
+
+def test_among_many_nodes_priority_goes_first_whichever_node_is_first_for_it() -> None:
+    nodes = ("n1", "n2", "n3")
+    urgent = [name(100 + place, priority=5) for place in range(3)]
+    for node in nodes:
+        queue = Queue(node, nodes)
+        queue.refresh([*urgent, *(name(place) for place in range(9))], own=False)
+        taken(queue, 0.0)
+        assert sorted(taken(queue, 60.0)[:3]) == urgent
+
+
+def test_a_task_whose_first_node_is_busy_is_overtaken_by_no_more_than_a_window() -> None:
+    nodes = ("n1", "n2")
+    queue = Queue("n1", nodes)
+    names = [name(place) for place in range(200)]
+    others = next(each for each in names if rank("n1", Entry.parse(each).id, nodes) == 1)
+    taken_before = 0
+    queue.refresh(names, own=False)
+    now = 0.0
+    while True:
+        now += 10.0
+        first = taken(queue, now)[:1]
+        if not first:
+            continue
+        if first[0] == others:
+            break
+        queue.remove(first[0], own=False)
+        taken_before += 1
+        assert taken_before <= len(names)
+    assert taken_before <= 2 * 4 * len(nodes)
