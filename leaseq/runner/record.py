@@ -19,6 +19,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from leaseq.models import integer, number
+
 
 @dataclass(frozen=True)
 class Rec:
@@ -59,7 +61,7 @@ def parse(data: bytes) -> Rec:
         try:
             fact = json.loads(line)
             known.update(_fields(fact, known))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
     return Rec(**known)
 
@@ -77,45 +79,39 @@ def _fields(fact: dict[str, object], known: dict[str, Any]) -> dict[str, Any]:
         }
     if kind == "spawn":
         return {
-            "pid": _int(fact["pid"]),
-            "pid_start": _int(fact["start"]),
-            "started": _float(fact["t"]),
+            "pid": integer(fact["pid"]),
+            "pid_start": integer(fact["start"]),
+            "started": number(fact["t"]),
             "started_monotonic": _maybe(fact.get("m")),
         }
     if kind == "stop":
         return {"stopping": known.get("stopping") or str(fact["why"])}
     if kind == "exit":
         return {
-            "status": _int(fact["status"]),
-            "ended": _float(fact["t"]),
-            "elapsed": _float(fact["elapsed"]),
-            "rss_kb": _float(fact["rss"]),
-            "cpu_seconds": _float(fact["cpu"]),
+            "status": _status(fact["status"]),
+            "ended": number(fact["t"]),
+            "elapsed": number(fact["elapsed"]),
+            "rss_kb": number(fact["rss"]),
+            "cpu_seconds": number(fact["cpu"]),
         }
     if kind == "fail":
         return {
             "failure": str(fact["reason"]),
-            "failure_code": _int(fact["code"]),
-            "ended": _float(fact["t"]),
+            "failure_code": integer(fact["code"]),
+            "ended": number(fact["t"]),
             "again": fact.get("again") is True,
         }
     return {kind: True} if kind in ("gone", "void") else {}
 
 
-def _int(value: object) -> int:
-    if not isinstance(value, int):
-        raise TypeError(value)
-    return value
-
-
-def _float(value: object) -> float:
-    if not isinstance(value, (int, float)):
-        raise TypeError(value)
-    return float(value)
+def _status(value: object) -> int:
+    status = integer(value)
+    os.waitstatus_to_exitcode(status)
+    return status
 
 
 def _maybe(value: object) -> float | None:
-    return None if value is None else _float(value)
+    return None if value is None else number(value)
 
 
 def read(path: str) -> Rec | None:

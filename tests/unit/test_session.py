@@ -165,7 +165,7 @@ def test_without_a_runner_the_way_out_is_told(node: Node) -> None:
     node.runner.kill()
     node.runner.wait()
     terminal = node.show()
-    assert terminal.end() == session.EX_UNAVAILABLE
+    assert terminal.end() == session.EX_TEMPFAIL
     assert "leaseq shell --plain" in terminal.seen
 
 
