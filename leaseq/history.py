@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from leaseq.errors import Malformed
+from leaseq.errors import Malformed, Newer
+from leaseq.layout import TASK_ID
 from leaseq.models import Event
 from leaseq.world import Fs
 
@@ -22,6 +23,8 @@ class Tail:
         self._start = 0
         self._end = 0
         self._fresh = True
+        self.newer = False
+        """True once a line was seen that a later leaseq wrote."""
 
     def read(self, want: int) -> list[Event]:
         """The newest `want` events, oldest first; a missing file is an empty history."""
@@ -57,7 +60,10 @@ class Tail:
     def _event(self, offset: int, line: bytes) -> Event | None:
         if offset not in self._parsed:
             try:
-                self._parsed[offset] = Event.from_json(line)
+                event = Event.from_json(line)
+                self._parsed[offset] = event if TASK_ID.fullmatch(event.id) and event.attempt > 0 else None
+            except Newer:
+                self.newer, self._parsed[offset] = True, None
             except Malformed:
                 self._parsed[offset] = None
         return self._parsed[offset]

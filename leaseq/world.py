@@ -9,9 +9,11 @@ directory by path drops stale names, a bare `stat` does not).
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import socket
+import stat
 import time
 from typing import Protocol
 
@@ -104,11 +106,13 @@ class SystemFs:
         self._refresh(os.path.dirname(path))
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
+            if stat.S_ISFIFO(mode := os.fstat(fd).st_mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+                raise OSError(errno.ENXIO, "not a regular file", path)
             parts = []
             while part := os.read(fd, 1 << 20):
                 parts.append(part)
                 if len(parts) > 64:
-                    raise OSError(27, "file larger than 64 MiB", path)
+                    raise OSError(errno.EFBIG, "file larger than 64 MiB", path)
             return b"".join(parts)
         finally:
             os.close(fd)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import chain
 
-from leaseq.errors import Malformed
+from leaseq.errors import Malformed, Newer
 from leaseq.layout import Entry
 from leaseq.runner.decide import LOOKAHEAD, STAGGER_SECONDS_MAX, rank, stagger_seconds
 
@@ -31,22 +31,26 @@ class Queue:
         self.ranks: dict[str, int] = {}
         self.malformed: list[tuple[bool, str]] = []
         """(is in the own inbox, name) of files that are no tasks, for the runner to set aside."""
+        self.left: dict[bool, dict[str, str]] = {True: {}, False: {}}
+        """By inbox (own or not), names of tasks that this leaseq is too old for, and why: they stay where they are."""
 
     def __len__(self) -> int:
         return len(self.own) + len(self.any)
 
-    def refresh(self, names: Iterable[str], *, own: bool) -> None:
+    def refresh(self, names: Sequence[str], *, own: bool) -> None:
         """The inbox holds just these names."""
+        left = self.left[own] = {name: self.left[own][name] for name in names if name in self.left[own]}
+        wanted = sorted(name for name in names if name not in left) if left else sorted(names)
         if own:
-            self.own = sorted(names)
+            self.own = wanted
         else:
-            self.any = sorted(names)
+            self.any = wanted
 
     def add(self, name: str, *, own: bool) -> None:
         """The name has appeared."""
         names = self.own if own else self.any
         at = bisect_left(names, name)
-        if not name.startswith(".") and (at == len(names) or names[at] != name):
+        if not name.startswith(".") and name not in self.left[own] and (at == len(names) or names[at] != name):
             insort(names, name)
 
     def remove(self, name: str, *, own: bool) -> bool:
@@ -57,6 +61,10 @@ class Queue:
             del names[at]
             return True
         return False
+
+    def leave(self, name: str, why: str, *, own: bool) -> None:
+        """The name is not this leaseq's to take, for that reason."""
+        self.left[own][name] = why
 
     def is_own(self, name: str) -> bool:
         """True where the name is in the node's own inbox."""
@@ -90,6 +98,9 @@ class Queue:
                 entry = Entry.parse(name)
                 if entry.owner:
                     raise Malformed("a claim's name in an inbox")
+            except Newer as error:
+                self.leave(name, str(error), own=self.is_own(name))
+                continue
             except Malformed:
                 self.malformed.append((self.is_own(name), name))
                 continue
