@@ -138,6 +138,11 @@ def _node(name: str) -> str:
     return name
 
 
+def is_outcome(name: str) -> bool:
+    """True where the name is an attempt's: `ID.ATTEMPT`."""
+    return _OUTCOME.fullmatch(name) is not None
+
+
 def parse_outcome(name: str) -> tuple[str, int]:
     """(task id, attempt) of an outcome's file name; raises Malformed."""
     match = _OUTCOME.fullmatch(name)

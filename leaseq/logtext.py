@@ -30,6 +30,8 @@ _SGR = re.compile(r"\x1b\[([0-9;:]*)m")
 _WEIGHTS = {"1", "2", "3", "4", "7", "9"}
 _ENDS = {"22": {"1", "2"}, "23": {"3"}, "24": {"4"}, "27": {"7"}, "29": {"9"}}
 TAB_COLUMNS = 8
+DIGITS_MAX = 4
+"""Of a number in a sequence; no colour has as many, and a line may hold thousands."""
 
 
 def printable(text: str) -> str:
@@ -81,7 +83,7 @@ def next_style(style: str, parameters: str) -> str:
     weights, ink, paper = _parts(style)
     words = parameters.replace(":", ";").split(";")
     while words:
-        word = words.pop(0).lstrip("0")
+        word = words.pop(0).lstrip("0")[:DIGITS_MAX]
         if not word:
             weights, ink, paper = set(), "", ""
         elif word in _WEIGHTS:
@@ -108,7 +110,7 @@ def _extended(words: list[str]) -> str:
     kind = words.pop(0) if words else ""
     count = {"5": 1, "2": 3}.get(kind, 0)
     numbers = [words.pop(0) for _ in range(min(count, len(words)))]
-    if not count or len(numbers) != count or not all(n.isdigit() and int(n) < 256 for n in numbers):
+    if not count or len(numbers) != count or not all(n.isdigit() and len(n) <= 3 and int(n) < 256 for n in numbers):
         return ""
     return ";".join([kind, *numbers])
 

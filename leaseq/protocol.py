@@ -330,7 +330,14 @@ def record_events(fs: Fs, lease: LeaseDir, node: str, events: Iterable[Event], *
 
 
 def cancel_pending(fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, ended: float, reason: str) -> Outcome | None:
-    """The pending task is CANCELLED, durably; None where it is no longer pending there."""
+    """The pending task is CANCELLED, durably; None where it is no longer pending there.
+
+    Raises Malformed, Newer: a task that cannot be read is left to those who can, or who set it aside.
+    """
+    try:
+        read_task(fs, f"{source}/{entry}", entry)
+    except FileNotFoundError:
+        return None
     held = claim(fs, lease, source, entry, node=CLI, incarnation=new_incarnation())
     if held is None:
         return None

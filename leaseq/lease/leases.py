@@ -16,6 +16,7 @@ from leaseq import protocol
 from leaseq.errors import Malformed, Newer, NotFound, Refused, UsageError
 from leaseq.layout import LEASE_ID, Home, LeaseDir
 from leaseq.models import SCHEMA, Lease
+from leaseq.nodedir import anybody_may_replace
 from leaseq.world import Clock, Fs, hostname
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ def check_home(home: Home) -> bool:
         raise Refused(f"{home.root} belongs to someone else", hint="set LEASEQ_HOME to a directory of your own")
     if info.st_mode & 0o022:
         raise Refused(f"others can write in {home.root}: they could run commands as you", hint=f"chmod 700 {home.root}")
+    if anybody_may_replace(home.root):
+        parent = os.path.dirname(os.path.realpath(home.root))
+        raise Refused(f"others can write in {parent}, and so put another home there", hint=f"chmod o-w {parent}")
     _checked.add(home.root)
     return True
 

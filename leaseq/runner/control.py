@@ -9,6 +9,7 @@ ending.X              every process of every task is sent body["signal"] (a name
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import TYPE_CHECKING
 
@@ -103,4 +104,7 @@ def _cancel_later(runner: Runner, task_id: str, attempt: int) -> None:
                     continue
                 if entry.id == task_id and entry.attempt >= attempt and not entry.owner:
                     now = runner.clock.now()
-                    protocol.cancel_pending(runner.fs, runner.lease, directory, entry, ended=now, reason="cancelled")
+                    with contextlib.suppress(Malformed):  # it cannot be started either
+                        protocol.cancel_pending(
+                            runner.fs, runner.lease, directory, entry, ended=now, reason="cancelled"
+                        )

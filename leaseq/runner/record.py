@@ -19,6 +19,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from leaseq.layout import is_outcome
 from leaseq.models import integer, number
 
 
@@ -117,13 +118,20 @@ def _maybe(value: object) -> float | None:
 def read(path: str) -> Rec | None:
     """The record at the path, or None where the attempt never began here."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        return parse(os.read(fd, 1 << 16))
-    finally:
-        os.close(fd)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return parse(os.read(fd, 1 << 16))
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EISDIR, errno.ELOOP):
+            return None
+        raise
+
+
+def keys_in(directory: str) -> list[str]:
+    """The attempts that have a record in the directory; what has another name is none."""
+    return [name for name in os.listdir(directory) if is_outcome(name)]
 
 
 def begin(path: str, fact: dict[str, object]) -> int | None:
