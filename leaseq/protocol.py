@@ -28,7 +28,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from leaseq.errors import Malformed
+from leaseq.errors import Malformed, Newer
 from leaseq.layout import CLI, Entry, LeaseDir, is_node, new_incarnation
 from leaseq.models import ANY, Event, Heartbeat, Lease, Outcome, State, Task, check_schema, text
 from leaseq.world import Fs
@@ -53,7 +53,10 @@ class Claim:
 
 def read_lease(fs: Fs, lease: LeaseDir) -> Lease:
     """The lease's record; raises FileNotFoundError, and Malformed where it is not this lease's."""
-    record = Lease.from_json(content(fs, lease.record))
+    try:
+        record = Lease.from_json(content(fs, lease.record))
+    except Newer as error:
+        raise Newer(f"{lease.record}: {error}", error.body) from None
     if record.id != lease.id:
         raise Malformed(f"holds lease {record.id!r:.60}, not {lease.id}")
     return record

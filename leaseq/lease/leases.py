@@ -176,8 +176,8 @@ def _read_index(fs: Fs, home: Home) -> dict[str, object]:
     """The index as it is, or an empty one where there is none that can be used; raises Newer."""
     try:
         index = protocol.json_object(protocol.content(fs, home.index))
-    except Newer:
-        raise
+    except Newer as error:
+        raise Newer(f"{home.index}: {error}", error.body) from None
     except (FileNotFoundError, NotADirectoryError, Malformed):
         return {}
     chosen = index.get("default") or ""

@@ -96,6 +96,8 @@ class Service:
             return protocol.read_lease(self.fs, self.lease)
         except FileNotFoundError:
             raise Refused(f"there is no lease {self.lease.id} in {self.lease.root}") from None
+        except Newer as error:
+            raise self._outdated(error) from None
         except Malformed as error:
             raise Refused(f"{self.lease.record}: {error}") from None
 

@@ -7,20 +7,10 @@ import pty
 import select
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.e2e.cli import Box
 from tests.e2e.harness import SECONDS_MAX, of_task, wait_until
-
-
-@pytest.fixture
-def box(short_path: Path) -> Iterator[Box]:
-    made = Box(short_path)
-    yield made
-    made.close()
 
 
 def test_one_line_on_a_fresh_machine_runs_a_task(box: Box) -> None:
