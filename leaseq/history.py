@@ -5,6 +5,7 @@ from __future__ import annotations
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import TASK_ID
 from leaseq.models import Event
+from leaseq.protocol import never_readable_is_malformed
 from leaseq.world import Fs
 
 CHUNK_BYTES = 64 << 10
@@ -27,11 +28,12 @@ class Tail:
         """True once a line was seen that a later leaseq wrote."""
 
     def read(self, want: int) -> list[Event]:
-        """The newest `want` events, oldest first; a missing file is an empty history."""
+        """The newest `want` events, oldest first; a missing file is an empty one. Raises Malformed: it is no file."""
         try:
-            self._forward()
-            while len(self._lines) < want and self._start > 0:
-                self._backward()
+            with never_readable_is_malformed():
+                self._forward()
+                while len(self._lines) < want and self._start > 0:
+                    self._backward()
         except FileNotFoundError:
             self._forget()
         if len(self._lines) > 4 * max(want, 250):
@@ -48,6 +50,11 @@ class Tail:
             if event is not None and event.totals:
                 return dict(event.totals)
         return {}
+
+    @property
+    def name(self) -> str:
+        """The file's name, for messages."""
+        return self._path.rpartition("/")[2]
 
     @property
     def malformed(self) -> int:

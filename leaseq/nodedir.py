@@ -21,6 +21,7 @@ import stat
 from dataclasses import dataclass
 
 from leaseq.errors import Refused
+from leaseq.models import integer, text
 from leaseq.world import boot_id, process_start
 
 
@@ -65,8 +66,9 @@ class NodeDir:
         try:
             with open(f"{self.root}/{role}", encoding="ascii") as file:
                 value = json.load(file)
-            return Holder(int(value["pid"]), int(value["pid_start"]), str(value["boot"]), str(value["incarnation"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            pid, start = integer(value["pid"]), integer(value["pid_start"])
+            return Holder(pid, start, text(value["boot"]), text(value["incarnation"]))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def alive(self, role: str) -> Holder | None:

@@ -25,7 +25,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from leaseq.errors import Malformed, Newer
@@ -465,8 +466,15 @@ def read_heartbeat(fs: Fs, lease: LeaseDir, node: str) -> Heartbeat | None:
 
 def content(fs: Fs, path: str) -> bytes:
     """The fresh content of a record's file; raises Malformed where it is no file that could ever be read."""
-    try:
+    with never_readable_is_malformed():
         return fs.read(path)
+
+
+@contextmanager
+def never_readable_is_malformed() -> Iterator[None]:
+    """An OSError of a read that no trying again would mend is raised as Malformed."""
+    try:
+        yield
     except OSError as error:
         if error.errno in NEVER_READABLE:
             raise Malformed(f"cannot be read: {error.strerror}") from None

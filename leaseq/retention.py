@@ -104,5 +104,5 @@ def _outcome(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Outcome | N
 def _names(fs: Fs, directory: str) -> list[str]:
     try:
         return fs.names(directory)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []

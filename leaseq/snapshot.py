@@ -208,7 +208,10 @@ class Reader:
         """The newest known event of each lately ended task, by task id."""
         found: dict[str, Event] = {}
         for tail in self.tails():
-            _keep_highest(found, tail.read(max(recent, 20)))
+            try:
+                _keep_highest(found, tail.read(max(recent, 20)))
+            except (Malformed, PermissionError) as error:
+                listing.notes.append(f"{tail.name}: {error}")
             if tail.malformed:
                 listing.notes.append(f"{tail.malformed} lines of history cannot be read")
         unbooked = [key for key in listing.booked if key[0] not in found or found[key[0]].attempt < key[1]]

@@ -101,7 +101,8 @@ def list_leases(fs: Fs, home: Home) -> list[Lease]:
             if record.ended is not None:
                 ended[lease_id] = record.as_record()
     if index is not None and ended.keys() != cache.keys():
-        _write_index(fs, home, {**index, "leases": ended})
+        with contextlib.suppress(OSError):  # a cache: a full or read-only disk keeps nobody from looking
+            _write_index(fs, home, {**index, "leases": ended})
     return sorted(found, key=lambda lease: lease.created, reverse=True)
 
 

@@ -193,6 +193,8 @@ class Service:
             totals, recorded = history(self.fs, self.lease, self.node)
         except Newer as error:
             raise self._outdated(error) from None
+        except Malformed as error:
+            raise Refused(f"{self.lease.events(self.node)}: {error}", hint="move it away") from None
         options = Options(
             capacity=capacity,
             gpus_known=known,
