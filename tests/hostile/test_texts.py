@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import shutil
 import subprocess
 
@@ -23,7 +24,7 @@ from leaseq.lease import render, slurm_args, submit
 from leaseq.lease.slurm import nodes_of
 from leaseq.lease.slurm_text import FIELDS, HOSTS_MAX, SEPARATOR, expand_hosts, parse_duration, parse_job_id, parse_rows
 from leaseq.logtail import Folder, folded
-from leaseq.logtext import LogTail, printable, sanitise
+from leaseq.logtext import Harmless, LogTail, printable, sanitise
 from leaseq.runner.gpus import parse as parse_gpus
 from leaseq.submission import commands_in
 from leaseq.world import SystemFs
@@ -370,6 +371,18 @@ def test_a_growing_log_of_any_bytes_is_lines_without_controls(
             file.write(part)
         shown = [*tail.read(), *([tail.unfinished] if tail.unfinished else [])]
         assert all(line.text.isprintable() for line in shown)
+
+
+@given(st.lists(output, max_size=5))
+@example([b"\x1b]52;c;aGk=\x07x\x1b[2Ky\x1b[1Az"])
+@example([b"\x1b]0;ti", b"tle\x07x\x1b[3", b"1mred\x1b", b"[0m\xc2", b"\x9b2J"])
+def test_a_terminal_gets_text_colours_and_moves_within_a_line_in_any_pieces(parts: list[bytes]) -> None:
+    apart, whole = Harmless(), Harmless()
+    shown = b"".join(map(apart.feed, parts)) + apart.feed(b"", final=True)
+    left = re.sub(r"\x1b\[[0-9;:]*[mCDGK]", "", shown.decode())
+    assert all(letter in "\n\r\t\b" or (letter >= " " and not "\x7f" <= letter < "\xa0") for letter in left), shown
+    if sum(map(len, parts)) < 4000:
+        assert shown == whole.feed(b"".join(parts), final=True)
 
 
 @given(st.lists(output, max_size=4))
