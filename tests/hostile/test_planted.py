@@ -16,7 +16,7 @@ from leaseq.layout import Entry, new_task_id, order
 from leaseq.models import ANY, Need, State
 from leaseq.nodedir import node_path
 from leaseq.world import hostname
-from tests.e2e.cli import Box, Said
+from tests.e2e.cli import Box, Said, on_terminal
 from tests.e2e.harness import Node, wait_until
 from tests.hostile.words import FILE_NAMES, NAMES
 
@@ -429,6 +429,28 @@ def test_settings_that_are_none_are_refused_at_once(box: Box, how: str) -> None:
     said = clear(box.run("config"), 2)
     assert "config.yaml" in said.err
     clear(box.run("submit", "--no-start", "--", "true"), 0)
+
+
+# -- what a task prints ----------------------------------------------------------------------------
+
+ATTACK = (
+    b"\x1b]52;c;cm0gLXJm\x07\x1b]0;title\x07\x1b[6n\x1b[2J\x1b[?1049h\x1bP$q\x1b\\"
+    b"\x1b[9;9Hrm -rf\xc2\x9b2J\x1b[31mred\x1b[0m\n"
+)
+"""Writes the clipboard, sets the title, asks for an answer, clears, takes the screen, queries, moves; and is red."""
+ACTS = ("\x1b]", "\x1bP", "[6n", "[2J", "1049h", "9;9H", "\x9b", "\x07")
+
+
+def test_what_a_task_prints_does_not_act_on_the_terminal_that_shows_it(box: Box) -> None:
+    (box.work / "attack").write_bytes(ATTACK)
+    task_id = box.submit("cat", "attack")
+    assert box.run("wait", task_id).code == 0
+    for words in (["logs", task_id], ["follow", task_id], ["logs", task_id, "--tail", "1"]):
+        shown = on_terminal(box, *words)
+        assert "\x1b[31mred\x1b[0m" in shown and [act for act in ACTS if act in shown] == [], shown
+    assert "\x1b]52" in on_terminal(box, "logs", task_id, "--raw")
+    process = box.popen("logs", task_id)
+    assert process.communicate(timeout=60)[0] == ATTACK, "a pipe gets the bytes"
 
 
 # -- limits ----------------------------------------------------------------------------------------
