@@ -71,6 +71,8 @@ class Reader:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                return []  # a link to itself
             if error.errno != errno.ESTALE:
                 raise
             return self.fs.names(directory)
