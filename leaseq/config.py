@@ -13,6 +13,7 @@ from typing import Any
 
 from leaseq.errors import UsageError
 from leaseq.layout import Home, valid_name
+from leaseq.models import whole
 
 SIZE_MAX = 1 << 20
 
@@ -87,7 +88,8 @@ def parse(text: str, *, path: str) -> Config:
 
     try:
         found = yaml.load(text, Loader=yaml.BaseLoader)  # BaseLoader makes nothing but text
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
+        # An escape like "\UFFFFFFFF" is a ValueError of PyYAML's.
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
         raise UsageError(
@@ -129,11 +131,11 @@ def _tokens(value: object, what: str) -> tuple[str, ...]:
         import shlex
 
         try:
-            return tuple(shlex.split(value))
+            return tuple(shlex.split(_text(value, what)))
         except ValueError as error:
             raise UsageError(f"{what}: {error}") from None
     if isinstance(value, Mapping):
-        pairs = [(str(key), _text(item, f"{what}: {key}")) for key, item in value.items()]
+        pairs = [(_text(key, what), _text(item, f"{what}: {key}")) for key, item in value.items()]
         return tuple(f"--{key}={item}" if item else f"--{key}" for key, item in pairs)
     if isinstance(value, Sequence):
         return tuple(_text(item, what) for item in value)
@@ -142,20 +144,28 @@ def _tokens(value: object, what: str) -> tuple[str, ...]:
 
 def _mapping(value: object, what: str) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
-        raise UsageError(f"{what} must be `key: value` lines, not {str(value)[:40]!r}")
+        raise UsageError(f"{what} must be `key: value` lines, not {shown(value)}")
     return value
+
+
+def shown(value: object) -> str:
+    """The value as a message may hold it: a list can hold itself a million times over by YAML's aliases."""
+    return f"{value!r:.40}" if isinstance(value, str) else f"a {type(value).__name__}"
 
 
 def _text(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise UsageError(f"{what} must be text")
+    if "\0" in value or (not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value)):
+        raise UsageError(f"{what} holds what no script can: {value!r:.40}")
     return value
 
 
 def _number(value: object, what: str, *, low: int) -> int:
-    if not isinstance(value, str) or not value.isdigit() or int(value) < low:
-        raise UsageError(f"{what} must be a whole number of at least {low}, not {value!r:.40}")
-    return int(value)
+    number = whole(value) if isinstance(value, str) else None
+    if number is None or number < low:
+        raise UsageError(f"{what} must be a whole number of at least {low}, not {shown(value)}")
+    return number
 
 
 def _signal(value: str, what: str) -> str:

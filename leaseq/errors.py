@@ -6,6 +6,8 @@ Nothing else is raised at a user. Exit codes follow sysexits and Slurm habit: 1 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 EX_TEMPFAIL = 75
 """Try again later (sysexits.h): from leaseq to a script, and from a task that its lease's end interrupts."""
 
@@ -59,3 +61,11 @@ class SlurmError(LeaseqError):
 
 class Malformed(ValueError):
     """A record or a file name read from disk is not what it must be. Never shown raw: the file is set aside."""
+
+
+class Newer(Malformed):
+    """A record that a later leaseq wrote: this one cannot read it, and leaves it where it is. `body` is its JSON."""
+
+    def __init__(self, message: str, body: Mapping[str, object]) -> None:
+        super().__init__(message)
+        self.body = body

@@ -115,7 +115,7 @@ class _Search:
 
     def _last(self, back: int) -> str:
         if self._order is None:
-            times = {name[26:38]: int(name[3:25]) for name in self.listing.pending if name[:25].isdigit()}
+            times = {name[26:38]: int(name[3:25]) for name in self.listing.pending}
             times.update((entry.id, int(entry.order[3:])) for _, entry in self.listing.claims)
             times.update((entry.id, int(entry.order[3:])) for entry in self.listing.lost)
             snapshot = self.reader.read(recent=max(LAST_LOOKS_BACK, 2 * back), pending=0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from leaseq.errors import Malformed
+from leaseq.errors import Malformed, Newer
+from leaseq.layout import TASK_ID
 from leaseq.models import Event
+from leaseq.protocol import never_readable_is_malformed
 from leaseq.world import Fs
 
 CHUNK_BYTES = 64 << 10
@@ -22,13 +24,16 @@ class Tail:
         self._start = 0
         self._end = 0
         self._fresh = True
+        self.newer = False
+        """True once a line was seen that a later leaseq wrote."""
 
     def read(self, want: int) -> list[Event]:
-        """The newest `want` events, oldest first; a missing file is an empty history."""
+        """The newest `want` events, oldest first; a missing file is an empty one. Raises Malformed: it is no file."""
         try:
-            self._forward()
-            while len(self._lines) < want and self._start > 0:
-                self._backward()
+            with never_readable_is_malformed():
+                self._forward()
+                while len(self._lines) < want and self._start > 0:
+                    self._backward()
         except FileNotFoundError:
             self._forget()
         if len(self._lines) > 4 * max(want, 250):
@@ -47,6 +52,11 @@ class Tail:
         return {}
 
     @property
+    def name(self) -> str:
+        """The file's name, for messages."""
+        return self._path.rpartition("/")[2]
+
+    @property
     def malformed(self) -> int:
         """How many of the lines looked at are not events."""
         return sum(1 for event in self._parsed.values() if event is None)
@@ -57,7 +67,10 @@ class Tail:
     def _event(self, offset: int, line: bytes) -> Event | None:
         if offset not in self._parsed:
             try:
-                self._parsed[offset] = Event.from_json(line)
+                event = Event.from_json(line)
+                self._parsed[offset] = event if TASK_ID.fullmatch(event.id) and event.attempt > 0 else None
+            except Newer:
+                self.newer, self._parsed[offset] = True, None
             except Malformed:
                 self._parsed[offset] = None
         return self._parsed[offset]

@@ -11,8 +11,8 @@ import os
 import re
 from dataclasses import dataclass, replace
 
-from leaseq.errors import Malformed, UsageError
-from leaseq.models import Need
+from leaseq.errors import Malformed, Newer, UsageError
+from leaseq.models import ANY, Need
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 LEASE_ID = re.compile(r"(local:)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -26,6 +26,8 @@ _ENTRY = re.compile(
     r"(?P<order>[0-9]{25})\.(?P<id>T[0-9a-hjkmnp-tv-z]{11})\.(?P<need>[a-zA-Z0-9]{1,60})\.(?P<attempt>[1-9][0-9]{0,5})"
     r"(?:\.(?P<owner>[0-9a-z]{10}))?"
 )
+PENDING = re.compile(r"[0-9]{25}\.T[0-9a-hjkmnp-tv-z]{11}\.[a-zA-Z0-9]{1,60}\.[1-9][0-9]{0,5}")
+"""The form of a pending task's name, whatever its need: one that a later leaseq spells has it too."""
 _COUNT = "0|[1-9][0-9]{0,8}"
 _NEED = re.compile(
     rf"(?:x|(?=[gcm])(?:g(?P<gpus>{_COUNT}|A))?(?:c(?P<cpus>{_COUNT}))?(?:m(?P<mem>{_COUNT}))?)"
@@ -98,11 +100,13 @@ class Entry:
 
     @classmethod
     def parse(cls, name: str) -> Entry:
-        """The entry of that file name; raises Malformed."""
+        """The entry of that file name; raises Malformed, and Newer where only its need is not understood."""
         match = _ENTRY.fullmatch(name)
-        need = _NEED.fullmatch(match["need"]) if match else None
-        if not match or not need:
+        if not match:
             raise Malformed(f"not a task file name: {name!r:.160}")
+        need = _NEED.fullmatch(match["need"])
+        if not need:
+            raise Newer(f"not a need that this leaseq knows: {match['need']}", {})
         return cls(
             match["order"],
             match["id"],
@@ -120,6 +124,23 @@ class Entry:
 def order(*, priority: int, micros: int, sequence: int) -> str:
     """25 digits that sort by priority (high first, -499..499), time of submission, place in the batch."""
     return f"{500 - priority:03d}{micros:016d}{sequence:06d}"
+
+
+def is_node(name: str) -> bool:
+    """True where the name can be a node's."""
+    return NAME.fullmatch(name) is not None
+
+
+def _node(name: str) -> str:
+    """The name, if a path may be made of it: a node's, or one of the two that stand for none."""
+    if name not in (ANY, CLI) and not is_node(name):
+        raise Malformed(f"not a node's name: {name!r:.160}")
+    return name
+
+
+def is_outcome(name: str) -> bool:
+    """True where the name is an attempt's: `ID.ATTEMPT`."""
+    return _OUTCOME.fullmatch(name) is not None
 
 
 def parse_outcome(name: str) -> tuple[str, int]:
@@ -171,7 +192,7 @@ class Home:
 
 @dataclass(frozen=True)
 class LeaseDir:
-    """Paths of one lease."""
+    """Paths of one lease. Of a node's name that can be none no path is made: Malformed."""
 
     id: str
     root: str
@@ -248,22 +269,22 @@ class LeaseDir:
         return f"{self.root}/logs"
 
     def inbox(self, node: str) -> str:
-        return f"{self.root}/inbox/{node}"
+        return f"{self.root}/inbox/{_node(node)}"
 
     def held(self, node: str) -> str:
-        return f"{self.root}/held/{node}"
+        return f"{self.root}/held/{_node(node)}"
 
     def claimed(self, owner: str) -> str:
-        return f"{self.root}/claimed/{owner}"
+        return f"{self.root}/claimed/{_node(owner)}"
 
     def control(self, node: str) -> str:
-        return f"{self.root}/control/{node}"
+        return f"{self.root}/control/{_node(node)}"
 
     def heartbeat(self, node: str) -> str:
-        return f"{self.root}/hb/{node}.json"
+        return f"{self.root}/hb/{_node(node)}.json"
 
     def events(self, node: str) -> str:
-        return f"{self.root}/events/{node}.jsonl"
+        return f"{self.root}/events/{_node(node)}.jsonl"
 
     def done(self, task_id: str) -> str:
         """The directory of that task's outcomes: one of 32, by the first letter of the id."""

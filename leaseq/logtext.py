@@ -6,6 +6,7 @@ clipboard or hide text. Of all control sequences only colours and weights (SGR) 
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass
 
@@ -30,6 +31,35 @@ _SGR = re.compile(r"\x1b\[([0-9;:]*)m")
 _WEIGHTS = {"1", "2", "3", "4", "7", "9"}
 _ENDS = {"22": {"1", "2"}, "23": {"3"}, "24": {"4"}, "27": {"7"}, "29": {"9"}}
 TAB_COLUMNS = 8
+DIGITS_MAX = 4
+"""Of a number in a sequence; no colour has as many, and a line may hold thousands."""
+
+
+_ANY_CONTROL = re.compile(_SEQUENCE.pattern + r"|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_IN_LINE = re.compile(r"\x1b\[[0-9;:]{0,60}[mCDGK]")
+"""Colours, and what a progress bar does within its line."""
+_UNFINISHED = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*\Z"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*\x1b?\Z"
+    r"|\x1b[ -/]*\Z"
+)
+
+
+class Harmless:
+    """Output as a terminal may get it while it comes: text, colours, and moves within a line; nothing else passes."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+        """A sequence whose end has not come yet."""
+
+    def feed(self, data: bytes, *, final: bool = False) -> bytes:
+        """What the terminal may get of the bytes so far; with `final` nothing is kept back."""
+        text = self._rest + self._decoder.decode(data, final)
+        cut = None if final else _UNFINISHED.search(text)
+        at = cut.start() if cut and len(text) - cut.start() <= LINE_CHARS_MAX else len(text)
+        self._rest = text[at:]
+        return _ANY_CONTROL.sub(lambda found: found[0] if _IN_LINE.fullmatch(found[0]) else "", text[:at]).encode()
 
 
 def printable(text: str) -> str:
@@ -81,7 +111,7 @@ def next_style(style: str, parameters: str) -> str:
     weights, ink, paper = _parts(style)
     words = parameters.replace(":", ";").split(";")
     while words:
-        word = words.pop(0).lstrip("0")
+        word = words.pop(0).lstrip("0")[:DIGITS_MAX]
         if not word:
             weights, ink, paper = set(), "", ""
         elif word in _WEIGHTS:
@@ -108,7 +138,7 @@ def _extended(words: list[str]) -> str:
     kind = words.pop(0) if words else ""
     count = {"5": 1, "2": 3}.get(kind, 0)
     numbers = [words.pop(0) for _ in range(min(count, len(words)))]
-    if not count or len(numbers) != count or not all(n.isdigit() and int(n) < 256 for n in numbers):
+    if not count or len(numbers) != count or not all(n.isdigit() and len(n) <= 3 and int(n) < 256 for n in numbers):
         return ""
     return ";".join([kind, *numbers])
 

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from leaseq.errors import Malformed
+from leaseq.errors import Newer
 from leaseq.layout import CLI, Entry, LeaseDir
 from leaseq.models import ANY, Event, Running, State, Task
 from leaseq.protocol import command_text
@@ -96,8 +96,8 @@ class Merge:
         place = Place(directory, name)
         try:
             entry = Entry.parse(name)
-        except Malformed as error:
-            return TaskView(name[26:38], 1, State.PENDING, f"Malformed: {error}", place=place)
+        except Newer as error:
+            return TaskView(name[26:38], int(name.rpartition(".")[2]), State.PENDING, f"Newer: {error}", place=place)
         row = TaskView(entry.id, entry.attempt, State.PENDING, self._reason(entry, node, held=held), place=place)
         return self._from_spec(replace(row, node=node, need=entry.need, submitted=_submitted(entry.order)), entry)
 

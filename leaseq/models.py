@@ -14,7 +14,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import Enum
 from typing import Any, ClassVar, TypeVar
 
-from leaseq.errors import Malformed
+from leaseq.errors import Malformed, Newer
 
 SCHEMA = 1
 NUMBER_MAX = 1e15
@@ -64,6 +64,11 @@ class State(Enum):
 STORED_STATES = (State.DONE, State.FAILED, State.CANCELLED, State.TIMEOUT, State.LOST)
 
 
+def whole(text: str) -> int | None:
+    """The whole number that the text is, in ASCII digits; None where it is none, or larger than any that is meant."""
+    return int(text) if len(text) <= 15 and text.isascii() and text.isdigit() else None
+
+
 # -- converters: a JSON value, checked -------------------------------------------------------------
 
 
@@ -81,7 +86,8 @@ def number(value: object) -> float:
 
 
 def integer(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    # Bounded as numbers are: what is counted is divided and shown.
+    if isinstance(value, bool) or not isinstance(value, int) or not -NUMBER_MAX < value < NUMBER_MAX:
         raise Malformed(f"not an integer: {value!r:.60}")
     return value
 
@@ -121,8 +127,13 @@ def mapping(convert: Callable[[object], Any]) -> Callable[[object], Any]:
     return check
 
 
-def anything(value: object) -> object:
-    return value
+def check_schema(value: Mapping[str, object]) -> None:
+    """The JSON object is of a schema that this leaseq reads; raises Malformed, Newer."""
+    version = value.get("v", SCHEMA)
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise Malformed(f"schema version {version!r:.20}")
+    if version > SCHEMA:
+        raise Newer(f"schema version {version!r:.20} is newer than this leaseq's {SCHEMA}", value)
 
 
 def record(cls: type[Record]) -> Callable[[object], Any]:
@@ -170,11 +181,7 @@ class Record:
     def from_record(cls: type[R], value: object) -> R:
         if not isinstance(value, dict):
             raise Malformed(f"not an object: {value!r:.60}")
-        version = value.get("v", SCHEMA)
-        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-            raise Malformed(f"schema version {version!r:.20}")
-        if version > SCHEMA:
-            raise Malformed(f"schema version {version} is newer than this leaseq's {SCHEMA}")
+        check_schema(value)
         known: dict[str, Any] = {}
         for each in cls._own_fields():
             if each.name in value:

@@ -21,6 +21,7 @@ import stat
 from dataclasses import dataclass
 
 from leaseq.errors import Refused
+from leaseq.models import integer, text
 from leaseq.world import boot_id, process_start
 
 
@@ -65,8 +66,9 @@ class NodeDir:
         try:
             with open(f"{self.root}/{role}", encoding="ascii") as file:
                 value = json.load(file)
-            return Holder(int(value["pid"]), int(value["pid_start"]), str(value["boot"]), str(value["incarnation"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            pid, start = integer(value["pid"]), integer(value["pid_start"])
+            return Holder(pid, start, text(value["boot"]), text(value["incarnation"]))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def alive(self, role: str) -> Holder | None:
@@ -118,9 +120,23 @@ def open_node_dir(home: str, lease: str, node: str) -> NodeDir:
     path = node_path(home, lease, node)
     found = NodeDir(path)
     above = [path.rsplit("/", levels)[0] for levels in (3, 2, 1)]
+    if anybody_may_replace(above[0]):
+        raise Refused(
+            f"anybody can replace {above[0]}: whoever does can run commands as you",
+            hint="set LEASEQ_NODE_DIR to a local directory in one that is yours, or sticky as /tmp is",
+        )
     for directory in (*above, path, found.ask, found.rec, found.born):
         make_private(directory)
     return found
+
+
+def anybody_may_replace(path: str) -> bool:
+    """True where every user may rename what stands at the path: its directory is open to all, and not sticky."""
+    try:
+        mode = os.stat(os.path.dirname(os.path.realpath(path))).st_mode
+    except FileNotFoundError:
+        return False
+    return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
 
 
 def make_private(directory: str) -> None:

@@ -22,14 +22,23 @@ listed afresh. Functions take the file system as a port and raise OSError where 
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from leaseq.errors import Malformed
-from leaseq.layout import CLI, NAME, Entry, LeaseDir, new_incarnation
-from leaseq.models import ANY, Event, Heartbeat, Outcome, State, Task, text
+from leaseq.errors import Malformed, Newer
+from leaseq.layout import CLI, Entry, LeaseDir, is_node, new_incarnation
+from leaseq.models import ANY, Event, Heartbeat, Lease, Outcome, State, Task, check_schema, text
 from leaseq.world import Fs
+
+NEVER_READABLE = frozenset((errno.EISDIR, errno.ELOOP, errno.EFBIG, errno.ENXIO))
+"""What reading a directory, a link, a file without end or a socket says: trying again would not help."""
+
+NAME_BYTES_KEPT = 100
+"""Of a name that is set aside: with what is added to it, it must still be one that a file may have."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,17 @@ class Claim:
 
     def path(self, lease: LeaseDir) -> str:
         return f"{lease.claimed(self.node)}/{self.entry}"
+
+
+def read_lease(fs: Fs, lease: LeaseDir) -> Lease:
+    """The lease's record; raises FileNotFoundError, and Malformed where it is not this lease's."""
+    try:
+        record = Lease.from_json(content(fs, lease.record))
+    except Newer as error:
+        raise Newer(f"{lease.record}: {error}", error.body) from None
+    if record.id != lease.id:
+        raise Malformed(f"holds lease {record.id!r:.60}, not {lease.id}")
+    return record
 
 
 def prepare(fs: Fs, lease: LeaseDir) -> None:
@@ -128,9 +148,9 @@ def _reserve_key(fs: Fs, lease: LeaseDir, digest: str, directory: str, entry: En
 
 def read_key(fs: Fs, lease: LeaseDir, digest: str) -> tuple[Entry, str]:
     """(entry, directory) that the key stands for; raises FileNotFoundError, Malformed."""
-    body = _json_object(fs.read(lease.key(digest)))
+    body = json_object(content(fs, lease.key(digest)))
     kind, _, node = text(body.get("directory")).partition("/")
-    if kind not in ("inbox", "held") or not (node == ANY or NAME.fullmatch(node)):
+    if kind not in ("inbox", "held") or not (node == ANY or is_node(node)):
         raise Malformed(f"not a directory of pending tasks: {kind!r:.40} {node!r:.160}")
     return Entry.parse(text(body.get("entry"))), f"{lease.root}/{kind}/{node}"
 
@@ -158,10 +178,15 @@ def claim(fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, node: str, inca
 
 def read_task(fs: Fs, path: str, entry: Entry) -> Task:
     """The task in that file; raises Malformed where the content does not belong to the name."""
-    task = Task.from_json(fs.read(path))
+    task = Task.from_json(content(fs, path))
     if task.id != entry.id:
         raise Malformed(f"holds task {task.id!r:.40}, not {entry.id}")
     return task
+
+
+def inbox_of(lease: LeaseDir, task: Task) -> str:
+    """The inbox that a later attempt of the task goes to; a node that is no name leads nowhere else."""
+    return lease.inbox(task.node if is_node(task.node) else ANY)
 
 
 def unclaim(fs: Fs, lease: LeaseDir, held: Claim, target: str) -> None:
@@ -221,8 +246,7 @@ def settle(fs: Fs, lease: LeaseDir, held: Claim, decided: Outcome) -> None:
     Only after the outcome is durable and, for a runner, in the history.
     """
     if decided.requeued:
-        node = decided.task.node
-        target = lease.inbox(node if NAME.fullmatch(node) else ANY)
+        target = inbox_of(lease, decided.task)
         fs.mkdir(target)
         _move_claim(fs, lease, held, target, held.entry.next_attempt())
     elif decided.state is State.LOST:
@@ -239,10 +263,18 @@ def without_env(outcome: Outcome) -> Outcome:
 def read_outcome(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Outcome | None:
     """The decided outcome of an attempt, or None; raises Malformed."""
     try:
-        data = fs.read(lease.outcome(task_id, attempt))
+        return outcome_in(fs, lease.outcome(task_id, attempt))
     except FileNotFoundError:
         return None
-    return Outcome.from_json(data)
+
+
+def outcome_in(fs: Fs, path: str) -> Outcome:
+    """The outcome in that file; raises FileNotFoundError, and Malformed where it is not the one that the name says."""
+    outcome = Outcome.from_json(content(fs, path))
+    key = f"{outcome.task.id}.{outcome.attempt}"
+    if key != path.rpartition("/")[2]:
+        raise Malformed(f"holds the outcome of {key!r:.60}")
+    return outcome
 
 
 def event_of(outcome: Outcome, totals: dict[str, int] | None = None) -> Event:
@@ -302,7 +334,14 @@ def record_events(fs: Fs, lease: LeaseDir, node: str, events: Iterable[Event], *
 
 
 def cancel_pending(fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, ended: float, reason: str) -> Outcome | None:
-    """The pending task is CANCELLED, durably; None where it is no longer pending there."""
+    """The pending task is CANCELLED, durably; None where it is no longer pending there.
+
+    Raises Malformed, Newer: a task that cannot be read is left to those who can, or who set it aside.
+    """
+    try:
+        read_task(fs, f"{source}/{entry}", entry)
+    except FileNotFoundError:
+        return None
     held = claim(fs, lease, source, entry, node=CLI, incarnation=new_incarnation())
     if held is None:
         return None
@@ -357,7 +396,7 @@ def ask(fs: Fs, lease: LeaseDir, node: str, request: str, body: dict[str, object
 
 def read_request(fs: Fs, path: str) -> dict[str, object]:
     """The body of a request; raises Malformed."""
-    return _json_object(fs.read(path))
+    return json_object(content(fs, path))
 
 
 def move_pending(fs: Fs, source: str, name: str, target: str) -> bool:
@@ -417,12 +456,29 @@ def down_seconds(beat: Heartbeat) -> float:
 def read_heartbeat(fs: Fs, lease: LeaseDir, node: str) -> Heartbeat | None:
     """The node's last heartbeat, or None; raises Malformed."""
     try:
-        return Heartbeat.from_json(fs.read(lease.heartbeat(node)))
+        return Heartbeat.from_json(content(fs, lease.heartbeat(node)))
     except FileNotFoundError:
         return None
 
 
 # -- shared ----------------------------------------------------------------------------------------
+
+
+def content(fs: Fs, path: str) -> bytes:
+    """The fresh content of a record's file; raises Malformed where it is no file that could ever be read."""
+    with never_readable_is_malformed():
+        return fs.read(path)
+
+
+@contextmanager
+def never_readable_is_malformed() -> Iterator[None]:
+    """An OSError of a read that no trying again would mend is raised as Malformed."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NEVER_READABLE:
+            raise Malformed(f"cannot be read: {error.strerror}") from None
+        raise
 
 
 def replace_file(fs: Fs, path: str, data: bytes) -> None:
@@ -436,7 +492,7 @@ def replace_file(fs: Fs, path: str, data: bytes) -> None:
 
 def set_aside(fs: Fs, lease: LeaseDir, path: str, reason: str) -> None:
     """A file that is not what its place says is in evidence/, with its reason beside it; the queue goes on."""
-    name = f"{path.rpartition('/')[2][:100]}.{new_incarnation()}"
+    name = os.fsdecode(os.fsencode(path.rpartition("/")[2])[:NAME_BYTES_KEPT]) + f".{new_incarnation()}"
     fs.create(f"{lease.evidence}/{name}.reason", reason.encode("utf-8", "replace") + b"\n", durable=False)
     try:
         fs.rename(path, f"{lease.evidence}/{name}")
@@ -444,13 +500,15 @@ def set_aside(fs: Fs, lease: LeaseDir, path: str, reason: str) -> None:
         pass
 
 
-def _json_object(data: bytes) -> dict[str, object]:
+def json_object(data: bytes) -> dict[str, object]:
+    """The JSON object, of a schema that this leaseq reads; raises Malformed, Newer."""
     try:
         body = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"not JSON: {error}") from None
     if not isinstance(body, dict):
         raise Malformed("not an object")
+    check_schema(body)
     return body
 
 

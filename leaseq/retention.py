@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -104,5 +105,7 @@ def _outcome(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Outcome | N
 def _names(fs: Fs, directory: str) -> list[str]:
     try:
         return fs.names(directory)
-    except FileNotFoundError:
-        return []
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return []
+        raise

@@ -18,11 +18,11 @@ from operator import itemgetter
 
 from leaseq.errors import Malformed
 from leaseq.history import Tail
-from leaseq.layout import CLI, Entry, LeaseDir, parse_outcome
+from leaseq.layout import CLI, PENDING, Entry, LeaseDir, is_node, parse_outcome
 from leaseq.merge import Merge
-from leaseq.models import ANY, Event, Heartbeat, Lease, Outcome, State, Task
+from leaseq.models import ANY, Event, Heartbeat, Lease, State, Task
 from leaseq.nodedir import Holder, NodeDir, node_path
-from leaseq.protocol import down_seconds, event_of, late_seconds
+from leaseq.protocol import content, down_seconds, event_of, late_seconds, outcome_in, read_lease, read_task
 from leaseq.views import Health, Listing, NodeView, Place, Snapshot, TaskView
 from leaseq.world import Clock, Fs, boot_id, hostname, uptime_seconds
 
@@ -59,7 +59,7 @@ class Reader:
             nodes=tuple(nodes[name] for name in sorted(nodes)),
             tasks=tuple(rows),
             totals=live.totals(self._finished()),
-            notes=tuple(listing.notes),
+            notes=tuple(dict.fromkeys(listing.notes)),
         )
 
     # -- names ---------------------------------------------------------------------------------------
@@ -71,6 +71,8 @@ class Reader:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                return []  # a link to itself
             if error.errno != errno.ESTALE:
                 raise
             return self.fs.names(directory)
@@ -80,7 +82,7 @@ class Reader:
         lease, found = self.lease, Listing()
         seen: dict[str, set[str]] = {}
         self._list_pending(found, seen)
-        for owner in self.names(lease.claims):
+        for owner in self._nodes_in(lease.claims, found.notes, or_name=CLI):
             if owner != CLI:
                 found.nodes.add(owner)
             for name in self.names(lease.claimed(owner)):
@@ -95,20 +97,28 @@ class Reader:
                 found.booked.append(parse_outcome(name))
             except Malformed as error:
                 found.notes.append(f"booking: {error}")
-        found.nodes.update(name[:-5] for name in self.names(lease.heartbeats) if name.endswith(".json"))
+        beats = (name[:-5] for name in self.names(lease.heartbeats) if name.endswith(".json"))
+        found.nodes.update(name for name in beats if is_node(name))
         found.nodes.discard(ANY)
         return found
 
+    def _nodes_in(self, directory: str, notes: list[str], *, or_name: str) -> list[str]:
+        """The nodes that have a directory there, and that one name that stands for none; others are noted."""
+        names = self.names(directory)
+        strange = [name for name in names if name != or_name and not is_node(name)]
+        notes.extend(f"{directory.rpartition('/')[2]}/{name!r:.160} is no node's" for name in strange)
+        return [name for name in names if name not in strange]
+
     def _list_pending(self, found: Listing, seen: dict[str, set[str]]) -> None:
         for parent, held in ((self.lease.helds, True), (self.lease.inboxes, False)):
-            for node in self.names(parent):
+            for node in self._nodes_in(parent, found.notes, or_name=ANY):
                 directory = f"{parent}/{node}"
                 names = set(self.names(directory))
                 new = names - seen.get(directory, set())
                 seen[directory] = names
                 found.nodes.add(node)
                 where = (directory, node, held)
-                found.pending.update((name, where) for name in new if name[25:27] == ".T" and name.count(".") == 3)
+                found.pending.update((name, where) for name in new if PENDING.fullmatch(name))
 
     # -- nodes ---------------------------------------------------------------------------------------
 
@@ -120,7 +130,7 @@ class Reader:
         for node in listing.nodes:
             try:
                 view = self.health(node)
-            except Malformed as error:
+            except (Malformed, PermissionError) as error:
                 listing.notes.append(f"heartbeat of {node}: {error}")
                 view = NodeView(node, Health.UNKNOWN, why="its heartbeat cannot be read")
             views[node] = replace(view, pending=pinned[node], claimed=claimed[node])
@@ -152,7 +162,7 @@ class Reader:
     def _heartbeat(self, node: str) -> Heartbeat | None:
         """The node's last heartbeat, or None; raises Malformed. One that is as it was is not parsed again."""
         try:
-            data = self.fs.read(self.lease.heartbeat(node))
+            data = content(self.fs, self.lease.heartbeat(node))
         except FileNotFoundError:
             return None
         known = self._parsed.get(node)
@@ -181,10 +191,10 @@ class Reader:
 
     def _record(self, listing: Listing) -> Lease | None:
         try:
-            return Lease.from_json(self.fs.read(self.lease.record))
+            return read_lease(self.fs, self.lease)
         except FileNotFoundError:
             return None
-        except Malformed as error:
+        except (Malformed, PermissionError) as error:
             listing.notes.append(f"lease.json: {error}")
             return None
 
@@ -200,7 +210,10 @@ class Reader:
         """The newest known event of each lately ended task, by task id."""
         found: dict[str, Event] = {}
         for tail in self.tails():
-            _keep_highest(found, tail.read(max(recent, 20)))
+            try:
+                _keep_highest(found, tail.read(max(recent, 20)))
+            except (Malformed, PermissionError) as error:
+                listing.notes.append(f"{tail.name}: {error}")
             if tail.malformed:
                 listing.notes.append(f"{tail.malformed} lines of history cannot be read")
         unbooked = [key for key in listing.booked if key[0] not in found or found[key[0]].attempt < key[1]]
@@ -215,11 +228,11 @@ class Reader:
         for key in keys[:BOOKED_READS_MAX]:
             if key not in self._booked:
                 try:
-                    data = self.fs.read(f"{self.lease.booking}/{key[0]}.{key[1]}")
-                    self._booked[key] = event_of(Outcome.from_json(data))
+                    outcome = outcome_in(self.fs, f"{self.lease.booking}/{key[0]}.{key[1]}")
+                    self._booked[key] = event_of(outcome)
                 except FileNotFoundError:
                     continue
-                except Malformed as error:
+                except (Malformed, PermissionError) as error:
                     notes.append(f"outcome {key[0]}.{key[1]}: {error}")
         return self._booked.values()
 
@@ -243,10 +256,10 @@ class Reader:
         if isinstance(known, Task):
             return known
         try:
-            task = Task.from_json(self.fs.read(path))
+            task = read_task(self.fs, path, Entry.parse(path.rpartition("/")[2]))
         except FileNotFoundError:
             return ""
-        except Malformed as error:
+        except (Malformed, PermissionError) as error:
             return f"(unreadable: {error})"
         while len(self._specs) >= SPECS_MAX:
             del self._specs[next(iter(self._specs))]

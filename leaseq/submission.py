@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from leaseq import protocol
-from leaseq.errors import UsageError
+from leaseq.errors import Malformed, UsageError
 from leaseq.layout import Entry, new_task_id, order
 from leaseq.models import Need, Task
 from leaseq.world import Fs
@@ -68,6 +68,10 @@ def entries(count: int, *, need: Need, priority: int, now: float) -> list[Entry]
     if count > SEQUENCES_MAX:
         raise UsageError(f"{count} tasks at once are too many", hint=f"at most {SEQUENCES_MAX} in one file")
     micros = int(now * 1e6)
+    try:
+        Entry.parse(str(Entry(order(priority=priority, micros=micros, sequence=0), new_task_id(), need, 1)))
+    except Malformed:
+        raise UsageError("no node has as much as this task needs", hint="ask for less") from None
     return [Entry(order(priority=priority, micros=micros, sequence=n), new_task_id(), need, 1) for n in range(count)]
 
 

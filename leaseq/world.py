@@ -9,9 +9,11 @@ directory by path drops stale names, a bare `stat` does not).
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import socket
+import stat
 import time
 from typing import Protocol
 
@@ -104,11 +106,12 @@ class SystemFs:
         self._refresh(os.path.dirname(path))
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
+            _refuse_strange(os.fstat(fd), path)
             parts = []
             while part := os.read(fd, 1 << 20):
                 parts.append(part)
                 if len(parts) > 64:
-                    raise OSError(27, "file larger than 64 MiB", path)
+                    raise OSError(errno.EFBIG, "file larger than 64 MiB", path)
             return b"".join(parts)
         finally:
             os.close(fd)
@@ -117,7 +120,9 @@ class SystemFs:
         self._refresh(os.path.dirname(path))
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            size = os.fstat(fd).st_size
+            info = os.fstat(fd)
+            _refuse_strange(info, path)
+            size = info.st_size
             return os.pread(fd, length, offset if offset >= 0 else max(0, size + offset)), size
         finally:
             os.close(fd)
@@ -166,15 +171,17 @@ class SystemFs:
             os.close(fd)
 
     def older(self, directory: str, *, seconds: float, hidden: bool) -> list[str]:
-        found = []
+        found: list[str] = []
         try:
+            if stat.S_ISLNK(os.lstat(directory).st_mode):
+                return found  # what it leads to is none of ours, and what is found here is removed
             with os.scandir(directory) as entries:
                 for entry in entries:
                     if entry.name.startswith(".") is hidden and not entry.is_dir(follow_symlinks=False):
                         with contextlib.suppress(FileNotFoundError):
                             if time.time() - entry.stat(follow_symlinks=False).st_mtime > seconds:
                                 found.append(entry.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return found
 
@@ -196,6 +203,14 @@ class SystemFs:
         finally:
             os.close(fd)
             os.unlink(probe)
+
+
+def _refuse_strange(info: os.stat_result, path: str) -> None:
+    """Raises OSError where it is no file that has a content and an end: a directory, a pipe, a device."""
+    if stat.S_ISDIR(info.st_mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(info.st_mode):
+        raise OSError(errno.ENXIO, "not a regular file", path)
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -13,7 +13,7 @@ from leaseq.errors import Refused, UsageError
 from leaseq.find import find_all
 from leaseq.layout import LeaseDir, valid_name
 from leaseq.lease import leases
-from leaseq.models import ANY, Lease, State
+from leaseq.models import ANY, Lease, State, whole
 from leaseq.snapshot import Reader, TaskView
 
 
@@ -127,7 +127,7 @@ class Carrying:
         return Move(words, named["from"], to)
 
     def adopt(self, *words: str, name: str = "") -> Adopt:
-        if len(words) != 1 or not words[0].isdigit():
+        if len(words) != 1 or whole(words[0]) is None:
             raise UsageError("which job?", hint="leaseq lease adopt JOBID; `squeue --me` lists your jobs")
         return Adopt(words[0], valid_name(name, what="name") if name else "")
 

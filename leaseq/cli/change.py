@@ -12,10 +12,10 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import LEASE
 from leaseq.cli.values import nearest_hint, yes
-from leaseq.errors import NotFound, UsageError
+from leaseq.errors import Malformed, NotFound, UsageError
 from leaseq.find import find, find_all
 from leaseq.layout import CLI, Entry
-from leaseq.models import ANY, State
+from leaseq.models import ANY, State, whole
 from leaseq.protocol import Claim
 from leaseq.snapshot import Reader, TaskView
 
@@ -127,6 +127,9 @@ def _each(
         except (UsageError, NotFound) as error:
             failures += 1
             said = error.message
+        except Malformed as error:
+            failures += 1
+            said = f"{row.id}: its file cannot be used ({error})"
         app.out.talk(f"leaseq: {said}")
     return 1 if failures else 0
 
@@ -158,8 +161,8 @@ def _signal_number(text: str) -> int:
         return 0
     word = text.upper().removeprefix("SIG")
     names = {each.name.removeprefix("SIG"): int(each) for each in signals.Signals}
-    if word.isdigit() and int(word) in names.values():
-        return int(word)
+    if (number := whole(word)) in names.values():
+        return number or 0
     if word not in names:
         raise UsageError(f"{text!r} is not a signal", hint=nearest_hint(word, names) or "like USR1, INT, or a number")
     return names[word]

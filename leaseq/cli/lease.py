@@ -84,7 +84,8 @@ class LeaseInfo:
                 out.line(f"{key + ':':<11} {visible(value)}")
         for view in row.views:
             gpus = f", {len(view.heartbeat.gpus)} GPUs" if view.heartbeat and view.heartbeat.gpus else ""
-            out.line(f"{view.node + ':':<11} runner {view.health.value}{gpus}{', ' + view.why if view.why else ''}")
+            why = f", {visible(view.why)}" if view.why else ""
+            out.line(f"{view.node + ':':<11} runner {view.health.value}{gpus}{why}")
         for node, note in row.notes.items():
             out.line(f"{node + ':':<11} {visible(note)}")
         return 0

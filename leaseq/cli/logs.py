@@ -15,6 +15,7 @@ from leaseq.errors import NotFound, UsageError
 from leaseq.find import detail, find_all
 from leaseq.layout import LeaseDir
 from leaseq.logtail import Folder
+from leaseq.logtext import Harmless
 from leaseq.models import Outcome, State
 from leaseq.snapshot import Reader, TaskView
 from leaseq.waiting import Advice, final_outcome, pauses, wait_code
@@ -61,10 +62,12 @@ class Logs:
 
     def _copy(self, app: App, path: str) -> None:
         offset = 0 if self.lines == ALL_LINES else logtail.start_of_last_lines(app.fs, path, self.lines)
-        folder = Folder()
+        folder, harmless = Folder(), Harmless() if sys.stdout.isatty() and not self.raw else None
         for data in logtail.chunks(app.fs, path, offset):
-            sys.stdout.buffer.write(data if self.raw else folder.feed(data))
-        sys.stdout.buffer.write(folder.end())
+            shown = data if self.raw else folder.feed(data)
+            sys.stdout.buffer.write(harmless.feed(shown) if harmless else shown)
+        rest = folder.end()
+        sys.stdout.buffer.write(harmless.feed(rest, final=True) if harmless else rest)
         sys.stdout.buffer.flush()
 
     def _json(self, app: App, reader: Reader, row: TaskView) -> dict[str, object]:
@@ -200,6 +203,7 @@ class Source:
         self.target = sys.stdout if stream == "out" or alone else sys.stderr
         # A terminal redraws progress bars by itself; in a pipe or file only their last state is worth a line.
         self.folder = None if raw or self.target.isatty() else Folder()
+        self.harmless = Harmless() if self.target.isatty() and not raw else None
         self.offset: int | None = None
 
     def copy(self) -> bool:
@@ -211,17 +215,18 @@ class Source:
             before = self.offset
             for data in logtail.chunks(self.app.fs, self.path, self.offset):
                 self.offset += len(data)
-                self.target.buffer.write(data if self.folder is None else self.folder.feed(data))
-                self.target.buffer.flush()
+                self._show(data if self.folder is None else self.folder.feed(data))
             return self.offset > before
         except FileNotFoundError:
             return False
 
     def end(self) -> None:
         """A last line without its newline has been shown."""
-        if self.folder is not None:
-            self.target.buffer.write(self.folder.end())
-            self.target.buffer.flush()
+        self._show(self.folder.end() if self.folder is not None else b"", final=True)
+
+    def _show(self, data: bytes, *, final: bool = False) -> None:
+        self.target.buffer.write(self.harmless.feed(data, final=final) if self.harmless else data)
+        self.target.buffer.flush()
 
 
 # -- the command line ------------------------------------------------------------------------------
@@ -284,7 +289,7 @@ def _lines(tail: str, *, default: int) -> int:
 
 _STDOUT = Option("stdout", "what it wrote to stdout", kind="flag", short="o")
 _STDERR = Option("stderr", "what it wrote to stderr", kind="flag", short="e")
-_RAW = Option("raw", "every byte: progress bars are not folded to their last state", kind="flag")
+_RAW = Option("raw", "every byte, what acts on a terminal too; progress bars are not folded", kind="flag")
 
 COMMANDS = {
     "logs": Command(

@@ -9,7 +9,7 @@ from leaseq.cli import rows
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, extra_words
 from leaseq.cli.options import LEASE, LOOK, Look, look
-from leaseq.cli.output import COLOURS, Output, about, memory
+from leaseq.cli.output import COLOURS, Output, about, memory, visible
 from leaseq.cli.values import integer, yes
 from leaseq.errors import UsageError
 from leaseq.models import State
@@ -39,7 +39,7 @@ class Status:
         record = snapshot.lease
         name = f" ({record.name})" if record and record.name else ""
         ended = f"  ended: {record.end_reason or 'released'}" if record and record.ended else ""
-        out.line(f"lease {snapshot.lease_id}{name}{ended}")
+        out.line(visible(f"lease {snapshot.lease_id}{name}{ended}"))
         shown = [state for state in State if snapshot.totals[state] or state in _ALWAYS]
         counts = (
             out.paint(
@@ -193,7 +193,7 @@ class Info:
             if number:
                 out.line()
             for key, value in rows.detail_lines(reader.lease, each):
-                out.line(f"{key + ':':<11} {value}" if key else f"{'':<11} {value}")
+                out.line(visible(f"{key + ':':<11} {value}" if key else f"{'':<11} {value}"))
         return 0
 
 

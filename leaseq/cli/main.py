@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from leaseq.cli.command import Command, Request
+    from leaseq.errors import LeaseqError, Malformed
 
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
@@ -41,12 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _guarded(words: list[str], umask: int) -> int:
-    from leaseq.errors import LeaseqError
+    from leaseq.errors import LeaseqError, Malformed
 
     try:
         return _run(words, umask)
     except LeaseqError as error:
         return _refuse(error, words)
+    except Malformed as error:
+        return _refuse(_unreadable(error), words)
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -169,10 +172,21 @@ def _refuse(error: Exception, words: list[str]) -> int:
         print(json.dumps({"schema": 1, "error": body}))
         return error.exit_code
     sys.stdout.flush()
-    print(f"leaseq: {error.message}", file=sys.stderr)
+    from leaseq.cli.output import visible_lines
+
+    print(visible_lines(f"leaseq: {error.message}"), file=sys.stderr)
     if error.hint:
-        print(f"  {error.hint}", file=sys.stderr)
+        print(visible_lines(f"  {error.hint}"), file=sys.stderr)
     return error.exit_code
+
+
+def _unreadable(error: Malformed) -> LeaseqError:
+    """A file that a command must read to do what it was asked is not what it must be."""
+    from leaseq.errors import LeaseqError, Newer, Refused
+
+    if isinstance(error, Newer):
+        return Refused(f"a newer leaseq has written this: {error}", hint="use that one; nothing was changed")
+    return LeaseqError(f"a file of the lease cannot be used: {error}", hint="`leaseq status` tells of those it knows")
 
 
 def _file_system_error(error: OSError) -> Exception:

@@ -6,11 +6,16 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from leaseq.models import State
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
 JSON_SCHEMA = 1
+DATES = (-62_000_000_000, 253_000_000_000)
+"""Seconds since the epoch of the years 5 to 9987: what a record holds beyond is no date in any time zone."""
 COLOURS = {
     State.RUNNING: "36",
     State.DONE: "32",
@@ -39,7 +44,7 @@ class Output:
     def talk(self, text: str) -> None:
         """A remark for the person, never data."""
         sys.stdout.flush()
-        print(text, file=sys.stderr)
+        print(visible_lines(text), file=sys.stderr)
 
     def document(self, body: Mapping[str, object]) -> None:
         """One JSON document on stdout."""
@@ -95,6 +100,11 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else named.get(c) or f"\\x{ord(c):02x}" for c in text)
 
 
+def visible_lines(text: str) -> str:
+    """The lines without other control characters: what a message quotes must not move a cursor either."""
+    return text if text.isprintable() else "\n".join(map(visible, text.split("\n")))
+
+
 def width(text: str) -> int:
     """Columns on a terminal."""
     if text.isascii():
@@ -136,20 +146,23 @@ def about(seconds: float) -> str:
 
 def stamp(epoch: float | None) -> str:
     """Local time for people; empty where unknown."""
-    if not epoch:
-        return ""
-    from datetime import datetime
-
-    return datetime.fromtimestamp(epoch).strftime("%Y-%m-%d %H:%M:%S")
+    date = _date(epoch)
+    return date.astimezone().strftime("%Y-%m-%d %H:%M:%S") if date else ""
 
 
 def iso(epoch: float | None) -> str | None:
     """UTC in ISO 8601, for JSON."""
-    if not epoch:
+    date = _date(epoch)
+    return date.isoformat(timespec="milliseconds").replace("+00:00", "Z") if date else None
+
+
+def _date(epoch: float | None) -> datetime | None:
+    """The moment; None where none is known, or where no calendar has it."""
+    if not epoch or not DATES[0] < epoch < DATES[1]:
         return None
     from datetime import datetime, timezone
 
-    return datetime.fromtimestamp(epoch, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(epoch, timezone.utc)
 
 
 def memory(mebibytes: float) -> str:

@@ -88,7 +88,7 @@ class Redo:
             host=hostname(),
             redo_of=old.id,
         )
-        directory = lease.inbox(task.node)
+        directory = protocol.inbox_of(lease, task)
         if not self.failed:
             protocol.publish(app.fs, directory, entry, task)
             return entry.id
@@ -166,8 +166,8 @@ class Recover:
         lease = reader.lease
         if row.state is State.LOST and row.place is not None:
             entry = Entry.parse(row.place.name)
-            task = protocol.read_task(app.fs, f"{row.place.directory}/{row.place.name}", entry)
-            if not protocol.recover_lost(app.fs, lease, entry, lease.inbox(task.node)):
+            task = _task_at(app, row, entry)
+            if not protocol.recover_lost(app.fs, lease, entry, protocol.inbox_of(lease, task)):
                 raise Refused(f"{row.id} was recovered by someone else just now")
             return
         if row.state is State.LOST:
@@ -177,10 +177,7 @@ class Recover:
         if not self.force and (doubt := _doubt(app, reader, row)):
             raise Refused(f"{row.id}: {doubt}", hint=_next_step(app, reader, row))
         entry = Entry.parse(row.place.name)
-        try:
-            task = protocol.read_task(app.fs, f"{row.place.directory}/{row.place.name}", entry)
-        except (FileNotFoundError, Malformed) as error:
-            raise Refused(f"{row.id}: its file cannot be read ({error})", hint="`leaseq info` tells more") from None
+        task = _task_at(app, row, entry)
         outcome = Outcome(
             task=task,
             attempt=row.attempt,
@@ -194,6 +191,15 @@ class Recover:
         decided = protocol.lose(app.fs, lease, Claim(entry, row.node), outcome)
         if not decided.requeued:
             raise Refused(f"{row.id} had ended after all: {decided.state.name}")
+
+
+def _task_at(app: App, row: TaskView, entry: Entry) -> Task:
+    """The task in the row's file; raises Refused."""
+    assert row.place is not None
+    try:
+        return protocol.read_task(app.fs, f"{row.place.directory}/{row.place.name}", entry)
+    except (FileNotFoundError, Malformed) as error:
+        raise Refused(f"{row.id}: its file cannot be read ({error})", hint="`leaseq info` tells more") from None
 
 
 def _recoverable(reader: Reader) -> list[TaskView]:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from leaseq.cli.output import COLOURS, Output, duration, iso, memory, stamp, visible
+from leaseq.cli.output import COLOURS, Output, duration, iso, memory, stamp
 from leaseq.layout import LeaseDir
 from leaseq.models import ALL_GPUS, ANY, Need, Outcome, State
 from leaseq.protocol import command_text
@@ -178,18 +178,18 @@ def attempt_json(lease: LeaseDir, outcome: Outcome) -> dict[str, object]:
 
 
 def detail_lines(lease: LeaseDir, each: Detail) -> Iterable[tuple[str, str]]:
-    """What is known of the task as (title, text); a title may be empty."""
+    """What is known of the task as (title, text); a title may be empty. The text is as it was stored."""
     row, task = each.view, each.task
     yield "id", row.id
     yield "state", f"{row.state.name} ({row.state.code})" + (f": {row.reason}" if row.reason else "")
     if row.name:
-        yield "name", visible(row.name)
+        yield "name", row.name
     if task is not None and not task.shell:
-        yield "command", visible(command_text(task))
+        yield "command", command_text(task)
     else:
-        yield "command", visible(row.command) + ("   (bash -c)" if task else "")
+        yield "command", row.command + ("   (bash -c)" if task else "")
     if task is not None:
-        yield "directory", visible(task.cwd)
+        yield "directory", task.cwd
         yield "need", need_text(task.need)
         if task.retries or task.on_lost or task.requeue:
             again = [f"{task.retries} retries"] if task.retries else []
@@ -225,7 +225,7 @@ def _attempt_text(outcome: Outcome) -> str:
     if outcome.exit_code is not None:
         parts.append(f"exit code {outcome.exit_code}" + (f" (signal {outcome.signal})" if outcome.signal else ""))
     if outcome.reason:
-        parts.append(visible(outcome.reason))
+        parts.append(outcome.reason)
     if outcome.started:
         parts.append(f"{stamp(outcome.started)} to {stamp(outcome.ended)}, {duration(outcome.elapsed_seconds)}")
     elif outcome.ended:

@@ -11,11 +11,13 @@ from leaseq.models import ALL_GPUS
 SEPARATOR = "\x00"
 """Joins the values of an option that was given several times: no word of a command line can hold it."""
 
+WORD_MAX = 60
+"""A duration that takes more letters is none."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _PARTS = re.compile(
-    r"(?:(\d+(?:\.\d+)?)w)?(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?"
+    r"(?:([0-9]+(?:\.[0-9]+)?)w)?(?:([0-9]+(?:\.[0-9]+)?)d)?(?:([0-9]+(?:\.[0-9]+)?)h)?(?:([0-9]+(?:\.[0-9]+)?)m(?:in)?)?(?:([0-9]+(?:\.[0-9]+)?)s)?"
 )
-_SLURM = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
+_SLURM = re.compile(r"(?:([0-9]+)-)?([0-9]+)(?::([0-9]+))?(?::([0-9]+))?")
 
 
 def yes(text: str, *, what: str) -> bool:
@@ -35,7 +37,7 @@ def listed(text: str) -> list[str]:
 
 def integer(text: str, *, what: str, low: int, high: int = 10**9) -> int:
     """A whole number within the bounds."""
-    if not re.fullmatch(r"[+-]?\d{1,12}", text) or not low <= int(text) <= high:
+    if not re.fullmatch(r"[+-]?[0-9]{1,12}", text) or not low <= int(text) <= high:
         bounds = f"from {low} to {high}" if high < 10**9 else f"of at least {low}"
         raise UsageError(f"{what} {text!r} is not a whole number {bounds}")
     return int(text)
@@ -60,7 +62,9 @@ def seconds(text: str, *, what: str, plain: int = 1) -> float:
 
 
 def _seconds(text: str, plain: int) -> float | None:
-    if re.fullmatch(r"\d{1,10}", text):
+    if len(text) > WORD_MAX:
+        return None
+    if re.fullmatch(r"[0-9]{1,10}", text):
         return int(text) * plain
     slurm = _SLURM.fullmatch(text)
     if slurm:
@@ -82,7 +86,7 @@ def mebibytes(text: str, *, what: str) -> int | None:
     """Memory in MiB: 512M, 8G, 1.5T; a bare number is MiB, as Slurm reads it. Empty is not named."""
     if not text:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
     if not match:
         raise UsageError(f"{what} {text!r} is not an amount of memory", hint="like 8G or 512M; a bare number is MiB")
     kib = float(match[1]) * {"k": 1, "m": 1 << 10, "": 1 << 10, "g": 1 << 20, "t": 1 << 30}[match[2]]

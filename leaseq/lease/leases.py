@@ -6,15 +6,17 @@ The truth is `runs/*/lease.json`. `index.json` is a cache of the records of ende
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
 from typing import TYPE_CHECKING
 
 from leaseq import protocol
-from leaseq.errors import Malformed, NotFound, Refused, UsageError
+from leaseq.errors import Malformed, Newer, NotFound, Refused, UsageError
 from leaseq.layout import LEASE_ID, Home, LeaseDir
-from leaseq.models import Lease
+from leaseq.models import SCHEMA, Lease
+from leaseq.nodedir import anybody_may_replace
 from leaseq.world import Clock, Fs, hostname
 
 if TYPE_CHECKING:
@@ -55,6 +57,9 @@ def check_home(home: Home) -> bool:
         raise Refused(f"{home.root} belongs to someone else", hint="set LEASEQ_HOME to a directory of your own")
     if info.st_mode & 0o022:
         raise Refused(f"others can write in {home.root}: they could run commands as you", hint=f"chmod 700 {home.root}")
+    if anybody_may_replace(home.root):
+        parent = os.path.dirname(os.path.realpath(home.root))
+        raise Refused(f"others can write in {parent}, and so put another home there", hint=f"chmod o-w {parent}")
     _checked.add(home.root)
     return True
 
@@ -65,9 +70,11 @@ def local_id() -> str:
 
 
 def read_record(fs: Fs, lease: LeaseDir) -> Lease | None:
-    """The lease's record, or None where there is no such lease or its record cannot be read."""
+    """The lease's record, or None where there is no such lease or its record cannot be read; raises Newer."""
     try:
-        return Lease.from_json(fs.read(lease.record))
+        return protocol.read_lease(fs, lease)
+    except Newer:
+        raise
     except (FileNotFoundError, NotADirectoryError, Malformed):
         return None
 
@@ -78,32 +85,41 @@ def list_leases(fs: Fs, home: Home) -> list[Lease]:
         ids = [name for name in fs.names(home.runs) if LEASE_ID.fullmatch(name)]
     except FileNotFoundError:
         return []
-    chosen, cache = _read_index(fs, home)
+    index: dict[str, object] | None = None
+    with contextlib.suppress(Newer):
+        index = _read_index(fs, home)
+    cache = _cached(index or {})
     found: list[Lease] = []
     ended: dict[str, object] = {}
     for lease_id in ids:
-        record = _from_cache(cache.get(lease_id)) or read_record(fs, home.lease(lease_id))
-        if record is not None and record.id == lease_id:
+        try:
+            record = _from_cache(cache.get(lease_id), lease_id) or read_record(fs, home.lease(lease_id))
+        except Newer:
+            continue  # named, it is refused with the reason
+        if record is not None:
             found.append(record)
             if record.ended is not None:
                 ended[lease_id] = record.as_record()
-    if ended.keys() != cache.keys():
-        _write_index(fs, home, chosen, ended)
+    if index is not None and ended.keys() != cache.keys():
+        with contextlib.suppress(OSError):  # a cache: a full or read-only disk keeps nobody from looking
+            _write_index(fs, home, {**index, "leases": ended})
     return sorted(found, key=lambda lease: lease.created, reverse=True)
 
 
 def default(fs: Fs, home: Home) -> str:
-    """The lease that commands mean when they name none: the shell's or task's own, the chosen one, this host's."""
+    """The lease that commands mean when they name none: the shell's or task's own, the chosen one, this host's.
+
+    Raises Newer: which one is chosen may be what this leaseq cannot read.
+    """
     inherited = os.environ.get("LEASEQ_LEASE", "")
     if inherited and LEASE_ID.fullmatch(inherited):
         return inherited
-    return _read_index(fs, home)[0] or local_id()
+    return str(_read_index(fs, home).get("default") or local_id())
 
 
 def choose(fs: Fs, home: Home, lease_id: str) -> None:
-    """Commands that name no lease mean this one from now on; the local id means: no choice."""
-    _, cache = _read_index(fs, home)
-    _write_index(fs, home, "" if lease_id == local_id() else lease_id, cache)
+    """Commands that name no lease mean this one from now on; the local id means: no choice. Raises Newer."""
+    _write_index(fs, home, {**_read_index(fs, home), "default": "" if lease_id == local_id() else lease_id})
 
 
 def resolve(fs: Fs, home: Home, word: str) -> str:
@@ -148,26 +164,33 @@ def backend(lease: Lease, *, fs: Fs, home: Home, clock: Clock) -> Backend:
     raise UsageError(f"lease {lease.id} is of an unknown kind {lease.kind!r}", hint="a newer leaseq may have made it")
 
 
-def _from_cache(cached: object) -> Lease | None:
+def _from_cache(cached: object, lease_id: str) -> Lease | None:
+    """The record that the index holds of an ended lease, if it is that lease's."""
     try:
-        return Lease.from_record(cached) if cached is not None else None
+        record = Lease.from_record(cached) if cached is not None else None
     except Malformed:
         return None
+    return record if record and record.id == lease_id and record.ended is not None else None
 
 
-def _read_index(fs: Fs, home: Home) -> tuple[str, dict[str, object]]:
-    """(the chosen lease or nothing, the records of ended leases by id)"""
+def _read_index(fs: Fs, home: Home) -> dict[str, object]:
+    """The index as it is, or an empty one where there is none that can be used; raises Newer."""
     try:
-        value = json.loads(fs.read(home.index))
-        leases = value["leases"]
-        chosen = str(value.get("default") or "")
-        if not isinstance(leases, dict) or (chosen and not LEASE_ID.fullmatch(chosen)):
-            return "", {}
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
-        return "", {}
-    return chosen, leases
+        index = protocol.json_object(protocol.content(fs, home.index))
+    except Newer as error:
+        raise Newer(f"{home.index}: {error}", error.body) from None
+    except (FileNotFoundError, NotADirectoryError, Malformed):
+        return {}
+    chosen = index.get("default") or ""
+    usable = isinstance(index.get("leases"), dict) and isinstance(chosen, str)
+    return index if usable and (not chosen or LEASE_ID.fullmatch(str(chosen))) else {}
 
 
-def _write_index(fs: Fs, home: Home, chosen: str, leases: dict[str, object]) -> None:
-    body = {"v": 1, "default": chosen, "leases": leases}
+def _cached(index: dict[str, object]) -> dict[str, object]:
+    leases = index.get("leases")
+    return leases if isinstance(leases, dict) else {}
+
+
+def _write_index(fs: Fs, home: Home, index: dict[str, object]) -> None:
+    body = {"default": "", "leases": {}, **index, "v": SCHEMA}
     protocol.replace_file(fs, home.index, json.dumps(body).encode() + b"\n")

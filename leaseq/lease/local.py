@@ -61,13 +61,15 @@ class LocalBackend:
     # -- the lease -----------------------------------------------------------------------------------
 
     def ensure(self) -> LeaseDir:
-        """The home, the lease's directories and its record exist, durably."""
+        """The home, the lease's directories and its record exist, durably; raises Newer."""
         if read_record(self.fs, self.lease) is not None:
             return self.lease
         make_home(self.home)
         self.fs.mkdir(self.home.runs)
         protocol.prepare(self.fs, self.lease)
         protocol.prepare_node(self.fs, self.lease, self.node)
+        if "lease.json" in self.fs.names(self.lease.root):
+            protocol.set_aside(self.fs, self.lease, self.lease.record, "not the record of this lease")
         record = Lease(
             id=self.lease.id,
             kind="local",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leaseq import protocol
-from leaseq.errors import Malformed, NotFound, Unavailable
-from leaseq.layout import Home, LeaseDir
-from leaseq.models import Lease
+from leaseq.errors import Malformed, Newer, NotFound, Unavailable
+from leaseq.layout import Home, LeaseDir, is_node
+from leaseq.models import Lease, whole
 from leaseq.world import Fs
 
 
@@ -30,11 +30,13 @@ def write_first(fs: Fs, lease: LeaseDir, record: Lease) -> Lease:
 
 
 def read(fs: Fs, lease: LeaseDir) -> Lease:
-    """The lease's record; raises NotFound, or Unavailable where it cannot be read."""
+    """The lease's record; raises NotFound, Newer, or Unavailable where it cannot be read."""
     try:
-        return Lease.from_json(fs.read(lease.record))
+        return protocol.read_lease(fs, lease)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"there is no lease {lease.id}", hint="`leaseq lease ls` lists the leases") from None
+    except Newer:
+        raise
     except (OSError, Malformed) as error:
         raise Unavailable(
             f"the record of lease {lease.id} cannot be read: {error}", hint=f"see {lease.record}"
@@ -78,15 +80,16 @@ def notes(fs: Fs, lease: LeaseDir) -> dict[str, str]:
 def node_names(fs: Fs, lease: LeaseDir) -> tuple[str, ...]:
     """The nodes that the lease started on, in Slurm's order; empty before it has started."""
     try:
-        return tuple(fs.read(lease.node_names).decode("utf-8", "replace").split())
+        words = fs.read(lease.node_names).decode("utf-8", "replace").split()
     except OSError:
         return ()
+    return tuple(word for word in words if is_node(word))
 
 
 def seconds_left(fs: Fs, lease: LeaseDir) -> float | None:
     """Until the lease's end, by what the lease script wrote last; None where it has no end or that is not known."""
     try:
-        text = fs.read(lease.ends).decode("ascii", "replace").strip()
-        return int(text) - fs.age(lease.ends, lease.root) if text.isdigit() else None
+        left = whole(fs.read(lease.ends).decode("ascii", "replace").strip())
+        return None if left is None else left - fs.age(lease.ends, lease.root)
     except OSError:
         return None

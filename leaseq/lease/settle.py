@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from leaseq import protocol
-from leaseq.errors import Malformed
+from leaseq.errors import Malformed, Newer
 from leaseq.fate import lost, with_requeue
-from leaseq.layout import CLI, Entry, Home, LeaseDir, new_incarnation
+from leaseq.layout import Entry, Home, LeaseDir, is_node, new_incarnation
 from leaseq.protocol import Claim
 from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
 
@@ -33,7 +33,7 @@ def settle_claims(fs: Fs, lease: LeaseDir, *, clock: Clock, reason: str, spared:
         return 0
     settled = 0
     for node in owners:
-        if node == CLI or node in spared:
+        if not is_node(node) or node in spared:
             continue
         for name in fs.names(lease.claimed(node)):
             settled += _settle(fs, lease, node, name, clock=clock, reason=reason)
@@ -45,8 +45,8 @@ def _settle(fs: Fs, lease: LeaseDir, node: str, name: str, *, clock: Clock, reas
     try:
         entry = Entry.parse(name)
         task = protocol.read_task(fs, path, entry)
-    except FileNotFoundError:
-        return False
+    except (FileNotFoundError, Newer):
+        return False  # gone, or a later leaseq's to settle
     except Malformed as error:
         protocol.set_aside(fs, lease, path, str(error))
         return False

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from leaseq.models import Record, _as, integer, maybe, number, text
+from leaseq.layout import is_node
+from leaseq.models import Record, _as, integer, maybe, number, text, whole
 
 FIELDS = ("%i", "%T", "%L", "%l", "%S", "%V", "%D", "%P", "%C", "%N", "%r", "%o", "%j")
 SEPARATOR = "\x1f"
@@ -18,8 +21,8 @@ RUNNING = frozenset({"RUNNING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING",
 ENDED = frozenset(
     "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split()
 )
-_DURATION = re.compile(r"(?:(?P<days>\d+)-)?(?P<clock>\d+(?::\d+){0,2})")
-_JOB = re.compile(r"(\d+)(?:;(\S+))?")
+_DURATION = re.compile(r"(?:(?P<days>[0-9]{1,9})-)?(?P<clock>[0-9]{1,12}(?::[0-9]{1,9}){0,2})")
+_JOB = re.compile(r"([0-9]{1,15})(?:;(\S+))?")
 HOSTS_MAX = 100_000
 """A host list that names more is not a host list."""
 
@@ -60,10 +63,9 @@ def parse_rows(output: str) -> list[Row]:
 
 def _row(line: str) -> Row | None:
     parts = line.split(SEPARATOR, len(FIELDS) - 1)
-    if len(parts) != len(FIELDS) or not re.fullmatch(r"\d+(_\S+|\+\d+)?", parts[0].strip()):
+    if len(parts) != len(FIELDS) or not re.fullmatch(r"[0-9]{1,15}(_\S{1,100}|\+[0-9]{1,15})?", parts[0].strip()):
         return None
     values = dict(zip(FIELDS, (part.strip() for part in parts), strict=True))
-    count = values["%D"]
     return Row(
         id=values["%i"],
         state=values["%T"],
@@ -72,7 +74,7 @@ def _row(line: str) -> Row | None:
         limit=values["%l"],
         starts=known_time(values["%S"]),
         submitted=known_time(values["%V"]),
-        node_count=int(count) if count.isdigit() else 0,
+        node_count=whole(values["%D"]) or 0,
         nodes="" if values["%N"] == "(null)" else values["%N"],
         partition=values["%P"],
         cpus=values["%C"],
@@ -110,10 +112,13 @@ def expand_hosts(folded: str) -> tuple[str, ...]:
     """`gpu[01-03,7],login` as names, in that order; raises ValueError where it is no host list."""
     names: list[str] = []
     for part in _split(folded):
-        for name in _expand(part):
-            names.append(name)
-            if len(names) > HOSTS_MAX:
-                raise ValueError(f"host list too long: {folded[:60]!r}")
+        choices = _choices(part)
+        # Counted before it is unfolded: a line of a hundred bytes can name more hosts than there are atoms.
+        if math.prod(map(len, choices)) + len(names) > HOSTS_MAX:
+            raise ValueError(f"host list too long: {folded[:60]!r}")
+        names += map("".join, itertools.product(*choices))
+    if not all(map(is_node, names)):
+        raise ValueError(f"not a host list: {folded[:60]!r}")
     return tuple(names)
 
 
@@ -131,19 +136,23 @@ def _split(folded: str) -> list[str]:
     return [part for part in (*parts, folded[start:]) if part]
 
 
-def _expand(part: str) -> Iterator[str]:
-    head, bracket, rest = part.partition("[")
-    if not bracket:
-        yield part
-        return
-    ranges, _, tail = rest.partition("]")
-    for span in ranges.split(","):
-        first, dash, last = span.partition("-")
-        last = last if dash else first
-        if not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
-            raise ValueError(f"not a host list: {part[:60]!r}")
-        if int(last) - int(first) >= HOSTS_MAX:
-            raise ValueError(f"host list too long: {part[:60]!r}")
-        for value in range(int(first), int(last) + 1):
-            for ending in _expand(tail) if tail else ("",):
-                yield f"{head}{value:0{len(first)}d}{ending}"
+def _choices(part: str) -> list[Sequence[str]]:
+    """What may stand at each place of the name: `n[1-2]x` is n, then 1 or 2, then x."""
+    choices: list[Sequence[str]] = []
+    for piece in part.split("["):
+        ranges, bracket, text = piece.rpartition("]")
+        if bracket:
+            choices.append([number for span in ranges.split(",") for number in _numbers(span, part)])
+        choices.append([text])
+    return choices
+
+
+def _numbers(span: str, part: str) -> Iterator[str]:
+    """`08-10` as 08, 09, 10."""
+    first, dash, last = span.partition("-")
+    low, high = whole(first), whole(last if dash else first)
+    if low is None or high is None or high < low:
+        raise ValueError(f"not a host list: {part[:60]!r}")
+    if high - low >= HOSTS_MAX:
+        raise ValueError(f"host list too long: {part[:60]!r}")
+    return (f"{value:0{len(first)}d}" for value in range(low, high + 1))

@@ -46,14 +46,19 @@ def read(fs: Fs, home: Home) -> Queue:
     """The last answer as it is kept; nobody is asked."""
     path = f"{home.cache}/squeue.json"
     try:
-        kept = json.loads(fs.read(path))
-        rows = {row.id: row for row in map(Row.from_record, kept["rows"])}
-        gone = {row.id: row for row in map(Row.from_record, kept["gone"])}
+        kept = protocol.json_object(protocol.content(fs, path))
+        rows, gone = _rows(kept["rows"]), _rows(kept["gone"])
         age = fs.age(path, home.cache)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, Malformed, KeyError):
         # No answer yet, or one that another version wrote: both are "not known".
         return Queue(failure=_failure(fs, home))
     return Queue(rows, gone, age, _failure(fs, home))
+
+
+def _rows(kept: object) -> dict[str, Row]:
+    if not isinstance(kept, list):
+        raise Malformed("not a list of jobs")
+    return {row.id: row for row in map(Row.from_record, kept)}
 
 
 def refresh(fs: Fs, home: Home, *, clock: Clock, period_seconds: float = PERIOD_SECONDS) -> Queue:

@@ -11,7 +11,7 @@ from leaseq.lease import records
 from leaseq.lease.base import LeaseState
 from leaseq.lease.slurm import SlurmBackend, state_in
 from leaseq.lease.slurm_command import ask
-from leaseq.models import Lease
+from leaseq.models import Lease, whole
 
 LOOK_SECONDS = 0.1
 """How often the lease's files are looked at. A listing costs a file server far less than a person's wait."""
@@ -120,8 +120,7 @@ def _exit_code(job: str) -> int | None:
     except LeaseqError:
         return None
     _, found, rest = answer.out.partition(" ExitCode=")
-    code = rest.partition(":")[0]
-    return int(code) if found and code.isdigit() else None
+    return whole(rest.partition(":")[0]) if found else None
 
 
 def _last_words(backend: SlurmBackend, directory: LeaseDir) -> list[str]:

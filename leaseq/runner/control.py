@@ -9,12 +9,13 @@ ending.X              every process of every task is sent body["signal"] (a name
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import TYPE_CHECKING
 
 from leaseq import protocol
 from leaseq.errors import Malformed
-from leaseq.layout import Entry
+from leaseq.layout import Entry, parse_outcome
 from leaseq.models import ANY
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def serve(runner: Runner) -> bool:
 def _carry_out(runner: Runner, words: list[str], path: str) -> bool:
     verb = words[0]
     if verb == "cancel":
-        return _cancel(runner, words[1], int(words[2]))
+        return _cancel(runner, *parse_outcome(f"{words[1]}.{words[2]}"))
     if verb == "signal":
         number = signal.Signals(int(str(protocol.read_request(runner.fs, path)["signal"])))
         if f"{words[1]}.{words[2]}" in runner.held:
@@ -80,7 +81,10 @@ def _cancel(runner: Runner, task_id: str, attempt: int) -> bool:
         return True
     if any(item.claim.entry.key == key for item in list(runner.ledger.open)):
         return False
-    decided = protocol.read_outcome(runner.fs, runner.lease, task_id, attempt)
+    try:
+        decided = protocol.read_outcome(runner.fs, runner.lease, task_id, attempt)
+    except Malformed:
+        return True  # it has ended, and what follows cannot be told
     if decided is None or decided.requeued in AGAIN_BY_ITSELF:
         _cancel_later(runner, task_id, attempt)
     return True
@@ -94,7 +98,13 @@ def _cancel_later(runner: Runner, task_id: str, attempt: int) -> None:
     for directory in (runner.lease.inbox(runner.node), runner.lease.inbox(ANY)):
         for name in runner.fs.names(directory):
             if f".{task_id}." in name:
-                entry = Entry.parse(name)
+                try:
+                    entry = Entry.parse(name)
+                except Malformed:
+                    continue
                 if entry.id == task_id and entry.attempt >= attempt and not entry.owner:
                     now = runner.clock.now()
-                    protocol.cancel_pending(runner.fs, runner.lease, directory, entry, ended=now, reason="cancelled")
+                    with contextlib.suppress(Malformed):  # it cannot be started either
+                        protocol.cancel_pending(
+                            runner.fs, runner.lease, directory, entry, ended=now, reason="cancelled"
+                        )

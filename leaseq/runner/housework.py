@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from leaseq import protocol
-from leaseq.errors import Malformed
+from leaseq.errors import Malformed, Newer
 from leaseq.layout import CLI, Entry
 from leaseq.lease.records import seconds_left
 from leaseq.models import Outcome
@@ -35,8 +35,8 @@ def _finish_cancels(runner: Runner) -> None:
             if fs.age(path, lease.heartbeats) > ABANDONED_SECONDS:
                 claim = Claim(Entry.parse(name), CLI)
                 protocol.finish_cancelled(fs, lease, claim, ended=runner.clock.now(), reason="cancelled")
-        except FileNotFoundError:
-            continue
+        except (FileNotFoundError, Newer):
+            continue  # gone, or a newer leaseq's to finish
         except Malformed as error:
             protocol.set_aside(fs, lease, path, str(error))
 
@@ -48,8 +48,8 @@ def book(runner: Runner) -> None:
     for name in runner.fs.names(runner.lease.booking):
         path = f"{runner.lease.booking}/{name}"
         try:
-            outcome = Outcome.from_json(runner.fs.read(path))
-        except FileNotFoundError:
+            outcome = protocol.outcome_in(runner.fs, path)
+        except (FileNotFoundError, Newer):
             continue
         except Malformed as error:
             protocol.set_aside(runner.fs, runner.lease, path, str(error))
@@ -73,7 +73,11 @@ def _end_recovered(runner: Runner) -> None:
         entry = each.claim.entry
         if str(entry) in claims or each.asked_to_stop:
             continue
-        if protocol.read_outcome(runner.fs, runner.lease, entry.id, entry.attempt) is not None:
+        try:
+            decided = protocol.read_outcome(runner.fs, runner.lease, entry.id, entry.attempt) is not None
+        except Malformed:
+            decided = True  # whatever it says, it is there, and the claim is not
+        if decided:
             runner.stop(each, "cancel")
 
 

@@ -24,10 +24,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from leaseq.errors import EX_TEMPFAIL
+from leaseq.layout import is_outcome
+from leaseq.models import maybe, number, several, text
 from leaseq.nodedir import NodeDir
 from leaseq.runner import record
 from leaseq.runner.inotify import IN_MOVED_TO, Inotify, become_subreaper
-from leaseq.runner.record import Rec
+from leaseq.runner.record import Rec, keys_in
 from leaseq.runner.spawn import CannotStart, spawn
 from leaseq.runner.sweep import Process, alive, has_orphans, kill_all, processes_of, send
 from leaseq.world import boot_id, process_start
@@ -125,20 +127,24 @@ class Keeper:
         try:
             with open(path, "rb") as file:
                 body = json.load(file)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return
-        except ValueError:
+        except (ValueError, RecursionError):
             body = {}
         verb, _, rest = name.partition("-")
-        if verb == "start" and body:
-            self.start(rest, body, path)
-            return
-        _removed(path)
-        kept = self.kept.get(rest.rpartition("-")[0])
-        if kept and verb == "stop":
-            self.stop(kept, body["why"], body["grace"])
-        elif kept and verb == "signal":
-            send(self.members(kept), body["signal"])
+        try:
+            if verb == "start" and body and is_outcome(rest):
+                self.start(rest, body, path)
+                return
+            _removed(path)
+            kept = self.kept.get(rest.rpartition("-")[0])
+            if kept and verb == "stop":
+                self.stop(kept, text(body["why"]), number(body["grace"]))
+            elif kept and verb == "signal":
+                send(self.members(kept), signal.Signals(body["signal"]))
+        except (LookupError, ValueError, TypeError, AttributeError):
+            # A power cut has torn it: what is left says nothing that could be done.
+            _removed(path)
 
     def start(self, key: str, body: Mapping[str, Any], request: str) -> None:
         """The attempt runs, or its record says why not. An attempt that has a record is not started again.
@@ -151,8 +157,8 @@ class Keeper:
             _removed(request)
             return
         path = f"{self.directory.rec}/{key}"
-        limit, grace = body["limit"], body["grace"]
-        first = {"e": "begin", "boot": boot_id(), "gpus": body["gpus"], "limit": limit, "grace": grace}
+        limit, grace = maybe(number)(body["limit"]), number(body["grace"])
+        first = {"e": "begin", "boot": boot_id(), "gpus": several(text)(body["gpus"]), "limit": limit, "grace": grace}
         try:
             fd = record.begin(path, first)
         except OSError:
@@ -183,7 +189,7 @@ class Keeper:
 
     def adopt(self) -> None:
         """Attempts of an earlier keeper go on: watched, limited, ended. Their status, if not seen, is `gone`."""
-        for key in os.listdir(self.directory.rec):
+        for key in keys_in(self.directory.rec):
             path = f"{self.directory.rec}/{key}"
             rec = record.read(path)
             if rec is None or rec.over or rec.boot != boot_id():
@@ -358,11 +364,11 @@ def _leads(pid: int) -> bool:
 def main() -> None:
     directory, incarnation, in_step = NodeDir(sys.argv[1]), sys.argv[2], sys.argv[3:] == ["step"]
     os.chdir("/")
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         # A step's signals reach every process in it; the keeper outlasts its tasks to tell how they ended.
-        signal.signal(number, signal.SIG_IGN)
-    for number in (signal.SIGCHLD, *([signal.SIGTERM] if in_step else [])):
-        signal.signal(number, lambda number, frame: None)
+        signal.signal(each, signal.SIG_IGN)
+    for each in (signal.SIGCHLD, *([signal.SIGTERM] if in_step else [])):
+        signal.signal(each, lambda number, frame: None)
     become_subreaper()
     Keeper(directory, in_step=in_step).run(incarnation)
 

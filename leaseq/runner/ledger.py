@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from leaseq import protocol
-from leaseq.errors import Malformed
+from leaseq.errors import Malformed, Newer
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome
 from leaseq.protocol import Claim
@@ -74,6 +74,9 @@ class Ledger:
         for item in items:
             try:
                 decided[item.claim.entry.key] = protocol.decide(self.fs, self.lease, item.outcome)
+            except Newer:
+                # A newer leaseq has decided it, and settles the claim.
+                self._forget(item)
             except Malformed as error:
                 # What stands for its outcome cannot be read; the claim is no use to anybody without one.
                 reason = f"its outcome cannot be read: {error}"

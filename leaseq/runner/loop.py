@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from leaseq import protocol
-from leaseq.errors import Malformed
-from leaseq.layout import Entry, LeaseDir
+from leaseq.errors import Malformed, Newer
+from leaseq.layout import Entry, LeaseDir, is_node
 from leaseq.models import ANY, Task
 from leaseq.protocol import Claim
 from leaseq.runner import control, housework
@@ -54,6 +54,8 @@ class Runner:
         self.ledger = ledger
         self.recorded: frozenset[str] = frozenset()
         """Keys of attempts that stood in the history when this runner started."""
+        self.newer: dict[str, str] = {}
+        """Claims that a newer leaseq has left here, and why they are not for this one to touch."""
         self.waiting: dict[str, str] = {}
         self.state = "up"
         self.trouble = ""
@@ -135,7 +137,11 @@ class Runner:
     @property
     def note(self) -> str:
         """What is wrong now, in words."""
-        return self.ledger.trouble or self.trouble
+        return self.ledger.trouble or self.trouble or self._too_old()
+
+    def _too_old(self) -> str:
+        why = next(iter([*self.newer.values(), *self.queue.left[True].values(), *self.queue.left[False].values()]), "")
+        return f"tasks wait here for a newer leaseq: {why}" if why else ""
 
     def _may_claim(self, now: float) -> bool:
         """True where a task may start: not while outcomes cannot be written, or a whole queue would run unrecorded."""
@@ -287,6 +293,7 @@ class Runner:
         won = list(self.won)
         self._launch()
         started = sum(key in self.held for key in won)
+        waiting |= {name[26:38]: "Newer" for names in self.queue.left.values() for name in names}
         if waiting != self.waiting:
             self.waiting, self.changed = waiting, True
         self._set_aside_malformed()
@@ -341,6 +348,9 @@ class Runner:
     def _start(self, claim: Claim, booking: Booking) -> None:
         try:
             task = read_claimed(self.fs, self.lease, claim)
+        except Newer as error:
+            self.give_back(claim, error)
+            return
         except Malformed as error:
             self.refuse(claim, booking, str(error))
             return
@@ -366,7 +376,24 @@ class Runner:
         rec = Rec(failure=f"the task's file is malformed: {reason}", failure_code=1)
         self.end(Held(claim, task, booking, self.clock.monotonic()), rec)
 
+    def give_back(self, claim: Claim, error: Newer) -> None:
+        """The claimed task is pending again, for a runner that can read it; this one takes it no more."""
+        node = error.body.get("node", ANY)
+        node = node if isinstance(node, str) and is_node(node) else ANY
+        entry = claim.entry.pending()
+        self.fs.mkdir(self.lease.inbox(node))
+        self.queue.leave(str(entry), str(error), own=node == self.node)
+        protocol.unclaim(self.fs, self.lease, claim, self.lease.inbox(node))
+        self.procs.forget(claim.entry.key)
+        self.changed = True
+
+    def leave(self, name: str, error: Newer) -> None:
+        """The claim of a newer leaseq stays as it is, and this node's heartbeat says so."""
+        self.newer[name] = str(error)
+
     def _set_aside_malformed(self) -> None:
+        if self.queue.malformed:
+            self._next_claim = 0.0  # what stands behind them has not been looked at yet
         while self.queue.malformed:
             own, name = self.queue.malformed.pop()
             self.queue.remove(name, own=own)

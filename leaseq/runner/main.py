@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 
 from leaseq import protocol
-from leaseq.errors import LeaseqError, Malformed, Refused, Unavailable
+from leaseq.errors import LeaseqError, Malformed, Newer, Refused, Unavailable
 from leaseq.layout import Home, default_home, new_incarnation, valid_name
 from leaseq.lease.scrub import kept_for_tasks
 from leaseq.lease.slurm_text import expand_hosts
@@ -93,9 +93,11 @@ class Service:
 
     def _read_record(self) -> Lease:
         try:
-            return Lease.from_json(self.fs.read(self.lease.record))
+            return protocol.read_lease(self.fs, self.lease)
         except FileNotFoundError:
             raise Refused(f"there is no lease {self.lease.id} in {self.lease.root}") from None
+        except Newer as error:
+            raise self._outdated(error) from None
         except Malformed as error:
             raise Refused(f"{self.lease.record}: {error}") from None
 
@@ -171,14 +173,28 @@ class Service:
                 again = protocol.read_heartbeat(self.fs, self.lease, self.node)
                 if again and (again.incarnation, again.counter) != (beat.incarnation, beat.counter):
                     raise Unavailable(f"{again.host} serves {self.node} of {self.lease.id}; this host is not needed")
+        except Newer as error:
+            raise self._outdated(error) from None
         except (FileNotFoundError, Malformed):
             return
+
+    def _outdated(self, error: Newer) -> Refused:
+        """A newer leaseq serves this node, or has: what it left there is not for this one to take over."""
+        return Refused(
+            f"a newer leaseq has served {self.node} of {self.lease.id}: {error}",
+            hint="start its runner with that leaseq, or a later one",
+        )
 
     def _make_runner(self) -> Runner:
         nodes = self.record.nodes or tuple(expand_hosts(os.environ.get("SLURM_JOB_NODELIST", "")))
         capacity, known = granted(os.environ)
         protocol.prepare_node(self.fs, self.lease, self.node)
-        totals, recorded = history(self.fs, self.lease, self.node)
+        try:
+            totals, recorded = history(self.fs, self.lease, self.node)
+        except Newer as error:
+            raise self._outdated(error) from None
+        except Malformed as error:
+            raise Refused(f"{self.lease.events(self.node)}: {error}", hint="move it away") from None
         options = Options(
             capacity=capacity,
             gpus_known=known,

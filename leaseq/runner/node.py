@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 
+from leaseq.models import whole
 from leaseq.runner.decide import Room
 
 PROBE_SECONDS = 10.0
@@ -24,16 +25,15 @@ def granted(environment: Mapping[str, str]) -> tuple[Room, bool]:
 
 
 def _cpus(environment: Mapping[str, str]) -> int:
-    if environment.get("SLURM_CPUS_ON_NODE", "").isdigit():
-        return max(1, int(environment["SLURM_CPUS_ON_NODE"]))
-    return max(1, len(os.sched_getaffinity(0)))
+    granted_cpus = whole(environment.get("SLURM_CPUS_ON_NODE", ""))
+    return max(1, len(os.sched_getaffinity(0)) if granted_cpus is None else granted_cpus)
 
 
 def _memory_mb(environment: Mapping[str, str]) -> int:
     for name in ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU"):
-        value = environment.get(name, "")
-        if value.isdigit() and int(value) > 0:
-            return int(value) * (_cpus(environment) if name == "SLURM_MEM_PER_CPU" else 1)
+        value = whole(environment.get(name, ""))
+        if value:
+            return value * (_cpus(environment) if name == "SLURM_MEM_PER_CPU" else 1)
     return memory()[0]
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from leaseq.errors import Unavailable
 from leaseq.nodedir import NodeDir, write_local
 from leaseq.runner import record
-from leaseq.runner.record import Rec
+from leaseq.runner.record import Rec, keys_in
 from leaseq.runner.sweep import kill_all, processes_of
 from leaseq.world import boot_id, process_start
 
@@ -141,7 +141,7 @@ class KeeperProcs:
             time.sleep(0.02)
 
     def attempts(self) -> list[str]:
-        return [name for name in os.listdir(self.directory.rec) if not name.startswith(".")]
+        return keys_in(self.directory.rec)
 
     def given(self, key: str) -> tuple[str, ...] | None:
         rec = self.record(key)
@@ -198,8 +198,8 @@ class KeeperProcs:
 def _remove(path: str) -> None:
     try:
         os.unlink(path)
-    except FileNotFoundError:
-        pass
+    except (FileNotFoundError, IsADirectoryError):
+        pass  # a directory was never a request or a record of ours
 
 
 def _private(path: str, flags: int) -> int:

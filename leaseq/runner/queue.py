@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import chain
 
-from leaseq.errors import Malformed
+from leaseq.errors import Malformed, Newer
 from leaseq.layout import Entry
 from leaseq.runner.decide import LOOKAHEAD, rank, stagger_seconds
 
@@ -33,27 +33,31 @@ class Queue:
         self.any: list[str] = []
         self.seen: dict[str, tuple[float, int]] = {}
         """Names in the window: when each was first seen there, and how many had left it by then."""
-        self.left = 0
+        self.departed = 0
         """How many names have left the window so far."""
         self.ranks: dict[str, int] = {}
         self.malformed: list[tuple[bool, str]] = []
         """(is in the own inbox, name) of files that are no tasks, for the runner to set aside."""
+        self.left: dict[bool, dict[str, str]] = {True: {}, False: {}}
+        """By inbox (own or not), names of tasks that this leaseq is too old for, and why: they stay where they are."""
 
     def __len__(self) -> int:
         return len(self.own) + len(self.any)
 
-    def refresh(self, names: Iterable[str], *, own: bool) -> None:
+    def refresh(self, names: Sequence[str], *, own: bool) -> None:
         """The inbox holds just these names."""
+        left = self.left[own] = {name: self.left[own][name] for name in names if name in self.left[own]}
+        wanted = sorted(name for name in names if name not in left) if left else sorted(names)
         if own:
-            self.own = sorted(names)
+            self.own = wanted
         else:
-            self.any = sorted(names)
+            self.any = wanted
 
     def add(self, name: str, *, own: bool) -> None:
         """The name has appeared."""
         names = self.own if own else self.any
         at = bisect_left(names, name)
-        if not name.startswith(".") and (at == len(names) or names[at] != name):
+        if not name.startswith(".") and name not in self.left[own] and (at == len(names) or names[at] != name):
             insort(names, name)
 
     def remove(self, name: str, *, own: bool) -> bool:
@@ -65,6 +69,10 @@ class Queue:
             return True
         return False
 
+    def leave(self, name: str, why: str, *, own: bool) -> None:
+        """The name is not this leaseq's to take, for that reason."""
+        self.left[own][name] = why
+
     def is_own(self, name: str) -> bool:
         """True where the name is in the node's own inbox."""
         at = bisect_left(self.own, name)
@@ -75,8 +83,8 @@ class Queue:
         if len(self.nodes) < 2:
             return self._parse(merge(self.own[:LOOKAHEAD], self.any[:LOOKAHEAD])), None
         window = self.any[: WINDOW_PER_NODE * len(self.nodes)]
-        self.left += len(self.seen.keys() - set(window))
-        self.seen = {name: self.seen.get(name, (now, self.left)) for name in window}
+        self.departed += len(self.seen.keys() - set(window))
+        self.seen = {name: self.seen.get(name, (now, self.departed)) for name in window}
         self.ranks = {name: self.ranks[name] if name in self.ranks else self._rank(name) for name in window}
         waits = [stagger_seconds(self.ranks[name]) - (now - self.seen[name][0]) for name in window]
         open_now = [name for name, wait in zip(window, waits, strict=True) if wait <= 0]
@@ -86,7 +94,7 @@ class Queue:
 
     def _preference(self, name: str) -> tuple[str, bool, int, str]:
         """Priority, then what a whole window has overtaken, then what this node is first for, then submission."""
-        overtaken = self.left - self.seen[name][1] >= WINDOW_PER_NODE * len(self.nodes)
+        overtaken = self.departed - self.seen[name][1] >= WINDOW_PER_NODE * len(self.nodes)
         return name[:PRIORITY_DIGITS], not overtaken, self.ranks[name], name
 
     def _rank(self, name: str) -> int:
@@ -99,6 +107,9 @@ class Queue:
                 entry = Entry.parse(name)
                 if entry.owner:
                     raise Malformed("a claim's name in an inbox")
+            except Newer as error:
+                self.leave(name, str(error), own=self.is_own(name))
+                continue
             except Malformed:
                 self.malformed.append((self.is_own(name), name))
                 continue

@@ -19,6 +19,9 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from leaseq.layout import is_outcome
+from leaseq.models import integer, number
+
 
 @dataclass(frozen=True)
 class Rec:
@@ -59,7 +62,7 @@ def parse(data: bytes) -> Rec:
         try:
             fact = json.loads(line)
             known.update(_fields(fact, known))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
     return Rec(**known)
 
@@ -77,57 +80,58 @@ def _fields(fact: dict[str, object], known: dict[str, Any]) -> dict[str, Any]:
         }
     if kind == "spawn":
         return {
-            "pid": _int(fact["pid"]),
-            "pid_start": _int(fact["start"]),
-            "started": _float(fact["t"]),
+            "pid": integer(fact["pid"]),
+            "pid_start": integer(fact["start"]),
+            "started": number(fact["t"]),
             "started_monotonic": _maybe(fact.get("m")),
         }
     if kind == "stop":
         return {"stopping": known.get("stopping") or str(fact["why"])}
     if kind == "exit":
         return {
-            "status": _int(fact["status"]),
-            "ended": _float(fact["t"]),
-            "elapsed": _float(fact["elapsed"]),
-            "rss_kb": _float(fact["rss"]),
-            "cpu_seconds": _float(fact["cpu"]),
+            "status": _status(fact["status"]),
+            "ended": number(fact["t"]),
+            "elapsed": number(fact["elapsed"]),
+            "rss_kb": number(fact["rss"]),
+            "cpu_seconds": number(fact["cpu"]),
         }
     if kind == "fail":
         return {
             "failure": str(fact["reason"]),
-            "failure_code": _int(fact["code"]),
-            "ended": _float(fact["t"]),
+            "failure_code": integer(fact["code"]),
+            "ended": number(fact["t"]),
             "again": fact.get("again") is True,
         }
     return {kind: True} if kind in ("gone", "void") else {}
 
 
-def _int(value: object) -> int:
-    if not isinstance(value, int):
-        raise TypeError(value)
-    return value
-
-
-def _float(value: object) -> float:
-    if not isinstance(value, (int, float)):
-        raise TypeError(value)
-    return float(value)
+def _status(value: object) -> int:
+    status = integer(value)
+    os.waitstatus_to_exitcode(status)
+    return status
 
 
 def _maybe(value: object) -> float | None:
-    return None if value is None else _float(value)
+    return None if value is None else number(value)
 
 
 def read(path: str) -> Rec | None:
     """The record at the path, or None where the attempt never began here."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        return parse(os.read(fd, 1 << 16))
-    finally:
-        os.close(fd)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return parse(os.read(fd, 1 << 16))
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EISDIR, errno.ELOOP):
+            return None
+        raise
+
+
+def keys_in(directory: str) -> list[str]:
+    """The attempts that have a record in the directory; what has another name is none."""
+    return [name for name in os.listdir(directory) if is_outcome(name)]
 
 
 def begin(path: str, fact: dict[str, object]) -> int | None:

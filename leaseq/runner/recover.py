@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leaseq import protocol
-from leaseq.errors import Malformed
+from leaseq.errors import Malformed, Newer
 from leaseq.fate import lost
 from leaseq.history import Tail
 from leaseq.layout import Entry, LeaseDir, parse_outcome
@@ -24,9 +24,11 @@ NO_ORDER = "0" * 25
 
 
 def history(fs: Fs, lease: LeaseDir, node: str) -> tuple[dict[str, int], set[str]]:
-    """(the node's totals, the keys of its newest events) as the last runner wrote them."""
+    """(the node's totals, the keys of its newest events) as the last runner wrote them; raises Newer."""
     tail = Tail(fs, lease.events(node))
     events: list[Event] = tail.read(HISTORY_LOOKED_AT)
+    if tail.newer:
+        raise Newer("its history has lines of a newer schema", {})
     return tail.totals(), {f"{event.id}.{event.attempt}" for event in events}
 
 
@@ -47,8 +49,11 @@ def take_over(runner: Runner, recorded: set[str]) -> None:
             entry = Entry.parse(name)
             if not entry.owner:
                 raise Malformed("a claim without an owner")
-            _take_claim(runner, Claim(entry, runner.node), noted)
             known.add(entry.key)
+            _take_claim(runner, Claim(entry, runner.node), noted)
+        except Newer as error:
+            # Its name, its task or its outcome is a newer leaseq's, and so is what becomes of it.
+            runner.leave(name, error)
         except Malformed as error:
             protocol.set_aside(fs, lease, f"{directory}/{name}", str(error))
     for key in runner.procs.attempts():
@@ -92,6 +97,11 @@ def _take_claim(runner: Runner, claim: Claim, noted: set[str]) -> None:
         rec = procs.record(entry.key)
     try:
         task = read_claimed(fs, lease, claim)
+    except Newer as error:
+        if rec is not None and rec.void:
+            runner.give_back(claim, error)
+            return
+        raise
     except Malformed as error:
         runner.refuse(claim, Booking(), str(error))
         return

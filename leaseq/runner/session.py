@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 
 from leaseq.errors import EX_TEMPFAIL
 from leaseq.lease.scrub import OF_JOB, PROLOGUE, for_tasks
+from leaseq.models import whole
 from leaseq.nodedir import NodeDir, make_private, node_path, write_local
 
 WAIT_SECONDS_MAX = 20.0
@@ -230,7 +231,7 @@ def _exit_code(path: str) -> int | None:
             text = file.read().strip()
     except (OSError, UnicodeDecodeError):
         return None
-    return int(text) if text.isdigit() else None
+    return whole(text)
 
 
 def socket_of(root: str, name: str) -> str:

@@ -43,11 +43,11 @@ def spawn(request: Mapping[str, Any], record_fd: int) -> int:
     touched only in the forked child, so that a hung mount blocks the task and not the keeper; then the child notes
     in its record (record_fd) why it could not start. Otherwise posix_spawn(3), which costs a fifth of a fork.
     """
-    if not request["argv"][0]:
-        raise CannotStart("the command is an empty word", 127)
-    if request["remote"]:
-        return _fork(request, record_fd)
     try:
+        if not request["argv"][0]:
+            raise CannotStart("the command is an empty word", 127)
+        if request["remote"]:
+            return _fork(request, record_fd)
         return _spawn_here(request)
     except NotImplementedError:
         # posix_spawn(3) without POSIX_SPAWN_SETSID: a C library before 2.26, or a Python built for one.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING
 
 from leaseq import protocol
 from leaseq.errors import Malformed
-from leaseq.layout import NAME, LeaseDir
+from leaseq.layout import LeaseDir, is_node
 from leaseq.models import ANY, Task
 from leaseq.protocol import Claim
 from leaseq.runner.environ import task_environment
@@ -17,21 +16,16 @@ from leaseq.world import Fs
 if TYPE_CHECKING:
     from leaseq.runner.loop import Runner
 
-NEVER_READABLE = frozenset((errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EFBIG, errno.ENXIO))
-"""What reading a directory, a link, a socket or a file of somebody else's says: trying again would not help."""
-
 
 def read_claimed(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
     """The task of that claim; raises Malformed where it is none that could be started or put back."""
     try:
         task = protocol.read_task(fs, claim.path(lease), claim.entry)
-    except OSError as error:
-        if error.errno in NEVER_READABLE:
-            raise Malformed(error.strerror) from None
-        raise
+    except PermissionError as error:
+        raise Malformed(f"cannot be read: {error.strerror}") from None  # somebody else's; trying again would not help
     if not task.argv or (task.shell and len(task.argv) != 1):
         raise Malformed("it has no command")
-    if task.node != ANY and not NAME.fullmatch(task.node):
+    if task.node != ANY and not is_node(task.node):
         raise Malformed(f"its node is not a name: {task.node!r:.60}")
     return task
 

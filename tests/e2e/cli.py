@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -130,3 +132,24 @@ class Box:
                 except ProcessLookupError:
                     continue
         wait_until(lambda: not ours(), "the end of every process of this home")
+
+
+def on_terminal(box: Box, *words: str, columns: int = 60) -> str:
+    """What the command writes on a terminal of that width."""
+    import fcntl
+    import struct
+    import termios
+
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = box.popen(*words, stdin=slave, stdout=slave, stderr=slave, env={"TERM": "xterm-256color"})
+    os.close(slave)
+    seen = b""
+    while select.select([master], [], [], SECONDS_MAX)[0]:
+        try:
+            seen += os.read(master, 65536)
+        except OSError:
+            break
+    process.wait(timeout=SECONDS_MAX)
+    os.close(master)
+    return seen.decode()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.cli import Box
 from tests.e2e.harness import Node
 
 
@@ -20,5 +21,12 @@ def short_path() -> Iterator[Path]:
 def node(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     monkeypatch.setenv("LEASEQ_NODE_DIR", str(short_path / "n"))
     made = Node(short_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def box(short_path: Path) -> Iterator[Box]:
+    made = Box(short_path)
     yield made
     made.close()

@@ -8,20 +8,12 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from leaseq.models import Task
 from tests.e2e.cli import Box
-
-
-@pytest.fixture
-def box(short_path: Path) -> Iterator[Box]:
-    made = Box(short_path)
-    yield made
-    made.close()
 
 
 def queued(box: Box, *words: str, env: dict[str, str] | None = None) -> Task:

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.cli import Box
+from tests.e2e.cli import Box, on_terminal
 from tests.e2e.harness import SECONDS_MAX, of_task, wait_until
-
-
-@pytest.fixture
-def box(short_path: Path) -> Iterator[Box]:
-    made = Box(short_path)
-    yield made
-    made.close()
 
 
 def test_one_line_on_a_fresh_machine_runs_a_task(box: Box) -> None:
@@ -326,27 +314,6 @@ def test_releasing_the_local_lease_ends_its_tasks(box: Box) -> None:
 
 
 # -- a terminal --------------------------------------------------------------------------------------
-
-
-def on_terminal(box: Box, *words: str, columns: int = 60) -> str:
-    """What the command writes on a terminal of that width."""
-    import fcntl
-    import struct
-    import termios
-
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = box.popen(*words, stdin=slave, stdout=slave, stderr=slave, env={"TERM": "xterm-256color"})
-    os.close(slave)
-    seen = b""
-    while select.select([master], [], [], SECONDS_MAX)[0]:
-        try:
-            seen += os.read(master, 65536)
-        except OSError:
-            break
-    process.wait(timeout=SECONDS_MAX)
-    os.close(master)
-    return seen.decode()
 
 
 def test_a_table_fits_the_terminal_it_is_on(box: Box) -> None:

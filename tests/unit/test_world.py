@@ -114,8 +114,8 @@ def test_what_is_no_regular_file_never_blocks_a_reader(fs: SystemFs, tmp_path: P
     os.mkfifo(tmp_path / "pipe")
     os.symlink("/etc/hostname", tmp_path / "link")
     os.symlink(tmp_path / "elsewhere", tmp_path / "dangling")
-    assert fs.read(f"{tmp_path}/pipe") == b""
     for call in (
+        lambda: fs.read(f"{tmp_path}/pipe"),
         lambda: fs.read(f"{tmp_path}/link"),
         lambda: fs.read(str(tmp_path)),
         lambda: fs.create(f"{tmp_path}/dangling", b""),
