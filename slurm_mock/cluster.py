@@ -90,6 +90,11 @@ class Cluster:
     def step_socket(self, node: str, job_id: int, step: str) -> str:
         return self.file("nodes", node, f"{job_id}.{step}.sock")
 
+    def steps_on(self, node: str) -> list[tuple[int, str]]:
+        """(job id, step) of all that runs on the node, batch scripts included."""
+        names = [name.split(".") for name in os.listdir(self.file("nodes", node)) if name.endswith(".sock")]
+        return [(int(name[0]), name[1]) for name in names if len(name) == 3]
+
     def settings(self) -> Settings:
         """A setting that this version does not know is left out."""
         known = vars(Settings())

@@ -206,7 +206,9 @@ class Node:
     responding: bool = True
     lost_at: float = 0.0
     reason: str = ""
-    boot: float = 0.0
+    boot: str = ""
+    """What tells one life of the node from the next."""
+    booted: float = 0.0
 
 
 def to_json(record: Any) -> Any:
