@@ -107,7 +107,7 @@ class Keeper:
             requests = [name for _, name, _ in seen]
             if not ready or not all(directory for directory, _, _ in seen):
                 requests = self.requests()
-            if not ready and wait is None and not requests and not self.needed():
+            if (not ready or inotify.ticks) and wait is None and not requests and not self.needed():
                 return
 
     def needed(self) -> bool:

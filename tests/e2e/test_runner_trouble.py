@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -252,6 +253,38 @@ def test_a_runner_with_ten_thousand_pending_tasks_stays_small_and_imports_little
     }
     assert "leaseq" in imported
     assert imported.isdisjoint(FORBIDDEN)
+
+
+def _without_inotify() -> None:
+    """In a user namespace of its own this process may have no inotify at all, as where others have used it up."""
+    user = os.getuid()
+    if ctypes.CDLL(None).unshare(0x10000000) != 0:  # CLONE_NEWUSER
+        raise PermissionError("no user namespaces")
+    Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+    Path("/proc/sys/user/max_inotify_instances").write_text("0")
+
+
+def _user_namespaces() -> bool:
+    return subprocess.run(["unshare", "--user", "--map-root-user", "true"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not _user_namespaces(), reason="needs user namespaces")
+def test_a_runner_and_its_keeper_do_without_inotify_where_the_host_has_none_left(
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEASEQ_NODE_DIR", f"{short_path}/n")
+    node = Node(short_path)
+    runner = node.start(before=_without_inotify)
+    try:
+        assert node.result(node.shell("exit 3")).exit_code == 3
+        task = node.shell("sleep 60")
+        node.running(task)
+        node.cancel(task)
+        assert node.result(task).state is State.CANCELLED
+        assert node.stop(runner) == 0
+        wait_until(lambda: not node.directory.alive("keeper"), "the end of a keeper that nobody needs")
+    finally:
+        node.close()
 
 
 @pytest.mark.slow
