@@ -257,6 +257,7 @@ class Controller(Lifecycle):
             submit=now,
             eligible=max(now, request.begin),
             limit_minutes=limit,
+            minute_seconds=self.settings.minute,
             requeue=self.settings.job_requeue if request.requeue is None else request.requeue,
             held=request.hold,
             comment=request.comment,
