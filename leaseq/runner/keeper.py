@@ -35,6 +35,8 @@ from leaseq.world import boot_id, process_start
 
 IDLE_SECONDS = 5.0
 """How often an idle keeper looks whether it is still needed."""
+LEAVING_SECONDS = 0.5
+"""The same once its lease ends: the node is wanted back."""
 SWEEP_SECONDS = 0.2
 """How often the processes of an ending task, or of one that is not this keeper's child, are looked for."""
 RETRY_SECONDS = 1.0
@@ -94,15 +96,17 @@ class Keeper:
         self.poll.register(inotify.fd, select.POLLIN)
         self.adopt()
         requests = self.requests()
+        idle = IDLE_SECONDS
         while True:
             for name in requests:
                 self.request(name)
             self.reap()
             wait = self.deadlines()
-            ready = self.poll.poll(1000 * (IDLE_SECONDS if wait is None else min(wait, IDLE_SECONDS)))
+            ready = self.poll.poll(1000 * (idle if wait is None else min(wait, idle)))
             for fd, _ in ready:
                 if fd == wake and signal.SIGTERM in os.read(wake, 4096) and self.step_grace_seconds is not None:
                     self.end_lease(self.step_grace_seconds)
+                    idle = LEAVING_SECONDS
             seen = inotify.read()
             requests = [name for _, name, _ in seen]
             if not ready or not all(directory for directory, _, _ in seen):
