@@ -159,6 +159,7 @@ def test_a_slurmd_that_comes_back_in_time_costs_nothing(site: Site) -> None:
     accounts.check_ended(lease)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_lost_batch_host_and_a_lost_slurmd_leave_every_task_a_fate(site: Site) -> None:
     wide = site.add("-N3", "-c", "4")
@@ -276,6 +277,7 @@ def test_a_requeued_lease_starts_no_attempt_twice_and_leaves_no_process_of_the_f
     assert set(accounts.states(lease, *first)) == {"PENDING"}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_sudden_time_limit_leaves_nothing_of_tasks_that_ignore_term(site: Site) -> None:
     lease = site.add("-N2", *CPUS)
