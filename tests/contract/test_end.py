@@ -163,7 +163,7 @@ def test_the_time_limit_warns_tasks_and_leaves_none_behind(site: Site) -> None:
     heard = site.directory / "heard"
     line = f"trap 'echo USR2 >>{heard}' USR2; trap 'echo TERM >>{heard}; exit 75' TERM; while :; do sleep 0.1; done"
     (ended,) = accounts.submit(lease, line)
-    rude = accounts.submit(lease, *RUDE)
+    rude = accounts.submit(lease, *(f"trap '' USR2; {line}" for line in RUDE))
     long = site.ok("submit", "--time", "2h", "--", "true")
     site.wait_until(lambda: tasks(site, lease)[long]["reason"] == "LeaseTime", "the reason")
     site.wait_until(lambda: site.squeue("-j", lease, "-o", "%T") == [], "the time limit", seconds_max=150)
