@@ -25,6 +25,7 @@ VERSION = "22.05.8"
 class Settings:
     """slurm.conf of the mock; times in seconds, memory in megabytes, partitions with their limits in minutes.
 
+    `minute` is how long a minute of a time limit lasts.
     `node_detection` is what SlurmdTimeout makes of a crash: from the power cut to DOWN. `limit_check` is how often
     limits are looked at (30 s in the real one), `message_timeout` how long a launch waits for a silent node.
     """
@@ -40,6 +41,7 @@ class Settings:
     kill_wait: float = 5.0
     node_detection: float = 2.0
     limit_check: float = 1.0
+    minute: float = 60.0
     sched_delay: float = 0.1
     min_job_age: float = 300.0
     requeue_delay: float = 120.0
@@ -89,6 +91,11 @@ class Cluster:
 
     def step_socket(self, node: str, job_id: int, step: str) -> str:
         return self.file("nodes", node, f"{job_id}.{step}.sock")
+
+    def steps_on(self, node: str) -> list[tuple[int, str]]:
+        """(job id, step) of all that runs on the node, batch scripts included."""
+        names = [name.split(".") for name in os.listdir(self.file("nodes", node)) if name.endswith(".sock")]
+        return [(int(name[0]), name[1]) for name in names if len(name) == 3]
 
     def settings(self) -> Settings:
         """A setting that this version does not know is left out."""

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from slurm_mock import ctld, processes, wire
+from slurm_mock import ctld, processes, slurmd, wire
 from slurm_mock.cluster import Cluster, Settings, write
 from slurm_mock.hostlist import compress, expand
 
@@ -22,6 +22,8 @@ USAGE = """usage: mockslurm COMMAND
   stop                                nothing of it is left but its directory
   status                              nodes, jobs and faults
   kill-node NODE | revive-node NODE   power cut; power on
+  kill-slurmd NODE | start-slurmd NODE
+                                      only the node's daemon dies; there is one again
   fault stdout|stderr TEXT            noise before a command's output
   fault slow SECONDS                  commands answer late
   fault timeout                       requests fail with "Socket timed out", nothing is done
@@ -49,6 +51,8 @@ def main(argv: list[str]) -> int:
         "status": _status,
         "kill-node": _kill_node,
         "revive-node": _revive_node,
+        "kill-slurmd": _kill_slurmd,
+        "start-slurmd": _start_slurmd,
         "fault": _fault,
         "clear-faults": _clear_faults,
     }
@@ -257,8 +261,32 @@ def _revive_node(options: dict[str, list[str]], words: list[str]) -> int:
         raise Usage(f"mockslurm: {node} is up")
     os.unlink(cluster.file("nodes", node, "crashed"))
     wire.call(cluster.socket, {"op": "start_node", "node": node})
-    back = _until(lambda: any(n.name == node and n.responding for n in cluster.nodes(cluster.settings())))
-    return 0 if back else 1
+    return 0 if _until(lambda: _responds(cluster, node)) else 1
+
+
+def _responds(cluster: Cluster, node: str) -> bool:
+    return any(each.name == node and each.responding for each in cluster.nodes(cluster.settings()))
+
+
+def _kill_slurmd(options: dict[str, list[str]], words: list[str]) -> int:
+    """The controller has noticed it."""
+    cluster = _cluster(options)
+    node = _node(cluster, words)
+    pid = processes.recorded(cluster.file("nodes", node, "daemon.pid"))
+    if not pid:
+        raise Usage(f"mockslurm: {node} has no slurmd")
+    processes.send([pid], signal.SIGKILL)
+    return 0 if _until(lambda: not _responds(cluster, node)) else 1
+
+
+def _start_slurmd(options: dict[str, list[str]], words: list[str]) -> int:
+    cluster = _cluster(options)
+    node = _node(cluster, words)
+    first = processes.recorded(cluster.file("nodes", node, "slurmd.pid"))
+    if not first or processes.recorded(cluster.file("nodes", node, "daemon.pid")):
+        raise Usage(f"mockslurm: {node} is down, or has a slurmd")
+    processes.send([first], slurmd.START_DAEMON)
+    return 0 if _until(lambda: _responds(cluster, node)) else 1
 
 
 def _fault(options: dict[str, list[str]], words: list[str]) -> int:

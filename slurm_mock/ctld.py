@@ -32,7 +32,6 @@ class Controller(Lifecycle):
         self.listener = wire.listen(cluster.socket)
         self.running = True
         self.next_id = settings.first_job_id
-        now = time.time()
         for name in settings.nodes:
             self.nodes[name] = Node(
                 name=name,
@@ -40,7 +39,6 @@ class Controller(Lifecycle):
                 gpus=settings.gpus,
                 mem=settings.mem,
                 responding=False,
-                boot=now,
             )
             self.cluster.save_node(self.nodes[name])
 
@@ -72,7 +70,7 @@ class Controller(Lifecycle):
             return
         try:
             os.closerange(3, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < 65536 else 65536)
-            slurmd.serve(self.cluster, self.settings, name)
+            slurmd.serve(self.cluster, self.settings, name, os.getppid())
         except BaseException:
             traceback.print_exc()
         finally:
@@ -88,6 +86,7 @@ class Controller(Lifecycle):
                 moments.append(node.lost_at + self.settings.node_detection)
         for job in self.jobs.values():
             moments += self._job_moments(job)
+        moments += [stray.kill_at for stray in self.strays]
         return min(moments, default=None)
 
     def _job_moments(self, job: Job) -> list[float]:
@@ -112,6 +111,7 @@ class Controller(Lifecycle):
         for node in self.nodes.values():
             if node.up and not node.responding and node.lost_at and now >= node.lost_at + self.settings.node_detection:
                 self.node_down(node, "Not responding")
+        self.kill_strays(now)
         for job in list(self.jobs.values()):
             if all(now < moment for moment in self._job_moments(job)):
                 continue
@@ -194,17 +194,20 @@ class Controller(Lifecycle):
     def on_register(self, message: wire.Message, peer: wire.Peer) -> None:
         node = self.nodes[message["node"]]
         self.slurmds[node.name] = peer
-        crashed = bool(node.lost_at)
-        if crashed and node.up and self.settings.return_to_service == 1:
+        crashed, rebooted = bool(node.lost_at), message["boot"] != node.boot
+        if crashed and rebooted and node.up and self.settings.return_to_service == 1:
             self.node_down(node, "Node unexpectedly rebooted")
         elif crashed and not node.up and self.settings.return_to_service == 0:
             pass
         else:
             node.up, node.reason = True, ""
-        node.responding, node.lost_at, node.boot = True, 0.0, time.time()
+        node.responding, node.lost_at = True, 0.0
+        if rebooted:
+            node.boot, node.booted = message["boot"], time.time()
         self.cluster.save_node(node)
         if crashed and node.up:
             self.batch_missing(node.name)
+            self.end_strays(node.name)
         self.schedule_soon()
 
     def on_start_node(self, message: wire.Message, peer: wire.Peer) -> wire.Message:
@@ -254,6 +257,7 @@ class Controller(Lifecycle):
             submit=now,
             eligible=max(now, request.begin),
             limit_minutes=limit,
+            minute_seconds=self.settings.minute,
             requeue=self.settings.job_requeue if request.requeue is None else request.requeue,
             held=request.hold,
             comment=request.comment,

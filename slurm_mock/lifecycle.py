@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import dataclass
 
 from slurm_mock import environ, wire
 from slurm_mock.cluster import Cluster, Settings
@@ -13,6 +14,14 @@ KILL_AGAIN_SECONDS = 1.0
 PREEMPT = "DUE TO PREEMPTION"
 GENTLE: list[int] = [signal.SIGCONT, signal.SIGTERM]
 LATE: list[int] = [signal.SIGTERM, signal.SIGCONT, signal.SIGTERM]
+
+
+@dataclass(frozen=True)
+class Stray:
+    """A step whose node was taken for lost while it ran, and that has been told to end."""
+
+    socket: str
+    kill_at: float
 
 
 class Lifecycle:
@@ -26,6 +35,7 @@ class Lifecycle:
         self.slurmds: dict[str, wire.Peer] = {}
         self.sruns: dict[tuple[int, str], wire.Peer] = {}
         self.sallocs: dict[int, wire.Peer] = {}
+        self.strays: list[Stray] = []
         self.schedule_at = 0.0
         self.last_schedule = 0.0
 
@@ -358,10 +368,31 @@ class Lifecycle:
     def batch_missing(self, node: str) -> None:
         """A node that came back knows nothing of the batch script it had: that job failed with the node."""
         for job in list(self.jobs.values()):
+            if os.path.exists(self.cluster.step_socket(node, job.id, "batch")):
+                continue  # only its daemon had died
             if job.batch_host == node and job.batch_running and job.state == "RUNNING":
                 job.batch_running = False
                 self._mark_lost(job, node)
                 self._fail(job)
+
+    def end_strays(self, node: str) -> None:
+        """Measured: steps that outlived their daemon and are nobody's any more get TERM and CONT, KILL after KillWait;
+        KILL at once where their job goes on without the node."""
+        for job_id, step in self.cluster.steps_on(node):
+            job = self.jobs.get(job_id)
+            if job and node in job.shares:
+                continue
+            shrunk = job is not None and job.state == "RUNNING" and not job.completing
+            socket = self.cluster.step_socket(node, job_id, step)
+            wire.tell(socket, {"signals": [signal.SIGKILL] if shrunk else LATE[:2]})
+            self.strays.append(Stray(socket, time.time() + self.settings.kill_wait))
+
+    def kill_strays(self, now: float) -> None:
+        """Those whose KillWait is over are killed."""
+        due = [stray for stray in self.strays if now >= stray.kill_at]
+        self.strays = [stray for stray in self.strays if now < stray.kill_at]
+        for stray in due:
+            wire.tell(stray.socket, {"signals": [signal.SIGKILL]})
 
     def _push(self, peer: wire.Peer, message: wire.Message) -> None:
         try:

@@ -134,6 +134,7 @@ class Job:
     reason: str = "None"
     completing: bool = False
     limit_minutes: int | None = None
+    minute_seconds: float = 60.0
     submit: float = 0.0
     eligible: float = 0.0
     start: float = 0.0
@@ -168,9 +169,12 @@ class Job:
 
     @property
     def deadline(self) -> float | None:
-        if not self.start or self.limit_minutes is None:
-            return None
-        return self.start + self.limit_minutes * 60
+        return self.start + self.limit_seconds if self.start and self.limit_minutes is not None else None
+
+    @property
+    def limit_seconds(self) -> float:
+        """How long it may run; endless without a limit."""
+        return float("inf") if self.limit_minutes is None else self.limit_minutes * self.minute_seconds
 
     def seconds(self, now: float) -> int:
         """Run time so far, or in the end."""
@@ -206,7 +210,9 @@ class Node:
     responding: bool = True
     lost_at: float = 0.0
     reason: str = ""
-    boot: float = 0.0
+    boot: str = ""
+    """What tells one life of the node from the next."""
+    booted: float = 0.0
 
 
 def to_json(record: Any) -> Any:

@@ -85,8 +85,7 @@ def _harmless(job: Job, shares: dict[str, Share], reserved: tuple[float, set[str
     if reserved is None:
         return True
     until, names = reserved
-    ends = now + job.limit_minutes * 60 if job.limit_minutes is not None else float("inf")
-    return ends <= until or not names & shares.keys()
+    return now + job.limit_seconds <= until or not names & shares.keys()
 
 
 def _reservation(
@@ -103,8 +102,7 @@ def _reservation(
     for other in running:
         ends.append((other.deadline or float("inf"), other.shares))
     for other_id, shares in started.items():
-        limit = jobs[other_id].limit_minutes
-        ends.append((now + limit * 60 if limit is not None else float("inf"), shares))
+        ends.append((now + jobs[other_id].limit_seconds, shares))
     ends.sort(key=lambda pair: pair[0])
     for index, (end, _) in enumerate(ends):
         left = {node.name: node for node in free_nodes(nodes, [], settings)}

@@ -121,12 +121,12 @@ def node_text(view: NodeView, settings: Settings) -> str:
         f"RealMemory={node.mem} AllocMem={view.mem_used} FreeMem={node.mem} Sockets=1 Boards=1",
         f"State={state} ThreadsPerCore=1 TmpDisk=0 Weight=1 Owner=N/A MCS_label=N/A",
         f"Partitions={','.join(settings.partitions)} ",
-        f"BootTime={units.stamp(node.boot)} SlurmdStartTime={units.stamp(node.boot)}",
+        f"BootTime={units.stamp(node.booted)} SlurmdStartTime={units.stamp(node.booted)}",
         f"CfgTRES=cpu={node.cpus},mem={node.mem}M,billing={node.cpus}",
         f"AllocTRES={f'cpu={view.cpus_used}' if view.cpus_used else ''}",
     ]
     if node.reason:
-        lines.append(f"Reason={node.reason} [root@{units.stamp(node.lost_at or node.boot)}]")
+        lines.append(f"Reason={node.reason} [root@{units.stamp(node.lost_at or node.booted)}]")
     return "\n   ".join(lines)
 
 

@@ -1,4 +1,7 @@
-"""One node's daemon: every process of the node is its descendant, so killing that tree is a power cut."""
+"""One node: its first process, of which every process of the node is a descendant, and its daemon.
+
+Killing the first process's tree is a power cut. The daemon may be killed alone, and started again: steps live on.
+"""
 
 import os
 import selectors
@@ -13,20 +16,58 @@ from slurm_mock.cluster import write as write_file
 from slurm_mock.stepd import Stepd
 
 LAUNCH_SECONDS = 30.0
+START_DAEMON = signal.SIGUSR1
+"""What tells the first process that the node is to have a daemon again."""
 
 
-def serve(cluster: Cluster, settings: Settings, node: str) -> None:
-    """Returns when the controller is gone; nothing of the node is left then."""
+def serve(cluster: Cluster, settings: Settings, node: str, controller: int) -> None:
+    """The node's first process; returns when the controller's process has ended, and nothing of the node is left."""
     os.setsid()
     processes.become_subreaper()
     _log_to(cluster.file("nodes", node, "slurmd.log"))
     named = settings.hostnames and processes.own_hostname(node)
     shim = "" if named else _hostname_shim(cluster, node)
     processes.record(cluster.file("nodes", node, "slurmd.pid"))
-    listener = wire.listen(cluster.node_socket(node))
+    ended = os.pidfd_open(controller)
+    ours, theirs = socket.socketpair()
+    for end in (ours, theirs):
+        end.setblocking(False)
     signal.signal(signal.SIGCHLD, _reap)
+    signal.signal(START_DAEMON, lambda *_: None)
+    signal.set_wakeup_fd(theirs.fileno())
+    selector = selectors.DefaultSelector()
+    selector.register(ours, selectors.EVENT_READ)
+    selector.register(ended, selectors.EVENT_READ)
+    boot = processes.start_time(os.getpid())
+    _start_daemon(cluster, settings, node, shim, boot)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is not ours:
+                processes.kill_below(os.getpid())
+                return
+            if START_DAEMON in ours.recv(4096):
+                _start_daemon(cluster, settings, node, shim, boot)
+
+
+def _start_daemon(cluster: Cluster, settings: Settings, node: str, shim: str, boot: str) -> None:
+    if os.fork():
+        return
+    try:
+        signal.set_wakeup_fd(-1)
+        _daemon(cluster, settings, node, shim, boot)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _daemon(cluster: Cluster, settings: Settings, node: str, shim: str, boot: str) -> None:
+    """Launches what it is asked to; returns when the controller is gone."""
+    processes.record(cluster.file("nodes", node, "daemon.pid"))
+    listener = wire.listen(cluster.node_socket(node))
     controller = wire.Peer(wire.connect(cluster.socket, seconds=None))
-    controller.send({"op": "register", "node": node, "shim": shim})
+    controller.send({"op": "register", "node": node, "boot": boot})
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
     selector.register(controller, selectors.EVENT_READ)
@@ -35,7 +76,6 @@ def serve(cluster: Cluster, settings: Settings, node: str) -> None:
             if key.fileobj is listener:
                 _launch(cluster, settings, node, listener, controller, shim)
             elif controller.receive() is None:
-                processes.kill_below(os.getpid())
                 return
 
 

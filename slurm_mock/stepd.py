@@ -260,11 +260,13 @@ class Stepd:
             self.signal(message["signal"])
 
     def _lose_srun(self) -> None:
-        """Measured: a killed srun takes its tasks along; one that died with its node leaves them, unheard."""
+        """Measured: a killed srun takes its tasks along; one that died with its node leaves them, unheard, and so does
+        one that gave this node up while it had no slurmd to tell."""
         for relay in self.relays:
             relay.target = -1
         self.srun = None
-        if not self.cluster.crashed(self.message["srun_node"] or "-"):
+        slurmd = processes.recorded(self.cluster.file("nodes", self.node, "daemon.pid"))
+        if slurmd and not self.cluster.crashed(self.message["srun_node"] or "-"):
             self.signal(signal.SIGKILL)
 
     def _tell_srun(self, message: dict[str, Any]) -> None:

@@ -4,7 +4,8 @@ It never touches the shared file system, so a hung mount cannot keep it from end
 is not the runner, so a killed runner costs no exit code. Requests come as files in `ask/` of the node-local
 directory, answers are appended to `rec/` (see `record`). It ends itself when no runner is alive and nothing
 is left to keep; killed, its successor finds in `rec/` what to go on with. Run as
-`python -m leaseq.runner.keeper NODE_DIR INCARNATION [step]`; `step` where the node is a step of a Slurm job.
+`python -m leaseq.runner.keeper NODE_DIR INCARNATION [GRACE]`; GRACE where the node is a step of a Slurm job: the
+seconds between TERM and KILL when Slurm ends it.
 
 When Slurm ends a job it may send TERM to every process of the step (proctrack/linuxproc): to the tasks, to the runner
 and to the keeper, one after the other. So a task may be dead of it before anybody knows that the lease ends.
@@ -36,13 +37,15 @@ from leaseq.world import boot_id, process_start
 
 IDLE_SECONDS = 5.0
 """How often an idle keeper looks whether it is still needed."""
+LEAVING_SECONDS = 0.5
+"""The same once its lease ends: the node is wanted back."""
 SWEEP_SECONDS = 0.2
 """How often the processes of an ending task, or of one that is not this keeper's child, are looked for."""
 RETRY_SECONDS = 1.0
 """How soon something that a full disk refused is tried again."""
 GRACE_SECONDS = 10.0
 LEASE_GRACE_SECONDS = 20.0
-"""How long tasks have between TERM and KILL when Slurm ends the lease: its KillWait is 30 s unless the site says so."""
+"""How long tasks have between TERM and KILL when Slurm ends the lease, unless the lease script knows the KillWait."""
 DOUBT_SECONDS = 1.0
 """How long Slurm may take from its TERM to a task until its TERM to the keeper, or the runner's word."""
 
@@ -73,10 +76,10 @@ class Kept:
 class Keeper:
     """Spawns, watches, ends and records the attempts of one node."""
 
-    def __init__(self, directory: NodeDir, *, in_step: bool = False) -> None:
+    def __init__(self, directory: NodeDir, *, step_grace_seconds: float | None = None) -> None:
         self.directory = directory
-        self.in_step = in_step
-        """True where a TERM to this process means that Slurm ends the lease."""
+        self.step_grace_seconds = step_grace_seconds
+        """Not None where a TERM to this process means that Slurm ends the lease: what tasks have until KILL then."""
         self.kept: dict[str, Kept] = {}
         self.by_pid: dict[int, Kept] = {}
         self.poll = select.poll()
@@ -95,15 +98,17 @@ class Keeper:
         self.poll.register(inotify.fd, select.POLLIN)
         self.adopt()
         requests = self.requests()
+        idle = IDLE_SECONDS
         while True:
             for name in requests:
                 self.request(name)
             self.reap()
             wait = self.deadlines()
-            ready = self.poll.poll(1000 * (IDLE_SECONDS if wait is None else min(wait, IDLE_SECONDS)))
+            ready = self.poll.poll(1000 * (idle if wait is None else min(wait, idle)))
             for fd, _ in ready:
-                if fd == wake and signal.SIGTERM in os.read(wake, 4096):
-                    self.end_lease()
+                if fd == wake and signal.SIGTERM in os.read(wake, 4096) and self.step_grace_seconds is not None:
+                    self.end_lease(self.step_grace_seconds)
+                    idle = LEAVING_SECONDS
             seen = inotify.read()
             requests = [name for _, name, _ in seen]
             if not ready or not all(directory for directory, _, _ in seen):
@@ -217,10 +222,10 @@ class Keeper:
 
     # -- ending --------------------------------------------------------------------------------
 
-    def end_lease(self) -> None:
+    def end_lease(self, grace: float) -> None:
         """Slurm ends the lease: every attempt is being ended for that reason."""
         for kept in list(self.kept.values()):
-            self.stop(kept, "lease", LEASE_GRACE_SECONDS)
+            self.stop(kept, "lease", grace)
 
     def stop(self, kept: Kept, why: str, grace: float) -> None:
         """TERM was sent to every process of the attempt; KILL follows after the grace."""
@@ -264,7 +269,7 @@ class Keeper:
         self.by_pid.pop(kept.leader[0], None)
         if kept.stop_at is not None:
             return
-        if self.in_step and _by_term(fact):
+        if self.step_grace_seconds is not None and _by_term(fact):
             kept.doubt_until = time.monotonic() + DOUBT_SECONDS
         else:
             self.wind_up(kept)
@@ -362,15 +367,16 @@ def _leads(pid: int) -> bool:
 
 
 def main() -> None:
-    directory, incarnation, in_step = NodeDir(sys.argv[1]), sys.argv[2], sys.argv[3:] == ["step"]
+    directory, incarnation = NodeDir(sys.argv[1]), sys.argv[2]
+    step_grace_seconds = float(sys.argv[3]) if sys.argv[3:] else None
     os.chdir("/")
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         # A step's signals reach every process in it; the keeper outlasts its tasks to tell how they ended.
         signal.signal(each, signal.SIG_IGN)
-    for each in (signal.SIGCHLD, *([signal.SIGTERM] if in_step else [])):
+    for each in (signal.SIGCHLD, *([] if step_grace_seconds is None else [signal.SIGTERM])):
         signal.signal(each, lambda number, frame: None)
     become_subreaper()
-    Keeper(directory, in_step=in_step).run(incarnation)
+    Keeper(directory, step_grace_seconds=step_grace_seconds).run(incarnation)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from leaseq.lease.scrub import kept_for_tasks
 from leaseq.lease.slurm_text import expand_hosts
 from leaseq.models import ANY, Lease
 from leaseq.nodedir import Holder, open_node_dir
-from leaseq.runner import housework, session
+from leaseq.runner import housework, last, session
 from leaseq.runner.inotify import IN_CLOSE_WRITE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, Inotify, become_subreaper
 from leaseq.runner.keeper import LEASE_GRACE_SECONDS
 from leaseq.runner.ledger import Ledger, LedgerThread
@@ -53,10 +53,18 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--patience", type=float, default=PATIENCE_SECONDS, help="seconds that a file system may keep a stopping runner"
     )
+    parser.add_argument(
+        "--lease-grace", type=float, default=LEASE_GRACE_SECONDS, help="the same where Slurm ends the lease"
+    )
+    parser.add_argument("--last", action="store_true", help="start nothing: end what the last runner left running")
     words = parser.parse_args(list(argv))
     try:
         home = os.path.abspath(words.home or default_home())
-        service = Service(home, words.lease, valid_name(words.node, what="node"))
+        node = valid_name(words.node, what="node")
+        if words.last:
+            last.end_tasks(open_node_dir(home, words.lease, node), grace_seconds=words.lease_grace)
+            return 0
+        service = Service(home, words.lease, node, lease_grace_seconds=words.lease_grace)
         service.grace_seconds, service.patience_seconds = words.grace, words.patience
         return service.run()
     except LeaseqError as error:
@@ -70,16 +78,18 @@ def main(argv: Sequence[str]) -> int:
 class Service:
     """One runner process and its threads."""
 
-    def __init__(self, home: str, lease_id: str, node: str) -> None:
+    def __init__(self, home: str, lease_id: str, node: str, *, lease_grace_seconds: float) -> None:
         os.umask(0o077)
         self.grace_seconds, self.patience_seconds = GRACE_SECONDS, PATIENCE_SECONDS
+        self.lease_grace_seconds = lease_grace_seconds
         self.lease = Home(home).lease(lease_id)
         self.node = node
         self.fs = SystemFs(remote=is_remote(home))
         self.record = self._read_record()
         self.directory = open_node_dir(home, lease_id, node)
         self.incarnation = new_incarnation()
-        self.procs = KeeperProcs(self.directory, self.incarnation, in_step=self.record.kind == "slurm")
+        step_grace = lease_grace_seconds if self.record.kind == "slurm" else None
+        self.procs = KeeperProcs(self.directory, self.incarnation, step_grace_seconds=step_grace)
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.ended = threading.Event()
         self.stopping = False
@@ -229,7 +239,7 @@ class Service:
             self.stopping = True
             if self.record.kind == "slurm":
                 for key in list(self.runner.held):
-                    self.procs.stop(key, why="lease", grace=LEASE_GRACE_SECONDS)
+                    self.procs.stop(key, why="lease", grace=self.lease_grace_seconds)
         elif number == signal.SIGUSR1:
             for key in list(self.runner.held):
                 self.procs.signal(key, signal.SIGUSR1)
@@ -324,7 +334,7 @@ class Service:
 
     def _begin_stop(self) -> None:
         if self.record.kind == "slurm":
-            self.runner.end_all("lease", LEASE_GRACE_SECONDS)
+            self.runner.end_all("lease", self.lease_grace_seconds)
         else:
             self.runner.state = "stopping"
 

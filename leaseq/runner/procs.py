@@ -86,10 +86,10 @@ class Procs(Protocol):
 class KeeperProcs:
     """The real Procs: files in the node-local directory, read and written by a keeper process."""
 
-    def __init__(self, directory: NodeDir, incarnation: str, *, in_step: bool = False) -> None:
+    def __init__(self, directory: NodeDir, incarnation: str, *, step_grace_seconds: float | None = None) -> None:
         self.directory = directory
         self.incarnation = incarnation
-        self.in_step = in_step
+        self.step_grace_seconds = step_grace_seconds
         self.numbers = itertools.count(1)
         self.child: subprocess.Popen[bytes] | None = None
 
@@ -178,9 +178,10 @@ class KeeperProcs:
     def ensure(self) -> None:
         if self.directory.alive("keeper"):
             return
+        grace = [] if self.step_grace_seconds is None else [str(self.step_grace_seconds)]
         with open(self.directory.log, "ab", opener=_private) as log:
             self.child = subprocess.Popen(
-                [*_KEEPER, self.directory.root, self.incarnation, *(["step"] if self.in_step else [])],
+                [*_KEEPER, self.directory.root, self.incarnation, *grace],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

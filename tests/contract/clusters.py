@@ -37,6 +37,26 @@ class Cluster(Protocol):
         """The node has booted."""
         ...
 
+    def kill_slurmd(self, node: str) -> None:
+        """The node's slurmd is gone, by SIGKILL; all else on the node lives on."""
+        ...
+
+    def start_slurmd(self, node: str) -> None:
+        """The node has a slurmd again."""
+        ...
+
+    def save_state(self, job: str) -> None:
+        """The controller has written down what it knows of the job: killed before, it takes it for pending."""
+        ...
+
+    def kill_ctld(self) -> None:
+        """No command of Slurm's reaches the controller."""
+        ...
+
+    def start_ctld(self) -> None:
+        """The controller answers again."""
+        ...
+
     def processes(self, node: str) -> list[tuple[int, str]]:
         """(pid on this host, command line) of what runs on the node, daemons included."""
         ...
@@ -52,7 +72,9 @@ class MockCluster:
         self.directory = directory / "mock"
         self.shared = directory / "shared"
         self.shared.mkdir(parents=True)
-        self._control("start", "--nodes", "3", "--gpus", "4", "--cpus", "8", "--until-exit-of", str(os.getpid()))
+        size = ("--nodes", "3", "--gpus", "4", "--cpus", "8")
+        # A time limit of a minute is what no test can do without, and Slurm has no shorter one.
+        self._control("start", *size, "--option", "minute=20", "--until-exit-of", str(os.getpid()))
 
     @property
     def env(self) -> dict[str, str]:
@@ -69,6 +91,22 @@ class MockCluster:
 
     def revive_node(self, node: str) -> None:
         self._control("revive-node", node)
+
+    def kill_slurmd(self, node: str) -> None:
+        self._control("kill-slurmd", node)
+
+    def start_slurmd(self, node: str) -> None:
+        self._control("start-slurmd", node)
+
+    def save_state(self, job: str) -> None:
+        """Nothing to do: the mock's controller writes before it answers."""
+
+    def kill_ctld(self) -> None:
+        """It cannot be reached; its process lives, for the mock's nodes hang on it."""
+        self.fault("down")
+
+    def start_ctld(self) -> None:
+        self._control("clear-faults")
 
     def fault(self, *words: str) -> None:
         """The cluster misbehaves like that from now on."""

@@ -213,10 +213,18 @@ class RealCluster:
         address = self._address(rf"NodeName={node} .*Port=(\d+)")
         self._wait(lambda: _accepts(socket.AF_INET, address), f"an answer of slurmd on {node}")
 
+    def save_state(self, job: str) -> None:
+        """The controller has written down what it knows of the job, as it does some seconds after a change."""
+        saved, began = self.directory / "state" / "job_state", time.time()
+        argv = [_program("scontrol"), "update", f"JobId={job}", f"Comment=saved-{began}"]
+        subprocess.run(argv, check=True, env=self.env)
+        self._wait(lambda: saved.stat().st_mtime > began, "the controller's save")
+
     def kill_ctld(self) -> None:
         """The controller is gone, by SIGKILL, with its helper process; the nodes live on.
 
-        It saves its state some seconds after a change: a job that began just before is pending again later.
+        It saves its state some seconds after a change (`save_state` waits for that): a job that began just before is
+        pending again later.
         """
         controller = self._recorded().get("slurmctld")
         helpers = controller.children() if controller else []

@@ -73,6 +73,14 @@ class Site:
         self.slurm("scancel", lease)
         self.wait_until(lambda: lease not in self.squeue("-o", "%i"), f"the end of {lease}")
 
+    def ask_slurm_anew(self) -> None:
+        """The next command asks Slurm and believes no answer of before."""
+        cache = self.home / "cache"
+        if (cache / "squeue.json").exists():
+            os.utime(cache / "squeue.json", (0, 0))
+        for name in cache.glob("ask.*"):
+            name.unlink(missing_ok=True)
+
     # -- the lease directory ---------------------------------------------------------------------
 
     def lease_dir(self, lease: str) -> Path:

@@ -138,11 +138,14 @@ def test_a_node_that_cannot_start_a_runner_says_so_within_seconds(site: Site) ->
     site.home.mkdir(mode=0o700)
     (site.home / "templates").mkdir()
     (site.home / "templates" / "lease.sh.j2").write_text(
-        '#leaseq extends "packaged/lease.sh.j2"\n#leaseq block prologue\npython=/nowhere/python\n#leaseq endblock\n'
+        '#leaseq extends "packaged/lease.sh.j2"\n#leaseq set tries_max = 4\n'
+        "#leaseq block prologue\npython=/nowhere/python\n#leaseq endblock\n"
     )
     lease = site.ok("add", "--detach", "-N2")
+    site.ok("lease", "ls")  # asks Slurm now, so that the next command knows of no end before it asks again, in 2 s
     site.wait_until(lambda: site.notes(lease).count("cannot see /nowhere/python") == 2, "the notes", seconds_max=15)
-    done = site.leaseq("shell", "--lease", lease, seconds_max=120)
+    site.wait_until(lambda: not site.squeue("-j", lease, "-o", "%i"), "the end of a lease without any runner")
+    done = site.leaseq("shell", "--lease", lease)
     assert done.returncode == 1
     assert "cannot see /nowhere/python" in done.stderr
     assert "has ended" in done.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.accounts import RUDE, Accounts
 from tests.contract.site import Site
 from tests.contract.test_tasks import states, tasks
 
@@ -27,7 +28,8 @@ def test_a_release_leaves_nothing_on_the_nodes_and_the_record_says_so(site: Site
         site.wait_until(lambda node=node: not _left(site, node, lease), f"nothing left on {node}")  # type: ignore[misc]
     assert tasks(site, lease)[task]["state"] == "LOST"
     listed = json.loads(site.ok("lease", "ls", "--all", "--json"))["leases"]
-    site.wait_until(lambda: _state(site, lease) == "ENDED", "the record's end", seconds_max=60)
+    site.ask_slurm_anew()
+    assert _state(site, lease) == "ENDED"
     assert [each["id"] for each in listed if each["kind"] == "slurm"] == [lease]
     assert str(site.record(lease)["end_reason"]).startswith("CANCELLED")
     assert site.leaseq("submit", "--lease", lease, "--", "true").returncode == 2
@@ -173,15 +175,19 @@ def test_a_command_that_died_after_sbatch_costs_no_lease(site: Site) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_time_limit_warns_tasks_and_leaves_none_behind(site: Site) -> None:
-    lease = site.add("-N1", "-t", "1", "--signal=B:USR2@30")
+    lease = site.add("-N1", "-c", "4", "-t", "1", "--signal=B:USR2@30")
+    accounts = Accounts(site)
     heard = site.directory / "heard"
     line = f"trap 'echo USR2 >>{heard}' USR2; trap 'echo TERM >>{heard}; exit 75' TERM; while :; do sleep 0.1; done"
-    ended = site.ok("submit", "--cpus", "1", "--", "bash", "-c", line)
+    (ended,) = accounts.submit(lease, line)
+    rude = accounts.submit(lease, *(f"trap '' USR2; {line}" for line in RUDE))
     long = site.ok("submit", "--time", "2h", "--", "true")
     site.wait_until(lambda: tasks(site, lease)[long]["reason"] == "LeaseTime", "the reason")
     site.wait_until(lambda: site.squeue("-j", lease, "-o", "%T") == [], "the time limit", seconds_max=150)
+    accounts.check_ended(lease)
     after = tasks(site, lease)
     assert after[ended]["state"] == "PENDING", after
     assert after[ended]["attempt"] == 2
     assert after[long]["state"] == "PENDING"
+    assert {after[task]["state"] for task in rude} == {"LOST"}
     assert "TERM" in heard.read_text()

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,10 +138,7 @@ def test_a_slurmd_can_die_and_be_started_beside_its_jobs(small_cluster: RealClus
 
 def test_a_job_outlives_the_controller(small_cluster: RealCluster) -> None:
     with lease(small_cluster, "-N2") as job:
-        saved = small_cluster.directory / "state" / "job_state"
-        running_since = time.time()
-        run(small_cluster, "scontrol", "update", f"JobId={job}", "Comment=to be saved")
-        wait_until(lambda: saved.stat().st_mtime > running_since, "the controller's save", SECONDS_MAX)
+        small_cluster.save_state(job)
         small_cluster.kill_ctld()
         small_cluster.start_ctld()
         assert state_of(small_cluster, job) == "RUNNING"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -42,11 +41,7 @@ def test_a_silent_controller_makes_leases_unknown_and_ends_none(site: Site) -> N
         "#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact slurm controller' >&2\nexit 1\n"
     )
     (broken / "squeue").chmod(0o755)
-    cache = site.home / "cache" / "squeue.json"
-    old = time.time() - 3600
-    os.utime(cache, (old, old))
-    for name in (site.home / "cache").glob("ask.*"):
-        name.unlink()
+    site.ask_slurm_anew()
     document = json.loads(site.ok("lease", "ls", "--json", PATH=f"{broken}:{site.env['PATH']}"))
     (row,) = [each for each in document["leases"] if each["id"] == lease]
     assert row["state"] == "UNKNOWN"

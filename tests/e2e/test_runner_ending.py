@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from leaseq.layout import new_task_id
 from leaseq.models import Need, State
-from tests.e2e.harness import Node, of_task, wait_until
+from leaseq.nodedir import write_local
+from leaseq.runner import record
+from tests.e2e.harness import START, Node, of_task, wait_until
 
 ONE = Need(cpus=1)
 STUBBORN = "trap '' TERM; echo began; while :; do sleep 0.05; done"
@@ -256,3 +261,25 @@ def test_a_task_of_a_slurm_lease_that_somebody_terminates_has_failed(step: Node)
     os.kill(pid, signal.SIGTERM)
     outcome = step.result(task)
     assert (outcome.state, outcome.reason) == (State.FAILED, "signal 15")
+
+
+@pytest.mark.parametrize("dead", ["runner", "runner and keeper"])
+def test_where_a_slurm_lease_ends_while_a_node_has_no_runner_its_tasks_end_all_the_same(step: Node, dead: str) -> None:
+    task = step.shell(f"(setsid sleep 300 &); {STUBBORN}", need=ONE)
+    step.printed(task, "began")
+    step.kill(step.runners[-1])
+    waiting = f"{new_task_id()}.1"
+    if dead == "runner and keeper":
+        step.kill_keeper()
+        write_local(f"{step.directory.ask}/start-{waiting}", b"{}")
+    where = ["--lease", step.lease_id, "--node", step.name, "--home", step.home]
+    last = [sys.executable, "-c", START, *where, "--last", "--lease-grace", "0.5"]
+    subprocess.run(last, env=step.environment, check=True, timeout=30)
+    assert not of_task(task)
+    if dead == "runner and keeper":
+        never = record.read(f"{step.directory.rec}/{waiting}")
+        assert never is not None and never.void
+    ended = step.record(task)
+    assert ended is not None and ended.over and ended.stopping == "lease"
+    step.start()
+    assert step.result(task).state is State.LOST

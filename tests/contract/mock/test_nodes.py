@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from slurm_mock import processes
-from tests.contract.mock.conftest import Mock, wait_until
+from tests.contract.mock.conftest import Mock, cluster_in, wait_until
 
 RUNNERS = """
 for node in node1 node2 node3; do
@@ -103,3 +105,28 @@ def test_a_power_cut_takes_detached_processes_too(own: Mock) -> None:
     assert alive(pid), "proctrack/linuxproc leaves what has left the process tree"
     own.tool("kill-node", "node2")
     wait_until(lambda: not alive(pid))
+
+
+def test_steps_outlive_their_slurmd_and_end_when_it_is_back_too_late(own: Mock) -> None:
+    script = own.script("runners.sh", RUNNERS)
+    job = own.submit("-N3", "--exclusive", "--no-kill", "--no-requeue", "-o", "out", script)
+    pids = {node: pid_of(own, node) for node in ("node1", "node2", "node3")}
+    own.tool("kill-slurmd", "node3")
+    wait_until(lambda: nodes(own, job) == "RUNNING node[1-2]")
+    assert alive(pids["node3"])
+    own.tool("start-slurmd", "node3")
+    wait_until(lambda: not alive(pids["node3"]))
+    assert alive(pids["node1"]) and alive(pids["node2"])
+    own.end(job)
+
+
+def test_a_slurmd_that_is_back_in_time_was_never_missed(tmp_path: Path) -> None:
+    running = cluster_in(tmp_path, "node_detection=60")
+    own = next(running)
+    job = own.lease("-N1", "-w", "node2")
+    own.tool("kill-slurmd", "node2")
+    assert own.out("sinfo", "-h", "-n", "node2", "-p", "gpu", "-o", "%t") == "mix*"
+    own.tool("start-slurmd", "node2")
+    assert nodes(own, job) == "RUNNING node2"
+    own.end(job)
+    assert next(running, None) is None
