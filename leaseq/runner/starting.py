@@ -26,14 +26,25 @@ def read_claimed(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
     try:
         task = protocol.read_task(fs, claim.path(lease), claim.entry)
     except OSError as error:
-        if error.errno in NEVER_READABLE:
-            raise Malformed(error.strerror) from None
-        raise
+        if error.errno not in NEVER_READABLE:
+            raise
+        task = _read_again(fs, lease, claim)
     if not task.argv or (task.shell and len(task.argv) != 1):
         raise Malformed("it has no command")
     if task.node != ANY and not NAME.fullmatch(task.node):
         raise Malformed(f"its node is not a name: {task.node!r:.60}")
     return task
+
+
+def _read_again(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
+    """The task, which a first look was denied: a mount in trouble (no ticket) says so of everything for a while."""
+    fs.names(lease.claimed(claim.node))
+    try:
+        return protocol.read_task(fs, claim.path(lease), claim.entry)
+    except OSError as error:
+        if error.errno in NEVER_READABLE:
+            raise Malformed(error.strerror) from None
+        raise
 
 
 def start_request(runner: Runner, held: Held) -> dict[str, object]:
