@@ -131,7 +131,7 @@ class FaultFs:
         self.calls.append((operation, *(each for each in args if isinstance(each, str))))
 
         def perform() -> Any:
-            return getattr(self.inner, operation)(*args, **options)
+            return self._perform(operation, args, options)
 
         for number, fault in enumerate(self.faults):
             if fault.counts(self.calls[-1]):
@@ -139,6 +139,9 @@ class FaultFs:
                 if self.met[number] == fault.at and fault.kind.applies_to(operation):
                     return self._strike(fault, operation, perform, args)
         return perform()
+
+    def _perform(self, operation: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        return getattr(self.inner, operation)(*args, **options)
 
     def _strike(self, fault: Fault, operation: str, perform: Callable[[], Any], args: tuple[Any, ...]) -> Any:
         kind, meanwhile = fault.kind, fault.meanwhile or _nothing

@@ -21,6 +21,7 @@ from leaseq.runner.record import Rec
 from leaseq.runner.recover import take_over
 from leaseq.runner.state import Held
 from tests.sim.host import SimProcs
+from tests.sim.plan import Step
 from tests.sim.service import REAL_PARTS, Parts
 
 # -- claim and start -----------------------------------------------------------------------------------
@@ -287,47 +288,58 @@ class StartsAgainWhatHasARecord(SimProcs):
 
 @dataclass(frozen=True)
 class Mutant:
-    """Parts of a runner, one of them wrong, and the troubles in which that shows."""
+    """Parts of a runner, one of them wrong; and the troubles, at which steps, in which that shows."""
 
     parts: Parts
     troubles: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
-def _runner(runner: type[Runner], *troubles: str) -> Mutant:
-    return Mutant(replace(REAL_PARTS, runner=runner), troubles)
+def _runner(runner: type[Runner], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
+    return Mutant(replace(REAL_PARTS, runner=runner), troubles, tuple(at))
 
 
-def _ledger(ledger: type[Ledger], *troubles: str) -> Mutant:
-    return Mutant(replace(REAL_PARTS, ledger=ledger), troubles)
+def _ledger(ledger: type[Ledger], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
+    return Mutant(replace(REAL_PARTS, ledger=ledger), troubles, tuple(at))
 
 
-def _taker(taker: Callable[[Runner, set[str]], None], *troubles: str) -> Mutant:
-    return Mutant(replace(REAL_PARTS, take_over=taker), troubles)
+def _taker(taker: Callable[[Runner, set[str]], None], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
+    return Mutant(replace(REAL_PARTS, take_over=taker), troubles, tuple(at))
 
+
+SYNC_CLAIMS, SYNC_OUTCOMES = ("sync_dir", "/claimed"), ("sync_dir", "/done")
+CLAIM, READ_CLAIM, BEAT = ("rename", "/claimed/"), ("read", "/claimed/"), ("create", "/hb/")
+WRITE_OUTCOME, TELL, SETTLE = ("create", "/done/"), ("append", "/events/"), ("unlink", "/claimed/")
 
 MUTANTS: dict[str, Mutant] = {
-    "start before the claim is durable": _runner(StartsBeforeTheClaimIsDurable, "power loss"),
-    "a claim in doubt is forgotten": _runner(ForgetsAClaimInDoubt, "mount"),
-    "a claim that cannot be started is dropped": _runner(DropsAClaimThatCannotBeStarted, "error", "mount"),
-    "an error of the file system is taken for a bad task": _runner(TakesTroubleForMalice, "error", "mount"),
+    "start before the claim is durable": _runner(StartsBeforeTheClaimIsDurable, "power loss", at=[SYNC_CLAIMS]),
+    "a claim in doubt is forgotten": _runner(ForgetsAClaimInDoubt, "mount", at=[CLAIM]),
+    "a claim that cannot be started is dropped": _runner(
+        DropsAClaimThatCannotBeStarted, "error", at=[SYNC_CLAIMS, READ_CLAIM]
+    ),
+    "an error of the file system is taken for a bad task": _runner(TakesTroubleForMalice, "error", at=[READ_CLAIM]),
     "GPUs and CPUs are booked twice": _runner(BooksWhatIsBooked),
     "a turn costs what is pending": _runner(NeverRests),
     "adopt as new": _taker(adopts_as_new, "death"),
-    "no `void` record before a claim is put back": _taker(leaves_the_void_out, "keeper hangs"),
-    "requeue on unknown": _taker(requeues_on_unknown, "reboot"),
-    "adopt what an earlier boot began": _taker(adopts_what_an_earlier_boot_began, "reboot, records kept"),
-    "adopted tasks are given the first GPUs": _taker(gives_adopted_tasks_the_first_gpus, "death", "keeper hangs"),
+    "no `void` record before a claim is put back": _taker(leaves_the_void_out, "keeper hangs", at=[BEAT]),
+    "requeue on unknown": _taker(requeues_on_unknown, "reboot", at=[BEAT]),
+    "adopt what an earlier boot began": _taker(adopts_what_an_earlier_boot_began, "reboot, records kept", at=[BEAT]),
+    "adopted tasks are given the first GPUs": _taker(
+        gives_adopted_tasks_the_first_gpus, "death", at=[BEAT, CLAIM, SETTLE]
+    ),
     "no taking over": _taker(does_not_take_over, "death"),
     "claims are taken from another node": _taker(takes_the_claims_of_all_nodes, "death"),
-    "a decided attempt is put back": _taker(starts_what_was_decided, "death", "lost reply"),
+    "a decided attempt is put back": _taker(starts_what_was_decided, "death", at=[TELL, SETTLE]),
     "tasks end with their runner": _taker(ends_what_runs, "death"),
     "the record is forgotten before the outcome is durable": _ledger(
-        ForgetsTheRecordFirst, "death", "runner and keeper die"
+        ForgetsTheRecordFirst, "runner and keeper die", at=[WRITE_OUTCOME]
     ),
-    "settle before the outcome is synced": _ledger(SettlesBeforeTheOutcomeIsSynced, "power loss"),
-    "settle before the history": _ledger(SettlesBeforeTheHistory, "death", "error"),
-    "an outcome that cannot be written is dropped": _ledger(DropsWhatCannotBeWritten, "mount"),
-    "a LOST task runs again unasked": _ledger(RunsALostTaskAgain, "reboot"),
+    "settle before the outcome is synced": _ledger(SettlesBeforeTheOutcomeIsSynced, "power loss", at=[SETTLE]),
+    "settle before the history": _ledger(SettlesBeforeTheHistory, "death", at=[TELL]),
+    "an outcome that cannot be written is dropped": _ledger(
+        DropsWhatCannotBeWritten, "error", at=[WRITE_OUTCOME, TELL]
+    ),
+    "a LOST task runs again unasked": _ledger(RunsALostTaskAgain, "reboot", at=[BEAT]),
     "retry without end": _ledger(RetriesForEver),
     "a failure is called DONE": _ledger(CallsAFailureDone),
     "what commands decided is not told": _runner(TellsNothingOfCommands),

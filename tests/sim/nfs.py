@@ -124,27 +124,27 @@ class ActorFs(FaultFs):
         while (wait := self.client.server.silent_until - self.scheduler.now) > 0:
             self.scheduler.pause(wait + self.chance.random())
         self.log(f"{operation} {' '.join(each for each in args if isinstance(each, str))}")
-        if error := self.trouble(operation):
-            if error == errno.EIO and self.chance.random() < DONE_ALL_THE_SAME_CHANCE:
-                super()._call(operation, *args, **options)
-            raise OSError(error, "the mount is in trouble", args[0])
         result = super()._call(operation, *args, **options)
         if self.client.name in self.client.server.repeats and operation in LOST_REPLY:
             self.client.server.repeats.discard(self.client.name)
             raise OSError(LOST_REPLY[operation], "the server repeated it", args[0])
         return result
 
+    def _perform(self, operation: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """What the mount makes of the call, unless what happened meanwhile was the end of this process."""
+        if self.process.dead:
+            raise Died
+        error = self.trouble(operation)
+        if not error or (error == errno.EIO and self.chance.random() < DONE_ALL_THE_SAME_CHANCE):
+            result = super()._perform(operation, args, options)
+        if error:
+            raise OSError(error, "the mount is in trouble", args[0])
+        return result
+
     def _strike(self, fault: Fault, operation: str, perform: Callable[[], Any], args: tuple[Any, ...]) -> Any:
         self.log(f"-- {fault}")
         self.struck(fault)
-
-        def alive() -> Any:
-            # What happened meanwhile may have been this process's end.
-            if self.process.dead:
-                raise Died
-            return perform()
-
-        return super()._strike(fault, operation, alive, args)
+        return super()._strike(fault, operation, perform, args)
 
     def _die(self) -> NoReturn:
         self.scheduler.kill(self.process)

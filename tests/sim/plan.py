@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -11,10 +11,14 @@ from typing import Any
 from leaseq.models import ANY, Need
 from tests.faults import Kind
 
+Step = tuple[str, str]
+"""A call, and what one of its paths holds; empty words stand for any."""
 SECONDS = 120.0
 """How long users and troubles act; then everything is left to come to its end."""
 DEATHS = (Kind.DIE_BEFORE, Kind.DIE_AFTER, Kind.DIE_TORN, Kind.DIE_EMPTY)
 CALL_ERRORS = (errno.EIO, errno.ESTALE, errno.ENOSPC, errno.EDQUOT, errno.EACCES)
+ONLY_RATE = 6.0
+"""How many troubles of a kind there are, where only some kinds are wanted."""
 MANNERS = ("obeys", "obeys", "obeys", "ignores", "graceful", "again", "missing")
 
 
@@ -64,7 +68,7 @@ class Trouble:
     who: str = ""
     at: float = 0.0
     during: str = ""
-    step: tuple[str, str] = ("", "")
+    step: Step = ("", "")
     kind: Kind = Kind.MEANWHILE
     error: int = 0
     seconds: float = 0.0
@@ -196,18 +200,26 @@ TROUBLES: dict[str, tuple[float, Callable[[Random], Trouble]]] = {
 # -- drawing -------------------------------------------------------------------------------------------
 
 
-def draw(seed: str, *, only: tuple[str, ...] | None = None) -> Plan:
-    """The plan of that seed; with only these kinds of trouble, and those then more often."""
+def draw(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] = ()) -> Plan:
+    """The plan of that seed; or one with only these kinds of trouble, more often, at these steps of runners."""
     chance = Random(seed)
     tasks = tuple(_task(chance) for _ in range(chance.randint(4, 10)))
     commands = tuple(_command(chance) for _ in range(chance.randint(2, 7)))
     troubles: list[Trouble] = []
     for name, (rate, make) in TROUBLES.items():
         if only is not None:
-            rate = 6.0 if name in only else 0.0
+            rate = ONLY_RATE if name in only else 0.0
         while chance.random() < rate / (1.0 + rate):
-            troubles.append(make(chance))
+            troubles.append(_aimed(make(chance), chance, steps))
     return Plan(seed, tasks, commands, tuple(troubles))
+
+
+def _aimed(trouble: Trouble, chance: Random, steps: Sequence[Step]) -> Trouble:
+    if not steps:
+        return trouble
+    host = trouble.who if trouble.who in HOSTS else chance.choice(HOSTS)
+    during = f"runner {host} {chance.choice((1, 1, 2, 3))}"
+    return replace(trouble, during=during, step=chance.choice(steps), at=chance.randint(1, 5))
 
 
 NEEDS = (
