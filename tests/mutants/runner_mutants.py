@@ -320,17 +320,15 @@ MUTANTS: dict[str, Mutant] = {
     "an error of the file system is taken for a bad task": _runner(TakesTroubleForMalice, "error", at=[READ_CLAIM]),
     "GPUs and CPUs are booked twice": _runner(BooksWhatIsBooked),
     "a turn costs what is pending": _runner(NeverRests),
-    "adopt as new": _taker(adopts_as_new, "death"),
+    "adopt as new": _taker(adopts_as_new, "runner and keeper die"),
     "no `void` record before a claim is put back": _taker(leaves_the_void_out, "keeper hangs", at=[BEAT]),
     "requeue on unknown": _taker(requeues_on_unknown, "reboot", at=[BEAT]),
     "adopt what an earlier boot began": _taker(adopts_what_an_earlier_boot_began, "reboot, records kept", at=[BEAT]),
-    "adopted tasks are given the first GPUs": _taker(
-        gives_adopted_tasks_the_first_gpus, "death", at=[BEAT, CLAIM, SETTLE]
-    ),
-    "no taking over": _taker(does_not_take_over, "death"),
-    "claims are taken from another node": _taker(takes_the_claims_of_all_nodes, "death"),
+    "adopted tasks are given the first GPUs": _taker(gives_adopted_tasks_the_first_gpus, "runner and keeper die"),
+    "no taking over": _taker(does_not_take_over, "runner and keeper die"),
+    "claims are taken from another node": _taker(takes_the_claims_of_all_nodes, "runner and keeper die"),
     "a decided attempt is put back": _taker(starts_what_was_decided, "death", at=[TELL, SETTLE]),
-    "tasks end with their runner": _taker(ends_what_runs, "death"),
+    "tasks end with their runner": _taker(ends_what_runs, "runner and keeper die"),
     "the record is forgotten before the outcome is durable": _ledger(
         ForgetsTheRecordFirst, "runner and keeper die", at=[WRITE_OUTCOME]
     ),

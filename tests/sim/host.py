@@ -23,6 +23,8 @@ from tests.sim.truth import SimTruth
 EPOCH = 1_700_000_000.0
 ALONE = "alone"
 """What a task's command says of its CPUs where it names no need."""
+STALLED_CHANCE, STALLED_SECONDS = 0.02, 0.3
+"""How often a runner waits for a CPU, and how long."""
 PIDS = 7
 """So few that a pid is soon another process's."""
 
@@ -326,7 +328,8 @@ class SimProcs:
         self.process = process
 
     def _pause(self) -> Host:
-        self.host.scheduler.pause(self.host.chance.expovariate(5000.0))
+        stalled = self.host.chance.random() < STALLED_CHANCE
+        self.host.scheduler.pause(self.host.chance.expovariate(1 / (STALLED_SECONDS if stalled else 0.0002)))
         return self.host
 
     def born(self, incarnation: str) -> None:
