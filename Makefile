@@ -9,7 +9,7 @@ PYTEST := $(PY) -m pytest
 WORKERS ?= 4
 PARALLEL := -n $(WORKERS) --dist worksteal
 
-.PHONY: help demo static test check retest test-slurm retest-slurm bench bless picture wheel-check clean
+.PHONY: help demo static test check retest sim mutants test-slurm retest-slurm bench bless picture wheel-check clean
 
 help: ## what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -42,6 +42,13 @@ check: static test ## everything a change must pass without Slurm: static and te
 
 retest: $(VENV)/installed-dev ## the tests that failed last, once more
 	$(PYTEST) -m 'not real_slurm' --last-failed --last-failed-no-failures none
+
+SECONDS ?= 60
+sim: $(VENV)/installed-dev ## simulate whole leases with every kind of trouble, for SECONDS (60)
+	$(PY) -m tests.sim --seconds $(SECONDS)
+
+mutants: $(VENV)/installed-dev ## put faults into the protocol and the runner, and tell by what each is caught
+	$(PYTEST) -s tests/mutants
 
 test-slurm: $(VENV)/installed-dev ## the contract suite on a real Slurm of several nodes on this host (root; slurm-wlm, munge)
 	LEASEQ_TEST_SLURM=required $(PYTEST) $(PARALLEL) -m real_slurm tests/contract

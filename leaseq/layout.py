@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from leaseq.errors import Malformed, Newer, UsageError
@@ -48,7 +50,21 @@ def new_incarnation() -> str:
 
 
 def _letters(count: int) -> str:
-    return "".join(ALPHABET[byte & 31] for byte in os.urandom(count))
+    return "".join(ALPHABET[byte & 31] for byte in _random_bytes(count))
+
+
+_random_bytes: Callable[[int], bytes] = os.urandom
+
+
+@contextmanager
+def names_drawn_from(random_bytes: Callable[[int], bytes]) -> Iterator[None]:
+    """Inside, this process draws new ids and names from that source, so that a simulation can be repeated."""
+    global _random_bytes
+    before, _random_bytes = _random_bytes, random_bytes
+    try:
+        yield
+    finally:
+        _random_bytes = before
 
 
 def valid_name(name: str, *, what: str) -> str:

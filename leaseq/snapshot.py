@@ -127,7 +127,7 @@ class Reader:
         pinned = Counter(map(itemgetter(1), listing.pending.values()))
         claimed = Counter(map(itemgetter(0), listing.claims))
         views = {}
-        for node in listing.nodes:
+        for node in sorted(listing.nodes):
             try:
                 view = self.health(node)
             except (Malformed, PermissionError) as error:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NoReturn
 
 from leaseq.world import Fs
 
@@ -58,6 +58,15 @@ class Fault:
     meanwhile: Callable[[], object] | None = None
     only_changes: bool = False
     """True where `at` counts only the operations that change something or make it durable."""
+    operation: str = ""
+    place: str = ""
+    """Where they are given, `at` counts only calls of that operation, or with a path that holds that."""
+
+    def counts(self, call: tuple[str, ...]) -> bool:
+        """True where the call (an operation and its paths) is one of those that `at` counts."""
+        if self.only_changes and call[0] not in SYNCED_CHANGES:
+            return False
+        return self.operation in ("", call[0]) and any(self.place in path for path in call[1:])
 
     def __str__(self) -> str:
         return f"operation {self.at}: {self.kind.value}" + (f" ({errno.errorcode[self.error]})" if self.error else "")
@@ -70,7 +79,8 @@ class FaultFs:
         self.inner = inner
         self.faults = faults
         self.calls: list[tuple[str, ...]] = []
-        self.changes = 0
+        self.met = [0] * len(faults)
+        """How many of the calls that it counts each fault has met."""
         self.dead = False
         self.remote = inner.remote
 
@@ -121,17 +131,17 @@ class FaultFs:
         self.calls.append((operation, *(each for each in args if isinstance(each, str))))
 
         def perform() -> Any:
-            return getattr(self.inner, operation)(*args, **options)
+            return self._perform(operation, args, options)
 
-        self.changes += operation in SYNCED_CHANGES
-        for fault in self.faults:
-            if fault.only_changes and operation not in SYNCED_CHANGES:
-                continue
-            if fault.at == (self.changes if fault.only_changes else len(self.calls)) and fault.kind.applies_to(
-                operation
-            ):
-                return self._strike(fault, operation, perform, args)
+        for number, fault in enumerate(self.faults):
+            if fault.counts(self.calls[-1]):
+                self.met[number] += 1
+                if self.met[number] == fault.at and fault.kind.applies_to(operation):
+                    return self._strike(fault, operation, perform, args)
         return perform()
+
+    def _perform(self, operation: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        return getattr(self.inner, operation)(*args, **options)
 
     def _strike(self, fault: Fault, operation: str, perform: Callable[[], Any], args: tuple[Any, ...]) -> Any:
         kind, meanwhile = fault.kind, fault.meanwhile or _nothing
@@ -162,7 +172,7 @@ class FaultFs:
         else:
             self.inner.create(args[0], part, durable=False)
 
-    def _die(self) -> None:
+    def _die(self) -> NoReturn:
         self.dead = True
         raise Died
 

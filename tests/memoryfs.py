@@ -19,6 +19,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
+from random import Random
 
 ALL_SUBSETS_MAX = 6
 """Up to so many changes that are not durable, a power loss is tried with each subset of them."""
@@ -111,6 +112,12 @@ class Disk:
                 yield self._after_loss(kept, content)
                 if all(inode.data == inode.synced for names in self.live.values() for inode in names.values()):
                     break
+
+    def lose_power(self, chance: Random) -> None:
+        """What was not synced is lost, kept or torn on this disk itself: one mixture, as `losses` gives them."""
+        kept = self._with_causes({n for n in range(len(self.unsynced)) if chance.random() < 0.5})
+        left = self._after_loss(kept, chance.choice(("synced", "all", "half")))
+        self.live, self.stable, self.unsynced = left.live, left.stable, []
 
     def _subsets(self) -> Iterator[set[int]]:
         count = len(self.unsynced)

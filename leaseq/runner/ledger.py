@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from leaseq import protocol
@@ -38,14 +39,24 @@ class Finished:
 class Ledger:
     """The finished attempts of one node, and its totals."""
 
-    def __init__(self, *, fs: Fs, procs: Procs, lease: LeaseDir, node: str, totals: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        *,
+        fs: Fs,
+        procs: Procs,
+        lease: LeaseDir,
+        node: str,
+        totals: Mapping[str, int],
+        lock: AbstractContextManager[object] | None = None,
+    ) -> None:
         self.fs, self.procs, self.lease, self.node = fs, procs, lease, node
         self.totals = dict(totals)
         self.open: list[Finished] = []
         """Not yet in their place; only whoever calls `persist` takes from it."""
         self.trouble = ""
         """Why the last `persist` failed; empty while outcomes reach their place."""
-        self._history = threading.Lock()
+        self._history = lock or threading.Lock()
+        """Held while lines are appended: the ledger's thread and the runner's do so."""
         self._history_may_be_torn = True
 
     def add(self, item: Finished) -> None:

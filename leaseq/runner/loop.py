@@ -189,6 +189,10 @@ class Runner:
         for key in keys:
             held = self.held[key]
             rec = self.procs.record(key)
+            if rec is not None and rec.gone and rec.status is None:
+                # Gone for a keeper that is not its parent: it may wait here to be reaped since this turn began.
+                self.procs.reap()
+                rec = self.procs.record(key)
             if rec is not None and rec != held.rec:
                 held.rec = rec
                 self.changed = True

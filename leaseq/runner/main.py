@@ -24,6 +24,7 @@ from leaseq.lease.slurm_text import expand_hosts
 from leaseq.models import ANY, Lease
 from leaseq.nodedir import Holder, open_node_dir
 from leaseq.runner import housework, last, session
+from leaseq.runner.beside import refuse_beside_another
 from leaseq.runner.inotify import IN_CLOSE_WRITE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, Inotify, become_subreaper
 from leaseq.runner.keeper import LEASE_GRACE_SECONDS
 from leaseq.runner.ledger import Ledger, LedgerThread
@@ -114,7 +115,18 @@ class Service:
     def run(self) -> int:
         if not self.directory.take("runner", self.incarnation):
             raise Unavailable(f"another runner serves {self.node} of {self.lease.id} on this host")
-        self._refuse_beside_another_host()
+        try:
+            refuse_beside_another(
+                self.fs,
+                self.lease,
+                self.node,
+                clock=SystemClock(),
+                boot=boot_id(),
+                alive=lambda beat: Holder(beat.pid, beat.pid_start, beat.boot).alive(),
+                pause=time.sleep,
+            )
+        except Newer as error:
+            raise self._outdated(error) from None
         become_subreaper()
         signals, signals_write = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(signals_write, False)
@@ -162,31 +174,6 @@ class Service:
     def _end(self) -> None:
         self.ended.set()
         os.write(self.signals_write, b"\0")
-
-    def _refuse_beside_another_host(self) -> None:
-        """A node that another host serves under this name is left to it: its counter is seen to change."""
-        try:
-            beat = protocol.read_heartbeat(self.fs, self.lease, self.node)
-            if beat is None or beat.state == "stopped":
-                return
-            if beat.boot == boot_id():
-                # The node-local lock settles this, unless each of the two has a /tmp of its own.
-                if Holder(beat.pid, beat.pid_start, beat.boot).alive():
-                    raise Unavailable(f"process {beat.pid} serves {self.node} of {self.lease.id} on this host")
-                return
-            silence = self.fs.age(self.lease.heartbeat(self.node), self.lease.heartbeats)
-            if silence > protocol.down_seconds(beat):
-                return
-            deadline = time.monotonic() + 2.5 * min(beat.interval_seconds, 60.0)
-            while time.monotonic() < deadline:
-                time.sleep(0.5)
-                again = protocol.read_heartbeat(self.fs, self.lease, self.node)
-                if again and (again.incarnation, again.counter) != (beat.incarnation, beat.counter):
-                    raise Unavailable(f"{again.host} serves {self.node} of {self.lease.id}; this host is not needed")
-        except Newer as error:
-            raise self._outdated(error) from None
-        except (FileNotFoundError, Malformed):
-            return
 
     def _outdated(self, error: Newer) -> Refused:
         """A newer leaseq serves this node, or has: what it left there is not for this one to take over."""

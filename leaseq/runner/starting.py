@@ -21,13 +21,22 @@ def read_claimed(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
     """The task of that claim; raises Malformed where it is none that could be started or put back."""
     try:
         task = protocol.read_task(fs, claim.path(lease), claim.entry)
-    except PermissionError as error:
-        raise Malformed(f"cannot be read: {error.strerror}") from None  # somebody else's; trying again would not help
+    except PermissionError:
+        task = _read_again(fs, lease, claim)
     if not task.argv or (task.shell and len(task.argv) != 1):
         raise Malformed("it has no command")
     if task.node != ANY and not is_node(task.node):
         raise Malformed(f"its node is not a name: {task.node!r:.60}")
     return task
+
+
+def _read_again(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
+    """The task, which a first look was denied: a mount in trouble (no ticket) says so of everything for a while."""
+    fs.names(lease.claimed(claim.node))
+    try:
+        return protocol.read_task(fs, claim.path(lease), claim.entry)
+    except PermissionError as error:
+        raise Malformed(f"cannot be read: {error.strerror}") from None  # somebody else's; trying again would not help
 
 
 def start_request(runner: Runner, held: Held) -> dict[str, object]:

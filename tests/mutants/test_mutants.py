@@ -1,4 +1,4 @@
-"""Every mutant of the protocol is caught; `pytest -s` prints by what."""
+"""Every mutant of the protocol and of the runner is caught; `make mutants` prints by what."""
 
 from __future__ import annotations
 
@@ -9,10 +9,31 @@ import pytest
 from tests.crash.actors import REAL
 from tests.crash.suite import first_violation
 from tests.mutants.mutants import MUTANTS
+from tests.mutants.runner_mutants import MUTANTS as RUNNER_MUTANTS
+from tests.sim.history import run
+from tests.sim.plan import draw
+
+HISTORIES_MAX = 200
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_of_the_protocol_is_caught(name: str) -> None:
     violation = first_violation(replace(REAL, **MUTANTS[name]))
     assert violation is not None, f"{name}: nothing is caught"
-    print(f"\n{name:42} {violation[0]:28} {violation[1][:200]}")
+    _tell(name, f"crash: {violation[0]}", violation[1])
+
+
+@pytest.mark.parametrize("name", RUNNER_MUTANTS)
+def test_a_mutant_of_the_runner_is_caught(name: str) -> None:
+    mutant = RUNNER_MUTANTS[name]
+    for number in range(1, HISTORIES_MAX + 1):
+        plan = draw(f"mutant {number}", only=mutant.troubles, steps=mutant.steps)
+        violation = run(plan, mutant.parts).violation
+        if violation:
+            _tell(name, f"sim: history {number}", violation)
+            return
+    pytest.fail(f"{name}: nothing is caught")
+
+
+def _tell(mutant: str, caught_by: str, rule: str) -> None:
+    print(f"\n{mutant:54} {caught_by:28} {rule[:200]}")

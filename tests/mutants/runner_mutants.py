@@ -1,0 +1,349 @@
+"""The runner with one thing wrong each, as `tests.sim` runs it: a replacement of one of its parts.
+
+With each stands the trouble that brings the mistake to light, so that few histories are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from leaseq import protocol
+from leaseq.errors import Malformed
+from leaseq.layout import Entry
+from leaseq.models import Outcome, State
+from leaseq.protocol import Claim
+from leaseq.runner import recover
+from leaseq.runner.ledger import Finished, Ledger
+from leaseq.runner.loop import Runner
+from leaseq.runner.record import Rec
+from leaseq.runner.recover import take_over
+from leaseq.runner.state import Held
+from tests.sim.host import SimProcs
+from tests.sim.plan import Step
+from tests.sim.service import REAL_PARTS, Parts
+
+# -- claim and start -----------------------------------------------------------------------------------
+
+
+class StartsBeforeTheClaimIsDurable(Runner):
+    def _launch(self) -> None:
+        for key, (claim, booking) in list(self.won.items()):
+            self._start(claim, booking)
+            del self.won[key]
+        self.fs.sync_dir(self.lease.claimed(self.node))
+
+
+class ForgetsAClaimInDoubt(Runner):
+    def _find_claims(self) -> None:
+        self._claims_in_doubt = False
+
+
+class DropsAClaimThatCannotBeStarted(Runner):
+    def _launch(self) -> None:
+        won, self.won = self.won, {}
+        self.fs.sync_dir(self.lease.claimed(self.node))
+        for claim, booking in won.values():
+            self._start(claim, booking)
+
+
+class TakesTroubleForMalice(Runner):
+    """A file that cannot be read now is taken for one that is no task."""
+
+    def _start(self, claim: Claim, booking: Any) -> None:
+        try:
+            super()._start(claim, booking)
+        except OSError as error:
+            self.refuse(claim, booking, str(error))
+
+
+class BooksWhatIsBooked(Runner):
+    def _bookings(self) -> list[Any]:
+        return [booking for _, booking in self.won.values()]
+
+
+class NeverRests(Runner):
+    """It looks at everything in every turn, and at each pending file."""
+
+    def _refresh(self) -> None:
+        super()._refresh()
+        self._stale = True
+        for name in self.fs.names(self.lease.inbox("_any")):
+            for directory in (self.lease.inbox("_any"), self.lease.claimed(self.node), self.lease.evidence):
+                for _ in range(20):
+                    self.fs.names(directory)
+            del name
+
+
+# -- what a new runner takes over ------------------------------------------------------------------------
+
+
+class _Altered:
+    """A runner's Procs with some answers altered."""
+
+    def __init__(self, procs: Any, **answers: Callable[..., Any]) -> None:
+        self._procs, self._answers = procs, answers
+
+    def __getattr__(self, name: str) -> Any:
+        return self._answers.get(name) or getattr(self._procs, name)
+
+
+def _taking_over(runner: Runner, recorded: set[str], **answers: Callable[..., Any]) -> None:
+    procs = runner.procs
+    runner.procs = _Altered(procs, **answers)  # type: ignore[assignment]
+    try:
+        take_over(runner, recorded)
+    finally:
+        runner.procs = procs
+
+
+def adopts_as_new(runner: Runner, recorded: set[str]) -> None:
+    """What runs is put back, as if it had never begun."""
+
+    def record(key: str) -> Rec | None:
+        known = runner.procs_of_node.record(key)  # type: ignore[attr-defined]
+        return Rec(void=True) if known is not None and not known.over else known
+
+    runner.procs_of_node = runner.procs  # type: ignore[attr-defined]
+    _taking_over(runner, recorded, record=record)
+
+
+def leaves_the_void_out(runner: Runner, recorded: set[str]) -> None:
+    """A claim without a record is put back, and what was asked of the keeper may still start."""
+    procs = runner.procs
+    void = {"keys": set[str]()}
+
+    def record(key: str) -> Rec | None:
+        return Rec(void=True) if key in void["keys"] else procs.record(key)
+
+    def make_void(key: str) -> bool:
+        void["keys"].add(key)
+        return True
+
+    def forget(key: str) -> None:
+        if key not in void["keys"]:
+            procs.forget(key)
+
+    _taking_over(runner, recorded, record=record, void=make_void, forget=forget)
+
+
+def requeues_on_unknown(runner: Runner, recorded: set[str]) -> None:
+    """A claim of which nothing is known is taken for one that never began."""
+    _taking_over(runner, recorded, knows=lambda incarnation: True)
+
+
+def adopts_what_an_earlier_boot_began(runner: Runner, recorded: set[str]) -> None:
+    _taking_over(runner, recorded, same_boot=lambda rec: True)
+
+
+def gives_adopted_tasks_the_first_gpus(runner: Runner, recorded: set[str]) -> None:
+    _taking_over(runner, recorded, given=lambda key: None)
+
+
+def does_not_take_over(runner: Runner, recorded: set[str]) -> None:
+    return
+
+
+def takes_the_claims_of_all_nodes(runner: Runner, recorded: set[str]) -> None:
+    take_over(runner, recorded)
+    for node in runner.fs.names(runner.lease.claims):
+        for name in runner.fs.names(runner.lease.claimed(node)) if node not in ("_cli", runner.node) else ():
+            try:
+                recover._take_claim(runner, Claim(Entry.parse(name), node), recorded)
+            except (Malformed, FileNotFoundError):
+                continue
+
+
+def starts_what_was_decided(runner: Runner, recorded: set[str]) -> None:
+    """A decided attempt's claim is taken for one that is still to be started."""
+    for name in runner.fs.names(runner.lease.claimed(runner.node)):
+        claim = Claim(Entry.parse(name), runner.node)
+        decided = protocol.read_outcome(runner.fs, runner.lease, claim.entry.id, claim.entry.attempt)
+        if decided is not None:
+            protocol.unclaim(runner.fs, runner.lease, claim, runner.lease.inbox(decided.task.node))
+            runner.procs.forget(claim.entry.key)
+    take_over(runner, recorded)
+
+
+def ends_what_runs(runner: Runner, recorded: set[str]) -> None:
+    """Tasks do not outlive their runner."""
+    for key in runner.procs.attempts():
+        rec = runner.procs.record(key)
+        if rec is not None and not rec.over:
+            runner.procs.end_now(key)
+    take_over(runner, recorded)
+
+
+# -- how attempts end ------------------------------------------------------------------------------------
+
+
+class ForgetsTheRecordFirst(Ledger):
+    def persist(self) -> bool:
+        for item in self.open:
+            self.procs.forget(item.claim.entry.key)
+        return super().persist()
+
+
+class SettlesBeforeTheOutcomeIsSynced(Ledger):
+    def _sync(self, items: Sequence[Finished]) -> None:
+        for item in items:
+            item.durable = True
+
+
+class SettlesBeforeTheHistory(Ledger):
+    def _note(self, items: Sequence[Finished]) -> None:
+        for item in items:
+            assert item.decided is not None
+            protocol.settle(self.fs, self.lease, item.claim, item.decided)
+        super()._note(items)
+
+
+class DropsWhatCannotBeWritten(Ledger):
+    def persist(self) -> bool:
+        try:
+            return super().persist()
+        except OSError:
+            self.open.clear()
+            raise
+
+
+class RunsALostTaskAgain(Ledger):
+    def add(self, item: Finished) -> None:
+        if item.outcome.state is State.LOST and item.decided is None and not item.outcome.requeued:
+            item = replace(item, outcome=replace(item.outcome, requeued="lost"))
+        super().add(item)
+
+
+class RetriesForEver(Ledger):
+    def add(self, item: Finished) -> None:
+        if item.outcome.state is State.FAILED and item.decided is None and item.outcome.attempt < 4:
+            item = replace(item, outcome=replace(item.outcome, requeued="retry"))
+        super().add(item)
+
+
+class CallsAFailureDone(Ledger):
+    def add(self, item: Finished) -> None:
+        outcome: Outcome = item.outcome
+        if outcome.state is State.FAILED and item.decided is None:
+            item = replace(item, outcome=replace(outcome, state=State.DONE, exit_code=0, requeued=""))
+        super().add(item)
+
+
+class TellsNothingOfCommands(Runner):
+    """What commands decided is taken out of booking/, and not told in the history."""
+
+    def step(self) -> float:
+        wait = super().step()
+        self._guard(self._drop_bookings)
+        return wait
+
+    def _drop_bookings(self) -> None:
+        for name in self.fs.names(self.lease.booking):
+            protocol.discard(self.fs, f"{self.lease.booking}/{name}")
+
+
+class TakesTheFirstWordForTheLast(Runner):
+    """A process that nobody has waited for yet is given up as LOST."""
+
+    def _collect(self, now: float) -> None:
+        for held in list(self.held.values()):
+            rec = self.procs.record(held.key)
+            if rec is not None and rec.pid is not None and not rec.over and now - held.since > 10.0:
+                self.end(held, replace(rec, gone=True))
+        super()._collect(now)
+
+
+class CancelsWhatNobodyAskedFor(Runner):
+    def stop(self, held: Held, why: str, *, grace: float | None = None) -> None:
+        for each in list(self.held.values()):
+            super().stop(each, why, grace=grace)
+
+
+class PutsBackWhatFailed(Runner):
+    """An attempt that failed is pending again as the same attempt."""
+
+    def end(self, held: Held, rec: Rec) -> None:
+        if rec.status and not rec.stopping:
+            self._put_back(held, rec)
+        else:
+            super().end(held, rec)
+
+
+# -- who serves --------------------------------------------------------------------------------------------
+
+
+def serves_beside_another(*_: object, **__: object) -> None:
+    return
+
+
+class StartsAgainWhatHasARecord(SimProcs):
+    """The keeper is asked again for an attempt whose record is there: the record is removed first."""
+
+    def start(self, key: str, request: Any) -> None:
+        super().start(key, request)
+        super().start(key, request)
+        self.host.scheduler.at(0.3, lambda: self.host.records.pop(key, None))
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """Parts of a runner, one of them wrong; and the troubles, at which steps, in which that shows."""
+
+    parts: Parts
+    troubles: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+
+def _runner(runner: type[Runner], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
+    return Mutant(replace(REAL_PARTS, runner=runner), troubles, tuple(at))
+
+
+def _ledger(ledger: type[Ledger], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
+    return Mutant(replace(REAL_PARTS, ledger=ledger), troubles, tuple(at))
+
+
+def _taker(taker: Callable[[Runner, set[str]], None], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
+    return Mutant(replace(REAL_PARTS, take_over=taker), troubles, tuple(at))
+
+
+SYNC_CLAIMS, SYNC_OUTCOMES = ("sync_dir", "/claimed"), ("sync_dir", "/done")
+CLAIM, READ_CLAIM, BEAT = ("rename", "/claimed/"), ("read", "/claimed/"), ("create", "/hb/")
+WRITE_OUTCOME, TELL, SETTLE = ("create", "/done/"), ("append", "/events/"), ("unlink", "/claimed/")
+
+MUTANTS: dict[str, Mutant] = {
+    "start before the claim is durable": _runner(StartsBeforeTheClaimIsDurable, "power loss", at=[SYNC_CLAIMS]),
+    "a claim in doubt is forgotten": _runner(ForgetsAClaimInDoubt, "mount", at=[CLAIM]),
+    "a claim that cannot be started is dropped": _runner(
+        DropsAClaimThatCannotBeStarted, "error", at=[SYNC_CLAIMS, READ_CLAIM]
+    ),
+    "an error of the file system is taken for a bad task": _runner(TakesTroubleForMalice, "error", at=[READ_CLAIM]),
+    "GPUs and CPUs are booked twice": _runner(BooksWhatIsBooked),
+    "a turn costs what is pending": _runner(NeverRests),
+    "adopt as new": _taker(adopts_as_new, "runner and keeper die"),
+    "no `void` record before a claim is put back": _taker(leaves_the_void_out, "keeper hangs", at=[BEAT]),
+    "requeue on unknown": _taker(requeues_on_unknown, "reboot", at=[BEAT]),
+    "adopt what an earlier boot began": _taker(adopts_what_an_earlier_boot_began, "reboot, records kept", at=[BEAT]),
+    "adopted tasks are given the first GPUs": _taker(gives_adopted_tasks_the_first_gpus, "runner and keeper die"),
+    "no taking over": _taker(does_not_take_over, "runner and keeper die"),
+    "claims are taken from another node": _taker(takes_the_claims_of_all_nodes, "runner and keeper die"),
+    "a decided attempt is put back": _taker(starts_what_was_decided, "death", at=[TELL, SETTLE]),
+    "tasks end with their runner": _taker(ends_what_runs, "runner and keeper die"),
+    "the record is forgotten before the outcome is durable": _ledger(
+        ForgetsTheRecordFirst, "runner and keeper die", at=[WRITE_OUTCOME]
+    ),
+    "settle before the outcome is synced": _ledger(SettlesBeforeTheOutcomeIsSynced, "power loss", at=[SETTLE]),
+    "settle before the history": _ledger(SettlesBeforeTheHistory, "death", at=[TELL]),
+    "an outcome that cannot be written is dropped": _ledger(
+        DropsWhatCannotBeWritten, "error", at=[WRITE_OUTCOME, TELL]
+    ),
+    "a LOST task runs again unasked": _ledger(RunsALostTaskAgain, "reboot", at=[BEAT]),
+    "retry without end": _ledger(RetriesForEver),
+    "a failure is called DONE": _ledger(CallsAFailureDone),
+    "what commands decided is not told": _runner(TellsNothingOfCommands),
+    "a slow task is given up as LOST": _runner(TakesTheFirstWordForTheLast),
+    "a cancel ends the others, too": _runner(CancelsWhatNobodyAskedFor),
+    "a retry is the same attempt": _runner(PutsBackWhatFailed),
+    "two runners serve one node": Mutant(replace(REAL_PARTS, refuse=serves_beside_another), ("rival",)),
+    "an attempt is asked for twice": Mutant(replace(REAL_PARTS, procs=StartsAgainWhatHasARecord)),
+}

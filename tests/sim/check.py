@@ -1,0 +1,100 @@
+"""What leaseq promises, of a history and of the directory it left.
+
+At any time (`check_now`): nothing acknowledged is lost, every task is in one place, no attempt was started twice,
+what was decided stands. At the end (`check`): besides, every task has ended, every result is true, nothing ran more
+often than was asked for, no attempt is LOST whose end somebody could have seen, and nothing is told twice for nothing.
+What a reader saw and what a turn cost was noted as the history went on.
+"""
+
+from __future__ import annotations
+
+from leaseq.fate import LOST_ATTEMPTS_MAX
+from leaseq.layout import parse_outcome
+from leaseq.models import Outcome, State, Task
+from tests.crash.check import Violated, check_always, check_settled
+from tests.sim.history import History
+
+UNSEEN = "nobody saw its exit code"
+
+
+def check_now(history: History) -> None:
+    """Everything that must be true at every moment."""
+    if history.scheduler.failures:
+        name, error = history.scheduler.failures[0]
+        raise Violated(f"{name} ended by {error!r}") from error
+    if history.truth.violations:
+        raise Violated(history.truth.violations[0])
+    check_always(history)  # type: ignore[arg-type]
+
+
+def check(history: History) -> None:
+    """Everything that must be true once all work is done."""
+    check_now(history)
+    check_settled(history)  # type: ignore[arg-type]
+    outcomes = _outcomes(history)
+    for (task_id, attempt), outcome in outcomes.items():
+        _check_true(history, (task_id, attempt), outcome)
+    for task_id in {task_id for task_id, _ in outcomes}:
+        _check_asked_for(history, task_id, outcomes)
+
+
+def _outcomes(history: History) -> dict[tuple[str, int], Outcome]:
+    fs, lease = history.fs(), history.lease
+    found = {}
+    for shard in fs.names(f"{lease.root}/done"):
+        for name in fs.names(f"{lease.root}/done/{shard}"):
+            key = parse_outcome(name)
+            outcome = history.p.read_outcome(fs, lease, *key)
+            assert outcome is not None
+            found[key] = outcome
+    return found
+
+
+def _check_true(history: History, key: tuple[str, int], outcome: Outcome) -> None:
+    """The outcome says what the process did, and LOST is said only where nobody can know."""
+    truth, name, state = history.truth, f"{key[0]}.{key[1]}", outcome.state
+    if state in (State.DONE, State.FAILED, State.TIMEOUT) and key not in truth.exits:
+        raise Violated(f"{name} stands as {state.name}, and never ended")
+    if state is State.DONE and truth.exits[key]:
+        raise Violated(f"{name} stands as DONE, and exited {truth.exits[key]}")
+    if state is State.TIMEOUT and outcome.task.need.time_seconds is None:
+        raise Violated(f"{name} stands as TIMEOUT, and had no limit")
+    if state is State.CANCELLED and key[0] not in truth.cancelled and not _overruled(history, key):
+        raise Violated(f"{name} stands as CANCELLED, and nobody asked for that")
+    if state is not State.LOST or key in truth.forced or truth.lease_ended:
+        return
+    if UNSEEN in outcome.reason:
+        if key not in truth.unseen and outcome.node not in truth.lossy:
+            raise Violated(f"{name} is LOST ({outcome.reason}), and its parent lived")
+    elif outcome.node not in truth.lossy:
+        raise Violated(f"{name} is LOST ({outcome.reason}), and nothing happened to {outcome.node}")
+
+
+def _overruled(history: History, key: tuple[str, int]) -> bool:
+    """True where a `recover` had taken this attempt away, and its node ended what still ran."""
+    return key in history.truth.forced
+
+
+def _check_asked_for(history: History, task_id: str, outcomes: dict[tuple[str, int], Outcome]) -> None:
+    """No attempt follows another unless its submitter, a `recover`, or the lease's end asked for it."""
+    attempts = sorted(attempt for each, attempt in outcomes if each == task_id)
+    recovered = history.truth.recovered.get(task_id, 0)
+    for attempt in attempts[1:]:
+        before = outcomes[task_id, attempt - 1]
+        task: Task = before.task
+        asked = {
+            "retry": attempt - 1 <= task.retries and before.state in (State.FAILED, State.TIMEOUT),
+            "lost": before.state is State.LOST
+            and (
+                attempt - 1 <= task.retries
+                if task.on_lost != "requeue"
+                else attempt - 1 <= max(task.retries, LOST_ATTEMPTS_MAX)
+            ),
+            "requeue": history.truth.lease_ended,
+            "recover": recovered > 0,
+            "": recovered > 0,
+        }[before.requeued]
+        if not asked:
+            raise Violated(
+                f"{task_id}.{attempt} follows a {before.state.name} ({before.requeued}), and nobody asked for it"
+            )

@@ -1,0 +1,390 @@
+"""One history: a plan made to happen, with everything real but the world.
+
+`History` has what `tests.crash.check` asks of a world, so the rules that hold for the protocol hold here, too.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from leaseq import protocol
+from leaseq.layout import LeaseDir, names_drawn_from
+from leaseq.lease.settle import settle_claims
+from leaseq.models import Lease
+from leaseq.runner.decide import Room
+from tests.crash.actors import REAL
+from tests.crash.check import Violated
+from tests.faults import Fault, Kind
+from tests.memoryfs import MemoryFs
+from tests.sim.host import EPOCH, Host
+from tests.sim.nfs import ActorFs, Client, Server
+from tests.sim.plan import LOGIN, RIVAL, SECONDS, Plan, Trouble
+from tests.sim.scheduler import Process, Scheduler
+from tests.sim.service import REAL_PARTS, Parts, Service
+from tests.sim.truth import SimTruth
+from tests.sim.users import User, Watcher
+
+NODES = ("n1", "n2")
+ROOMS = {"n1": Room(4, 1000, ("0", "1")), "n2": Room(2, 1000, ("0",))}
+LOOK_SECONDS = 15.0
+END_SECONDS_MAX = 3000.0
+"""How long after the last trouble all work may take."""
+RESTART_SECONDS = (0.5, 4.0)
+HANG_SECONDS = 70.0
+SLOW_SECONDS = 0.3
+SERVED_BEATS, SERVED_SECONDS = 3, 12.0
+"""So many heartbeats in so many seconds, and another runner must not have begun to serve the node."""
+LOG_LINES = 200_000
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a plan."""
+
+    violation: str
+    digest: str
+    """Of everything that every actor did, in order."""
+    calls: int
+    struck: Counter[str]
+    """Which troubles there were, and how often."""
+    log: tuple[str, ...]
+
+
+def run(plan: Plan, parts: Parts = REAL_PARTS) -> Result:
+    """The plan has happened, up to its end or to the first promise that was broken."""
+    with names_drawn_from(Random(f"{plan.seed} names").randbytes):
+        history = History(plan, parts)
+        violation = ""
+        try:
+            history.happen()
+        except Violated as broken:
+            violation = str(broken)
+        finally:
+            history.close()
+    text = "\n".join(history.log)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Result(violation, digest, history.disk.operations, history.struck, tuple(history.log))
+
+
+class History:
+    """The world of one plan."""
+
+    p = REAL
+
+    def __init__(self, plan: Plan, parts: Parts) -> None:
+        self.plan, self.parts = plan, parts
+        self.scheduler = Scheduler()
+        self.lease = LeaseDir("1", "/home/runs/1")
+        self.disk = Server(self.scheduler, self.lease)
+        self.truth = SimTruth()
+        self.struck: Counter[str] = Counter()
+        self.log: list[str] = []
+        self.calm = False
+        """True once nothing goes wrong any more."""
+        self.closed = False
+        self.clients = {name: Client(self.disk, name, self._chance(name)) for name in ("n1a", "n2a", RIVAL, *LOGIN)}
+        self.hosts = {name: self._host(name) for name in ("n1a", "n2a", RIVAL)}
+        self.wrong_by: dict[str, float] = dict.fromkeys(LOGIN, 0.0)
+        self.mounts: dict[str, tuple[float, int]] = {}
+        self.services: dict[str, Service] = {}
+        self.starts: Counter[str] = Counter()
+        self.processes: list[Process] = []
+        self.files: list[ActorFs] = []
+        self.lease_runs = True
+        self.watcher: Watcher | None = None
+
+    def _chance(self, name: str) -> Random:
+        return Random(f"{self.plan.seed} {name}")
+
+    def _host(self, name: str) -> Host:
+        node = name[:2]
+        return Host(
+            name, node, ROOMS[node], self.scheduler, self.clients[name], self.truth, self._chance(f"host {name}")
+        )
+
+    # -- what tests.crash.check asks of a world ------------------------------------------------------
+
+    def fs(self) -> MemoryFs:
+        return MemoryFs(self.disk)
+
+    def nodes(self) -> list[str]:
+        return list(NODES)
+
+    # -- the story -----------------------------------------------------------------------------------
+
+    def happen(self) -> None:
+        """Users and troubles act, then all work comes to its end; raises Violated."""
+        from tests.sim.check import check, check_now
+
+        self._prepare()
+        for name in ("n1a", "n2a"):
+            self._supervise(name)
+        for number, task in enumerate(self.plan.tasks):
+            self._user(f"submit {number}", task.host, task.at, lambda user, task=task: user.submit(task))
+        for number, command in enumerate(self.plan.commands):
+            self._user(f"command {number}", command.host, command.at, lambda user, each=command: user.command(each))
+        for trouble in self.plan.troubles:
+            if not trouble.during:
+                self.scheduler.at(trouble.at, lambda trouble=trouble: self._strike(trouble))
+        self._user("watch", LOGIN[0], 0.5, self._watch)
+        while self.scheduler.now < SECONDS:
+            self.scheduler.pause(LOOK_SECONDS)
+            check_now(self)
+        self._calm_down()
+        deadline = self.scheduler.now + END_SECONDS_MAX
+        while left := self._left():
+            if self.scheduler.now > deadline:
+                raise Violated(f"work never ends: {left[0]}")
+            self.scheduler.pause(LOOK_SECONDS)
+            check_now(self)
+        check(self)
+
+    def close(self) -> None:
+        """No thread of this history is left."""
+        self.closed, self.calm, self.lease_runs = True, True, False
+        for process in self.processes:
+            self.scheduler.kill(process)
+        self.scheduler.close()
+
+    def _prepare(self) -> None:
+        fs = self.fs()
+        fs.mkdir("/home/runs")
+        protocol.prepare(fs, self.lease)
+        record = Lease(id="1", kind="slurm", created=EPOCH, nodes=NODES)
+        protocol.replace_file(fs, self.lease.record, record.to_json())
+        self.disk.sync_all()
+
+    def _calm_down(self) -> None:
+        """No trouble strikes any more; hosts are up, runners run, and what was held is released."""
+        self.calm = True
+        self.lease_runs = True
+        self.mounts.clear()
+        for host in self.hosts.values():
+            host.up, host.no_room = True, 0
+        for actor_fs in self.files:
+            actor_fs.faults = ()
+        for name in ("n1a", "n2a"):
+            self._supervise(name)
+        self._user("the last release", LOGIN[1], 1.0, self._release)
+
+    def _release(self, user: User) -> None:
+        """Nothing is held for long: a command that hung may hold a task yet."""
+        while True:
+            user.release_all()
+            self.scheduler.pause(2 * LOOK_SECONDS)
+
+    def _left(self) -> list[str]:
+        """Task files that have not come to their end."""
+        fs, lease = self.fs(), self.lease
+        found = [
+            f"{kind}/{node}/{name}"
+            for kind in ("inbox", "held", "claimed")
+            for node in fs.names(f"{lease.root}/{kind}")
+            for name in fs.names(f"{lease.root}/{kind}/{node}")
+        ]
+        found += [f"booking/{name}" for name in fs.names(lease.booking)]
+        found += [
+            f"a submitter: {each.name}"
+            for each in self.processes
+            if each.name.startswith(("submit", "command")) and each.actors
+        ]
+        return found
+
+    # -- processes -----------------------------------------------------------------------------------
+
+    def _open(self, process: Process, client: Client) -> ActorFs:
+        faults = [self._fault(each) for each in self.plan.troubles if each.during == process.name]
+        actor_fs = ActorFs(self.scheduler, process, client, self._chance(process.name), [] if self.calm else faults)
+        actor_fs.trouble = lambda operation: self._mount_error(client.name, operation)
+        actor_fs.log = self._log
+        actor_fs.struck = lambda fault: self.struck.update([fault.kind.value] if fault.meanwhile is None else [])
+        self.processes.append(process)
+        self.files.append(actor_fs)
+        return actor_fs
+
+    def _fault(self, trouble: Trouble) -> Fault:
+        def happen() -> None:
+            if trouble.what == "hang":
+                self.struck["hang"] += 1
+                self.scheduler.pause(HANG_SECONDS)
+            else:
+                # The call is a slow one: others go on while it is under way.
+                self.scheduler.pause(chance.expovariate(1 / SLOW_SECONDS))
+                self._strike(trouble)
+
+        chance = self._chance(f"{trouble}")
+        meanwhile = happen if trouble.kind is Kind.MEANWHILE else None
+        operation, place = trouble.step
+        return Fault(int(trouble.at), trouble.kind, trouble.error, meanwhile, operation=operation, place=place)
+
+    def _log(self, text: str) -> None:
+        if len(self.log) < LOG_LINES:
+            self.log.append(f"{self.scheduler.now:.6f} {self.scheduler.current}: {text}")
+
+    def _user(self, name: str, host: str, seconds: float, act: Callable[[User], None]) -> None:
+        """After so many seconds somebody does that in a process of his own."""
+
+        def begin() -> None:
+            if self.closed:
+                return
+            process = Process(name)
+            opened = self._open(process, self.clients[host])
+            chance = self._chance(f"user {name}")
+            user = User(opened, self.lease, _Clock(self, host), self.truth, chance, self.scheduler.pause)
+            self.scheduler.spawn(process, name, lambda: act(user))
+
+        self.scheduler.at(seconds, begin)
+
+    def _watch(self, user: User) -> None:
+        watcher = self.watcher = Watcher(user)
+        while True:
+            watcher.look()
+            self.scheduler.pause(user.chance.choice((0.1, 1.0, 3.0, 10.0)))
+
+    def _supervise(self, name: str) -> None:
+        """A runner serves on the host, and another one follows whenever it ends."""
+        host = self.hosts[name]
+        if host.runner is not None or not host.up or not self.lease_runs:
+            return
+        if name == RIVAL and self.calm:
+            return
+        self.starts[name] += 1
+        service = Service(host, self.lease, NODES, self.parts, self.starts[name])
+        self.services[name] = service
+        service.on_serving = lambda: self._check_alone(service)
+        service.process.at_death.append(lambda: self._again(name))
+        service.begin(self._open(service.process, host.client))
+
+    def _again(self, name: str) -> None:
+        wait = self.hosts[name].chance.uniform(*RESTART_SECONDS)
+        if name == RIVAL:
+            wait += 30.0
+        self.scheduler.at(wait, lambda: self._supervise(name))
+
+    def _check_alone(self, service: Service) -> None:
+        """A runner that begins to serve a node is not beside another one whose heart was seen to beat."""
+        for other in self.services.values():
+            if other is service or other.host.node != service.host.node or not other.serving or other.process.dead:
+                continue
+            beats = [at for at in other.beats if self.scheduler.now - at <= SERVED_SECONDS]
+            if len(beats) >= SERVED_BEATS:
+                self.truth.violated(f"{service.process.name} serves {service.host.node} beside {other.process.name}")
+        if any(key for key in self.services if key != service.host.name and key[:2] == service.host.node):
+            self.truth.lossy.add(service.host.node)
+
+    # -- troubles ------------------------------------------------------------------------------------
+
+    def _mount_error(self, client: str, operation: str) -> int:
+        until, error = self.mounts.get(client, (0.0, 0))
+        if self.scheduler.now >= until or (error in (errno.ENOSPC, errno.EDQUOT) and operation in TAKES_NO_ROOM):
+            return 0
+        return error
+
+    def _strike(self, trouble: Trouble) -> None:
+        if self.calm:
+            return
+        self.struck[trouble.what] += 1
+        self._log(f"-- {trouble}")
+        host = self.hosts.get(trouble.who)
+        if trouble.what == "the mount fails on":
+            self.mounts[trouble.who] = self.scheduler.now + trouble.seconds, trouble.error
+        elif trouble.what == "the clock jumps on":
+            if host:
+                host.offset += trouble.seconds
+            else:
+                self.wrong_by[trouble.who] += trouble.seconds
+        elif trouble.what == "server restart":
+            self.disk.restart(trouble.seconds, list(self.clients), self._chance("restart"))
+        elif trouble.what == "power loss":
+            self._lose_power()
+        elif trouble.what == "the lease ends":
+            self._end_lease(trouble.seconds)
+        elif host:
+            self._strike_host(trouble, host)
+
+    def _strike_host(self, trouble: Trouble, host: Host) -> None:
+        if trouble.what == "the keeper dies on":
+            host.kill_keeper()
+        elif trouble.what == "runner and keeper die on":
+            if host.runner:
+                self.scheduler.kill(host.runner)
+            host.kill_keeper()
+        elif trouble.what == "the keeper hangs and the runner dies on":
+            host.keeper_hangs_until = self.scheduler.now + trouble.seconds
+            if host.runner:
+                self.scheduler.kill(host.runner)
+        elif trouble.what == "no room on the disk of":
+            host.no_room += 2
+        elif trouble.what in ("reboot of", "reboot, with its records, of"):
+            host.up = False
+            host.reboot(keep_records="records" in trouble.what)
+            self.scheduler.at(trouble.seconds, lambda: self._up(host))
+        elif trouble.what == "runner, keeper and records go on":
+            if host.runner:
+                self.scheduler.kill(host.runner)
+            host.kill_keeper()
+            host.forget_everything()
+        elif trouble.what == "another host serves n1:":
+            self._supervise(host.name)
+
+    def _up(self, host: Host) -> None:
+        host.up = True
+        self._supervise(host.name)
+
+    def _lose_power(self) -> None:
+        """Every machine goes down; what was not synced is lost or not; every machine comes up."""
+        for process in list(self.processes):
+            if process.name != "watch":
+                self.scheduler.kill(process)
+        for host in self.hosts.values():
+            host.reboot(keep_records=self._chance("power").random() < 0.5)
+        for client in self.clients.values():
+            client.forget()
+        self.disk.lose_power(self._chance(f"power {self.scheduler.now}"))
+        self.disk.replaced.clear()
+        if self.watcher:
+            self.watcher.seen.clear()
+
+    def _end_lease(self, seconds: float) -> None:
+        """Slurm has ended the lease, a command settles it, and some time later Slurm runs it again."""
+        self.truth.lease_ended = True
+        self.lease_runs = False
+        for name in ("n1a", "n2a", RIVAL):
+            self.hosts[name].reboot(keep_records=False)
+
+        def settle(user: User) -> None:
+            try:
+                settle_claims(user.fs, self.lease, clock=user.clock, reason="TIMEOUT")
+            except OSError:
+                return
+
+        self._user(f"settle {self.scheduler.now:.0f}", LOGIN[1], 1.0, settle)
+
+        def again() -> None:
+            self.lease_runs = True
+            for name in ("n1a", "n2a"):
+                self._supervise(name)
+
+        self.scheduler.at(seconds, again)
+
+
+TAKES_NO_ROOM = frozenset({"names", "read", "read_range", "older", "unlink", "sync_dir"})
+"""Operations that a full disk does not refuse."""
+
+
+class _Clock:
+    """The clock of a host that serves no node."""
+
+    def __init__(self, history: History, host: str) -> None:
+        self.history, self.host = history, host
+
+    def now(self) -> float:
+        return EPOCH + self.history.scheduler.now + self.history.wrong_by[self.host]
+
+    def monotonic(self) -> float:
+        return self.history.scheduler.now

@@ -1,0 +1,386 @@
+"""A machine that serves a node: its clock, its boot, its keeper, its tasks and its node-local records.
+
+The keeper here does what `leaseq.runner.keeper` does, by callbacks: it takes requests, begins records, spawns, notes
+how tasks end, and ends them. What really happened is noted in `Truth`, whoever sees it. When a keeper dies its tasks
+go to the runner that started it, and when that is dead too, nobody sees how they end.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+
+from leaseq.layout import parse_outcome
+from leaseq.runner.decide import Room
+from leaseq.runner.record import Rec
+from tests.sim.nfs import Client
+from tests.sim.scheduler import Process, Scheduler
+from tests.sim.truth import SimTruth
+
+EPOCH = 1_700_000_000.0
+ALONE = "alone"
+"""What a task's command says of its CPUs where it names no need."""
+STALLED_CHANCE, STALLED_SECONDS = 0.02, 0.3
+"""How often a runner waits for a CPU, and how long."""
+PIDS = 7
+"""So few that a pid is soon another process's."""
+
+
+@dataclass(eq=False)
+class Work:
+    """One started process of a task, as it really is."""
+
+    key: str
+    pid: int
+    boot: int
+    gpus: tuple[str, ...]
+    cpus: int
+    alone: bool
+    manner: str
+    began: float
+    limit: float | None
+    parent: object
+    """The keeper or the runner that will see its status; None: nobody will."""
+    ended: bool = False
+    status: int = 0
+    usage: float = 0.0
+
+
+@dataclass(eq=False)
+class Keeper:
+    """One keeper process: who started it, and so gets its tasks when it dies."""
+
+    parent: Process
+    alive: bool = True
+
+
+@dataclass(eq=False)
+class Host:
+    """One machine."""
+
+    name: str
+    node: str
+    capacity: Room
+    scheduler: Scheduler
+    client: Client
+    truth: SimTruth
+    chance: Random
+    boot: int = 1
+    offset: float = 0.0
+    """How wrong its clock of the day is."""
+    booted: float = 0.0
+    up: bool = True
+    keeper: Keeper | None = None
+    runner: Process | None = None
+    """Who holds the node-local lock."""
+    asks: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
+    records: dict[str, Rec] = field(default_factory=dict)
+    born: dict[str, int] = field(default_factory=dict)
+    work: list[Work] = field(default_factory=list)
+    keeper_hangs_until: float = 0.0
+    no_room: int = 0
+    """How many of the next starts find no room on the node's disk."""
+    woken: Callable[[], None] = lambda: None
+    """Tells the runner that a record has changed."""
+    pids: int = 0
+
+    # -- the clock ---------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        return EPOCH + self.scheduler.now + self.offset
+
+    def monotonic(self) -> float:
+        return self.scheduler.now - self.booted + 100.0
+
+    @property
+    def boot_id(self) -> str:
+        return f"{self.name}/{self.boot}"
+
+    # -- the keeper --------------------------------------------------------------------------------
+
+    def ensure_keeper(self, parent: Process) -> None:
+        if self.keeper and self.keeper.alive:
+            return
+        self.keeper = Keeper(parent)
+        self._adopt(self.keeper)
+        self.keeper_soon()
+
+    def keeper_soon(self) -> None:
+        keeper = self.keeper
+        if keeper:
+            hangs = max(0.0, self.keeper_hangs_until - self.scheduler.now)
+            slow = self.chance.random() < 0.25
+            self.scheduler.at(hangs + self.chance.expovariate(1.0 if slow else 200.0), lambda: self._serve(keeper))
+
+    def _serve(self, keeper: Keeper) -> None:
+        if self.scheduler.now < self.keeper_hangs_until:
+            self.keeper_soon()
+            return
+        while keeper.alive and self.asks:
+            what, key, body = self.asks.pop(0)
+            if what == "start":
+                self._begin(keeper, key, body)
+            elif what == "stop":
+                self._stop(key, body["why"], body["grace"])
+
+    def _begin(self, keeper: Keeper, key: str, body: Mapping[str, Any]) -> None:
+        if body["boot"] != self.boot_id or key in self.records:
+            return
+        self._set(key, Rec(boot=self.boot_id, gpus=tuple(body["gpus"]), limit_seconds=body["limit"]))
+        if self.no_room:
+            self.no_room -= 1
+            self._set(key, replace(self.records[key], failure="log: no space left", failure_code=1, again=True))
+            return
+        self.scheduler.at(self.chance.expovariate(500.0), lambda: self._spawn(keeper, key, body))
+
+    def _spawn(self, keeper: Keeper, key: str, body: Mapping[str, Any]) -> None:
+        rec = self.records.get(key)
+        if not keeper.alive or rec is None or rec.over:
+            return
+        seconds, code, manner = float(body["argv"][1]), int(body["argv"][2]), body["argv"][3]
+        if manner == "missing":
+            self.truth.exits[parse_outcome(key)] = 127
+            self._set(key, replace(rec, failure="no such command", failure_code=127))
+            return
+        self.pids += 1
+        work = Work(
+            key=key,
+            pid=1 + self.pids % PIDS,
+            boot=self.boot,
+            gpus=rec.gpus,
+            cpus=self.capacity.cpus if body["argv"][4] == ALONE else int(body["argv"][4]),
+            alone=body["argv"][4] == ALONE,
+            manner=manner,
+            began=self.monotonic(),
+            limit=rec.limit_seconds,
+            parent=keeper,
+        )
+        self.truth.started(parse_outcome(key), self.name)
+        self._check_room(work)
+        self.work.append(work)
+        self._set(key, replace(rec, pid=work.pid, started=self.now(), started_monotonic=work.began))
+        self.scheduler.at(seconds, lambda: self._exits(work, code << 8))
+        if rec.limit_seconds is not None:
+            self.scheduler.at(rec.limit_seconds, lambda: self._limit(work))
+
+    def _check_room(self, new: Work) -> None:
+        """What runs together must fit, whoever booked it."""
+        running = [each for each in self.work if not each.ended]
+        if running and (new.alone or any(each.alone for each in running)):
+            self.truth.violated(
+                f"{new.key} and {running[0].key} run together on {self.name}, and one wants to be alone"
+            )
+        for each in running:
+            if set(new.gpus) & set(each.gpus):
+                self.truth.violated(f"{new.key} and {each.key} were given the same GPU of {self.name}")
+        if sum(each.cpus for each in running) + new.cpus > self.capacity.cpus:
+            self.truth.violated(f"{new.key} runs on {self.name} with more CPUs booked than there are")
+
+    def _limit(self, work: Work) -> None:
+        if self.keeper and self.keeper.alive and not work.ended and work.boot == self.boot:
+            self._stop(work.key, "timeout", 10.0)
+
+    def _stop(self, key: str, why: str, grace: float) -> None:
+        rec = self.records.get(key)
+        if rec is None or rec.over:
+            return
+        work = self._running(key)
+        if work is None:
+            return
+        if not rec.stopping:
+            self.records[key] = replace(rec, stopping=why)
+        seconds, status = {
+            "ignores": (grace, int(signal.SIGKILL)),
+            "graceful": (1.0, 0),
+            "again": (1.0, 75 << 8),
+        }.get(work.manner, (0.05, int(signal.SIGTERM)))
+        self.scheduler.at(seconds, lambda: self._exits(work, status))
+
+    def _running(self, key: str) -> Work | None:
+        return next((each for each in self.work if each.key == key and not each.ended), None)
+
+    def _exits(self, work: Work, status: int) -> None:
+        """The process ends, unless it has ended; its parent, if it has one, will see its status."""
+        if work.ended or work.boot != self.boot:
+            return
+        work.ended, work.status, work.usage = True, status, self.monotonic() - work.began
+        code = status >> 8 if status >> 8 else 128 + status if status else 0
+        self.truth.exits[parse_outcome(work.key)] = code
+        if work.parent is None:
+            self.truth.unseen.add(parse_outcome(work.key))
+        self.scheduler.at(self.chance.expovariate(100.0), lambda: self._keeper_sees(work))
+        self.woken()
+
+    def _keeper_sees(self, work: Work) -> None:
+        keeper = self.keeper
+        if work.boot != self.boot or work.key not in self.records or keeper is None or not keeper.alive:
+            return
+        if work.parent is keeper:
+            self._waited(work)
+        else:
+            self.scheduler.at(self.chance.uniform(0.0, 0.2), lambda: self._keeper_misses(work))
+
+    def _keeper_misses(self, work: Work) -> None:
+        rec = self.records.get(work.key)
+        if work.boot == self.boot and rec is not None and not rec.over and self.keeper and self.keeper.alive:
+            self._set(work.key, replace(rec, gone=True))
+
+    def _waited(self, work: Work) -> None:
+        rec = self.records.get(work.key)
+        if rec is not None and rec.pid == work.pid and rec.status is None and work in self.work:
+            self._set(work.key, replace(rec, status=work.status, ended=self.now(), elapsed=work.usage))
+        if work in self.work:
+            self.work.remove(work)
+
+    def reap(self, runner: Process) -> None:
+        """The runner waits for what came to it."""
+        for work in [each for each in self.work if each.ended and each.parent is runner]:
+            self._waited(work)
+
+    def _adopt(self, keeper: Keeper) -> None:
+        """A new keeper goes on with what runs, and notes what is gone."""
+        for key, rec in list(self.records.items()):
+            if rec.over or rec.boot != self.boot_id:
+                continue
+            work = self._running(key)
+            if work is None:
+                lost = next((each for each in self.work if each.key == key), None)
+                if lost is not None:
+                    self._keeper_sees(lost)
+                else:
+                    self.truth.unseen.add(parse_outcome(key))
+                    self.scheduler.at(0.2, lambda key=key: self._note_gone(keeper, key))
+                continue
+            if work.limit is not None:
+                left = work.began + work.limit - self.monotonic()
+                self.scheduler.at(max(0.0, left), lambda work=work: self._limit(work))
+            if rec.stopping:
+                self._stop(key, rec.stopping, 10.0)
+
+    def _note_gone(self, keeper: Keeper, key: str) -> None:
+        rec = self.records.get(key)
+        if keeper.alive and rec is not None and not rec.over:
+            self._set(key, replace(rec, gone=True))
+
+    def _set(self, key: str, rec: Rec) -> None:
+        self.records[key] = rec
+        self.woken()
+
+    # -- deaths ------------------------------------------------------------------------------------
+
+    def kill_keeper(self) -> None:
+        """Its tasks, the ended ones too, come to the runner that started it, or to nobody."""
+        keeper = self.keeper
+        if keeper is None or not keeper.alive:
+            return
+        keeper.alive = False
+        self._orphan(keeper, None if keeper.parent.dead else keeper.parent)
+
+    def runner_died(self, runner: Process) -> None:
+        if self.runner is runner:
+            self.runner = None
+        self._orphan(runner, None)
+
+    def _orphan(self, parent: object, heir: Process | None) -> None:
+        for work in list(self.work):
+            if work.parent is parent:
+                work.parent = heir
+                if heir is None and work.ended:
+                    self.truth.unseen.add(parse_outcome(work.key))
+                    self.work.remove(work)
+
+    def reboot(self, *, keep_records: bool) -> None:
+        """Every process is gone, and a new boot begins; what was node-local may outlive it."""
+        if self.runner is not None:
+            self.scheduler.kill(self.runner)
+        self.kill_keeper()
+        self.work.clear()
+        self.boot += 1
+        self.booted = self.scheduler.now
+        self.client.forget()
+        self.truth.lossy.add(self.node)
+        if not keep_records:
+            self.forget_everything()
+
+    def forget_everything(self) -> None:
+        """The node-local directory is gone; tasks run on, and nobody there knows of them."""
+        self.truth.lossy.add(self.node)
+        self.records.clear()
+        self.born.clear()
+        self.asks.clear()
+
+    def end_now(self, key: str) -> None:
+        work = self._running(key)
+        if work is not None:
+            if self.node not in self.truth.lossy and parse_outcome(key) not in self.truth.forced:
+                self.truth.violated(f"{key} was killed, and nothing had happened to {self.node}")
+            self._exits(work, int(signal.SIGKILL))
+
+
+class SimProcs:
+    """The port Procs of one runner: each call takes a moment, in which others may act."""
+
+    def __init__(self, host: Host, process: Process) -> None:
+        self.host = host
+        self.process = process
+
+    def _pause(self) -> Host:
+        stalled = self.host.chance.random() < STALLED_CHANCE
+        self.host.scheduler.pause(self.host.chance.expovariate(1 / (STALLED_SECONDS if stalled else 0.0002)))
+        return self.host
+
+    def born(self, incarnation: str) -> None:
+        self._pause().born[incarnation] = self.host.boot
+
+    def knows(self, incarnation: str) -> bool:
+        return self._pause().born.get(incarnation) == self.host.boot
+
+    def start(self, key: str, request: Mapping[str, Any]) -> None:
+        host = self._pause()
+        host.asks.append(("start", key, {**request, "boot": host.boot_id}))
+        host.keeper_soon()
+
+    def stop(self, key: str, *, why: str, grace: float) -> None:
+        self._pause().asks.append(("stop", key, {"why": why, "grace": grace}))
+        self.host.keeper_soon()
+
+    def signal(self, key: str, number: int) -> None:
+        self._pause()
+
+    def record(self, key: str) -> Rec | None:
+        return self._pause().records.get(key)
+
+    def void(self, key: str) -> bool:
+        host = self._pause()
+        if key in host.records:
+            return False
+        host.records[key] = Rec(void=True)
+        host.asks = [ask for ask in host.asks if ask[:2] != ("start", key)]
+        return True
+
+    def forget(self, key: str) -> None:
+        host = self._pause()
+        host.asks = [ask for ask in host.asks if ask[:2] != ("start", key)]
+        host.records.pop(key, None)
+
+    def end_now(self, key: str) -> None:
+        self._pause().end_now(key)
+
+    def attempts(self) -> list[str]:
+        return list(self._pause().records)
+
+    def given(self, key: str) -> tuple[str, ...] | None:
+        rec = self.record(key)
+        return rec.gpus if rec else None
+
+    def same_boot(self, rec: Rec) -> bool:
+        return rec.boot == self.host.boot_id
+
+    def reap(self) -> None:
+        self._pause().reap(self.process)
+
+    def ensure(self) -> None:
+        self._pause().ensure_keeper(self.process)

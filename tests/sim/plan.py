@@ -1,0 +1,282 @@
+"""What happens in a history: tasks, commands and troubles, drawn from a seed; and smaller ones that still fail."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from leaseq.models import ANY, Need
+from tests.faults import Kind
+
+Step = tuple[str, str]
+"""A call, and what one of its paths holds; empty words stand for any."""
+SECONDS = 120.0
+"""How long users and troubles act; then everything is left to come to its end."""
+DEATHS = (Kind.DIE_BEFORE, Kind.DIE_AFTER, Kind.DIE_TORN, Kind.DIE_EMPTY)
+CALL_ERRORS = (errno.EIO, errno.ESTALE, errno.ENOSPC, errno.EDQUOT, errno.EACCES)
+ONLY_RATE = 6.0
+"""How many troubles of a kind there are, where only some kinds are wanted."""
+MANNERS = ("obeys", "obeys", "obeys", "ignores", "graceful", "again", "missing")
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """A submission: when, from where, of what."""
+
+    at: float
+    host: str
+    need: Need
+    seconds: float
+    code: int
+    manner: str
+    retries: int = 0
+    on_lost: str = ""
+    requeue: bool = False
+    node: str = ANY
+    key: str = ""
+    batch: int = 1
+
+    def __str__(self) -> str:
+        return (
+            f"{self.at:6.1f} s  submit from {self.host}: {self.batch} x {self.seconds:.1f} s, exit {self.code},"
+            f" {self.manner}, need {self.need}, node {self.node}, retries {self.retries}, on_lost {self.on_lost!r},"
+            f" key {self.key!r}"
+        )
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a user: `cancel`, `hold`, `release`, `recover`; `which` picks a task."""
+
+    at: float
+    host: str
+    verb: str
+    which: int
+
+    def __str__(self) -> str:
+        return f"{self.at:6.1f} s  {self.verb} from {self.host} ({self.which})"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What goes wrong: at a time, or at the `at`-th call of process `during`, of all or of those of one step."""
+
+    what: str
+    who: str = ""
+    at: float = 0.0
+    during: str = ""
+    step: Step = ("", "")
+    kind: Kind = Kind.MEANWHILE
+    error: int = 0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        error = f" {errno.errorcode[self.error]}" if self.error else ""
+        lasts = f" for {self.seconds:.0f} s" if self.seconds else ""
+        what = f"{self.what} {self.who}{error}{lasts}"
+        if not self.during:
+            return f"{self.at:6.1f} s  {what}"
+        return f"  call {self.at:.0f} of {self.during} {' '.join(self.step)}: {what} ({self.kind.value})"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A history before it happens."""
+
+    seed: str
+    tasks: tuple[TaskPlan, ...]
+    commands: tuple[Command, ...]
+    troubles: tuple[Trouble, ...]
+
+    def __str__(self) -> str:
+        lines = [f"seed {self.seed}"]
+        lines += [f"  {each}" for part in (self.tasks, self.commands, self.troubles) for each in part]
+        return "\n".join(lines)
+
+
+HOSTS = ("n1a", "n2a")
+RIVAL = "n1b"
+LOGIN = ("login", "desk")
+
+
+# -- kinds of trouble ----------------------------------------------------------------------------------
+
+
+STEPS = (
+    ("rename", "/claimed/"),
+    ("rename", "/claimed/"),
+    ("sync_dir", "/claimed"),
+    ("sync_dir", "/claimed"),
+    ("read", "/claimed/"),
+    ("unlink", "/claimed/"),
+    ("names", "/claimed"),
+    ("create", "/done/"),
+    ("link", "/done/"),
+    ("sync_dir", "/done"),
+    ("sync_dir", "/done"),
+    ("append", "/events/"),
+    ("rename", "/inbox/"),
+    ("sync_dir", "/inbox"),
+    ("rename", "/lost/"),
+    ("link", "/booking/"),
+    ("unlink", "/booking/"),
+    ("link", "/keys/"),
+    ("unlink", "/control/"),
+    ("create", "/hb/"),
+    ("create", "/hb/"),
+    ("read", "/hb/"),
+)
+"""Where something is at stake: a call and what its paths hold."""
+
+
+def _during(chance: Random) -> dict[str, Any]:
+    """A process, and a call of it."""
+    if chance.random() < 0.75:
+        number = chance.choice((1, 1, 1, 1, 1, 2, 2, 3))
+        process, calls = f"runner {chance.choice(HOSTS)} {number}", 300 if number == 1 else 80
+    else:
+        process, calls = f"{chance.choice(('submit', 'command'))} {chance.randint(0, 5)}", 14
+    if chance.random() < 0.7:
+        return {"during": process, "step": chance.choice(STEPS), "at": chance.randint(1, 5)}
+    return {"during": process, "at": chance.randint(1, calls)}
+
+
+def _call(what: str, kinds: tuple[Kind, ...], errors: tuple[int, ...] = (0,)) -> Callable[[Random], Trouble]:
+    """Something that happens to one call."""
+
+    def draw(chance: Random) -> Trouble:
+        return Trouble(what, kind=chance.choice(kinds), error=chance.choice(errors), **_during(chance))
+
+    return draw
+
+
+def _event(
+    what: str, seconds: tuple[float, float] = (0.0, 0.0), who: tuple[str, ...] = HOSTS
+) -> Callable[[Random], Trouble]:
+    """Something that happens at any time, or just as somebody makes a call."""
+
+    def draw(chance: Random) -> Trouble:
+        lasts, whom = chance.uniform(*seconds), chance.choice(who)
+        if chance.random() < 0.5:
+            return Trouble(what, whom, chance.uniform(1.0, SECONDS), seconds=lasts)
+        when = _during(chance)
+        if whom in HOSTS and when["during"].startswith("runner"):
+            when["during"] = f"runner {whom} {when['during'][-1]}"
+        return Trouble(what, whom, seconds=lasts, **when)
+
+    return draw
+
+
+def _mount(chance: Random) -> Trouble:
+    draw = _event("the mount fails on", (0.3, 30.0), (*HOSTS, *LOGIN))
+    return replace(draw(chance), error=chance.choice(CALL_ERRORS))
+
+
+TROUBLES: dict[str, tuple[float, Callable[[Random], Trouble]]] = {
+    # the name: how many of it a history has on average, and how one is drawn
+    "death": (2.5, _call("death", DEATHS)),
+    "lost reply": (1.5, _call("lost reply", (Kind.LOST_REPLY,), (0, 0, errno.EIO))),
+    "error": (1.5, _call("error", (Kind.FAILS,), CALL_ERRORS)),
+    "hang": (0.4, _call("hang", (Kind.MEANWHILE,))),
+    "mount": (0.4, _mount),
+    "keeper dies": (0.6, _event("the keeper dies on")),
+    "runner and keeper die": (0.5, _event("runner and keeper die on")),
+    "keeper hangs": (0.4, _event("the keeper hangs and the runner dies on", (1.0, 30.0))),
+    "node disk full": (0.2, _event("no room on the disk of")),
+    "reboot": (0.4, _event("reboot of", (1.0, 200.0))),
+    "reboot, records kept": (0.3, _event("reboot, with its records, of", (1.0, 60.0))),
+    "local records lost": (0.2, _event("runner, keeper and records go on")),
+    "clock jump": (0.7, _event("the clock jumps on", (-600.0, 600.0), (*HOSTS, RIVAL, *LOGIN))),
+    "server restart": (0.2, _event("server restart", (20.0, 75.0), ("server",))),
+    "power loss": (0.3, _event("power loss", who=("everything",))),
+    "rival": (0.3, _event("another host serves n1:", who=(RIVAL,))),
+    "lease end": (0.15, _event("the lease ends", (5.0, 60.0), ("everywhere",))),
+}
+
+
+# -- drawing -------------------------------------------------------------------------------------------
+
+
+def draw(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] = ()) -> Plan:
+    """The plan of that seed; or one with only these kinds of trouble, more often, at these steps of runners."""
+    chance = Random(seed)
+    tasks = tuple(_task(chance) for _ in range(chance.randint(4, 10)))
+    commands = tuple(_command(chance) for _ in range(chance.randint(2, 7)))
+    troubles: list[Trouble] = []
+    for name, (rate, make) in TROUBLES.items():
+        if only is not None:
+            rate = ONLY_RATE if name in only else 0.0
+        while chance.random() < rate / (1.0 + rate):
+            troubles.append(_aimed(make(chance), chance, steps))
+    return Plan(seed, tasks, commands, tuple(troubles))
+
+
+def _aimed(trouble: Trouble, chance: Random, steps: Sequence[Step]) -> Trouble:
+    if not steps:
+        return trouble
+    host = trouble.who if trouble.who in HOSTS else chance.choice(HOSTS)
+    during = f"runner {host} {chance.choice((1, 1, 2, 3))}"
+    return replace(trouble, during=during, step=chance.choice(steps), at=chance.randint(1, 5))
+
+
+NEEDS = (
+    Need(),
+    Need(cpus=1),
+    Need(cpus=2),
+    Need(gpus=1),
+    Need(gpus=1, cpus=1),
+    Need(gpus=1, cpus=0),
+    Need(gpus=-1),
+    Need(cpus=1, time_seconds=4),
+)
+
+
+def _task(chance: Random) -> TaskPlan:
+    need = chance.choice(NEEDS)
+    return TaskPlan(
+        at=chance.uniform(0.0, SECONDS * 0.8),
+        host=chance.choice(LOGIN),
+        need=need,
+        seconds=chance.choice((0.05, 0.5, 3.0, 8.0, 20.0, 60.0)),
+        code=chance.choice((0, 0, 0, 1, 75)),
+        manner=chance.choice(MANNERS),
+        retries=chance.choice((0, 0, 1, 2)),
+        on_lost=chance.choice(("", "", "requeue", "fail")),
+        requeue=chance.random() < 0.2,
+        node=chance.choice((ANY, ANY, ANY, "n1", "n2")),
+        key=chance.choice(("", "", "", "k1", "k2")),
+        batch=chance.choice((1, 1, 3)),
+    )
+
+
+def _command(chance: Random) -> Command:
+    verb = chance.choice(("cancel", "cancel", "hold", "release", "recover", "recover"))
+    return Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), verb, chance.randrange(100))
+
+
+# -- shrinking -----------------------------------------------------------------------------------------
+
+
+def smaller(plan: Plan) -> Iterator[Plan]:
+    """Plans with one thing less."""
+    for part in ("troubles", "commands", "tasks"):
+        values = getattr(plan, part)
+        for number in range(len(values)):
+            yield replace(plan, **{part: values[:number] + values[number + 1 :]})
+
+
+def shrink(plan: Plan, fails: Callable[[Plan], bool], *, tries: int = 400) -> Plan:
+    """The plan with as little in it as still fails, by leaving out one thing after the other."""
+    while True:
+        for less in smaller(plan):
+            tries -= 1
+            if tries < 0:
+                return plan
+            if fails(less):
+                plan = less
+                break
+        else:
+            return plan

@@ -1,0 +1,153 @@
+"""Who acts next: one baton, virtual time, and the same order again for the same seed.
+
+Every actor is a thread, and only the one that holds the baton runs. It gives the baton up in `pause` alone, and
+whoever is due next goes on: so actors interleave at each operation that pauses, and time passes only between them.
+A process is a group of actors that die together. What is due at a time and needs no actor is a callback (`at`).
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections.abc import Callable
+
+from tests.faults import Died
+
+
+class Process:
+    """Actors that live and die together."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.dead = False
+        self.actors: list[Actor] = []
+        self.at_death: list[Callable[[], None]] = []
+
+
+class Actor:
+    """One thread of a process."""
+
+    def __init__(self, process: Process, name: str) -> None:
+        self.process = process
+        self.name = name
+        self.baton = threading.Lock()
+        self.baton.acquire()
+        self.turn = 0
+        """Counts the times it was made due: an older entry of the heap counts no more."""
+        process.actors.append(self)
+
+
+class Scheduler:
+    """Virtual time, and the order of everything that happens in it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.failures: list[tuple[str, BaseException]] = []
+        """What ended an actor, other than its death."""
+        self._main = Actor(Process("main"), "main")
+        self._current = self._main
+        self._heap: list[tuple[float, int, Actor | None, int, Callable[[], None] | None]] = []
+        self._numbers = itertools.count()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def current(self) -> str:
+        """The name of the actor that holds the baton."""
+        return self._current.name
+
+    def spawn(self, process: Process, name: str, work: Callable[[], None]) -> Actor:
+        """Another actor of the process is due now."""
+        actor = Actor(process, name)
+
+        def run() -> None:
+            actor.baton.acquire()
+            try:
+                if not process.dead:
+                    work()
+            except Died:
+                pass
+            except BaseException as error:
+                self.failures.append((name, error))
+            finally:
+                process.actors.remove(actor)
+                self._pass_on()
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+        self.wake(actor)
+        return actor
+
+    def at(self, seconds: float, act: Callable[[], None]) -> None:
+        """The callback, which must not pause, is called after so many seconds."""
+        heapq.heappush(self._heap, (self.now + seconds, next(self._numbers), None, 0, act))
+
+    def wake(self, actor: Actor, seconds: float = 0.0) -> None:
+        """The actor goes on after so many seconds, instead of when it was due before."""
+        actor.turn += 1
+        heapq.heappush(self._heap, (self.now + seconds, next(self._numbers), actor, actor.turn, None))
+
+    def pause(self, seconds: float) -> None:
+        """So many seconds have passed, or somebody woke this actor; raises Died where its process is gone."""
+        me = self._current
+        self.wake(me, seconds)
+        due = self._next()
+        if due is not me:
+            self._current = due
+            due.baton.release()
+            me.baton.acquire()
+        if me.process.dead:
+            raise Died
+
+    def kill(self, process: Process) -> None:
+        """No actor of the process goes on; one that holds the baton must raise Died itself."""
+        if process.dead:
+            return
+        process.dead = True
+        for actor in process.actors:
+            if actor is not self._current:
+                self.wake(actor)
+        for act in process.at_death:
+            act()
+
+    def close(self) -> None:
+        """Every thread has ended. Only once all processes were killed."""
+        while any(thread.is_alive() for thread in self._threads):
+            if not self._heap:
+                for thread in self._threads:
+                    thread.join()
+                return
+            self.pause(1.0)
+
+    def _pass_on(self) -> None:
+        self._current = self._next()
+        self._current.baton.release()
+
+    def _next(self) -> Actor:
+        """The actor that is due next; callbacks that are due before it have been called."""
+        while True:
+            due, _, actor, turn, act = heapq.heappop(self._heap)
+            if actor is not None and turn != actor.turn:
+                continue
+            self.now = max(self.now, due)
+            if actor is not None:
+                return actor
+            assert act is not None
+            act()
+
+
+class Lock:
+    """A lock between actors: `threading.Lock` would stop the holder of the baton for ever."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self.taken = False
+
+    def __enter__(self) -> None:
+        while self.taken:
+            self.scheduler.pause(0.001)
+        self.taken = True
+
+    def __exit__(self, *_: object) -> None:
+        self.taken = False

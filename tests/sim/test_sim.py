@@ -1,0 +1,70 @@
+"""Histories of whole leases with every kind of trouble; `make sim` runs on with new ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.sim.history import run
+from tests.sim.plan import TROUBLES, Plan, draw, shrink
+
+SEEDS = 40
+PART = 10
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, PART))
+def test_no_history_breaks_a_promise(first: int) -> None:
+    for number in range(first, first + PART):
+        plan = draw(f"test {number}")
+        result = run(plan)
+        assert not result.violation, f"{result.violation}\n{plan}"
+
+
+def test_a_history_without_trouble_keeps_every_promise_and_loses_no_attempt() -> None:
+    for number in range(3):
+        result = run(draw(f"calm {number}", only=()))
+        assert not result.violation, result.violation
+        assert not result.struck
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_every_kind_of_trouble_strikes(trouble: str) -> None:
+    for number in range(20):
+        result = run(draw(f"{trouble} {number}", only=(trouble,)))
+        assert not result.violation, result.violation
+        if result.struck:
+            return
+    pytest.fail(f"{trouble} never struck")
+
+
+def test_the_same_seed_gives_the_same_history_in_every_process() -> None:
+    code = "from tests.sim.history import run; from tests.sim.plan import draw; print(run(draw('test 1')).digest)"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+    assert digests == {run(draw("test 1")).digest}
+
+
+def test_another_seed_gives_another_history() -> None:
+    assert run(draw("test 1")).digest != run(draw("test 2")).digest
+
+
+def test_a_failing_plan_is_shrunk_to_what_it_needs() -> None:
+    plan = draw("shrink", only=("clock jump", "hang"))
+    needed = plan.troubles[0], plan.tasks[1]
+
+    def fails(less: Plan) -> bool:
+        return needed[0] in less.troubles and needed[1] in less.tasks
+
+    small = shrink(plan, fails)
+    assert (small.troubles, small.tasks, small.commands) == ((needed[0],), (needed[1],), ())

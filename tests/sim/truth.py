@@ -1,0 +1,35 @@
+"""What an observer outside of a simulation knows, and what he has seen that must not be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.crash.actors import Key, Truth
+
+
+@dataclass
+class SimTruth(Truth):
+    """Of the real starts and ends, which of them nobody could see, and who asked for what."""
+
+    hosts: dict[Key, str] = field(default_factory=dict)
+    """Where an attempt was started."""
+    unseen: set[Key] = field(default_factory=set)
+    """Attempts whose status no living process could have waited for."""
+    lossy: set[str] = field(default_factory=set)
+    """Nodes that were rebooted, lost their local records, or were served from another host."""
+    forced: set[Key] = field(default_factory=set)
+    """Attempts that a `recover` took for lost on somebody's word."""
+    cancelled: set[str] = field(default_factory=set)
+    """Tasks that somebody began to cancel."""
+    lease_ended: bool = False
+    violations: list[str] = field(default_factory=list)
+
+    def started(self, key: Key, host: str) -> None:
+        """An attempt's process runs: once and for all."""
+        if key in self.hosts:
+            self.violated(f"{key[0]}.{key[1]} was started on {self.hosts[key]}, and again on {host}")
+        self.starts.append(key)
+        self.hosts[key] = host
+
+    def violated(self, what: str) -> None:
+        self.violations.append(what)
