@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 PYTEST := $(PY) -m pytest
 
-.PHONY: help demo static test check retest test-slurm retest-slurm bench bless wheel-check clean
+.PHONY: help demo static test check retest test-slurm retest-slurm test-nfs bench bless wheel-check clean
 
 help: ## what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -27,7 +27,7 @@ demo: $(VENV)/installed ## install into .venv and watch tasks run, fail, be canc
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
 test: $(VENV)/installed-dev ## the whole suite that needs no Slurm
-	$(PYTEST) -m 'not real_slurm'
+	$(PYTEST) -m 'not real_slurm and not nfs'
 
 static: $(VENV)/installed-dev ## format, lint, types, layers
 	$(BIN)/ruff format --check .
@@ -38,13 +38,17 @@ static: $(VENV)/installed-dev ## format, lint, types, layers
 check: static test ## everything a change must pass without Slurm: static and test
 
 retest: $(VENV)/installed-dev ## the tests that failed last, once more
-	$(PYTEST) -m 'not real_slurm' --last-failed --last-failed-no-failures none
+	$(PYTEST) -m 'not real_slurm and not nfs' --last-failed --last-failed-no-failures none
 
 test-slurm: $(VENV)/installed-dev ## the contract suite on a real Slurm of several nodes on this host (root; slurm-wlm, munge)
 	LEASEQ_TEST_SLURM=required $(PYTEST) -m real_slurm tests/contract
 
 retest-slurm: $(VENV)/installed-dev ## the tests on the real Slurm that failed last, once more
 	LEASEQ_TEST_SLURM=required $(PYTEST) -m real_slurm tests/contract --last-failed --last-failed-no-failures none
+
+test-nfs: $(VENV)/installed-dev ## a real NFS server and three clients on this host (root; user-mode-linux, mmdebstrap); makes their root once
+	$(PY) -m tests.nfs.bed
+	$(PYTEST) -m nfs tests/nfs
 
 bench: $(VENV)/installed-dev ## measure: a table on the screen and JSON in benchmarks/out
 	$(PY) benchmarks/run.py

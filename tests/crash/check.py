@@ -129,7 +129,8 @@ def _check_outcomes(world: World, fs: Fs, found: dict[str, list[Place]]) -> None
                 code = world.truth.exits.get((task_id, place.attempt))
                 if outcome.state in (State.DONE, State.FAILED) and outcome.exit_code != code:
                     raise Violated(f"{task_id}.{place.attempt} exited {code}, and stands as {outcome.exit_code}")
-                if outcome.state is State.CANCELLED and (task_id, place.attempt) in world.truth.starts:
+                pending = outcome.state is State.CANCELLED and not outcome.node
+                if pending and (task_id, place.attempt) in world.truth.starts:
                     raise Violated(f"{task_id}.{place.attempt} was cancelled while pending, and was started")
         recovered = world.truth.recovered.get(task_id, 0)
         for attempt in range(1, max(each.attempt for each in seen)):
@@ -176,6 +177,11 @@ def check_ended(world: World) -> None:
     """All work is done: each task has one last outcome, each outcome is in the history, nothing is left over."""
     drain(world)
     check_always(world)
+    check_settled(world)
+
+
+def check_settled(world: World) -> None:
+    """Each outcome is in the history, and nothing is left over."""
     fs = world.fs()
     lease = world.lease
     found = places(fs, world)
