@@ -54,10 +54,10 @@ def test_a_submitted_task_starts_soon_on_another_client(cluster: Cluster, figure
 
 def test_an_end_is_seen_soon_by_a_wait_on_another_client(cluster: Cluster, figures: Figures) -> None:
     short = read(cluster, cluster.begin("fresh", "end", "2.4", "2.9", "3.3", "3.8", "4.1", "4.6", "5.2"))
-    lengths = [f"{14 + 1.3 * number:.1f}" for number in range(8)]
+    lengths = [f"{17 + 1.3 * number:.1f}" for number in range(8)]
     long = read(cluster, cluster.begin("fresh", "ends", *lengths))
     offset, ends = cluster.offset(cluster.desk), begun(cluster, "end")
-    for what, found in (("a task of some seconds", short), ("tasks of a quarter of a minute, eight at once", long)):
+    for what, found in (("a task of some seconds", short), ("tasks of 17 s and more, eight waits at once", long)):
         delays = [at - offset - ends[task_id] for task_id, at in found]
         judge(figures, f"end of {what} -> `wait` returned", delays)
 

@@ -50,9 +50,9 @@ def end(*seconds: str) -> list[tuple[str, float]]:
 
 
 def ends(*seconds: str) -> list[tuple[str, float]]:
-    ids = [submit(f"{GUEST}/work", "0", each) for each in seconds]
-    with ThreadPoolExecutor(len(ids)) as pool:
-        return list(pool.map(wait, ids))
+    with ThreadPoolExecutor(len(seconds)) as pool:
+        waits = [pool.submit(wait, submit(f"{GUEST}/work", "0", each)) for each in seconds]
+        return [each.result() for each in waits]
 
 
 def wait(task_id: str) -> tuple[str, float]:
