@@ -9,7 +9,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from concurrent.futures import Future
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +38,9 @@ ENVIRONMENT = {
 }
 RUNNER = f"""
 while :; do
-    python3 /mnt/leaseq/leaseq/__main__.py run --lease {LEASE} --node $name --home $LEASEQ_HOME >>/run/runner 2>&1 &&
-        break
+    python3 /mnt/leaseq/leaseq/__main__.py run --lease {LEASE} --node $name --home $LEASEQ_HOME >>/run/runner 2>&1 &
+    echo $! >/run/runner.pid
+    wait $! && break
     sleep 1
 done
 """
@@ -89,13 +92,17 @@ class Cluster:
         self.server.boot()
         self.server.shell(FORMAT)
         self.server.shell(SERVE + SERVE_CALLS)
-        for client in self.clients:
-            client.boot()
-            client.shell(f"mount -t nfs4 -o {OPTIONS} {SERVER}:/ /mnt/shared")
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self._join, self.clients))
         self.desk.good("python3", "-m", "tests.nfs.guest.lease", LEASE, *NODES, **ENVIRONMENT)
         for name in NODES:
             self.start_runner(name)
         self.until_served()
+
+    @staticmethod
+    def _join(client: Machine) -> None:
+        client.boot()
+        client.shell(f"mount -t nfs4 -o {OPTIONS} {SERVER}:/ /mnt/shared")
 
     def start_runner(self, name: str) -> None:
         self.runners[name] = self.nodes[name].begin("sh", "-c", RUNNER, **ENVIRONMENT)
@@ -209,19 +216,27 @@ class Cluster:
         hold(seconds)
         machine.shell("ip link set eth0 up")
 
-    def fill(self, seconds: float) -> None:
-        """The exported file system was full for that long."""
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Meanwhile the exported file system has not a block left."""
         self.server.shell(
             "dd if=/dev/zero of=/srv/export/filler bs=1M 2>/dev/null || :\n"
             "dd if=/dev/zero of=/srv/export/filler.rest bs=1k 2>/dev/null || :\n"
             "[ $(df --output=avail /srv/export | tail -n 1) = 0 ]"
         )
-        hold(seconds)
-        self.server.shell("rm /srv/export/filler /srv/export/filler.rest")
+        try:
+            yield
+        finally:
+            self.server.shell("rm /srv/export/filler /srv/export/filler.rest")
+
+    def fill(self, seconds: float) -> None:
+        """The exported file system was full for that long."""
+        with self.full():
+            hold(seconds)
 
     def kill_runner(self, name: str) -> None:
         """The node's runner was killed; its shell starts another."""
-        self.nodes[name].shell("kill -9 $(pgrep -f '__main__.py run')")
+        self.nodes[name].shell("kill -9 $(cat /run/runner.pid)")
 
 
 def hold(seconds: float) -> None:

@@ -12,6 +12,7 @@ import sysconfig
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,10 @@ class Machine:
 
     def run(self, *argv: str, input: str = "", seconds: float = RUN_SECONDS_MAX, **environment: str) -> Said:
         """What the command said."""
-        return self.begin(*argv, input=input, **environment).result(seconds)
+        try:
+            return self.begin(*argv, input=input, **environment).result(seconds)
+        except FutureTimeout:
+            raise AssertionError(f"{argv} goes on for {seconds:.0f} s on {self.name}: {self.processes()}") from None
 
     def good(self, *argv: str, **options: Any) -> str:
         """The standard output of a command that ended well."""
@@ -126,6 +130,17 @@ class Machine:
             assert self._line is not None, f"{self.name} is not up"
             self._line.sendall(json.dumps(request).encode() + b"\n")
         return answer
+
+    def processes(self) -> str:
+        """What its processes wait for, and the end of what its kernel said."""
+        look = (
+            'for each in /proc/[0-9]*; do echo "$(tr "\\0" " " <$each/cmdline) $(cat $each/wchan)"; done | grep python'
+        )
+        try:
+            said = self.begin("sh", "-c", look).result(20)
+        except (FutureTimeout, ConnectionError) as error:
+            return f"it does not answer ({error!r})\n{self.console()}"
+        return f"{said.out}{said.err}\n{self.console()}"
 
     def _expect(self, number: int) -> Future[Said]:
         self._answers[number] = Future()

@@ -63,7 +63,7 @@ class Person:
 
     def file(self) -> None:
         """A file of tasks: those whose ids were printed are acknowledged, in the order of the lines."""
-        codes = (0, 1, 2, 0, 3, 0, 0, 0)
+        codes = (0, 1, 2, 0, 3, 0, 0, 0) * 5
         lines = "".join(f"{WORK} {code} 0.1\n" for code in codes)
         _, ids = self.say("submit", "--cpus", "1", "--file", "-", input=lines)
         for task_id, code in zip(ids, codes, strict=False):
