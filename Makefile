@@ -48,7 +48,7 @@ retest-slurm: $(VENV)/installed-dev ## the tests on the real Slurm that failed l
 
 test-nfs: $(VENV)/installed-dev ## a real NFS server and three clients on this host (root; user-mode-linux, mmdebstrap); makes their root once
 	$(PY) -m tests.nfs.bed
-	$(PYTEST) -m nfs tests/nfs
+	LEASEQ_TEST_NFS=1 $(PYTEST) -m nfs tests/nfs
 
 bench: $(VENV)/installed-dev ## measure: a table on the screen and JSON in benchmarks/out
 	$(PY) benchmarks/run.py
