@@ -16,7 +16,7 @@ class Figures:
     """Rows of (what, value in words), and the same as data."""
 
     rows: list[tuple[str, str]] = field(default_factory=list)
-    data: dict[str, Any] = field(default_factory=lambda: {"time": time.time(), "cpus": os.cpu_count()})
+    data: dict[str, Any] = field(default_factory=lambda: {"time": time.time()})
 
     def add(self, what: str, words: str, **data: Any) -> None:
         self.rows.append((what, words))
@@ -24,6 +24,8 @@ class Figures:
 
     def text(self) -> str:
         """A table in Markdown."""
+        loads = ", ".join(f"{load:.0f}" for load in os.getloadavg())
+        self.add("the host", f"{os.cpu_count()} CPUs; load average 1, 5 and 15 minutes before the end: {loads}")
         lines = [f"| {what} | {words} |" for what, words in self.rows]
         return "\n".join(["", "| what | measured |", "|---|---|", *lines])
 

@@ -84,7 +84,12 @@ class Machine:
         words += [f"ubd{number}={disk}" for number, disk in enumerate(self.disks)]
         words += [f"eth0=daemon,{self._hardware_address()},unix,{self.switch.control}"]
         words += [f"uml_dir={self.directory}/", f"umid={self.name}", f"name={self.name}", f"address={self.address}"]
-        words += [f"repository={ROOT}", f"packages={sysconfig.get_path('purelib')}", f"modules={bed.MODULES}"]
+        words += [
+            f"repository={ROOT}",
+            f"exchange={self.directory}",
+            f"packages={sysconfig.get_path('purelib')}",
+            f"modules={bed.MODULES}",
+        ]
         with open(self.directory / f"{self.name}.console", "ab") as console:
             self.process = subprocess.Popen(
                 words,

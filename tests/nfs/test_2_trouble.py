@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from collections import Counter
@@ -62,7 +61,7 @@ def test_no_task_is_lost_or_run_twice_whatever_the_server_goes_through(cluster: 
         "starts": [key for key, count in starts.items() for _ in range(count)],
         "exits": [(task_id, attempt, code) for what, task_id, attempt, code, _ in ran if what == "end"],
     }
-    seen = {client.name: cluster.check(client, json.dumps(known)) for client in cluster.clients}
+    seen = {client.name: cluster.check(client, known) for client in cluster.clients}
     for name, each in seen.items():
         assert each["violated"] == "", (name, each["violated"])
         assert each["lost"] == [], name

@@ -1,4 +1,4 @@
-"""The rules of tests/crash, asked of a real directory by one client: reads what is known on stdin, prints what it sees.
+"""The rules of tests/crash, asked of a real directory by one client: reads a file of what is known, prints what it sees.
 
 In:  {"acknowledged": [id], "starts": [[id, attempt]], "exits": [[id, attempt, code]]}
 Out: {"violated": "", "states": {id: [state, exit code, attempt]}, "attempts": N, "lost": [[id, reason]]}
@@ -74,4 +74,5 @@ def outcomes(directory: Directory) -> list[Outcome]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(json.load(sys.stdin))))
+    with open(sys.argv[1], encoding="utf-8") as file:
+        print(json.dumps(main(json.load(file))))
