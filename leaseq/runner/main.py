@@ -33,7 +33,7 @@ from leaseq.runner.node import granted
 from leaseq.runner.procs import KeeperProcs
 from leaseq.runner.pulse import Pulse
 from leaseq.runner.recover import history, take_over
-from leaseq.runner.state import Options
+from leaseq.runner.state import Options, poll_seconds
 from leaseq.world import SystemClock, SystemFs, boot_id, is_remote
 
 GRACE_SECONDS = 10.0
@@ -201,7 +201,8 @@ class Service:
             remote_paths=self.fs.remote,
             notified=not self.fs.remote,
             grace_seconds=self.grace_seconds,
-            poll_seconds_idle=max(2.0, len(nodes) / 10),
+            poll_seconds=poll_seconds(len(nodes), busy=True),
+            poll_seconds_idle=poll_seconds(len(nodes), busy=False),
         )
         runner = Runner(
             fs=self.fs,

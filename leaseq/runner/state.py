@@ -11,6 +11,14 @@ from leaseq.runner.decide import Booking, Room
 from leaseq.runner.record import Rec
 
 
+def poll_seconds(nodes: int, *, busy: bool) -> float:
+    """How often a node of so many looks for what is new: the whole lease costs the server the same, however many.
+
+    A task that any node may take is seen by the first of them, so after a fraction of this.
+    """
+    return max(0.5, nodes / 40) if busy else max(2.0, nodes / 3)
+
+
 @dataclass(frozen=True)
 class Options:
     """What a runner is told at its start and never changes."""
