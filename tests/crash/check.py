@@ -182,11 +182,6 @@ def check_ended(world: World) -> None:
 def check_settled(world: World) -> None:
     """Each task has one last outcome, each outcome is in the history, nothing is left over."""
     check_always(world)
-    check_settled(world)
-
-
-def check_settled(world: World) -> None:
-    """Each outcome is in the history, and nothing is left over."""
     fs = world.fs()
     lease = world.lease
     found = places(fs, world)
