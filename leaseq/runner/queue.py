@@ -2,9 +2,9 @@
 
 Only names are kept: 10,000 pending tasks cost about a megabyte. Where several nodes share the `_any` inbox, each
 looks at a window of its head and takes the tasks it is first for (see `decide.rank`); the others wait a moment
-before they take them, so that many runners do not run for the same file. So the order within a window is loose,
-but for priority, and for a task that a whole window has overtaken (its first node may be busy for days): that one
-is everybody's next.
+before they take them, so that many runners do not run for the same file. So the order within a window is loose, but
+for priority. A task that is overtaken again and again (its first node may be busy for days) becomes the next of its
+second node, then of its third.
 """
 
 from __future__ import annotations
@@ -92,10 +92,13 @@ class Queue:
         open_now.sort(key=self._preference)
         return self._parse(chain(self.own[:LOOKAHEAD], open_now)), min(later) if later else None
 
-    def _preference(self, name: str) -> tuple[str, bool, int, str]:
-        """Priority, then what a whole window has overtaken, then what this node is first for, then submission."""
-        overtaken = self.departed - self.seen[name][1] >= WINDOW_PER_NODE * len(self.nodes)
-        return name[:PRIORITY_DIGITS], not overtaken, self.ranks[name], name
+    def _preference(self, name: str) -> tuple[str, int, str]:
+        """Priority, then this node's place in the task's order of nodes, then submission.
+
+        With each two windows of tasks that overtake it, one node more counts as its first.
+        """
+        overtaken = (self.departed - self.seen[name][1]) // (2 * WINDOW_PER_NODE * len(self.nodes))
+        return name[:PRIORITY_DIGITS], max(0, self.ranks[name] - overtaken), name
 
     def _rank(self, name: str) -> int:
         parts = name.split(".")

@@ -93,7 +93,7 @@ def test_among_many_nodes_priority_goes_first_whichever_node_is_first_for_it() -
         assert sorted(taken(queue, 60.0)[:3]) == urgent
 
 
-def test_a_task_whose_first_node_is_busy_is_overtaken_by_no_more_than_a_window() -> None:
+def test_a_task_whose_first_node_is_busy_is_overtaken_by_no_more_than_two_windows() -> None:
     nodes = ("n1", "n2")
     queue = Queue("n1", nodes)
     names = [name(place) for place in range(200)]
