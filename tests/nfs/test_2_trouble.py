@@ -73,7 +73,7 @@ def test_no_task_is_lost_or_run_twice_whatever_the_server_goes_through(cluster: 
     assert told["waited"] == told_by_wait
     assert watched["wrong"] == []
     assert watched["troubles"] == []
-    counts = cluster.leaseq("status", "--json").json["totals"]
+    counts = cluster.leaseq("status", "--json").json["tasks"]
     assert sum(counts.values()) == len(states), counts
     assert len(states) >= len(earlier) + len(acknowledged)
     figures.add("attempts decided, each run once with its true exit code", str(seen["desk"]["attempts"]))
