@@ -1,4 +1,4 @@
-"""A person at work: submits, cancels and waits by the command line until /run/enough exists, and for five turns at least.
+"""A person at work: submits, cancels and waits by the command line for five turns, then until /run/enough exists.
 
 Prints {"acknowledged": {id: [[state, exit code], ...]}, "waited": {id: exit code}, "refused": [...], "seconds_max": S}:
 what each task may end as, what `wait` gave, what commands that failed had said, and how long the slowest took.
