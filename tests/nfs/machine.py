@@ -54,8 +54,8 @@ class Switch:
         )
 
     def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        with self.process:  # closes its stdin, too
+            self.process.kill()
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The rules of tests/crash, asked of a real directory by one client: reads what is known, prints what it sees.
+"""check.py FILE: the rules of tests/crash, asked of a real directory by one client that is told what is known.
 
 In:  {"acknowledged": [id], "starts": [[id, attempt]], "exits": [[id, attempt, code]]}
 Out: {"violated": "", "states": {id: [state, exit code, attempt]}, "attempts": N, "lost": [[id, reason]]}

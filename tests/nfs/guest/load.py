@@ -1,4 +1,4 @@
-"""A person at work: submits, cancels and waits by the command line until /run/enough exists.
+"""A person at work: submits, cancels and waits by the command line for five turns, then until /run/enough exists.
 
 Prints {"acknowledged": {id: [[state, exit code], ...]}, "waited": {id: exit code}, "refused": [...], "seconds_max": S}:
 what each task may end as, what `wait` gave, what commands that failed had said, and how long the slowest took.
@@ -14,7 +14,8 @@ import time
 
 WORK = "/mnt/leaseq/tests/nfs/guest/work"
 LEASEQ = (sys.executable, "-m", "leaseq")
-WAIT_EVERY = 6
+WAIT_EVERY = 3
+TURNS_MIN = 5
 DONE, FAILED, CANCELLED = "DONE", "FAILED", "CANCELLED"
 End = tuple[str, "int | None"]
 
@@ -78,6 +79,6 @@ class Person:
 
 if __name__ == "__main__":
     person = Person()
-    while not os.path.exists("/run/enough"):
+    while person.turns < TURNS_MIN or not os.path.exists("/run/enough"):
         person.turn()
     print(json.dumps(person.told()))
