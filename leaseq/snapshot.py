@@ -3,8 +3,9 @@
 What a read costs depends on what is pending, claimed and asked for, never on how much is finished: finished
 tasks are counted by the totals that every line of history carries, and listed from the end of the history.
 Directories are listed in the order in which tasks move (inbox, claimed, outcomes), so a task that moves on is
-seen at least once; the inboxes are listed again because a claim may move back. A task seen twice counts by
-highest attempt, then done > claimed > inbox. Files that vanish or do not parse are rows and notes, not errors.
+seen at least once; the inboxes are listed again because a claim may move back, and the claims because such a task
+may be claimed again meanwhile. A task seen twice counts by highest attempt, then done > claimed > inbox. Files that
+vanish or do not parse are rows and notes, not errors.
 """
 
 from __future__ import annotations
@@ -80,13 +81,9 @@ class Reader:
         lease, found = self.lease, Listing()
         seen: dict[str, set[str]] = {}
         self._list_pending(found, seen)
-        for owner in self.names(lease.claims):
-            if owner != CLI:
-                found.nodes.add(owner)
-            for name in self.names(lease.claimed(owner)):
-                if entry := _entry(name, f"claimed/{owner}", found.notes):
-                    found.claims.append((owner, entry))
+        self._list_claims(found, seen)
         self._list_pending(found, seen)
+        self._list_claims(found, seen)
         for name in self.names(lease.lost):
             if entry := _entry(name, "lost", found.notes):
                 found.lost.append(entry)
@@ -98,6 +95,18 @@ class Reader:
         found.nodes.update(name[:-5] for name in self.names(lease.heartbeats) if name.endswith(".json"))
         found.nodes.discard(ANY)
         return found
+
+    def _list_claims(self, found: Listing, seen: dict[str, set[str]]) -> None:
+        for owner in self.names(self.lease.claims):
+            if owner != CLI:
+                found.nodes.add(owner)
+            directory = self.lease.claimed(owner)
+            names = self.names(directory)
+            known = seen.get(directory, set())
+            seen[directory] = set(names)
+            for name in names:
+                if name not in known and (entry := _entry(name, f"claimed/{owner}", found.notes)):
+                    found.claims.append((owner, entry))
 
     def _list_pending(self, found: Listing, seen: dict[str, set[str]]) -> None:
         for parent, held in ((self.lease.helds, True), (self.lease.inboxes, False)):
