@@ -3,8 +3,9 @@
 What a read costs depends on what is pending, claimed and asked for, never on how much is finished: finished
 tasks are counted by the totals that every line of history carries, and listed from the end of the history.
 Directories are listed in the order in which tasks move (inbox, claimed, outcomes), so a task that moves on is
-seen at least once; the inboxes are listed again because a claim may move back. A task seen twice counts by
-highest attempt, then done > claimed > inbox. Files that vanish or do not parse are rows and notes, not errors.
+seen at least once; the inboxes are listed again because a claim may move back, and the claims because such a task
+may be claimed again meanwhile. A task seen twice counts by highest attempt, then done > claimed > inbox. Files that
+vanish or do not parse are rows and notes, not errors.
 """
 
 from __future__ import annotations
@@ -82,13 +83,9 @@ class Reader:
         lease, found = self.lease, Listing()
         seen: dict[str, set[str]] = {}
         self._list_pending(found, seen)
-        for owner in self._nodes_in(lease.claims, found.notes, or_name=CLI):
-            if owner != CLI:
-                found.nodes.add(owner)
-            for name in self.names(lease.claimed(owner)):
-                if entry := _entry(name, f"claimed/{owner}", found.notes):
-                    found.claims.append((owner, entry))
+        self._list_claims(found, seen)
         self._list_pending(found, seen)
+        self._list_claims(found, seen)
         for name in self.names(lease.lost):
             if entry := _entry(name, "lost", found.notes):
                 found.lost.append(entry)
@@ -103,11 +100,24 @@ class Reader:
         return found
 
     def _nodes_in(self, directory: str, notes: list[str], *, or_name: str) -> list[str]:
-        """The nodes that have a directory there, and that one name that stands for none; others are noted."""
+        """The nodes that have a directory there, and that one name that stands for none; others are noted, once."""
         names = self.names(directory)
         strange = [name for name in names if name != or_name and not is_node(name)]
-        notes.extend(f"{directory.rpartition('/')[2]}/{name!r:.160} is no node's" for name in strange)
+        said = [f"{directory.rpartition('/')[2]}/{name!r:.160} is no node's" for name in strange]
+        notes.extend(text for text in said if text not in notes)
         return [name for name in names if name not in strange]
+
+    def _list_claims(self, found: Listing, seen: dict[str, set[str]]) -> None:
+        for owner in self._nodes_in(self.lease.claims, found.notes, or_name=CLI):
+            if owner != CLI:
+                found.nodes.add(owner)
+            directory = self.lease.claimed(owner)
+            names = self.names(directory)
+            known = seen.get(directory, set())
+            seen[directory] = set(names)
+            for name in names:
+                if name not in known and (entry := _entry(name, f"claimed/{owner}", found.notes)):
+                    found.claims.append((owner, entry))
 
     def _list_pending(self, found: Listing, seen: dict[str, set[str]]) -> None:
         for parent, held in ((self.lease.helds, True), (self.lease.inboxes, False)):

@@ -12,7 +12,7 @@ from typing import Any
 from leaseq import protocol
 from leaseq.errors import Malformed
 from leaseq.layout import Entry
-from leaseq.models import Outcome, State
+from leaseq.models import ANY, Outcome, State
 from leaseq.protocol import Claim
 from leaseq.runner import recover
 from leaseq.runner.ledger import Finished, Ledger
@@ -69,11 +69,8 @@ class NeverRests(Runner):
     def _refresh(self) -> None:
         super()._refresh()
         self._stale = True
-        for name in self.fs.names(self.lease.inbox("_any")):
-            for directory in (self.lease.inbox("_any"), self.lease.claimed(self.node), self.lease.evidence):
-                for _ in range(20):
-                    self.fs.names(directory)
-            del name
+        for _ in range(60 * len(self.fs.names(self.lease.inbox(ANY)))):
+            self.fs.names(self.lease.inbox(ANY))
 
 
 # -- what a new runner takes over ------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from tests.mutants.runner_mutants import MUTANTS as RUNNER_MUTANTS
 from tests.sim.history import run
 from tests.sim.plan import draw
 
-HISTORIES_MAX = 200
+HISTORIES_MAX = 400
 
 
 @pytest.mark.parametrize("name", MUTANTS)

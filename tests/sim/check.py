@@ -2,8 +2,8 @@
 
 At any time (`check_now`): nothing acknowledged is lost, every task is in one place, no attempt was started twice,
 what was decided stands. At the end (`check`): besides, every task has ended, every result is true, nothing ran more
-often than was asked for, no attempt is LOST whose end somebody could have seen, and nothing is told twice for nothing.
-What a reader saw and what a turn cost was noted as the history went on.
+often than was asked for, and no attempt is LOST whose end somebody could have seen. What a reader saw, what a turn
+cost, and what ran beside what was noted as the history went on.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def _check_true(history: History, key: tuple[str, int], outcome: Outcome) -> Non
         raise Violated(f"{name} stands as DONE, and exited {truth.exits[key]}")
     if state is State.TIMEOUT and outcome.task.need.time_seconds is None:
         raise Violated(f"{name} stands as TIMEOUT, and had no limit")
-    if state is State.CANCELLED and key[0] not in truth.cancelled and not _overruled(history, key):
+    if state is State.CANCELLED and key[0] not in truth.cancelled and key not in truth.forced:
+        # A `recover` may have taken the attempt away; its node then ended what still ran.
         raise Violated(f"{name} stands as CANCELLED, and nobody asked for that")
     if state is not State.LOST or key in truth.forced or truth.lease_ended:
         return
@@ -68,11 +69,6 @@ def _check_true(history: History, key: tuple[str, int], outcome: Outcome) -> Non
             raise Violated(f"{name} is LOST ({outcome.reason}), and its parent lived")
     elif outcome.node not in truth.lossy:
         raise Violated(f"{name} is LOST ({outcome.reason}), and nothing happened to {outcome.node}")
-
-
-def _overruled(history: History, key: tuple[str, int]) -> bool:
-    """True where a `recover` had taken this attempt away, and its node ended what still ran."""
-    return key in history.truth.forced
 
 
 def _check_asked_for(history: History, task_id: str, outcomes: dict[tuple[str, int], Outcome]) -> None:
