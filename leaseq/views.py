@@ -123,3 +123,16 @@ class Listing:
     booked: list[tuple[str, int]] = field(default_factory=list)
     nodes: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+
+
+def duration(seconds: float | None) -> str:
+    """[D-]HH:MM:SS as Slurm writes it, short ones as M:SS."""
+    if seconds is None:
+        return ""
+    whole = max(0, int(seconds))
+    days, rest = divmod(whole, 86400)
+    hours, rest = divmod(rest, 3600)
+    clock = f"{rest // 60:02d}:{rest % 60:02d}"
+    if days:
+        return f"{days}-{hours:02d}:{clock}"
+    return f"{hours}:{clock}" if hours else f"{rest // 60}:{rest % 60:02d}"

@@ -6,11 +6,12 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from leaseq.cli.output import COLOURS, Output, duration, iso, memory, stamp
+from leaseq.cli.output import COLOURS, Output, iso, memory, stamp
 from leaseq.layout import LeaseDir
 from leaseq.models import ALL_GPUS, ANY, Need, Outcome, State
 from leaseq.protocol import command_text
 from leaseq.snapshot import NodeView, Snapshot, TaskView
+from leaseq.views import duration
 
 if TYPE_CHECKING:
     from leaseq.find import Detail

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from leaseq.models import State
 from leaseq.monitor.model import Scene
 from leaseq.monitor.overlays import Confirm, Field, Form, Item, Menu
-from leaseq.monitor.theme import duration
-from leaseq.views import Health, TaskView
+from leaseq.views import Health, TaskView, duration
 
 ACTIVE = (State.RUNNING, State.STUCK, State.UNKNOWN)
 

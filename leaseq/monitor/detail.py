@@ -13,12 +13,11 @@ from leaseq.monitor.theme import (
     HEALTH_STYLES,
     STATE_STYLES,
     age,
-    duration,
     health_glyph,
     memory,
     state_glyph,
 )
-from leaseq.views import NodeView, TaskView
+from leaseq.views import NodeView, TaskView, duration
 
 LABEL = 11
 

@@ -11,12 +11,11 @@ from leaseq.monitor.theme import (
     STATE_STYLES,
     age,
     bar,
-    duration,
     health_glyph,
     memory,
     state_glyph,
 )
-from leaseq.views import Health, NodeView, TaskView
+from leaseq.views import Health, NodeView, TaskView, duration
 
 Rows = list[list[Span]]
 

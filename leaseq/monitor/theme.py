@@ -104,19 +104,6 @@ def bar(percent: float | None) -> str:
     return BARS[min(7, max(0, int(percent * 8 / 100)))]
 
 
-def duration(seconds: float | None) -> str:
-    """[D-]HH:MM:SS as Slurm writes it, short ones as M:SS."""
-    if seconds is None:
-        return ""
-    whole = max(0, int(seconds))
-    days, rest = divmod(whole, 86400)
-    hours, rest = divmod(rest, 3600)
-    clock = f"{rest // 60:02d}:{rest % 60:02d}"
-    if days:
-        return f"{days}-{hours:02d}:{clock}"
-    return f"{hours}:{clock}" if hours else f"{rest // 60}:{rest % 60:02d}"
-
-
 def age(seconds: float) -> str:
     """A short age: 3s, 4m, 2h, 5d."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):

@@ -12,8 +12,8 @@ from leaseq.monitor.model import Filter, Pane, Scene
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.stage import banner, laid_out, message_lines
 from leaseq.monitor.text import Span, Spans, cells, joined, pad, short, splice, width
-from leaseq.monitor.theme import STATE_STYLES, age, duration, state_glyph, to_ascii
-from leaseq.views import Health
+from leaseq.monitor.theme import STATE_STYLES, age, state_glyph, to_ascii
+from leaseq.views import Health, duration
 
 Frame = tuple[Spans, ...]
 
