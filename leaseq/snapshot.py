@@ -72,11 +72,9 @@ class Reader:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            if error.errno == errno.ELOOP:
-                return []  # a link to itself
-            if error.errno != errno.ESTALE:
+            if error.errno != errno.ELOOP:
                 raise
-            return self.fs.names(directory)
+            return []  # a link to itself
 
     def listing(self) -> Listing:
         """Every task file that is pending, claimed, lost or waiting to be booked, by names alone."""

@@ -15,11 +15,14 @@ import os
 import socket
 import stat
 import time
-from typing import Protocol
+from collections.abc import Callable
+from typing import ParamSpec, Protocol, TypeVar
 
 REMOTE_TYPES = frozenset(
     "nfs nfs4 cifs smb3 lustre gpfs beegfs ceph glusterfs afs 9p fuse.sshfs fuse.glusterfs".split()
 )
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -89,12 +92,28 @@ class SystemClock:
         return time.monotonic()
 
 
+def again_where_stale(call: Callable[P, T]) -> Callable[P, T]:
+    """The call, made once more where it ends with ESTALE: what the client knew by that path is gone or replaced."""
+
+    @functools.wraps(call)
+    def twice(*args: P.args, **options: P.kwargs) -> T:
+        try:
+            return call(*args, **options)
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+        return call(*args, **options)
+
+    return twice
+
+
 class SystemFs:
     """The real file system. `busy_since` tells a watchdog that an operation has not returned."""
 
     def __init__(self, *, remote: bool) -> None:
         self.remote = remote
 
+    @again_where_stale
     def names(self, directory: str) -> list[str]:
         return [name for name in os.listdir(directory) if name[0] != "."]
 
@@ -102,6 +121,7 @@ class SystemFs:
         if self.remote:
             os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
 
+    @again_where_stale
     def read(self, path: str) -> bytes:
         self._refresh(os.path.dirname(path))
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -116,6 +136,7 @@ class SystemFs:
         finally:
             os.close(fd)
 
+    @again_where_stale
     def read_range(self, path: str, offset: int, length: int) -> tuple[bytes, int]:
         self._refresh(os.path.dirname(path))
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -185,6 +206,7 @@ class SystemFs:
             return []
         return found
 
+    @again_where_stale
     def age(self, path: str, probe_directory: str) -> float:
         self._refresh(os.path.dirname(path))
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

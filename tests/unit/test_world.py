@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -232,3 +233,21 @@ def test_the_file_system_is_that_behind_a_link_and_of_a_name_that_is_not_there_y
 def test_a_file_system_may_be_called_remote(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEASEQ_ASSUME_REMOTE", "1")
     assert world.is_remote("/proc")
+
+
+def test_what_turns_stale_is_opened_once_more() -> None:
+    refusals = [errno.ESTALE]
+
+    @world.again_where_stale
+    def read(path: str) -> str:
+        if refusals:
+            raise OSError(refusals.pop(), "", path)
+        return path
+
+    assert read("a") == "a"
+    for errors in ([errno.ESTALE, errno.ESTALE], [errno.EIO]):
+        refusals.extend(errors)
+        with pytest.raises(OSError) as raised:
+            read("a")
+        assert raised.value.errno == errors[0]
+        refusals.clear()
