@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING
 
 from leaseq import protocol
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 NEVER_READABLE = frozenset((errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EFBIG, errno.ENXIO))
 """What reading a directory, a link, a socket or a file of somebody else's says: trying again would not help."""
 
+WORD_BYTES_MAX = 1 << 17
+"""A word of a command line, with the NUL at its end, is at most so long (Linux, MAX_ARG_STRLEN)."""
+
 
 def read_claimed(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
     """The task of that claim; raises Malformed where it is none that could be started or put back."""
@@ -34,6 +38,15 @@ def read_claimed(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
     if task.node != ANY and not NAME.fullmatch(task.node):
         raise Malformed(f"its node is not a name: {task.node!r:.60}")
     return task
+
+
+def shell_words(line: str) -> list[str]:
+    """The words that run the line in bash, in pieces where Linux would refuse it as one word."""
+    if len(os.fsencode(line)) < WORD_BYTES_MAX:
+        return ["/bin/bash", "-c", line]
+    length = WORD_BYTES_MAX // 8
+    pieces = [line[at : at + length] for at in range(0, len(line), length)]
+    return ["/bin/bash", "-c", 'eval "set --; $(printf %s "$@")"', "/bin/bash", *pieces]
 
 
 def start_request(runner: Runner, held: Held) -> dict[str, object]:
@@ -52,7 +65,7 @@ def start_request(runner: Runner, held: Held) -> dict[str, object]:
     if runner.ends_at is not None:
         marks["LEASEQ_END_TIME"] = str(int(runner.clock.now() + runner.ends_at - runner.clock.monotonic()))
     return {
-        "argv": ["/bin/bash", "-c", task.argv[0]] if task.shell else list(task.argv),
+        "argv": shell_words(task.argv[0]) if task.shell else list(task.argv),
         "env": task_environment(task, node_environment=options.environment, kept=options.kept, gpus=gpus, marks=marks),
         "cwd": task.cwd,
         "umask": task.umask,
