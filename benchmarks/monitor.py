@@ -205,15 +205,18 @@ class Counting(SystemFs):
         return super().read_range(path, offset, length)
 
 
-def big(root: str, *, finished: int) -> LeaseDir:
-    """A lease directory of 64 nodes with eight GPUs each, 10,000 pending tasks, and that many finished ones."""
-    fs, lease = SystemFs(remote=False), Home(root).lease("777")
-    os.makedirs(Home(root).runs)
+def big(
+    root: str, *, finished: int, nodes: int = NODES, pending: int = PENDING, lease_id: str = "777", kind: str = "slurm"
+) -> LeaseDir:
+    """A lease directory of so many nodes with eight GPUs each, so many pending tasks, and that many finished ones."""
+    fs, lease = SystemFs(remote=False), Home(root).lease(lease_id)
+    os.makedirs(Home(root).runs, mode=0o700, exist_ok=True)
+    os.chmod(root, 0o700)
     protocol.prepare(fs, lease)
-    names = tuple(f"n{number:02d}" for number in range(NODES))
-    record = Lease(id="777", kind="slurm", created=time.time(), nodes=names)
+    names = tuple(f"n{number:02d}" for number in range(nodes))
+    record = Lease(id=lease_id, kind=kind, created=time.time(), nodes=names)
     Path(lease.record).write_bytes(record.to_json())
-    for n in range(PENDING):
+    for n in range(pending):
         _file(lease.inbox("_any"), n, lease)
     for node in names:
         protocol.prepare_node(fs, lease, node)
@@ -223,14 +226,14 @@ def big(root: str, *, finished: int) -> LeaseDir:
             running.append(Running(task, 1, (str(gpu),), 4, 0, 100, time.time(), command="python train.py"))
         uses = tuple(GpuUse(str(gpu), f"GPU-{gpu}", "A100", 97.0, 71000.0, 81920.0, 64.0) for gpu in range(8))
         tokens = tuple(use.token for use in uses)
-        beat = Heartbeat("777", node, "abcdefghjk", 1, time.time(), 10.0, node, "x", 1, gpus=tokens, cpus=64)
+        beat = Heartbeat(lease_id, node, "abcdefghjk", 1, time.time(), 10.0, node, "x", 1, gpus=tokens, cpus=64)
         beat = Heartbeat(**{**vars(beat), "running": tuple(running), "gpu_use": uses})
         Path(lease.heartbeat(node)).write_bytes(beat.to_json())
         lines = [
             Event(
                 new_task_id(), 1, State.DONE, time.time(), node, command="x", exit_code=0, totals={"DONE": n}
             ).to_json()
-            for n in range(finished // NODES)
+            for n in range(finished // nodes)
         ]
         Path(lease.events(node)).write_bytes(b"".join(lines))
     return lease

@@ -16,7 +16,7 @@ from leaseq.views import Listing, Place, TaskView
 
 CANDIDATES_SHOWN = 6
 LAST_LOOKS_BACK = 1000
-"""How many of each node's newest ended tasks `last` considers."""
+"""How many of the newest ended tasks `last` considers, all nodes of the lease together."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,8 @@ class _Search:
             times = {name[26:38]: int(name[3:25]) for name in self.listing.pending}
             times.update((entry.id, int(entry.order[3:])) for _, entry in self.listing.claims)
             times.update((entry.id, int(entry.order[3:])) for entry in self.listing.lost)
-            snapshot = self.reader.read(recent=max(LAST_LOOKS_BACK, 2 * back), pending=0)
+            share = LAST_LOOKS_BACK // max(1, len(self.listing.nodes))
+            snapshot = self.reader.read(recent=max(share, 2 * back), pending=0)
             for row in snapshot.tasks:
                 times.setdefault(row.id, int((row.submitted or 0.0) * 1e6) * 10**6)
             self._order = sorted(times, key=lambda task_id: times[task_id], reverse=True)

@@ -27,19 +27,32 @@ class Tail:
         self.newer = False
         """True once a line was seen that a later leaseq wrote."""
 
-    def read(self, want: int) -> list[Event]:
-        """The newest `want` events, oldest first; a missing file is an empty one. Raises Malformed: it is no file."""
+    def read(self, want: int, *, keep: int = 0) -> list[Event]:
+        """The newest `want` events, oldest first; a missing file is an empty one. Raises Malformed: it is no file.
+
+        keep: how many lines a later `known` may ask for, so that they need not be read again.
+        """
         try:
             with never_readable_is_malformed():
                 self._forward()
+        except FileNotFoundError:
+            self._forget()
+        events = self.known(want)
+        kept = max(want, keep, 250)
+        if len(self._lines) > 4 * kept:
+            del self._lines[: len(self._lines) - kept]
+            self._start = self._lines[0][0]
+            self._parsed = {offset: event for offset, event in self._parsed.items() if offset >= self._start}
+        return events
+
+    def known(self, want: int) -> list[Event]:
+        """The newest `want` events as of the last read, oldest first. Raises Malformed."""
+        try:
+            with never_readable_is_malformed():
                 while len(self._lines) < want and self._start > 0:
                     self._backward()
         except FileNotFoundError:
             self._forget()
-        if len(self._lines) > 4 * max(want, 250):
-            del self._lines[: len(self._lines) - max(want, 250)]
-            self._start = self._lines[0][0]
-            self._parsed = {offset: event for offset, event in self._parsed.items() if offset >= self._start}
         newest = self._lines[-want:] if want > 0 else []
         return [event for offset, line in newest if (event := self._event(offset, line)) is not None]
 

@@ -31,6 +31,8 @@ __all__ = ["Health", "Listing", "NodeView", "Place", "Reader", "Snapshot", "Task
 
 BOOKED_READS_MAX = 1000
 SPECS_MAX = 5000
+EVENTS_OF_EACH = 20
+"""How many of its newest events are looked at in every history, however few are asked for."""
 
 
 class Reader:
@@ -217,17 +219,28 @@ class Reader:
     def _ended(self, listing: Listing, recent: int) -> dict[str, Event]:
         """The newest known event of each lately ended task, by task id."""
         found: dict[str, Event] = {}
-        for tail in self.tails():
-            try:
-                _keep_highest(found, tail.read(max(recent, 20)))
-            except (Malformed, PermissionError) as error:
-                listing.notes.append(f"{tail.name}: {error}")
+        for tail, events in self._newest(recent, listing.notes):
+            _keep_highest(found, events)
             if tail.malformed:
                 listing.notes.append(f"{tail.malformed} lines of history cannot be read")
         unbooked = [key for key in listing.booked if key[0] not in found or found[key[0]].attempt < key[1]]
         listing.booked = unbooked
         _keep_highest(found, self._booked_events(unbooked, listing.notes))
         return found
+
+    def _newest(self, recent: int, notes: list[str]) -> Iterable[tuple[Tail, list[Event]]]:
+        """The end of each history; further back only where it may hold more of the `recent` last events of all."""
+        read = []
+        for tail in self.tails():
+            try:
+                read.append((tail, tail.read(EVENTS_OF_EACH, keep=recent)))
+            except (Malformed, PermissionError) as error:
+                notes.append(f"{tail.name}: {error}")
+        times = sorted((event.ended for _, events in read for event in events), reverse=True)
+        bound = times[recent - 1] if 0 < recent <= len(times) else 0.0
+        for tail, events in read:
+            further = recent > EVENTS_OF_EACH and (not events or events[0].ended >= bound)
+            yield tail, tail.known(recent) if further else events
 
     def _booked_events(self, keys: list[tuple[str, int]], notes: list[str]) -> Iterable[Event]:
         if len(keys) > BOOKED_READS_MAX:

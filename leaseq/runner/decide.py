@@ -8,6 +8,7 @@ pass only where it needs nothing of that.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -151,16 +152,18 @@ def _reserve(need: Need, left: Room, capacity: Room) -> Room:
 def rank(node: str, task_id: str, nodes: Sequence[str]) -> int:
     """The place of the node in the task's own order of all nodes: 0 goes first.
 
-    Rendezvous hashing: every runner computes the same order without talking, and each node is first for its share.
+    Every runner computes the same order without talking, and each node is first for its share. The order is the list
+    taken in steps of a length that has no divisor in common with its own: one hash, however many nodes there are, and
+    what one node leaves goes to different others.
     """
-    if len(nodes) < 2 or node not in nodes:
+    count = len(nodes)
+    if count < 2 or node not in nodes:
         return 0
-    mine = _weight(node, task_id)
-    return sum(1 for other in nodes if _weight(other, task_id) < mine)
-
-
-def _weight(node: str, task_id: str) -> bytes:
-    return hashlib.blake2b(f"{node}/{task_id}".encode(), digest_size=8).digest()
+    number = int.from_bytes(hashlib.blake2b(task_id.encode(), digest_size=8).digest(), "big")
+    start, step = number % count, number // count % count
+    while math.gcd(step, count) > 1:
+        step += 1
+    return (start + step * nodes.index(node)) % count
 
 
 def stagger_seconds(place: int) -> float:

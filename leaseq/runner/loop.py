@@ -74,6 +74,7 @@ class Runner:
         """True where a claim failed and may have been done: the directory is looked at before the next."""
         self._look_at_control = True
         self._poll_at = -1e9
+        self._list_at = -1e9
         self._house_at = -1e9
         self._retry_at = -1e9
         """After a failure of the file system nothing is claimed before this."""
@@ -91,7 +92,7 @@ class Runner:
         self._collect(now)
         if now >= self._poll_at:
             self._poll_at = now + self._poll_period(now)
-            self._stale = True
+            self._stale = self._stale or now >= self._list_at
             self._look_at_control = True
         if self._look_at_control:
             self._guard(self._serve_control)
@@ -119,7 +120,7 @@ class Runner:
         elif directory == self.lease.control(self.node):
             self._look_at_control = True
         elif not directory:
-            self._poll_at = -1e9
+            self._poll_at = self._list_at = -1e9
         return True
 
     def touched(self, key: str) -> None:
@@ -158,6 +159,7 @@ class Runner:
         self.trouble = trouble
         self._retry_at = self.clock.monotonic() + RETRY_SECONDS
         self._poll_at = min(self._poll_at, self._retry_at)
+        self._list_at = -1e9
         self.changed = True
 
     def _wait(self, now: float) -> float:
@@ -310,8 +312,10 @@ class Runner:
         self.queue.refresh(self.fs.names(self.lease.inbox(self.node)), own=True)
         self.queue.refresh(self.fs.names(self.lease.inbox(ANY)), own=False)
         self._stale = False
+        now = self.clock.monotonic()
+        self._list_at = now + len(self.queue) / self.options.names_per_second
         if len(self.queue) != before:
-            self._active = self.clock.monotonic()
+            self._active = now
 
     def _bookings(self) -> list[Booking]:
         return [held.booking for held in self.held.values()] + [booking for _, booking in self.won.values()]
@@ -323,6 +327,8 @@ class Runner:
         self._claims_in_doubt = True
         claim = protocol.claim(self.fs, self.lease, source, entry, node=self.node, incarnation=self.incarnation)
         self._claims_in_doubt = False
+        if claim is None:
+            self._list_at = -1e9  # others take from it, so what is known of the inbox is old
         return claim
 
     def _find_claims(self) -> None:

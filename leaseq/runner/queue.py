@@ -28,7 +28,7 @@ class Queue:
 
     def __init__(self, node: str, nodes: Sequence[str]) -> None:
         self.node = node
-        self.nodes = tuple(nodes) or (node,)
+        self.nodes = tuple(sorted(nodes)) or (node,)
         self.own: list[str] = []
         self.any: list[str] = []
         self.seen: dict[str, tuple[float, int]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from leaseq import protocol
@@ -15,6 +16,9 @@ from leaseq.world import Fs
 
 if TYPE_CHECKING:
     from leaseq.runner.loop import Runner
+
+WORD_BYTES_MAX = 1 << 17
+"""A word of a command line, with the NUL at its end, is at most so long (Linux, MAX_ARG_STRLEN)."""
 
 
 def read_claimed(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
@@ -39,6 +43,15 @@ def _read_again(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
         raise Malformed(f"cannot be read: {error.strerror}") from None  # somebody else's; trying again would not help
 
 
+def shell_words(line: str) -> list[str]:
+    """The words that run the line in bash, in pieces where Linux would refuse it as one word."""
+    if len(os.fsencode(line)) < WORD_BYTES_MAX:
+        return ["/bin/bash", "-c", line]
+    length = WORD_BYTES_MAX // 8
+    pieces = [line[at : at + length] for at in range(0, len(line), length)]
+    return ["/bin/bash", "-c", 'eval "set --; $(printf %s "$@")"', "/bin/bash", *pieces]
+
+
 def start_request(runner: Runner, held: Held) -> dict[str, object]:
     """What the keeper is asked to start: see `spawn.spawn`."""
     task, entry, options = held.task, held.claim.entry, runner.options
@@ -55,7 +68,7 @@ def start_request(runner: Runner, held: Held) -> dict[str, object]:
     if runner.ends_at is not None:
         marks["LEASEQ_END_TIME"] = str(int(runner.clock.now() + runner.ends_at - runner.clock.monotonic()))
     return {
-        "argv": ["/bin/bash", "-c", task.argv[0]] if task.shell else list(task.argv),
+        "argv": shell_words(task.argv[0]) if task.shell else list(task.argv),
         "env": task_environment(task, node_environment=options.environment, kept=options.kept, gpus=gpus, marks=marks),
         "cwd": task.cwd,
         "umask": task.umask,

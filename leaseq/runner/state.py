@@ -38,6 +38,8 @@ class Options:
     poll_seconds: float = 0.5
     poll_seconds_idle: float = 2.0
     poll_seconds_notified: float = 15.0
+    names_per_second: float = 20_000.0
+    """A long inbox is not listed at every poll: a file server sends all names of a directory that has changed."""
     end_lead_seconds: float = 60.0
     """How long before the lease's end running tasks get TERM."""
 

@@ -64,6 +64,14 @@ def test_a_shell_line_is_run_by_bash(node: Node) -> None:
     assert node.said_by(line) == "1+2+3\nbash\n/bin/bash 0\n"
 
 
+@pytest.mark.parametrize("length", [131_071, 131_072, 1_000_000])
+def test_a_shell_line_may_be_longer_than_a_word_of_a_command_line(node: Node, length: int) -> None:
+    start, end = "x='", "'; echo ${#x} ${x: -3} $0 $#"
+    blanks = length - len(start) - len("  é\\") - len(end)
+    line = node.shell(f"{start}{' ' * blanks}  é\\{end}", env={**PLAIN, "LC_ALL": "C.UTF-8"})
+    assert node.said_by(line) == f"{blanks + 4} é\\ /bin/bash 0\n"
+
+
 def test_one_word_that_is_no_line_is_not_split(node: Node) -> None:
     outcome = node.result(node.submit("echo hello"))
     assert (outcome.state, outcome.exit_code, outcome.reason) == (State.FAILED, 127, "echo hello: command not found")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from leaseq.layout import Entry, new_task_id, order
 from leaseq.models import ALL_GPUS, Need
 from leaseq.runner.decide import (
@@ -129,3 +131,17 @@ def test_every_node_is_first_for_its_share_and_all_agree() -> None:
     assert rank("n1", tasks[0], ["n1"]) == rank("stranger", tasks[0], nodes) == 0
     assert stagger_seconds(0) == 0.0
     assert stagger_seconds(1000) == 1.0
+
+
+@pytest.mark.parametrize("count", [2, 4, 7, 12, 64, 101])
+def test_what_a_busy_node_leaves_goes_to_all_the_others(count: int) -> None:
+    nodes = [f"n{number}" for number in range(count)]
+    seconds = set()
+    for _ in range(100 * count):
+        task = new_task_id()
+        places = {rank(node, task, nodes): node for node in nodes[:2]}
+        if places.get(0) == "n0":
+            order = {rank(node, task, nodes): node for node in nodes}
+            assert sorted(order) == list(range(count)), "no two nodes have one place"
+            seconds.add(order[1])
+    assert len(seconds) > (count - 1) / 3

@@ -12,7 +12,7 @@ from leaseq import protocol
 from leaseq.errors import NotFound, UsageError
 from leaseq.find import detail, find
 from leaseq.layout import CLI, Entry, LeaseDir, new_incarnation, new_task_id, order
-from leaseq.models import ANY, Heartbeat, Need, Outcome, Running, State, Task
+from leaseq.models import ANY, Event, Heartbeat, Need, Outcome, Running, State, Task
 from leaseq.protocol import Claim
 from leaseq.snapshot import Health, Reader, Snapshot
 from leaseq.world import SystemClock, SystemFs, boot_id, hostname, process_start
@@ -345,6 +345,25 @@ def test_the_cost_of_a_read_does_not_depend_on_how_much_is_finished(lab: Lab) ->
     assert sum(1 for row in snapshot.tasks if row.state is State.DONE) == 50
     assert lab.fs.calls["read_range"] == 1
     assert len(reader.read(recent=3010).tasks) == 3011
+
+
+def test_the_last_ended_are_found_whichever_histories_hold_them(lab: Lab) -> None:
+    # Of the first node all that is new, of the second every other one of what is older, of the third nothing new.
+    ends = {"n1": range(900, 1000), "n2": range(700, 900, 2), "n3": range(100), "n4": range(701, 900, 20)}
+    for node, times in ends.items():
+        events = [Event(new_task_id(), 1, State.DONE, float(time), node) for time in times]
+        protocol.record_events(lab.fs, lab.lease, node, events)
+    newest = sorted((time for times in ends.values() for time in times), reverse=True)
+    for recent in (1, 20, 120, 10**9):
+        assert [row.ended for row in lab.read(recent=recent).tasks] == newest[:recent]
+
+
+def test_last_looks_at_the_ended_tasks_of_all_nodes(lab: Lab) -> None:
+    for number in range(5):
+        outcome = Outcome(task=lab.task()[1], attempt=1, state=State.DONE, node=f"n{number}", ended=2e9)
+        protocol.decide_all(lab.fs, lab.lease, [outcome])
+        protocol.record_events(lab.fs, lab.lease, outcome.node, [protocol.event_of(outcome)])
+    assert [find(lab.reader, f"last-{back}")[0].node for back in range(5)] == ["n4", "n3", "n2", "n1", "n0"]
 
 
 def test_history_is_read_on_from_where_the_last_read_ended(lab: Lab) -> None:

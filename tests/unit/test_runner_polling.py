@@ -1,0 +1,111 @@
+"""How often a runner that no kernel tells of new files lists its inboxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from leaseq import protocol
+from leaseq.layout import Entry, LeaseDir, new_incarnation, new_task_id, order
+from leaseq.models import ANY, Need, Task
+from leaseq.runner.decide import Room
+from leaseq.runner.ledger import Ledger
+from leaseq.runner.loop import Runner
+from leaseq.runner.record import Rec
+from leaseq.runner.state import Options
+from tests.memoryfs import Disk, MemoryFs
+
+SECONDS = 60
+
+
+@dataclass
+class Clock:
+    at: float = 1000.0
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+class Busy:
+    """A keeper whose tasks run on and on."""
+
+    def start(self, key: str, request: object) -> None: ...
+
+    def record(self, key: str) -> Rec | None:
+        return Rec(pid=1, started=1.0)
+
+    def reap(self) -> None: ...
+
+
+class Listed(MemoryFs):
+    """Counts the listings of the shared inbox; another node may take a task just after the first."""
+
+    def __init__(self, disk: Disk) -> None:
+        super().__init__(disk)
+        self.listings = 0
+        self.taken_by_another = ""
+
+    def names(self, directory: str) -> list[str]:
+        found = super().names(directory)
+        if directory.endswith(f"/inbox/{ANY}"):
+            self.listings += 1
+            if self.taken_by_another:
+                self.unlink(f"{directory}/{self.taken_by_another}")
+                self.taken_by_another = ""
+        return found
+
+
+def fill(fs: MemoryFs, lease: LeaseDir, count: int) -> list[str]:
+    names = []
+    for number in range(count):
+        entry = Entry(order(priority=0, micros=1, sequence=number), new_task_id(), Need(cpus=1), 1)
+        task = Task(id=entry.id, argv=("x",), cwd="/", submitted=1.0)
+        protocol.write_pending(fs, lease.inbox(ANY), entry, task)
+        names.append(str(entry))
+    return names
+
+
+def listings(fs: Listed, lease: LeaseDir, *, seconds: int = SECONDS) -> int:
+    """How often the inbox is listed in so many seconds, four turns each, by a runner of 200 names a second."""
+    clock, procs = Clock(), Busy()
+    given: dict[str, Any] = {"fs": fs, "procs": procs, "lease": lease, "node": "n"}
+    options = Options(Room(1, 1, ()), poll_seconds=0.5, names_per_second=200.0)
+    ledger = Ledger(**given, totals={})
+    runner = Runner(**given, clock=clock, incarnation=new_incarnation(), options=options, ledger=ledger)
+    for _ in range(seconds * 4):
+        runner.step()
+        clock.at += 0.25
+    return fs.listings
+
+
+@pytest.fixture
+def place() -> tuple[Listed, LeaseDir]:
+    fs, lease = Listed(Disk()), LeaseDir("L", "/home/L")
+    protocol.prepare(fs, lease)
+    protocol.prepare_node(fs, lease, "n")
+    return fs, lease
+
+
+def test_a_short_inbox_is_listed_at_every_poll(place: tuple[Listed, LeaseDir]) -> None:
+    fs, lease = place
+    fill(fs, lease, 10)
+    assert listings(fs, lease) >= SECONDS
+
+
+def test_a_long_inbox_is_listed_the_less_often_the_longer_it_is(place: tuple[Listed, LeaseDir]) -> None:
+    fs, lease = place
+    fill(fs, lease, 1000)
+    assert SECONDS / 5 - 2 <= listings(fs, lease) <= SECONDS / 5 + 1
+
+
+def test_a_claim_that_came_too_late_has_even_a_long_inbox_listed_at_the_next_poll(
+    place: tuple[Listed, LeaseDir],
+) -> None:
+    fs, lease = place
+    fs.taken_by_another = fill(fs, lease, 1000)[0]
+    assert listings(fs, lease, seconds=2) == 2
