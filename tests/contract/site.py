@@ -131,8 +131,6 @@ class Terminal:
         self.seen = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            # A shell's background job has it ignored, and would hand that down.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.chdir(cwd)
             os.execvpe(argv[0], argv, {**env, "TERM": "xterm"})
         self.closed = False
