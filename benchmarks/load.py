@@ -38,7 +38,7 @@ from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
 from leaseq.runner.pulse import heartbeat_of, interval_seconds
 from leaseq.runner.record import Rec
-from leaseq.runner.state import Options
+from leaseq.runner.state import Options, poll_seconds
 from leaseq.snapshot import Reader
 from leaseq.world import SystemClock, SystemFs
 
@@ -243,7 +243,7 @@ def polling_runner(fs: SystemFs, lease: LeaseDir, clock: Hand, nodes: list[str])
         lease=lease,
         node=nodes[0],
         incarnation=new_incarnation(),
-        options=Options(Room(1, 1000, ()), nodes=tuple(nodes), poll_seconds_idle=max(2.0, len(nodes) / 10)),
+        options=Options(Room(1, 1000, ()), nodes=tuple(nodes), poll_seconds_idle=poll_seconds(len(nodes), busy=False)),
         ledger=Ledger(fs=fs, procs=procs, lease=lease, node=nodes[0], totals={}),
     )
 
