@@ -89,7 +89,9 @@ def spooler_rate(count: int, slots: int) -> float | None:
         lines, first, last = stamps(Path(scratch), count)
         lines[0] = lines[0].replace("sleep 1", "sleep 4")
         for line in lines:
-            run(["tsp", "-n", "sh", "-c", line] if line != "true" else ["tsp", "-n", "true"], env=env)
+            # The stamps take every slot, so nothing runs beside them.
+            words = ["-n", "true"] if line == "true" else ["-N", str(slots), "-n", "sh", "-c", line]
+            run(["tsp", *words], env=env)
         return rate(first, last, count)
 
 

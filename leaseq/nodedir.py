@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from leaseq.errors import Refused
 from leaseq.models import integer, text
-from leaseq.world import boot_id, process_start
+from leaseq.world import boot_id, process_start, real_path
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def node_path(home: str, lease: str, node: str) -> str:
     import hashlib
 
     root = os.environ.get("LEASEQ_NODE_DIR") or f"/tmp/leaseq-{os.getuid()}"
-    digest = hashlib.sha256(os.path.realpath(home).encode("utf-8", "surrogateescape")).hexdigest()[:10]
+    digest = hashlib.sha256(real_path(home).encode("utf-8", "surrogateescape")).hexdigest()[:10]
     return f"{root}/{digest}/{lease}/{node}"
 
 
@@ -133,7 +133,7 @@ def open_node_dir(home: str, lease: str, node: str) -> NodeDir:
 def anybody_may_replace(path: str) -> bool:
     """True where every user may rename what stands at the path: its directory is open to all, and not sticky."""
     try:
-        mode = os.stat(os.path.dirname(os.path.realpath(path))).st_mode
+        mode = os.stat(os.path.dirname(real_path(path))).st_mode
     except FileNotFoundError:
         return False
     return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX

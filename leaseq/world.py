@@ -278,9 +278,15 @@ def process_start(pid: int) -> int:
     return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
+@functools.cache
+def real_path(path: str) -> str:
+    """The path without links, as it was when this process first asked: each look costs a call for every part of it."""
+    return os.path.realpath(path)
+
+
 def file_system(path: str) -> tuple[str, str]:
     """(type, source) of the file system that holds the path, by /proc/self/mountinfo; ("", "") if unknown."""
-    path = os.path.realpath(path)
+    path = real_path(path)
     best, found = "", ("", "")
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:

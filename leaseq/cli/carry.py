@@ -53,8 +53,9 @@ class Move:
         if target.id == leases.local_id():
             from leaseq.lease.local import LocalBackend
 
-            LocalBackend(app.fs, app.home, clock=app.clock).ensure()
-        record = app.record(target)
+            record = LocalBackend(app.fs, app.home, clock=app.clock).ensure()
+        else:
+            record = app.record(target)
         state = leases.backend(record, fs=app.fs, home=app.home, clock=app.clock).state(record)
         if state.word == "ENDED":
             raise Refused(f"lease {target.id} has ended: {state.reason}", hint="`leaseq lease ls` lists the others")

@@ -158,7 +158,7 @@ def _active(app: App) -> list[Lease]:
 def _local(app: App) -> Lease:
     from leaseq.lease.local import LocalBackend
 
-    return app.record(LocalBackend(app.fs, app.home, clock=app.clock).ensure())
+    return LocalBackend(app.fs, app.home, clock=app.clock).ensure()
 
 
 def _asked(active: Sequence[Lease]) -> Lease:

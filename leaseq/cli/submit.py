@@ -133,9 +133,7 @@ class Submit:
 
     def _lease(self, app: App, backend: LocalBackend) -> tuple[LeaseDir, Lease]:
         lease = app.lease(self.lease)
-        if lease.id == local_id():
-            backend.ensure()
-        record = app.record(lease)
+        record = backend.ensure() if lease.id == local_id() else app.record(lease)
         if record.ended is not None:
             raise Refused(
                 f"lease {lease.id} has ended" + (f" ({record.end_reason})" if record.end_reason else ""),

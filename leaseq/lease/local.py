@@ -60,10 +60,11 @@ class LocalBackend:
 
     # -- the lease -----------------------------------------------------------------------------------
 
-    def ensure(self) -> LeaseDir:
-        """The home, the lease's directories and its record exist, durably; raises Newer."""
-        if read_record(self.fs, self.lease) is not None:
-            return self.lease
+    def ensure(self) -> Lease:
+        """The home, the lease's directories and its record exist, durably; the record. Raises Newer."""
+        found = read_record(self.fs, self.lease)
+        if found is not None:
+            return found
         make_home(self.home)
         self.fs.mkdir(self.home.runs)
         protocol.prepare(self.fs, self.lease)
@@ -80,7 +81,7 @@ class LocalBackend:
             version=leaseq.__version__,
         )
         protocol.replace_file(self.fs, self.lease.record, record.to_json())
-        return self.lease
+        return record
 
     # -- its runner ----------------------------------------------------------------------------------
 
