@@ -99,7 +99,7 @@ class Controller(Lifecycle):
             return [job.end + max(self.settings.min_job_age, PURGE_SECONDS_MIN)]
         if job.deadline is None:
             return []
-        warn = [job.deadline - job.request.signal_lead] if job.request.signal and not job.warned else []
+        warn = [self.warning_at(job, job.deadline)] if job.request.signal and not job.warned else []
         return [self._next_check(moment) for moment in [job.deadline, *warn]]
 
     def _next_check(self, moment: float) -> float:

@@ -74,7 +74,9 @@ class MockCluster:
         self.shared.mkdir(parents=True)
         size = ("--nodes", "3", "--gpus", "4", "--cpus", "8")
         # A time limit of a minute is what no test can do without, and Slurm has no shorter one.
-        self._control("start", *size, "--option", "minute=20", "--until-exit-of", str(os.getpid()))
+        self._control(
+            "start", *size, "--option", "minute=20", "--option", "limit_check=2", "--until-exit-of", str(os.getpid())
+        )
 
     @property
     def env(self) -> dict[str, str]:
