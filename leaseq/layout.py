@@ -299,6 +299,10 @@ class LeaseDir:
     def heartbeat(self, node: str) -> str:
         return f"{self.root}/hb/{_node(node)}.json"
 
+    def term(self, node: str, number: int) -> str:
+        """The first word of the runner that serves the node in that term."""
+        return f"{self.root}/hb/{_node(node)}.{number}"
+
     def events(self, node: str) -> str:
         return f"{self.root}/events/{_node(node)}.jsonl"
 

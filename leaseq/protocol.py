@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import CLI, Entry, LeaseDir, is_node, new_incarnation
-from leaseq.models import ANY, Event, Heartbeat, Lease, Outcome, State, Task, check_schema, text
+from leaseq.models import ANY, Event, Heartbeat, Lease, Outcome, State, Task, check_schema, text, whole
 from leaseq.world import Fs
 
 NEVER_READABLE = frozenset((errno.EISDIR, errno.ELOOP, errno.EFBIG, errno.ENXIO))
@@ -459,6 +459,55 @@ def read_heartbeat(fs: Fs, lease: LeaseDir, node: str) -> Heartbeat | None:
         return Heartbeat.from_json(content(fs, lease.heartbeat(node)))
     except FileNotFoundError:
         return None
+
+
+def newest_term(fs: Fs, lease: LeaseDir, node: str) -> int:
+    """The number of the term in which the node is served, or was; 0 where it never was."""
+    return max(_terms(fs, lease, node), default=0)
+
+
+def _terms(fs: Fs, lease: LeaseDir, node: str) -> list[int]:
+    found = (name.rpartition(".") for name in fs.names(lease.heartbeats))
+    return [number for owner, _, digits in found if owner == node and (number := whole(digits))]
+
+
+def begin_term(fs: Fs, lease: LeaseDir, number: int, first: Heartbeat) -> bool:
+    """True: the node's term of that number is this runner's alone, durably. False: another runner has begun it."""
+    temporary = hidden(lease.heartbeats)
+    fs.create(temporary, first.to_json())
+    try:
+        fs.link(temporary, lease.term(first.node, number))
+    except OSError as error:
+        won = _began(fs, lease, number, first)
+        if not won and not isinstance(error, FileExistsError):
+            raise
+    else:
+        won = True
+    discard(fs, temporary)
+    if not won:
+        return False
+    fs.sync_dir(lease.heartbeats)
+    for other in _terms(fs, lease, first.node):
+        if other > number:
+            # That number was free because its runner and its successor have come and gone meanwhile.
+            discard(fs, lease.term(first.node, number))
+            return False
+        if other < number:
+            discard(fs, lease.term(first.node, other))
+    return True
+
+
+def _began(fs: Fs, lease: LeaseDir, number: int, first: Heartbeat) -> bool:
+    """Whether a link that reported a failure was done."""
+    try:
+        return read_term(fs, lease, first.node, number).incarnation == first.incarnation
+    except (FileNotFoundError, Malformed):
+        return False
+
+
+def read_term(fs: Fs, lease: LeaseDir, node: str, number: int) -> Heartbeat:
+    """What the runner that began that term said of itself; raises FileNotFoundError, Malformed, Newer."""
+    return Heartbeat.from_json(content(fs, lease.term(node, number)))
 
 
 # -- shared ----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from leaseq.world import Fs
 
 POLL_SECONDS = 0.05
 POLL_SECONDS_MAX = 1.0
-POLL_SECONDS_MAX_REMOTE = 3.0
+POLL_SECONDS_MAX_REMOTE = 2.0
 ADVICE_SECONDS = 5.0
 """How often a wait looks whether anybody will ever run its task."""
 

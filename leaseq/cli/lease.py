@@ -30,7 +30,9 @@ class ListLeases:
         leases.check_home(app.home)
         chosen = leases.default(app.fs, app.home)
         rows: list[Overview] = []
-        for lease in leases.list_leases(app.fs, app.home):
+        known = leases.list_leases(app.fs, app.home)
+        unreadable = leases.unreadable(app.fs, app.home, known)
+        for lease in known:
             if lease.ended is not None and not self.all:
                 continue
             row = overview(app, lease)
@@ -38,10 +40,12 @@ class ListLeases:
                 rows.append(row)
         if self.look.json:
             found = [lease_json(row, chosen=row.lease.id == chosen) for row in rows]
-            out.document({"default": chosen, "leases": found})
+            out.document({"default": chosen, "leases": found, "unreadable": unreadable})
             return 0
         out.table(TITLES, [_cells(app, row, chosen=row.lease.id == chosen) for row in rows])
-        if not rows:
+        for lease_id, reason in unreadable.items():
+            out.talk(f"leaseq: lease {lease_id} cannot be read: {reason}")
+        if not rows and not unreadable:
             out.talk(
                 "leaseq: no lease yet: `leaseq submit -- COMMAND` uses this host, `leaseq add` asks Slurm for nodes"
             )

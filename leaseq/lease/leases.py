@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import stat
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from leaseq import protocol
@@ -81,21 +82,17 @@ def read_record(fs: Fs, lease: LeaseDir) -> Lease | None:
 
 def list_leases(fs: Fs, home: Home) -> list[Lease]:
     """Every lease of the home, newest first; leases that have ended are read from the cache."""
-    try:
-        ids = [name for name in fs.names(home.runs) if LEASE_ID.fullmatch(name)]
-    except FileNotFoundError:
-        return []
     index: dict[str, object] | None = None
     with contextlib.suppress(Newer):
         index = _read_index(fs, home)
     cache = _cached(index or {})
     found: list[Lease] = []
     ended: dict[str, object] = {}
-    for lease_id in ids:
+    for lease_id in _ids(fs, home):
         try:
             record = _from_cache(cache.get(lease_id), lease_id) or read_record(fs, home.lease(lease_id))
         except Newer:
-            continue  # named, it is refused with the reason
+            continue  # `unreadable` tells
         if record is not None:
             found.append(record)
             if record.ended is not None:
@@ -104,6 +101,29 @@ def list_leases(fs: Fs, home: Home) -> list[Lease]:
         with contextlib.suppress(OSError):  # a cache: a full or read-only disk keeps nobody from looking
             _write_index(fs, home, {**index, "leases": ended})
     return sorted(found, key=lambda lease: lease.created, reverse=True)
+
+
+def unreadable(fs: Fs, home: Home, listed: Iterable[Lease]) -> dict[str, str]:
+    """Lease id to the reason, of leases that are not listed because their record cannot be read."""
+    found: dict[str, str] = {}
+    for lease_id in sorted(set(_ids(fs, home)) - {lease.id for lease in listed}):
+        lease = home.lease(lease_id)
+        try:
+            protocol.read_lease(fs, lease)
+        except Newer as error:
+            found[lease_id] = str(error)
+        except Malformed as error:
+            found[lease_id] = f"{lease.record}: {error}"
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # it begins only now, or is a file of somebody's
+    return found
+
+
+def _ids(fs: Fs, home: Home) -> list[str]:
+    try:
+        return [name for name in fs.names(home.runs) if LEASE_ID.fullmatch(name)]
+    except FileNotFoundError:
+        return []
 
 
 def default(fs: Fs, home: Home) -> str:

@@ -1,4 +1,8 @@
-"""Whether another runner serves the node already: asked once, before a runner touches anything."""
+"""Whether another runner serves the node already: asked once, before a runner touches anything.
+
+Who serves is settled by terms: files hb/NODE.1, hb/NODE.2 and so on, each linked by one runner alone. A runner begins
+the term after the newest, once it has seen that nobody lives in that one.
+"""
 
 from __future__ import annotations
 
@@ -14,43 +18,66 @@ LOOK_SECONDS = 0.5
 WATCHED_INTERVALS = 2.5
 
 
-def refuse_beside_another(
+def begin_alone(
     fs: Fs,
     lease: LeaseDir,
-    node: str,
+    first: Heartbeat,
     *,
     clock: Clock,
-    boot: str,
     alive: Callable[[Heartbeat], bool],
     pause: Callable[[float], None],
 ) -> None:
-    """Nobody else was seen to serve the node; raises Unavailable where its heartbeat's counter moves, and Newer.
+    """The node is this runner's to serve; raises Unavailable where another serves it or begins to, and Newer.
 
-    boot, alive: this boot of this host, and whether the process of a heartbeat of this boot lives.
+    first: what this runner says of itself before its first heartbeat. alive: whether the process of a heartbeat of
+    this boot lives.
     """
+    node = first.node
+    term = protocol.newest_term(fs, lease, node)
+    beat = _read(lambda: protocol.read_heartbeat(fs, lease, node))
+    holder = _read(lambda: protocol.read_term(fs, lease, node, term))
+    suspects = {lease.heartbeat(node): beat}
+    if beat is None or holder is None or beat.incarnation != holder.incarnation:
+        suspects[lease.term(node, term)] = holder  # it has not beaten yet, or not lately
+    watched = 0.0
+    for path, each in suspects.items():
+        if each is not None and _may_live(fs, lease, each, path, first.boot, alive):
+            watched = max(watched, WATCHED_INTERVALS * min(each.interval_seconds, 60.0))
+    deadline = clock.monotonic() + watched
+    while clock.monotonic() < deadline:
+        pause(LOOK_SECONDS)
+        asked = clock.monotonic()
+        again = _read(lambda: protocol.read_heartbeat(fs, lease, node))
+        if again and (beat is None or (again.incarnation, again.counter) != (beat.incarnation, beat.counter)):
+            raise Unavailable(f"{again.host} serves {node} of {lease.id}; this host is not needed")
+        if clock.monotonic() - asked > watched / WATCHED_INTERVALS / 2:
+            # The server kept this host waiting, and perhaps the other: its silence meanwhile says nothing.
+            deadline = clock.monotonic() + watched
+    if not protocol.begin_term(fs, lease, term + 1, first):
+        raise Unavailable(f"another runner begins to serve {node} of {lease.id}; this one is not needed")
+
+
+def _read(read: Callable[[], Heartbeat | None]) -> Heartbeat | None:
     try:
-        beat = protocol.read_heartbeat(fs, lease, node)
-        if beat is None or beat.state == "stopped":
-            return
-        if beat.boot == boot:
-            # The node-local lock settles this, unless each of the two has a /tmp of its own.
-            if alive(beat):
-                raise Unavailable(f"process {beat.pid} serves {node} of {lease.id} on this host")
-            return
-        if fs.age(lease.heartbeat(node), lease.heartbeats) > protocol.down_seconds(beat):
-            return
-        watched = WATCHED_INTERVALS * min(beat.interval_seconds, 60.0)
-        deadline = clock.monotonic() + watched
-        while clock.monotonic() < deadline:
-            pause(LOOK_SECONDS)
-            asked = clock.monotonic()
-            again = protocol.read_heartbeat(fs, lease, node)
-            if again and (again.incarnation, again.counter) != (beat.incarnation, beat.counter):
-                raise Unavailable(f"{again.host} serves {node} of {lease.id}; this host is not needed")
-            if clock.monotonic() - asked > beat.interval_seconds / 2:
-                # The server kept this host waiting, and perhaps the other: its silence meanwhile says nothing.
-                deadline = clock.monotonic() + watched
+        return read()
     except Newer:
         raise
     except (FileNotFoundError, Malformed):
-        return
+        return None
+
+
+def _may_live(
+    fs: Fs, lease: LeaseDir, beat: Heartbeat, path: str, boot: str, alive: Callable[[Heartbeat], bool]
+) -> bool:
+    """False where that runner has ended for certain; raises Unavailable where it lives for certain."""
+    if beat.state == "stopped":
+        return False
+    if beat.boot == boot:
+        # The node-local lock settles this, unless each of the two has a /tmp of its own.
+        if alive(beat):
+            raise Unavailable(f"process {beat.pid} serves {beat.node} of {lease.id} on this host")
+        return False
+    try:
+        return fs.age(path, lease.heartbeats) <= protocol.down_seconds(beat)
+    except FileNotFoundError:
+        return False

@@ -16,25 +16,25 @@ import threading
 import time
 from collections.abc import Sequence
 
-from leaseq import protocol
+from leaseq import __version__, protocol
 from leaseq.errors import LeaseqError, Malformed, Newer, Refused, Unavailable
 from leaseq.layout import Home, default_home, new_incarnation, valid_name
 from leaseq.lease.scrub import kept_for_tasks
 from leaseq.lease.slurm_text import expand_hosts
-from leaseq.models import ANY, Lease
+from leaseq.models import ANY, Heartbeat, Lease
 from leaseq.nodedir import Holder, open_node_dir
 from leaseq.runner import housework, last, session
-from leaseq.runner.beside import refuse_beside_another
+from leaseq.runner.beside import begin_alone
 from leaseq.runner.inotify import IN_CLOSE_WRITE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, Inotify, become_subreaper
 from leaseq.runner.keeper import LEASE_GRACE_SECONDS
 from leaseq.runner.ledger import Ledger, LedgerThread
 from leaseq.runner.loop import Runner
 from leaseq.runner.node import granted
 from leaseq.runner.procs import KeeperProcs
-from leaseq.runner.pulse import Pulse
+from leaseq.runner.pulse import Pulse, interval_seconds, whoami
 from leaseq.runner.recover import history, take_over
 from leaseq.runner.state import Options, poll_seconds
-from leaseq.world import SystemClock, SystemFs, boot_id, is_remote
+from leaseq.world import SystemClock, SystemFs, is_remote
 
 GRACE_SECONDS = 10.0
 PATIENCE_SECONDS = 12.0
@@ -87,6 +87,8 @@ class Service:
         self.node = node
         self.fs = SystemFs(remote=is_remote(home))
         self.record = self._read_record()
+        nodes = self.record.nodes or tuple(expand_hosts(os.environ.get("SLURM_JOB_NODELIST", "")))
+        self.nodes = nodes if node in nodes else (node,)
         self.directory = open_node_dir(home, lease_id, node)
         self.incarnation = new_incarnation()
         step_grace = lease_grace_seconds if self.record.kind == "slurm" else None
@@ -116,12 +118,12 @@ class Service:
         if not self.directory.take("runner", self.incarnation):
             raise Unavailable(f"another runner serves {self.node} of {self.lease.id} on this host")
         try:
-            refuse_beside_another(
+            protocol.prepare_node(self.fs, self.lease, self.node)
+            begin_alone(
                 self.fs,
                 self.lease,
-                self.node,
+                self._first_word(),
                 clock=SystemClock(),
-                boot=boot_id(),
                 alive=lambda beat: Holder(beat.pid, beat.pid_start, beat.boot).alive(),
                 pause=time.sleep,
             )
@@ -182,10 +184,21 @@ class Service:
             hint="start its runner with that leaseq, or a later one",
         )
 
+    def _first_word(self) -> Heartbeat:
+        """What this runner says of itself before it has taken over."""
+        return Heartbeat(
+            lease=self.lease.id,
+            node=self.node,
+            incarnation=self.incarnation,
+            counter=0,
+            time=time.time(),
+            interval_seconds=interval_seconds(len(self.nodes)),
+            version=__version__,
+            **whoami(),
+        )
+
     def _make_runner(self) -> Runner:
-        nodes = self.record.nodes or tuple(expand_hosts(os.environ.get("SLURM_JOB_NODELIST", "")))
         capacity, known = granted(os.environ)
-        protocol.prepare_node(self.fs, self.lease, self.node)
         try:
             totals, recorded = history(self.fs, self.lease, self.node)
         except Newer as error:
@@ -195,14 +208,14 @@ class Service:
         options = Options(
             capacity=capacity,
             gpus_known=known,
-            nodes=nodes if self.node in nodes else (self.node,),
+            nodes=self.nodes,
             environment=dict(os.environ),
             kept=kept_for_tasks(os.environ),
             remote_paths=self.fs.remote,
             notified=not self.fs.remote,
             grace_seconds=self.grace_seconds,
-            poll_seconds=poll_seconds(len(nodes), busy=True),
-            poll_seconds_idle=poll_seconds(len(nodes), busy=False),
+            poll_seconds=poll_seconds(len(self.nodes), busy=True),
+            poll_seconds_idle=poll_seconds(len(self.nodes), busy=False),
         )
         runner = Runner(
             fs=self.fs,

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from leaseq import __version__, protocol
 from leaseq.models import Heartbeat, Running
@@ -24,6 +25,12 @@ BURST_SECONDS = 1.0
 def interval_seconds(nodes: int) -> float:
     """How often a node of so many beats: the whole lease costs the file server the same, however many there are."""
     return max(5.0, nodes / 5)
+
+
+def whoami() -> dict[str, Any]:
+    """The fields of a heartbeat that tell this process from every other one."""
+    pid = os.getpid()
+    return {"host": hostname(), "boot": boot_id(), "pid": pid, "pid_start": process_start(pid)}
 
 
 def heartbeat_of(runner: Runner) -> Heartbeat:
@@ -80,19 +87,12 @@ class Pulse:
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
         self.counter = 0
-        self.started = time.time()
         self.gpus = GpuWatch(runner.options.capacity.gpus)
         self.push_logs: Callable[[], None] | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
-        self._me = {
-            "host": hostname(),
-            "boot": boot_id(),
-            "pid": os.getpid(),
-            "pid_start": process_start(os.getpid()),
-            "started": self.started,
-        }
+        self._me = {**whoami(), "started": time.time()}
 
     def start(self) -> None:
         """The first heartbeat is written, then the thread goes on; raises OSError where it cannot be."""

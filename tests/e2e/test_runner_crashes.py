@@ -159,6 +159,18 @@ def test_of_several_runners_started_at_once_one_serves(node: Node) -> None:
     assert node.result(node.submit("true")).state is State.DONE
 
 
+def test_of_several_that_share_no_local_directory_one_serves(node: Node) -> None:
+    # As two containers of one name do, each with a /tmp of its own: no lock tells one of the other.
+    runners = [node.start(wait=False, LEASEQ_NODE_DIR=str(node.path / str(number))) for number in range(4)]
+    wait_until(
+        lambda: sum(runner.poll() is not None for runner in runners) == 3, "three refusals", seen=node.everything
+    )
+    assert sorted(str(runner.poll()) for runner in runners) == ["75", "75", "75", "None"]
+    assert node.result(node.submit("true")).state is State.DONE
+    (serving,) = [runner for runner in runners if runner.poll() is None]
+    assert node.stop(serving) == 0
+
+
 # -- the keeper --------------------------------------------------------------------------------------
 
 

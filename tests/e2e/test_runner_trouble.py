@@ -286,6 +286,32 @@ def test_a_runner_and_its_keeper_do_without_inotify_where_the_host_has_none_left
         node.close()
 
 
+def local_files(node: Node) -> list[str]:
+    return sorted(str(path) for path in Path(node.directory.root).rglob("*"))
+
+
+@pytest.mark.skipif(not shutil.which("systemd-tmpfiles"), reason="there is no systemd-tmpfiles here")
+def test_what_cleans_tmp_leaves_the_local_directory_alone_while_a_keeper_lives(node: Node) -> None:
+    go = node.path / "go"
+    runner = node.start()
+    task = node.shell(f"until test -e {go}; do sleep 0.02; done; exit 3")
+    node.running(task)
+    rule = node.path / "clean.conf"
+    rule.write_text(f"e {node.path}/n - - - 0\n")  # everything there is old enough
+    node.kill(runner)
+    before = local_files(node)
+    subprocess.run(["systemd-tmpfiles", "--clean", str(rule)], check=True)
+    assert local_files(node) == before
+    node.start()
+    go.touch()
+    assert node.result(task).exit_code == 3
+    for runner in node.runners:
+        node.kill(runner)
+    node.kill_keeper()
+    subprocess.run(["systemd-tmpfiles", "--clean", str(rule)], check=True)
+    assert local_files(node) == []
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 def test_an_idle_runner_leaves_its_disk_alone_and_ends_at_once_when_told(node: Node) -> None:

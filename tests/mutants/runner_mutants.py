@@ -15,12 +15,14 @@ from leaseq.layout import Entry
 from leaseq.models import ANY, Outcome, State
 from leaseq.protocol import Claim
 from leaseq.runner import recover
+from leaseq.runner.beside import begin_alone
 from leaseq.runner.ledger import Finished, Ledger
 from leaseq.runner.loop import Runner
 from leaseq.runner.record import Rec
 from leaseq.runner.recover import take_over
 from leaseq.runner.state import Held
 from tests.sim.host import SimProcs
+from tests.sim.nfs import ActorFs
 from tests.sim.plan import Step
 from tests.sim.service import REAL_PARTS, Parts
 
@@ -274,6 +276,25 @@ def serves_beside_another(*_: object, **__: object) -> None:
     return
 
 
+def takes_a_term_over(fs: ActorFs, *words: Any, **options: Any) -> None:
+    """A term is begun as a heartbeat is written: over what stands there."""
+    begin_alone(OverwritesTerms(fs), *words, **options)
+
+
+class OverwritesTerms:
+    """A file system whose link overwrites."""
+
+    def __init__(self, fs: ActorFs) -> None:
+        self.fs = fs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.fs, name)
+
+    def link(self, source: str, target: str) -> None:
+        protocol.discard(self.fs, target)
+        self.fs.link(source, target)
+
+
 class StartsAgainWhatHasARecord(SimProcs):
     """The keeper is asked again for an attempt whose record is there: the record is removed first."""
 
@@ -305,6 +326,7 @@ def _taker(taker: Callable[[Runner, set[str]], None], *troubles: str, at: Sequen
 
 
 SYNC_CLAIMS, SYNC_OUTCOMES = ("sync_dir", "/claimed"), ("sync_dir", "/done")
+BEGIN_TERM = ("link", "/hb/")
 CLAIM, READ_CLAIM, BEAT = ("rename", "/claimed/"), ("read", "/claimed/"), ("create", "/hb/")
 WRITE_OUTCOME, TELL, SETTLE = ("create", "/done/"), ("append", "/events/"), ("unlink", "/claimed/")
 
@@ -341,6 +363,9 @@ MUTANTS: dict[str, Mutant] = {
     "a slow task is given up as LOST": _runner(TakesTheFirstWordForTheLast),
     "a cancel ends the others, too": _runner(CancelsWhatNobodyAskedFor),
     "a retry is the same attempt": _runner(PutsBackWhatFailed),
-    "two runners serve one node": Mutant(replace(REAL_PARTS, refuse=serves_beside_another), ("rival",)),
+    "a term is begun over another's": Mutant(
+        replace(REAL_PARTS, begin_alone=takes_a_term_over), ("rival",), (BEGIN_TERM,)
+    ),
+    "two runners serve one node": Mutant(replace(REAL_PARTS, begin_alone=serves_beside_another), ("rival",)),
     "an attempt is asked for twice": Mutant(replace(REAL_PARTS, procs=StartsAgainWhatHasARecord)),
 }

@@ -37,6 +37,8 @@ END_SECONDS_MAX = 3000.0
 RESTART_SECONDS = (0.5, 4.0)
 HANG_SECONDS = 70.0
 SLOW_SECONDS = 0.3
+BEGUN_SECONDS = 5.0
+"""So lately another runner has begun to serve the node, and one must not begin beside it."""
 SERVED_BEATS, SERVED_SECONDS = 3, 12.0
 """So many heartbeats in so many seconds, and another runner must not have begun to serve the node."""
 LOG_LINES = 200_000
@@ -267,12 +269,12 @@ class History:
         self.scheduler.at(wait, lambda: self._supervise(name))
 
     def _check_alone(self, service: Service) -> None:
-        """A runner that begins to serve a node is not beside another one whose heart was seen to beat."""
+        """A runner that begins to serve a node is not beside one that has just begun, or that was seen to beat."""
         for other in self.services.values():
-            if other is service or other.host.node != service.host.node or not other.serving or other.process.dead:
+            if other is service or other.host.node != service.host.node or other.began is None or other.process.dead:
                 continue
             beats = [at for at in other.beats if self.scheduler.now - at <= SERVED_SECONDS]
-            if len(beats) >= SERVED_BEATS:
+            if len(beats) >= SERVED_BEATS or self.scheduler.now - other.began <= BEGUN_SECONDS:
                 self.truth.violated(f"{service.process.name} serves {service.host.node} beside {other.process.name}")
         if any(key for key in self.services if key != service.host.name and key[:2] == service.host.node):
             self.truth.lossy.add(service.host.node)

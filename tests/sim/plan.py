@@ -127,6 +127,8 @@ STEPS = (
     ("unlink", "/control/"),
     ("create", "/hb/"),
     ("create", "/hb/"),
+    ("link", "/hb/"),
+    ("names", "/hb"),
     ("read", "/hb/"),
 )
 """Where something is at stake: a call and what its paths hold."""
@@ -163,8 +165,9 @@ def _event(
         if chance.random() < 0.5:
             return Trouble(what, whom, chance.uniform(1.0, SECONDS), seconds=lasts)
         when = _during(chance)
-        if whom in HOSTS and when["during"].startswith("runner"):
-            when["during"] = f"runner {whom} {when['during'][-1]}"
+        server = {RIVAL: HOSTS[0]}.get(whom, whom)
+        if server in HOSTS and when["during"].startswith("runner"):
+            when["during"] = f"runner {server} {when['during'][-1]}"
         return Trouble(what, whom, seconds=lasts, **when)
 
     return draw

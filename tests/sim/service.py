@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from leaseq import protocol
 from leaseq.errors import Unavailable
 from leaseq.layout import LeaseDir, new_incarnation
+from leaseq.models import Heartbeat
 from leaseq.runner import housework
-from leaseq.runner.beside import refuse_beside_another
+from leaseq.runner.beside import begin_alone
 from leaseq.runner.ledger import RETRY_SECONDS, Ledger
 from leaseq.runner.loop import Runner
 from leaseq.runner.pulse import heartbeat_of, interval_seconds
@@ -37,7 +39,7 @@ class Parts:
     ledger: type[Ledger] = Ledger
     procs: type[SimProcs] = SimProcs
     take_over: Callable[[Runner, set[str]], None] = take_over
-    refuse: Callable[..., None] = refuse_beside_another
+    begin_alone: Callable[..., None] = begin_alone
 
 
 REAL_PARTS = Parts()
@@ -51,9 +53,11 @@ class Service:
         self.scheduler: Scheduler = host.scheduler
         self.process = Process(f"runner {host.name} {number}")
         self.number = number
-        self.serving = False
+        self.incarnation = new_incarnation()
+        self.began: float | None = None
+        """When it had found that nobody else serves its node."""
         self.on_serving: Callable[[], None] = lambda: None
-        """Called when it has found that nobody else serves its node."""
+        """Called then."""
         self.beats: list[float] = []
         """When it beat."""
         self.pulse: Actor | None = None
@@ -71,10 +75,10 @@ class Service:
             if self.host.runner is not None:
                 return
             self.host.runner = self.process
-            self._refuse()
+            self._begin_alone()
+            self.began = self.scheduler.now
             self.on_serving()
             self.runner = self._make_runner()
-            self.serving = True
             self._beat()
         except (OSError, Unavailable):
             self.scheduler.kill(self.process)
@@ -84,20 +88,28 @@ class Service:
         self.pulse = self.scheduler.spawn(self.process, f"{self.process.name} pulse", self._pulse)
         self._turn()
 
-    def _refuse(self) -> None:
-        self.parts.refuse(
+    def _begin_alone(self) -> None:
+        protocol.prepare_node(self.fs, self.lease, self.host.node)
+        first = Heartbeat(
+            lease=self.lease.id,
+            node=self.host.node,
+            incarnation=self.incarnation,
+            counter=0,
+            time=self.host.now(),
+            interval_seconds=interval_seconds(len(self.nodes)),
+            **self._whoami(),
+        )
+        self.parts.begin_alone(
             self.fs,
             self.lease,
-            self.host.node,
+            first,
             clock=self.host,
-            boot=self.host.boot_id,
             alive=lambda beat: False,
             pause=self.scheduler.pause,
         )
 
     def _make_runner(self) -> Runner:
         host, fs, lease = self.host, self.fs, self.lease
-        protocol.prepare_node(fs, lease, host.node)
         totals, recorded = history(fs, lease, host.node)
         procs = self.parts.procs(host, self.process)
         runner = self.parts.runner(
@@ -106,7 +118,7 @@ class Service:
             procs=procs,
             lease=lease,
             node=host.node,
-            incarnation=new_incarnation(),
+            incarnation=self.incarnation,
             options=Options(capacity=host.capacity, nodes=self.nodes),
             ledger=self.parts.ledger(
                 fs=fs, procs=procs, lease=lease, node=host.node, totals=totals, lock=Lock(self.scheduler)
@@ -174,14 +186,15 @@ class Service:
                     self.scheduler.pause(BEAT_SECONDS_MIN)
             self.scheduler.pause(max(BEAT_SECONDS_MIN, min(period, period - (self.scheduler.now - self.beats[-1]))))
 
+    def _whoami(self) -> dict[str, Any]:
+        return {"host": self.host.name, "boot": self.host.boot_id, "pid": self.number}
+
     def _beat(self, *, state: str = "") -> None:
         beat = heartbeat_of(self.runner)
         beat = replace(
             beat,
             counter=len(self.beats) + 1,
-            host=self.host.name,
-            boot=self.host.boot_id,
-            pid=self.number,
+            **self._whoami(),
             state=state or beat.state,
         )
         protocol.beat(self.fs, self.lease, beat)

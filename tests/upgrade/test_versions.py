@@ -108,6 +108,10 @@ def newer_heartbeat(node: Node) -> None:
     Path(node.lease.heartbeat(node.name)).write_text(json.dumps(beat))
 
 
+def newer_term(node: Node) -> None:
+    Path(node.lease.term("vm", 3)).write_text(json.dumps({"v": LATER, "who": "n1"}))
+
+
 def newer_history(node: Node) -> None:
     line = {"v": LATER, "id": new_task_id(), "totals": [1, 2, 3]}
     Path(node.lease.events(node.name)).write_text(json.dumps(line) + "\n")
@@ -118,7 +122,7 @@ def newer_lease(node: Node) -> None:
     Path(node.lease.record).write_text(json.dumps({**body, "v": LATER}))
 
 
-@pytest.mark.parametrize("how", [newer_heartbeat, newer_history, newer_lease])
+@pytest.mark.parametrize("how", [newer_heartbeat, newer_term, newer_history, newer_lease])
 def test_a_runner_does_not_take_over_what_a_newer_one_has_served(node: Node, how: Any) -> None:
     claim = Path(node.lease.claimed(node.name), f"{named(new_task_id())}.{new_incarnation()}")
     claim.write_bytes(b"the newer runner's")
@@ -158,6 +162,8 @@ def test_a_newer_lease_record_is_refused_by_every_command_and_stays(box: Box) ->
         said = box.run(*words, code=2)
         assert NEWER in said.err, said
     assert NEWER in box.run("status", code=0).err
+    assert NEWER in box.run("lease", "ls", code=0).err
+    assert NEWER in box.run("lease", "ls", "--json", code=0).json["unreadable"][path.parent.name]
     assert NEWER in json.loads(box.run("submit", "--json", "--", "true", code=2).out)["error"]["message"]
     assert path.read_bytes() == newer
 
