@@ -26,7 +26,7 @@ import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from leaseq.errors import Malformed, Newer
@@ -493,7 +493,8 @@ def begin_term(fs: Fs, lease: LeaseDir, number: int, first: Heartbeat) -> bool:
             discard(fs, lease.term(first.node, number))
             return False
         if other < number:
-            discard(fs, lease.term(first.node, other))
+            with suppress(OSError):
+                discard(fs, lease.term(first.node, other))
     return True
 
 

@@ -221,6 +221,14 @@ def test_a_term_that_cannot_be_read_is_passed_over(content: bytes) -> None:
     assert (runner.began, world.terms()) == (True, ["n1.5"])
 
 
+def test_a_directory_in_the_place_of_a_term_stops_nobody() -> None:
+    world = World()
+    MemoryFs(world.disk).mkdir(LEASE.term("n1", 4))
+    runner = world.starter("a", Fault(1, Kind.FAILS, errno.EISDIR, operation="unlink", place="n1.4"))
+    runner.begin()
+    assert (runner.began, world.terms()) == (True, ["n1.4", "n1.5"])
+
+
 def test_a_term_of_a_newer_leaseq_is_not_followed() -> None:
     world = World()
     MemoryFs(world.disk).create(LEASE.term("n1", 4), b'{"v": 99}')
