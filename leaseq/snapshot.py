@@ -249,7 +249,8 @@ class Reader:
         for key in keys[:BOOKED_READS_MAX]:
             if key not in self._booked:
                 try:
-                    outcome = outcome_in(self.fs, f"{self.lease.booking}/{key[0]}.{key[1]}")
+                    # Not in booking/: a runner may have put it into its history, and removed it there, just now.
+                    outcome = outcome_in(self.fs, self.lease.outcome(*key))
                     self._booked[key] = event_of(outcome)
                 except FileNotFoundError:
                     continue

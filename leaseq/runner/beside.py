@@ -26,8 +26,9 @@ def begin_alone(
     clock: Clock,
     alive: Callable[[Heartbeat], bool],
     pause: Callable[[float], None],
-) -> None:
-    """The node is this runner's to serve; raises Unavailable where another serves it or begins to, and Newer.
+) -> int:
+    """The node is this runner's to serve, in the term of that number; raises Unavailable where another serves it or
+    begins to, and Newer.
 
     first: what this runner says of itself before its first heartbeat. alive: whether the process of a heartbeat of
     this boot lives.
@@ -41,7 +42,7 @@ def begin_alone(
         suspects[lease.term(node, term)] = holder  # it has not beaten yet, or not lately
     watched = 0.0
     for path, each in suspects.items():
-        if each is not None and _may_live(fs, lease, each, path, first.boot, alive):
+        if each is not None and _may_live(fs, lease, each, path, first, alive):
             watched = max(watched, WATCHED_INTERVALS * min(each.interval_seconds, 60.0))
     deadline = clock.monotonic() + watched
     while clock.monotonic() < deadline:
@@ -55,6 +56,7 @@ def begin_alone(
             deadline = clock.monotonic() + watched
     if not protocol.begin_term(fs, lease, term + 1, first):
         raise Unavailable(f"another runner begins to serve {node} of {lease.id}; this one is not needed")
+    return term + 1
 
 
 def _read(read: Callable[[], Heartbeat | None]) -> Heartbeat | None:
@@ -67,16 +69,18 @@ def _read(read: Callable[[], Heartbeat | None]) -> Heartbeat | None:
 
 
 def _may_live(
-    fs: Fs, lease: LeaseDir, beat: Heartbeat, path: str, boot: str, alive: Callable[[Heartbeat], bool]
+    fs: Fs, lease: LeaseDir, beat: Heartbeat, path: str, first: Heartbeat, alive: Callable[[Heartbeat], bool]
 ) -> bool:
     """False where that runner has ended for certain; raises Unavailable where it lives for certain."""
     if beat.state == "stopped":
         return False
-    if beat.boot == boot:
+    if beat.boot == first.boot:
         # The node-local lock settles this, unless each of the two has a /tmp of its own.
         if alive(beat):
             raise Unavailable(f"process {beat.pid} serves {beat.node} of {lease.id} on this host")
         return False
+    if beat.host != first.host:
+        return True  # however old the file looks: one that was written before a link was cut may be put in place after
     try:
         return fs.age(path, lease.heartbeats) <= protocol.down_seconds(beat)
     except FileNotFoundError:

@@ -1,7 +1,10 @@
-"""What a runner does once a minute: it finishes what commands left half done, and looks whether it was overruled."""
+"""What a runner does once a minute: it finishes what commands left half done, and looks whether it was overruled,
+or another runner has begun to serve its node.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from leaseq import protocol
@@ -10,12 +13,15 @@ from leaseq.layout import CLI, Entry
 from leaseq.lease.records import seconds_left
 from leaseq.models import Outcome
 from leaseq.protocol import Claim
+from leaseq.runner.recover import take_claims
 
 if TYPE_CHECKING:
     from leaseq.runner.loop import Runner
 
 ABANDONED_SECONDS = 60.0
 """A command that has not finished a cancel after this long has died of it."""
+STRAY_SECONDS = 120.0
+"""So long another runner of this node has for what it claimed before it knew of this one."""
 
 
 def keep_house(runner: Runner) -> None:
@@ -23,7 +29,10 @@ def keep_house(runner: Runner) -> None:
     _finish_cancels(runner)
     if runner.node == min(runner.options.nodes, default=runner.node):
         book(runner)
-    _end_recovered(runner)
+    claims = runner.fs.names(runner.lease.claimed(runner.node))
+    _end_recovered(runner, claims)
+    _take_strays(runner, claims)
+    _look_for_a_later_term(runner)
     read_end(runner)
 
 
@@ -63,13 +72,9 @@ def book(runner: Runner) -> None:
         protocol.discard(runner.fs, path)
 
 
-def _end_recovered(runner: Runner) -> None:
+def _end_recovered(runner: Runner, claims: Sequence[str]) -> None:
     """An attempt whose claim was taken away and decided (`recover`, while this node seemed dead) does not run on."""
-    if not runner.held:
-        return
-    held = list(runner.held.values())
-    claims = set(runner.fs.names(runner.lease.claimed(runner.node)))
-    for each in held:
+    for each in list(runner.held.values()):
         entry = each.claim.entry
         if str(entry) in claims or each.asked_to_stop:
             continue
@@ -79,6 +84,36 @@ def _end_recovered(runner: Runner) -> None:
             decided = True  # whatever it says, it is there, and the claim is not
         if decided:
             runner.stop(each, "cancel")
+
+
+def _take_strays(runner: Runner, claims: Sequence[str]) -> None:
+    """Claims of a runner that served the node beside this one are taken over, once it has had its time.
+
+    It gives way within a minute, so the short ones of its tasks have ended by then.
+    """
+    if runner.succeeded:
+        return
+    known = {*runner.held, *runner.won, *(item.claim.entry.key for item in list(runner.ledger.open))}
+    now = runner.clock.monotonic()
+    strays = [name for name in claims if name not in runner.newer and _key(name) not in known]
+    runner.strays = {name: runner.strays.get(name, now) for name in strays}
+    due = [name for name, since in runner.strays.items() if now - since >= STRAY_SECONDS]
+    if due:
+        take_claims(runner, due)
+
+
+def _key(name: str) -> str:
+    try:
+        return Entry.parse(name).key
+    except Malformed:
+        return ""
+
+
+def _look_for_a_later_term(runner: Runner) -> None:
+    """Where another host has begun to serve the node, because this one was silent for long, this runner gives way."""
+    term = runner.options.term
+    if term and protocol.newest_term(runner.fs, runner.lease, runner.node) > term:
+        runner.give_way()
 
 
 def read_end(runner: Runner) -> None:

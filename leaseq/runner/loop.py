@@ -56,8 +56,12 @@ class Runner:
         """Keys of attempts that stood in the history when this runner started."""
         self.newer: dict[str, str] = {}
         """Claims that a newer leaseq has left here, and why they are not for this one to touch."""
+        self.strays: dict[str, float] = {}
+        """Claims of this node that are not this runner's, and when each was first seen."""
         self.waiting: dict[str, str] = {}
         self.state = "up"
+        self.succeeded = False
+        """True once another runner serves the node: this one ends what it holds, and says nothing of the node."""
         self.trouble = ""
         self.ends_at: float | None = None
         """When the lease ends, by the monotonic clock."""
@@ -104,6 +108,8 @@ class Runner:
         if now >= self._house_at:
             self._house_at = now + HOUSEKEEPING_SECONDS
             self._guard(lambda: housework.keep_house(self))
+        if self.succeeded and self.quiet:
+            self.state = "stopping"
         return self._wait(self.clock.monotonic())
 
     def hint(self, directory: str, name: str, *, gone: bool) -> bool:
@@ -264,6 +270,12 @@ class Runner:
         self.state = "stopping"
         for held in list(self.held.values()):
             self.stop(held, why, grace=grace)
+
+    def give_way(self) -> None:
+        """Nothing is claimed any more; the runner leaves once what it holds has ended."""
+        self.succeeded = True
+        if self.state == "up":
+            self.state = "draining"
 
     def cancel_won(self, key: str) -> None:
         """The claim, which has not been started, is a cancelled task."""

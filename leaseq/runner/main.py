@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 
 from leaseq import __version__, protocol
-from leaseq.errors import LeaseqError, Malformed, Newer, Refused, Unavailable
+from leaseq.errors import EX_TEMPFAIL, LeaseqError, Malformed, Newer, Refused, Unavailable
 from leaseq.layout import Home, default_home, new_incarnation, valid_name
 from leaseq.lease.scrub import kept_for_tasks
 from leaseq.lease.slurm_text import expand_hosts
@@ -119,7 +119,7 @@ class Service:
             raise Unavailable(f"another runner serves {self.node} of {self.lease.id} on this host")
         try:
             protocol.prepare_node(self.fs, self.lease, self.node)
-            begin_alone(
+            self.term = begin_alone(
                 self.fs,
                 self.lease,
                 self._first_word(),
@@ -154,7 +154,10 @@ class Service:
         return self._farewell()
 
     def _farewell(self) -> int:
-        """The exit code: 0 where everything that ended here has its outcome in its place."""
+        """The exit code: 0 where everything that ended here has its outcome in its place, 75 where another serves."""
+        if self.runner.succeeded:
+            print(f"another runner has begun to serve {self.node} of {self.lease.id}", file=sys.stderr)
+            return EX_TEMPFAIL
         if not self.runner.ledger.open:
             return 0
         print(
@@ -209,6 +212,7 @@ class Service:
             capacity=capacity,
             gpus_known=known,
             nodes=self.nodes,
+            term=self.term,
             environment=dict(os.environ),
             kept=kept_for_tasks(os.environ),
             remote_paths=self.fs.remote,

@@ -111,7 +111,9 @@ class Pulse:
         self.beat(state="stopped")
 
     def beat(self, *, state: str = "") -> None:
-        """A heartbeat that counts one more than the last was written."""
+        """A heartbeat that counts one more than the last was written, unless the node is another runner's by now."""
+        if self.runner.succeeded:
+            return
         self.counter += 1
         total, used = memory()
         use, error = self.gpus.look()

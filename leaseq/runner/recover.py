@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from leaseq import protocol
 from leaseq.errors import Malformed, Newer
@@ -13,10 +15,12 @@ from leaseq.models import Event
 from leaseq.protocol import Claim
 from leaseq.runner.decide import Booking, booking_of
 from leaseq.runner.ledger import Finished
-from leaseq.runner.loop import Runner
 from leaseq.runner.starting import read_claimed
 from leaseq.runner.state import Held
 from leaseq.world import Fs
+
+if TYPE_CHECKING:
+    from leaseq.runner.loop import Runner
 
 HISTORY_LOOKED_AT = 2000
 """How many of the newest lines of history are searched for an attempt that was finished when its runner died."""
@@ -39,26 +43,33 @@ def take_over(runner: Runner, recorded: set[str]) -> None:
     """
     fs, lease = runner.fs, runner.lease
     runner.recorded = frozenset(recorded)
+    known = take_claims(runner, fs.names(lease.claimed(runner.node)))
+    for key in runner.procs.attempts():
+        if key not in known:
+            _end_stray(runner, key)
+
+
+def take_claims(runner: Runner, names: Iterable[str]) -> set[str]:
+    """These files of the node's claims are settled, held by this runner, or pending again; the keys of the attempts."""
+    fs, lease = runner.fs, runner.lease
     directory = lease.claimed(runner.node)
-    noted = recorded | set(fs.names(lease.booking))
-    known = set()
-    # The last runner may have died before it had made its claims durable, and nothing is decided before they are.
+    noted = runner.recorded | set(fs.names(lease.booking))
+    keys = set()
+    # Who made them may have died before they were durable, and nothing is decided before they are.
     fs.sync_dir(directory)
-    for name in sorted(fs.names(directory)):
+    for name in sorted(names):
         try:
             entry = Entry.parse(name)
             if not entry.owner:
                 raise Malformed("a claim without an owner")
-            known.add(entry.key)
+            keys.add(entry.key)
             _take_claim(runner, Claim(entry, runner.node), noted)
         except Newer as error:
             # Its name, its task or its outcome is a newer leaseq's, and so is what becomes of it.
             runner.leave(name, error)
         except Malformed as error:
             protocol.set_aside(fs, lease, f"{directory}/{name}", str(error))
-    for key in runner.procs.attempts():
-        if key not in known:
-            _end_stray(runner, key)
+    return keys
 
 
 def _end_stray(runner: Runner, key: str) -> None:
@@ -84,7 +95,7 @@ def _end_stray(runner: Runner, key: str) -> None:
     runner.stop(held, "cancel")
 
 
-def _take_claim(runner: Runner, claim: Claim, noted: set[str]) -> None:
+def _take_claim(runner: Runner, claim: Claim, noted: frozenset[str]) -> None:
     fs, lease, procs, entry = runner.fs, runner.lease, runner.procs, claim.entry
     decided = protocol.read_outcome(fs, lease, entry.id, entry.attempt)
     if decided is not None:

@@ -27,6 +27,8 @@ class Options:
     gpus_known: bool = True
     nodes: tuple[str, ...] = ()
     """All nodes of the lease."""
+    term: int = 0
+    """The number of its term; 0 where it has begun none, and looks for no later one."""
     environment: Mapping[str, str] = field(default_factory=dict)
     kept: Mapping[str, str] = field(default_factory=dict)
     """Slurm's variables that a task may inherit from the runner."""

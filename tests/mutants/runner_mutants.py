@@ -272,13 +272,20 @@ class PutsBackWhatFailed(Runner):
 # -- who serves --------------------------------------------------------------------------------------------
 
 
-def serves_beside_another(*_: object, **__: object) -> None:
-    return
+def serves_beside_another(*_: object, **__: object) -> int:
+    return 0
 
 
-def takes_a_term_over(fs: ActorFs, *words: Any, **options: Any) -> None:
+def takes_a_term_over(fs: ActorFs, *words: Any, **options: Any) -> int:
     """A term is begun as a heartbeat is written: over what stands there."""
-    begin_alone(OverwritesTerms(fs), *words, **options)
+    return begin_alone(OverwritesTerms(fs), *words, **options)
+
+
+class ServesOn(Runner):
+    """Another runner has begun to serve the node."""
+
+    def give_way(self) -> None:
+        return
 
 
 class OverwritesTerms:
@@ -366,6 +373,7 @@ MUTANTS: dict[str, Mutant] = {
     "a term is begun over another's": Mutant(
         replace(REAL_PARTS, begin_alone=takes_a_term_over), ("rival",), (BEGIN_TERM,)
     ),
+    "a runner goes on where another serves": _runner(ServesOn, "link cut", "rival"),
     "two runners serve one node": Mutant(replace(REAL_PARTS, begin_alone=serves_beside_another), ("rival",)),
     "an attempt is asked for twice": Mutant(replace(REAL_PARTS, procs=StartsAgainWhatHasARecord)),
 }

@@ -45,6 +45,10 @@ while :; do
     sleep 1
 done
 """
+RIVAL = f"""
+echo $$ >/run/rival.pid
+exec python3 /mnt/leaseq/leaseq/__main__.py run --lease {LEASE} --node $name --home $LEASEQ_HOME >/run/rival 2>&1
+"""
 FORMAT = """
 mkfs.ext4 -q -m 0 -N 32768 /dev/ubda
 mkfs.ext4 -q /dev/ubdb
@@ -107,6 +111,10 @@ class Cluster:
 
     def start_runner(self, name: str) -> None:
         self.runners[name] = self.nodes[name].begin("sh", "-c", RUNNER, **ENVIRONMENT)
+
+    def start_rival(self, name: str) -> Future[Said]:
+        """The desk has been told to serve that node, too."""
+        return self.desk.begin("sh", "-c", RIVAL, **{**ENVIRONMENT, "name": name})
 
     def until_served(self) -> None:
         """Each node has a runner that is up, as the command line sees it."""

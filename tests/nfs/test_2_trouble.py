@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from tests.e2e.harness import wait_until
 from tests.nfs.cluster import GUEST, Cluster, hold
 from tests.nfs.figures import Figures
 
@@ -92,3 +94,39 @@ def test_a_full_file_system_can_be_looked_at_and_waited_on(cluster: Cluster) -> 
         refused = cluster.leaseq("submit", "--", "true")
         assert (refused.code, refused.out) == (75, ""), refused
         assert "No space left" in refused.err
+
+
+def test_a_runner_that_was_cut_off_gives_way_to_the_one_that_took_its_place(cluster: Cluster, figures: Figures) -> None:
+    node = cluster.nodes["n2"]
+
+    def served_by(name: str) -> bool:
+        return any(
+            (each["node"], each["host"], each["health"]) == ("n2", name, "OK")
+            for each in cluster.leaseq("status", "--json").json["nodes"]
+        )
+
+    (task,) = cluster.leaseq("submit", "--cpus", "1", "--node", "n2", "--", f"{GUEST}/work", "3", "300").out.split()
+    wait_until(lambda: "RUNNING" in cluster.leaseq("info", task).out, "a task on n2")
+    with ThreadPoolExecutor() as pool:
+        cut = pool.submit(cluster.cut_link, node, 40)
+        rival = cluster.start_rival("n2")
+        wait_until(lambda: served_by("desk"), "another runner of n2", seconds=60, seen=cluster.complaints)
+        cut.result()
+    wait_until(
+        lambda: "has begun to serve n2" in node.shell("cat /run/runner"),
+        "the end of the runner that was cut off",
+        seconds=120,
+        seen=cluster.complaints,
+    )
+    assert cluster.leaseq("wait", task).code == 122, "LOST: nobody on the other host can know"
+    assert "RUNNING" not in node.shell("ps ax -o args | grep -q '[w]ork 3 300' && echo RUNNING || :")
+    (here,) = cluster.leaseq("submit", "--cpus", "1", "--node", "n2", "--", f"{GUEST}/work", "0", "0.1").out.split()
+    assert cluster.leaseq("wait", here).code == 0
+    cluster.desk.shell("kill $(cat /run/rival.pid)")
+    assert rival.result(60).code == 0
+    wait_until(lambda: served_by("n2"), "the node's own runner", seconds=60, seen=cluster.complaints)
+    (again,) = cluster.leaseq("submit", "--cpus", "1", "--node", "n2", "--", f"{GUEST}/work", "0", "0.1").out.split()
+    assert cluster.leaseq("wait", again).code == 0
+    begun = Counter(task_id for what, task_id, *_ in cluster.ran() if what == "begin")
+    assert (begun[task], begun[again]) == (1, 1)
+    figures.add("a runner that was cut off for 40 s, and another host's", "one of the two serves within two minutes")

@@ -166,6 +166,8 @@ class History:
         self.calm = True
         self.lease_runs = True
         self.mounts.clear()
+        for client in self.clients.values():
+            client.cut_until = 0.0
         for host in self.hosts.values():
             host.up, host.no_room = True, 0
         for actor_fs in self.files:
@@ -181,7 +183,7 @@ class History:
             self.scheduler.pause(2 * LOOK_SECONDS)
 
     def _left(self) -> list[str]:
-        """Task files that have not come to their end."""
+        """Task files that have not come to their end, and nodes that have not come to be served by one runner."""
         fs, lease = self.fs(), self.lease
         found = [
             f"{kind}/{node}/{name}"
@@ -190,6 +192,10 @@ class History:
             for name in fs.names(f"{lease.root}/{kind}/{node}")
         ]
         found += [f"booking/{name}" for name in fs.names(lease.booking)]
+        for node in NODES:
+            serving = [each.process.name for each in self.services.values() if each.serves and each.host.node == node]
+            if len(serving) > 1:
+                found.append(" beside ".join(serving))
         found += [
             f"a submitter: {each.name}"
             for each in self.processes
@@ -331,6 +337,8 @@ class History:
                 self.scheduler.kill(host.runner)
             host.kill_keeper()
             host.forget_everything()
+        elif trouble.what == "no link to the server for":
+            host.client.cut_until = self.scheduler.now + trouble.seconds
         elif trouble.what == "another host serves n1:":
             self._supervise(host.name)
 

@@ -66,6 +66,8 @@ class Client(MemoryFs):
         self.server = server
         self.name = name
         self.chance = chance
+        self.cut_until = 0.0
+        """Until when nothing it asks reaches the server."""
         self._absent_until: dict[str, float] = {}
 
     def forget(self) -> None:
@@ -121,7 +123,7 @@ class ActorFs(FaultFs):
     def _call(self, operation: str, *args: Any, **options: Any) -> Any:
         slow = self.chance.random() < SLOW_CALL_CHANCE
         self.scheduler.pause(self.chance.expovariate(1 / (SLOW_CALL_SECONDS if slow else CALL_SECONDS)))
-        while (wait := self.client.server.silent_until - self.scheduler.now) > 0:
+        while (wait := max(self.client.server.silent_until, self.client.cut_until) - self.scheduler.now) > 0:
             self.scheduler.pause(wait + self.chance.random())
         self.log(f"{operation} {' '.join(each for each in args if isinstance(each, str))}")
         result = super()._call(operation, *args, **options)

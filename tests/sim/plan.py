@@ -195,6 +195,7 @@ TROUBLES: dict[str, tuple[float, Callable[[Random], Trouble]]] = {
     "clock jump": (0.7, _event("the clock jumps on", (-600.0, 600.0), (*HOSTS, RIVAL, *LOGIN))),
     "server restart": (0.2, _event("server restart", (20.0, 75.0), ("server",))),
     "power loss": (0.3, _event("power loss", who=("everything",))),
+    "link cut": (0.2, _event("no link to the server for", (20.0, 200.0))),
     "rival": (0.3, _event("another host serves n1:", who=(RIVAL,))),
     "lease end": (0.15, _event("the lease ends", (5.0, 60.0), ("everywhere",))),
 }

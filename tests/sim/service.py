@@ -39,7 +39,7 @@ class Parts:
     ledger: type[Ledger] = Ledger
     procs: type[SimProcs] = SimProcs
     take_over: Callable[[Runner, set[str]], None] = take_over
-    begin_alone: Callable[..., None] = begin_alone
+    begin_alone: Callable[..., int] = begin_alone
 
 
 REAL_PARTS = Parts()
@@ -63,6 +63,11 @@ class Service:
         self.pulse: Actor | None = None
         self.wakes = 0
         self.changed = False
+
+    @property
+    def serves(self) -> bool:
+        """True while it serves its node for all that it knows."""
+        return bool(self.beats) and not self.process.dead and not self.runner.succeeded
 
     def begin(self, fs: ActorFs) -> None:
         """The process exists, and its first thread is due."""
@@ -99,7 +104,7 @@ class Service:
             interval_seconds=interval_seconds(len(self.nodes)),
             **self._whoami(),
         )
-        self.parts.begin_alone(
+        self.term = self.parts.begin_alone(
             self.fs,
             self.lease,
             first,
@@ -119,7 +124,7 @@ class Service:
             lease=lease,
             node=host.node,
             incarnation=self.incarnation,
-            options=Options(capacity=host.capacity, nodes=self.nodes),
+            options=Options(capacity=host.capacity, nodes=self.nodes, term=self.term),
             ledger=self.parts.ledger(
                 fs=fs, procs=procs, lease=lease, node=host.node, totals=totals, lock=Lock(self.scheduler)
             ),
@@ -190,6 +195,8 @@ class Service:
         return {"host": self.host.name, "boot": self.host.boot_id, "pid": self.number}
 
     def _beat(self, *, state: str = "") -> None:
+        if self.runner.succeeded:
+            return
         beat = heartbeat_of(self.runner)
         beat = replace(
             beat,

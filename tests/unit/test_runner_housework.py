@@ -1,0 +1,173 @@
+"""Two runners of one node: the one that was silent too long gives way, and what it leaves is taken over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from leaseq import protocol
+from leaseq.layout import Entry, LeaseDir, new_incarnation, new_task_id, order
+from leaseq.models import ANY, Heartbeat, Need, Outcome, State, Task
+from leaseq.runner.decide import Room
+from leaseq.runner.ledger import Ledger
+from leaseq.runner.loop import Runner
+from leaseq.runner.record import Rec
+from leaseq.runner.state import Options
+from tests.memoryfs import Disk, MemoryFs
+
+LEASE = LeaseDir("L", "/home/L")
+MINUTE = 61.0
+
+
+class Clock:
+    at = 1000.0
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+class Local:
+    """A keeper that starts what it is told to; it knows nothing of other hosts."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Rec] = {}
+
+    def start(self, key: str, request: object) -> None:
+        self.records[key] = Rec(boot="here", pid=1, started=1.0)
+
+    def record(self, key: str) -> Rec | None:
+        return self.records.get(key)
+
+    def same_boot(self, rec: Rec) -> bool:
+        return rec.boot == "here"
+
+    def knows(self, incarnation: str) -> bool:
+        return False
+
+    def given(self, key: str) -> None: ...
+
+    def end_now(self, key: str) -> None: ...
+
+    def forget(self, key: str) -> None:
+        self.records.pop(key, None)
+
+    def reap(self) -> None: ...
+
+
+class World:
+    """A lease of one node on a file server, and its runners."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.fs = MemoryFs(Disk())
+        protocol.prepare(self.fs, LEASE)
+        protocol.prepare_node(self.fs, LEASE, "n")
+        self.sequence = 0
+
+    def runner(self, term: int) -> Runner:
+        first = Heartbeat(lease="L", node="n", incarnation=new_incarnation(), counter=0, time=0.0, interval_seconds=5.0)
+        assert protocol.begin_term(self.fs, LEASE, term, first)
+        procs = Local()
+        given: dict[str, Any] = {"fs": self.fs, "procs": procs, "lease": LEASE, "node": "n"}
+        options = Options(Room(4, 1, ()), term=term)
+        ledger = Ledger(**given, totals={})
+        return Runner(**given, clock=self.clock, incarnation=first.incarnation, options=options, ledger=ledger)
+
+    def turn(self, runner: Runner, *, seconds: float = 0.0) -> None:
+        self.clock.at += seconds
+        self.fs.disk.seconds = self.clock.at
+        runner.step()
+        runner.ledger.persist()
+
+    def submit(self) -> str:
+        self.sequence += 1
+        entry = Entry(order(priority=0, micros=1, sequence=self.sequence), new_task_id(), Need(cpus=1), 1)
+        task = Task(id=entry.id, argv=("x",), cwd="/", submitted=1.0)
+        protocol.publish(self.fs, LEASE.inbox(ANY), entry, task)
+        return entry.id
+
+    def outcome(self, task_id: str) -> Outcome | None:
+        return protocol.read_outcome(self.fs, LEASE, task_id, 1)
+
+    def claims(self) -> list[str]:
+        return self.fs.names(LEASE.claimed("n"))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_runner_gives_way_to_a_later_term_and_leaves_when_its_tasks_have_ended(world: World) -> None:
+    old = world.runner(1)
+    held = world.submit()
+    world.turn(old)
+    new = world.runner(2)
+    world.turn(old, seconds=MINUTE)
+    assert (old.succeeded, old.state) == (True, "draining")
+    later = world.submit()
+    world.turn(old)
+    assert [*old.held] == [f"{held}.1"] and later not in str(world.claims())
+    protocol.ask(world.fs, LEASE, "n", "resume", {})
+    world.turn(old, seconds=1.0)
+    assert old.state == "draining", "no request makes it serve again"
+    old.procs.records[f"{held}.1"] = replace(old.procs.records[f"{held}.1"], status=3 << 8)  # type: ignore[attr-defined]
+    world.turn(old)
+    world.turn(old)
+    assert old.state == "stopping"
+    assert (outcome := world.outcome(held)) and (outcome.state, outcome.exit_code) == (State.FAILED, 3)
+    world.turn(new)
+    assert [*new.held] == [f"{later}.1"]
+
+
+def test_a_runner_without_a_later_term_beside_it_serves_on(world: World) -> None:
+    runner = world.runner(1)
+    for _ in range(5):
+        world.turn(runner, seconds=MINUTE)
+    assert (runner.succeeded, runner.state) == (False, "up")
+
+
+def test_what_another_runner_claimed_and_left_is_taken_over_after_two_minutes(world: World) -> None:
+    runner = world.runner(2)
+    world.turn(runner)
+    left = world.submit()
+    (name,) = world.fs.names(LEASE.inbox(ANY))
+    other = new_incarnation()
+    assert protocol.claim(world.fs, LEASE, LEASE.inbox(ANY), Entry.parse(name), node="n", incarnation=other)
+    own = world.submit()
+    world.turn(runner, seconds=MINUTE)
+    world.turn(runner, seconds=MINUTE)
+    assert world.outcome(left) is None, "its runner may yet end it"
+    world.turn(runner, seconds=MINUTE)
+    assert (outcome := world.outcome(left)) and outcome.state is State.LOST
+    assert [*runner.held] == [f"{own}.1"] and world.outcome(own) is None
+    assert [Entry.parse(name).id for name in world.claims()] == [own]
+
+
+def test_what_its_runner_ends_in_time_is_left_to_it(world: World) -> None:
+    other = world.runner(1)
+    other.options = replace(other.options, term=0)  # it looks for no later term, and so goes on
+    runner = world.runner(2)
+    task_id = world.submit()
+    world.turn(other)
+    world.turn(runner, seconds=MINUTE)
+    other.procs.records[f"{task_id}.1"] = replace(other.procs.records[f"{task_id}.1"], status=0)  # type: ignore[attr-defined]
+    world.turn(other)
+    for _ in range(4):
+        world.turn(runner, seconds=MINUTE)
+    assert (outcome := world.outcome(task_id)) and outcome.state is State.DONE
+    assert runner.strays == {}
+
+
+def test_a_file_that_is_no_claim_goes_to_evidence(world: World) -> None:
+    runner = world.runner(1)
+    world.fs.create(f"{LEASE.claimed('n')}/strange", b"?")
+    for _ in range(4):
+        world.turn(runner, seconds=MINUTE)
+    assert world.claims() == []
+    assert any(name.startswith("strange.") for name in world.fs.names(LEASE.evidence))
