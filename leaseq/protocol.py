@@ -493,7 +493,7 @@ def begin_term(fs: Fs, lease: LeaseDir, number: int, first: Heartbeat) -> bool:
             discard(fs, lease.term(first.node, number))
             return False
         if other < number:
-            with suppress(OSError):
+            with suppress(IsADirectoryError):
                 discard(fs, lease.term(first.node, other))
     return True
 

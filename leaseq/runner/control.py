@@ -59,7 +59,7 @@ def _carry_out(runner: Runner, words: list[str], path: str) -> bool:
         if runner.state == "up":
             runner.state = "draining"
     elif verb == "resume":
-        if runner.state == "draining" and not runner.succeeded:
+        if runner.state == "draining" and not runner.superseded:
             runner.state = "up"
     elif verb == "stop":
         runner.state = "stopping"

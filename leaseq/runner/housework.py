@@ -26,13 +26,13 @@ STRAY_SECONDS = 120.0
 
 def keep_house(runner: Runner) -> None:
     """What commands left half done is done, what they decided is in the history, what they took away is ended."""
+    _look_for_a_later_term(runner)
     _finish_cancels(runner)
     if runner.node == min(runner.options.nodes, default=runner.node):
         book(runner)
     claims = runner.fs.names(runner.lease.claimed(runner.node))
     _end_recovered(runner, claims)
     _take_strays(runner, claims)
-    _look_for_a_later_term(runner)
     read_end(runner)
 
 
@@ -91,7 +91,7 @@ def _take_strays(runner: Runner, claims: Sequence[str]) -> None:
 
     It gives way within a minute, so the short ones of its tasks have ended by then.
     """
-    if runner.succeeded:
+    if runner.superseded:
         return
     known = {*runner.held, *runner.won, *(item.claim.entry.key for item in list(runner.ledger.open))}
     now = runner.clock.monotonic()
@@ -111,9 +111,17 @@ def _key(name: str) -> str:
 
 def _look_for_a_later_term(runner: Runner) -> None:
     """Where another host has begun to serve the node, because this one was silent for long, this runner gives way."""
-    term = runner.options.term
-    if term and protocol.newest_term(runner.fs, runner.lease, runner.node) > term:
-        runner.give_way()
+    fs, lease, node, term = runner.fs, runner.lease, runner.node, runner.options.term
+    if not term:
+        return
+    try:
+        protocol.read_term(fs, lease, node, term)
+    except FileNotFoundError:
+        # Who begins a later one removes it. A listing of all nodes at every look would cost a large lease too much.
+        if protocol.newest_term(fs, lease, node) > term:
+            runner.give_way()
+    except Malformed:
+        return
 
 
 def read_end(runner: Runner) -> None:

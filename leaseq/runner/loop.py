@@ -60,7 +60,7 @@ class Runner:
         """Claims of this node that are not this runner's, and when each was first seen."""
         self.waiting: dict[str, str] = {}
         self.state = "up"
-        self.succeeded = False
+        self.superseded = False
         """True once another runner serves the node: this one ends what it holds, and says nothing of the node."""
         self.trouble = ""
         self.ends_at: float | None = None
@@ -108,7 +108,7 @@ class Runner:
         if now >= self._house_at:
             self._house_at = now + HOUSEKEEPING_SECONDS
             self._guard(lambda: housework.keep_house(self))
-        if self.succeeded and self.quiet:
+        if self.superseded and self.quiet:
             self.state = "stopping"
         return self._wait(self.clock.monotonic())
 
@@ -273,7 +273,7 @@ class Runner:
 
     def give_way(self) -> None:
         """Nothing is claimed any more; the runner leaves once what it holds has ended."""
-        self.succeeded = True
+        self.superseded = True
         if self.state == "up":
             self.state = "draining"
 

@@ -155,7 +155,7 @@ class Service:
 
     def _farewell(self) -> int:
         """The exit code: 0 where everything that ended here has its outcome in its place, 75 where another serves."""
-        if self.runner.succeeded:
+        if self.runner.superseded:
             print(f"another runner has begun to serve {self.node} of {self.lease.id}", file=sys.stderr)
             return EX_TEMPFAIL
         if not self.runner.ledger.open:

@@ -112,7 +112,7 @@ class Pulse:
 
     def beat(self, *, state: str = "") -> None:
         """A heartbeat that counts one more than the last was written, unless the node is another runner's by now."""
-        if self.runner.succeeded:
+        if self.runner.superseded:
             return
         self.counter += 1
         total, used = memory()

@@ -67,7 +67,7 @@ class Service:
     @property
     def serves(self) -> bool:
         """True while it serves its node for all that it knows."""
-        return bool(self.beats) and not self.process.dead and not self.runner.succeeded
+        return bool(self.beats) and not self.process.dead and not self.runner.superseded
 
     def begin(self, fs: ActorFs) -> None:
         """The process exists, and its first thread is due."""
@@ -195,7 +195,7 @@ class Service:
         return {"host": self.host.name, "boot": self.host.boot_id, "pid": self.number}
 
     def _beat(self, *, state: str = "") -> None:
-        if self.runner.succeeded:
+        if self.runner.superseded:
             return
         beat = heartbeat_of(self.runner)
         beat = replace(

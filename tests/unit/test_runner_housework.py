@@ -109,7 +109,7 @@ def test_a_runner_gives_way_to_a_later_term_and_leaves_when_its_tasks_have_ended
     world.turn(old)
     new = world.runner(2)
     world.turn(old, seconds=MINUTE)
-    assert (old.succeeded, old.state) == (True, "draining")
+    assert (old.superseded, old.state) == (True, "draining")
     later = world.submit()
     world.turn(old)
     assert [*old.held] == [f"{held}.1"] and later not in str(world.claims())
@@ -129,7 +129,7 @@ def test_a_runner_without_a_later_term_beside_it_serves_on(world: World) -> None
     runner = world.runner(1)
     for _ in range(5):
         world.turn(runner, seconds=MINUTE)
-    assert (runner.succeeded, runner.state) == (False, "up")
+    assert (runner.superseded, runner.state) == (False, "up")
 
 
 def test_what_another_runner_claimed_and_left_is_taken_over_after_two_minutes(world: World) -> None:
