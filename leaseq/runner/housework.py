@@ -95,7 +95,10 @@ def _take_strays(runner: Runner, claims: Sequence[str]) -> None:
         return
     known = {*runner.held, *runner.won, *(item.claim.entry.key for item in list(runner.ledger.open))}
     now = runner.clock.monotonic()
-    strays = [name for name in claims if name not in runner.newer and _key(name) not in known]
+    own = f".{runner.incarnation}"
+    strays = [
+        name for name in claims if not name.endswith(own) and name not in runner.newer and _key(name) not in known
+    ]
     runner.strays = {name: runner.strays.get(name, now) for name in strays}
     due = [name for name, since in runner.strays.items() if now - since >= STRAY_SECONDS]
     if due:
