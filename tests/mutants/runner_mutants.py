@@ -333,7 +333,7 @@ def _taker(taker: Callable[[Runner, set[str]], None], *troubles: str, at: Sequen
 
 
 SYNC_CLAIMS, SYNC_OUTCOMES = ("sync_dir", "/claimed"), ("sync_dir", "/done")
-BEGIN_TERM = ("link", "/hb/")
+LOOK_FOR_TERMS = ("names", "/hb")
 CLAIM, READ_CLAIM, BEAT = ("rename", "/claimed/"), ("read", "/claimed/"), ("create", "/hb/")
 WRITE_OUTCOME, TELL, SETTLE = ("create", "/done/"), ("append", "/events/"), ("unlink", "/claimed/")
 
@@ -371,7 +371,7 @@ MUTANTS: dict[str, Mutant] = {
     "a cancel ends the others, too": _runner(CancelsWhatNobodyAskedFor),
     "a retry is the same attempt": _runner(PutsBackWhatFailed),
     "a term is begun over another's": Mutant(
-        replace(REAL_PARTS, begin_alone=takes_a_term_over), ("rival",), (BEGIN_TERM,)
+        replace(REAL_PARTS, begin_alone=takes_a_term_over), ("rival",), (LOOK_FOR_TERMS,)
     ),
     "a runner goes on where another serves": _runner(ServesOn, "link cut", "rival"),
     "two runners serve one node": Mutant(replace(REAL_PARTS, begin_alone=serves_beside_another), ("rival",)),
