@@ -30,9 +30,10 @@ def keep_house(runner: Runner) -> None:
     _finish_cancels(runner)
     if runner.node == min(runner.options.nodes, default=runner.node):
         book(runner)
-    claims = runner.fs.names(runner.lease.claimed(runner.node))
-    _end_recovered(runner, claims)
-    _take_strays(runner, claims)
+    if runner.held or runner.options.term > 1:  # in the first term nobody has served the node before this runner
+        claims = runner.fs.names(runner.lease.claimed(runner.node))
+        _end_recovered(runner, claims)
+        _take_strays(runner, claims)
     read_end(runner)
 
 

@@ -165,7 +165,7 @@ def test_what_its_runner_ends_in_time_is_left_to_it(world: World) -> None:
 
 
 def test_a_file_that_is_no_claim_goes_to_evidence(world: World) -> None:
-    runner = world.runner(1)
+    runner = world.runner(2)
     world.fs.create(f"{LEASE.claimed('n')}/strange", b"?")
     for _ in range(4):
         world.turn(runner, seconds=MINUTE)
