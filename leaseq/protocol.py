@@ -422,6 +422,21 @@ def recover_lost(fs: Fs, lease: LeaseDir, entry: Entry, target: str) -> bool:
     return True
 
 
+def recover_stuck(fs: Fs, lease: LeaseDir, held: Claim, task: Task, *, ended: float) -> Outcome:
+    """The attempt of a runner that is gone is LOST and another follows, or it stands as its late owner decided it."""
+    outcome = Outcome(
+        task=task,
+        attempt=held.entry.attempt,
+        state=State.LOST,
+        node=held.node,
+        incarnation=new_incarnation(),
+        reason="NodeDown",
+        requeued="recover",
+        ended=ended,
+    )
+    return lose(fs, lease, held, outcome)
+
+
 def lose(fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome) -> Outcome:
     """The attempt is decided (as LOST, or as its late owner decided first), and its claim settled.
 

@@ -17,11 +17,11 @@ from leaseq.cli.submit import start_if_none
 from leaseq.cli.values import listed, yes
 from leaseq.errors import LeaseqError, Malformed, Refused, UsageError
 from leaseq.find import detail, find_all
-from leaseq.layout import Entry, LeaseDir, new_incarnation
+from leaseq.layout import Entry, LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.leases import local_id
 from leaseq.lease.local import LocalBackend, user_name
-from leaseq.models import Outcome, State, Task
+from leaseq.models import State, Task
 from leaseq.protocol import Claim
 from leaseq.snapshot import Health, Reader, TaskView
 from leaseq.submission import chosen_environment, entries
@@ -178,17 +178,7 @@ class Recover:
             raise Refused(f"{row.id}: {doubt}", hint=_next_step(app, reader, row))
         entry = Entry.parse(row.place.name)
         task = _task_at(app, row, entry)
-        outcome = Outcome(
-            task=task,
-            attempt=row.attempt,
-            state=State.LOST,
-            node=row.node,
-            incarnation=new_incarnation(),
-            reason="NodeDown",
-            requeued="recover",
-            ended=app.clock.now(),
-        )
-        decided = protocol.lose(app.fs, lease, Claim(entry, row.node), outcome)
+        decided = protocol.recover_stuck(app.fs, lease, Claim(entry, row.node), task, ended=app.clock.now())
         if not decided.requeued:
             raise Refused(f"{row.id} had ended after all: {decided.state.name}")
 

@@ -12,8 +12,8 @@ from random import Random
 from leaseq import protocol, submission
 from leaseq.errors import Malformed, NotFound
 from leaseq.find import find
-from leaseq.layout import CLI, Entry, LeaseDir, new_incarnation
-from leaseq.models import Outcome, State, Task
+from leaseq.layout import CLI, Entry, LeaseDir
+from leaseq.models import State, Task
 from leaseq.protocol import Claim
 from leaseq.snapshot import Reader, Snapshot, TaskView
 from leaseq.world import Clock, Fs
@@ -192,17 +192,8 @@ class User:
         task = protocol.read_task(self.fs, f"{row.place.directory}/{row.place.name}", entry)
         self.truth.recovered[row.id] = self.truth.recovered.get(row.id, 0) + 1
         self.truth.forced.add((entry.id, entry.attempt))
-        outcome = Outcome(
-            task=task,
-            attempt=row.attempt,
-            state=State.LOST,
-            node=row.node,
-            incarnation=new_incarnation(),
-            reason="NodeDown",
-            requeued="recover",
-            ended=self.clock.now(),
-        )
-        decided = protocol.lose(self.fs, self.lease, Claim(entry, row.node), outcome)
+        held = Claim(entry, row.node)
+        decided = protocol.recover_stuck(self.fs, self.lease, held, task, ended=self.clock.now())
         self.truth.stands[task.id, entry.attempt] = decided
 
 
