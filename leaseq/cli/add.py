@@ -304,13 +304,13 @@ ADD = Command(
     method="",
     usage="[OPTIONS] [--] [ANY SBATCH OPTIONS]",
     about=(
-        "Ask Slurm for nodes and keep them: a shell opens on the first one, and tasks run on all of them, one after\n"
+        "Ask Slurm for nodes and keep them: a shell opens on the first one, and tasks run on all of them, one after "
         "another, until the lease is released or its time is over. Options of sbatch are handed on as they are."
     ),
     options=OPTIONS,
     examples=(
         "leaseq add -N2 -p gpu --gres=gpu:2 -t 4:00:00",
-        "leaseq add --detach --name sweep -- --partition=gpu --time=1-00:00:00",
+        "leaseq add --detach --name sweep -- -p gpu -t 1-00:00:00",
         "leaseq add --dry-run -p gpu",
     ),
     parse=parse,

@@ -10,6 +10,7 @@ from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.values import seconds, yes
 from leaseq.retention import leftovers, old_tasks, remove
+from leaseq.words import count
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Clean:
             app.out.document({"lease": lease.id, "dry_run": self.dry_run, "removed": tasks, "leftovers": len(stale)})
             return 0
         verb = "would remove" if self.dry_run else "removed"
-        app.out.line(f"{verb} the results and logs of {len(removed)} tasks, {len(stale)} leftover files")
+        files = f" and {count(len(stale), 'leftover file')}" if stale else ""
+        app.out.wrap(f"{verb} the results and logs of {count(len(removed), 'task')}{files}")
         return 0
 
 
@@ -69,7 +71,7 @@ COMMANDS = {
         Component,
         "clean",
         "[--older-than 30d] [--keep-failed] [--dry-run]",
-        "Removes results and logs of tasks that ended longer ago than --older-than. Pending, held, running and lost\n"
+        "Removes results and logs of tasks that ended longer ago than --older-than. Pending, held, running and lost "
         "tasks stay as they are. One line of history per task remains.",
         (
             Option("older-than", "how long ago a task must have ended: 30d, 12h, 0", metavar="AGE"),

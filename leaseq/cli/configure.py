@@ -6,9 +6,12 @@ from dataclasses import asdict, dataclass
 
 from leaseq import config
 from leaseq.cli.app import App
+from leaseq.cli.columns import Column
 from leaseq.cli.command import Command
 from leaseq.cli.options import JSON
 from leaseq.cli.values import yes
+
+COLUMNS = (Column("SETTING", least=20), Column("VALUE", least=10), Column("FROM", least=7))
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Show:
             app.out.document({"home": app.home.root, "file": app.home.config, "settings": values, "origin": origin})
             return 0
         rows = [[name, _words(value), origin[name]] for name, value in values.items()]
-        app.out.table(["SETTING", "VALUE", "FROM"], rows)
+        app.out.table(COLUMNS, rows)
         app.out.talk(f"leaseq: settings are read from {app.home.config}")
         return 0
 

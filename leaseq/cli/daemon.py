@@ -128,7 +128,7 @@ COMMANDS = {
         Daemon,
         "start",
         "",
-        "Starts this host's runner, if none is alive. It takes up the tasks that still run. `leaseq submit` does the\n"
+        "Starts this host's runner, if none is alive. It takes up the tasks that still run. `leaseq submit` does the "
         "same by itself.",
         (JSON,),
         ("leaseq daemon start",),
@@ -137,7 +137,7 @@ COMMANDS = {
         Daemon,
         "stop",
         "[--kill]",
-        "Stops this host's runner. Running tasks go on, and the next runner takes them up with their exit codes;\n"
+        "Stops this host's runner. Running tasks go on, and the next runner takes them up with their exit codes; "
         "--kill ends them first. Pending tasks stay queued.",
         (Option("kill", "end the running tasks too", kind="flag"), JSON),
         ("leaseq daemon stop", "leaseq daemon stop --kill"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, extra_words
 from leaseq.cli.options import LEASE, LOOK, Look, look
-from leaseq.cli.output import visible
+from leaseq.cli.output import Output, visible
 from leaseq.errors import LeaseqError
 from leaseq.lease import leases
 from leaseq.world import file_system, is_remote
@@ -21,6 +21,8 @@ SKEW_SECONDS_MAX = 2.0
 SLOW_SECONDS = 0.5
 """A file operation that takes longer is worth a word."""
 FREE_MB_MIN = 200
+INDENT = 25
+"""Where the words of a finding begin."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,19 @@ class Doctor:
         for each in self._findings(app):
             found.append(each)
             if not self.look.json:
-                colour = {"ok": "32", "note": "33", "bad": "31"}[each.verdict]
-                out.line(f"{out.paint(each.verdict.ljust(4), colour)}  {each.what.ljust(18)} {visible(each.words)}")
-                if each.advice:
-                    out.line(f"{' ' * 25}{visible(each.advice)}")
+                self._show(out, each)
         if self.look.json:
             out.document({"findings": [vars(each) for each in found]})
         return 1 if any(each.verdict == "bad" for each in found) else 0
+
+    def _show(self, out: Output, each: Finding) -> None:
+        colour = {"ok": "32", "note": "33", "bad": "31"}[each.verdict]
+        lines = out.in_lines(f"{each.verdict:<4}  {each.what:<18} {visible(each.words)}", indent=INDENT)
+        out.line(out.paint(lines[0][:4], colour) + lines[0][4:])
+        for line in lines[1:]:
+            out.line(line)
+        if each.advice:
+            out.wrap(" " * INDENT + visible(each.advice), indent=INDENT)
 
     def _findings(self, app: App) -> Iterator[Finding]:
         checks: tuple[Callable[[App], Iterator[Finding]], ...] = (python, home, files, terminal, slurm)
@@ -211,7 +219,7 @@ COMMANDS = {
         Doctors,
         "doctor",
         "[--lease LEASE]",
-        "Looks at Python, the home and its file system, tmux, Slurm, and the nodes of a lease (a step is started on\n"
+        "Looks at Python, the home and its file system, tmux, Slurm, and the nodes of a lease (a step is started on "
         "each: clock, GPUs granted and seen, tmux, the installation). Says what to do about what is not right.",
         (LEASE, *LOOK[:2]),
     )

@@ -152,7 +152,7 @@ COMMANDS = {
         GivingBack,
         "release",
         "[LEASE...] [--yes] [--drain]",
-        "Gives leases back; the Slurm lease in use, where none is named. What runs on them ends; what is pending\n"
+        "Gives leases back; the Slurm lease in use, where none is named. What runs on them ends; what is pending "
         "stays in the lease's directory, and so does everything else. Asks first where tasks run or none is named.",
         (
             Option("yes", "do not ask; running tasks end", kind="flag", short="y"),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+
+from leaseq.cli.columns import wrapped
 from leaseq.cli.main import command
+from leaseq.cli.output import terminal_columns
 from leaseq.cli.table import ALIASES, FAMILIES
 from leaseq.cli.values import nearest_hint
 from leaseq.errors import UsageError
 
 INTRO = """\
-leaseq: tasks that outlive sessions, on this host or in a Slurm lease
+leaseq: tasks that outlive sessions, on this host or in a lease from Slurm
 
-  leaseq submit -- python train.py --epochs 100     queue a task; prints its id
-  leaseq tasks                                      what is queued, running, done
-  leaseq follow last                                watch the newest task's output
+  leaseq submit -- python train.py  queue a task; prints its id
+  leaseq tasks                      what is queued, running, done
+  leaseq follow last                watch the newest task's output
 """
 
 TOPICS = {
@@ -45,54 +49,89 @@ LEASEQ_HOME       where everything is kept (~/.leaseq); on a file system that al
 LEASEQ_LEASE      the lease that commands mean (set in a lease's shell and in tasks)
 LEASEQ_NODE_DIR   node-local files of runners (/tmp/leaseq-UID)
 LEASEQ_DEBUG=1    show the traceback of a bug
-NO_COLOR, CLICOLOR_FORCE   never, always colour
+NO_COLOR          never colours
+CLICOLOR_FORCE    always colours
 A task sees LEASEQ_TASK_ID, LEASEQ_ATTEMPT, LEASEQ_LEASE, LEASEQ_NODE, LEASEQ_GPUS, CUDA_VISIBLE_DEVICES.
 """,
 }
 
 
+PIPE_COLUMNS = 78
+"""How wide help is where no terminal says."""
+LEFT_MAX = 30
+"""A name that is wider has its text below it."""
+MARGIN = 36
+"""A text that begins farther to the right goes on at the left where it is wrapped."""
+
+
 def show(words: list[str]) -> int:
-    """The help of those words is on stdout."""
-    name = " ".join(word for word in words if not word.startswith("-"))
-    name = ALIASES.get(name, name)
-    members = [member for member in FAMILIES if member.split()[0] == name]
-    if not name:
-        print(INTRO + "\n" + _listing(list(FAMILIES)))
-        print("`leaseq COMMAND --help` tells more. Topics of `leaseq help`: " + ", ".join(TOPICS))
-    elif name in TOPICS:
-        print(TOPICS[name], end="")
-    elif name in FAMILIES:
-        print(text_of(name))
-    elif members:
-        print(_listing(members), end="")
-    else:
-        near = nearest_hint(name, [*FAMILIES, *TOPICS])
-        raise UsageError(f"there is no help on {name!r}", hint=near or f"topics: {', '.join(TOPICS)}")
+    """The help of those words is on stdout, no wider than the terminal."""
+    room = terminal_columns() if sys.stdout.isatty() else PIPE_COLUMNS
+    print("\n".join(text_for(words, room)))
     return 0
 
 
-def text_of(name: str) -> str:
-    """The help of one command."""
+def text_for(words: list[str], room: int) -> list[str]:
+    """The help of those words, in lines of at most so many columns; raises UsageError."""
+    name = " ".join(word for word in words if not word.startswith("-"))
+    name = "" if name == "help" else ALIASES.get(name, name)
+    members = [member for member in FAMILIES if member.split()[0] == name]
+    if not name:
+        topics = "`leaseq COMMAND --help` tells more. Topics of `leaseq help`: " + ", ".join(TOPICS)
+        return [*_laid(INTRO, room), "", *_listing(list(FAMILIES), room), *wrapped(topics, room)]
+    if name in TOPICS:
+        return _laid(TOPICS[name], room)
+    if name in FAMILIES:
+        return _of_command(name, room)
+    if members:
+        return _listing(members, room)
+    near = nearest_hint(name, [*FAMILIES, *TOPICS])
+    raise UsageError(f"there is no help on {name!r}", hint=near or f"topics: {', '.join(TOPICS)}")
+
+
+def _of_command(name: str, room: int) -> list[str]:
     found = command(name)
-    lines = [f"leaseq {name} {found.usage}".rstrip(), "", found.about.rstrip(), ""]
+    lines = [*wrapped(f"leaseq {name} {found.usage}".rstrip(), room, indent="    "), ""]
+    lines += [line for text in found.about.rstrip().split("\n") for line in wrapped(text, room)]
+    lines.append("")
     if found.examples:
-        lines += [*(f"  {example}" for example in found.examples), ""]
+        lines += [line for example in found.examples for line in wrapped(f"  {example}", room, indent="    ")]
+        lines.append("")
     rows = []
     for option in found.options:
         short = f"-{option.short}, " if option.short else ""
         metavar = "" if option.kind == "flag" else f" {option.metavar}"
-        name = f"{short}--{option.name}{metavar}"
         if option.help.startswith("--no-"):
-            name, _, text = option.help.partition(": ")
-            rows.append((name, text))
-            continue
-        rows.append((name, option.help))
+            left, _, text = option.help.partition(": ")
+            rows.append((left, text))
+        else:
+            rows.append((f"{short}--{option.name}{metavar}", option.help))
     rows.append(("-h, --help", "this text"))
-    size = max(len(left) for left, _ in rows)
-    lines += [f"  {left.ljust(size)}  {right}" for left, right in rows]
-    return "\n".join(lines)
+    return lines + _two_columns(rows, room)
 
 
-def _listing(names: list[str]) -> str:
-    size = max(map(len, names))
-    return "".join(f"  {name.ljust(size)}  {FAMILIES[name][1]}\n" for name in names)
+def _listing(names: list[str], room: int) -> list[str]:
+    return _two_columns([(name, FAMILIES[name][1]) for name in names], room)
+
+
+def _laid(text: str, room: int) -> list[str]:
+    """A text of lines; what stands after several blanks in one is a column of its own."""
+    lines = []
+    for line in text.rstrip("\n").split("\n"):
+        gap = line.rfind("  ") + 2 if "  " in line else 0
+        lines += wrapped(line, room, indent=" " * (gap if gap <= MARGIN else 4))
+    return lines
+
+
+def _two_columns(rows: list[tuple[str, str]], room: int) -> list[str]:
+    """Names at the left, what they mean at the right."""
+    size = min(max(len(left) for left, _ in rows), LEFT_MAX, max(room // 2 - 4, 8))
+    lines: list[str] = []
+    for left, text in rows:
+        if len(left) > size:
+            lines += wrapped(f"  {left}", room, indent="    ")
+            left = ""
+        first, *rest = wrapped(text, max(room - size - 4, 8))
+        lines.append(f"  {left:<{size}}  {first}")
+        lines += [f"{'':<{size + 4}}{line}" for line in rest]
+    return [line.rstrip() for line in lines]

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from leaseq.cli.app import App
+from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option, extra_words
 from leaseq.cli.options import LOOK, Look, look
-from leaseq.cli.output import about, iso, stamp, visible
+from leaseq.cli.output import about, iso, stamp
 from leaseq.cli.values import yes
 from leaseq.errors import UsageError
 from leaseq.lease import leases, records
@@ -42,7 +43,7 @@ class ListLeases:
             found = [lease_json(row, chosen=row.lease.id == chosen) for row in rows]
             out.document({"default": chosen, "leases": found, "unreadable": unreadable})
             return 0
-        out.table(TITLES, [_cells(app, row, chosen=row.lease.id == chosen) for row in rows])
+        out.table(COLUMNS, [_cells(app, row, chosen=row.lease.id == chosen) for row in rows])
         for lease_id, reason in unreadable.items():
             out.talk(f"leaseq: lease {lease_id} cannot be read: {reason}")
         if not rows and not unreadable:
@@ -83,15 +84,12 @@ class LeaseInfo:
             ("ended", stamp(lease.ended) + (f" ({lease.end_reason})" if lease.end_reason else "")),
             ("directory", directory.root),
         ]
-        for key, value in lines:
-            if value:
-                out.line(f"{key + ':':<11} {visible(value)}")
+        out.pairs((key, value) for key, value in lines if value)
         for view in row.views:
             gpus = f", {len(view.heartbeat.gpus)} GPUs" if view.heartbeat and view.heartbeat.gpus else ""
-            why = f", {visible(view.why)}" if view.why else ""
-            out.line(f"{view.node + ':':<11} runner {view.health.value}{gpus}{why}")
-        for node, note in row.notes.items():
-            out.line(f"{node + ':':<11} {visible(note)}")
+            why = f", {view.why}" if view.why else ""
+            out.pairs([(view.node, f"runner {view.health.value}{gpus}{why}")])
+        out.pairs(row.notes.items())
         return 0
 
 
@@ -150,7 +148,20 @@ def overview(app: App, lease: Lease) -> Overview:
     return Overview(lease, state, nodes, snapshot.nodes, snapshot.totals, notes)
 
 
-TITLES = ["", "ID", "NAME", "STATE", ">LEFT", ">ALIVE", ">GPUS", ">RUN", ">PEND", ">FAIL", ">IDLE", "NODES / REASON"]
+COLUMNS = (
+    Column(""),
+    Column("ID", least=8, ending=True),
+    Column("NAME", least=8, rank=6),
+    Column("STATE"),
+    Column("LEFT", right=True, rank=9),
+    Column("ALIVE", right=True, rank=5),
+    Column("GPUS", right=True, rank=2),
+    Column("RUN", right=True, rank=8),
+    Column("PEND", right=True, rank=7),
+    Column("FAIL", right=True, rank=3),
+    Column("IDLE", right=True, rank=1),
+    Column("NODES / REASON", least=20),
+)
 
 
 def _cells(app: App, row: Overview, *, chosen: bool) -> list[str]:
@@ -171,7 +182,7 @@ def _cells(app: App, row: Overview, *, chosen: bool) -> list[str]:
         str(row.totals.get(State.PENDING, 0)),
         str(failed),
         about(idle) if idle is not None and row.state.word == "RUNNING" else "",
-        visible("  ".join(word for word in words if word)),
+        "  ".join(word for word in words if word),
     ]
 
 

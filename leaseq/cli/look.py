@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from leaseq.cli import rows
 from leaseq.cli.app import App
+from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option, extra_words
 from leaseq.cli.options import LEASE, LOOK, Look, look
 from leaseq.cli.output import COLOURS, Output, about, memory, visible
@@ -39,15 +40,13 @@ class Status:
         record = snapshot.lease
         name = f" ({record.name})" if record and record.name else ""
         ended = f"  ended: {record.end_reason or 'released'}" if record and record.ended else ""
-        out.line(visible(f"lease {snapshot.lease_id}{name}{ended}"))
+        out.wrap(visible(f"lease {snapshot.lease_id}{name}{ended}"), indent=2)
         shown = [state for state in State if snapshot.totals[state] or state in _ALWAYS]
-        counts = (
-            out.paint(
-                f"{snapshot.totals[state]} {state.name.lower()}", COLOURS[state] if snapshot.totals[state] else ""
-            )
+        counts = [
+            (f"{snapshot.totals[state]} {state.name.lower()}", COLOURS[state] if snapshot.totals[state] else "")
             for state in shown
-        )
-        out.line("tasks " + "  ".join(counts))
+        ]
+        out.items("tasks", counts)
         if snapshot.nodes:
             out.line()
             self._nodes(out, snapshot.nodes)
@@ -55,11 +54,20 @@ class Status:
         return 0
 
     def _nodes(self, out: Output, nodes: Sequence[NodeView]) -> None:
-        titles = ["NODE", "RUNNER", "SEEN", ">TASKS", "CPUS", "GPUS", "MEMORY", "NOTE"]
         table = [_node_row(view) for view in nodes]
-        out.table(titles, table, paint=[HEALTH_COLOURS[view.health] for view in nodes])
+        out.table(NODE_COLUMNS, table, paint=[HEALTH_COLOURS[view.health] for view in nodes])
 
 
+NODE_COLUMNS = (
+    Column("NODE", least=8, ending=True),
+    Column("RUNNER"),
+    Column("SEEN", rank=4),
+    Column("TASKS", right=True, rank=3),
+    Column("CPUS", rank=2),
+    Column("GPUS", rank=5),
+    Column("MEMORY", rank=1),
+    Column("NOTE", least=20),
+)
 _ALWAYS = (State.PENDING, State.RUNNING, State.DONE, State.FAILED)
 
 
@@ -192,8 +200,7 @@ class Info:
         for number, each in enumerate(found):
             if number:
                 out.line()
-            for key, value in rows.detail_lines(reader.lease, each):
-                out.line(visible(f"{key + ':':<11} {value}" if key else f"{'':<11} {value}"))
+            out.pairs(rows.detail_lines(reader.lease, each))
         return 0
 
 

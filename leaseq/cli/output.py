@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from leaseq.cli.columns import GAP, Column, fitted, whole, width, wrapped
 from leaseq.models import State
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 JSON_SCHEMA = 1
 DATES = (-62_000_000_000, 253_000_000_000)
 """Seconds since the epoch of the years 5 to 9987: what a record holds beyond is no date in any time zone."""
+TITLE = 11
+"""Room for the title of what is known of one thing, with its colon."""
 COLOURS = {
     State.RUNNING: "36",
     State.DONE: "32",
@@ -57,34 +60,71 @@ class Output:
         """The state as glyph and Slurm's code, for a column."""
         return f"{state.ascii_glyph if self.ascii else state.glyph}{state.code}"
 
-    def table(self, titles: Sequence[str], rows: Sequence[Sequence[str]], *, paint: Sequence[str] = ()) -> None:
-        """The rows in columns; the last column takes what is left of a terminal, and all it needs in a pipe.
+    @property
+    def columns(self) -> int | None:
+        """How wide a line may be; None where nobody watches: what a program reads is never cut."""
+        return terminal_columns() if self.watched else None
 
-        A title that starts with `>` is right-aligned. `paint` is a colour for each row's second column.
+    def in_lines(self, text: str, *, indent: int) -> list[str]:
+        """The text in lines that fit; all but the first are indented."""
+        room = self.columns
+        return [text] if room is None else wrapped(text, room, indent=" " * indent)
+
+    def wrap(self, text: str, *, indent: int = 0) -> None:
+        """The text is said in lines that fit."""
+        for line in self.in_lines(text, indent=indent):
+            print(line)
+
+    def items(self, title: str, items: Sequence[tuple[str, str]]) -> None:
+        """The title and the items, each with its colour, in lines that fit."""
+        room, used, line = self.columns, width(title), title
+        for text, colour in items:
+            gap = " " if used == width(title) else "  "
+            if room is not None and used + len(gap) + width(text) > room and used > width(title):
+                print(line)
+                used, line, gap = width(title), " " * width(title), " "
+            used += len(gap) + width(text)
+            line += gap + self.paint(text, colour)
+        print(line)
+
+    def pairs(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """What is known as `title: text`, the texts below one another; control characters are made visible."""
+        for title, text in pairs:
+            self.wrap(visible(f"{title + ':' if title else '':<{TITLE}} {text}"), indent=TITLE + 1)
+
+    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]], *, paint: Sequence[str] = ()) -> None:
+        """The rows in columns that fit the terminal, and unshortened in a pipe.
+
+        `paint` is a colour for each row's second column.
         """
-        kept = list(range(len(titles)))
-        if self.watched:
-            # A column that says nothing is left out of a terminal, never out of a pipe: a script counts columns.
-            kept = [n for n in kept if n < 2 or n == len(titles) - 1 or any(row[n] for row in rows)]
-        right = [titles[n].startswith(">") for n in kept]
-        table = [[titles[n].lstrip(">") for n in kept], *([visible(row[n]) for n in kept] for row in rows)]
-        widths = [max(width(row[n]) for row in table) for n in range(len(table[0]))]
-        if self.watched:
-            from shutil import get_terminal_size
-
-            left = get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
-            for row in table[1:]:
-                row[-1] = shortened(row[-1], max(left, 8), ellipsis="..." if self.ascii else "…")
-            widths[-1] = 0
-        for number, row in enumerate(table):
+        cells = [[visible(cell) for cell in row] for row in rows]
+        room = self.columns
+        table = (
+            whole(columns, cells)
+            if room is None
+            else fitted(columns, cells, room, ellipsis="..." if self.ascii else "…")
+        )
+        painted = table.kept.index(1) if paint and 1 in table.kept else None
+        for number, row in enumerate(table.rows):
             if number == 0 and not self.header:
                 continue
-            cells = [_padded(cell, widths[n], right=right[n]) for n, cell in enumerate(row)]
-            if number and paint:
-                cells[1] = self.paint(cells[1], paint[number - 1])
-            elif number == 0:
-                cells = [self.paint(cell, "1") for cell in cells]
-            print("  ".join(cells).rstrip())
+            padded = [
+                _padded(cell, size, right=columns[n].right)
+                for n, size, cell in zip(table.kept, table.widths, row, strict=True)
+            ]
+            padded[-1] = padded[-1].rstrip()
+            if number == 0:
+                padded = [self.paint(cell, "1") for cell in padded]
+            elif painted is not None:
+                padded[painted] = self.paint(padded[painted], paint[number - 1])
+            print((" " * GAP).join(padded).rstrip())
+
+
+def terminal_columns() -> int:
+    """How wide the terminal is."""
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
 
 
 def _padded(cell: str, size: int, *, right: bool) -> str:
@@ -103,24 +143,6 @@ def visible(text: str) -> str:
 def visible_lines(text: str) -> str:
     """The lines without other control characters: what a message quotes must not move a cursor either."""
     return text if text.isprintable() else "\n".join(map(visible, text.split("\n")))
-
-
-def width(text: str) -> int:
-    """Columns on a terminal."""
-    if text.isascii():
-        return len(text)
-    from unicodedata import combining, east_asian_width
-
-    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def shortened(text: str, columns: int, *, ellipsis: str) -> str:
-    """The text in at most so many columns."""
-    if width(text) <= columns:
-        return text
-    while text and width(text) > columns - len(ellipsis):
-        text = text[: columns - len(ellipsis)] if text.isascii() else text[:-1]
-    return text + ellipsis
 
 
 def about(seconds: float) -> str:

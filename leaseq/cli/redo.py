@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 from leaseq import protocol
 from leaseq.cli.app import App
+from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.output import COLOURS, about
-from leaseq.cli.rows import task_json
+from leaseq.cli.rows import short_id, task_json
 from leaseq.cli.submit import start_if_none
 from leaseq.cli.values import listed, yes
 from leaseq.errors import LeaseqError, Malformed, Refused, UsageError
@@ -25,6 +26,7 @@ from leaseq.models import State, Task
 from leaseq.protocol import Claim
 from leaseq.snapshot import Health, Reader, TaskView
 from leaseq.submission import chosen_environment, entries
+from leaseq.words import reason_code
 from leaseq.world import hostname
 
 # -- redo ------------------------------------------------------------------------------------------
@@ -106,6 +108,16 @@ def _failed(reader: Reader) -> list[TaskView]:
 # -- recover ---------------------------------------------------------------------------------------
 
 
+RECOVER_COLUMNS = (
+    Column("ID", code=short_id),
+    Column("ST"),
+    Column("REASON", code=reason_code, least=12, rank=2),
+    Column("NODE", least=8, rank=3, ending=True),
+    Column("NEXT STEP", least=24, rank=4),
+    Column("COMMAND", least=8),
+)
+
+
 @dataclass(frozen=True)
 class Recover:
     """Stuck and lost tasks: listed, or queued again as their next attempt."""
@@ -158,7 +170,7 @@ class Recover:
             for row in rows
         ]
         paint = [COLOURS[row.state] for row in rows]
-        app.out.table(["ID", "ST", "REASON", "NODE", "NEXT STEP", "COMMAND"], table, paint=paint)
+        app.out.table(RECOVER_COLUMNS, table, paint=paint)
         app.out.talk("leaseq: `leaseq recover ID...` or `--all` queues them again; what they did so far is done twice")
         return 0
 
@@ -276,7 +288,7 @@ COMMANDS = {
         Again,
         "recover",
         "[ID... | --all]",
-        "Lists tasks that are stuck (their runner is down) or lost (nobody can know how they ended), with the next\n"
+        "Lists tasks that are stuck (their runner is down) or lost (nobody can know how they ended), with the next "
         "step. With ids or --all: queues them again, as their next attempt.",
         (
             LEASE,

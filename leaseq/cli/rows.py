@@ -6,26 +6,56 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from leaseq.cli.columns import Column
 from leaseq.cli.output import COLOURS, Output, iso, memory, stamp
 from leaseq.layout import LeaseDir
 from leaseq.models import ALL_GPUS, ANY, Need, Outcome, State
 from leaseq.protocol import command_text
 from leaseq.snapshot import NodeView, Snapshot, TaskView
 from leaseq.views import duration
+from leaseq.words import reason_code
 
 if TYPE_CHECKING:
     from leaseq.find import Detail
 
 
+ID_LETTERS = 8
+"""So many letters of an id nearly always name one task alone."""
+
+
+def short_id(task_id: str) -> str:
+    return task_id[:ID_LETTERS]
+
+
+def short_cause(text: str) -> str:
+    """A cell of `short_reason` in few letters: a code, and which attempt it is."""
+    reason, attempt, number = text.rpartition("(attempt ")
+    if not attempt:
+        return reason_code(text)
+    return f"{reason_code(reason.strip())} #{number[:-1]}".strip()
+
+
+TASK_COLUMNS = (
+    Column("ID", code=short_id),
+    Column("ST"),
+    Column("REASON", code=short_cause, least=12, rank=6),
+    Column("NODE", least=8, rank=4, ending=True),
+    Column("GPUS", least=7, rank=2),
+    Column("ELAPSED", right=True, rank=5),
+    Column("EXIT", right=True, rank=1),
+    Column("NAME", least=10, rank=3, into="COMMAND"),
+    Column("COMMAND", least=24),
+)
+
+
 def task_table(out: Output, found: Sequence[TaskView]) -> None:
     """The rows as a table."""
-    titles = ["ID", "ST", "REASON", "NODE", "GPUS", ">ELAPSED", ">EXIT", "NAME", "COMMAND"]
     table = []
     for row in found:
         exit_code = "" if row.exit_code is None else str(row.exit_code)
         cells = [row.id, out.state(row.state), short_reason(row), "" if row.node == ANY else row.node, gpu_text(row)]
         table.append([*cells, duration(row.elapsed_seconds), exit_code, row.name, row.command])
-    out.table(titles, table, paint=[COLOURS[row.state] for row in found])
+    out.table(TASK_COLUMNS, table, paint=[COLOURS[row.state] for row in found])
 
 
 def short_reason(row: TaskView) -> str:

@@ -317,7 +317,7 @@ COMMANDS = {
         Submitting,
         "submit",
         "[OPTIONS] -- COMMAND...",
-        "Queues a command and prints its id, once it is durable. The words after `--` reach the command exactly as\n"
+        "Queues a command and prints its id, once it is durable. The words after `--` reach the command exactly as "
         "they are; a single word with blanks or shell characters is a line for `bash -c`, as with ssh.\n"
         "A task that names no need runs alone on its node and sees all its GPUs.",
         OPTIONS,

@@ -113,7 +113,7 @@ TUI = Command(
     method="",
     usage="[--lease ID] [--readonly] [--refresh S] [--once [--size 120x40]]",
     about=(
-        "Shows leases, nodes, tasks and their output, live; `?` lists the keys. It reads files only, so it may stay\n"
+        "Shows leases, nodes, tasks and their output, live; `?` lists the keys. It reads files only, so it may stay "
         "open all day. `leaseq` alone does the same on a terminal."
     ),
     options=(

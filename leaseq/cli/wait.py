@@ -103,6 +103,6 @@ COMMANDS = {
             Option("timeout", "give up after so long (30, 5m, 1h); the tasks go on", short="t", metavar="TIME"),
             JSON,
         ),
-        ('id=$(leaseq submit -- make test); leaseq wait "$id" && echo fine', "leaseq wait last --timeout 10m"),
+        ('leaseq wait "$(leaseq submit -- make)" && echo fine', "leaseq wait last --timeout 10m"),
     )
 }

@@ -1,0 +1,87 @@
+"""What is shown on a terminal is never wider than it, whatever stands in it; a pipe gets everything."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from wcwidth import wcswidth
+
+from leaseq.models import Lease
+from tests.e2e.cli import Box, on_terminal
+
+COLUMNS = (60, 80, 120)
+LONG = "漢字-" * 40
+LOOKS = (
+    ("tasks",),
+    ("status",),
+    ("info", "last", "last-1", "last-2", "last-3"),
+    ("lease", "ls", "--all"),
+    ("lease", "info"),
+    ("lease", "info", "4242"),
+    ("recover",),
+    ("config", "show"),
+    ("daemon", "status"),
+    ("doctor",),
+    ("clean", "--dry-run"),
+    ("help",),
+    ("submit", "--help"),
+    ("logs", "--help"),
+)
+
+
+@pytest.fixture(scope="module")
+def full() -> Iterator[Box]:
+    """A home with what is hard to show: wide, long and control characters, every kind of end, a lease of Slurm."""
+    with TemporaryDirectory(prefix="lq-", ignore_cleanup_errors=True) as path:
+        box = Box(Path(path))
+        cancelled = box.submit("sleep", "1", options=("--hold", "--name", LONG))
+        box.run("cancel", cancelled, code=0)
+        ended = [
+            box.submit("sh", "-c", f"exit 3 # {LONG}", options=("--name", "tab\tand\x1b[31m")),
+            box.submit(f"/no/such/{'program' * 12}"),
+            box.submit("printf", "\udcff\n", "x" * 150, options=("--cpus", "1")),
+        ]
+        box.run("wait", *ended)
+        for number in range(3):
+            box.submit("python3", "train.py", "--seed", str(number), options=("--hold",))
+        stuck = box.submit("sleep", "600", options=("--name", "stuck"))
+        box.until(stuck, "RUNNING")
+        os.kill(box.runner_pid, signal.SIGKILL)
+        box.until(stuck, "STUCK")
+        job = box.home / "runs" / "4242"
+        job.mkdir(mode=0o700)
+        record = Lease(
+            id="4242",
+            kind="slurm",
+            name=f"sweep {LONG}",
+            nodes=tuple(f"gpu-cluster-node-{number:04d}" for number in range(40)),
+            created=time.time(),
+            argv=("--partition=gpu", f"--comment={LONG}"),
+        )
+        (job / "lease.json").write_bytes(record.to_json())
+        yield box
+        box.close()
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("words", LOOKS, ids=" ".join)
+def test_no_line_is_wider_than_the_terminal(full: Box, words: tuple[str, ...], columns: int) -> None:
+    shown = re.sub("\x1b\\[[0-9;]*m", "", on_terminal(full, *words, columns=columns)).replace("\r\n", "\n")
+    lines = [line for line in shown.split("\n") if not line.startswith(("leaseq: ", "  `"))]
+    assert any(lines), shown
+    assert [line for line in lines if not 0 <= wcswidth(line) <= columns] == []
+
+
+def test_a_pipe_gets_whole_ids_and_whole_lines(full: Box) -> None:
+    shown = full.run("tasks", code=0).out
+    ids = full.run("tasks", "--quiet", code=0).out.split()
+    assert [task_id for task_id in ids if task_id not in shown] == []
+    assert "x" * 150 in shown
+    assert max(map(len, full.run("submit", "--help", code=0).out.splitlines())) <= 78
