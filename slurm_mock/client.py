@@ -27,6 +27,7 @@ class Client:
         self.settings: Settings = cluster.settings()
         self.lost_reply = False
         self.error = ""
+        self.peer: wire.Peer | None = None
 
     def say(self, text: str) -> None:
         print(f"{self.command}: {text}", file=sys.stderr, flush=True)
@@ -65,10 +66,21 @@ class Client:
         """The controller's answer; {"error": name} where none comes."""
         if self.broken:
             return {"error": self.broken}
-        reply = wire.call(self.cluster.socket, message)
+        reply = self._answer(message)
         if reply is None:
             return {"error": "down"}
         return {"error": "timeout"} if self.lost_reply else reply
+
+    def _answer(self, message: wire.Message) -> wire.Message | None:
+        """None where nobody answers."""
+        try:
+            if self.peer is None:
+                self.peer = wire.Peer(wire.connect(self.cluster.socket))
+                os.dup(self.peer.fileno())  # only the process's end closes it, and the controller may wait for that
+            self.peer.send(message)
+            return self.peer.wait()
+        except OSError:
+            return None
 
     def words(self, reply: wire.Message) -> str:
         return WORDS[reply["error"]]

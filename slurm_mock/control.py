@@ -14,8 +14,9 @@ from slurm_mock.hostlist import compress, expand
 
 COMMANDS = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo", "sacct", "salloc")
 FAULTS = ("stdout", "stderr", "slow", "timeout", "lost-reply", "down", "vanish", "preempt")
+OPTIONS = {"dir", "nodes", "cpus", "gpus", "mem", "option", "until-exit-of", "command", "count"}
 START_SECONDS = 20.0
-USAGE = """usage: mockslurm COMMAND
+USAGE = """usage: mockslurm COMMAND [OPTIONS]
 
   start [--dir D] [--nodes N|NAMES] [--cpus C] [--gpus G] [--mem MB] [--option NAME=VALUE]...
         [--until-exit-of PID]         a cluster comes up; prints lines for `eval`
@@ -45,6 +46,9 @@ class Usage(Exception):
 def main(argv: list[str]) -> int:
     """The exit code."""
     options, words = _split(argv)
+    if "help" in options:
+        print(USAGE.rstrip())
+        return 0
     actions: dict[str, Callable[[dict[str, list[str]], list[str]], int]] = {
         "start": _start,
         "stop": _stop,
@@ -59,6 +63,8 @@ def main(argv: list[str]) -> int:
     try:
         if not words or words[0] not in actions:
             raise Usage(USAGE)
+        for name in options.keys() - OPTIONS:
+            raise Usage(f"mockslurm: there is no option --{name}; see mockslurm --help")
         return actions[words[0]](options, words[1:])
     except Usage as usage:
         print(str(usage).rstrip(), file=sys.stderr)
@@ -75,6 +81,8 @@ def _split(argv: list[str]) -> tuple[dict[str, list[str]], list[str]]:
             words.append(word)
             continue
         name, equals, value = word[2:].partition("=")
+        if name == "help":
+            return {"help": []}, []
         options.setdefault(name, []).append(value if equals else rest.pop(0) if rest else "")
     return options, words
 

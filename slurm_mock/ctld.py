@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from slurm_mock import dependency, placement, processes, scheduler, slurmd, steps, wire
 from slurm_mock.cluster import Cluster, Settings
@@ -21,6 +22,18 @@ from slurm_mock.records import Job, Node, Request, to_json
 from slurm_mock.update import Denied, update_job, update_node
 
 PURGE_SECONDS_MIN = 1.0
+ENDING = ("cancel", "requeue", "update", "update_node")
+"""Requests that may end the job which the command runs in. As measured, the command still gets its answer: it has it,
+and has ended, before anything is signalled."""
+PATIENCE_SECONDS = 2.0  # with a command that does not end after its answer
+
+
+@dataclass
+class Unsent:
+    """What waits for the end of the command that asked."""
+
+    until: float
+    actions: list[Callable[[], object]]
 
 
 class Controller(Lifecycle):
@@ -31,6 +44,7 @@ class Controller(Lifecycle):
         self.selector = selectors.DefaultSelector()
         self.listener = wire.listen(cluster.socket)
         self.running = True
+        self.unsent: dict[wire.Peer, Unsent] = {}
         self.next_id = settings.first_job_id
         for name in settings.nodes:
             self.nodes[name] = Node(
@@ -87,6 +101,7 @@ class Controller(Lifecycle):
         for job in self.jobs.values():
             moments += self._job_moments(job)
         moments += [stray.kill_at for stray in self.strays]
+        moments += [unsent.until for unsent in self.unsent.values()]
         return min(moments, default=None)
 
     def _job_moments(self, job: Job) -> list[float]:
@@ -112,6 +127,8 @@ class Controller(Lifecycle):
             if node.up and not node.responding and node.lost_at and now >= node.lost_at + self.settings.node_detection:
                 self.node_down(node, "Not responding")
         self.kill_strays(now)
+        for peer in [peer for peer, unsent in self.unsent.items() if now >= unsent.until]:
+            self._send_rest(peer)
         for job in list(self.jobs.values()):
             if all(now < moment for moment in self._job_moments(job)):
                 continue
@@ -160,18 +177,30 @@ class Controller(Lifecycle):
             return
         for message in messages:
             handler: Callable[[wire.Message, wire.Peer], wire.Message | None] = getattr(self, f"on_{message['op']}")
+            self.outbox = [] if message["op"] in ENDING else None
             try:
                 reply = handler(message, peer)
             except Denied as denied:
                 reply = {"error": denied.error}
+            if self.outbox:
+                unsent = self.unsent.setdefault(peer, Unsent(time.time() + PATIENCE_SECONDS, []))
+                unsent.actions += self.outbox
+            self.outbox = None
             if reply is not None:
                 try:
                     peer.send(reply)
                 except OSError:
                     continue
 
+    def _send_rest(self, peer: wire.Peer) -> None:
+        """What waited for the end of the command at the other end is sent."""
+        unsent = self.unsent.pop(peer, None)
+        for action in unsent.actions if unsent else []:
+            action()
+
     def _gone(self, peer: wire.Peer) -> None:
-        """The other end closed or died: a slurmd, an srun, or an salloc."""
+        """The other end closed or died: a command, a slurmd, an srun, or an salloc."""
+        self._send_rest(peer)
         for name, registered in list(self.slurmds.items()):
             if registered is peer:
                 del self.slurmds[name]

@@ -62,19 +62,19 @@ def short(spec: str, fields: Mapping[str, Field[R]]) -> tuple[list[Column[R]], l
 
 
 def long(spec: str, fields: Mapping[str, Field[R]]) -> tuple[list[Column[R]], list[str]]:
-    """(columns of `name[:[.]width[suffix]]`, names that are unknown)."""
+    """(columns of `name[:[.][width][suffix]]`, names that are unknown); after a colon no width is as wide as it is."""
     columns: list[Column[R]] = []
     unknown = []
     for item in filter(None, spec.split(",")):
-        name, _, size = item.lstrip().partition(":")
+        name, colon, size = item.lstrip().partition(":")
         key = name.strip().lower().replace("-", "").replace("_", "")
         if key not in fields:
             unknown.append(name)
             continue
         right = size.startswith(".")
-        digits = "".join(char for char in size if char.isdigit())
-        columns.append(Column(fields[key], width=int(digits or LONG_WIDTH), right=right))
-        suffix = size.lstrip(".0123456789")
+        suffix = size.removeprefix(".").lstrip("0123456789")
+        digits = size.removesuffix(suffix).removeprefix(".")
+        columns.append(Column(fields[key], width=int(digits or (0 if colon else LONG_WIDTH)), right=right))
         columns += [Column(None, literal=suffix)] if suffix else []
     return columns, unknown
 

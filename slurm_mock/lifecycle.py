@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from slurm_mock import environ, wire
@@ -38,6 +39,8 @@ class Lifecycle:
         self.strays: list[Stray] = []
         self.schedule_at = 0.0
         self.last_schedule = 0.0
+        self.outbox: list[Callable[[], object]] | None = None
+        """While a command is answered that may end its own caller: what is sent only when the command has ended."""
 
     def save(self, job: Job) -> None:
         self.cluster.save_job(job)
@@ -100,7 +103,11 @@ class Lifecycle:
             return True  # nobody can know
         text = f"slurmstepd: error: *** {note} ***" if note else ""
         message = {"signals": signals, "note": text, "shell_only": shell}
-        return wire.tell(self.cluster.step_socket(node, job.id, step), message)
+        socket = self.cluster.step_socket(node, job.id, step)
+        if self.outbox is None:
+            return wire.tell(socket, message)
+        self.outbox.append(lambda: wire.tell(socket, message))
+        return os.path.exists(socket)
 
     def _signal_batch(self, job: Job, signals: list[int], *, note: str = "", shell: bool = False) -> bool:
         if not job.batch_running:
@@ -402,6 +409,9 @@ class Lifecycle:
             wire.tell(stray.socket, {"signals": [signal.SIGKILL]})
 
     def _push(self, peer: wire.Peer, message: wire.Message) -> None:
+        if self.outbox is not None:
+            self.outbox.append(lambda: self._push(peer, message))
+            return
         try:
             peer.send(message)
         except OSError:

@@ -1,8 +1,10 @@
 """Text and values of the mock, without a cluster."""
 
+from pathlib import Path
+
 import pytest
 
-from slurm_mock import dependency, grammar, units
+from slurm_mock import control, dependency, grammar, units
 from slurm_mock.hostlist import compress, expand, repeats
 from slurm_mock.request import file_name, split_commas
 
@@ -83,3 +85,15 @@ def test_a_bad_dependency_is_refused() -> None:
     with pytest.raises(ValueError, match="foo"):
         dependency.parse("foo:3")
     assert dependency.parse("afterany:1:2,afterok:3") == ([("afterany", [1, 2]), ("afterok", [3])], False)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["start", "--help"], ["fault", "--help", "x"]])
+def test_help_is_told_and_nothing_is_done(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert control.main(words) == 0
+    assert capsys.readouterr().out.startswith("usage: mockslurm COMMAND")
+
+
+def test_an_option_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert control.main(["start", "--dir", str(tmp_path / "c"), "--node", "3"]) == 2
+    assert "no option --node" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
