@@ -49,7 +49,7 @@ def runners(env: dict[str, str], lease: LeaseDir, nodes: list[str], trace: Path 
     tracer = ["strace", "-f", "--seccomp-bpf", "-s", "400", "-e", "trace=rename", "-o", str(trace)] if trace else []
     one = {**env, "SLURM_CPUS_ON_NODE": "1", "LEASEQ_ASSUME_REMOTE": "1"}
     line = "".join(f'"$@" --node {node} & ' for node in nodes) + "wait"
-    argv = [*tracer, "sh", "-c", line, "sh", *LEASEQ, "run", "--lease", LEASE]
+    argv = [*tracer, "sh", "-c", line, "sh", *LEASEQ, "_run", "--lease", LEASE]
     group = subprocess.Popen(argv, env=one, start_new_session=True, stderr=subprocess.DEVNULL)
     try:
         beats = Path(lease.heartbeats)

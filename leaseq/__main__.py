@@ -12,8 +12,10 @@ import sys
 
 def main() -> int:
     """The command line's exit code. What runs on nodes does without the command line's libraries."""
+    from leaseq.installation import starts_runner
+
     verb = sys.argv[1] if len(sys.argv) > 1 else ""
-    if verb == "run":
+    if starts_runner(sys.argv[1:]):
         from leaseq.runner.main import main as run
 
         return run(sys.argv[2:])

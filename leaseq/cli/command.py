@@ -149,6 +149,10 @@ def _value_of(option: Option, rest: list[str], options: dict[str, Option]) -> st
 
 def _unknown(name: str, word: str, known: list[str]) -> UsageError:
     near = nearest_hint(word.partition("=")[0], known)
+    if not near and len(word) == 2:
+        # A letter that is another command's: what it may stand for here.
+        near = " or ".join(option for option in known if option.startswith(f"--{word[1]}"))
+        near = near and f"did you mean {near}?"
     return UsageError(f"`{name}` has no option {word}", hint=near or f"`leaseq {name} --help` lists them")
 
 

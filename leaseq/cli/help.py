@@ -7,7 +7,7 @@ import sys
 from leaseq.cli.columns import wrapped
 from leaseq.cli.main import command
 from leaseq.cli.output import terminal_columns
-from leaseq.cli.table import ALIASES, FAMILIES
+from leaseq.cli.table import ALIASES, FAMILIES, foreign_hint
 from leaseq.cli.values import nearest_hint
 from leaseq.errors import UsageError
 
@@ -85,7 +85,7 @@ def text_for(words: list[str], room: int) -> list[str]:
         return _of_command(name, room)
     if members:
         return _listing(members, room)
-    near = nearest_hint(name, [*FAMILIES, *TOPICS])
+    near = foreign_hint(name) or nearest_hint(name, [*FAMILIES, *TOPICS])
     raise UsageError(f"there is no help on {name!r}", hint=near or f"topics: {', '.join(TOPICS)}")
 
 

@@ -18,8 +18,10 @@ EXIT_PIPE = 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of that command line. Never a traceback, unless LEASEQ_DEBUG=1 asks for it."""
+    from leaseq.installation import starts_runner
+
     words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] == ["run"]:
+    if starts_runner(words):
         # A runner does without the command line's libraries.
         from leaseq.runner.main import main as run
 
@@ -102,7 +104,7 @@ def _bare() -> list[str]:
 
 def command_words(head: list[str]) -> tuple[str, list[str]]:
     """(the command's name, its words); raises UsageError for what is no command."""
-    from leaseq.cli.table import ALIASES, FAMILIES, GROUP_DEFAULTS
+    from leaseq.cli.table import ALIASES, FAMILIES, GROUP_DEFAULTS, foreign_hint
     from leaseq.cli.values import nearest_hint
     from leaseq.errors import UsageError
 
@@ -120,12 +122,12 @@ def command_words(head: list[str]) -> tuple[str, list[str]]:
         name = ALIASES.get(name, name)
         if name not in FAMILIES:
             members = [member.split()[1] for member in FAMILIES if member.startswith(f"{first} ")]
-            near = nearest_hint(head[1], members)
+            near = foreign_hint(head[1], group=first) or nearest_hint(head[1], members)
             raise UsageError(f"`{first}` has no command {head[1]!r}", hint=near or f"one of {', '.join(members)}")
         return name, rest
     name = ALIASES.get(first, first)
     if name not in FAMILIES:
-        near = nearest_hint(first, [*FAMILIES, *groups, "help"])
+        near = foreign_hint(first) or nearest_hint(first, [*FAMILIES, *groups, "help"])
         raise UsageError(f"{first!r} is not a leaseq command", hint=near or "`leaseq help` lists the commands")
     return name, rest
 

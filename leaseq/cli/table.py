@@ -38,3 +38,47 @@ FAMILIES: dict[str, tuple[str, str]] = {
 ALIASES = {"monitor": "tui", "ls": "tasks", "log": "logs", "lease list": "lease ls", "info lease": "lease info"}
 GROUP_DEFAULTS = {"lease": "lease ls", "daemon": "daemon status", "config": "config show"}
 """What a group means alone."""
+
+FOREIGN = {
+    "tasks": "ps top queue jobs list history squeue qstat",
+    "submit": "run start exec batch sbatch srun qsub queue-task enqueue new",
+    "cancel": "kill rm stop delete remove abort scancel qdel end",
+    "redo": "rerun resubmit again repeat",
+    "info": "show describe inspect details stat",
+    "follow": "attach watch tail",
+    "logs": "cat output",
+    "status": "nodes hosts sinfo stats",
+    "hold": "pause suspend stash",
+    "release": "resume unpause continue unhold",
+    "recover": "requeue",
+    "add": "up alloc allocate salloc",
+    "lease release": "down give-back",
+    "lease ls": "leases",
+    "lease use": "use switch",
+    "shell": "ssh bash sh connect login",
+    "clean": "purge prune gc",
+    "doctor": "check diagnose",
+    "config show": "settings",
+}
+"""A command to words that other tools have for it."""
+FOREIGN_IN = {
+    "lease": {
+        "lease release": "rm delete remove stop end kill cancel drop down",
+        "lease info": "show describe status",
+        "lease use": "set switch select default",
+        "add": "add new create start",
+        "lease hold-queue": "hold pause drain",
+    },
+    "daemon": {"daemon start": "up run", "daemon stop": "kill end down", "daemon status": "info show ls"},
+    "config": {"config show": "list ls get set edit"},
+}
+"""The same for the second word of a group."""
+
+
+def foreign_hint(word: str, *, group: str = "") -> str:
+    """Which command is called so elsewhere, as a question; nothing where none is."""
+    words = FOREIGN_IN.get(group, {}) if group else FOREIGN
+    for name, others in words.items():
+        if word.lower() in others.split():
+            return f"did you mean `leaseq {name}`? ({FAMILIES[name][1]})"
+    return ""

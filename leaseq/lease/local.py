@@ -105,7 +105,7 @@ class LocalBackend:
         self.ensure()
         directory = open_node_dir(self.home.root, self.lease.id, self.node)
         place = {"--lease": self.lease.id, "--node": self.node, "--home": self.home.root}
-        words = [sys.executable, _main_file(), "run", *(word for pair in place.items() for word in pair)]
+        words = [sys.executable, _main_file(), "_run", *(word for pair in place.items() for word in pair)]
         with open(directory.log, "ab") as log:
             before = log.tell()
             child = subprocess.Popen(

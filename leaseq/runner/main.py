@@ -1,4 +1,4 @@
-"""`leaseq run`: the process that is the runner of one node. Standard library only.
+"""`leaseq _run`: the process that is the runner of one node. Standard library only.
 
 Three threads, so that a hung file system stops only what needs it: the main thread takes signals, one thread
 turns the runner's loop, one beats. What must happen while the file system hangs (the end of the lease) goes from
@@ -46,7 +46,7 @@ KEEPER_SECONDS_IDLE = 30.0
 
 def main(argv: Sequence[str]) -> int:
     """Serves the node until told to stop; the exit code (0: stopped on purpose)."""
-    parser = argparse.ArgumentParser(prog="leaseq run", description="Serve one node of a lease (started by leaseq).")
+    parser = argparse.ArgumentParser(prog="leaseq _run", description="Serve one node of a lease (started by leaseq).")
     parser.add_argument("--lease", required=True)
     parser.add_argument("--node", required=True)
     parser.add_argument("--home", default=None)
@@ -69,10 +69,10 @@ def main(argv: Sequence[str]) -> int:
         service.grace_seconds, service.patience_seconds = words.grace, words.patience
         return service.run()
     except LeaseqError as error:
-        print(f"leaseq run: {error.message}" + (f"\n  {error.hint}" if error.hint else ""), file=sys.stderr)
+        print(f"leaseq _run: {error.message}" + (f"\n  {error.hint}" if error.hint else ""), file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"leaseq run: {error}", file=sys.stderr)
+        print(f"leaseq _run: {error}", file=sys.stderr)
         return 1
 
 

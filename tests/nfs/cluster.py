@@ -39,7 +39,7 @@ ENVIRONMENT = {
 }
 RUNNER = f"""
 while :; do
-    python3 /mnt/leaseq/leaseq/__main__.py run --lease {LEASE} --node $name --home $LEASEQ_HOME >>/run/runner 2>&1 &
+    python3 /mnt/leaseq/leaseq/__main__.py _run --lease {LEASE} --node $name --home $LEASEQ_HOME >>/run/runner 2>&1 &
     echo $! >/run/runner.pid
     wait $! && break
     sleep 1
@@ -47,7 +47,7 @@ done
 """
 RIVAL = f"""
 echo $$ >/run/rival.pid
-exec python3 /mnt/leaseq/leaseq/__main__.py run --lease {LEASE} --node $name --home $LEASEQ_HOME >/run/rival 2>&1
+exec python3 /mnt/leaseq/leaseq/__main__.py _run --lease {LEASE} --node $name --home $LEASEQ_HOME >/run/rival 2>&1
 """
 FORMAT = """
 mkfs.ext4 -q -m 0 -N 32768 /dev/ubda

@@ -36,7 +36,7 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 COVERED_WHOLE = ("leaseq/cli/", "leaseq/monitor/")
 """Packages that the table of modules names by one line: their own modules are many and alike."""
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-ANYWHERE = ("help", "version", "run", "tui", *ALIASES)
+ANYWHERE = ("help", "version", "_run", "tui", *ALIASES)
 """Words after `leaseq` that stand in no family."""
 
 

@@ -1,0 +1,68 @@
+"""The words after `leaseq`: what is a command, and what a word from elsewhere is answered with."""
+
+from __future__ import annotations
+
+import pytest
+
+from leaseq.cli.command import request_of
+from leaseq.cli.help import text_for
+from leaseq.cli.main import command, command_words
+from leaseq.cli.table import ALIASES, FAMILIES, FOREIGN, FOREIGN_IN
+from leaseq.errors import UsageError
+from leaseq.installation import starts_runner
+
+ELSEWHERE = [
+    *((word, name) for name, words in FOREIGN.items() for word in words.split()),
+    *(
+        (f"{group} {word}", name)
+        for group, table in FOREIGN_IN.items()
+        for name in table
+        for word in table[name].split()
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "meant"), ELSEWHERE)
+def test_a_word_that_other_tools_have_gets_the_command_of_leaseq(words: str, meant: str) -> None:
+    assert meant in FAMILIES
+    assert words not in FAMILIES and words not in ALIASES
+    with pytest.raises(UsageError) as caught:
+        command_words(words.split())
+    assert f"did you mean `leaseq {meant}`?" in caught.value.hint
+
+
+def test_what_newcomers_type_first_is_answered() -> None:
+    known = {words for words, _ in ELSEWHERE}
+    typed = "ps top queue jobs list kill rm stop rerun show attach history nodes pause delete run".split()
+    assert [word for word in typed if word not in known] == []
+
+
+def test_help_on_help_is_the_list_of_commands() -> None:
+    assert text_for(["help"], 80) == text_for([], 80)
+    with pytest.raises(UsageError) as caught:
+        text_for(["kill"], 80)
+    assert "leaseq cancel" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("words", "runner"),
+    [
+        (["_run"], True),
+        (["_run", "--lease", "1", "--node", "n", "--home", "/h"], True),
+        (["run", "--lease", "1", "--node", "n", "--home", "/h", "--lease-grace", "20"], True),
+        (["run", "python", "train.py"], False),
+        (["run", "--lease", "1", "--node", "n", "--home", "/h", "--", "true"], False),
+        (["submit", "--", "_run"], False),
+        ([], False),
+    ],
+)
+def test_a_runner_is_started_by_its_own_word_and_by_the_one_in_earlier_lease_scripts(
+    words: list[str], runner: bool
+) -> None:
+    assert starts_runner(words) is runner
+
+
+def test_a_letter_that_is_another_commands_option_is_refused_with_what_it_may_stand_for() -> None:
+    with pytest.raises(UsageError) as caught:
+        request_of("tasks", command("tasks"), ["-s", "sweep"], tail=None)
+    assert caught.value.hint == "did you mean --state or --search?"
