@@ -376,6 +376,8 @@ class Heartbeat(Record):
     mem_mb: int = _as(integer, default=0)
     gpus: tuple[str, ...] = _as(several(text), default=())
     """Tokens of the GPUs this runner was granted."""
+    gpus_known: bool = _as(flag, default=True)
+    """False while the driver has not told which GPUs there are."""
     free_cpus: int = _as(integer, default=0)
     free_mem_mb: int = _as(integer, default=0)
     free_gpus: tuple[str, ...] = _as(several(text), default=())

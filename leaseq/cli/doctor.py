@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, extra_words
 from leaseq.cli.options import LEASE, LOOK, Look, look
 from leaseq.cli.output import Output, visible
 from leaseq.errors import LeaseqError
 from leaseq.lease import leases
+from leaseq.models import Lease
 from leaseq.world import file_system, is_remote
 
 PACKAGES = ("jinja2", "simple-slurm", "fire", "blessed", "pyyaml", "gputil")
@@ -85,12 +87,25 @@ class Doctor:
             yield Finding("lease", "ok", error.message)
             return
         if record.kind != "slurm":
+            yield from _gpus(app, record)
             return
         state = leases.backend(record, fs=app.fs, home=app.home, clock=app.clock).state(record)
         if state.word != "RUNNING":
             yield Finding(f"lease {record.id}", "ok", f"is {state.word}: its nodes cannot be looked at")
             return
         yield from nodes(app, record)
+
+
+def _gpus(app: App, record: Lease) -> Iterator[Finding]:
+    """What this host's runner knows of its GPUs."""
+    beat = protocol.read_heartbeat(app.fs, app.home.lease(record.id), record.nodes[0]) if record.nodes else None
+    if beat is None:
+        yield Finding("GPUs", "ok", "this host's runner asks the driver when it starts")
+    elif beat.gpu_error:
+        known = f"{len(beat.gpus)} known" if beat.gpus_known else "not known yet, asked again and again"
+        yield Finding("GPUs", "bad", f"{known}: {beat.gpu_error}", "`nvidia-smi -L` (or rocm-smi) by hand tells more")
+    else:
+        yield Finding("GPUs", "ok", ", ".join(beat.gpus) or "none")
 
 
 def python(app: App) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ _PROBE = """
 date +%s.%N
 echo "$(hostname)"
 command -v tmux || echo
-printf '%s\\n' "$CUDA_VISIBLE_DEVICES"
+printf '%s\\n' "${CUDA_VISIBLE_DEVICES-${ROCR_VISIBLE_DEVICES-${ZE_AFFINITY_MASK-}}}"
 { nvidia-smi -L 2>/dev/null || true; } | grep -c '^GPU'
 [ -r "$1" ] && echo sees || echo blind
 [ -d "$2" ] && echo sees || echo blind

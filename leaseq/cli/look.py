@@ -77,7 +77,7 @@ def _node_row(view: NodeView) -> list[str]:
     if beat is None:
         return [view.node, word, "never", str(view.claimed), "", "", "", view.why]
     seen = f"{about(view.age_seconds or 0.0)} ago"
-    gpus = f"{len(view.booked_gpus)}/{len(beat.gpus)}" if beat.gpus else "0"
+    gpus = f"{len(view.booked_gpus)}/{len(beat.gpus)}" if beat.gpus else "0" if beat.gpus_known else "?"
     booked = f"{memory(view.booked_mem_mb)}/{memory(beat.mem_mb)}" if beat.mem_mb else ""
     return [view.node, word, seen, str(view.claimed), f"{view.booked_cpus}/{beat.cpus}", gpus, booked, view.why]
 

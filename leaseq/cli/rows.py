@@ -139,6 +139,7 @@ def node_json(view: NodeView) -> dict[str, object]:
             "mem_mb": beat.mem_mb,
             "free_mem_mb": beat.free_mem_mb,
             "gpus": list(beat.gpus),
+            "gpus_known": beat.gpus_known,
             "free_gpus": list(beat.free_gpus),
             "load": beat.load,
             "idle_seconds": beat.idle_seconds,

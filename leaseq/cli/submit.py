@@ -21,6 +21,8 @@ from leaseq.models import ANY, Lease, Need, Task
 from leaseq.submission import chosen_environment, command_of, commands_in, entries, is_shell_line, publish_batch
 from leaseq.world import hostname
 
+DRIVER_SECONDS = 10.0
+"""How long a submit waits for a GPU driver where no runner has asked it yet."""
 OPTIONS = (
     LEASE,
     Option("node", "run on this node only", short="w", metavar="NODE"),
@@ -151,6 +153,7 @@ class Submit:
             return
         from leaseq.errors import Malformed
         from leaseq.runner.decide import Room, never_fits
+        from leaseq.runner.grant import from_environment, installed
         from leaseq.runner.node import granted
 
         reasons = []
@@ -160,13 +163,14 @@ class Submit:
             except Malformed:
                 return
             if beat is not None:
-                room, known = Room(beat.cpus, beat.mem_mb, beat.gpus), not beat.gpu_error
+                room = Room(beat.cpus, beat.mem_mb, beat.gpus, gpus_known=beat.gpus_known)
             elif lease.id == local_id():
-                room, known = granted(os.environ)
+                gpus = from_environment(os.environ) or installed(seconds_max=DRIVER_SECONDS)
+                room = granted(os.environ, gpus)
             else:
                 return
             why = never_fits(self.need, room)
-            if not why or ("GPU" in why and not known):
+            if not why:
                 return
             reasons.append(f"{node}: {why}")
         if reasons:

@@ -161,7 +161,15 @@ def _main_file() -> str:
 
 def _runner_environment() -> dict[str, str]:
     """This process's environment without what a task's or a lease's shell adds to it."""
-    own = ("LEASEQ_LEASE", "LEASEQ_NODE", "LEASEQ_TASK_ID", "LEASEQ_ATTEMPT", "LEASEQ_GPUS", "LEASEQ_END_TIME")
+    own = (
+        "LEASEQ_LEASE",
+        "LEASEQ_NODE",
+        "LEASEQ_TASK_ID",
+        "LEASEQ_ATTEMPT",
+        "LEASEQ_GPUS",
+        "LEASEQ_SLOT",
+        "LEASEQ_END_TIME",
+    )
     return {name: value for name, value in os.environ.items() if name not in own}
 
 

@@ -28,6 +28,8 @@ class Room:
     cpus: int
     mem_mb: int
     gpus: tuple[str, ...]
+    gpus_known: bool = True
+    """False while the driver has not told which GPUs there are."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def booking_of(need: Need, room: Room, capacity: Room) -> Booking | None:
 
 def never_fits(need: Need, capacity: Room) -> str:
     """Why no such node can ever run the need; empty where it can."""
+    if need.gpus and not capacity.gpus_known:
+        return ""
     if need.gpus is not None and need.gpus > len(capacity.gpus):
         return f"needs {need.gpus} GPUs, the node has {len(capacity.gpus)}"
     if need.gpus == ALL_GPUS and not capacity.gpus:
@@ -114,6 +118,9 @@ def choose(
         need = entry.need
         if seconds_left is not None and need.time_seconds is not None and need.time_seconds > seconds_left:
             waiting[entry.id] = "LeaseTime"
+            continue
+        if need.gpus and not capacity.gpus_known:
+            waiting[entry.id] = "GPUs not known yet"
             continue
         if reason := never_fits(need, capacity):
             waiting[entry.id] = f"Resources: {reason}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from leaseq.fate import with_requeue
 from leaseq.layout import Entry
@@ -54,4 +55,18 @@ def _verdict(rec: Rec) -> tuple[State, int | None, int | None, str]:
         return State.LOST, code, number, "LeaseEnd"
     if code == 0:
         return State.DONE, 0, None, ""
-    return State.FAILED, code, number, f"signal {number}" if number else ""
+    return State.FAILED, code, number, _why(rec, number)
+
+
+def _why(rec: Rec, number: int | None) -> str:
+    """Why an attempt failed by itself, as far as that is known; its exit code stands elsewhere."""
+    said = f"signal {number}" if number else ""
+    if not rec.memory_kills:
+        return said
+    peak = [] if rec.rss_kb is None else [f"peak {rec.rss_kb / 1024:.0f}M"]
+    limit = [] if rec.memory_limit_mb is None else [f"limit {rec.memory_limit_mb:.0f}M"]
+    figures = f" ({', '.join(peak + limit)})" if peak or limit else ""
+    if number == signal.SIGKILL:
+        return f"out of memory: killed by the kernel{figures}"
+    # A worker of it, perhaps, or a task beside it: the kernel tells how many it has killed, and not which.
+    return f"{said + '; ' if said else ''}out of memory on its node while it ran: the kernel killed a process{figures}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from leaseq.models import Task
+from leaseq.runner.grant import CUDA, VARIABLES
 
 NODE_OWNED = ("SLURM_", "SBATCH_", "SRUN_", "SALLOC_", "SLURMD_", "PMI_", "PMIX_", "LEASEQ_")
 """Prefixes of variables that only the node may set; a submitter's values of these are dropped."""
-GPU_OWNED = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
+GPU_OWNED = (*VARIABLES, "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 BASIC = ("HOME", "USER", "LOGNAME", "PATH", "SHELL", "LANG", "TZ", "TMPDIR")
 """What a task submitted with --export=NONE still gets, from the runner's own environment."""
 
@@ -19,13 +20,15 @@ def task_environment(
     node_environment: Mapping[str, str],
     kept: Mapping[str, str],
     gpus: Sequence[str] | None,
+    gpu_variable: str = CUDA,
     marks: Mapping[str, str],
 ) -> dict[str, str]:
     """The variables of one attempt.
 
     node_environment: the runner's own. kept: the Slurm variables a task may inherit from it. gpus: tokens booked
-    for the task, None where the node's GPUs are unknown or the task has the node to itself and none is listed;
-    then CUDA_VISIBLE_DEVICES stays as the node has it. marks: the LEASEQ_* variables.
+    for the task, in gpu_variable alone: HIP counts what CUDA_VISIBLE_DEVICES says from what ROCR_VISIBLE_DEVICES
+    leaves, so two that say the same would say too much. None where the task has the node to itself and no GPU is
+    listed; then these variables stay as the node has them. marks: the LEASEQ_* variables.
     """
     environment = {name: node_environment[name] for name in BASIC if name in node_environment}
     environment.update(
@@ -37,9 +40,10 @@ def task_environment(
         if name in node_environment:
             environment[name] = node_environment[name]
     if gpus is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-        environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-        for name in ("ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"):
+        for name in GPU_OWNED:
             environment.pop(name, None)
+        environment[gpu_variable] = ",".join(gpus)
+        if gpu_variable == CUDA:
+            environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     environment.update(marks)
     return environment

@@ -1,53 +1,109 @@
-"""What the GPUs of this node are doing now. GPUtil asks nvidia-smi; a driver that hangs only makes the answer old."""
+"""What the GPUs of this node are doing now, and which they are where a driver is slow to tell.
+
+GPUtil asks nvidia-smi; the kernel tells it of AMD's. A driver that hangs only makes the answer old.
+"""
 
 from __future__ import annotations
 
+import glob
 import importlib
+import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from leaseq.models import GpuUse
+from leaseq.runner.grant import CUDA, ROCR, Gpus, amd_devices, installed
 
 FIELDS = "index,uuid,name,utilization.gpu,memory.used,memory.total,temperature.gpu"
 DEADLINE_SECONDS = 10.0
 PERIOD_SECONDS = 10.0
+AGAIN_SECONDS_MAX = 300.0
+"""How seldom a driver that does not tell its GPUs is asked again, at last."""
 
 
 class GpuWatch:
-    """The last known use of the GPUs, refreshed by a thread that a wedged driver may keep for ever."""
+    """The GPUs of this node and their last known use, asked of the driver by a thread that a wedged one keeps."""
 
-    def __init__(self, tokens: Sequence[str], *, deadline_seconds: float = DEADLINE_SECONDS) -> None:
-        self.tokens = tuple(tokens)
+    def __init__(
+        self, gpus: Gpus, *, told: Callable[[], None] = lambda: None, deadline_seconds: float = DEADLINE_SECONDS
+    ) -> None:
+        self.gpus = gpus
+        self.told = told
+        """Called on the thread once the driver has told which GPUs it has."""
         self.deadline_seconds = deadline_seconds
         self.use: tuple[GpuUse, ...] = ()
         self.error = ""
         self._began = 0.0
+        self._period = PERIOD_SECONDS
         self._thread: threading.Thread | None = None
-        self._present = shutil.which("nvidia-smi") is not None
 
     def look(self) -> tuple[tuple[GpuUse, ...], str]:
-        """(use of the granted GPUs, what is wrong with knowing it); returns at once."""
+        """(use of the granted GPUs, what is wrong with knowing them or their use); returns at once."""
         now = time.monotonic()
-        if not self._present:
-            return (), ""
+        if self.gpus.known and not (self.gpus.tokens and self._measurable):
+            return (), self.gpus.trouble
         if self._thread and self._thread.is_alive():
             if now - self._began > self.deadline_seconds:
-                return (), f"nvidia-smi has not answered for {now - self._began:.0f} s"
-        elif now - self._began >= PERIOD_SECONDS or not self._began:
-            self._began = now
-            self._thread = threading.Thread(target=self._measure, name="gpus", daemon=True)
-            self._thread.start()
-        return self.use, self.error
+                if self.gpus.known:
+                    self.close()  # it only measures, and is started anew
+                return self.use, f"{self._driver()} has not answered for {now - self._began:.0f} s"
+        elif now - self._began >= self._period or not self._began:
+            self.ask()
+        return self.use, self.error or self.gpus.trouble
+
+    def ask(self) -> threading.Thread:
+        """The thread that asks now."""
+        self._began = time.monotonic()
+        self._thread = threading.Thread(target=self._ask, name="gpus", daemon=True)
+        self._thread.start()
+        return self._thread
+
+    def close(self) -> None:
+        """The driver's programs that this process waits for are ended."""
+        if self._thread and self._thread.native_id:
+            _end_children(os.getpid(), self._thread.native_id)
+
+    @property
+    def _measurable(self) -> bool:
+        """True where somebody tells what the GPUs do: nvidia-smi, or the kernel of AMD's."""
+        return self.gpus.variable == ROCR or (self.gpus.variable == CUDA and shutil.which("nvidia-smi") is not None)
+
+    def _driver(self) -> str:
+        return "the driver" if self.gpus.variable == ROCR else "nvidia-smi"
+
+    def _ask(self) -> None:
+        if self.gpus.known:
+            self._measure()
+            return
+        self.gpus = installed()
+        self._period = PERIOD_SECONDS if self.gpus.known else min(2 * self._period, AGAIN_SECONDS_MAX)
+        self.told()
 
     def _measure(self) -> None:
         try:
-            seen, self.error = measure(), ""
+            seen, self.error = amd() if self.gpus.variable == ROCR else measure(), ""
         except Exception as error:  # GPUtil's own mistakes among them: no measurement is worth a runner
-            seen, self.error = (), f"nvidia-smi: {error}"
-        self.use = granted(seen, self.tokens)
+            seen, self.error = (), f"{self._driver()}: {error}"
+        self.use = granted(seen, self.gpus.tokens)
+
+
+def _end_children(pid: int, thread: int) -> None:
+    """What that thread of the process has started, and what that has, was sent KILL (proc(5), children)."""
+    try:
+        with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+            children = [int(word) for word in file.read().split()]
+    except OSError:
+        return
+    for child in children:
+        _end_children(child, child)
+        try:
+            os.kill(child, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has ended meanwhile
 
 
 def granted(seen: Sequence[GpuUse], tokens: Sequence[str]) -> tuple[GpuUse, ...]:
@@ -59,6 +115,39 @@ def granted(seen: Sequence[GpuUse], tokens: Sequence[str]) -> tuple[GpuUse, ...]
                 by_token.append(GpuUse(**{**vars(use), "token": token}))
                 break
     return tuple(by_token)
+
+
+def amd(*, root: str = "") -> tuple[GpuUse, ...]:
+    """Every AMD GPU that this process may use, as the kernel tells it (amdgpu: gpu_busy_percent, mem_info_vram_*)."""
+    rows = []
+    for place, device in enumerate(amd_devices(root=root)):
+        used, total = (_first(f"{device}/mem_info_vram_{word}") for word in ("used", "total"))
+        heat = _first(*sorted(glob.glob(f"{glob.escape(device)}/hwmon/hwmon*/temp1_input")))
+        unique = _words(f"{device}/unique_id")
+        rows.append(
+            GpuUse(
+                token=str(place),
+                uuid=f"GPU-{unique}" if unique else "",
+                name=_words(f"{device}/product_name"),
+                utilisation=_first(f"{device}/gpu_busy_percent"),
+                mem_used_mb=None if used is None else used / 1048576,
+                mem_total_mb=None if total is None else total / 1048576,
+                temperature_c=None if heat is None else heat / 1000,
+            )
+        )
+    return tuple(rows)
+
+
+def _first(*paths: str) -> float | None:
+    return _number(_words(paths[0])) if paths else None
+
+
+def _words(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def measure() -> tuple[GpuUse, ...]:

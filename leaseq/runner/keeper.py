@@ -26,9 +26,10 @@ from typing import Any
 
 from leaseq.errors import EX_TEMPFAIL
 from leaseq.layout import is_outcome
-from leaseq.models import maybe, number, several, text
+from leaseq.models import integer, maybe, number, several, text
 from leaseq.nodedir import NodeDir
 from leaseq.runner import record
+from leaseq.runner.cgroup import limits, memory_kills
 from leaseq.runner.inotify import IN_MOVED_TO, Inotify, become_subreaper
 from leaseq.runner.record import Rec, keys_in
 from leaseq.runner.spawn import CannotStart, spawn
@@ -69,6 +70,8 @@ class Kept:
     doubt_until: float | None = None
     """Until when an end by a TERM that nobody here has sent may still turn out to be the lease's."""
     members: set[Process] = field(default_factory=set)
+    memory_kills: int | None = None
+    """How many processes the kernel had killed for memory here when it began; None where that is not known."""
     unsaid: bytes = b""
     """Facts that a full disk did not take yet."""
 
@@ -163,7 +166,8 @@ class Keeper:
             return
         path = f"{self.directory.rec}/{key}"
         limit, grace = maybe(number)(body["limit"]), number(body["grace"])
-        first = {"e": "begin", "boot": boot_id(), "gpus": several(text)(body["gpus"]), "limit": limit, "grace": grace}
+        gpus, slot = several(text)(body["gpus"]), maybe(integer)(body.get("slot"))
+        first = {"e": "begin", "boot": boot_id(), "gpus": gpus, "slot": slot, "limit": limit, "grace": grace}
         try:
             fd = record.begin(path, first)
         except OSError:
@@ -175,7 +179,7 @@ class Keeper:
             return
         if fd is None:
             return
-        kept = Kept(key, fd, (0, 0), time.monotonic(), grace_seconds=grace)
+        kept = Kept(key, fd, (0, 0), time.monotonic(), grace_seconds=grace, memory_kills=memory_kills())
         self.kept[key] = kept
         try:
             pid = spawn(body, fd)
@@ -260,6 +264,7 @@ class Keeper:
                         "elapsed": round(time.monotonic() - kept.began, 6),
                         "rss": usage.ru_maxrss,
                         "cpu": round(usage.ru_utime + usage.ru_stime, 6),
+                        **_killed_for_memory(kept.memory_kills if status else None),
                     },
                 )
 
@@ -348,6 +353,15 @@ def _removed(path: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _killed_for_memory(before: int | None) -> dict[str, object]:
+    """How many the kernel has killed for memory since then, if any, and the limit of this group, if it has one."""
+    now = None if before is None else memory_kills()
+    if before is None or now is None or now <= before:
+        return {}
+    limit = limits().memory_mb
+    return {"oom": now - before} if limit is None else {"oom": now - before, "limit": limit}
 
 
 def _by_term(fact: dict[str, object]) -> bool:

@@ -22,7 +22,7 @@ from leaseq.runner.procs import Procs
 from leaseq.runner.queue import Queue
 from leaseq.runner.record import Rec
 from leaseq.runner.starting import read_claimed, start_request
-from leaseq.runner.state import Held, Options
+from leaseq.runner.state import Held, Options, free_slot
 from leaseq.world import Clock, Fs
 
 HOUSEKEEPING_SECONDS = 60.0
@@ -380,7 +380,7 @@ class Runner:
             if str(claim.entry) in self.fs.names(self.lease.claimed(self.node)):
                 raise
             return  # taken away between the claim and now, by a command that had taken this runner for dead
-        held = Held(claim, task, booking, self.clock.monotonic())
+        held = Held(claim, task, booking, self.clock.monotonic(), slot=free_slot(self.held.values()))
         self.procs.start(held.key, start_request(self, held))
         self.held[held.key] = held
         self.changed = True

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from leaseq import __version__, protocol
 from leaseq.errors import EX_TEMPFAIL, LeaseqError, Malformed, Newer, Refused, Unavailable
@@ -25,6 +26,8 @@ from leaseq.models import ANY, Heartbeat, Lease
 from leaseq.nodedir import Holder, open_node_dir
 from leaseq.runner import housework, last, session
 from leaseq.runner.beside import begin_alone
+from leaseq.runner.gpus import GpuWatch
+from leaseq.runner.grant import Gpus, from_environment, present
 from leaseq.runner.inotify import IN_CLOSE_WRITE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, Inotify, become_subreaper
 from leaseq.runner.keeper import LEASE_GRACE_SECONDS
 from leaseq.runner.ledger import Ledger, LedgerThread
@@ -39,6 +42,8 @@ from leaseq.world import SystemClock, SystemFs, is_remote
 GRACE_SECONDS = 10.0
 PATIENCE_SECONDS = 12.0
 """How long a runner that was told to stop waits for the file system; the next runner finds what it leaves."""
+DRIVER_SECONDS = 5.0
+"""How long a starting runner waits for a GPU driver; one that is slower is asked while the node serves already."""
 KEEPER_SECONDS = 2.0
 KEEPER_SECONDS_IDLE = 30.0
 """How often the runner looks whether its keeper is alive, while tasks run and while none do."""
@@ -137,7 +142,7 @@ class Service:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.set_wakeup_fd(signals_write, warn_on_full_buffer=False)
         self.runner = self._make_runner()
-        self.pulse = Pulse(self.runner)
+        self.pulse = Pulse(self.runner, self.gpus)
         if self.fs.remote:
             self.pulse.push_logs = LogPusher(self.runner).push
         threading.excepthook = self._thread_died
@@ -155,6 +160,7 @@ class Service:
 
     def _farewell(self) -> int:
         """The exit code: 0 where everything that ended here has its outcome in its place, 75 where another serves."""
+        self.gpus.close()
         if self.runner.superseded:
             print(f"another runner has begun to serve {self.node} of {self.lease.id}", file=sys.stderr)
             return EX_TEMPFAIL
@@ -169,6 +175,7 @@ class Service:
         since = self.turning_since
         if since is not None and time.monotonic() - since > self.patience_seconds:
             print(f"file system not answering for {time.monotonic() - since:.0f} s", file=sys.stderr, flush=True)
+            self.gpus.close()
             os._exit(1)
 
     def _thread_died(self, args: threading.ExceptHookArgs) -> None:
@@ -200,8 +207,25 @@ class Service:
             **whoami(),
         )
 
+    def _watch_gpus(self) -> GpuWatch:
+        """The GPUs as they were granted, or as the driver tells them within a moment; else they are not known yet."""
+        said = from_environment(os.environ)
+        if said is not None or not present():
+            return GpuWatch(said or Gpus(), told=self._wake)
+        watch = GpuWatch(Gpus(known=False), told=self._wake)
+        watch.ask().join(DRIVER_SECONDS)
+        return watch
+
+    def _learn_gpus(self) -> None:
+        """What the driver has told of its GPUs since the start is what the runner hands out."""
+        runner, gpus = self.runner, self.gpus.gpus
+        if gpus.known and not runner.options.capacity.gpus_known:
+            capacity = replace(runner.options.capacity, gpus=gpus.tokens, gpus_known=True)
+            runner.options = replace(runner.options, capacity=capacity, gpu_variable=gpus.variable)
+            runner.changed = True
+
     def _make_runner(self) -> Runner:
-        capacity, known = granted(os.environ)
+        self.gpus = self._watch_gpus()
         try:
             totals, recorded = history(self.fs, self.lease, self.node)
         except Newer as error:
@@ -209,8 +233,8 @@ class Service:
         except Malformed as error:
             raise Refused(f"{self.lease.events(self.node)}: {error}", hint="move it away") from None
         options = Options(
-            capacity=capacity,
-            gpus_known=known,
+            capacity=granted(os.environ, self.gpus.gpus),
+            gpu_variable=self.gpus.gpus.variable,
             nodes=self.nodes,
             term=self.term,
             environment=dict(os.environ),
@@ -283,6 +307,7 @@ class Service:
             elif not any(news) and time.monotonic() < due:
                 self.turning_since = None
                 continue
+            self._learn_gpus()
             wait = runner.step()
             if runner.ledger.open:
                 ledger.wake()

@@ -1,32 +1,27 @@
-"""What a runner was granted on its node: CPUs, memory, GPU tokens. Never what happens to be unused."""
+"""What a runner was granted on its node: CPUs and memory beside its GPUs. Never what happens to be unused."""
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import subprocess
 from collections.abc import Mapping
 
 from leaseq.models import whole
+from leaseq.runner.cgroup import limits
 from leaseq.runner.decide import Room
+from leaseq.runner.grant import Gpus
 
-PROBE_SECONDS = 10.0
 
-
-def granted(environment: Mapping[str, str]) -> tuple[Room, bool]:
-    """(what this runner may hand out, whether its GPUs are known).
-
-    CUDA_VISIBLE_DEVICES is the grant where it is set, in its own tokens; Slurm sets it relative to the job under
-    device constraint, so SLURM_STEP_GPUS only tells how many there are. Else what the node has.
-    """
-    gpus, known = _gpus(environment)
-    return Room(_cpus(environment), _memory_mb(environment), gpus), known
+def granted(environment: Mapping[str, str], gpus: Gpus) -> Room:
+    """What this runner may hand out: what Slurm granted, or else what this host has and its groups allow."""
+    return Room(_cpus(environment), _memory_mb(environment), gpus.tokens, gpus_known=gpus.known)
 
 
 def _cpus(environment: Mapping[str, str]) -> int:
     granted_cpus = whole(environment.get("SLURM_CPUS_ON_NODE", ""))
-    return max(1, len(os.sched_getaffinity(0)) if granted_cpus is None else granted_cpus)
+    if granted_cpus is not None:
+        return max(1, granted_cpus)
+    here, quota = len(os.sched_getaffinity(0)), limits().cpus
+    return max(1, here if quota is None else min(here, int(quota)))
 
 
 def _memory_mb(environment: Mapping[str, str]) -> int:
@@ -38,7 +33,15 @@ def _memory_mb(environment: Mapping[str, str]) -> int:
 
 
 def memory() -> tuple[int, int]:
-    """(total, used) memory of this host in MiB; zeros where /proc does not tell."""
+    """(total, used) memory in MiB: of the group that limits this process, or else of this host; zeros if unknown."""
+    total, used = _host_memory()
+    group = limits()
+    if group.memory_mb is None or group.memory_mb >= total > 0:
+        return total, used
+    return group.memory_mb, used if group.memory_used_mb is None else group.memory_used_mb
+
+
+def _host_memory() -> tuple[int, int]:
     values: dict[str, int] = {}
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
@@ -50,36 +53,3 @@ def memory() -> tuple[int, int]:
         return 0, 0
     total = values.get("MemTotal", 0)
     return total, total - values.get("MemAvailable", total)
-
-
-def _gpus(environment: Mapping[str, str]) -> tuple[tuple[str, ...], bool]:
-    visible = environment.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return parse_tokens(visible), True
-    if "SLURM_JOB_ID" in environment:
-        # A Slurm step without GPUs has the variable unset (measured, 22.05).
-        return (), True
-    return _installed()
-
-
-def parse_tokens(visible: str) -> tuple[str, ...]:
-    """The tokens of a CUDA_VISIBLE_DEVICES value, as they are: indices, UUIDs, MIG names; the first bad one ends it."""
-    tokens: list[str] = []
-    for token in (part.strip() for part in visible.split(",")):
-        if not token or token in ("-1", "NoDevFiles", "none", "void") or token in tokens:
-            break
-        tokens.append(token)
-    return tuple(tokens)
-
-
-def _installed() -> tuple[tuple[str, ...], bool]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return (), True
-    try:
-        answer = subprocess.run(
-            [program, "-L"], capture_output=True, text=True, errors="replace", timeout=PROBE_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return (), False
-    return tuple(re.findall(r"^GPU (\d+):", answer.stdout, re.MULTILINE)), answer.returncode == 0

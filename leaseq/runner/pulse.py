@@ -52,6 +52,7 @@ def heartbeat_of(runner: Runner) -> Heartbeat:
         cpus=options.capacity.cpus,
         mem_mb=options.capacity.mem_mb,
         gpus=options.capacity.gpus,
+        gpus_known=options.capacity.gpus_known,
         free_cpus=free.cpus,
         free_mem_mb=free.mem_mb,
         free_gpus=free.gpus,
@@ -84,10 +85,10 @@ def _running(held: Held, now: float) -> Running:
 class Pulse:
     """Writes heartbeats: every interval, and soon after something changed."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, gpus: GpuWatch) -> None:
         self.runner = runner
         self.counter = 0
-        self.gpus = GpuWatch(runner.options.capacity.gpus)
+        self.gpus = gpus
         self.push_logs: Callable[[], None] | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -125,6 +126,7 @@ class Pulse:
             "mem_used_mb": used if total else None,
             "gpu_use": use,
             "gpu_error": error,
+            "note": latest["note"] or error,
             "state": state or latest["state"],
         }
         protocol.beat(self.runner.fs, self.runner.lease, Heartbeat(**{**latest, **self._me, **now}))

@@ -1,9 +1,12 @@
 """What became of one attempt on its node: `rec/KEY`, JSON lines, each a fact appended when it was known.
 
-    {"e":"begin", "boot":B, "gpus":[T], "limit":S, "grace":S}   the keeper starts it; its fate may be unknown from here
+    {"e":"begin", "boot":B, "gpus":[T], "slot":N, "limit":S, "grace":S}   the keeper starts it; its fate may be
+                                                  unknown from here
     {"e":"spawn", "pid":P, "start":S, "t":T, "m":M}   it runs since T, which is M on the clock that counts from boot
     {"e":"stop",  "why":W}                        it is being ended: `cancel`, `timeout`, `lease`, `kill`
-    {"e":"exit",  "status":N, "t":T, "elapsed":S, "rss":KB, "cpu":S}   wait(2) status of the task's own process
+    {"e":"exit",  "status":N, "t":T, "elapsed":S, "rss":KB, "cpu":S}   wait(2) status of the task's own process;
+                                                  "oom":N, "limit":MB  the kernel has killed so many here for memory
+                                                  since it began, and the limit of their group, where that is known
     {"e":"fail",  "reason":R, "code":N, "again":A}   it could not be started; A: for no reason of its own
     {"e":"gone"}                                  its process is gone and nobody saw its status
     {"e":"void"}                                  it must never start: a recovery put its claim back
@@ -29,6 +32,7 @@ class Rec:
 
     boot: str = ""
     gpus: tuple[str, ...] = ()
+    slot: int | None = None
     limit_seconds: float | None = None
     grace_seconds: float | None = None
     pid: int | None = None
@@ -41,6 +45,10 @@ class Rec:
     status: int | None = None
     rss_kb: float | None = None
     cpu_seconds: float | None = None
+    memory_kills: float = 0
+    """How many processes the kernel killed for memory on this node while the attempt ran, if it ended badly."""
+    memory_limit_mb: float | None = None
+    """The limit of the control group that the node's tasks are in, if it has one and the kernel has killed."""
     stopping: str = ""
     failure: str = ""
     failure_code: int | None = None
@@ -75,6 +83,7 @@ def _fields(fact: dict[str, object], known: dict[str, Any]) -> dict[str, Any]:
         return {
             "boot": str(fact["boot"]),
             "gpus": tuple(map(str, gpus)) if isinstance(gpus, list) else (),
+            "slot": None if fact.get("slot") is None else integer(fact["slot"]),
             "limit_seconds": _maybe(fact.get("limit")),
             "grace_seconds": _maybe(fact.get("grace")),
         }
@@ -94,6 +103,8 @@ def _fields(fact: dict[str, object], known: dict[str, Any]) -> dict[str, Any]:
             "elapsed": number(fact["elapsed"]),
             "rss_kb": number(fact["rss"]),
             "cpu_seconds": number(fact["cpu"]),
+            "memory_kills": number(fact.get("oom", 0)),
+            "memory_limit_mb": _maybe(fact.get("limit")),
         }
     if kind == "fail":
         return {

@@ -90,7 +90,8 @@ def _end_stray(runner: Runner, key: str) -> None:
         runner.procs.stop(key, why="cancel", grace=runner.options.grace_seconds)
         return
     entry = Entry(NO_ORDER, task_id, decided.task.need, attempt, runner.incarnation)
-    held = Held(Claim(entry, runner.node), decided.task, _booking(runner, entry), runner.clock.monotonic(), rec)
+    since = runner.clock.monotonic()
+    held = Held(Claim(entry, runner.node), decided.task, _booking(runner, entry), since, rec, slot=rec.slot)
     runner.held[key] = held
     runner.stop(held, "cancel")
 
@@ -123,7 +124,7 @@ def _take_claim(runner: Runner, claim: Claim, noted: frozenset[str]) -> None:
     since = runner.clock.monotonic()
     if rec is not None and rec.started_monotonic is not None and procs.same_boot(rec):
         since = min(since, rec.started_monotonic)
-    held = Held(claim, task, _booking(runner, entry), since, rec)
+    held = Held(claim, task, _booking(runner, entry), since, rec, slot=rec.slot if rec else None)
     if rec is not None and rec.over:
         runner.end(held, rec)
     elif rec is not None and procs.same_boot(rec):

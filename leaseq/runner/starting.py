@@ -55,7 +55,7 @@ def shell_words(line: str) -> list[str]:
 def start_request(runner: Runner, held: Held) -> dict[str, object]:
     """What the keeper is asked to start: see `spawn.spawn`."""
     task, entry, options = held.task, held.claim.entry, runner.options
-    unlisted = not options.gpus_known or (held.booking.alone and not options.capacity.gpus)
+    unlisted = held.booking.alone and not options.capacity.gpus
     gpus = None if unlisted else held.booking.gpus
     marks = {
         "LEASEQ_TASK_ID": entry.id,
@@ -63,13 +63,21 @@ def start_request(runner: Runner, held: Held) -> dict[str, object]:
         "LEASEQ_LEASE": runner.lease.id,
         "LEASEQ_NODE": runner.node,
         "LEASEQ_GPUS": ",".join(held.booking.gpus),
+        "LEASEQ_SLOT": str(held.slot),
         "LEASEQ_HOME": runner.lease.root.rsplit("/runs/", 1)[0],
     }
     if runner.ends_at is not None:
         marks["LEASEQ_END_TIME"] = str(int(runner.clock.now() + runner.ends_at - runner.clock.monotonic()))
     return {
         "argv": shell_words(task.argv[0]) if task.shell else list(task.argv),
-        "env": task_environment(task, node_environment=options.environment, kept=options.kept, gpus=gpus, marks=marks),
+        "env": task_environment(
+            task,
+            node_environment=options.environment,
+            kept=options.kept,
+            gpus=gpus,
+            gpu_variable=options.gpu_variable,
+            marks=marks,
+        ),
         "cwd": task.cwd,
         "umask": task.umask,
         "out": runner.lease.log(entry.id, entry.attempt, "out"),
@@ -78,4 +86,5 @@ def start_request(runner: Runner, held: Held) -> dict[str, object]:
         "limit": task.need.time_seconds,
         "grace": options.grace_seconds,
         "gpus": list(held.booking.gpus),
+        "slot": held.slot,
     }

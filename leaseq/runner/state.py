@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from leaseq.models import Task
 from leaseq.protocol import Claim
 from leaseq.runner.decide import Booking, Room
+from leaseq.runner.grant import CUDA
 from leaseq.runner.record import Rec
 
 
@@ -21,10 +23,11 @@ def poll_seconds(nodes: int, *, busy: bool) -> float:
 
 @dataclass(frozen=True)
 class Options:
-    """What a runner is told at its start and never changes."""
+    """What a runner is told at its start; only its GPUs may become known later."""
 
     capacity: Room
-    gpus_known: bool = True
+    gpu_variable: str = CUDA
+    """What tells a task which of the node's GPUs are its own."""
     nodes: tuple[str, ...] = ()
     """All nodes of the lease."""
     term: int = 0
@@ -56,6 +59,8 @@ class Held:
     since: float
     rec: Rec | None = None
     asked_to_stop: str = ""
+    slot: int | None = None
+    """A small number that no other attempt has that this node holds; None where an older leaseq gave it none."""
 
     @property
     def key(self) -> str:
@@ -65,3 +70,9 @@ class Held:
     def unknown(self) -> bool:
         """True while its process is not known."""
         return self.rec is None or self.rec.pid is None
+
+
+def free_slot(held: Iterable[Held]) -> int:
+    """The smallest slot that none of them has."""
+    taken = {each.slot for each in held}
+    return next(slot for slot in itertools.count() if slot not in taken)

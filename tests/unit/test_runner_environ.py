@@ -17,9 +17,10 @@ def environment(
     node: Mapping[str, str] = NODE,
     gpus: tuple[str, ...] | None = (),
     kept: Mapping[str, str] = {},
+    variable: str = "CUDA_VISIBLE_DEVICES",
 ) -> dict[str, str]:
     task = Task(id="T", argv=("x",), cwd="/work", submitted=0.0, env=env)
-    return task_environment(task, node_environment=node, kept=kept, gpus=gpus, marks=MARKS)
+    return task_environment(task, node_environment=node, kept=kept, gpus=gpus, gpu_variable=variable, marks=MARKS)
 
 
 def test_nothing_of_the_node_leaks_but_the_basics() -> None:
@@ -53,3 +54,18 @@ def test_where_the_nodes_gpus_are_unknown_its_own_variables_stay() -> None:
     node = {**NODE, "CUDA_VISIBLE_DEVICES": "3", "CUDA_DEVICE_ORDER": "FASTEST_FIRST"}
     seen = environment({"CUDA_DEVICE_ORDER": "mine"}, node=node, gpus=None)
     assert (seen["CUDA_VISIBLE_DEVICES"], seen["CUDA_DEVICE_ORDER"]) == ("3", "FASTEST_FIRST")
+
+
+def test_a_vendors_gpus_are_told_in_its_own_variable_alone() -> None:
+    node = {**NODE, "ROCR_VISIBLE_DEVICES": "0,1", "CUDA_VISIBLE_DEVICES": "0,1", "HIP_VISIBLE_DEVICES": "0,1"}
+    seen = environment({"ROCR_VISIBLE_DEVICES": "7"}, node=node, gpus=("1",), variable="ROCR_VISIBLE_DEVICES")
+    assert {name: value for name, value in seen.items() if "DEVICE" in name} == {"ROCR_VISIBLE_DEVICES": "1"}
+    assert environment({}, variable="ROCR_VISIBLE_DEVICES")["ROCR_VISIBLE_DEVICES"] == ""
+    assert environment({}, gpus=("0.1",), variable="ZE_AFFINITY_MASK")["ZE_AFFINITY_MASK"] == "0.1"
+
+
+def test_what_a_prologue_has_set_of_the_nodes_gpus_gives_way_to_what_was_booked() -> None:
+    seen = environment(
+        {}, kept={"ROCR_VISIBLE_DEVICES": "0,1", "MODULE": "rocm"}, gpus=("0",), variable="ROCR_VISIBLE_DEVICES"
+    )
+    assert (seen["ROCR_VISIBLE_DEVICES"], seen["MODULE"]) == ("0", "rocm")

@@ -12,6 +12,7 @@ import pytest
 
 from leaseq.models import GpuUse
 from leaseq.runner.gpus import GpuWatch, granted, measure, parse
+from leaseq.runner.grant import Gpus
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = """\
@@ -61,20 +62,20 @@ def test_one_bad_row_does_not_hide_the_others(driver: Path) -> None:
 
 def test_the_words_of_a_failing_driver_are_told(driver: Path) -> None:
     says(driver, "echo 'NVIDIA-SMI has failed'; exit 9")
-    assert looked(GpuWatch(("0",))) == ((), "nvidia-smi: NVIDIA-SMI has failed")
+    assert looked(GpuWatch(Gpus(("0",)))) == ((), "nvidia-smi: NVIDIA-SMI has failed")
 
 
 def test_a_driver_that_says_nothing_is_told_as_such(driver: Path) -> None:
     says(driver, "exit 0")
-    assert looked(GpuWatch(("0",))) == ((), "nvidia-smi: it lists no GPU")
+    assert looked(GpuWatch(Gpus(("0",)))) == ((), "nvidia-smi: it lists no GPU")
 
 
 def test_a_driver_that_hangs_makes_no_caller_wait(driver: Path, tmp_path: Path) -> None:
     """In a process of its own, which leaves the hanging thread behind, and the driver, which holds its stderr."""
     says(driver, "exec sleep 30")
     code = (
-        "import time; from leaseq.runner.gpus import GpuWatch\n"
-        "w = GpuWatch(('0',), deadline_seconds=0.2); b = time.monotonic()\n"
+        "import time; from leaseq.runner.gpus import GpuWatch; from leaseq.runner.grant import Gpus\n"
+        "w = GpuWatch(Gpus(('0',)), deadline_seconds=0.2); b = time.monotonic()\n"
         "assert w.look() == ((), '')\n"
         "while not w.look()[1] and time.monotonic() - b < 10: time.sleep(0.01)\n"
         "print(w.look()[1], time.monotonic() - b < 5, flush=True); import os; os._exit(0)"
@@ -87,6 +88,40 @@ def test_a_driver_that_hangs_makes_no_caller_wait(driver: Path, tmp_path: Path) 
     assert done.stdout.endswith("True\n")
 
 
-def test_no_driver_is_a_normal_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_driver_to_ask_is_a_normal_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert GpuWatch(()).look() == ((), "")
+    assert GpuWatch(Gpus(("0",))).look() == ((), "")
+
+
+def children(pid: int) -> list[str]:
+    """The processes that it has started and that are alive."""
+    return subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout.split()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["measuring", "listing"])
+def test_a_driver_that_hangs_is_ended_with_whoever_asks_it(driver: Path, tmp_path: Path, known: bool) -> None:
+    says(driver, f"echo $$ >{tmp_path}/pid; sleep 600")
+    watch = GpuWatch(Gpus(("0",), known=known), deadline_seconds=3600)
+    thread = watch.ask()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() or not (said := (tmp_path / "pid").read_text().strip()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    inner = children(int(said))
+    watch.close()
+    while any(os.path.exists(f"/proc/{pid}") for pid in (said, *inner)):
+        assert time.monotonic() < deadline, "the driver's program outlives its asker"
+        time.sleep(0.01)
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_a_slow_driver_is_asked_until_it_tells_and_whoever_waits_is_told(driver: Path, tmp_path: Path) -> None:
+    says(driver, f"[ -e {tmp_path}/warm ] || {{ echo warming up; exit 9; }}; echo 'GPU 0: Tesla (UUID: GPU-a)'")
+    told: list[bool] = []
+    watch = GpuWatch(Gpus(known=False), told=lambda: told.append(watch.gpus.known))
+    watch.ask().join(60)
+    assert (watch.gpus.known, watch.look(), told) == (False, ((), "nvidia-smi: warming up"), [False])
+    (tmp_path / "warm").touch()
+    watch.ask().join(60)
+    assert (watch.gpus.tokens, told) == (("0",), [False, True])
