@@ -210,6 +210,7 @@ def test_a_task_is_told_who_it_is(node: Node) -> None:
         "LEASEQ_LEASE": node.lease_id,
         "LEASEQ_NODE": node.name,
         "LEASEQ_GPUS": "",
+        "LEASEQ_SLOT": "0",
         "LEASEQ_HOME": node.home,
     }
 
