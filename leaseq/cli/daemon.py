@@ -14,7 +14,9 @@ from leaseq.lease.leases import read_record
 from leaseq.lease.local import LocalBackend
 from leaseq.models import State
 from leaseq.snapshot import Reader, TaskView
+from leaseq.words import count
 
+EXIT_NO_RUNNER = 3
 TOLD_MAX = 20
 
 
@@ -45,7 +47,7 @@ class Start:
             return 0
         adopted = running(app, local)
         verb = "was running already" if started.already else "runs"
-        kept = f"; it holds {_count(adopted)}" if adopted else ""
+        kept = f"; it holds {count(len(adopted), 'task')}" if adopted else ""
         app.out.talk(f"leaseq: this host's runner {verb} (process {started.pid}){kept}")
         return 0
 
@@ -65,11 +67,11 @@ class Stop:
 
     def _tell(self, app: App, local: LocalBackend, *, stopped: bool, left: Sequence[TaskView]) -> int:
         if self.json:
-            app.out.document({"lease": local.lease.id, "stopped": stopped, "running": [row.id for row in left]})
+            app.out.document({"lease": local.lease.id, "stopped": stopped, "tasks": [row.id for row in left]})
             return 0
         app.out.talk("leaseq: this host's runner has stopped" if stopped else "leaseq: no runner was alive here")
         if left:
-            app.out.talk(f"  {_count(left)} still running:")
+            app.out.talk(f"  {count(len(left), 'task')} still running:")
             for row in left[:TOLD_MAX]:
                 app.out.talk(f"    {row.id}  {visible(row.command)[:100]}")
             app.out.talk("  `leaseq daemon start` takes them up again, `leaseq daemon stop --kill` ends them")
@@ -81,30 +83,28 @@ class Status:
     json: bool
 
     def perform(self, app: App) -> int:
-        """0 where this host's runner is alive, 1 where it is not."""
+        """0 where this host's runner is alive, 3 where it is not."""
         local = backend(app)
         alive, keeper = local.runner(), local.keeper()
         held = running(app, local) if read_record(app.fs, local.lease) is not None else []
         if self.json:
             body = {
-                "lease": local.lease.id,
-                "alive": alive is not None,
+                "running": alive is not None,
                 "pid": alive.pid if alive else None,
-                "keeper": keeper.pid if keeper else None,
-                "running": [row.id for row in held],
+                "keeper_pid": keeper.pid if keeper else None,
+                "lease": local.lease.id,
+                "node": local.node,
+                "tasks": [row.id for row in held],
                 "log": local.directory.log,
             }
             app.out.document(body)
         elif alive:
-            app.out.line(f"runner alive, process {alive.pid}; {_count(held)} running")
+            app.out.wrap(f"runner alive, process {alive.pid}; {count(len(held), 'task')} running")
         else:
-            app.out.line(f"no runner is alive here; {_count(held)} running" if held else "no runner is alive here")
+            left = f"; {count(len(held), 'task')} running" if held else ""
+            app.out.wrap(f"no runner is alive here{left}")
             app.out.talk("  `leaseq daemon start` starts it; so does the next `leaseq submit`")
-        return 0 if alive else 1
-
-
-def _count(rows: Sequence[TaskView]) -> str:
-    return "1 task" if len(rows) == 1 else f"{len(rows)} tasks"
+        return 0 if alive else EXIT_NO_RUNNER
 
 
 class Daemon:
@@ -146,7 +146,7 @@ COMMANDS = {
         Daemon,
         "status",
         "",
-        "Tells whether this host's runner is alive; the exit code is 1 where it is not.",
+        "Tells whether this host's runner is alive; the exit code is 3 if it is not.",
         (JSON,),
         ("leaseq daemon status", "leaseq daemon status --json"),
     ),
