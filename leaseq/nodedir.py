@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from leaseq.errors import Refused
 from leaseq.models import integer, text
-from leaseq.world import boot_id, process_start, real_path
+from leaseq.world import boot_id, process_start, real_path, refuse_strange
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class NodeDir:
-    """Paths in a node-local directory that `open_node_dir` has checked."""
+    """Paths in a node-local directory that `open_node_dir` or `find_node_dir` has checked."""
 
     root: str
 
@@ -64,8 +64,7 @@ class NodeDir:
     def holder(self, role: str) -> Holder | None:
         """Who last wrote itself down as `runner` or `keeper`, dead or alive."""
         try:
-            with open(f"{self.root}/{role}", encoding="ascii") as file:
-                value = json.load(file)
+            value = json.loads(read_local(f"{self.root}/{role}"))
             pid, start = integer(value["pid"]), integer(value["pid_start"])
             return Holder(pid, start, text(value["boot"]), text(value["incarnation"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -109,6 +108,19 @@ def write_local(path: str, data: bytes) -> None:
     os.rename(temporary, path)
 
 
+def read_local(path: str) -> bytes:
+    """What the node-local file holds; an OSError where it is no regular file, or not this user's."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        refuse_strange(os.fstat(fd), path, owner=os.getuid())
+        parts = []
+        while part := os.read(fd, 1 << 20):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
+
+
 def node_path(home: str, lease: str, node: str) -> str:
     """Where the node-local directory is; nothing is created."""
     import hashlib
@@ -119,18 +131,33 @@ def node_path(home: str, lease: str, node: str) -> str:
 
 
 def open_node_dir(home: str, lease: str, node: str) -> NodeDir:
-    """The node-local directory exists, private; raises Refused where somebody else made it."""
-    path = node_path(home, lease, node)
-    found = NodeDir(path)
-    above = [path.rsplit("/", levels)[0] for levels in (3, 2, 1)]
-    if anybody_may_replace(above[0]):
-        raise Refused(
-            f"anybody can replace {above[0]}: whoever does can run commands as you",
-            hint="set LEASEQ_NODE_DIR to a local directory in one that is yours, or sticky as /tmp is",
-        )
-    for directory in (*above, path, found.ask, found.rec, found.born):
+    """The node-local directory exists, private; raises Refused where somebody else made it, or could change it."""
+    found = NodeDir(node_path(home, lease, node))
+    for directory in (*_levels(found.root), found.ask, found.rec, found.born):
         make_private(directory)
     return found
+
+
+def find_node_dir(home: str, lease: str, node: str) -> NodeDir | None:
+    """The node-local directory, as private as the runner that made it left it, or None; raises Refused."""
+    found = NodeDir(node_path(home, lease, node))
+    try:
+        for directory in (*_levels(found.root), found.ask, found.rec, found.born):
+            check_private(directory)
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def _levels(path: str) -> list[str]:
+    """ROOT and each directory below it to the path; raises Refused where ROOT can be replaced."""
+    root = path.rsplit("/", 3)[0]
+    if anybody_may_replace(root):
+        raise Refused(
+            f"anybody can replace {root}: whoever does can run commands as you",
+            hint="set LEASEQ_NODE_DIR to a local directory in one that is yours, or sticky as /tmp is",
+        )
+    return [*(path.rsplit("/", levels)[0] for levels in (3, 2, 1)), path]
 
 
 def anybody_may_replace(path: str) -> bool:
@@ -148,11 +175,21 @@ def make_private(directory: str) -> None:
         os.mkdir(directory, 0o700)
     except FileExistsError:
         pass
+    if check_private(directory) & 0o077:
+        os.chmod(directory, 0o700)
+
+
+def check_private(directory: str) -> int:
+    """The mode of a directory that is this user's and that nobody else can write; else Refused, FileNotFoundError."""
     info = os.lstat(directory)
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
         raise Refused(
             f"{directory} is not a directory of yours",
             hint="someone else may have made it: remove it, or set LEASEQ_NODE_DIR to a local directory of your own",
         )
-    if info.st_mode & 0o077:
-        os.chmod(directory, 0o700)
+    if info.st_mode & 0o022:
+        raise Refused(
+            f"others can write in {directory}, and may have: what is in it would run as you",
+            hint=f"look at what is in it and is not yours, then chmod 700 {directory}; or set LEASEQ_NODE_DIR",
+        )
+    return info.st_mode

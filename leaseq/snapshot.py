@@ -17,12 +17,12 @@ from dataclasses import replace
 from functools import lru_cache
 from operator import itemgetter
 
-from leaseq.errors import Malformed
+from leaseq.errors import Malformed, Refused
 from leaseq.history import Tail
 from leaseq.layout import CLI, PENDING, Entry, LeaseDir, is_node, parse_outcome
 from leaseq.merge import Merge
 from leaseq.models import ANY, Event, Heartbeat, Lease, State, Task
-from leaseq.nodedir import Holder, NodeDir, node_path
+from leaseq.nodedir import Holder, find_node_dir
 from leaseq.protocol import content, down_seconds, event_of, late_seconds, outcome_in, read_lease, read_task
 from leaseq.views import Health, Listing, NodeView, Place, Snapshot, TaskView
 from leaseq.world import Clock, Fs, boot_id, hostname, uptime_seconds
@@ -156,7 +156,10 @@ class Reader:
         except FileNotFoundError:
             age = 0.0
         if beat.state == "stopped":
-            return NodeView(node, Health.STOPPED, beat, age, "stopped on purpose", kept=self._kept(beat))
+            try:
+                return NodeView(node, Health.STOPPED, beat, age, "stopped on purpose", kept=self._kept(beat))
+            except Refused as error:
+                return NodeView(node, Health.UNKNOWN, beat, age, error.message)  # who keeps its tasks is not known
         if beat.host == hostname() and beat.boot and beat.pid:
             if beat.boot != boot_id():
                 if age > uptime_seconds():
@@ -181,10 +184,11 @@ class Reader:
         return known[1]
 
     def _kept(self, beat: Heartbeat) -> bool:
+        """True where a keeper of the node's tasks lives on this host; raises Refused."""
         if beat.host != hostname() or beat.boot != boot_id():
             return False
-        home = self.lease.root.rsplit("/", 2)[0]
-        return NodeDir(node_path(home, self.lease.id, beat.node)).alive("keeper") is not None
+        found = find_node_dir(self.lease.root.rsplit("/", 2)[0], self.lease.id, beat.node)
+        return found is not None and found.alive("keeper") is not None
 
     def _age(self, beat: Heartbeat) -> float:
         """Seconds of silence: by the file server's clock at the first look, by this process's own afterwards."""

@@ -126,7 +126,7 @@ class SystemFs:
         self._refresh(os.path.dirname(path))
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            _refuse_strange(os.fstat(fd), path)
+            refuse_strange(os.fstat(fd), path)
             parts = []
             while part := os.read(fd, 1 << 20):
                 parts.append(part)
@@ -142,7 +142,7 @@ class SystemFs:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             info = os.fstat(fd)
-            _refuse_strange(info, path)
+            refuse_strange(info, path)
             size = info.st_size
             return os.pread(fd, length, offset if offset >= 0 else max(0, size + offset)), size
         finally:
@@ -226,18 +226,30 @@ class SystemFs:
             os.unlink(probe)
 
 
-def _refuse_strange(info: os.stat_result, path: str) -> None:
-    """Raises OSError where it is no file that has a content and an end: a directory, a pipe, a device."""
+def refuse_strange(info: os.stat_result, path: str, *, owner: int | None = None) -> None:
+    """Raises OSError where it is no file that has a content and an end (a directory, a pipe), or another owner's."""
     if stat.S_ISDIR(info.st_mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(info.st_mode):
         raise OSError(errno.ENXIO, "not a regular file", path)
+    if owner is not None and info.st_uid != owner:
+        raise OSError(errno.ENXIO, f"it belongs to {user_name(info.st_uid)}, not to you", path)
 
 
 def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def user_name(uid: int) -> str:
+    """The name of that user; the number where it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def hostname() -> str:
@@ -276,6 +288,13 @@ def process_start(pid: int) -> int:
     finally:
         os.close(fd)
     return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def process_owner(pid: int) -> tuple[int, list[str]]:
+    """(its user's number, its words) of a process that lives; raises OSError where it has ended."""
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        owner = os.fstat(file.fileno()).st_uid
+        return owner, [os.fsdecode(word) for word in file.read().rstrip(b"\0").split(b"\0")]
 
 
 @functools.cache

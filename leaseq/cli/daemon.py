@@ -95,7 +95,7 @@ class Status:
                 "lease": local.lease.id,
                 "node": local.node,
                 "tasks": [row.id for row in held],
-                "log": local.directory.log,
+                "log": local.log,
             }
             app.out.document(body)
         elif alive:

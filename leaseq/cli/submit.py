@@ -235,9 +235,9 @@ def _directory(chosen: str, app: App) -> str:
 
 def start_if_none(app: App, backend: LocalBackend) -> None:
     """This host's runner is alive; said on stderr where it had to be started, or could not be."""
-    if backend.runner() is not None:
-        return
     try:
+        if backend.runner() is not None:
+            return
         started = backend.start()
     except (LeaseqError, OSError) as error:
         hint = error.hint if isinstance(error, LeaseqError) else ""

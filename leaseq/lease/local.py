@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import leaseq
-from leaseq import protocol
-from leaseq.errors import Unavailable
+from leaseq import protocol, world
+from leaseq.errors import Refused, Unavailable
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease.base import LeaseState
 from leaseq.lease.leases import local_id, make_home, read_record
 from leaseq.models import Lease
-from leaseq.nodedir import Holder, NodeDir, node_path, open_node_dir
+from leaseq.nodedir import Holder, find_node_dir, node_path, open_node_dir
 from leaseq.world import Clock, Fs, hostname
 
 START_SECONDS_MAX = 20.0
@@ -86,17 +88,38 @@ class LocalBackend:
     # -- its runner ----------------------------------------------------------------------------------
 
     @property
-    def directory(self) -> NodeDir:
-        """The node-local directory; it may not exist."""
-        return NodeDir(node_path(self.home.root, self.lease.id, self.node))
+    def log(self) -> str:
+        """What this host's runner and keeper had to say; it may not exist."""
+        return f"{node_path(self.home.root, self.lease.id, self.node)}/runner.log"
 
     def runner(self) -> Holder | None:
-        """The runner that is alive on this host."""
-        return self.directory.alive("runner")
+        """The runner that is alive on this host; raises Refused where somebody else may have named it."""
+        return self._alive("runner")
 
     def keeper(self) -> Holder | None:
-        """The process that keeps this host's tasks, with or without a runner."""
-        return self.directory.alive("keeper")
+        """The process that keeps this host's tasks, with or without a runner; raises Refused."""
+        return self._alive("keeper")
+
+    def _alive(self, role: str) -> Holder | None:
+        found = find_node_dir(self.home.root, self.lease.id, self.node)
+        return found.alive(role) if found else None
+
+    def _proved(self, holder: Holder | None) -> Holder | None:
+        """The holder, once it is seen to be a runner of this lease: before a signal its file alone is not believed."""
+        if holder is None:
+            return None
+        try:
+            owner, words = world.process_owner(holder.pid)
+        except FileNotFoundError:
+            return None
+        pairs = set(itertools.pairwise(words))
+        ours = owner == os.getuid() and {"_run", "run"} & set(words)  # `run`: a runner that an older leaseq has started
+        if ours and pairs >= {("--lease", self.lease.id), ("--node", self.node)}:
+            return holder
+        raise Refused(
+            f"process {holder.pid} is no runner of {self.lease.id}: {world.user_name(owner)} runs {shlex.join(words)}",
+            hint=f"nothing was sent to it; remove {os.path.dirname(self.log)}/runner, which names it",
+        )
 
     def start(self) -> Started:
         """A runner serves this host; raises Unavailable with the end of its log."""
@@ -105,7 +128,8 @@ class LocalBackend:
         self.ensure()
         directory = open_node_dir(self.home.root, self.lease.id, self.node)
         place = {"--lease": self.lease.id, "--node": self.node, "--home": self.home.root}
-        words = [sys.executable, _main_file(), "_run", *(word for pair in place.items() for word in pair)]
+        # -E: what a user keeps on PYTHONPATH may have the names of Python's own modules.
+        words = [sys.executable, "-E", _main_file(), "_run", *(word for pair in place.items() for word in pair)]
         with open(directory.log, "ab") as log:
             before = log.tell()
             child = subprocess.Popen(
@@ -131,13 +155,13 @@ class LocalBackend:
 
         Without `kill` running tasks go on under the keeper, and the next runner takes them up again.
         """
-        alive = self.runner()
+        alive = self._proved(self.runner())
         if alive is None:
             if not kill or self.keeper() is None:
                 return False
             # Only a runner can write how the keeper's tasks end.
             self.start()
-            alive = self.runner()
+            alive = self._proved(self.runner())
         if kill:
             protocol.ask(self.fs, self.lease, self.node, "kill", {"reason": "leaseq daemon stop --kill"})
         elif alive:
@@ -148,7 +172,7 @@ class LocalBackend:
             if time.monotonic() > deadline:
                 raise Unavailable(
                     f"the runner (process {alive.pid}) has not ended after {limit:.0f} s",
-                    hint=f"its log is {self.directory.log}; `kill -9 {alive.pid}` costs no task",
+                    hint=f"its log is {self.log}; `kill -9 {alive.pid}` costs no task",
                 )
             time.sleep(0.02)
         return True
@@ -183,9 +207,4 @@ def _did_not_start(how: str, log: str, offset: int) -> Unavailable:
 
 def user_name() -> str:
     """This user's name; the number where it has none."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
+    return world.user_name(os.getuid())

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
+import jinja2.sandbox
 
 from leaseq.errors import Unavailable, UsageError
 from leaseq.layout import Home
@@ -95,7 +96,7 @@ def _environment(home: Home, *, extra: str) -> jinja2.Environment:
     if extra:
         loaders.append(jinja2.PrefixLoader({"file": jinja2.FileSystemLoader(extra)}))
     loaders += [jinja2.FileSystemLoader(home.templates), ours]
-    environment = jinja2.Environment(
+    environment = jinja2.sandbox.SandboxedEnvironment(
         block_start_string="@leaseq[",
         block_end_string="]@",
         variable_start_string="@leaseq{",

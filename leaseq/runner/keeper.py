@@ -27,7 +27,7 @@ from typing import Any
 from leaseq.errors import EX_TEMPFAIL
 from leaseq.layout import is_outcome
 from leaseq.models import integer, maybe, number, several, text
-from leaseq.nodedir import NodeDir
+from leaseq.nodedir import NodeDir, read_local
 from leaseq.runner import record
 from leaseq.runner.cgroup import limits, memory_kills
 from leaseq.runner.inotify import IN_MOVED_TO, Inotify, become_subreaper
@@ -133,9 +133,12 @@ class Keeper:
         """One request of the runner is carried out and removed; one that the disk has no room for stays."""
         path = f"{self.directory.ask}/{name}"
         try:
-            with open(path, "rb") as file:
-                body = json.load(file)
+            body = json.loads(read_local(path))
         except (FileNotFoundError, IsADirectoryError):
+            return
+        except OSError as error:
+            print(f"leaseq keeper: a request is refused: {path}: {error.strerror}", file=sys.stderr, flush=True)
+            _removed(path)
             return
         except (ValueError, RecursionError):
             body = {}

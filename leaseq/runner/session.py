@@ -18,15 +18,16 @@ import os
 import pwd
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from leaseq.errors import EX_TEMPFAIL
+from leaseq.errors import EX_TEMPFAIL, Refused
 from leaseq.lease.scrub import OF_JOB, PROLOGUE, for_tasks
 from leaseq.models import whole
-from leaseq.nodedir import NodeDir, make_private, node_path, write_local
+from leaseq.nodedir import NodeDir, find_node_dir, make_private, read_local, write_local
 
 WAIT_SECONDS_MAX = 20.0
 """How long a runner may take to start a session; a loaded node with a cold tmux needs some seconds."""
@@ -64,8 +65,7 @@ def serve(root: str, environment: Mapping[str, str]) -> None:
             continue
         path = f"{directory}/{file_name}"
         try:
-            with open(path, "rb") as file:
-                body = json.load(file)
+            body = json.loads(read_local(path))
             os.unlink(path)
             problem = start(root, name, [str(word) for word in body["argv"]], environment, str(body["cwd"]))
         except FileNotFoundError:
@@ -90,12 +90,12 @@ def start(root: str, name: str, argv: Sequence[str], env: Mapping[str, str], cwd
     _remove(f"{directory}/{name}.no")
     # The shell around the command is what notes its exit code; tmux forgets it with the session.
     line = f"{shlex.join(argv)}; code=$?; echo $code >{shlex.quote(f'{directory}/{name}.exit')}; exit $code"
-    new = ["new-session", "-d", "-s", name, "-x", "200", "-y", "50", "-c", _existing(cwd, env), "/bin/sh", "-c", line]
+    new = ["new-session", "-d", "-s", name, "-x", "200", "-y", "50", "/bin/sh", "-c", line]
     try:
         done = subprocess.run(
             [tmux, "-u", "-S", socket, "-f", f"{directory}/tmux.conf", *new],
             env=session_environment(env),
-            cwd="/",
+            cwd=_existing(cwd, env),  # not by -c: tmux would run what stands in `#(...)` in a name
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=WAIT_SECONDS_MAX,
@@ -128,13 +128,17 @@ def main(arguments: Sequence[str]) -> int:
     marks = {"LEASEQ_HOME": home, "LEASEQ_LEASE": lease, "LEASEQ_NODE": node}
     if not name:
         return _run_plain(argv or shell_of(os.environ), {**_step_environment(home, lease), **marks})
-    directory = NodeDir(node_path(home, lease, node))
     words = ["env", *(f"{mark}={value}" for mark, value in marks.items()), *(argv or shell_of(os.environ))]
-    problem = _ensure(directory, name, words, cwd, new_command=bool(argv))
+    try:
+        directory = find_node_dir(home, lease, node)
+        problem = _ensure(directory, name, words, cwd, new_command=bool(argv)) if directory else NO_RUNNER
+    except Refused as error:
+        print(f"leaseq: {node}: {error.message}\n  {error.hint}", file=sys.stderr)
+        return error.exit_code
     if problem == NO_TMUX:
         print(f"leaseq: {node}: {NO_TMUX}: this shell ends when its terminal does", file=sys.stderr)
         return _run_plain(argv or shell_of(os.environ), {**_step_environment(home, lease), **marks})
-    if problem:
+    if problem or directory is None:
         print(f"leaseq: {node}: {problem}", file=sys.stderr)
         return EX_TEMPFAIL
     return _show(directory, name)
@@ -164,13 +168,11 @@ def _run_plain(argv: Sequence[str], environment: Mapping[str, str]) -> int:
 
 def _ensure(directory: NodeDir, name: str, argv: Sequence[str], cwd: str, *, new_command: bool) -> str:
     """A session of that name runs; else the words why not."""
+    place = directory_of(directory.root)
     if _running(directory.root, name):
         if new_command:
             print(f"leaseq: session {name} runs already; showing it", file=sys.stderr)
         return ""
-    if not os.path.isdir(directory.root):
-        return NO_RUNNER
-    place = directory_of(directory.root)
     _remove(f"{place}/{name}.no")
     write_local(f"{place}/{name}.ask", json.dumps({"argv": list(argv), "cwd": cwd}).encode())
     until = alive_at = time.monotonic()
@@ -180,13 +182,12 @@ def _ensure(directory: NodeDir, name: str, argv: Sequence[str], cwd: str, *, new
             alive_at = time.monotonic()
         elif time.monotonic() > alive_at + RESTART_SECONDS_MAX:
             break
-        if os.path.exists(socket_of(directory.root, name)) and _running(directory.root, name):
+        if _running(directory.root, name):
             return ""
         if os.path.exists(f"{place}/{name}.exit"):
             return ""
         try:
-            with open(f"{place}/{name}.no", encoding="utf-8", errors="replace") as file:
-                return file.read()
+            return read_local(f"{place}/{name}.no").decode("utf-8", "replace")
         except FileNotFoundError:
             time.sleep(0.01)
     _remove(f"{place}/{name}.ask")
@@ -212,9 +213,17 @@ def _show(directory: NodeDir, name: str) -> int:
 
 
 def _running(root: str, name: str) -> bool:
+    """True where a tmux server of this user has that session; raises Refused where the socket is somebody else's."""
     socket = socket_of(root, name)
-    if not os.path.exists(socket):
+    try:
+        info = os.lstat(socket)
+    except FileNotFoundError:
         return False
+    if not stat.S_ISSOCK(info.st_mode) or info.st_uid != os.getuid():
+        raise Refused(
+            f"{socket} is not a socket of yours: whoever made it would see what you type",
+            hint=f"remove it, and look at what else in {root} is not yours",
+        )
     done = subprocess.run(
         [shutil.which("tmux") or "tmux", "-S", socket, "has-session", "-t", name],
         stdin=subprocess.DEVNULL,
@@ -227,11 +236,9 @@ def _running(root: str, name: str) -> bool:
 
 def _exit_code(path: str) -> int | None:
     try:
-        with open(path, encoding="ascii") as file:
-            text = file.read().strip()
+        return whole(read_local(path).decode("ascii").strip())
     except (OSError, UnicodeDecodeError):
         return None
-    return whole(text)
 
 
 def socket_of(root: str, name: str) -> str:
@@ -248,7 +255,8 @@ def shell_of(environment: Mapping[str, str]) -> list[str]:
 
 
 def _existing(cwd: str, environment: Mapping[str, str]) -> str:
-    return next((path for path in (cwd, environment.get("HOME", "")) if path and os.path.isdir(path)), "/")
+    places = (cwd, environment.get("HOME", ""))
+    return next((path for path in places if os.path.isdir(path) and os.access(path, os.X_OK)), "/")
 
 
 def _title(root: str, name: str) -> str:

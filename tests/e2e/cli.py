@@ -41,6 +41,8 @@ class Said:
 class Box:
     """A home, a node-local directory and a working directory, and leaseq in them."""
 
+    python = sys.executable
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.home = path / "h"
@@ -61,7 +63,7 @@ class Box:
     def popen(self, *words: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
         process: subprocess.Popen[bytes] = subprocess.Popen(
-            [sys.executable, "-m", "leaseq", *words],
+            [self.python, "-m", "leaseq", *words],
             cwd=options.pop("cwd", self.work),
             env={**self.environment, **(env or {})},
             **options,
@@ -134,7 +136,7 @@ class Box:
         wait_until(lambda: not ours(), "the end of every process of this home")
 
 
-def on_terminal(box: Box, *words: str, columns: int = 60) -> str:
+def on_terminal(box: Box, *words: str, columns: int = 60, **options: Any) -> str:
     """What the command writes on a terminal of that width."""
     import fcntl
     import struct
@@ -142,7 +144,7 @@ def on_terminal(box: Box, *words: str, columns: int = 60) -> str:
 
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = box.popen(*words, stdin=slave, stdout=slave, stderr=slave, env={"TERM": "xterm-256color"})
+    process = box.popen(*words, stdin=slave, stdout=slave, stderr=slave, env={"TERM": "xterm-256color"}, **options)
     os.close(slave)
     seen = b""
     while select.select([master], [], [], SECONDS_MAX)[0]:

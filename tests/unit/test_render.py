@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -159,3 +160,25 @@ def test_tasks_are_warned_only_where_that_was_asked_for(home: Home) -> None:
     script = lease_script(home, "--signal=B:USR2@300")
     assert "trap 'warn_runners' USR1 USR2\n" in script
     assert '"signal":"%s"}\\n\' "USR2"' in script
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'cycler.__init__.__globals__.os.popen("touch pwned").read()',
+        "self.__init__.__globals__",
+        "''.__class__.__mro__",
+        '"{0.__class__}".format(home)',
+        "(home | attr('__class__'))",
+    ],
+)
+def test_a_template_reaches_nothing_of_python(
+    home: Home, tmp_path: Path, expression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks at a colleague's template by --dry-run runs none of it."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "theirs.sh.j2"
+    path.write_text(f"# @leaseq{{ {expression} }}\n")
+    with pytest.raises(UsageError, match=re.escape("theirs.sh.j2, line 1")):
+        render.render(home, {"home": "/h"}, template=str(path))
+    assert not (tmp_path / "pwned").exists()

@@ -1,0 +1,242 @@
+"""Two real users of one host: what one of them plants is neither followed nor carried out by the other's leaseq."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaseq.world import boot_id, hostname, process_start
+from tests.e2e.cli import Box, on_terminal
+from tests.e2e.harness import ROOT, wait_until
+from tests.hostile.test_planted import clear
+
+UID_FIRST = 61_000
+"""From here on uids are taken that no process and no directory in /tmp has; nobody need be in /etc/passwd."""
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can be two other users")
+
+
+def free_uid() -> int:
+    """A uid that nobody here uses, apart for each process of the tests."""
+    uid = UID_FIRST + 2 * (os.getpid() % 1500)
+    while os.path.lexists(f"/tmp/leaseq-{uid}"):
+        uid += 3000
+    return uid
+
+
+class User(Box):
+    """Somebody's home, working directory and, in /tmp, node-local directory."""
+
+    def __init__(self, path: Path, uid: int) -> None:
+        super().__init__(path)
+        self.uid = uid
+        del self.environment["LEASEQ_NODE_DIR"]
+        self.environment["HOME"] = str(path)
+        self.own(path, path / "w")
+
+    def own(self, *paths: Path) -> None:
+        for path in paths:
+            os.chown(path, self.uid, self.uid, follow_symlinks=False)
+
+    def popen(self, *words: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
+        return super().popen(*words, env=env, user=self.uid, group=self.uid, extra_groups=[], **options)
+
+    def does(self, line: str, *arguments: str) -> None:
+        """This user's shell has run the line."""
+        done = subprocess.run(
+            ["/bin/sh", "-ec", line, "sh", *arguments],
+            user=self.uid, group=self.uid, extra_groups=[], cwd="/", capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done
+
+    def sleeper(self) -> subprocess.Popen[bytes]:
+        """A process of this user that is none of leaseq's."""
+        return subprocess.Popen(["sleep", "1000"], user=self.uid, group=self.uid, extra_groups=[])
+
+    @property
+    def lease(self) -> Path:
+        return self.home / f"runs/local:{hostname()}"
+
+    @property
+    def node(self) -> Path:
+        """This user's node-local directory in /tmp, whoever has made it."""
+        digest = hashlib.sha256(os.path.realpath(self.home).encode()).hexdigest()[:10]
+        return Path(f"/tmp/leaseq-{self.uid}/{digest}/local:{hostname()}/{hostname()}")
+
+
+def python_of(user: User) -> str:
+    """An interpreter that the user can run leaseq with; the one of the tests may be in root's own directory."""
+    user.environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
+    system = shutil.which(f"python3.{sys.version_info.minor}", path="/usr/local/bin:/usr/bin:/bin")
+    for python in (sys.executable, *([system] if system else [])):
+        script = '"$1" -c "import leaseq.cli.main, fire, yaml, jinja2, blessed"'
+        words = ["/bin/sh", "-c", script, "sh", python]
+        done = subprocess.run(words, env=user.environment, cwd="/", user=user.uid, capture_output=True)
+        if done.returncode == 0:
+            return python
+    pytest.skip(f"another user can run no Python {sys.version_info[:2]} that has leaseq's packages")
+
+
+@pytest.fixture
+def users(short_path: Path) -> Iterator[tuple[User, User]]:
+    """Alice, whose leaseq is attacked, and mallory, who may do what any user of a host may."""
+    uid = free_uid()
+    short_path.chmod(0o755)
+    made = []
+    for name, number in (("alice", uid), ("mallory", uid + 1)):
+        (short_path / name).mkdir(mode=0o755)
+        made.append(User(short_path / name, number))
+    for user in made:
+        user.python = python_of(user)
+    yield made[0], made[1]
+    for user in made:
+        user.close()
+        for path in Path("/tmp").glob(f"leaseq-{user.uid}*"):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def plant(alice: User, mallory: User, pid: int) -> None:
+    """Mallory has made alice's node directory before her, and has named a process in it as her runner."""
+    holder = {"pid": pid, "pid_start": process_start(pid), "boot": boot_id(), "incarnation": "0123456789"}
+    mallory.does(
+        'umask 0; for each in ask rec born session; do mkdir -p "$1/$each"; done;'
+        'printf %s "$2" >"$1/runner"; printf %s "$2" >"$1/keeper"; : >"$1/runner.lock"',
+        str(alice.node),
+        json.dumps(holder),
+    )
+
+
+# -- the node-local directory ------------------------------------------------------------------------
+
+
+def test_a_node_directory_that_another_user_made_is_trusted_by_no_command(users: tuple[User, User]) -> None:
+    alice, mallory = users
+    alice.run("submit", "--no-start", "--hold", "--", "true", code=0)
+    victim = alice.sleeper()
+    plant(alice, mallory, victim.pid)
+    for words in (
+        ["daemon", "stop"],
+        ["daemon", "stop", "--kill"],
+        ["daemon", "restart"],
+        ["daemon", "status"],
+        ["daemon", "start"],
+        ["shell", "--plain", "--", "true"],
+        ["lease", "release", "local", "--yes"],
+    ):
+        said = clear(alice.run(*words), 2)
+        assert "is not a directory of yours" in said.err and "LEASEQ_NODE_DIR" in said.err, words
+    said = clear(alice.run("submit", "--", "true"), 0)
+    assert "queued, but no runner takes it" in said.err and "is not a directory of yours" in said.err
+    for words in (["status"], ["tasks"], ["info", "last"], ["recover"], ["clean", "--dry-run"]):
+        clear(alice.run(*words), 0)
+    assert victim.poll() is None
+    victim.kill()
+    victim.wait()
+
+
+@pytest.mark.parametrize("owner", ["alice", "mallory"])
+def test_a_process_that_is_no_runner_is_sent_no_signal(users: tuple[User, User], owner: str) -> None:
+    """The directory is alice's own; what stands in it as her runner is alive, with its true start, and is none."""
+    alice, mallory = users
+    alice.run("daemon", "start", code=0)
+    alice.run("daemon", "stop", code=0)
+    victim = (alice if owner == "alice" else mallory).sleeper()
+    holder = {"pid": victim.pid, "pid_start": process_start(victim.pid), "boot": boot_id(), "incarnation": "0" * 10}
+    (alice.node / "runner").write_text(json.dumps(holder))
+    alice.own(alice.node / "runner")
+    for words in (["daemon", "stop"], ["daemon", "restart"], ["daemon", "stop", "--kill"]):
+        said = clear(alice.run(*words), 2)
+        assert f"process {victim.pid} is no runner of local:{hostname()}" in said.err and "sleep 1000" in said.err
+    assert victim.poll() is None
+    victim.kill()
+    victim.wait()
+
+
+def test_a_running_runner_is_known_as_one_and_stopped(users: tuple[User, User]) -> None:
+    alice, _ = users
+    alice.run("daemon", "start", code=0)
+    pid = alice.runner_pid
+    alice.run("daemon", "stop", code=0)
+    wait_until(lambda: process_start(pid) == 0, "the end of the runner")
+
+
+def test_a_node_directory_that_others_could_write_is_refused_until_it_is_looked_at(users: tuple[User, User]) -> None:
+    """What was put into it meanwhile is not carried out even then: the file is another user's."""
+    alice, mallory = users
+    task_id, mark = "T0000000000e", alice.work / "mark"
+    alice.run("daemon", "start", code=0)
+    alice.run("daemon", "stop", code=0)
+    subprocess.run(["chmod", "-R", "a+rwX", f"/tmp/leaseq-{alice.uid}"], check=True)
+    request = {
+        "argv": ["touch", str(mark)], "env": {}, "cwd": "/", "umask": 0o22, "out": "/dev/null", "err": "/dev/null",
+        "remote": False, "limit": None, "grace": 1.0, "gpus": [], "boot": boot_id(),
+    }  # fmt: skip
+    ask = alice.node / f"ask/start-{task_id}.1"
+    mallory.does('printf %s "$2" >"$1"; chmod 666 "$1"', str(ask), json.dumps(request))
+    for words in (["daemon", "start"], ["daemon", "status"], ["daemon", "stop"]):
+        said = clear(alice.run(*words), 2)
+        assert "others can write in" in said.err and "chmod 700" in said.err
+    subprocess.run(["find", f"/tmp/leaseq-{alice.uid}", "-type", "d", "-exec", "chmod", "700", "{}", "+"], check=True)
+    clear(alice.run("daemon", "start"), 0)
+    wait_until(lambda: not ask.exists(), "the request gone", seen=lambda: (alice.node / "runner.log").read_text())
+    assert f"belongs to {mallory.uid}" in (alice.node / "runner.log").read_text()
+    done = alice.run("submit", "--", "true", code=0).id
+    assert alice.run("wait", done).code == 0
+    assert not mark.exists() and not (alice.node / f"rec/{task_id}.1").exists()
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+def test_a_shell_is_not_attached_to_another_users_tmux(users: tuple[User, User]) -> None:
+    """Neither in a directory that mallory made, nor at a socket of his in alice's own directory."""
+    alice, mallory = users
+    seen = mallory.path / "seen"
+    server = ["-f", "/dev/null", "new-session", "-d", "-s", "main", f"cat >{seen}"]
+    plant(alice, mallory, os.getpid())
+    theirs = alice.node / "session/main.sock"
+    mallory.does('tmux -S "$@"; chmod 777 "$1"', str(theirs), *server)
+    try:
+        shown = on_terminal(alice, "shell", columns=200)
+        assert ("is not a directory of yours" in shown and not seen.exists()) or seen.read_bytes() == b""
+    finally:
+        mallory.does('tmux -S "$1" kill-server', str(theirs))
+    shutil.rmtree(f"/tmp/leaseq-{alice.uid}")
+    clear(alice.run("daemon", "start"), 0)
+    (alice.node / "session").mkdir(mode=0o700, exist_ok=True)
+    alice.own(alice.node / "session")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(theirs))
+        os.chown(theirs, mallory.uid, mallory.uid)
+        theirs.chmod(0o777)
+        listener.listen()
+        shown = on_terminal(alice, "shell", columns=200)
+        assert "main.sock is not a socket of yours" in shown
+        listener.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+def test_a_shell_starts_in_a_directory_of_any_name_and_runs_no_part_of_it(users: tuple[User, User]) -> None:
+    """tmux runs what stands in `#(...)` where it expands a format; mallory has made a directory of such a name."""
+    alice, mallory = users
+    mallory.path.chmod(0o755)
+    for name in ("#(touch pwned)", "##(touch pwned)", "a#{pane_id}#[x]#,}%H", "$(touch pwned)`touch pwned`", "#S;x"):
+        place = mallory.path / name
+        mallory.does('mkdir -m 777 "$1"', str(place))
+        out = alice.work / "out"
+        shown = on_terminal(alice, "shell", "--session", "look", "--", "sh", "-c", f"pwd >{out}", cwd=place)
+        assert out.read_text() == f"{place}\n", (name, shown)
+        out.unlink()
+        assert os.listdir(place) == [], name
+    assert not list(alice.path.rglob("pwned")) and not os.path.exists("/pwned")
