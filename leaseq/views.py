@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from leaseq.layout import Entry
-from leaseq.models import Heartbeat, Lease, Need, State
+from leaseq.models import ALL_GPUS, Heartbeat, Lease, Need, State
+from leaseq.words import count, memory
 
 
 class Health(Enum):
@@ -136,3 +137,19 @@ def duration(seconds: float | None) -> str:
     if days:
         return f"{days}-{hours:02d}:{clock}"
     return f"{hours}:{clock}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def need_text(need: Need) -> str:
+    """What the task books, in words."""
+    parts = []
+    if need.gpus is not None:
+        parts.append("all GPUs" if need.gpus == ALL_GPUS else count(need.gpus, "GPU"))
+    if need.cpus is not None:
+        parts.append(count(need.cpus, "CPU"))
+    if need.mem_mb is not None:
+        parts.append(f"{memory(need.mem_mb)} memory")
+    if not parts:
+        parts.append("the whole node, alone")
+    if need.time_seconds is not None:
+        parts.append(f"time limit {duration(need.time_seconds)}")
+    return ", ".join(parts)

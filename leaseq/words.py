@@ -1,4 +1,4 @@
-"""Words for people that all of leaseq says alike: counts with their nouns, and reasons as one word."""
+"""Words for people that all of leaseq says alike: counts with their nouns, amounts, reasons as one word."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ _REASON_CODES = {
     "time limit": "TimeLimit",
     "the node was rebooted": "Rebooted",
 }
-_MISSING = ("No such file or directory", "not found")
 CODE_MAX = 12
 
 
@@ -16,17 +15,18 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def verb(number: int, one: str, many: str) -> str:
-    """The verb that goes with so many: `is` or `are`."""
-    return one if number == 1 else many
+def memory(mebibytes: float) -> str:
+    """An amount of memory: 512M, 1.5G, 80G."""
+    if mebibytes < 1024:
+        return f"{mebibytes:.0f}M"
+    return f"{mebibytes / 1024:.1f}G" if mebibytes < 10240 else f"{mebibytes / 1024:.0f}G"
 
 
 def reason_code(reason: str) -> str:
     """The reason as one word for a narrow column; words that are codes already stay as they are."""
-    known = _REASON_CODES.get(reason)
-    if known is not None:
-        return known
-    if any(text in reason for text in _MISSING):
+    if reason in _REASON_CODES:
+        return _REASON_CODES[reason]
+    if "command not found" in reason:
         return "not found"
     head = reason.partition(":")[0].partition(" (")[0]
     return head if len(head) <= CODE_MAX else head.partition(" ")[0][:CODE_MAX]

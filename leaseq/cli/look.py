@@ -10,11 +10,12 @@ from leaseq.cli.app import App
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option, extra_words
 from leaseq.cli.options import LEASE, LOOK, Look, look
-from leaseq.cli.output import COLOURS, Output, about, memory, visible
+from leaseq.cli.output import COLOURS, Output, about, visible
 from leaseq.cli.values import integer, yes
 from leaseq.errors import UsageError
 from leaseq.models import State
 from leaseq.snapshot import Health, NodeView, Snapshot, TaskView
+from leaseq.words import memory
 
 DEFAULT_ROWS = 50
 ALL_ROWS = 10**9
@@ -182,7 +183,7 @@ def _cut(found: list[TaskView], limit: int) -> list[TaskView]:
 
 @dataclass(frozen=True)
 class Info:
-    """Everything known of tasks."""
+    """The details of tasks."""
 
     tasks: tuple[str, ...]
     lease: str
@@ -291,7 +292,7 @@ COMMANDS = {
         Looking,
         "info",
         "ID...",
-        "Everything known of a task: what was submitted, its attempts, where its output is, why it waits.",
+        "Details of tasks: what was submitted, their attempts, where their output is, why they wait.",
         (LEASE, *LOOK),
         ("leaseq info last", "leaseq info T0c4 --json"),
     ),

@@ -174,16 +174,6 @@ def _date(epoch: float | None) -> datetime | None:
     return datetime.fromtimestamp(epoch, timezone.utc)
 
 
-def memory(mebibytes: float) -> str:
-    return (
-        f"{mebibytes / 1024:.0f}G"
-        if mebibytes >= 10240
-        else f"{mebibytes / 1024:.1f}G"
-        if mebibytes >= 1024
-        else f"{mebibytes:.0f}M"
-    )
-
-
 def _colored(stream: TextIO, color: str) -> bool:
     if color != "auto":
         return color == "always"

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from leaseq.cli.columns import Column
-from leaseq.cli.output import COLOURS, Output, iso, memory, stamp
+from leaseq.cli.output import COLOURS, Output, iso, stamp
 from leaseq.layout import LeaseDir
 from leaseq.models import ALL_GPUS, ANY, Need, Outcome, State
 from leaseq.protocol import command_text
 from leaseq.snapshot import NodeView, Snapshot, TaskView
-from leaseq.views import duration
-from leaseq.words import reason_code
+from leaseq.views import duration, need_text
+from leaseq.words import count, memory, reason_code
 
 if TYPE_CHECKING:
     from leaseq.find import Detail
@@ -101,22 +101,6 @@ def need_json(need: Need | None) -> dict[str, object] | None:
         return None
     gpus = "all" if need.gpus == ALL_GPUS else need.gpus
     return {"gpus": gpus, "cpus": need.cpus, "mem_mb": need.mem_mb, "time_seconds": need.time_seconds}
-
-
-def need_text(need: Need) -> str:
-    """What the task books, in words."""
-    parts = []
-    if need.gpus is not None:
-        parts.append("all GPUs" if need.gpus == ALL_GPUS else f"{need.gpus} GPUs")
-    if need.cpus is not None:
-        parts.append(f"{need.cpus} CPUs")
-    if need.mem_mb is not None:
-        parts.append(f"{memory(need.mem_mb)} memory")
-    if not parts:
-        parts.append("the whole node, alone")
-    if need.time_seconds is not None:
-        parts.append(f"time limit {duration(need.time_seconds)}")
-    return ", ".join(parts)
 
 
 def node_json(view: NodeView) -> dict[str, object]:
@@ -224,7 +208,7 @@ def detail_lines(lease: LeaseDir, each: Detail) -> Iterable[tuple[str, str]]:
         yield "directory", task.cwd
         yield "need", need_text(task.need)
         if task.retries or task.on_lost or task.requeue:
-            again = [f"{task.retries} retries"] if task.retries else []
+            again = [count(task.retries, "retry", "retries")] if task.retries else []
             again += [f"on loss {task.on_lost}"] if task.on_lost else []
             again += ["requeued when the lease ends"] if task.requeue else []
             yield "again", ", ".join(again)
@@ -265,9 +249,9 @@ def _attempt_text(outcome: Outcome) -> str:
     if outcome.node:
         parts.append(f"on {outcome.node}" + (f" pid {outcome.pid}" if outcome.pid else ""))
     if outcome.gpus:
-        parts.append(f"GPUs {','.join(outcome.gpus)}")
+        parts.append(f"GPU{'s' * (len(outcome.gpus) > 1)} {','.join(outcome.gpus)}")
     if outcome.max_rss_mb is not None:
-        parts.append(f"{memory(outcome.max_rss_mb)} at most")
+        parts.append(f"peak memory {memory(outcome.max_rss_mb)}")
     if outcome.requeued:
         parts.append(f"queued again ({outcome.requeued})")
     return ", ".join(parts)

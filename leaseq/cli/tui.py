@@ -120,7 +120,7 @@ TUI = Command(
         LEASE,
         Option("once", "print one frame and end", kind="flag"),
         Option("size", "the size of that frame (default: the terminal's)", metavar="COLSxLINES"),
-        Option("refresh", "read anew every so many seconds (default 2)", metavar="S"),
+        Option("refresh", "refresh every so many seconds (default 2)", metavar="S"),
         Option("readonly", "no key changes anything", kind="flag"),
         Option("ascii", "no character beyond ASCII", kind="flag"),
         Option("mouse", "--no-mouse: the mouse stays the terminal's, to select text", kind="flag"),

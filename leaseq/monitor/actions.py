@@ -9,6 +9,7 @@ from leaseq.models import State
 from leaseq.monitor.model import Scene
 from leaseq.monitor.overlays import Confirm, Field, Form, Item, Menu
 from leaseq.views import Health, TaskView, duration
+from leaseq.words import count
 
 ACTIVE = (State.RUNNING, State.STUCK, State.UNKNOWN)
 
@@ -73,10 +74,6 @@ HARMLESS = {"status", "tasks", "ls", "info", "logs", "log", "help", "version", "
 HARMLESS_PAIRS = {("lease", "ls"), ("lease", "info"), ("lease", "list"), ("daemon", "status"), ("config", "show")}
 
 
-def plural(count: int, word: str) -> str:
-    return f"{count} {word}{'s' * (count != 1)}"
-
-
 def on_lease(scene: Scene, verb: str, *words: str) -> tuple[str, ...]:
     return (verb, "--lease", scene.data.lease_id, *words)
 
@@ -98,13 +95,13 @@ def cancel(scene: Scene) -> Confirm | str:
     lines = []
     if active:
         longest = max((scene.elapsed(task) or 0.0 for task in active), default=0.0)
-        lines.append(f"ends {plural(len(active), 'running task')}: TERM now, KILL if that is not enough")
+        lines.append(f"ends {count(len(active), 'running task')}: TERM now, KILL if that is not enough")
         lines.append(f"{duration(longest)} of work {'is' if len(active) == 1 else 'at most are'} cut off")
     if pending:
-        lines.append(f"takes {plural(pending, 'pending task')} off the queue")
+        lines.append(f"takes {count(pending, 'pending task')} off the queue")
     if len(tasks) == 1:
         lines.append(short_command(tasks[0]))
-    title = f"cancel {tasks[0].id}" if len(tasks) == 1 else f"cancel {len(tasks)} tasks"
+    title = f"cancel {tasks[0].id}" if len(tasks) == 1 else f"cancel {count(len(tasks), 'task')}"
     return Confirm(title, tuple(lines), on_lease(scene, "cancel", *(task.id for task in tasks)))
 
 
@@ -133,7 +130,7 @@ def recover(scene: Scene) -> Confirm | str:
     tasks = [task for task in scene.chosen if recoverable(task)]
     if not tasks:
         return "only a stuck or lost task can be recovered"
-    lines = (f"queues {plural(len(tasks), 'task')} again, as the next attempt", "what was done so far is done twice")
+    lines = (f"queues {count(len(tasks), 'task')} again, as the next attempt", "what was done so far is done twice")
     title = f"recover {tasks[0].id}" if len(tasks) == 1 else f"recover {len(tasks)} tasks"
     return Confirm(title, lines, on_lease(scene, "recover", *(task.id for task in tasks)))
 
@@ -161,7 +158,7 @@ def task_menu(scene: Scene) -> Menu | str:
     running = "" if first.state in ACTIVE and first.node else "it is on no node"
     items = (
         Item("v", "view logs", "zoom"),
-        Item("i", "everything known of it", "info"),
+        Item("i", "details", "info"),
         Item("o", "whole output in a pager", "pager"),
         Item("b", "recover to inbox", "recover", locked or stuck),
         Item("c", "cancel", "cancel", locked or ("it has ended" if ended else "")),
@@ -203,18 +200,16 @@ def release_lease(scene: Scene) -> Confirm | str:
     words = ("lease", "release", row.id, "--yes")
     watched = row.id == scene.data.lease_id
     active, pending = scene.count(*ACTIVE), scene.count(State.PENDING)
-    ends = f"ends {plural(active, 'running task')}" if watched else "ends every task that runs there"
+    ends = f"ends {count(active, 'running task')}" if watched else "ends every task that runs there"
     stay = (
-        f"{plural(pending, 'pending task')} stay{'s' * (pending == 1)} queued"
-        if watched
-        else "pending ones stay queued"
+        f"{count(pending, 'pending task')} stay{'s' * (pending == 1)} queued" if watched else "pending ones stay queued"
     )
     if row.kind == "local":
         return Confirm(f"release {row.id}", (f"stops this host's runner, {ends};", stay), words)
     if row.word == "PENDING":
         return Confirm(f"release {row.id}", ("takes it out of Slurm's queue: it holds no node yet;", stay), words)
     held = len(row.nodes) or sum(view.health is not Health.STOPPED for view in scene.nodes)
-    return Confirm(f"release {row.id}", (f"releases {plural(held, 'node')}, {ends};", stay), words)
+    return Confirm(f"release {row.id}", (f"releases {count(held, 'node')}, {ends};", stay), words)
 
 
 # -- forms -------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from leaseq.logtext import printable
-from leaseq.models import Need, State
+from leaseq.models import State
 from leaseq.monitor.model import Pane, Scene
 from leaseq.monitor.panes import Rows, history, node_age, owner, why
 from leaseq.monitor.text import Span, pad, wrap
@@ -17,7 +17,7 @@ from leaseq.monitor.theme import (
     memory,
     state_glyph,
 )
-from leaseq.views import NodeView, TaskView, duration
+from leaseq.views import NodeView, TaskView, duration, need_text
 
 LABEL = 11
 
@@ -69,19 +69,6 @@ def clock(epoch: float | None, wall: float) -> str:
     return day + time.strftime("%H:%M:%S", stamp)
 
 
-def need_text(need: Need | None) -> str:
-    """What it books, in words."""
-    if need is None:
-        return ""
-    if need.alone:
-        words = ["the whole node"]
-    else:
-        words = [] if need.gpus is None else ["all GPUs" if need.gpus < 0 else f"{need.gpus} GPU"]
-        words += [] if need.cpus is None else [f"{need.cpus} CPU"]
-        words += [] if need.mem_mb is None else [memory(need.mem_mb)]
-    return ", ".join(words) + (f", at most {duration(need.time_seconds)}" if need.time_seconds else "")
-
-
 def _task(scene: Scene, task: TaskView, columns: int) -> Rows:
     glyph = state_glyph(task.state, ascii_only=scene.ui.ascii)
     reason = why(task)
@@ -95,7 +82,7 @@ def _task(scene: Scene, task: TaskView, columns: int) -> Rows:
         ("name", task.name, "bold"),
         ("node", "any" if task.node == "_any" else task.node, ""),
         ("GPUs", ", ".join(task.gpus), ""),
-        ("books", need_text(task.need), ""),
+        ("books", need_text(task.need) if task.need else "", ""),
         ("waits" if task.state is State.PENDING else "runs" if not task.state.ended else "ran", elapsed, ""),
         ("submitted", clock(task.submitted, scene.wall), ""),
         ("started", " ".join(filter(None, [clock(task.started, scene.wall), waited])), ""),
@@ -188,8 +175,8 @@ def _lease(scene: Scene, columns: int) -> Rows:
         ("state", f"{row.word} {f'({row.reason})' if row.reason else ''}".rstrip(), ""),
         ("time left", duration(left), ""),
         ("nodes", " ".join(row.nodes), ""),
-        ("made", clock(row.created, scene.wall), ""),
-        ("asked with", " ".join(row.argv), ""),
+        ("created", clock(row.created, scene.wall), ""),
+        ("options", " ".join(row.argv), ""),
         ("tasks", ", ".join(counts) if watched else "Enter shows them", ""),
         ("note", scene.data.notes.get("_lease", "") if watched else "", "warn"),
     ]

@@ -339,7 +339,7 @@ TABLE: tuple[Key, ...] = (
     Key((".",), ".", "sort by the column to the right", lambda s: _sort(s, 1), NOT_LOGS, "sort"),
     Key(("y",), "y", "copy the id to the clipboard", copy, EVERY, "", why_not=_nothing_under),
     Key((":",), ":", "any leaseq command", _command, EVERY, "command"),
-    Key(("R",), "R", "read everything anew, now", _effect("Refresh"), EVERY, ""),
+    Key(("R",), "R", "refresh now", _effect("Refresh"), EVERY, ""),
     Key(("p",), "p", "pause: nothing is read until p again", _pause, EVERY, "pause"),
     Key(("esc",), "Esc", "back: close, show all again, drop the marks", _escape, EVERY, ""),
     Key(("?",), "?", "this help", _help, EVERY, "help"),

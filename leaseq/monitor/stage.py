@@ -8,6 +8,7 @@ from leaseq.monitor.model import Pane, Scene, settled
 from leaseq.monitor.panes import Rows, has_header
 from leaseq.monitor.text import wrap
 from leaseq.views import Health
+from leaseq.words import count
 
 
 def laid_out(scene: Scene) -> Layout:
@@ -43,12 +44,10 @@ def banner(scene: Scene) -> str:
     if stuck:
         down = [view.node for view in scene.nodes if view.health in (Health.DOWN, Health.STOPPED) and view.claimed]
         where = f" on {', '.join(down[:3])}" if down else ""
-        return f"{stuck} task{'s' * (stuck > 1)} stuck{where}: no runner there. Enter on it: what to do"
+        return f"{count(stuck, 'task')} stuck{where}: no runner there. Enter on it: what to do"
     if scene.idle_seconds is not None:
         held = len(scene.nodes)
-        return (
-            f"no task for {scene.idle_seconds / 60:.0f} min, {held} node{'s' * (held > 1)} held. x releases the lease"
-        )
+        return f"no task for {scene.idle_seconds / 60:.0f} min, {count(held, 'node')} held. x releases the lease"
     if scene.data.slurm_failure:
         return f"Slurm does not answer: {scene.data.slurm_failure}"
     return ""

@@ -145,7 +145,8 @@ COUNTS = (
     ((State.STUCK,), "stuck"),
     ((State.UNKNOWN,), "unknown"),
     ((State.LOST,), "lost"),
-    ((State.FAILED, State.TIMEOUT), "failed"),
+    ((State.FAILED,), "failed"),
+    ((State.TIMEOUT,), "timeout"),
     ((State.DONE,), "done"),
 )
 

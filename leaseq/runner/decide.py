@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from leaseq.layout import Entry
 from leaseq.models import ALL_GPUS, Need
+from leaseq.words import count
 
 LOOKAHEAD = 64
 """How many pending tasks behind a blocked head are looked at."""
@@ -70,11 +71,11 @@ def never_fits(need: Need, capacity: Room) -> str:
     if need.gpus and not capacity.gpus_known:
         return ""
     if need.gpus is not None and need.gpus > len(capacity.gpus):
-        return f"needs {need.gpus} GPUs, the node has {len(capacity.gpus)}"
+        return f"needs {count(need.gpus, 'GPU')}, the node has {len(capacity.gpus)}"
     if need.gpus == ALL_GPUS and not capacity.gpus:
         return "needs all GPUs, the node has none"
     if need.cpus is not None and need.cpus > capacity.cpus:
-        return f"needs {need.cpus} CPUs, the node has {capacity.cpus}"
+        return f"needs {count(need.cpus, 'CPU')}, the node has {capacity.cpus}"
     if need.mem_mb is not None and need.mem_mb > capacity.mem_mb:
         return f"needs {need.mem_mb} MiB of memory, the node has {capacity.mem_mb}"
     return ""

@@ -50,7 +50,7 @@ def _verdict(rec: Rec) -> tuple[State, int | None, int | None, str]:
     if rec.stopping == "kill":
         return State.CANCELLED, code, number, "the runner was told to end its tasks"
     if rec.stopping == "timeout":
-        return State.TIMEOUT, code, number, "its time limit"
+        return State.TIMEOUT, code, number, "time limit"
     if rec.stopping == "lease" and code != 0:
         return State.LOST, code, number, "LeaseEnd"
     if code == 0:

@@ -123,8 +123,8 @@ def _refusal(word: str, error: OSError) -> CannotStart:
     if error.errno != errno.ENOENT:
         return CannotStart(f"{word}: {error.strerror}", 126, error=error)
     if "/" in word and os.path.exists(word):
-        return CannotStart(f"{word}: its interpreter is missing", 127)
-    return CannotStart(f"{word}: command not found", 127)
+        return CannotStart(f"interpreter not found: {word}", 127)
+    return CannotStart(f"command not found: {word}", 127)
 
 
 def _fork(request: Mapping[str, Any], record_fd: int) -> int:

@@ -145,7 +145,7 @@ def test_a_time_limit_is_term_then_kill(node: Node) -> None:
     stubborn = node.shell(f"setsid sleep 300 & {STUBBORN}", need=Need(cpus=1, time_seconds=1))
     in_time = node.shell("sleep 0.2; exit 4", need=Need(cpus=1, time_seconds=30))
     outcome = node.result(polite)
-    assert (outcome.state, outcome.signal, outcome.reason) == (State.TIMEOUT, 15, "its time limit")
+    assert (outcome.state, outcome.signal, outcome.reason) == (State.TIMEOUT, 15, "time limit")
     assert outcome.elapsed_seconds is not None and 1.0 <= outcome.elapsed_seconds < 1.9
     outcome = node.result(stubborn)
     assert (outcome.state, outcome.signal) == (State.TIMEOUT, 9)

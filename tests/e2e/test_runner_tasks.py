@@ -74,7 +74,7 @@ def test_a_shell_line_may_be_longer_than_a_word_of_a_command_line(node: Node, le
 
 def test_one_word_that_is_no_line_is_not_split(node: Node) -> None:
     outcome = node.result(node.submit("echo hello"))
-    assert (outcome.state, outcome.exit_code, outcome.reason) == (State.FAILED, 127, "echo hello: command not found")
+    assert (outcome.state, outcome.exit_code, outcome.reason) == (State.FAILED, 127, "command not found: echo hello")
 
 
 # -- what cannot start -------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def test_one_word_that_is_no_line_is_not_split(node: Node) -> None:
 def test_a_command_that_is_not_found_fails_with_127(node: Node) -> None:
     outcome = node.result(node.submit("no-such-program", "x"))
     assert (outcome.state, outcome.exit_code) == (State.FAILED, 127)
-    assert outcome.reason == "no-such-program: command not found"
+    assert outcome.reason == "command not found: no-such-program"
 
 
 def test_an_empty_word_as_command_fails_with_127(node: Node) -> None:
@@ -101,7 +101,7 @@ def test_a_file_that_is_not_executable_fails_with_126(node: Node) -> None:
 def test_a_missing_interpreter_is_named_as_such(node: Node) -> None:
     path = program(node.path / "script", "#!/no/such/interpreter\n")
     outcome = node.result(node.submit(path))
-    assert (outcome.exit_code, outcome.reason) == (127, f"{path}: its interpreter is missing")
+    assert (outcome.exit_code, outcome.reason) == (127, f"interpreter not found: {path}")
 
 
 def test_a_script_without_an_interpreter_line_is_run_by_sh(node: Node) -> None:

@@ -148,7 +148,7 @@ def test_an_example_is_never_broken(name: str) -> None:
         ("Resources: needs 4 GPUs, the node has 2", "Resources"),
         ("cancelled while pending", "cancelled"),
         ("time limit", "TimeLimit"),
-        ("/no/such/program: No such file or directory", "not found"),
+        ("command not found: /no/such/program", "not found"),
         ("", ""),
     ],
 )

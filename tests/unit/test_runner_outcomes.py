@@ -41,7 +41,7 @@ def signalled(number: int) -> Rec:
         (replace(signalled(15), stopping="cancel"), State.CANCELLED, 143, 15, "cancelled while running"),
         (replace(exited(0), stopping="cancel"), State.CANCELLED, 0, None, "cancelled while running"),
         (replace(signalled(9), stopping="kill"), State.CANCELLED, 137, 9, "the runner was told to end its tasks"),
-        (replace(signalled(15), stopping="timeout"), State.TIMEOUT, 143, 15, "its time limit"),
+        (replace(signalled(15), stopping="timeout"), State.TIMEOUT, 143, 15, "time limit"),
         (replace(exited(0), stopping="lease"), State.DONE, 0, None, ""),
         (replace(signalled(15), stopping="lease"), State.LOST, 143, 15, "LeaseEnd"),
         (replace(RAN, failure="no", failure_code=127), State.FAILED, 127, None, "no"),
