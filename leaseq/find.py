@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from leaseq import history
 from leaseq.errors import Malformed, NotFound, UsageError
 from leaseq.layout import TASK_ID, Entry, parse_outcome
 from leaseq.merge import Merge, view_event
-from leaseq.models import Outcome, State, Task
+from leaseq.models import Event, Outcome, State, Task
 from leaseq.protocol import event_of, read_outcome
 from leaseq.snapshot import Reader
 from leaseq.views import Listing, Place, TaskView
 
 CANDIDATES_SHOWN = 6
+_LAST = re.compile(r"last(?:-(\d{1,6}))?")
 LAST_LOOKS_BACK = 1000
 """How many of the newest ended tasks `last` considers, all nodes of the lease together."""
 
@@ -37,21 +40,46 @@ def find(reader: Reader, selector: str) -> tuple[TaskView, ...]:
 
 def find_all(reader: Reader, selectors: Sequence[str]) -> tuple[TaskView, ...]:
     """The tasks that the selectors name, with one listing for all of them."""
-    search = _Search(reader)
+    search = Search(reader)
+    found: dict[str, TaskView] = {}
+    for word in words_of(selectors):
+        ids = search.ids(word)
+        if not ids:
+            raise NotFound(f"no task {word!r} in lease {reader.lease.id}", hint=way_to(word))
+        task_id = only(word, ids)
+        found.setdefault(task_id, search.view(task_id))
+    return tuple(found.values())
+
+
+def words_of(selectors: Sequence[str]) -> list[str]:
+    """The selectors one by one; raises UsageError where there is none."""
     words = [word for selector in selectors for word in selector.split(",") if word]
     if not words:
         raise UsageError("which task?", hint="give an id (or its first letters), or `last`")
-    found: dict[str, TaskView] = {}
-    for word in words:
-        task_id = search.resolve(word)
-        if task_id not in found:
-            found[task_id] = search.view(task_id)
-    return tuple(found.values())
+    return words
+
+
+def way_to(word: str) -> str:
+    """How the task may be found that no id stands for."""
+    if TASK_ID.fullmatch(word):
+        return "`leaseq tasks --all` lists the tasks of a lease, `leaseq lease ls --all` the leases"
+    return f"tasks are named by their ids: `leaseq tasks --search {shlex.quote(word)}` finds them by name or command"
+
+
+def only(word: str, ids: Collection[str]) -> str:
+    """The one id that the word stands for; raises UsageError that names the candidates."""
+    if len(ids) > 1:
+        shown = sorted(ids)[:CANDIDATES_SHOWN]
+        more = f" and {len(ids) - len(shown)} more" if len(ids) > len(shown) else ""
+        raise UsageError(
+            f"{word!r} stands for {len(ids)} tasks: {', '.join(shown)}{more}", hint="type more letters of the id"
+        )
+    return next(iter(ids))
 
 
 def detail(reader: Reader, task_id: str) -> Detail:
     """Everything of that task; raises NotFound."""
-    search = _Search(reader)
+    search = Search(reader)
     view = search.view(task_id)
     outcomes = tuple(search.outcomes(task_id))
     task: Task | None = outcomes[-1].task if outcomes else None
@@ -61,39 +89,71 @@ def detail(reader: Reader, task_id: str) -> Detail:
     return Detail(view, task, outcomes)
 
 
-class _Search:
+def remembered(reader: Reader, word: str) -> tuple[TaskView, ...]:
+    """What the histories tell of the tasks that the word stands for, whatever else is left of them.
+
+    The histories are read whole, or as far back as a whole id's line: for what is found in no other way.
+    """
+    for wanted in prefixes(word):
+        newest: dict[str, Event] = {}
+        for tail in reader.tails():
+            for task_id, event in history.search(reader.fs, tail.path, wanted).items():
+                if task_id not in newest or newest[task_id].attempt < event.attempt:
+                    newest[task_id] = event
+        if newest:
+            return tuple(replace(view_event(event, None, reader.lease), cleaned=True) for event in newest.values())
+    return ()
+
+
+def remembered_outcome(row: TaskView) -> Outcome:
+    """How that task ended, as far as its line of history tells. Of the task it holds the name and the command alone."""
+    task = Task(row.id, (row.command,), "", row.submitted or 0.0, shell=True, name=row.name)
+    return Outcome(
+        task=task,
+        attempt=row.attempt,
+        state=row.state,
+        node=row.node,
+        exit_code=row.exit_code,
+        reason=row.reason,
+        started=row.started,
+        ended=row.ended or 0.0,
+        elapsed_seconds=row.elapsed_seconds,
+        gpus=row.gpus,
+    )
+
+
+def is_last(word: str) -> bool:
+    """True for `last` and `last-N`: one lease's tasks in their order."""
+    return _LAST.fullmatch(word.lower()) is not None
+
+
+class Search:
+    """The tasks of one lease by what a person types. Its names are listed once."""
+
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self.lease = reader.lease
         self.listing = reader.listing()
         self._order: list[str] | None = None
 
-    def resolve(self, word: str) -> str:
-        """The id of the one task that the word names."""
-        if match := re.fullmatch(r"last(?:-(\d{1,6}))?", word.lower()):
-            return self._last(int(match[1] or 0))
-        found: set[str] = set()
-        for wanted in _prefixes(word):
-            if TASK_ID.fullmatch(wanted):
-                return wanted
-            found = found or self._beginning_with(wanted)
-        if not found:
-            raise NotFound(
-                f"no task {word!r} in lease {self.lease.id}",
-                hint="`leaseq tasks --all` lists them; another lease is named with --lease",
-            )
-        if len(found) > 1:
-            shown = sorted(found)[:CANDIDATES_SHOWN]
-            more = f" and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
-            raise UsageError(
-                f"{word!r} stands for {len(found)} tasks: {', '.join(shown)}{more}", hint="type more letters of the id"
-            )
-        return found.pop()
+    def ids(self, word: str) -> set[str]:
+        """The ids of the lease's tasks that the word stands for; raises NotFound where it can be no task's."""
+        if match := _LAST.fullmatch(word.lower()):
+            return {self._last(int(match[1] or 0))}
+        for wanted in prefixes(word):
+            found = self._whole(wanted) if TASK_ID.fullmatch(wanted) else self._beginning_with(wanted)
+            if found:
+                return found
+        return set()
+
+    def _whole(self, task_id: str) -> set[str]:
+        known = task_id in self._live() or any(True for _ in self.outcomes(task_id))
+        return {task_id} if known else set()
 
     def _beginning_with(self, prefix: str) -> set[str]:
         found = {task_id for task_id in self._live() if task_id.startswith(prefix)}
         if len(prefix) > 1:
-            found.update(task_id for task_id in self._ended_ids(prefix) if task_id.startswith(prefix))
+            found.update(task_id for task_id, _ in self._ended(prefix) if task_id.startswith(prefix))
         return found
 
     def _live(self) -> Iterable[str]:
@@ -106,10 +166,18 @@ class _Search:
         for task_id, _ in self.listing.booked:
             yield task_id
 
-    def _ended_ids(self, prefix: str) -> Iterable[str]:
+    def _first(self, task_id: str) -> bool:
+        """True where the task waits for its first attempt, or is in it."""
+        names = (name for name in self.listing.pending if name[26:38] == task_id)
+        attempts = [int(name.rpartition(".")[2]) for name in names]
+        attempts += [entry.attempt for _, entry in self.listing.claims if entry.id == task_id]
+        return attempts == [1]
+
+    def _ended(self, prefix: str) -> Iterable[tuple[str, int]]:
+        """(id, attempt) of every outcome in the directory of ids that begin so."""
         for name in self.reader.names(self.lease.done(prefix)):
             try:
-                yield parse_outcome(name)[0]
+                yield parse_outcome(name)
             except Malformed:
                 continue
 
@@ -125,22 +193,33 @@ class _Search:
             self._order = sorted(times, key=lambda task_id: times[task_id], reverse=True)
         if back >= len(self._order):
             count = len(self._order)
+            if not count:
+                raise NotFound(f"no task yet in lease {self.lease.id}", hint="`leaseq submit -- COMMAND` makes one")
             raise NotFound(
-                f"no task yet in lease {self.lease.id}" if not count else f"only the last {count} tasks are remembered",
-                hint="`leaseq submit -- COMMAND` makes one",
+                f"lease {self.lease.id} remembers the order of its last {count} tasks only",
+                hint="`leaseq tasks --all` lists their ids",
             )
         return self._order[back]
 
     def outcomes(self, task_id: str) -> Iterable[Outcome]:
-        """Every decided attempt of the task, oldest first."""
-        for attempt in range(1, 1_000_000):
+        """Every attempt of the task that was decided in this lease, oldest first."""
+        last: Outcome | None = None
+        attempt = 1
+        while attempt:
             try:
                 outcome = read_outcome(self.reader.fs, self.lease, task_id, attempt)
             except Malformed:
+                attempt += 1
                 continue
-            if outcome is None:
+            if outcome is not None:
+                yield outcome
+                last, attempt = outcome, attempt + 1
+            elif self._first(task_id) or (last is not None and not last.requeued):
                 return
-            yield outcome
+            else:
+                # A task that was moved has its other attempts in the leases where they were made.
+                later = (known for each, known in self._ended(task_id) if each == task_id and known > attempt)
+                attempt = min(later, default=0)
 
     def view(self, task_id: str) -> TaskView:
         """The task's newest attempt; raises NotFound."""
@@ -163,16 +242,16 @@ class _Search:
         if outcome is None:
             if listing.lost:
                 return merge.view_lost(listing.lost[0])
-            raise NotFound(f"no task {task_id} in lease {self.lease.id}", hint="`leaseq tasks --all` lists them")
+            raise NotFound(f"no task {task_id} in lease {self.lease.id}", hint=way_to(task_id))
         lost = next((entry for entry in listing.lost if entry.attempt == decided), None)
         return _of_outcome(outcome, lost, row, reader=self.reader)
 
 
-def _prefixes(word: str) -> list[str]:
+def prefixes(word: str) -> list[str]:
     """What an id may begin with that was typed so: in any case, and perhaps without its T. Raises NotFound."""
     lowered = word.lower()
     if not re.fullmatch(r"[0-9a-z]{1,12}", lowered):
-        raise NotFound(f"{word!r} is not a task id", hint="`leaseq tasks` lists the ids; `last` is the newest task")
+        raise NotFound(f"{word!r} is not a task id", hint=way_to(word))
     with_t = ["T" + lowered[1:]] if lowered[0] == "t" else []
     return with_t + (["T" + lowered] if len(lowered) < 12 else [])
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import TASK_ID
 from leaseq.models import Event
@@ -9,6 +12,7 @@ from leaseq.protocol import never_readable_is_malformed
 from leaseq.world import Fs
 
 CHUNK_BYTES = 64 << 10
+SEARCH_BYTES = 1 << 20
 CATCH_UP_BYTES_MAX = 4 << 20
 """A longer gap than this since the last look is skipped: the newest lines are read anew."""
 
@@ -18,7 +22,7 @@ class Tail:
 
     def __init__(self, fs: Fs, path: str) -> None:
         self._fs = fs
-        self._path = path
+        self.path = path
         self._lines: list[tuple[int, bytes]] = []
         self._parsed: dict[int, Event | None] = {}
         self._start = 0
@@ -67,7 +71,7 @@ class Tail:
     @property
     def name(self) -> str:
         """The file's name, for messages."""
-        return self._path.rpartition("/")[2]
+        return self.path.rpartition("/")[2]
 
     @property
     def malformed(self) -> int:
@@ -80,8 +84,7 @@ class Tail:
     def _event(self, offset: int, line: bytes) -> Event | None:
         if offset not in self._parsed:
             try:
-                event = Event.from_json(line)
-                self._parsed[offset] = event if TASK_ID.fullmatch(event.id) and event.attempt > 0 else None
+                self._parsed[offset] = _parsed(line)
             except Newer:
                 self.newer, self._parsed[offset] = True, None
             except Malformed:
@@ -90,7 +93,7 @@ class Tail:
 
     def _forward(self) -> None:
         if self._fresh:
-            data, size = self._fs.read_range(self._path, -CHUNK_BYTES, CHUNK_BYTES)
+            data, size = self._fs.read_range(self.path, -CHUNK_BYTES, CHUNK_BYTES)
             self._fresh = False
             base = max(0, size - CHUNK_BYTES)
             skip = data.find(b"\n") + 1 if base else 0
@@ -98,7 +101,7 @@ class Tail:
             self._lines = self._take(data[skip:])
             return None
         while True:
-            data, size = self._fs.read_range(self._path, self._end, CHUNK_BYTES)
+            data, size = self._fs.read_range(self.path, self._end, CHUNK_BYTES)
             if size < self._end or size - self._end > CATCH_UP_BYTES_MAX:
                 self._forget()
                 return self._forward()
@@ -118,7 +121,7 @@ class Tail:
         length = CHUNK_BYTES
         while True:
             base = max(0, self._start - length)
-            data, _ = self._fs.read_range(self._path, base, self._start - base)
+            data, _ = self._fs.read_range(self.path, base, self._start - base)
             skip = data.find(b"\n") + 1 if base else 0
             if base == 0 or 0 < skip < len(data):
                 break
@@ -129,3 +132,34 @@ class Tail:
             offset += len(line) + 1
         self._start = base + skip
         self._lines = lines + self._lines
+
+
+def search(fs: Fs, path: str, prefix: str) -> dict[str, Event]:
+    """The newest line of each task whose id begins so, read from the end; of a whole id no further than its line."""
+    wanted = re.compile(rb'[{,]"id":"' + re.escape(prefix).encode())
+    found: dict[str, Event] = {}
+    rest = b""
+    try:
+        with never_readable_is_malformed():
+            _, end = fs.read_range(path, -1, 1)
+            while end > 0 and not (found and TASK_ID.fullmatch(prefix)):
+                base = max(0, end - SEARCH_BYTES)
+                data, _ = fs.read_range(path, base, end - base)
+                first, *lines = (data + rest).split(b"\n")
+                rest, end = first, base
+                for line in reversed(lines if base else [first, *lines]):
+                    if wanted.search(line):
+                        with contextlib.suppress(Malformed):
+                            event = _parsed(line)
+                            found.setdefault(event.id, event)
+    except (FileNotFoundError, Malformed):
+        pass  # no history, or nothing that can be one
+    return found
+
+
+def _parsed(line: bytes) -> Event:
+    """The event of that line; raises Malformed."""
+    event = Event.from_json(line)
+    if not TASK_ID.fullmatch(event.id) or event.attempt < 1:
+        raise Malformed(f"no event of a task: {event.id!r:.60}")
+    return event

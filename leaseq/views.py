@@ -85,6 +85,8 @@ class TaskView:
     exit_code: int | None = None
     pid: int | None = None
     place: Place | None = None
+    cleaned: bool = False
+    """True where `clean` has left its line of history and no more."""
 
     @property
     def wait_code(self) -> int:

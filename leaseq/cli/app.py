@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 from leaseq.cli.output import Output
-from leaseq.errors import NotFound
+from leaseq.errors import LeaseqError, NotFound
 from leaseq.layout import Home, LeaseDir, default_home
 from leaseq.lease import leases, records
+from leaseq.lease.lookup import Found, Lookup
 from leaseq.models import Lease
 from leaseq.snapshot import Reader
 from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
@@ -95,3 +97,17 @@ class App:
 
     def reader(self, word: str) -> Reader:
         return Reader(self.lease(word), self.fs, self.clock)
+
+    def find(self, selectors: Sequence[str], *, lease: str) -> Found:
+        """The tasks that the selectors name, in whichever lease has them, or in that one where a word names it.
+
+        Raises NotFound where none names a task, and UsageError.
+        """
+        leases.check_home(self.home)
+        return Lookup(self.fs, self.home, self.clock, lease=lease).find(selectors)
+
+    def tell(self, problems: Sequence[LeaseqError]) -> int:
+        """Each problem is told on stderr; the exit code for them all, 0 where there is none."""
+        for problem in problems:
+            self.out.talk(f"leaseq: {problem.message}")
+        return max((problem.exit_code for problem in problems), default=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leaseq import protocol
@@ -10,16 +9,16 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.submit import start_if_none
 from leaseq.errors import Refused, UsageError
-from leaseq.find import find_all
 from leaseq.layout import LeaseDir, valid_name
 from leaseq.lease import leases
+from leaseq.lease.lookup import Found, Located
 from leaseq.models import ANY, Lease, State, whole
 from leaseq.snapshot import Reader, TaskView
 
 
 @dataclass(frozen=True)
 class Move:
-    """Pending tasks of a lease that are to be another's; all of them where none is named."""
+    """Pending tasks that are to be another lease's: those named, or all of the source."""
 
     tasks: tuple[str, ...]
     source: str
@@ -27,27 +26,30 @@ class Move:
 
     def perform(self, app: App) -> int:
         """0 where every task is where it was wanted, else 1."""
-        reader = app.reader(self.source)
         target = app.lease(self.target)
-        if target.id == reader.lease.id:
+        if self.source and app.lease(self.source).id == target.id:
             raise UsageError("both are the same lease", hint="leaseq move --from LEASE --to ANOTHER")
         record = self._open(app, target)
-        rows = self._rows(reader)
-        moved, kept = [], []
-        for row in rows:
-            problem = self._move(app, reader, row, target, record)
+        found = app.find(self.tasks, lease=self.source) if self.tasks else _pending(app.reader(self.source))
+        moved: dict[str, int] = {}
+        kept = 0
+        for each in found.tasks:
+            problem = self._move(app, each.reader, each.row, target, record)
             if problem:
-                kept.append(row)
+                kept += 1
                 app.out.talk(f"leaseq: {problem}")
             else:
-                moved.append(row)
-                app.out.line(row.id)
+                moved[each.reader.lease.id] = moved.get(each.reader.lease.id, 0) + 1
+                app.out.line(each.row.id)
         if moved and target.id == leases.local_id():
             from leaseq.lease.local import LocalBackend
 
             start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
-        self._tell(app, reader, len(moved), target)
-        return 1 if kept else 0
+        for source, count in moved.items() if moved or self.tasks else [(app.lease(self.source).id, 0)]:
+            app.out.talk(f"leaseq: {count} task{'s' if count != 1 else ''} of lease {source} moved to {target.id}")
+        if not self.tasks:
+            self._tell_of_the_rest(app, app.reader(self.source))
+        return app.tell(found.problems) or (1 if kept else 0)
 
     def _open(self, app: App, target: LeaseDir) -> Lease:
         if target.id == leases.local_id():
@@ -58,16 +60,15 @@ class Move:
             record = app.record(target)
         state = leases.backend(record, fs=app.fs, home=app.home, clock=app.clock).state(record)
         if state.word == "ENDED":
-            raise Refused(f"lease {target.id} has ended: {state.reason}", hint="`leaseq lease ls` lists the others")
+            raise Refused(
+                f"lease {leases.called(record)} has ended: {state.reason}", hint="`leaseq lease ls` lists the others"
+            )
         return record
-
-    def _rows(self, reader: Reader) -> Sequence[TaskView]:
-        if self.tasks:
-            return find_all(reader, self.tasks)
-        return [row for row in reader.read(recent=0, pending=None).tasks if row.state is State.PENDING]
 
     def _move(self, app: App, reader: Reader, row: TaskView, target: LeaseDir, record: Lease) -> str:
         """Why the task stays where it is; nothing once it has moved."""
+        if reader.lease.id == target.id:
+            return f"{row.id} is in lease {target.id} already"
         if row.state is not State.PENDING or row.place is None:
             return f"{row.id} is {row.state.name}: only a pending task can move" + (
                 f" (`leaseq recover --lease {reader.lease.id} {row.id}` makes it pending)"
@@ -85,14 +86,18 @@ class Move:
             return f"{row.id} is no longer pending"
         return ""
 
-    def _tell(self, app: App, reader: Reader, moved: int, target: LeaseDir) -> None:
-        app.out.talk(f"leaseq: {moved} task{'s' if moved != 1 else ''} of lease {reader.lease.id} moved to {target.id}")
+    def _tell_of_the_rest(self, app: App, reader: Reader) -> None:
         totals = reader.read(recent=0, pending=0).totals
         left = totals.get(State.LOST, 0) + totals.get(State.STUCK, 0)
-        if left and not self.tasks:
+        if left:
             app.out.talk(
                 f"leaseq: {left} of it are lost or stuck; `leaseq recover --lease {reader.lease.id}` tells more"
             )
+
+
+def _pending(reader: Reader) -> Found:
+    rows = [row for row in reader.read(recent=0, pending=None).tasks if row.state is State.PENDING]
+    return Found(tuple(Located(reader, row) for row in rows))
 
 
 @dataclass(frozen=True)
@@ -123,9 +128,10 @@ class Carrying:
 
     def move(self, *words: str, to: str = "", **named: str) -> Move:
         # `from` cannot be the name of a parameter.
-        if not named.get("from") or not to:
+        source = named.get("from", "")
+        if not to or not (source or words):
             raise UsageError("from which lease, to which?", hint="leaseq move --from LEASE --to LEASE [ID...]")
-        return Move(words, named["from"], to)
+        return Move(words, source, to)
 
     def adopt(self, *words: str, name: str = "") -> Adopt:
         if len(words) != 1 or whole(words[0]) is None:
@@ -137,13 +143,13 @@ COMMANDS = {
     "move": Command(
         Carrying,
         "move",
-        "--from LEASE --to LEASE [ID...]",
+        "[--from LEASE] --to LEASE [ID...]",
         "Pending tasks of one lease become another's, all of them or those named. Prints their ids, which stay.",
         (
-            Option("from", "the lease whose tasks they are", metavar="LEASE"),
+            Option("from", "the lease whose tasks they are; ids need none", metavar="LEASE"),
             Option("to", "the lease that is to run them", metavar="LEASE"),
         ),
-        ("leaseq move --from 12345 --to 12399", "leaseq move --from 12345 --to local T0c4"),
+        ("leaseq move --from 12345 --to 12399", "leaseq move --to local T0c4"),
     ),
     "lease adopt": Command(
         Carrying,

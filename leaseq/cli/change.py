@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal as signals
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from leaseq import protocol
@@ -13,8 +13,9 @@ from leaseq.cli.command import Command, Option
 from leaseq.cli.options import LEASE
 from leaseq.cli.values import nearest_hint, yes
 from leaseq.errors import Malformed, NotFound, UsageError
-from leaseq.find import find, find_all
+from leaseq.find import find
 from leaseq.layout import CLI, Entry
+from leaseq.lease.lookup import Found, Located
 from leaseq.models import ANY, State, whole
 from leaseq.protocol import Claim
 from leaseq.snapshot import Reader, TaskView
@@ -35,19 +36,18 @@ class Cancel:
 
     def perform(self, app: App) -> int:
         """0 where every task was cancelled or asked to end, else 1."""
-        reader = app.reader(self.lease)
-        if self.all or self.pending:
-            rows: Sequence[TaskView] = [
-                row
-                for row in reader.read(recent=0, pending=None).tasks
-                if not row.state.ended and (self.all or row.state is State.PENDING)
-            ]
-            if not rows:
-                raise NotFound("no task is pending" + (" or running" if self.all else ""))
-        else:
-            rows = find_all(reader, self.tasks)
         act = self._signal if self.signal else self._cancel
-        return _each(app, reader, rows, act)
+        if not (self.all or self.pending):
+            return _each(app, app.find(self.tasks, lease=self.lease), act)
+        reader = app.reader(self.lease)
+        rows = [
+            Located(reader, row)
+            for row in reader.read(recent=0, pending=None).tasks
+            if not row.state.ended and (self.all or row.state is State.PENDING)
+        ]
+        if not rows:
+            raise NotFound(f"no task is pending{' or running' if self.all else ''} in lease {reader.lease.id}")
+        return _each(app, Found(tuple(rows)), act)
 
     def _cancel(self, app: App, reader: Reader, row: TaskView) -> str | None:
         if row.state.ended and not (row.place and row.place.directory == reader.lease.claimed(CLI)):
@@ -94,8 +94,7 @@ class Hold:
     hold: bool
 
     def perform(self, app: App) -> int:
-        reader = app.reader(self.lease)
-        return _each(app, reader, find_all(reader, self.tasks), self._move)
+        return _each(app, app.find(self.tasks, lease=self.lease), self._move)
 
     def _move(self, app: App, reader: Reader, row: TaskView) -> str | None:
         word = "held" if self.hold else "released"
@@ -111,13 +110,11 @@ class Hold:
         return f"{row.id} is {word}" if moved else None
 
 
-def _each(
-    app: App, reader: Reader, rows: Sequence[TaskView], act: Callable[[App, Reader, TaskView], str | None]
-) -> int:
+def _each(app: App, found: Found, act: Callable[[App, Reader, TaskView], str | None]) -> int:
     """Each task was acted on, and what came of it is told; 1 where one could not be. None: it moved, look again."""
     failures = 0
-    for first in rows:
-        row, deadline = first, time.monotonic() + MOVING_SECONDS_MAX
+    for each in found.tasks:
+        reader, row, deadline = each.reader, each.row, time.monotonic() + MOVING_SECONDS_MAX
         try:
             while (said := act(app, reader, row)) is None:
                 if time.monotonic() > deadline:
@@ -131,7 +128,7 @@ def _each(
             failures += 1
             said = f"{row.id}: its file cannot be used ({error})"
         app.out.talk(f"leaseq: {said}")
-    return 1 if failures else 0
+    return app.tell(found.problems) or (1 if failures else 0)
 
 
 class Changing:

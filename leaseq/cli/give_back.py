@@ -33,7 +33,7 @@ class Release:
         words = self.leases or (_in_use(app),)
         for record in [app.record(app.lease(word)) for word in words]:
             if record.ended is not None:
-                app.out.talk(f"leaseq: lease {record.id} has ended already")
+                app.out.talk(f"leaseq: lease {leases.called(record)} has ended already")
                 continue
             self._release(app, record)
         return 0
@@ -123,8 +123,7 @@ class HoldQueue:
     def perform(self, app: App) -> int:
         directory = app.lease(self.lease)
         record = app.record(directory)
-        if record.ended is not None:
-            raise UsageError(f"lease {record.id} has ended", hint="`leaseq lease ls` lists the others")
+        leases.living(record)
         reader = Reader(directory, app.fs, app.clock)
         if not _to_all_nodes(app, record, reader, "resume" if self.off else "drain"):
             raise Refused(f"lease {record.id} has not started yet", hint="`leaseq hold ID...` holds single tasks")

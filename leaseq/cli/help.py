@@ -26,6 +26,8 @@ Where a command takes a task, it takes
   T0c4                the first letters of an id, if only one task's begins so (any case)
   last, last-2        the task submitted last, and the second before it
   T0c4,T9aa           several, joined by commas or as separate words
+An id is found in whichever lease has it, the one in use first; with --lease in that one alone. `last` is of one lease.
+Tasks are not chosen by name: `leaseq tasks --search WORD` finds their ids.
 """,
     "states": """\
 PENDING  PD  waits; the reason says for what (Slots, GPU, Held, NodeDown, LeaseTime, ...)

@@ -11,7 +11,7 @@ from leaseq.cli.command import Command, Option, extra_words
 from leaseq.cli.options import LOOK, Look, look
 from leaseq.cli.output import about, iso, stamp
 from leaseq.cli.values import yes
-from leaseq.errors import UsageError
+from leaseq.errors import NotFound, UsageError
 from leaseq.lease import leases, records
 from leaseq.lease.base import LeaseState
 from leaseq.models import Lease, State
@@ -29,7 +29,7 @@ class ListLeases:
     def perform(self, app: App) -> int:
         out = self.look.output(app)
         leases.check_home(app.home)
-        chosen = leases.default(app.fs, app.home)
+        chosen = default_of(app)
         rows: list[Overview] = []
         known = leases.list_leases(app.fs, app.home)
         unreadable = leases.unreadable(app.fs, app.home, known)
@@ -47,9 +47,9 @@ class ListLeases:
         for lease_id, reason in unreadable.items():
             out.talk(f"leaseq: lease {lease_id} cannot be read: {reason}")
         if not rows and not unreadable:
-            out.talk(
-                "leaseq: no lease yet: `leaseq submit -- COMMAND` uses this host, `leaseq add` asks Slurm for nodes"
-            )
+            ways = "no lease yet: `leaseq submit -- COMMAND` uses this host, `leaseq add` asks Slurm for nodes"
+            ended = "1 lease has ended" if len(known) == 1 else f"all {len(known)} leases have ended"
+            out.talk("leaseq: " + (f"{ended}: `leaseq lease ls --all` lists what is there" if known else ways))
         return 0
 
 
@@ -65,7 +65,7 @@ class LeaseInfo:
         directory = app.lease(self.lease)
         row = overview(app, app.record(directory))
         lease, state = row.lease, row.state
-        chosen = leases.default(app.fs, app.home) == lease.id
+        chosen = default_of(app) == lease.id
         if self.look.json:
             out.document({"lease": {**lease_json(row, chosen=chosen), "directory": directory.root}})
             return 0
@@ -74,7 +74,7 @@ class LeaseInfo:
             ("id", lease.id + (" (the default)" if chosen else "")),
             ("name", lease.name),
             ("kind", lease.kind),
-            ("state", state.word + (f" ({state.reason})" if state.reason else "")),
+            ("state", state.word + (f" ({'; '.join(state.reason.splitlines())})" if state.reason else "")),
             ("known", f"from Slurm, {about(state.age_seconds)} ago" if lease.kind == "slurm" else ""),
             ("nodes", ", ".join(row.nodes)),
             ("tasks", tasks),
@@ -102,13 +102,19 @@ class Use:
     def perform(self, app: App) -> int:
         directory = app.lease(self.lease)
         if directory.id != leases.local_id():
-            record = app.record(directory)
-            if record.ended is not None:
-                raise UsageError(f"lease {directory.id} has ended", hint="`leaseq lease ls` lists the others")
+            leases.living(app.record(directory))
         app.make_home()
         leases.choose(app.fs, app.home, directory.id)
         app.out.talk(f"leaseq: commands mean lease {directory.id} now")
         return 0
+
+
+def default_of(app: App) -> str:
+    """The id of the lease that commands mean; empty where LEASEQ_LEASE names none."""
+    try:
+        return leases.default(app.fs, app.home)
+    except (NotFound, UsageError):
+        return ""
 
 
 @dataclass(frozen=True)
@@ -169,7 +175,8 @@ def _cells(app: App, row: Overview, *, chosen: bool) -> list[str]:
     failed = sum(row.totals.get(each, 0) for each in (State.FAILED, State.TIMEOUT, State.LOST))
     idle = row.idle_seconds
     where = ",".join(row.nodes) if row.state.word != "ENDED" else ""
-    words = [where, row.state.reason, *(f"{node}: {note}" for node, note in row.notes.items())]
+    # What Slurm's commands had to say can be several lines: the first is the reason, `lease info` has them all.
+    words = [where, *row.state.reason.splitlines()[:1], *(f"{node}: {note}" for node, note in row.notes.items())]
     return [
         "*" if chosen else "",
         row.lease.id,

@@ -12,7 +12,7 @@ from leaseq.cli.command import Command, Option, extra_words
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.values import integer, yes
 from leaseq.errors import NotFound, UsageError
-from leaseq.find import detail, find_all
+from leaseq.find import detail
 from leaseq.layout import LeaseDir
 from leaseq.logtail import Folder
 from leaseq.logtext import Harmless
@@ -39,18 +39,21 @@ class Logs:
     json: bool
 
     def perform(self, app: App) -> int:
-        reader = app.reader(self.lease)
-        found = find_all(reader, self.tasks or ("last",))
+        found = app.find(self.tasks or ("last",), lease=self.lease)
         if self.json:
-            app.out.document({"lease": reader.lease.id, "tasks": [self._json(app, reader, row) for row in found]})
-            return 0
-        headed = len(found) > 1 or len(self.streams) > 1
-        for row in found:
+            tasks = [self._json(app, each.reader, each.row) for each in found.tasks]
+            app.out.document({"lease": found.lease, "tasks": tasks, "unknown": list(found.unknown)})
+            return app.tell(found.problems)
+        headed = len(found.tasks) > 1 or len(self.streams) > 1
+        problems: list[NotFound] = []
+        for each in found.tasks:
+            reader, row = each.reader, each.row
             attempt = self.attempt or shown_attempt(row)
             paths = {stream: reader.lease.log(row.id, attempt, stream) for stream in ("out", "err")}
             sizes = {stream: logtail.size(app.fs, path) for stream, path in paths.items()}
             if all(sizes[stream] is None for stream in self.streams):
-                raise _no_log(reader, row, attempt)
+                problems.append(_no_log(reader, row, attempt))
+                continue
             for stream in self.streams:
                 if headed:
                     print(f"==> {row.id} std{stream} <==", flush=True)
@@ -58,7 +61,9 @@ class Logs:
                     self._copy(app, paths[stream])
             if self.streams == ("out",) and not sizes["out"] and sizes["err"]:
                 app.out.talk(f"leaseq: stdout is empty; stderr has {sizes['err']} bytes (--stderr shows them)")
-        return 0
+        if problems and len(found.tasks) == 1 and not found.unknown:
+            raise problems[0]
+        return app.tell([*problems, *found.problems])
 
     def _copy(self, app: App, path: str) -> None:
         offset = 0 if self.lines == ALL_LINES else logtail.start_of_last_lines(app.fs, path, self.lines)
@@ -72,7 +77,7 @@ class Logs:
 
     def _json(self, app: App, reader: Reader, row: TaskView) -> dict[str, object]:
         attempt = self.attempt or shown_attempt(row)
-        body: dict[str, object] = {"id": row.id, "attempt": attempt, "state": row.state.name}
+        body: dict[str, object] = {"id": row.id, "lease": reader.lease.id, "attempt": attempt, "state": row.state.name}
         for stream in self.streams:
             path = reader.lease.log(row.id, attempt, stream)
             lines = FOLLOW_LINES if self.lines == ALL_LINES else self.lines
@@ -93,6 +98,10 @@ def shown_attempt(row: TaskView) -> int:
 
 
 def _no_log(reader: Reader, row: TaskView, attempt: int) -> NotFound:
+    if row.cleaned:
+        return NotFound(
+            f"`leaseq clean` has removed the output of {row.id}", hint=f"`leaseq info {row.id}` tells how it ended"
+        )
     if row.state is State.PENDING and row.attempt == attempt:
         why = f": {row.reason}" if row.reason else ""
         return NotFound(
@@ -122,8 +131,7 @@ class Follow:
 
     def perform(self, app: App) -> int:
         """The task's exit code."""
-        reader = app.reader(self.lease)
-        row = self._chosen(reader)
+        reader, row = self._chosen(app)
         try:
             outcome = self._stream(app, reader, row)
         except KeyboardInterrupt:
@@ -138,12 +146,15 @@ class Follow:
             app.out.talk(f"leaseq: {verdict(outcome)}")
         return wait_code(outcome)
 
-    def _chosen(self, reader: Reader) -> TaskView:
+    def _chosen(self, app: App) -> tuple[Reader, TaskView]:
         if self.task:
-            found = find_all(reader, (self.task,))
+            found = app.find((self.task,), lease=self.lease).tasks
             if len(found) > 1:
                 raise UsageError("only one task can be followed", hint="`leaseq wait` waits for several")
-            return found[0]
+            if found[0].row.cleaned:
+                raise _no_log(found[0].reader, found[0].row, found[0].row.attempt)
+            return found[0].reader, found[0].row
+        reader = app.reader(self.lease)
         live = (State.RUNNING, State.UNKNOWN, State.STUCK)
         running = [row for row in reader.read(recent=1, pending=0).tasks if row.state in live]
         if not running:
@@ -151,7 +162,7 @@ class Follow:
         if len(running) > 1:
             ids = ", ".join(row.id for row in running[:6])
             raise UsageError(f"{len(running)} tasks are running: {ids}", hint="leaseq follow ID")
-        return running[0]
+        return reader, running[0]
 
     def _stream(self, app: App, reader: Reader, row: TaskView) -> Outcome:
         """How the task ended, once all that it wrote has been shown."""

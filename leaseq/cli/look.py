@@ -190,19 +190,18 @@ class Info:
     look: Look
 
     def perform(self, app: App) -> int:
-        from leaseq.find import detail, find_all
-
         out = self.look.output(app)
-        reader = app.reader(self.lease)
-        found = [detail(reader, row.id) for row in find_all(reader, self.tasks)]
+        found = app.find(self.tasks, lease=self.lease)
+        known = [(each.reader.lease, each.detail) for each in found.tasks]
         if self.look.json:
-            out.document({"lease": reader.lease.id, "tasks": [rows.detail_json(reader.lease, each) for each in found]})
-            return 0
-        for number, each in enumerate(found):
+            tasks = [rows.detail_json(lease, each) for lease, each in known]
+            out.document({"lease": found.lease, "tasks": tasks, "unknown": list(found.unknown)})
+            return app.tell(found.problems)
+        for number, (lease, each) in enumerate(known):
             if number:
                 out.line()
-            out.pairs(rows.detail_lines(reader.lease, each))
-        return 0
+            out.pairs(rows.detail_lines(lease, each))
+        return app.tell(found.problems)
 
 
 # -- the command line ------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from leaseq import protocol
@@ -17,11 +16,11 @@ from leaseq.cli.rows import short_id, task_json
 from leaseq.cli.submit import start_if_none
 from leaseq.cli.values import listed, yes
 from leaseq.errors import LeaseqError, Malformed, Refused, UsageError
-from leaseq.find import detail, find_all
 from leaseq.layout import Entry, LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.leases import local_id
 from leaseq.lease.local import LocalBackend, user_name
+from leaseq.lease.lookup import Found, Located
 from leaseq.models import State, Task
 from leaseq.protocol import Claim
 from leaseq.snapshot import Health, Reader, TaskView
@@ -46,35 +45,38 @@ class Redo:
 
     def perform(self, app: App) -> int:
         environment = chosen_environment(self.export, self.env, os.environ)
-        reader = app.reader(self.lease)
-        rows = _failed(reader) if self.failed else find_all(reader, self.tasks)
-        for row in rows:
-            if not row.state.ended:
+        found = _failed(app.reader(self.lease)) if self.failed else app.find(self.tasks, lease=self.lease)
+        for each in found.tasks:
+            if not each.row.state.ended:
                 raise UsageError(
-                    f"{row.id} has not ended: it is {row.state.name}", hint=f"`leaseq cancel {row.id}` ends it first"
+                    f"{each.row.id} has not ended: it is {each.row.state.name}",
+                    hint=f"`leaseq cancel {each.row.id}` ends it first",
                 )
-        ids, olds, code = [], [], 0
-        for row in rows:
-            old = detail(reader, row.id).task
+        ids, olds, leases_used, code = [], [], dict[str, None](), 0
+        for each in found.tasks:
+            row, lease = each.row, each.reader.lease
+            old = each.detail.task
             if old is None:
-                app.out.talk(f"leaseq: what {row.id} was cannot be read any more")
+                app.out.talk(_unknown(row))
                 code = 1
                 continue
-            new_id = self._submit(app, reader.lease, old, environment, row)
+            new_id = self._submit(app, lease, old, environment, row)
             if new_id is None:
                 app.out.talk(f"leaseq: {row.id} was submitted again before")
                 continue
             ids.append(new_id)
             olds.append(row.id)
+            leases_used[lease.id] = None
             if not self.json:
                 app.out.line(new_id)
         if self.json:
-            app.out.document({"lease": reader.lease.id, "ids": ids, "redo_of": olds})
-        if self.start and ids and reader.lease.id == local_id():
+            first = next(iter(leases_used), "") or (found.lease if found.tasks else app.lease(self.lease).id)
+            app.out.document({"lease": first, "ids": ids, "redo_of": olds, "unknown": list(found.unknown)})
+        if self.start and local_id() in leases_used:
             start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
-        if self.failed and not rows:
+        if self.failed and not found.tasks:
             app.out.talk("leaseq: no task has failed")
-        return code
+        return app.tell(found.problems) or code
 
     def _submit(self, app: App, lease: LeaseDir, old: Task, environment: dict[str, str], row: TaskView) -> str | None:
         """The new task's id; None where `--failed` has submitted it again before."""
@@ -99,10 +101,19 @@ class Redo:
         return given if given == entry.id else None
 
 
-def _failed(reader: Reader) -> list[TaskView]:
+def _failed(reader: Reader) -> Found:
     """Every failed task that the history holds, oldest first."""
     rows = reader.read(recent=10**9, pending=0).tasks
-    return [row for row in rows if row.state in (State.FAILED, State.TIMEOUT)][::-1]
+    failed = [row for row in rows if row.state in (State.FAILED, State.TIMEOUT)]
+    return Found(tuple(Located(reader, row) for row in failed[::-1]))
+
+
+def _unknown(row: TaskView) -> str:
+    """Why the task cannot be submitted again."""
+    if row.cleaned:
+        gone = "its whole command, its directory and its need are gone"
+        return f"leaseq: `leaseq clean` has removed {row.id}: {gone}. It was: {row.command}"
+    return f"leaseq: what {row.id} was cannot be read any more"
 
 
 # -- recover ---------------------------------------------------------------------------------------
@@ -130,31 +141,40 @@ class Recover:
     json: bool
 
     def perform(self, app: App) -> int:
+        if self.tasks:
+            return self._queue(app, app.find(self.tasks, lease=self.lease))
         reader = app.reader(self.lease)
-        if not self.tasks and not self.all:
+        if not self.all:
             return self._list(app, reader)
-        rows: Sequence[TaskView] = _recoverable(reader) if self.all else find_all(reader, self.tasks)
+        rows = _recoverable(reader)
         if not rows and not self.json:
             app.out.talk("leaseq: nothing is stuck or lost")
-        done: list[str] = []
+        if not rows and self.json:
+            app.out.document({"lease": reader.lease.id, "ids": [], "problems": [], "unknown": []})
+        return self._queue(app, Found(tuple(Located(reader, row) for row in rows))) if rows else 0
+
+    def _queue(self, app: App, found: Found) -> int:
+        """The tasks are pending again, or it is said why not; the exit code."""
+        done: list[Located] = []
         problems: list[LeaseqError] = []
-        for row in rows:
+        for each in found.tasks:
             try:
-                self._requeue(app, reader, row)
-                done.append(row.id)
+                self._requeue(app, each.reader, each.row)
+                done.append(each)
             except LeaseqError as error:
                 problems.append(error)
+        ids = [each.row.id for each in done]
         if self.json:
             said = [problem.message for problem in problems]
-            app.out.document({"lease": reader.lease.id, "ids": done, "problems": said})
-        for row in [] if self.json else rows:
-            if row.id in done:
-                app.out.line(row.id)
+            unknown = list(found.unknown)
+            app.out.document({"lease": found.lease, "ids": ids, "problems": said, "unknown": unknown})
+        for task_id in [] if self.json else ids:
+            app.out.line(task_id)
         for problem in [] if self.json else problems:
             app.out.talk(f"leaseq: {problem.message}" + (f"\n  {problem.hint}" if problem.hint else ""))
-        if self.start and done and reader.lease.id == local_id():
+        if self.start and any(each.reader.lease.id == local_id() for each in done):
             start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
-        return max((problem.exit_code for problem in problems), default=0)
+        return app.tell(found.problems) or max((problem.exit_code for problem in problems), default=0)
 
     def _list(self, app: App, reader: Reader) -> int:
         rows = _recoverable(reader)

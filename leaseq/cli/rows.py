@@ -148,7 +148,7 @@ def status_json(snapshot: Snapshot) -> dict[str, object]:
 
 
 def detail_json(lease: LeaseDir, each: Detail) -> dict[str, object]:
-    body = task_json(each.view)
+    body = {**task_json(each.view), "lease": lease.id, "cleaned": each.view.cleaned}
     task = each.task
     if task is not None:
         body |= {
@@ -197,6 +197,7 @@ def detail_lines(lease: LeaseDir, each: Detail) -> Iterable[tuple[str, str]]:
     """What is known of the task as (title, text); a title may be empty. The text is as it was stored."""
     row, task = each.view, each.task
     yield "id", row.id
+    yield "lease", lease.id
     yield "state", f"{row.state.name} ({row.state.code})" + (f": {row.reason}" if row.reason else "")
     if row.name:
         yield "name", row.name
@@ -228,6 +229,9 @@ def detail_lines(lease: LeaseDir, each: Detail) -> Iterable[tuple[str, str]]:
             yield "file", shlex.quote(f"{row.place.directory}/{row.place.name}")
     for outcome in each.outcomes:
         yield f"attempt {outcome.attempt}", _attempt_text(outcome)
+    if row.cleaned:
+        yield "cleaned", "`leaseq clean` has removed its results and its output; this is its line of history"
+        return
     started = [outcome.attempt for outcome in each.outcomes if outcome.started]
     if row.state is not State.PENDING and not row.state.ended:
         started.append(row.attempt)

@@ -180,7 +180,9 @@ def _asked(active: Sequence[Lease]) -> Lease:
 def _not_ended(app: App, record: Lease, backend: Backend) -> Lease:
     state = backend.state(record)
     if state.word == "ENDED":
-        raise NotFound(f"lease {record.id} has ended: {state.reason}", hint="`leaseq lease ls` shows what is left")
+        raise NotFound(
+            f"lease {leases.called(record)} has ended: {state.reason}", hint="`leaseq lease ls` shows what is left"
+        )
     return record
 
 

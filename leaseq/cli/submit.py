@@ -15,7 +15,7 @@ from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.values import gpu_count, integer, listed, mebibytes, one_of, seconds, yes
 from leaseq.errors import LeaseqError, Refused, Unavailable, UsageError
 from leaseq.layout import Entry, LeaseDir, valid_name
-from leaseq.lease.leases import local_id
+from leaseq.lease.leases import living, local_id
 from leaseq.lease.local import LocalBackend, user_name
 from leaseq.models import ANY, Lease, Need, Task
 from leaseq.submission import chosen_environment, command_of, commands_in, entries, is_shell_line, publish_batch
@@ -136,11 +136,7 @@ class Submit:
     def _lease(self, app: App, backend: LocalBackend) -> tuple[LeaseDir, Lease]:
         lease = app.lease(self.lease)
         record = backend.ensure() if lease.id == local_id() else app.record(lease)
-        if record.ended is not None:
-            raise Refused(
-                f"lease {lease.id} has ended" + (f" ({record.end_reason})" if record.end_reason else ""),
-                hint="`leaseq lease ls` lists the others; `leaseq lease use local` goes back to this host",
-            )
+        living(record)
         if self.node and record.nodes and self.node not in record.nodes:
             raise UsageError(f"lease {lease.id} has no node {self.node}", hint=f"it has {', '.join(record.nodes[:20])}")
         if self.node and self.node not in record.nodes:

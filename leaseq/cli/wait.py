@@ -12,8 +12,8 @@ from leaseq.cli.output import visible
 from leaseq.cli.rows import attempt_json
 from leaseq.cli.values import seconds, yes
 from leaseq.errors import UsageError
-from leaseq.find import find_all
-from leaseq.layout import LeaseDir
+from leaseq.find import remembered_outcome
+from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
 from leaseq.protocol import command_text
 from leaseq.waiting import Advice, final_outcome, pauses, wait_code
@@ -33,16 +33,20 @@ class Wait:
 
     def perform(self, app: App) -> int:
         """The first exit code that is not 0, in the order given; 124 where the time is over."""
-        reader = app.reader(self.lease)
-        waited = {row.id: row.attempt for row in find_all(reader, self.tasks)}
-        order, ended = list(waited), dict[str, Outcome]()
+        found = app.find(self.tasks, lease=self.lease)
+        unknown = app.tell(found.problems)
+        tasks = {each.row.id: each for each in found.tasks}
+        ended = {each.row.id: remembered_outcome(each.row) for each in found.tasks if each.row.cleaned}
+        waited = {each.row.id: each.row.attempt for each in found.tasks if not each.row.cleaned}
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
-        advice, pause = Advice(reader, last_look=time.monotonic()), pauses(app.fs)
+        advices = {each.reader: Advice(each.reader, last_look=time.monotonic()) for each in found.tasks}
+        pause = pauses(app.fs)
         while waited and not (self.any and ended):
             # Where all are waited for, only the first needs to be looked at.
             looked_at = list(waited) if self.any else list(waited)[:1]
             for task_id in looked_at:
-                waited[task_id], outcome = final_outcome(app.fs, reader.lease, task_id, waited[task_id])
+                lease = tasks[task_id].reader.lease
+                waited[task_id], outcome = final_outcome(app.fs, lease, task_id, waited[task_id])
                 if outcome is not None:
                     ended[task_id] = outcome
                     del waited[task_id]
@@ -51,26 +55,34 @@ class Wait:
                 continue
             now = time.monotonic()
             if deadline is not None and now >= deadline:
-                self._tell(app, reader.lease, order, ended)
+                self._tell(app, found, ended)
                 app.out.talk(f"leaseq: still waiting for {', '.join(list(waited)[:5])} after {self.timeout:.0f} s")
                 return EXIT_TIMEOUT
-            if text := advice.look(looked_at[0], now):
+            if text := advices[tasks[looked_at[0]].reader].look(looked_at[0], now):
                 app.out.talk(f"leaseq: {text}")
             left = next(pause)
             time.sleep(left if deadline is None else max(0.0, min(left, deadline - now)))
-        return self._tell(app, reader.lease, order, ended)
+        code = self._tell(app, found, ended)
+        return unknown or code
 
-    def _tell(self, app: App, lease: LeaseDir, order: list[str], ended: dict[str, Outcome]) -> int:
+    def _tell(self, app: App, found: Found, ended: dict[str, Outcome]) -> int:
         """What is worth saying of the ended tasks is said; the exit code for them."""
-        found = [ended[task_id] for task_id in order if task_id in ended]
+        known = [(each, ended[each.row.id]) for each in found.tasks if each.row.id in ended]
         if self.json:
-            tasks = [{"id": each.task.id, **attempt_json(lease, each), "wait_code": wait_code(each)} for each in found]
-            app.out.document({"lease": lease.id, "tasks": tasks})
+            tasks = [_json(each, outcome) for each, outcome in known]
+            app.out.document({"lease": found.lease, "tasks": tasks, "unknown": list(found.unknown)})
         else:
-            for each in found:
-                if each.state is not State.DONE:
-                    app.out.talk(f"leaseq: {verdict(each)}")
-        return next((code for code in map(wait_code, found) if code != 0), 0)
+            for _, outcome in known:
+                if outcome.state is not State.DONE:
+                    app.out.talk(f"leaseq: {verdict(outcome)}")
+        codes = [wait_code(outcome) for _, outcome in known]
+        return next((code for code in codes if code != 0), 0)
+
+
+def _json(each: Located, outcome: Outcome) -> dict[str, object]:
+    lease = each.reader.lease
+    body = {"id": each.row.id, "lease": lease.id, "cleaned": each.row.cleaned, **attempt_json(lease, outcome)}
+    return {**body, "wait_code": wait_code(outcome)}
 
 
 def verdict(outcome: Outcome) -> str:

@@ -129,12 +129,21 @@ def _ids(fs: Fs, home: Home) -> list[str]:
 def default(fs: Fs, home: Home) -> str:
     """The lease that commands mean when they name none: the shell's or task's own, the chosen one, this host's.
 
-    Raises Newer: which one is chosen may be what this leaseq cannot read.
+    Raises NotFound and UsageError where LEASEQ_LEASE names none, Newer where this leaseq cannot read the choice.
     """
-    inherited = os.environ.get("LEASEQ_LEASE", "")
-    if inherited and LEASE_ID.fullmatch(inherited):
-        return inherited
-    return str(_read_index(fs, home).get("default") or local_id())
+    word = os.environ.get("LEASEQ_LEASE", "")
+    if not word:
+        return chosen(fs, home) or local_id()
+    try:
+        return resolve(fs, home, word)
+    except (NotFound, UsageError) as error:
+        hint = "set it to a lease, or unset it: `leaseq lease ls` lists the leases"
+        raise type(error)(f"{error.message} (LEASEQ_LEASE names it)", hint=hint) from None
+
+
+def chosen(fs: Fs, home: Home) -> str:
+    """The id of the lease that was chosen for commands that name none; empty where none was. Raises Newer."""
+    return str(_read_index(fs, home).get("default") or "")
 
 
 def choose(fs: Fs, home: Home, lease_id: str) -> None:
@@ -143,12 +152,17 @@ def choose(fs: Fs, home: Home, lease_id: str) -> None:
 
 
 def resolve(fs: Fs, home: Home, word: str) -> str:
-    """The id of the lease that the word stands for: an id, `local`, a unique name or the start of an id."""
+    """The id of the lease that the word stands for: an id, `local`, a name, or the start of an id.
+
+    A name is its living lease's, else that of the newest lease which had it.
+    """
     if not word:
         meant = default(fs, home)
-        if meant != local_id() and read_record(fs, home.lease(meant)) is None:
-            why = "LEASEQ_LEASE names it" if os.environ.get("LEASEQ_LEASE") == meant else "`leaseq lease use` chose it"
-            raise NotFound(f"there is no lease {meant} ({why})", hint="--lease local, or `leaseq lease use local`")
+        if not os.environ.get("LEASEQ_LEASE") and meant != local_id() and read_record(fs, home.lease(meant)) is None:
+            raise NotFound(
+                f"there is no lease {meant} (`leaseq lease use` chose it)",
+                hint="--lease local, or `leaseq lease use local`",
+            )
         return meant
     if word in ("local", local_id()):
         return local_id()
@@ -157,6 +171,7 @@ def resolve(fs: Fs, home: Home, word: str) -> str:
     known = list_leases(fs, home)
     for matching in (
         [lease for lease in known if lease.name == word and lease.ended is None],
+        [lease for lease in known if lease.name == word][:1],
         [lease for lease in known if lease.id.startswith(word)],
         [lease for lease in known if lease.id == f"local:{word}"],
     ):
@@ -168,6 +183,21 @@ def resolve(fs: Fs, home: Home, word: str) -> str:
                 hint="type more of the id",
             )
     raise NotFound(f"there is no lease {word!r}", hint="`leaseq lease ls` lists the leases; `local` is this host's own")
+
+
+def called(lease: Lease) -> str:
+    """The lease as messages call it: its name, with the id behind it, or its id alone."""
+    return f"{lease.name} ({lease.id})" if lease.name else lease.id
+
+
+def living(lease: Lease) -> Lease:
+    """The lease, if its record tells of no end; raises Refused."""
+    if lease.ended is not None:
+        raise Refused(
+            f"lease {called(lease)} has ended" + (f": {lease.end_reason}" if lease.end_reason else ""),
+            hint="`leaseq lease ls` lists the others; `leaseq lease use local` goes back to this host",
+        )
+    return lease
 
 
 def backend(lease: Lease, *, fs: Fs, home: Home, clock: Clock) -> Backend:

@@ -1,0 +1,152 @@
+"""Tasks by what a person types, in whichever lease has them: the one that is meant first, then all others.
+
+`last` and letters that several tasks begin with stay within the lease that is meant where it has any. A whole id
+is unique, so the first lease that has it ends the search: leases that live are looked at before those that have
+ended, newest first. Only what is found nowhere is looked for in the histories, which remember what was cleaned up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from leaseq.errors import LeaseqError, NotFound
+from leaseq.find import (
+    Detail,
+    Search,
+    detail,
+    is_last,
+    only,
+    remembered,
+    remembered_outcome,
+    way_to,
+    words_of,
+)
+from leaseq.layout import TASK_ID, Home
+from leaseq.lease import leases
+from leaseq.models import State
+from leaseq.snapshot import Reader
+from leaseq.views import TaskView
+from leaseq.world import Clock, Fs
+
+
+@dataclass(frozen=True)
+class Located:
+    """A task and the lease that has it."""
+
+    reader: Reader
+    row: TaskView
+
+    @property
+    def detail(self) -> Detail:
+        """Everything known of it; raises NotFound."""
+        if self.row.cleaned:
+            return Detail(self.row, None, (remembered_outcome(self.row),))
+        return detail(self.reader, self.row.id)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The tasks that some words name, each once and in their order, and the words that name none."""
+
+    tasks: tuple[Located, ...]
+    unknown: tuple[str, ...] = ()
+    problems: tuple[NotFound, ...] = ()
+    """One for each unknown word."""
+
+    @property
+    def lease(self) -> str:
+        """The lease of the first task."""
+        return self.tasks[0].reader.lease.id
+
+
+class Lookup:
+    """A search for tasks. `lease` is a word for the lease that is meant; where it says none, the others count too."""
+
+    def __init__(self, fs: Fs, home: Home, clock: Clock, *, lease: str) -> None:
+        self.fs, self.home, self.clock = fs, home, clock
+        self.restricted = bool(lease)
+        self.first = Reader(home.lease(leases.resolve(fs, home, lease)), fs, clock)
+        self._searches: dict[str, Search] = {}
+        self._others: list[Reader] | None = None
+
+    def find(self, selectors: Sequence[str]) -> Found:
+        """What the selectors name; raises UsageError where one is ambiguous, NotFound where none names a task."""
+        found: dict[str, Located] = {}
+        unknown: list[str] = []
+        problems: list[NotFound] = []
+        for word in words_of(selectors):
+            try:
+                located = self._one(word)
+                found.setdefault(located.row.id, located)
+            except NotFound as error:
+                unknown.append(word)
+                problems.append(error)
+        if problems and not found:
+            raise problems[0] if len(problems) == 1 else _none_of(problems)
+        return Found(tuple(found.values()), tuple(unknown), tuple(problems))
+
+    def _one(self, word: str) -> Located:
+        """The task that the word names; raises NotFound and UsageError."""
+        here = self._in(self.first, word)
+        if is_last(word) or self.restricted or any(not _has_left(each) for each in here):
+            return _single(word, here) if here else self._remembered(word)
+        elsewhere: list[Located] = []
+        for reader in self.others:
+            elsewhere += self._in(reader, word)
+            if TASK_ID.fullmatch(word) and any(not _has_left(each) for each in elsewhere):
+                break
+        settled = [each for each in elsewhere if not _has_left(each)]
+        if settled or here or elsewhere:
+            return _single(word, settled or here or elsewhere)
+        return self._remembered(word)
+
+    def _in(self, reader: Reader, word: str) -> list[Located]:
+        lease = reader.lease.id
+        if lease not in self._searches:
+            self._searches[lease] = Search(reader)
+        found = []
+        for task_id in sorted(self._searches[lease].ids(word)):
+            try:
+                found.append(Located(reader, self._searches[lease].view(task_id)))
+            except NotFound:
+                continue  # cleaned up, and its cancelling never booked
+        return found
+
+    def _remembered(self, word: str) -> Located:
+        """The task as its line of history tells it; raises NotFound that says where it was looked for."""
+        for reader in self._all():
+            if known := [Located(reader, row) for row in remembered(reader, word)]:
+                return _single(word, known)
+        others = 0 if self.restricted else len(self.others)
+        where = f"lease {self.first.lease.id}" + (f" or the {others} other{'s' * (others > 1)}" if others else "")
+        raise NotFound(f"no task {word!r} in {where}", hint=way_to(word))
+
+    def _all(self) -> Iterator[Reader]:
+        yield self.first
+        if not self.restricted:
+            yield from self.others
+
+    @property
+    def others(self) -> list[Reader]:
+        """The home's other leases: those that live first, then the ended, newest first."""
+        if self._others is None:
+            known = leases.list_leases(self.fs, self.home)
+            known.sort(key=lambda lease: lease.ended is not None)
+            ids = [lease.id for lease in known if lease.id != self.first.lease.id]
+            self._others = [Reader(self.home.lease(lease_id), self.fs, self.clock) for lease_id in ids]
+        return self._others
+
+
+def _has_left(each: Located) -> bool:
+    """True where an attempt follows that this lease does not have: it may be on its way, or in another lease."""
+    return each.row.state is State.PENDING and each.row.place is None
+
+
+def _single(word: str, found: Sequence[Located]) -> Located:
+    wanted = only(word, {each.row.id for each in found})
+    return next(each for each in found if each.row.id == wanted)
+
+
+def _none_of(problems: Sequence[LeaseqError]) -> NotFound:
+    return NotFound("; ".join(each.message for each in problems[:6]), hint=problems[0].hint)
