@@ -29,6 +29,8 @@ class Profile:
     prologue: str = ""
     """bash, run on each node before its first runner."""
     epilogue: str = ""
+    prologue_failure: str = ""
+    """As the setting of that name, which it overrides."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Config:
     """The signal that running tasks get then; none unless it is set."""
     prologue: str = ""
     epilogue: str = ""
+    prologue_failure: str = "stop"
+    """What follows on a node whose prologue failed: `stop`, it takes no task; `go`, it does."""
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
 
@@ -105,11 +109,13 @@ def parse(text: str, *, path: str) -> Config:
     for name in ("slurm_poll_seconds", "warning_seconds"):
         if name in values:
             made[name] = _number(values[name], f"{path}: {name}", low=1)
-    for name in ("warning_signal", "prologue", "epilogue"):
+    for name in ("warning_signal", "prologue", "epilogue", "prologue_failure"):
         if name in values:
             made[name] = _text(values[name], f"{path}: {name}")
     if "warning_signal" in made:
         made["warning_signal"] = _signal(made["warning_signal"], f"{path}: warning_signal")
+    if "prologue_failure" in made:
+        _stop_or_go(made["prologue_failure"], f"{path}: prologue_failure")
     if "profiles" in values:
         profiles = _mapping(values["profiles"], f"{path}: profiles")
         made["profiles"] = {name: _profile(name, value, path) for name, value in profiles.items()}
@@ -122,6 +128,8 @@ def _profile(name: str, value: object, path: str) -> Profile:
     values = _mapping(value, what)
     _refuse_unknown(values, [each.name for each in fields(Profile)], what)
     texts = {key: _text(item, f"{what}: {key}") for key, item in values.items() if key != "slurm"}
+    if "prologue_failure" in texts:
+        _stop_or_go(texts["prologue_failure"], f"{what}: prologue_failure")
     return Profile(slurm=_tokens(values.get("slurm", []), f"{what}: slurm"), **texts)
 
 
@@ -175,6 +183,14 @@ def _signal(value: str, what: str) -> str:
     if value and f"SIG{name}" not in signal.Signals.__members__:
         raise UsageError(f"{what}: {value!r} is no signal", hint="USR1, USR2, INT, HUP ...")
     return name
+
+
+def _stop_or_go(value: str, what: str) -> None:
+    if value not in ("stop", "go"):
+        raise UsageError(
+            f"{what} must be stop or go, not {value!r:.40}",
+            hint="stop: a node whose prologue failed takes no task; go: it takes tasks all the same",
+        )
 
 
 def _refuse_unknown(values: Mapping[str, object], known: Sequence[str], what: str) -> None:

@@ -53,7 +53,7 @@ class Add:
         from leaseq.lease.local import user_name
         from leaseq.world import hostname
 
-        request = _request(self, config.load(app.home))
+        request = _request(self, config.load(app.home), umask=app.umask)
         for note in request.checked.notes:
             app.out.talk(f"leaseq: {note}")
         prepared = submit.prepare(app.home, request, clock=app.clock, user=user_name(), host=hostname())
@@ -95,7 +95,7 @@ class Add:
         return enter(app, lease, Shell(lease=lease.id, node=node, session=session, argv=self.shell))
 
 
-def _request(asked: Add, settings: config.Config) -> Request:
+def _request(asked: Add, settings: config.Config, *, umask: int) -> Request:
     """What is asked of Slurm: the profile's options, then those on the command line, which win."""
     from leaseq.lease.slurm_args import check
     from leaseq.lease.submit import Request
@@ -111,6 +111,8 @@ def _request(asked: Add, settings: config.Config) -> Request:
         epilogues=_snippets("epilogue", settings.epilogue, profile.epilogue, asked.profile),
         warning_seconds=settings.warning_seconds,
         warning_signal=settings.warning_signal,
+        umask=umask,
+        prologue_failure=profile.prologue_failure or settings.prologue_failure,
     )
 
 

@@ -115,7 +115,7 @@ class Adopt:
 
         app.make_home()
         backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=0.1)
-        record, nodes = adopt(backend, self.job, name=self.name, user=user_name(), host=hostname())
+        record, nodes = adopt(backend, self.job, name=self.name, user=user_name(), host=hostname(), umask=app.umask)
         leases.choose(app.fs, app.home, record.id)
         app.out.line(record.id)
         app.out.talk(f"leaseq: runners start on {' '.join(nodes)}; `leaseq shell` gets in")

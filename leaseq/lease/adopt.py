@@ -28,7 +28,8 @@ RECENT_SECONDS = 30.0
 """A heartbeat that is not older, or not older than four of its intervals, is a runner's that lives."""
 
 
-def adopt(backend: SlurmBackend, job: str, *, name: str, user: str, host: str) -> tuple[Lease, tuple[str, ...]]:
+def adopt(backend: SlurmBackend, job: str, *, name: str, user: str, host: str, umask: int
+) -> tuple[Lease, tuple[str, ...]]:
     """(the lease, the nodes that runners are being started on); a node with a live runner keeps it."""
     fs, home = backend.fs, backend.home
     row = adoptable(backend.queue().rows.get(job), job)
@@ -38,7 +39,8 @@ def adopt(backend: SlurmBackend, job: str, *, name: str, user: str, host: str) -
         raise Refused(f"every node of {job} has a runner", hint=f"`leaseq lease info {job}` shows them")
     in_total = _gpus_in_total(job)
     checked = Checked({"gpus": in_total} if in_total else {})
-    prepared = prepare(home, Request(tokens=(), checked=checked, name=name), clock=backend.clock, user=user, host=host)
+    request = Request(tokens=(), checked=checked, name=name, umask=umask)
+    prepared = prepare(home, request, clock=backend.clock, user=user, host=host)
     record = replace(prepared.record, id=job, name=name or row.name, extra={**prepared.record.extra, "adopted": True})
     for directory in (home.root, home.runs):
         fs.mkdir(directory)
@@ -49,7 +51,7 @@ def adopt(backend: SlurmBackend, job: str, *, name: str, user: str, host: str) -
     environment |= {"LEASEQ_ONLY_NODES": ",".join(bare)} | ({"SLURM_GPUS": in_total} if in_total else {})
     with open(lease.script_log, "ab") as log:
         subprocess.Popen(
-            ["/bin/bash", path],
+            ["/bin/bash", "-p", path],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

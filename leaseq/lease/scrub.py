@@ -1,4 +1,4 @@
-"""Which Slurm variables a process may inherit. Pure, standard library only: the runner uses it for every task.
+"""Which Slurm variables a process may inherit. Standard library only: the runner uses it for every task.
 
 What a step inherits from srun describes that step, and a nested `srun`, `sbatch` or `mpirun` takes it for its
 own options: SLURM_NTASKS starts too many tasks, SLURM_NNODES makes `-w NODE` run everywhere, SLURM_MEM_PER_CPU
@@ -8,6 +8,7 @@ is not known to be harmless goes. The lease script puts the job's own values bac
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 OF_JOB = (
@@ -40,6 +41,9 @@ FOR_TASKS = (
 PROLOGUE = "LEASEQ_FROM_PROLOGUE"
 """Set by the lease script: the names of the variables that the lease's prologue has set or changed."""
 
+PROLOGUE_FAILED = "LEASEQ_PROLOGUE_FAILED"
+"""Set by the lease script where the prologue failed: how."""
+
 FOR_COMMANDS = frozenset({"SLURM_CONF", "SLURM_CLUSTERS"})
 """What a Slurm command that leaseq itself runs may see of a surrounding job."""
 
@@ -53,6 +57,17 @@ def kept_for_tasks(environment: Mapping[str, str]) -> dict[str, str]:
     """What a task inherits of its runner's environment over its submitter's: Slurm's variables, the prologue's."""
     prologue = [name for name in environment.get(PROLOGUE, "").split() if not name.startswith((*FAMILIES, *RANKS))]
     return {name: value for name, value in environment.items() if name in FOR_TASKS or name in prologue}
+
+
+def newest_functions() -> dict[str, str]:
+    """Bash's exported functions in this process's environment, each as it was exported last.
+
+    The supervisor of the node passes on what it was given unread, and behind it what the prologue made of it; of two
+    values of one name Python knows the first, and bash takes the last.
+    """
+    with open("/proc/self/environ", "rb") as file:
+        pairs = [os.fsdecode(pair).partition("=") for pair in file.read().split(b"\0")]
+    return {name: value for name, _, value in pairs if name.startswith("BASH_FUNC_")}
 
 
 def for_tasks(environment: Mapping[str, str]) -> dict[str, str]:

@@ -51,6 +51,10 @@ class Request:
     """What running tasks get when Slurm warns of the end, without SIG; empty: nothing, since USR1 ends a program that
     does not expect it. The user's --signal says it too."""
     warning_seconds: int = WARNING_SECONDS
+    umask: int = 0o022
+    """The user's: that of the prologue and the epilogue."""
+    prologue_failure: str = "stop"
+    """`stop`: a node whose prologue failed takes no task; `go`: it does."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
@@ -117,6 +121,8 @@ def _values(home: Home, request: Request, record: Lease) -> dict[str, object]:
         "log_to_lease": not output_chosen,
         "prologues": request.prologues,
         "epilogues": request.epilogues,
+        "umask": f"{request.umask:04o}",
+        "prologue_failure": request.prologue_failure,
         "kept": OF_JOB,
         "warning_signal": signal_of(request.checked.options.get("signal", "")) or request.warning_signal,
         "tries_max": TRIES_MAX,

@@ -144,7 +144,11 @@ class Runner:
     @property
     def note(self) -> str:
         """What is wrong now, in words."""
-        return self.ledger.trouble or self.trouble or self._too_old()
+        return self.ledger.trouble or self.trouble or self._too_old() or self._prologue()
+
+    def _prologue(self) -> str:
+        why, stays = self.options.prologue_failed, self.state == "draining"
+        return f"{why}; it takes no task until `leaseq lease hold-queue {self.lease.id} --off`" if why and stays else why
 
     def _too_old(self) -> str:
         why = next(iter([*self.newer.values(), *self.queue.left[True].values(), *self.queue.left[False].values()]), "")

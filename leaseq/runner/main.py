@@ -20,7 +20,7 @@ from dataclasses import replace
 from leaseq import __version__, protocol
 from leaseq.errors import EX_TEMPFAIL, LeaseqError, Malformed, Newer, Refused, Unavailable
 from leaseq.layout import Home, default_home, new_incarnation, valid_name
-from leaseq.lease.scrub import kept_for_tasks
+from leaseq.lease.scrub import PROLOGUE_FAILED, kept_for_tasks, newest_functions
 from leaseq.lease.slurm_text import expand_hosts
 from leaseq.models import ANY, Heartbeat, Lease
 from leaseq.nodedir import Holder, open_node_dir
@@ -62,8 +62,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--lease-grace", type=float, default=LEASE_GRACE_SECONDS, help="the same where Slurm ends the lease"
     )
+    parser.add_argument("--draining", action="store_true", help="take no task before `resume` is asked for")
     parser.add_argument("--last", action="store_true", help="start nothing: end what the last runner left running")
     words = parser.parse_args(list(argv))
+    os.environ.update(newest_functions())
     try:
         home = os.path.abspath(words.home or default_home())
         node = valid_name(words.node, what="node")
@@ -72,6 +74,7 @@ def main(argv: Sequence[str]) -> int:
             return 0
         service = Service(home, words.lease, node, lease_grace_seconds=words.lease_grace)
         service.grace_seconds, service.patience_seconds = words.grace, words.patience
+        service.draining = words.draining
         return service.run()
     except LeaseqError as error:
         print(f"leaseq _run: {error.message}" + (f"\n  {error.hint}" if error.hint else ""), file=sys.stderr)
@@ -88,6 +91,8 @@ class Service:
         os.umask(0o077)
         self.grace_seconds, self.patience_seconds = GRACE_SECONDS, PATIENCE_SECONDS
         self.lease_grace_seconds = lease_grace_seconds
+        self.draining = False
+        """True where the node is not to take a task before that is asked for: its prologue failed."""
         self.lease = Home(home).lease(lease_id)
         self.node = node
         self.fs = SystemFs(remote=is_remote(home))
@@ -239,6 +244,7 @@ class Service:
             term=self.term,
             environment=dict(os.environ),
             kept=kept_for_tasks(os.environ),
+            prologue_failed=os.environ.get(PROLOGUE_FAILED, ""),
             remote_paths=self.fs.remote,
             notified=not self.fs.remote,
             grace_seconds=self.grace_seconds,
@@ -255,6 +261,8 @@ class Service:
             options=options,
             ledger=Ledger(fs=self.fs, procs=self.procs, lease=self.lease, node=self.node, totals=totals),
         )
+        if self.draining:
+            runner.state = "draining"
         self.procs.born(self.incarnation)
         self.procs.ensure()
         take_over(runner, recorded)

@@ -25,7 +25,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from leaseq.errors import EX_TEMPFAIL, Refused
-from leaseq.lease.scrub import OF_JOB, PROLOGUE, for_tasks
+from leaseq.lease.scrub import OF_JOB, PROLOGUE, PROLOGUE_FAILED, for_tasks
 from leaseq.models import whole
 from leaseq.nodedir import NodeDir, find_node_dir, make_private, read_local, write_local
 
@@ -110,7 +110,7 @@ def start(root: str, name: str, argv: Sequence[str], env: Mapping[str, str], cwd
 def session_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The runner's environment as a person's shell may see it: nothing of the step, of a task, or of another tmux."""
     clean = for_tasks(environment)
-    for name in ("TMUX", "TMUX_PANE", "LEASEQ_TASK_ID", "LEASEQ_ATTEMPT", PROLOGUE, "SHLVL", "OLDPWD"):
+    for name in ("TMUX", "TMUX_PANE", "LEASEQ_TASK_ID", "LEASEQ_ATTEMPT", PROLOGUE, PROLOGUE_FAILED, "SHLVL", "OLDPWD"):
         clean.pop(name, None)
     clean.setdefault("TERM", "xterm-256color")
     return clean

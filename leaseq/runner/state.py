@@ -35,6 +35,8 @@ class Options:
     environment: Mapping[str, str] = field(default_factory=dict)
     kept: Mapping[str, str] = field(default_factory=dict)
     """Slurm's variables that a task may inherit from the runner."""
+    prologue_failed: str = ""
+    """How the node's prologue failed, where it did."""
     remote_paths: bool = False
     """True where a task's paths may hang."""
     notified: bool = False

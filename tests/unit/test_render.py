@@ -47,7 +47,7 @@ def test_the_lease_script_passes_bash_and_quotes_what_it_is_given(home: Home) ->
 def test_sbatch_finds_its_options_before_the_first_command(home: Home) -> None:
     lines = lease_script(home).splitlines()
     directives = [line for line in lines if line.startswith("#SBATCH")]
-    assert lines[0] == "#!/bin/bash"
+    assert lines[0] == "#!/bin/bash -p"
     assert lines[1 : 1 + len(directives)] == directives
     assert "#SBATCH --output=/dev/null" in directives
     assert "#SBATCH --no-kill" in directives
