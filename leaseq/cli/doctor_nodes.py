@@ -45,6 +45,8 @@ def _node(app: App, record: Lease, node: str, view: NodeView | None, note: str) 
         yield Finding(node, "bad", note, f"`leaseq lease info {record.id}` tells more")
     elif health is not Health.OK:
         yield Finding(node, "bad", f"its runner is {health.value}", f"see {app.home.lease(record.id).script_log}")
+    elif note:
+        yield Finding(node, "note", note)
     backend = leases.backend(record, fs=app.fs, home=app.home, clock=app.clock)
     main = str(record.extra.get("main") or "")
     words = ["sh", "-c", _PROBE, "probe", main, app.home.root]

@@ -28,7 +28,8 @@ RECENT_SECONDS = 30.0
 """A heartbeat that is not older, or not older than four of its intervals, is a runner's that lives."""
 
 
-def adopt(backend: SlurmBackend, job: str, *, name: str, user: str, host: str, umask: int
+def adopt(
+    backend: SlurmBackend, job: str, *, name: str, user: str, host: str, umask: int
 ) -> tuple[Lease, tuple[str, ...]]:
     """(the lease, the nodes that runners are being started on); a node with a live runner keeps it."""
     fs, home = backend.fs, backend.home

@@ -148,7 +148,9 @@ class Runner:
 
     def _prologue(self) -> str:
         why, stays = self.options.prologue_failed, self.state == "draining"
-        return f"{why}; it takes no task until `leaseq lease hold-queue {self.lease.id} --off`" if why and stays else why
+        return (
+            f"{why}; it takes no task until `leaseq lease hold-queue {self.lease.id} --off`" if why and stays else why
+        )
 
     def _too_old(self) -> str:
         why = next(iter([*self.newer.values(), *self.queue.left[True].values(), *self.queue.left[False].values()]), "")

@@ -138,8 +138,7 @@ def test_a_node_that_cannot_start_a_runner_says_so_within_seconds(site: Site) ->
     site.home.mkdir(mode=0o700)
     (site.home / "templates").mkdir()
     (site.home / "templates" / "lease.sh.j2").write_text(
-        '#leaseq extends "packaged/lease.sh.j2"\n#leaseq set tries_max = 4\n'
-        "#leaseq set python = "/nowhere/python"\n"
+        '#leaseq extends "packaged/lease.sh.j2"\n#leaseq set tries_max = 4\n#leaseq set python = "/nowhere/python"\n'
     )
     lease = site.ok("add", "--detach", "-N2")
     site.ok("lease", "ls")  # asks Slurm now, so that the next command knows of no end before it asks again, in 2 s

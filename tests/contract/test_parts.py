@@ -49,7 +49,7 @@ def test_a_prologue_changes_nothing_of_what_keeps_its_node(site: Site, kind: str
     prologue(site, *HOSTILE[kind])
     lease = site.add("-N1")
     gate, ready = site.directory / "gate", site.directory / "ready"
-    line = f'touch {ready}; until [ -e {gate} ]; do sleep 0.1; done; echo "$FROM_PROLOGUE"'
+    line = f'touch {ready}; until [ -e {gate} ]; do command sleep 0.1; done; echo "$FROM_PROLOGUE"'
     first = site.ok("submit", "--cpus", "1", "--", line)
     site.wait_until(ready.exists, "the task")
     before = site.beats(lease)["node1"]["incarnation"]
@@ -58,7 +58,7 @@ def test_a_prologue_changes_nothing_of_what_keeps_its_node(site: Site, kind: str
     gate.touch()
     assert site.ok("follow", first) == "yes"
     told = site.directory / "told"
-    line = f'trap "echo TERM >{told}; exit 0" TERM; touch {gate}.2; while :; do sleep 0.2; done'
+    line = f'trap "echo TERM >{told}; exit 0" TERM; touch {gate}.2; while :; do command sleep 0.2; done'
     last = site.ok("submit", "--cpus", "1", "--", "bash", "-c", line)
     site.wait_until(lambda: Path(f"{gate}.2").exists(), "the last task")
     site.release(lease)
@@ -84,7 +84,10 @@ def test_what_a_prologue_exports_and_limits_reaches_tasks_and_nothing_else_of_it
 
 
 FAILED = {
-    "a command on the way": (("nosuchcommand --with words", "export LATER=yes"), "`nosuchcommand --with words` ended with 127"),
+    "a command on the way": (
+        ("nosuchcommand --with words", "export LATER=yes"),
+        "`nosuchcommand --with words` ended with 127",
+    ),
     "the last": (("source /nope/bin/activate",), "`source /nope/bin/activate` ended with 1"),
     "exit": (("exit 3",), "it ended with 3"),
     "return": (("return 4",), "it ended with 4"),
