@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,9 +29,17 @@ def runner_of(site: Site, lease: str, node: str = "node1") -> int:
     return pid
 
 
-def state(site: Site, *tasks: str) -> list[str]:
-    import json
+@contextlib.contextmanager
+def umask(mask: int) -> Iterator[None]:
+    """What is started here meanwhile has that umask."""
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
+
+def state(site: Site, *tasks: str) -> list[str]:
     return [json.loads(site.ok("info", "--json", task))["tasks"][0]["state"] for task in tasks]
 
 
@@ -145,13 +156,19 @@ def test_conditions_and_the_inside_of_what_a_prologue_sources_are_no_failures(si
 
 def test_an_epilogue_runs_in_a_shell_of_its_own_once_the_runner_has_ended(site: Site) -> None:
     wrote = site.directory / "wrote"
-    lines = f"epilogue: |\n  set -eu\n  echo $FROM_PROLOGUE $(umask) $LEASEQ_NODE $(pgrep -fc 'run --lease '$LEASEQ_LEASE) >{wrote}\n  nosuch\n"
-    prologue(site, "export FROM_PROLOGUE=yes", more=lines)
-    lease = site.add("-N1")
+    beat = "$LEASEQ_HOME/runs/$LEASEQ_LEASE/hb/$LEASEQ_NODE.json"
+    script = (
+        "set -u",
+        f"echo $FROM_PROLOGUE $LEASEQ_NODE $(umask) $(grep -c stopped {beat}) ${{unexported-unset}} >{wrote}",
+        "nosuch",
+    )
+    more = "epilogue: |\n" + "".join(f"  {line}\n" for line in script)
+    prologue(site, "export FROM_PROLOGUE=yes; unexported=no", more=more)
+    with umask(0o027):
+        lease = site.add("-N1")
     site.release(lease)
-    site.wait_until(wrote.exists, "the epilogue")
     site.wait_until(lambda: "the epilogue failed: `nosuch` ended with 127" in site.script_log(lease), "its failure")
-    assert wrote.read_text().split()[0::2] == ["yes", "node1"]
+    assert wrote.read_text().split() == ["yes", "node1", "0027", "1", "unset"]
 
 
 def test_no_command_line_holds_a_word_of_the_users_parts(site: Site) -> None:
