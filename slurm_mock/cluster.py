@@ -55,6 +55,7 @@ class Settings:
     hostnames: bool = True
     message_timeout: float = 1.0
     first_job_id: int = 1
+    max_array_size: int = 1001
 
     def option(self, name: str, text: str) -> None:
         """Sets one field from its text. KeyError for an unknown name, ValueError for a bad value."""

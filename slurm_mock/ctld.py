@@ -4,6 +4,7 @@ It hears commands, sruns and slurmds over one socket, lets `scheduler` and `step
 stepds what to do. What a job lives through is in `lifecycle`.
 """
 
+import copy
 import math
 import os
 import selectors
@@ -12,14 +13,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from slurm_mock import dependency, placement, processes, scheduler, slurmd, steps, wire
+from slurm_mock import array, dependency, placement, processes, scheduler, slurmd, steps, wire
 from slurm_mock.cluster import Cluster, Settings
 from slurm_mock.cluster import write as write_file
 from slurm_mock.lifecycle import Lifecycle
-from slurm_mock.records import Job, Node, Request, to_json
-from slurm_mock.update import Denied, update_job, update_node
+from slurm_mock.records import Job, Node, Request, job_from, to_json
+from slurm_mock.update import Denied, hold_job, update_job, update_node
 
 PURGE_SECONDS_MIN = 1.0
 ENDING = ("cancel", "requeue", "update", "update_node")
@@ -158,7 +159,7 @@ class Controller(Lifecycle):
                 job.reason = reason
                 self.save(job)
         for job, shares in plan.starts:
-            self.start(job, shares)
+            self.start(self._split(job, job.array_tasks[0]) if job.array_tasks else job, shares)
 
     # Messages
 
@@ -259,7 +260,7 @@ class Controller(Lifecycle):
         if message.get("test_only"):
             return self._forecast(request)
         job = self._admit(request)
-        folder = self.cluster.file("spool", str(job.id))
+        folder = self.cluster.file("spool", job.spool)
         os.makedirs(folder, mode=0o700)
         write_file(os.path.join(folder, "env"), _lines(message["env"]))
         if request.batch:
@@ -267,14 +268,23 @@ class Controller(Lifecycle):
         if message.get("attached"):
             self.sallocs[job.id] = peer
         self.save(job)
+        if "aftercorr" in request.dependency:  # measured: each task waits in a record of its own
+            for task in job.array_tasks[:-1]:
+                self._split(job, task)
         self.schedule_soon()
         return {"job": job.id}
 
     def _refusal(self, request: Request) -> str:
         try:
             dependency.parse(request.dependency)
+        except dependency.Unsupported:
+            return "unsupported"
         except ValueError:
             return "dependency"
+        try:
+            array.parse(request.array or "0", self.settings.max_array_size)
+        except ValueError:
+            return "array"
         return placement.refusal(request, self.settings, list(self.nodes.values()))
 
     def _admit(self, request: Request) -> Job:
@@ -288,13 +298,37 @@ class Controller(Lifecycle):
             limit_minutes=limit,
             minute_seconds=self.settings.minute,
             requeue=self.settings.job_requeue if request.requeue is None else request.requeue,
-            held=request.hold,
+            held="JobHeldUser" if request.hold else "",
             comment=request.comment,
             partition=request.partition,
         )
+        request.dependency = self._shown_dependency(request.dependency)
+        if request.array:
+            job.array_job = job.id
+            job.array_tasks, _, job.array_throttle = array.parse(request.array, self.settings.max_array_size)
         self.jobs[job.id] = job
         self.next_id += 1
         return job
+
+    def _shown_dependency(self, text: str) -> str:
+        return dependency.named(text, {job.array_job for job in self.jobs.values()})
+
+    def _split(self, job: Job, task: int) -> Job:
+        """The record of this one task, which waited with others; the last one takes theirs over."""
+        job.array_tasks = [other for other in job.array_tasks if other != task]
+        if not job.array_tasks:
+            job.array_task = task
+            self.save(job)
+            return job
+        own = job_from(copy.deepcopy(to_json(job)))
+        own.id, self.next_id = self.next_id, self.next_id + 1
+        own.array_tasks, own.array_task = [], task
+        self.jobs[own.id] = own
+        if len(job.array_tasks) == 1:
+            job.array_task, job.array_tasks = job.array_tasks[0], []
+        for each in (job, own):
+            self.save(each)
+        return own
 
     def _forecast(self, request: Request) -> wire.Message:
         now = time.time()
@@ -309,25 +343,68 @@ class Controller(Lifecycle):
         return {"job": job_id, "start": start, "cpus": cpus, "nodes": list(shares)}
 
     def _known(self, message: wire.Message) -> Job:
-        job = self.jobs.get(int(message["job"]))
-        if job is None:
-            raise Denied("job")
-        return job
+        """The job, or the one task of an array that the message names."""
+        tasks = message.get("tasks")
+        for job in self.jobs.values():
+            if job.id == message["job"] and not tasks:
+                return job
+            if tasks and job.array_job == message["job"] and job.array_task in tasks:
+                return job
+        raise Denied("job")
+
+    def _each(
+        self, message: wire.Message, action: Callable[[Job], None], *, part: Callable[[Job, int], Job] | None = None
+    ) -> wire.Message:
+        """The action is done to the job, or to all or some tasks of an array: what came of each is the answer.
+
+        `part` makes a record of a task that waits with others; without it the action meets them all.
+        """
+        asked: list[int] | None = message.get("tasks")
+        jobs = [job for job in self.jobs.values() if array.owns(job, message["job"])]
+        if asked is None and not any(job.array_job == message["job"] for job in jobs):
+            action(self._known(message))
+            return {"ok": True}
+        results: dict[str, list[int]] = {}
+        for job in jobs:
+            chosen = [task for task in job.indices if asked is None or task in asked]
+            targets = [job] if len(chosen) == len(job.indices) or not part else [part(job, task) for task in chosen]
+            for target in targets if chosen else []:
+                tasks = target.indices
+                try:
+                    action(target)
+                    error = ""
+                except Denied as denied:
+                    error = denied.error
+                results.setdefault(error, []).extend(tasks)
+        unknown = set(asked or []).difference(*results.values())
+        if unknown:
+            results["job"] = sorted(unknown)
+        return {
+            "results": sorted(([error, sorted(tasks)] for error, tasks in results.items()), key=lambda pair: pair[1])
+        }
 
     def on_cancel(self, message: wire.Message, peer: wire.Peer) -> wire.Message:
-        job = self._known(message)
         if "step" in message:
-            return self._cancel_step(job, message)
+            return self._cancel_step(self._known(message), message)
+        return self._each(message, lambda job: self._cancel(job, message), part=self._apart)
+
+    def _apart(self, job: Job, task: int) -> Job:
+        """A task that waits with others, to be cancelled: it leaves no trace (measured)."""
+        job.array_tasks = [other for other in job.array_tasks if other != task]
+        self.save(job)
+        return replace(job, id=0, array_tasks=[], array_task=task)
+
+    def _cancel(self, job: Job, message: wire.Message) -> None:
         if job.completing or job.state not in ("PENDING", "RUNNING"):
             raise Denied("done")
         number = message["signal"] or signal.SIGKILL  # scancel's own default
         if number == signal.SIGKILL and (job.state == "PENDING" or not message["batch"]):
-            self.cancel(job)
+            if job.id:
+                self.cancel(job)
         elif job.state == "PENDING":
             raise Denied("pending")
         else:  # measured: --batch alone kills the script, and the job is FAILED
             self.signal_job(job, number, batch_only=message["batch"], full=message["full"])
-        return {"ok": True}
 
     def _cancel_step(self, job: Job, message: wire.Message) -> wire.Message:
         step = job.steps.get(message["step"])
@@ -340,13 +417,14 @@ class Controller(Lifecycle):
         return {"ok": True}
 
     def on_requeue(self, message: wire.Message, peer: wire.Peer) -> wire.Message:
-        job = self._known(message)
+        return self._each(message, lambda job: self._requeue(job, hold=bool(message.get("hold"))))
+
+    def _requeue(self, job: Job, *, hold: bool) -> None:
         if not job.requeue:
             raise Denied("disabled")
         if job.state == "PENDING":
             raise Denied("pending")
-        self.requeue_job(job, note="DUE TO JOB REQUEUE", hold=bool(message.get("hold")))
-        return {"ok": True}
+        self.requeue_job(job, note="DUE TO JOB REQUEUE", hold=hold)
 
     def on_detach(self, message: wire.Message, peer: wire.Peer) -> wire.Message:
         """The allocation outlives its salloc (--no-shell)."""
@@ -354,29 +432,29 @@ class Controller(Lifecycle):
         return {"ok": True}
 
     def on_hold(self, message: wire.Message, peer: wire.Peer) -> wire.Message:
-        return self._set_hold(self._known(message), held=True)
+        return self._each(message, lambda job: self._set_hold(job, message["why"]), part=self._split)
 
     def on_release(self, message: wire.Message, peer: wire.Peer) -> wire.Message:
-        return self._set_hold(self._known(message), held=False)
+        return self._each(message, lambda job: self._set_hold(job, ""), part=self._split)
 
-    def _set_hold(self, job: Job, *, held: bool) -> wire.Message:
+    def _set_hold(self, job: Job, why: str) -> None:
         if not job.listed:
-            raise Denied("done")
-        job.held = held
-        if job.state == "PENDING":
-            job.reason = "JobHeldUser" if held else "None"
+            raise Denied("finished")
+        hold_job(job, why)
         self.save(job)
         self.schedule_soon()
-        return {"ok": True}
 
     def on_update(self, message: wire.Message, peer: wire.Peer) -> wire.Message:
-        job = self._known(message)
-        removed = update_job(job, message["changes"], root=message["uid"] == 0, now=time.time())
-        for node in removed:
+        return self._each(message, lambda job: self._update(job, message), part=self._split)
+
+    def _update(self, job: Job, message: wire.Message) -> None:
+        changes = message["changes"]
+        if "dependency" in changes:
+            changes["dependency"] = self._shown_dependency(changes["dependency"])
+        for node in update_job(job, changes, self.settings, root=message["uid"] == 0, now=time.time()):
             self.shrink(job, node)
         self.save(job)
         self.schedule_soon()
-        return {"ok": True}
 
     def on_update_node(self, message: wire.Message, peer: wire.Peer) -> wire.Message:
         for name in message["nodes"]:

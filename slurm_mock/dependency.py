@@ -1,34 +1,68 @@
 """A `--dependency` text and whether it is satisfied, given the jobs that are known: pure."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 
+from slurm_mock import array
 from slurm_mock.records import ACTIVE, Job
 
 READY, WAITING, NEVER = "ready", "waiting", "never"
-_KINDS = ("after", "afterany", "afterok", "afternotok", "aftercorr", "afterburstbuffer", "expand")
+_KINDS = ("after", "afterany", "afterok", "afternotok", "aftercorr")
 
 
-def parse(text: str) -> tuple[list[tuple[str, list[int]]], bool]:
-    """([(kind, ids)], True if any one will do). ValueError for what Slurm calls a job dependency problem."""
+class Unsupported(ValueError):
+    """Slurm knows it; slurm_mock does not."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One condition: a kind and what it is about, as (job id, task of its array or None for all of it)."""
+
+    kind: str
+    targets: tuple[tuple[int, int | None], ...] = ()
+
+
+def parse(text: str) -> tuple[list[Term], bool]:
+    """([terms], True if any one will do). ValueError for what Slurm calls a job dependency problem."""
     any_one = "?" in text
     terms = []
     for term in text.replace("?", ",").split(",") if text else []:
         kind, *ids = term.split(":")
         if kind.isdigit() and not ids:
-            terms.append(("afterany", [int(kind)]))
+            terms.append(Term("afterany", (_target(kind),)))
         elif kind == "singleton" and not ids:
-            terms.append((kind, []))
+            terms.append(Term(kind))
         elif kind in _KINDS and ids:
-            terms.append((kind, [int(item.partition("+")[0].partition("_")[0]) for item in ids]))
+            terms.append(Term(kind, tuple(map(_target, ids))))
+        elif kind in ("afterburstbuffer", "expand"):
+            raise Unsupported(text)
         else:
             raise ValueError(text)
     return terms, any_one
 
 
+def _target(text: str) -> tuple[int, int | None]:
+    job, plus, _ = text.partition("+")
+    if plus and job:
+        raise Unsupported(text)
+    return array.viewed(job.removesuffix("_*"))
+
+
+def named(text: str, arrays: Container[int]) -> str:
+    """The text as squeue shows it: an array as a whole is `33_*`."""
+
+    def shown(word: str) -> str:
+        return f"{word}_*" if word.isdigit() and int(word) in arrays else word
+
+    return "?".join(
+        ",".join(":".join(map(shown, term.split(":"))) for term in part.split(",")) for part in text.split("?")
+    )
+
+
 def judge(job: Job, jobs: Mapping[int, Job]) -> str:
     """READY, WAITING or NEVER. An id that is not known counts as satisfied (measured)."""
     terms, any_one = parse(job.request.dependency)
-    verdicts = [_term(kind, ids, job, jobs) for kind, ids in terms]
+    verdicts = [_term(term, job, jobs) for term in terms]
     if not verdicts:
         return READY
     if any_one:
@@ -36,12 +70,19 @@ def judge(job: Job, jobs: Mapping[int, Job]) -> str:
     return next((word for word in (NEVER, WAITING) if word in verdicts), READY)
 
 
-def _term(kind: str, ids: list[int], job: Job, jobs: Mapping[int, Job]) -> str:
-    if kind == "singleton":
+def _term(term: Term, job: Job, jobs: Mapping[int, Job]) -> str:
+    if term.kind == "singleton":
         same = (jobs[other] for other in jobs if other < job.id)
         mine = [j for j in same if j.request.name == job.request.name and j.request.uid == job.request.uid]
         return WAITING if any(other.listed for other in mine) else READY
-    verdicts = [_one(kind, jobs[other]) for other in ids if other in jobs]
+    verdicts = []
+    for job_id, task in term.targets:
+        wanted = job.array_task if term.kind == "aftercorr" and task is None else task
+        verdicts += [
+            _one(term.kind, other)
+            for other in jobs.values()
+            if array.owns(other, job_id) and (wanted is None or not other.array_job or wanted in other.indices)
+        ]
     return next((word for word in (NEVER, WAITING) if word in verdicts), READY)
 
 

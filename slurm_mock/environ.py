@@ -1,5 +1,6 @@
 """SLURM_* and GPU variables of a batch script and of a step's tasks, as measured on 22.05."""
 
+from slurm_mock import array
 from slurm_mock.cluster import Cluster, Settings
 from slurm_mock.hostlist import compress, repeats
 from slurm_mock.records import Job, Share, Step
@@ -117,6 +118,10 @@ def of_batch(cluster: Cluster, settings: Settings, job: Job, submitted: dict[str
         "SLURM_LOCALID": "0",
     }
     base["SLURM_GTIDS"] = "0"
+    if job.array_task is not None:
+        indices, step, _ = array.parse(job.request.array, settings.max_array_size)
+        base |= {"SLURM_ARRAY_JOB_ID": str(job.array_job), "SLURM_ARRAY_TASK_ID": str(job.array_task)}
+        base |= array.variables(indices, step)
     return apply(base, {**gpu_variables(settings, share.gpus, "SLURM_JOB_GPUS"), "SLURM_STEP_GPUS": None})
 
 

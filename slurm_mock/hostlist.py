@@ -82,6 +82,11 @@ def _ranges(members: list[tuple[str, int, int]]) -> str:
     return ",".join(texts)
 
 
+def ranges(numbers: list[int]) -> str:
+    """`0-3,7`: numbers without a name."""
+    return _ranges([("", 0, number) for number in numbers])
+
+
 def repeats(values: list[int]) -> str:
     """`8(x3),4`: how Slurm writes one number per node, as in SLURM_TASKS_PER_NODE."""
     texts = []

@@ -3,11 +3,11 @@
 import os
 import time
 
-from slurm_mock import units
+from slurm_mock import array, units
 from slurm_mock.format import Field
 from slurm_mock.hostlist import compress
 from slurm_mock.records import CODES, Job
-from slurm_mock.request import file_name
+from slurm_mock.request import file_name, output_of
 
 TIME_FORMAT = os.environ.get("SLURM_TIME_FORMAT", "")
 REASON_STATES = ("PENDING", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "FAILED")
@@ -70,13 +70,10 @@ def tres(job: Job) -> str:
 
 
 def output_path(job: Job, *, error: bool = False) -> str:
-    request = job.request
-    if not request.batch:
+    if not job.request.batch:
         return ""
-    pattern = (request.stderr if error else "") or request.stdout or "slurm-%j.out"
-    node = job.batch_host or "%N"
-    name, user = request.name, request.user
-    return file_name(pattern, job_id=job.id, name=name, user=user, node=node, workdir=request.workdir)
+    pattern = (job.request.stderr if error else "") or output_of(job.request)
+    return file_name(job, pattern, node=job.batch_host or "%N")
 
 
 def _stamp(epoch: float | None) -> str:
@@ -87,7 +84,8 @@ def _dependency(job: Job) -> str:
     text = job.request.dependency
     if not text or job.state != "PENDING":
         return "(null)"
-    return ",".join(f"{term}(unfulfilled)" for term in text.split(","))
+    fate = "failed" if job.reason == "DependencyNeverSatisfied" else "unfulfilled"
+    return ",".join(f"{term}({fate})" for term in text.split(","))
 
 
 def min_cpus(job: Job) -> int:
@@ -104,10 +102,10 @@ def _null(text: str) -> str:
 
 
 LETTERS = {
-    "i": Field[Job]("JOBID", lambda job: str(job.id)),
+    "i": Field[Job]("JOBID", array.label),
     "A": Field[Job]("JOBID", lambda job: str(job.id)),
-    "F": Field[Job]("ARRAY_JOB_ID", lambda job: str(job.id)),
-    "K": Field[Job]("ARRAY_TASK_ID", lambda job: "N/A"),
+    "F": Field[Job]("ARRAY_JOB_ID", lambda job: str(job.array_job or job.id)),
+    "K": Field[Job]("ARRAY_TASK_ID", lambda job: array.tasks_text(job) or "N/A"),
     "j": Field[Job]("NAME", lambda job: job.request.name),
     "T": Field[Job]("STATE", lambda job: job.shown_state),
     "t": Field[Job]("ST", lambda job: CODES[job.shown_state]),
@@ -159,7 +157,7 @@ LETTERS = {
     "%": Field[Job]("", lambda job: ""),
 }
 NAMES = {
-    "jobid": LETTERS["i"],
+    "jobid": LETTERS["A"],
     "jobarrayid": LETTERS["i"],
     "arrayjobid": LETTERS["F"],
     "arraytaskid": LETTERS["K"],

@@ -133,15 +133,7 @@ class Launch:
         return os.open(self._path(pattern), os.O_WRONLY | os.O_CREAT | append, 0o666)
 
     def _path(self, pattern: str) -> str:
-        return file_name(
-            pattern,
-            job_id=self.job.id,
-            name=self.job.request.name,
-            user=self.job.request.user,
-            node=self.step.nodes[0],
-            workdir=os.getcwd(),
-            step=str(self.step.id),
-        )
+        return file_name(self.job, pattern, node=self.step.nodes[0], workdir=os.getcwd(), step=str(self.step.id))
 
     def _stdin(self, procid: int) -> int:
         """The end that the task reads."""

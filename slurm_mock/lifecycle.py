@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from slurm_mock import environ, wire
 from slurm_mock.cluster import Cluster, Settings
 from slurm_mock.records import Job, Node, Share, Step
-from slurm_mock.request import file_name
+from slurm_mock.request import file_name, output_of
 
 KILL_AGAIN_SECONDS = 1.0
+REQUEUED_HELD = "job requeued in held state"
 PREEMPT = "DUE TO PREEMPTION"
 GENTLE: list[int] = [signal.SIGCONT, signal.SIGTERM]
 LATE: list[int] = [signal.SIGTERM, signal.SIGCONT, signal.SIGTERM]
@@ -65,21 +66,14 @@ class Lifecycle:
 
     def _batch_launch(self, job: Job) -> wire.Message:
         request = job.request
-        folder = self.cluster.file("spool", str(job.id))
+        folder = self.cluster.file("spool", job.spool)
         with open(os.path.join(folder, "env"), encoding="utf-8", errors="surrogateescape") as stream:
             submitted = dict(item.partition("=")[::2] for item in stream.read().split("\0") if item)
 
         def named(pattern: str) -> str:
-            return file_name(
-                pattern,
-                job_id=job.id,
-                name=request.name,
-                user=request.user,
-                node=job.batch_host,
-                workdir=request.workdir,
-            )
+            return file_name(job, pattern, node=job.batch_host)
 
-        stdout = named(request.stdout or "slurm-%j.out")
+        stdout = named(output_of(request))
         return {
             "op": "launch",
             "job": job.id,
@@ -311,7 +305,7 @@ class Lifecycle:
 
     def requeue_job(self, job: Job, *, note: str, hold: bool = False) -> None:
         job.requeue_after_end = True
-        job.held = hold
+        job.held = REQUEUED_HELD if hold else ""
         if job.completing:
             self.save(job)
         elif job.state == "RUNNING":
@@ -323,7 +317,7 @@ class Lifecycle:
 
     def _back_to_queue(self, job: Job) -> None:
         """The same id, steps from 0 again, a while before it may start."""
-        job.state, job.reason = "PENDING", "JobHeldUser" if job.held else "BeginTime"
+        job.state, job.reason = "PENDING", job.held or "BeginTime"
         job.eligible = time.time() + self.settings.requeue_delay
         job.requeue_after_end = job.warned = False
         job.start = job.end = 0.0

@@ -68,6 +68,7 @@ class Request:
     exclude: list[str] = field(default_factory=list)
     features: str = ""
     dependency: str = ""
+    array: str = ""
     begin: float = 0.0
     hold: bool = False
     signal: int = 0
@@ -154,9 +155,26 @@ class Job:
     warned: bool = False
     kill_at: float = 0.0
     requeue_after_end: bool = False
-    held: bool = False
+    held: str = ""
+    """Why it may not start until it is released; a reason as squeue shows it."""
     comment: str = ""
     partition: str = ""
+    array_job: int = 0
+    """The id that the job's array goes by; 0 for a job that is of no array."""
+    array_tasks: list[int] = field(default_factory=list)
+    """Tasks that wait in this one record. A task that starts leaves for a record of its own; the last one stays."""
+    array_task: int | None = None
+    array_throttle: int = 0
+
+    @property
+    def indices(self) -> list[int]:
+        """The array's tasks that this record stands for."""
+        return self.array_tasks or ([] if self.array_task is None else [self.array_task])
+
+    @property
+    def spool(self) -> str:
+        """The name of the folder that has its script and environment; an array's tasks share one."""
+        return str(self.array_job or self.id)
 
     @property
     def shown_state(self) -> str:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from slurm_mock import units
 from slurm_mock.cluster import Settings
 from slurm_mock.hostlist import expand
-from slurm_mock.records import Request
+from slurm_mock.records import Job, Request
 
 Options = dict[str, str]
+NO_TASK = 4294967294  # what %a stands for where there is no task of an array
 
 # What a user's login would set again under --export=NONE.
 _LOGIN = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "MAIL", "LANG", "TZ", "TERM")
@@ -111,6 +112,7 @@ def build(options: Options, settings: Settings, environ: dict[str, str], *, batc
         exclude=expand(options.get("exclude", "")),
         features=options.get("constraint", ""),
         dependency=options.get("dependency", ""),
+        array=options.get("array", ""),
         hold="hold" in options or options.get("priority") == "0",
         requeue=_requeue(options),
         no_kill="no-kill" in options and options["no-kill"] != "off",
@@ -257,15 +259,21 @@ def request_variables(request: Request, options: Options) -> dict[str, str]:
     return {name: str(value) for name, value in pairs.items() if value is not None}
 
 
-def file_name(pattern: str, *, job_id: int, name: str, user: str, node: str, workdir: str, step: str = "") -> str:
+def output_of(request: Request) -> str:
+    """The pattern of the batch script's output."""
+    return request.stdout or ("slurm-%A_%a.out" if request.array else "slurm-%j.out")
+
+
+def file_name(job: Job, pattern: str, *, node: str, workdir: str = "", step: str = "") -> str:
     """The absolute path that a pattern such as `out-%j.%N` stands for; `%4j` pads."""
     values = {
-        "j": str(job_id),
-        "A": str(job_id),
-        "J": f"{job_id}.{step}" if step else str(job_id),
-        "a": "4294967294",
+        "j": str(job.id),
+        "A": str(job.array_job or job.id),
+        "J": f"{job.id}.{step}" if step else str(job.id),
+        "a": str(NO_TASK if job.array_task is None else job.array_task),
     }
-    values |= {"N": node, "x": name, "u": user, "n": "0", "t": "0", "s": step or "batch", "%": "%"}
+    values |= {"N": node, "x": job.request.name, "u": job.request.user, "n": "0", "t": "0"}
+    values |= {"s": step or "batch", "%": "%"}
     result, index = "", 0
     while index < len(pattern):
         if pattern[index] != "%":
@@ -278,7 +286,7 @@ def file_name(pattern: str, *, job_id: int, name: str, user: str, node: str, wor
         letter = pattern[end : end + 1]
         result += values[letter].zfill(int(pattern[index + 1 : end] or 0)) if letter in values else pattern[index]
         index = end + 1 if letter in values else index + 1
-    return os.path.join(workdir, result)
+    return os.path.join(workdir or job.request.workdir, result)
 
 
 def current_umask() -> int:

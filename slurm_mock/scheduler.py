@@ -13,7 +13,7 @@ DOWN_NODES = "Nodes required for job are DOWN, DRAINED or reserved for jobs in h
 
 @dataclass
 class Plan:
-    """`starts` in order; `reasons` for every job that stays pending."""
+    """`starts` in order, an array once for each task that starts; `reasons` for every job that stays pending."""
 
     starts: list[tuple[Job, dict[str, Share]]] = field(default_factory=list)
     reasons: dict[int, str] = field(default_factory=dict)
@@ -50,28 +50,40 @@ def plan(jobs: Mapping[int, Job], nodes: Mapping[str, Node], settings: Settings,
         if job.state != "PENDING" or job.completing:
             continue
         reason = waiting_reason(job, jobs, settings, now)
-        shares = None if reason else placement.place(job.request, settings, list(free.values()))
-        if reason:
-            result.reasons[job.id] = reason
-        elif shares is not None and _harmless(job, shares, reserved, now):
+        left = 0 if reason else max(1, len(job.array_tasks))
+        while left:
+            reason = "" if _throttle(job, jobs, result) else "JobArrayTaskLimit"
+            shares = None if reason else placement.place(job.request, settings, list(free.values()))
+            if shares is None or not _harmless(job, shares, reserved, now):
+                break
             result.starts.append((job, shares))
             for name, share in shares.items():
                 _take(free[name], share, settings)
-        elif placement.place(job.request, settings, free_nodes(nodes, [], settings)) is None:
+            left -= 1
+        if reason:
+            result.reasons[job.id] = reason
+        elif left and placement.place(job.request, settings, free_nodes(nodes, [], settings)) is None:
             result.reasons[job.id] = DOWN_NODES
-        elif reserved is None:
-            started = {other.id: shares for other, shares in result.starts}
-            reserved = _reservation(job, running, started, jobs, nodes, settings, now)
+        elif left and reserved is None:
+            reserved = _reservation(job, running, result.starts, nodes, settings, now)
             result.reasons[job.id] = "Resources"
-        else:
+        elif left:
             result.reasons[job.id] = "Priority"
     return result
+
+
+def _throttle(job: Job, jobs: Mapping[int, Job], plan: Plan) -> bool:
+    """One more of the job's array may run."""
+    if not job.array_throttle:
+        return True
+    running = sum(other.array_job == job.array_job and bool(other.shares) for other in jobs.values())
+    return running + sum(other.array_job == job.array_job for other, _ in plan.starts) < job.array_throttle
 
 
 def waiting_reason(job: Job, jobs: Mapping[int, Job], settings: Settings, now: float) -> str:
     """Why the job may not start even on an empty cluster; "" if it may."""
     if job.held:
-        return "JobHeldUser"
+        return job.held
     if max(job.eligible, job.request.begin) > now:
         return "BeginTime"
     verdict = dependency.judge(job, jobs)
@@ -91,8 +103,7 @@ def _harmless(job: Job, shares: dict[str, Share], reserved: tuple[float, set[str
 def _reservation(
     job: Job,
     running: list[Job],
-    started: Mapping[int, dict[str, Share]],
-    jobs: Mapping[int, Job],
+    started: list[tuple[Job, dict[str, Share]]],
     nodes: Mapping[str, Node],
     settings: Settings,
     now: float,
@@ -101,8 +112,8 @@ def _reservation(
     ends: list[tuple[float, dict[str, Share]]] = []
     for other in running:
         ends.append((other.deadline or float("inf"), other.shares))
-    for other_id, shares in started.items():
-        ends.append((now + jobs[other_id].limit_seconds, shares))
+    for other, shares in started:
+        ends.append((now + other.limit_seconds, shares))
     ends.sort(key=lambda pair: pair[0])
     for index, (end, _) in enumerate(ends):
         left = {node.name: node for node in free_nodes(nodes, [], settings)}

@@ -3,7 +3,7 @@
 import os
 import time
 
-from slurm_mock import job_fields, units
+from slurm_mock import array, job_fields, units
 from slurm_mock.cluster import Settings
 from slurm_mock.hostlist import compress
 from slurm_mock.node_state import NodeView, base
@@ -22,7 +22,7 @@ def job_text(job: Job, *, detailed: bool) -> str:
     cpus, tasks = job.cpus, job.ntasks
     features = request.features or NULL
     lines = [
-        f"JobId={job.id} JobName={request.name}",
+        " ".join([f"JobId={job.id}", *_array(job), f"JobName={request.name}"]),
         f"UserId={request.user}({request.uid}) GroupId={request.group}({request.gid}) MCS_label=N/A",
         f"Priority={4294901760 - job.id if not job.held else 0} Nice={request.nice} "
         f"Account={request.account or NULL} QOS={request.qos or NULL}",
@@ -77,6 +77,12 @@ def job_text(job: Job, *, detailed: bool) -> str:
         lines.append(f"TresPerNode={job_fields.tres_per_node(job)}")
     lines.append("")
     return "\n   ".join(lines)
+
+
+def _array(job: Job) -> list[str]:
+    tasks = array.tasks_text(job)
+    throttle = [f"ArrayTaskThrottle={job.array_throttle}"] if job.array_throttle else []
+    return [f"ArrayJobId={job.array_job}", f"ArrayTaskId={tasks}", *throttle] if tasks else []
 
 
 def _share_lines(job: Job) -> list[str]:
@@ -160,7 +166,7 @@ def step_text(job: Job, key: str) -> str:
     gpus = sum(len(ids) for ids in step.gpus.values()) if step else 0
     tres = f"cpu={cpus},mem=0,node={len(nodes)}" + (f",gres/gpu={gpus}" if gpus else "") if step else NULL
     lines = [
-        f"StepId={job.id}.{key} UserId={job.request.uid} "
+        f"StepId={array.label(job)}.{key} UserId={job.request.uid} "
         f"StartTime={units.stamp(step.start if step else job.start)} TimeLimit=UNLIMITED",
         f"State=RUNNING Partition={job.partition} NodeList={compress(nodes)}",
         f"Nodes={len(nodes)} CPUs={cpus} Tasks={tasks} Name={step.name if step else 'batch'} Network=(null)",

@@ -154,12 +154,3 @@ def signal_number(text: str) -> int:
         return int(signal.Signals[name])
     except KeyError:
         raise BadValue(text) from None
-
-
-def id_list(text: str) -> list[int]:
-    """Job ids of `1,2,7-9`."""
-    ids: list[int] = []
-    for piece in text.split(","):
-        low, _, high = piece.partition("-")
-        ids += range(_whole(low), _whole(high or low) + 1)
-    return ids

@@ -1,11 +1,15 @@
 """`scontrol update`: the job or node after the changes, or Denied; nothing is changed by half."""
 
-from slurm_mock import units
+from slurm_mock import array, units
+from slurm_mock.cluster import Settings
 from slurm_mock.hostlist import expand
 from slurm_mock.records import Job, Node
 
 JOB_KEYS = ("timelimit", "starttime", "eligibletime", "comment", "numnodes", "nodelist", "name", "jobname", "requeue",
-            "partition", "priority", "nice", "dependency")  # fmt: skip
+            "partition", "priority", "nice", "dependency", "arraytaskthrottle")  # fmt: skip
+
+HELD = {True: "JobHeldAdmin", False: "JobHeldUser"}
+"""By who holds it: root or not."""
 
 
 class Denied(Exception):
@@ -16,10 +20,17 @@ class Denied(Exception):
         self.error = error
 
 
-def update_job(job: Job, changes: dict[str, str], *, root: bool, now: float) -> list[str]:
+def hold_job(job: Job, why: str) -> None:
+    """It is held for this reason, or released by an empty one; measured: a running one shows it, too."""
+    job.held, job.reason = why, why or "None"
+
+
+def update_job(job: Job, changes: dict[str, str], settings: Settings, *, root: bool, now: float) -> list[str]:
     """Nodes that the job gives up. Keys are those of JOB_KEYS."""
     if not job.listed or job.completing:
-        raise Denied("done")
+        raise Denied("finished")
+    if "arraytaskthrottle" in changes:
+        job.array_throttle = array.leading(changes["arraytaskthrottle"]) if job.array_job else 0
     if "timelimit" in changes:
         job.limit_minutes = _limit(job, changes["timelimit"], root=root)
     for key in ("starttime", "eligibletime"):
@@ -33,7 +44,7 @@ def update_job(job: Job, changes: dict[str, str], *, root: bool, now: float) -> 
     job.partition = job.request.partition = changes.get("partition", job.partition)
     job.request.dependency = changes.get("dependency", job.request.dependency)
     if "priority" in changes:
-        job.held = changes["priority"] == "0"
+        hold_job(job, "" if changes["priority"] != "0" else HELD[root])
     return _removed(job, changes)
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from slurm_mock import grammar, request, units
+from slurm_mock import array, grammar, request, units
 from slurm_mock.client import Client
 from slurm_mock.errors import HINTS
 from slurm_mock.hostlist import compress
@@ -24,8 +24,6 @@ def main(client: Client, argv: list[str]) -> int:
     options = {**words, **grammar.from_environment(dict(os.environ), "SBATCH_", parser), **given}
     if surplus:
         client.fail(f"Invalid directive found in batch script: {surplus[0]}", 255)
-    if "array" in options:
-        client.fail("Batch job submission failed: Invalid job array specification")
     try:
         asked = request.build(options, client.settings, dict(os.environ), batch=True, name=name)
     except request.Refused as refused:
@@ -70,12 +68,13 @@ def _submit(client: Client, options: dict[str, str], asked: Request, script: str
 
 
 def _wait(client: Client, job_id: int) -> int:
+    """The exit code of the job, or the highest of an array's tasks."""
+    codes: dict[int, int] = {}
     while True:
-        job = client.cluster.job(job_id)
-        if job is None:
-            return 1
-        if not job.listed:
-            return 128 + job.exit_signal if job.exit_signal else job.exit_code
+        jobs = [job for job in client.cluster.jobs() if array.owns(job, job_id)]
+        codes |= {job.id: 128 + job.exit_signal if job.exit_signal else job.exit_code for job in jobs}
+        if not any(job.listed for job in jobs):
+            return max(codes.values(), default=1)
         time.sleep(WAIT_SECONDS)
 
 

@@ -1,49 +1,79 @@
 """scancel: jobs and steps named or matched are signalled or ended; an unknown job id is no error."""
 
 import os
+import re
 import sys
+from dataclasses import dataclass
 from typing import Any
 
-from slurm_mock import grammar, units
+from slurm_mock import array, grammar, units
 from slurm_mock.client import Client, Failure
 from slurm_mock.hostlist import expand
 from slurm_mock.records import CODES, Job
 
-STEP_UNKNOWN = 225  # measured: Slurm's error 2017, cut to a byte
 FILTERS = ("name", "me", "user", "state", "partition", "nodelist", "account", "qos", "reservation", "wckey")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A job, some tasks of an array, or a step, and how the user wrote it."""
+
+    job: int
+    tasks: list[int] | None
+    step: str
+    text: str
+
+    def covers(self, job: Job) -> bool:
+        return array.owns(job, self.job) and (self.tasks is None or bool(set(self.tasks) & set(job.indices)))
 
 
 def main(client: Client, argv: list[str]) -> int:
     given, words = grammar.Parser("scancel", grammar.SCANCEL).parse(argv, interspersed=True)
     number = _signal(given)
-    targets = [_target(client, item) for word in words for item in word.split(",") if item]
+    targets = [_target(client, item) for word in words for item in _items(word)]
     filtered = any(name in given for name in FILTERS)
     if not targets and not filtered:
         client.fail("No job identification provided")
     if client.broken:
         client.fail(client.words({"error": client.broken}))
     if filtered:
-        ids = {job_id for job_id, _ in targets}
-        matching = [job.id for job in client.cluster.jobs() if job.listed and _matches(job, given)]
-        targets = [(job_id, "") for job_id in matching if not ids or job_id in ids]
+        targets = _filtered(client, given, targets)
     code = 0
-    for job_id, step in targets:
-        message: dict[str, Any] = {"op": "cancel", "job": job_id, "signal": number}
+    for target in targets:
+        message: dict[str, Any] = {"op": "cancel", "job": target.job, "tasks": target.tasks, "signal": number}
         message |= {"batch": "batch" in given, "full": "full" in given}
-        if step:
-            message["step"] = step
-        code = _report(client, client.ask(message), job_id, step) or code
+        if target.step:
+            message["step"] = target.step
+        quiet = not target.step and number is None and "batch" not in given
+        code = _report(client, client.ask(message), target, quiet=quiet) or code
     return code
 
 
-def _report(client: Client, reply: dict[str, Any], job_id: int, step: str) -> int:
-    if "error" not in reply:
+def _items(word: str) -> list[str]:
+    """The parts between the commas that no bracket holds together."""
+    return [item for item in re.split(r",(?![^\[]*\])", word) if item]
+
+
+def _filtered(client: Client, given: dict[str, str], targets: list[Target]) -> list[Target]:
+    """What matches; of an array that is asked for by tasks, the records that have one of them."""
+    matching = [job for job in client.cluster.jobs() if job.listed and _matches(job, given)]
+    found = []
+    for job in matching:
+        tasks = job.indices if job.array_job else None
+        if not targets or any(target.covers(job) for target in targets):
+            found.append(Target(job.array_job or job.id, tasks, "", array.label(job)))
+    return found
+
+
+def _report(client: Client, reply: dict[str, Any], target: Target, *, quiet: bool) -> int:
+    """Measured: an id that is unknown or over is an error only to who asks for a signal or a step."""
+    errors = [error for error, _ in reply.get("results", [])] or [reply.get("error", "")]
+    if "" in errors or (quiet and errors[0] in ("job", "done")):
         return 0
-    if reply["error"] in ("job", "done") and not step:
-        return 0
-    kind = "job step id" if step else "job id"
-    client.say(f"error: Kill job error on {kind} {job_id}: {client.words(reply)}")
-    return STEP_UNKNOWN if step else 1
+    kind = "job step id" if target.step else "job id"
+    words = client.words({"error": "job" if errors[0] == "done" else errors[0]})
+    client.say(f"error: Kill job error on {kind} {target.text}: {words}")
+    return 1
 
 
 def _signal(given: dict[str, str]) -> int | None:
@@ -56,11 +86,13 @@ def _signal(given: dict[str, str]) -> int | None:
         raise Failure(1) from None
 
 
-def _target(client: Client, text: str) -> tuple[int, str]:
+def _target(client: Client, text: str) -> Target:
     job, _, step = text.partition(".")
-    if not job.isdigit():
+    try:
+        job_id, tasks = array.target(job)
+    except ValueError:
         client.fail(f"Invalid job id {text}")
-    return int(job), step
+    return Target(job_id, tasks, step, text)
 
 
 def _matches(job: Job, given: dict[str, str]) -> bool:

@@ -1,16 +1,18 @@
 """scontrol: records in full, and changes to jobs and nodes."""
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
-from slurm_mock import grammar, units
+from slurm_mock import array, grammar, units
 from slurm_mock.client import Client
-from slurm_mock.hostlist import compress, expand
+from slurm_mock.hostlist import compress, expand, ranges
 from slurm_mock.node_state import views
 from slurm_mock.show import job_text, node_text, partition_text, step_text
-from slurm_mock.update import JOB_KEYS
+from slurm_mock.update import HELD, JOB_KEYS
 
 NODE_KEYS = ("state", "reason")
 
@@ -90,10 +92,22 @@ def _print(text: str, given: dict[str, str]) -> None:
 def _show_job(client: Client, name: str, given: dict[str, str]) -> int:
     jobs = client.cluster.jobs()
     if name:
-        jobs = [job for job in jobs if str(job.id) == name]
+        try:
+            job_id, task = array.viewed(name)
+            if "[" in name or not name.replace("_", "").isdigit():
+                raise ValueError(name)
+        except ValueError:
+            print("scontrol_print_job error: Invalid job id specified", file=sys.stderr)
+            return 1
+        jobs = [job for job in jobs if array.owns(job, job_id)]
         if not jobs:
             print("slurm_load_jobs error: Invalid job id specified", file=sys.stderr)
             return 1
+        if task is not None:
+            jobs = [job for job in (array.single(job, task) for job in jobs) if job]
+            if not jobs:
+                print(f"Job {name} not found")
+                return 1
     for job in jobs:
         _print(job_text(job, detailed="details" in given), given)
     if not jobs:
@@ -124,7 +138,7 @@ def _show_step(client: Client, name: str, given: dict[str, str]) -> int:
     job_id, _, key = name.partition(".")
     found = False
     for job in client.cluster.jobs():
-        if job_id and str(job.id) != job_id:
+        if job_id and job_id not in (str(job.id), array.label(job)):
             continue
         keys = (["batch"] if job.batch_running else []) + list(job.steps)
         for step in keys:
@@ -147,7 +161,7 @@ def _show_config(client: Client, name: str, given: dict[str, str]) -> int:
         "GresTypes": "gpu",
         "JobRequeue": int(settings.job_requeue),
         "KillWait": f"{settings.kill_wait:g} sec",
-        "MaxArraySize": 0,
+        "MaxArraySize": settings.max_array_size,
         "MessageTimeout": f"{settings.message_timeout:g} sec",
         "MinJobAge": f"{settings.min_job_age:g} sec",
         "ProctrackType": f"proctrack/{settings.proctrack}",
@@ -195,20 +209,15 @@ def _update_job(client: Client, changes: dict[str, tuple[str, str]]) -> int:
         return 1
     values = {key: value for key, (value, _) in changes.items()}
     try:
-        ids = units.id_list(jobs)
         for key in ("starttime", "eligibletime"):
             if key in values:
                 units.moment(values[key], time.time())
     except units.BadValue as bad:
-        print(f"Invalid time or job id: {bad}", file=sys.stderr)
+        print(f"Invalid time specification (pos=0): {bad}\nNo changes specified", file=sys.stderr)
         return 1
     if "timelimit" in values and not _is_limit(values["timelimit"]):
         client.fail("Invalid TimeLimit value")
-    code = 0
-    for job_id in ids:
-        message = {"op": "update", "job": job_id, "changes": values, "uid": os.getuid()}
-        code = _report(client, client.ask(message), job_id) or code
-    return code
+    return _to_each(client, [jobs], {"op": "update", "changes": values, "uid": os.getuid()})
 
 
 def _is_limit(text: str) -> bool:
@@ -233,17 +242,38 @@ def _update_node(client: Client, changes: dict[str, tuple[str, str]]) -> int:
 
 def _on_jobs(client: Client, words: list[str], given: dict[str, str]) -> int:
     verb = given["verb"]
-    ids = [item for word in words for item in word.split(",") if item.isdigit()]
-    if not ids:
+    if not words:
         print(f"too few arguments for keyword:{verb}", file=sys.stderr)
         return 1
-    message = {"op": {"requeuehold": "requeue", "uhold": "hold"}.get(verb, verb), "hold": verb == "requeuehold"}
-    codes = [_report(client, client.ask({**message, "job": int(job_id)}), int(job_id)) for job_id in ids]
-    return max(codes)
+    why = HELD[verb != "uhold" and os.getuid() == 0]
+    op = {"requeuehold": "requeue", "uhold": "hold"}.get(verb, verb)
+    again = "slurm_suspend error: " if op in ("hold", "release") else ""
+    return _to_each(client, words, {"op": op, "hold": verb == "requeuehold", "why": why}, again=again)
 
 
-def _report(client: Client, reply: dict[str, object], job_id: int) -> int:
+def _to_each(client: Client, words: list[str], message: dict[str, Any], *, again: str = "") -> int:
+    """The message is put for each job, or task of an array, that the words name."""
+    code = 0
+    for text in [item for word in words for item in re.split(r",(?![^\[]*\])", word)]:
+        try:
+            job_id, tasks = array.target(text)
+            reply = client.ask({**message, "job": job_id, "tasks": tasks})
+        except ValueError:
+            reply = {"error": "job"}
+        code = _report(client, reply, text, again=again) or code
+    return code
+
+
+def _report(client: Client, reply: dict[str, Any], text: str, *, again: str) -> int:
+    """Measured: what came of an array is told by its tasks, as soon as it differs or any failed."""
+    results = reply.get("results", [])
+    if any(error for error, _ in results):
+        for error, tasks in results:
+            print(f"{text.partition('_')[0]}_{ranges(tasks)}: {client.words({'error': error})}", file=sys.stderr)
+        return 1
     if "error" not in reply:
         return 0
-    print(f"{client.words(reply)} for job {job_id}", file=sys.stderr)
+    print(f"{client.words(reply)} for job {text}", file=sys.stderr)
+    if again:
+        print(again + client.words(reply), file=sys.stderr)
     return 1

@@ -7,8 +7,8 @@ import sys
 import time
 from typing import Any
 
+from slurm_mock import array, grammar, units
 from slurm_mock import format as columns
-from slurm_mock import grammar, units
 from slurm_mock.client import Client, Failure
 from slurm_mock.format import Field
 from slurm_mock.hostlist import compress, expand
@@ -36,12 +36,12 @@ def main(client: Client, argv: list[str]) -> int:
         print(f"slurm_load_jobs error: {client.words({'error': client.broken})}", file=sys.stderr)
         return 1
     jobs = client.cluster.jobs()
-    if len(ids) == 1 and not any(job.id == ids[0] for job in jobs):
+    if len(ids) == 1 and not any(array.owns(job, ids[0][0]) for job in jobs):
         print("slurm_load_jobs error: Invalid job id specified", file=sys.stderr)
         return 1
     if "json" in given:
         return _print_json(jobs)
-    shown = [job for job in jobs if _matches(job, given, ids, states, nodes)]
+    shown = [job for job in _chosen(jobs, ids) if _matches(job, given, states, nodes)]
     if "step" in given:
         return _print_steps(client, shown, given)
     return _print_jobs(client, shown, given)
@@ -56,6 +56,8 @@ def _print_jobs(client: Client, jobs: list[Job], given: dict[str, str]) -> int:
     elif "start" in given:
         spec = spec or START
         jobs = [job for job in jobs if job.state == "PENDING"]
+    apart = "array" in given or "SQUEUE_ARRAY" in os.environ
+    jobs = [each for job in jobs for each in array.singles(job)] if apart else array.merged(jobs)
     if names:
         wanted, unknown = columns.long(names, NAMES)
     else:
@@ -84,13 +86,28 @@ def _sorted(jobs: list[Job], keys: str) -> list[Job]:
     return jobs
 
 
-def _ids(client: Client, text: str) -> list[int]:
+def _ids(client: Client, text: str) -> list[tuple[int, int | None]]:
     ids = []
     for item in filter(None, text.split(",")):
-        if not item.isdigit():
+        try:
+            ids.append(array.viewed(item))
+        except ValueError:
             client.fail(f"Invalid job id: {item}")
-        ids.append(int(item))
     return ids
+
+
+def _chosen(jobs: list[Job], ids: list[tuple[int, int | None]]) -> list[Job]:
+    """The jobs with these ids, and of an array the tasks; all jobs where none is named."""
+    if not ids:
+        return jobs
+    found: list[Job] = []
+    for job in jobs:
+        tasks = {task for job_id, task in ids if array.owns(job, job_id)}
+        if None in tasks:
+            found.append(job)
+        else:
+            found += [each for each in (array.single(job, task) for task in sorted(filter(None.__ne__, tasks))) if each]
+    return found
 
 
 def _states(client: Client, given: dict[str, str]) -> list[str] | None:
@@ -119,9 +136,7 @@ def _nodes(client: Client, given: dict[str, str]) -> set[str]:
     return set(names)
 
 
-def _matches(job: Job, given: dict[str, str], ids: list[int], states: list[str] | None, nodes: set[str]) -> bool:
-    if ids and job.id not in ids:
-        return False
+def _matches(job: Job, given: dict[str, str], states: list[str] | None, nodes: set[str]) -> bool:
     if states is None and not job.listed:
         return False
     if states is not None and job.state not in states and job.shown_state not in states:
@@ -152,8 +167,8 @@ def _is_user(job: Job, users: list[str]) -> bool:
 def _print_steps(client: Client, jobs: list[Job], given: dict[str, str]) -> int:
     now = time.time()
     fields: dict[str, Field[Record]] = {
-        "i": Field("STEPID", lambda record: f"{record[0].id}.{record[1]}"),
-        "A": Field("ARRAY_JOB_ID", lambda record: str(record[0].id)),
+        "i": Field("STEPID", lambda record: f"{array.label(record[0])}.{record[1]}"),
+        "A": Field("ARRAY_JOB_ID", lambda record: str(record[0].array_job or record[0].id)),
         "j": Field("NAME", lambda record: record[2].name if record[2] else "batch"),
         "P": Field("PARTITION", lambda record: record[0].partition),
         "u": Field("USER", lambda record: record[0].request.user),
@@ -173,8 +188,8 @@ def _print_steps(client: Client, jobs: list[Job], given: dict[str, str]) -> int:
         records: list[Record] = [(job, key, step) for key, step in job.steps.items()]
         records += [(job, "batch", None)] if job.batch_running else []
         for record in records:
-            name = f"{job.id}.{record[1]}"
-            if not asked or name in asked or str(job.id) in asked:
+            names = {str(job.id), f"{job.id}.{record[1]}", array.label(job), f"{array.label(job)}.{record[1]}"}
+            if not asked or names & set(asked):
                 print(columns.row(wanted, record))
     return 0
 
@@ -191,6 +206,10 @@ def _print_json(jobs: list[Job]) -> int:
         rows.append(
             {
                 "account": request.account,
+                "array_job_id": job.array_job,
+                "array_task_id": job.array_task,
+                "array_max_tasks": job.array_throttle,
+                "array_task_string": array.waiting(job) if job.array_tasks else None,
                 "batch_host": job.batch_host,
                 "command": request.command,
                 "comment": job.comment,

@@ -58,7 +58,9 @@ def main(client: Client, argv: list[str]) -> int:
         options.setdefault("nodes", str(len(granted.nodes)))
         os.environ.update(environ.of_allocation(client.cluster, client.settings, granted))
     else:
-        job_id = int(job_text) if job_text.isdigit() else client.fail(f"Invalid job id: {job_text}")
+        if not job_text.isdigit():
+            client.fail(f'Invalid numeric value "{job_text}" for --jobid.')
+        job_id = int(job_text)
     if "cpu-bind" in options:
         client.say("cluster configuration lacks support for cpu binding")
         os.environ["SLURM_CPU_BIND"] = options["cpu-bind"]

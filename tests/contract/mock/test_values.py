@@ -1,11 +1,14 @@
 """Text and values of the mock, without a cluster."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from slurm_mock import control, dependency, grammar, units
+from slurm_mock.dependency import Term
 from slurm_mock.hostlist import compress, expand, repeats
+from slurm_mock.records import Job, Request
 from slurm_mock.request import file_name, split_commas
 
 
@@ -73,8 +76,12 @@ def test_directives_end_at_the_first_command_and_join_over_lines() -> None:
 
 
 def test_a_file_pattern_is_filled_in() -> None:
-    path = file_name("o-%x-%6j-%N-%%-%q", job_id=42, name="n", user="u", node="node1", workdir="/w")
-    assert path == "/w/o-n-000042-node1-%-%q"
+    of_job = {"user": "u", "uid": 1, "gid": 1, "group": "g", "batch": True, "submit_dir": "/w", "submit_host": "h"}
+    job = Job(id=42, request=Request(name="n", workdir="/w", **of_job))
+    assert file_name(job, "o-%x-%6j-%N-%%-%q-%A", node="node1") == "/w/o-n-000042-node1-%-%q-42"
+    assert file_name(job, "%a", node="node1", workdir="/v") == "/v/4294967294"
+    task = replace(job, array_job=40, array_task=2)
+    assert file_name(task, "%A_%a-%j", node="node1") == "/w/40_2-42"
 
 
 def test_export_items_are_split_at_commas_outside_quotes() -> None:
@@ -84,7 +91,11 @@ def test_export_items_are_split_at_commas_outside_quotes() -> None:
 def test_a_bad_dependency_is_refused() -> None:
     with pytest.raises(ValueError, match="foo"):
         dependency.parse("foo:3")
-    assert dependency.parse("afterany:1:2,afterok:3") == ([("afterany", [1, 2]), ("afterok", [3])], False)
+    two = Term("afterany", ((1, None), (2, None))), Term("afterok", ((3, 4),))
+    assert dependency.parse("afterany:1:2,afterok:3_4") == ([*two], False)
+    for text in ("after:3+5", "afterburstbuffer:3", "expand:3"):
+        with pytest.raises(dependency.Unsupported):
+            dependency.parse(text)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["start", "--help"], ["fault", "--help", "x"]])
