@@ -12,8 +12,9 @@ import sys
 
 def main() -> int:
     """The command line's exit code. What runs on nodes does without the command line's libraries."""
-    from leaseq.installation import starts_runner
+    from leaseq.installation import read_as_utf8, starts_runner
 
+    read_as_utf8()
     verb = sys.argv[1] if len(sys.argv) > 1 else ""
     if starts_runner(sys.argv[1:]):
         from leaseq.runner.main import main as run

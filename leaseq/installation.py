@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 
 
@@ -18,3 +19,12 @@ def starts_runner(words: Sequence[str]) -> bool:
     """
     earlier = words[:1] == ["run"] and {"--lease", "--node", "--home"} <= set(words) and "--" not in words
     return words[:1] == ["_run"] or earlier
+
+
+def read_as_utf8() -> None:
+    """Words, paths and the environment are UTF-8 here, whatever the locale: if not, the process has started again.
+
+    A task's words are kept as text, and its node may have another locale than its submitter.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])

@@ -32,6 +32,7 @@ from dataclasses import dataclass, replace
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import CLI, Entry, LeaseDir, is_node, new_incarnation
 from leaseq.models import ANY, Event, Heartbeat, Lease, Outcome, State, Task, check_schema, text, whole
+from leaseq.words import joined
 from leaseq.world import Fs
 
 NEVER_READABLE = frozenset((errno.EISDIR, errno.ELOOP, errno.EFBIG, errno.ENXIO))
@@ -302,9 +303,7 @@ def command_text(task: Task) -> str:
     """The command as a person would type it."""
     if task.shell:
         return task.argv[0]
-    import shlex
-
-    return shlex.join(task.argv)
+    return joined(task.argv)
 
 
 # -- history ---------------------------------------------------------------------------------------

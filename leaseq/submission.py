@@ -29,6 +29,8 @@ def command_of(words: Sequence[str]) -> tuple[tuple[str, ...], bool]:
     """(argv, whether it is one line for `bash -c`); raises UsageError."""
     if not words or not words[0]:
         raise UsageError("there is no command", hint="leaseq submit -- COMMAND")
+    if not any(word.strip() for word in words):
+        raise UsageError("the command is blank", hint="leaseq submit -- COMMAND")
     return tuple(words), len(words) == 1 and is_shell_line(words[0])
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 _REASON_CODES = {
     "its time limit": "TimeLimit",
     "time limit": "TimeLimit",
@@ -30,3 +33,23 @@ def reason_code(reason: str) -> str:
         return "not found"
     head = reason.partition(":")[0].partition(" (")[0]
     return head if len(head) <= CODE_MAX else head.partition(" ")[0][:CODE_MAX]
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+_READ_IN_QUOTES = frozenset('"$`\\!')
+"""What bash reads between double quotes."""
+
+
+def joined(words: Iterable[str]) -> str:
+    """The words as a line that a shell parts into them again, with the quotes that a person would choose."""
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    if _PLAIN.fullmatch(word):
+        return word
+    if "'" not in word:
+        return f"'{word}'"
+    if not _READ_IN_QUOTES.intersection(word):
+        return f'"{word}"'
+    return "'" + word.replace("'", "'\"'\"'") + "'"

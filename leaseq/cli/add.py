@@ -225,7 +225,7 @@ def _remark_on_cpus(app: App, lease: Lease, node: str) -> None:
 # -- the command line --------------------------------------------------------------------------------
 
 OPTIONS = (
-    Option("name", "a name for the lease, instead of its number", metavar="NAME"),
+    Option("name", "a name for the lease, instead of its number", metavar="NAME", blank=True),
     Option("detach", "do not wait: print the id and return", kind="flag"),
     Option("wait", "wait at most so long for the start (10m, 1h30m); it stays queued", metavar="TIME"),
     Option("profile", "Slurm options and prologue from the settings", metavar="NAME"),

@@ -157,7 +157,7 @@ COMMANDS = {
         "JOBID [--name NAME]",
         "Puts runners into a running allocation that was made elsewhere (salloc, sbatch), or onto the nodes of a "
         "lease that have none. They hang on this host: the job is left alone when they end.",
-        (Option("name", "a name for the lease", metavar="NAME"),),
+        (Option("name", "a name for the lease", metavar="NAME", blank=True),),
         ("leaseq lease adopt 12345",),
     ),
 }

@@ -34,6 +34,8 @@ class Option:
     kind: str = "value"
     short: str = ""
     metavar: str = "X"
+    blank: bool = False
+    """True where an empty value says the same as none."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,11 @@ def canonical(name: str, command: Command, words: Sequence[str]) -> list[str]:
             value = "true" if value is None else value
         elif value is None:
             value = _value_of(option, rest, options)
+        if not value.strip() and not option.blank:
+            # An unset variable of a script: what it was to say must not be left out without a word.
+            raise UsageError(
+                f"the value of --{option.name} is empty", hint=f"--{option.name} {option.metavar}: {option.help}"
+            )
         given = values.setdefault(option.name, [])
         if option.kind != "list":
             given.clear()

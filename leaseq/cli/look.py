@@ -279,7 +279,7 @@ COMMANDS = {
             LEASE,
             Option("state", "only these states, by word or Slurm's code (repeatable, commas)", "list", "t", "STATE"),
             Option("node", "only on this node", short="w", metavar="NODE"),
-            Option("search", "only where command, name, id or reason hold this", metavar="TEXT"),
+            Option("search", "only where command, name, id or reason hold this", metavar="TEXT", blank=True),
             Option("all", "as many as there are", kind="flag", short="a"),
             Option("limit", f"at most N (default {DEFAULT_ROWS})", short="n", metavar="N"),
             Option("quiet", "ids only", kind="flag", short="q"),

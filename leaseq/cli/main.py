@@ -18,8 +18,9 @@ EXIT_PIPE = 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of that command line. Never a traceback, unless LEASEQ_DEBUG=1 asks for it."""
-    from leaseq.installation import starts_runner
+    from leaseq.installation import read_as_utf8, starts_runner
 
+    read_as_utf8()
     words = list(sys.argv[1:] if argv is None else argv)
     if starts_runner(words):
         # A runner does without the command line's libraries.
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     umask = os.umask(0o077)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(encoding=_terminal_encoding(), errors="backslashreplace")
     code = _guarded(words, umask)
     try:
         sys.stdout.flush()
@@ -41,6 +42,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"leaseq: standard output: {error.strerror}", file=sys.stderr)
         return code or 1
     return code
+
+
+def _terminal_encoding() -> str | None:
+    """What the locale says that a terminal shows, where Python was told to take UTF-8 for everything; else None."""
+    if not sys.flags.utf8_mode:
+        return None
+    import locale
+
+    try:
+        locale.setlocale(locale.LC_CTYPE, "")
+    except locale.Error:
+        return None
+    encoding = locale.nl_langinfo(locale.CODESET)
+    # The locale C says ASCII and means that nobody has chosen.
+    return None if encoding.startswith("ANSI_") else encoding
 
 
 def _guarded(words: list[str], umask: int) -> int:

@@ -136,8 +136,17 @@ def visible(text: str) -> str:
     """One line without control characters: what a command holds must not move a cursor."""
     if text.isprintable():
         return text
-    named = {"\n": "\\n", "\t": " ", "\r": "\\r"}
-    return "".join(c if c.isprintable() else named.get(c) or f"\\x{ord(c):02x}" for c in text)
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no text, as Python keeps it
+        code -= 0xDC00
+    named = {0x09: " ", 0x0A: "\\n", 0x0D: "\\r"}
+    return named.get(code) or (
+        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    )
 
 
 def visible_lines(text: str) -> str:

@@ -26,11 +26,11 @@ DRIVER_SECONDS = 10.0
 OPTIONS = (
     LEASE,
     Option("node", "run on this node only", short="w", metavar="NODE"),
-    Option("gpus", "GPUs it needs, or `all`; packs it beside others", short="G", metavar="N"),
+    Option("gpus", "GPUs it needs, 0 for none, or `all`; packs it beside others", short="G", metavar="N"),
     Option("cpus", "CPUs it needs", short="c", metavar="N"),
     Option("mem", "memory it needs: 8G, 512M", metavar="SIZE"),
     Option("time", "its time limit: 2h, 90m, H:M:S; a bare number is minutes", short="t", metavar="TIME"),
-    Option("name", "a name for tables", short="J", metavar="NAME"),
+    Option("name", "a name for tables", short="J", metavar="NAME", blank=True),
     Option("env", "a variable of its environment (repeatable)", kind="list", metavar="K=V"),
     Option("export", "what of this environment it gets: ALL (default), NONE, or A,B,C=1", metavar="WHAT"),
     Option("cwd", "the directory it runs in (default: this one)", short="D", metavar="DIR"),

@@ -18,7 +18,7 @@ from leaseq.runner.record import Rec, keys_in
 from leaseq.runner.sweep import kill_all, processes_of
 from leaseq.world import boot_id, process_start
 
-_KEEPER = (sys.executable, "-m", "leaseq.runner.keeper")
+_KEEPER = (sys.executable, "-X", "utf8", "-m", "leaseq.runner.keeper")
 END_SECONDS_MAX = 10.0
 """How long a process may take to die of KILL; one that hangs in a dead file system does not die at all."""
 

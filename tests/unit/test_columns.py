@@ -12,7 +12,6 @@ from leaseq.cli.columns import GAP, Column, fitted, shortened, whole, width, wra
 from leaseq.cli.help import PIPE_COLUMNS, TOPICS, text_for
 from leaseq.cli.output import visible
 from leaseq.cli.table import FAMILIES
-from leaseq.words import reason_code
 
 TABLES = {
     "tasks": rows.TASK_COLUMNS,
@@ -138,19 +137,3 @@ def test_an_example_is_never_broken(name: str) -> None:
 
     lines = text_for(name.split(), 60)
     assert [example for example in command(name).examples if f"  {example}" not in lines] == []
-
-
-@pytest.mark.parametrize(
-    ("reason", "code"),
-    [
-        ("Slots", "Slots"),
-        ("LeaseTime", "LeaseTime"),
-        ("Resources: needs 4 GPUs, the node has 2", "Resources"),
-        ("cancelled while pending", "cancelled"),
-        ("time limit", "TimeLimit"),
-        ("command not found: /no/such/program", "not found"),
-        ("", ""),
-    ],
-)
-def test_a_reason_has_a_code_for_narrow_tables(reason: str, code: str) -> None:
-    assert reason_code(reason) == code

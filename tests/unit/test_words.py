@@ -1,0 +1,116 @@
+"""What people read: counts, reasons, commands and what no terminal may get."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leaseq.cli.command import request_of
+from leaseq.cli.main import command
+from leaseq.cli.output import visible
+from leaseq.cli.table import FAMILIES
+from leaseq.errors import UsageError
+from leaseq.models import Need
+from leaseq.submission import command_of
+from leaseq.views import need_text
+from leaseq.words import count, joined, memory, reason_code
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 tasks"), (1, "1 task"), (2, "2 tasks"), (12400, "12,400 tasks")])
+def test_a_count_has_its_noun(number: int, words: str) -> None:
+    assert count(number, "task") == words
+
+
+def test_a_noun_may_have_a_plural_of_its_own() -> None:
+    assert [count(number, "retry", "retries") for number in (1, 2)] == ["1 retry", "2 retries"]
+
+
+def test_what_a_task_books_is_said_in_words() -> None:
+    assert need_text(Need(gpus=1, cpus=1)) == "1 GPU, 1 CPU"
+    assert need_text(Need(gpus=-1, mem_mb=1536, time_seconds=90)) == "all GPUs, 1.5G memory, time limit 1:30"
+    assert need_text(Need()) == "the whole node, alone"
+    assert [memory(amount) for amount in (14, 1024, 81920)] == ["14M", "1.0G", "80G"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("Slots", "Slots"),
+        ("LeaseTime", "LeaseTime"),
+        ("Resources: needs 4 GPUs, the node has 2", "Resources"),
+        ("cancelled while pending", "cancelled"),
+        ("time limit", "TimeLimit"),
+        ("its time limit", "TimeLimit"),
+        ("command not found: /no/such/program", "not found"),
+        ("/no/such/program: command not found", "not found"),
+        ("", ""),
+    ],
+)
+def test_a_reason_has_a_code_for_narrow_tables(reason: str, code: str) -> None:
+    assert reason_code(reason) == code
+
+
+# -- commands ----------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12), min_size=1))
+def test_a_shell_parts_a_shown_command_into_its_words_again(words: list[str]) -> None:
+    assert shlex.split(joined(words)) == words
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.text(st.sampled_from("ab'\"$`\\!*? ~#\n"), max_size=8), min_size=1, max_size=5))
+def test_bash_reads_a_shown_command_as_its_words(words: list[str]) -> None:
+    printed = subprocess.run(["bash", "-c", f"printf '%s\\0' {joined(words)}"], capture_output=True, check=True).stdout
+    assert printed.decode().split("\0")[:-1] == words
+
+
+def test_a_shown_command_has_the_quotes_that_a_person_would_choose() -> None:
+    assert joined(["python3", "-c", "print('done 3')"]) == "python3 -c \"print('done 3')\""
+    assert joined(["sh", "-c", 'echo "$HOME"']) == "sh -c 'echo \"$HOME\"'"
+    assert joined(["echo", ""]) == "echo ''"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (b"\xff".decode("utf-8", "surrogateescape"), r"\xff"),
+        ("\ufeffx", r"\ufeffx"),
+        ("\x1b[31m", r"\x1b[31m"),
+        ("a\tb\nc\r", r"a b\nc\r"),
+        ("\U000e0001", r"\U000e0001"),
+        ("Größe 漢字", "Größe 漢字"),
+    ],
+)
+def test_what_a_terminal_does_not_print_is_shown_as_what_it_is(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+# -- empty words -------------------------------------------------------------------------------------
+
+VALUES = [
+    (name, option.name)
+    for name in FAMILIES
+    if command(name).parse is None
+    for option in command(name).options
+    if option.kind != "flag" and not option.blank and not option.help.startswith("--no-")
+]
+
+
+@pytest.mark.parametrize("value", ["", " "])
+@pytest.mark.parametrize(("name", "option"), VALUES)
+def test_an_empty_value_is_refused_with_what_the_option_is_for(name: str, option: str, value: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        request_of(name, command(name), [f"--{option}={value}"], tail=None)
+    assert f"--{option} is empty" in caught.value.message
+    assert f"--{option} " in caught.value.hint
+
+
+@pytest.mark.parametrize("words", [[" "], ["\t"], ["", ""], [" ", ""]])
+def test_a_blank_command_is_refused(words: list[str]) -> None:
+    with pytest.raises(UsageError):
+        command_of(words)
