@@ -233,7 +233,7 @@ class Search:
             lost=[entry for entry in self.listing.lost if entry.id == task_id],
         )
         listing.nodes = self.listing.nodes if listing.pending else {owner for owner, _ in listing.claims} - {"_cli"}
-        merge = Merge(self.lease, self.reader.spec, listing, self.reader.nodes(listing), {})
+        merge = Merge(self.lease, self.reader.spec, listing, self.reader.nodes(listing), {}, queue=self.listing.pending)
         live = [(entry.attempt, merge.view_claim(owner, entry)) for owner, entry in merge.claims.values()]
         live += [(row.attempt, row) for row in merge.pending(None)]
         attempt, row = max(live, key=lambda pair: pair[0], default=(0, None))

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from leaseq.errors import Newer
 from leaseq.layout import CLI, Entry, LeaseDir
 from leaseq.models import ANY, Event, Running, State, Task
 from leaseq.protocol import command_text
-from leaseq.views import Health, Listing, NodeView, Place, TaskView
+from leaseq.views import NODE_DOWN, NODE_SILENT, RUNNER_DOWN, Health, Listing, NodeView, Place, TaskView, duration
+
+NO_RUNNER, RUNNER_STOPPED = "NoRunner", "RunnerStopped"
+NOBODY = (NO_RUNNER, RUNNER_STOPPED, RUNNER_DOWN, NODE_SILENT, NODE_DOWN)
+"""Reasons of a task that nobody takes now, the most hopeful first."""
 
 
 class Merge:
@@ -23,11 +29,15 @@ class Merge:
         listing: Listing,
         nodes: Mapping[str, NodeView],
         ended: Mapping[str, Event],
+        *,
+        queue: Mapping[str, tuple[str, str, bool]] | None = None,
     ) -> None:
+        """queue: every pending name, if the listing holds a few of them only."""
         self.lease = lease
         self.spec = spec
         self.listing = listing
         self.nodes = nodes
+        self.queue = listing.pending if queue is None else queue
         self.events = ended
         self.serving = [view for view in nodes.values() if view.health.serving]
         self.claims: dict[str, tuple[str, Entry]] = {}
@@ -89,30 +99,45 @@ class Merge:
         self._count(State.PENDING, len(self.waiting))
         names = self.waiting.values()
         first = sorted(names) if limit is None else heapq.nsmallest(limit, names)
-        return [self.view_pending(name) for name in first]
+        ahead = self._ahead(first)
+        return [self.view_pending(name, ahead[name]) for name in first]
 
-    def view_pending(self, name: str) -> TaskView:
+    def _ahead(self, first: Sequence[str]) -> dict[str, int]:
+        """How many tasks that may start stand before each of these in its node's queue."""
+        before: Counter[str] = Counter()
+        found = {}
+        for name in first if self.queue is self.listing.pending else sorted(self.queue):
+            _, node, held = self.queue[name]
+            found[name] = before[ANY] + (before[node] if node != ANY else 0)
+            if not held:
+                before[node] += 1
+        return found
+
+    def view_pending(self, name: str, ahead: int) -> TaskView:
         directory, node, held = self.listing.pending[name]
         place = Place(directory, name)
         try:
             entry = Entry.parse(name)
         except Newer as error:
             return TaskView(name[26:38], int(name.rpartition(".")[2]), State.PENDING, f"Newer: {error}", place=place)
-        row = TaskView(entry.id, entry.attempt, State.PENDING, self._reason(entry, node, held=held), place=place)
+        reason = "Held" if held else self._reason(entry, node) or f"Queued: {f'{ahead} ahead' if ahead else 'next'}"
+        row = TaskView(entry.id, entry.attempt, State.PENDING, reason, place=place)
         return self._from_spec(replace(row, node=node, need=entry.need, submitted=_submitted(entry.order)), entry)
 
-    def _reason(self, entry: Entry, node: str, *, held: bool) -> str:
-        if held:
-            return "Held"
+    def _reason(self, entry: Entry, node: str) -> str:
+        """Why no runner takes it now, as far as anybody says; empty where it stands in the queue."""
         serving = self.serving if node == ANY else [view for view in self.serving if view.node == node]
         if not serving:
-            return "NodeDown"
+            return _nobody([view for view in self.nodes.values() if node in (ANY, view.node)])
         for view in serving:
-            if view.heartbeat and entry.id in view.heartbeat.waiting:
-                return view.heartbeat.waiting[entry.id]
+            if view.heartbeat and (why := view.heartbeat.waiting.get(entry.id)):
+                return f"{why} on {view.node}" if len(serving) > 1 and ": " in why else why
         if all(view.heartbeat and view.heartbeat.state == "draining" for view in serving):
             return "Draining"
-        return "Slots"
+        left = max((_seconds_left(view) for view in serving), default=math.inf)
+        if entry.need.time_seconds is not None and entry.need.time_seconds > left:
+            return f"LeaseTime: needs {duration(entry.need.time_seconds)}, {duration(left)} left"
+        return ""
 
     def _from_spec(self, row: TaskView, entry: Entry) -> TaskView:
         place = row.place
@@ -180,6 +205,28 @@ def view_event(event: Event, lost: Entry | None, lease: LeaseDir) -> TaskView:
     )
 
 
+def _nobody(nodes: Sequence[NodeView]) -> str:
+    """Why no runner takes what is pending for these nodes: the one that may come back soonest says it."""
+    said = {_silence(view) for view in nodes}
+    return min(said, key=lambda why: NOBODY.index(why.partition(":")[0]), default=NO_RUNNER)
+
+
+def _silence(node: NodeView) -> str:
+    if node.heartbeat is None or node.health is Health.UNKNOWN:
+        return NO_RUNNER
+    if node.health is Health.STOPPED:
+        return RUNNER_STOPPED
+    return f"{node.cause}: {node.why}"
+
+
+def _seconds_left(node: NodeView) -> float:
+    """Until the lease ends, by the node's own clock and its last heartbeat; infinite if it has no end."""
+    beat = node.heartbeat
+    if beat is None or beat.ends is None:
+        return math.inf
+    return max(0.0, beat.ends - beat.time - (node.age_seconds or 0.0))
+
+
 def _claim_state(node: NodeView) -> tuple[State, str]:
     if node.health is Health.OK:
         return State.RUNNING, ""
@@ -187,7 +234,7 @@ def _claim_state(node: NodeView) -> tuple[State, str]:
         return State.RUNNING, "NoRunner"
     if node.health in (Health.LATE, Health.UNKNOWN):
         return State.UNKNOWN, "NodeLate" if node.health is Health.LATE else "NoHeartbeat"
-    return State.STUCK, "NodeDown" if node.health is Health.DOWN else "RunnerStopped"
+    return State.STUCK, RUNNER_STOPPED if node.health is Health.STOPPED else node.cause
 
 
 def _from_heartbeat(row: TaskView, run: Running, node: NodeView) -> TaskView:

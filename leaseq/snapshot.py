@@ -24,7 +24,7 @@ from leaseq.merge import Merge
 from leaseq.models import ANY, Event, Heartbeat, Lease, State, Task
 from leaseq.nodedir import Holder, find_node_dir
 from leaseq.protocol import content, down_seconds, event_of, late_seconds, outcome_in, read_lease, read_task
-from leaseq.views import Health, Listing, NodeView, Place, Snapshot, TaskView
+from leaseq.views import NODE_DOWN, NODE_SILENT, RUNNER_DOWN, Health, Listing, NodeView, Place, Snapshot, TaskView
 from leaseq.world import Clock, Fs, boot_id, hostname, uptime_seconds
 
 __all__ = ["Health", "Listing", "NodeView", "Place", "Reader", "Snapshot", "TaskView"]
@@ -163,14 +163,14 @@ class Reader:
         if beat.host == hostname() and beat.boot and beat.pid:
             if beat.boot != boot_id():
                 if age > uptime_seconds():
-                    return NodeView(node, Health.DOWN, beat, age, "this host was rebooted since")
+                    return NodeView(node, Health.DOWN, beat, age, "this host was rebooted since", cause=NODE_DOWN)
             elif not Holder(beat.pid, beat.pid_start, beat.boot).alive():
-                return NodeView(node, Health.DOWN, beat, age, f"its process {beat.pid} is gone")
+                return NodeView(node, Health.DOWN, beat, age, f"its process {beat.pid} is gone", cause=RUNNER_DOWN)
         if age < late_seconds(beat):
             return NodeView(node, Health.OK, beat, age, beat.note)
         if age < down_seconds(beat):
             return NodeView(node, Health.LATE, beat, age, f"silent for {age:.0f} s")
-        return NodeView(node, Health.DOWN, beat, age, f"silent for {age:.0f} s")
+        return NodeView(node, Health.DOWN, beat, age, f"silent for {age:.0f} s", cause=NODE_SILENT)
 
     def _heartbeat(self, node: str) -> Heartbeat | None:
         """The node's last heartbeat, or None; raises Malformed. One that is as it was is not parsed again."""

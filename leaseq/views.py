@@ -26,6 +26,10 @@ class Health(Enum):
         return self in (Health.OK, Health.LATE)
 
 
+RUNNER_DOWN, NODE_SILENT, NODE_DOWN = "RunnerDown", "NodeSilent", "NodeDown"
+"""Its process is gone and the node is up; nothing has been heard of it for too long; the node was lost or rebooted."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a task file was seen."""
@@ -47,6 +51,8 @@ class NodeView:
     pending: int = 0
     """Tasks pinned to this node."""
     claimed: int = 0
+    cause: str = ""
+    """Where it is DOWN, what is known to be: RUNNER_DOWN, NODE_SILENT, NODE_DOWN."""
     kept: bool = False
     """True where no runner is alive on purpose, and the keeper of its tasks is known to be."""
 

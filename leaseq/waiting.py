@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from leaseq.errors import LeaseqError, Malformed, Unavailable
 from leaseq.find import find
 from leaseq.layout import LeaseDir
+from leaseq.merge import NOBODY
 from leaseq.models import Outcome, State
 from leaseq.protocol import read_outcome
 from leaseq.snapshot import Reader
@@ -69,7 +70,7 @@ class Advice:
         text = ""
         if row.state is State.STUCK:
             text = f"{task_id} is stuck, its runner is down: `leaseq recover` tells the next step"
-        elif row.state is State.PENDING and row.reason == "NodeDown":
+        elif row.state is State.PENDING and row.reason.partition(":")[0] in NOBODY:
             text = f"{task_id} is pending and no runner takes it: `leaseq status` tells how the nodes are"
         elif row.state is State.PENDING and row.reason == "Held":
             text = f"{task_id} is held: `leaseq release {task_id}` lets it start"

@@ -18,6 +18,7 @@ from leaseq.words import count
 
 LOOKAHEAD = 64
 """How many pending tasks behind a blocked head are looked at."""
+LEASE_TIME = "LeaseTime: its time limit is longer than the lease lasts"
 STAGGER_SECONDS = 0.025
 STAGGER_SECONDS_MAX = 1.0
 
@@ -103,22 +104,26 @@ class Choice:
 def choose(
     pending: Iterable[Entry], capacity: Room, bookings: Sequence[Booking], *, seconds_left: float | None
 ) -> tuple[list[Choice], dict[str, str]]:
-    """(tasks to start now in order, why the others seen do not: task id to reason).
+    """(tasks to start now in order, why the others seen do not: task id to reason, `CODE` or `CODE: words`).
 
     pending is in order, and read only as far as needed. seconds_left: until the lease ends, None where it has no end.
     """
-    left = room_left(capacity, bookings)
-    busy = bool(bookings)
+    free = left = room_left(capacity, bookings)
+    running = len(bookings)
     alone_runs = any(booking.alone for booking in bookings)
     chosen: list[Choice] = []
     waiting: dict[str, str] = {}
-    blocked = False
+    heads: list[Entry] = []
+    """Tasks that have to wait for room: what they need is kept for them."""
     for entry in pending:
-        if alone_runs or len(waiting) >= LOOKAHEAD:
+        if alone_runs:
+            waiting[entry.id] = "Node: another task has it alone"
+            break
+        if len(waiting) >= LOOKAHEAD:
             break
         need = entry.need
         if seconds_left is not None and need.time_seconds is not None and need.time_seconds > seconds_left:
-            waiting[entry.id] = "LeaseTime"
+            waiting[entry.id] = LEASE_TIME
             continue
         if need.gpus and not capacity.gpus_known:
             waiting[entry.id] = "GPUs not known yet"
@@ -126,27 +131,47 @@ def choose(
         if reason := never_fits(need, capacity):
             waiting[entry.id] = f"Resources: {reason}"
             continue
-        booking = None if need.alone and (busy or blocked) else booking_of(need, left, capacity)
+        booking = None if need.alone and (running or heads) else booking_of(need, left, capacity)
         if need.gpus == ALL_GPUS and len(left.gpus) < len(capacity.gpus):
             booking = None
         if booking is None:
-            waiting[entry.id] = "GPU" if need.gpus and _lacks_gpus(need, left, capacity) else "Slots"
-            blocked = True
+            lack = _lack(need, free, capacity, running=running)
+            waiting[entry.id] = lack or f"Behind: {_whom(need, free, capacity, heads)}"
+            heads.append(entry)
             left = _reserve(need, left, capacity)
             if need.alone:
                 break
             continue
         chosen.append(Choice(entry, booking))
-        busy = True
-        left = room_left(left, [booking])
+        running += 1
+        free, left = room_left(free, [booking]), room_left(left, [booking])
         if booking.alone:
             break
     return chosen, waiting
 
 
-def _lacks_gpus(need: Need, left: Room, capacity: Room) -> bool:
-    wanted = len(capacity.gpus) if need.gpus == ALL_GPUS else need.gpus or 0
-    return wanted > len(left.gpus)
+def _lack(need: Need, free: Room, capacity: Room, *, running: int) -> str:
+    """What the node has too little of for the need now; empty where it has all of it."""
+    if need.alone:
+        return f"Node: needs it whole, {running} running" if running else ""
+    gpus = len(capacity.gpus) if need.gpus == ALL_GPUS else need.gpus or 0
+    cpus, mem = cpus_of(need, capacity), need.mem_mb or 0
+    if gpus > len(free.gpus):
+        return f"GPU: needs {gpus}, {len(free.gpus)} free"
+    if cpus > free.cpus:
+        return f"CPUs: needs {cpus}, {free.cpus} free"
+    if mem > free.mem_mb:
+        return f"Memory: needs {mem}M, {free.mem_mb}M free"
+    return ""
+
+
+def _whom(need: Need, free: Room, capacity: Room, heads: Sequence[Entry]) -> str:
+    """The id of the task for which what the need takes is kept."""
+    for head in heads:
+        free = _reserve(head.need, free, capacity)
+        if need.alone or booking_of(need, free, capacity) is None:
+            return head.id
+    return heads[-1].id
 
 
 def _reserve(need: Need, left: Room, capacity: Room) -> Room:

@@ -7,6 +7,7 @@ import pytest
 from leaseq.layout import Entry, new_task_id, order
 from leaseq.models import ALL_GPUS, Need
 from leaseq.runner.decide import (
+    LEASE_TIME,
     LOOKAHEAD,
     Booking,
     Room,
@@ -30,7 +31,10 @@ def starts(*needs: Need, held: tuple[Booking, ...] = (), left: float | None = No
     entries = [entry(need, place) for place, need in enumerate(needs)]
     chosen, waiting = choose(entries, NODE, held, seconds_left=left)
     places = {each.id: place for place, each in enumerate(entries)}
-    return [places[choice.entry.id] for choice in chosen], {places[id]: reason for id, reason in waiting.items()}
+    told = {places[id]: reason for id, reason in waiting.items()}
+    for place, each in enumerate(entries):
+        told = {at: reason.replace(each.id, str(place)) for at, reason in told.items()}
+    return [places[choice.entry.id] for choice in chosen], told
 
 
 def test_a_task_that_names_nothing_takes_the_whole_node() -> None:
@@ -39,11 +43,15 @@ def test_a_task_that_names_nothing_takes_the_whole_node() -> None:
 
 
 def test_nothing_starts_beside_a_task_that_runs_alone() -> None:
-    assert starts(Need(cpus=1), held=(Booking(8, 1000, NODE.gpus, alone=True),)) == ([], {})
+    assert starts(Need(cpus=1), held=(Booking(8, 1000, NODE.gpus, alone=True),)) == (
+        [],
+        {0: "Node: another task has it alone"},
+    )
 
 
 def test_a_task_that_wants_to_be_alone_waits_for_the_others_and_lets_nobody_pass() -> None:
-    assert starts(Need(), Need(cpus=1), held=(Booking(cpus=1),)) == ([], {0: "Slots"})
+    assert starts(Need(), Need(cpus=1), held=(Booking(cpus=1),)) == ([], {0: "Node: needs it whole, 1 running"})
+    assert starts(Need(cpus=1), Need()) == ([0], {1: "Node: needs it whole, 1 running"})
 
 
 def test_gpus_are_given_out_in_their_order_and_never_twice() -> None:
@@ -61,12 +69,12 @@ def test_a_task_of_gpus_books_a_cpu_unless_the_node_has_fewer_cpus_than_gpus() -
     assert booking_of(Need(gpus=1, cpus=1), lean, lean) == Booking(1, 0, ("a",))
     chosen, waiting = choose([entry(Need(gpus=1), place) for place in range(3)], lean, [], seconds_left=None)
     assert [choice.booking.gpus for choice in chosen] == [("a",), ("b",)]
-    assert list(waiting.values()) == ["GPU"]
+    assert list(waiting.values()) == ["GPU: needs 1, 0 free"]
 
 
 def test_all_gpus_means_all_of_the_node() -> None:
     assert starts(Need(gpus=ALL_GPUS)) == ([0], {})
-    assert starts(Need(gpus=ALL_GPUS), held=(Booking(gpus=("d",)),)) == ([], {0: "GPU"})
+    assert starts(Need(gpus=ALL_GPUS), held=(Booking(gpus=("d",)),)) == ([], {0: "GPU: needs 4, 3 free"})
     assert starts(Need(gpus=ALL_GPUS, cpus=1), held=(Booking(cpus=1),)) == ([0], {})
 
 
@@ -77,12 +85,34 @@ def test_a_need_of_memory_alone_books_a_cpu() -> None:
 def test_a_blocked_head_keeps_what_it_waits_for() -> None:
     held = (Booking(cpus=1, gpus=("a", "b")),)
     rivals = (Need(gpus=3, cpus=1), Need(gpus=1, cpus=1), Need(gpus=0, cpus=1), Need(cpus=4), Need(cpus=1))
-    assert starts(*rivals, held=held) == ([2, 3], {0: "GPU", 1: "GPU", 4: "Slots"})
+    chosen, waiting = starts(*rivals, held=held)
+    assert chosen == [2, 3]
+    assert waiting.keys() == {0, 1, 4}
+    assert waiting[0] == "GPU: needs 3, 2 free"
+    assert waiting[1] == "Behind: 0", "two are free, and kept for the first"
+
+
+def test_who_waits_behind_another_is_told_behind_whom() -> None:
+    entries = [entry(need, place) for place, need in enumerate((Need(gpus=4), Need(mem_mb=900), Need(gpus=1), Need()))]
+    held = [Booking(gpus=("a",)), Booking(mem_mb=200)]
+    _, waiting = choose([*entries, last := entry(Need(mem_mb=850), 9)], NODE, held, seconds_left=None)
+    assert waiting == {
+        entries[0].id: "GPU: needs 4, 3 free",
+        entries[1].id: "Memory: needs 900M, 800M free",
+        entries[2].id: f"Behind: {entries[0].id}",
+        entries[3].id: "Node: needs it whole, 2 running",
+    }
+    assert last.id not in waiting
+    _, waiting = choose([entries[1], fits := entry(Need(mem_mb=700), 9)], NODE, held, seconds_left=None)
+    assert waiting[fits.id] == f"Behind: {entries[1].id}"
 
 
 def test_memory_of_a_blocked_head_is_reserved_too() -> None:
     held = (Booking(cpus=1, mem_mb=600),)
-    assert starts(Need(mem_mb=500), Need(mem_mb=300), Need(cpus=1), held=held) == ([2], {0: "Slots", 1: "Slots"})
+    assert starts(Need(mem_mb=500), Need(mem_mb=300), Need(cpus=1), held=held) == (
+        [2],
+        {0: "Memory: needs 500M, 400M free", 1: "Behind: 0"},
+    )
 
 
 def test_what_can_never_fit_blocks_nobody_and_says_why() -> None:
@@ -99,7 +129,7 @@ def test_what_can_never_fit_blocks_nobody_and_says_why() -> None:
 
 
 def test_a_task_longer_than_the_lease_waits_and_blocks_nobody() -> None:
-    assert starts(Need(cpus=1, time_seconds=61), Need(cpus=1, time_seconds=60), left=60.0) == ([1], {0: "LeaseTime"})
+    assert starts(Need(cpus=1, time_seconds=61), Need(cpus=1, time_seconds=60), left=60.0) == ([1], {0: LEASE_TIME})
 
 
 def test_a_task_with_a_time_limit_only_still_runs_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,10 +59,11 @@ class Lab:
         self.sequence = 0
         self.totals: dict[str, int] = {}
 
-    def task(self, *, node: str = ANY, **options: object) -> tuple[Entry, Task]:
+    def task(self, *, node: str = ANY, need: Need = Need(), **options: object) -> tuple[Entry, Task]:
         self.sequence += 1
-        entry = Entry(order(priority=0, micros=(10**9 + self.sequence) * 10**6, sequence=0), new_task_id(), Need(), 1)
-        task = Task(id=entry.id, argv=("echo", str(self.sequence)), cwd="/", submitted=1e9 + self.sequence, node=node)
+        entry = Entry(order(priority=0, micros=(10**9 + self.sequence) * 10**6, sequence=0), new_task_id(), need, 1)
+        words = ("echo", str(self.sequence))
+        task = Task(id=entry.id, argv=words, cwd="/", submitted=1e9 + self.sequence, node=node, need=need)
         return entry, replace(task, **options)  # type: ignore[arg-type]
 
     def pending(self, *, node: str = ANY, held: bool = False, **options: object) -> Entry:
@@ -238,14 +240,14 @@ def health(lab: Lab) -> Health:
 def test_a_node_without_heartbeat_is_unknown_and_its_tasks_have_no_runner(lab: Lab) -> None:
     entry = lab.pending()
     assert health(lab) is Health.UNKNOWN
-    assert lab.states()[entry.id] == (State.PENDING, "NodeDown")
+    assert lab.states()[entry.id] == (State.PENDING, "NoRunner")
 
 
 def test_a_dead_runner_of_this_host_is_down_at_once_and_its_claim_stuck(lab: Lab) -> None:
     lab.beat(pid_start=1)
     claim = lab.claimed()
     assert health(lab) is Health.DOWN
-    assert lab.states()[claim.entry.id] == (State.STUCK, "NodeDown")
+    assert lab.states()[claim.entry.id] == (State.STUCK, "RunnerDown")
 
 
 def test_a_heartbeat_of_this_host_before_its_last_boot_is_down(lab: Lab) -> None:
@@ -295,14 +297,42 @@ def test_a_pending_task_says_why(lab: Lab) -> None:
     blocked, free, pinned = lab.pending(), lab.pending(), lab.pending(node=NODE)
     protocol.prepare_node(lab.fs, lab.lease, "n2")
     elsewhere = lab.pending(node="n2")
-    lab.beat(waiting={blocked.id: "GPU"})
+    lab.beat(waiting={blocked.id: "GPU: needs 1, 0 free"})
     assert lab.states() == {
         held.id: (State.PENDING, "Held"),
-        blocked.id: (State.PENDING, "GPU"),
-        free.id: (State.PENDING, "Slots"),
-        pinned.id: (State.PENDING, "Slots"),
-        elsewhere.id: (State.PENDING, "NodeDown"),
+        blocked.id: (State.PENDING, "GPU: needs 1, 0 free"),
+        free.id: (State.PENDING, "Queued: 1 ahead"),
+        pinned.id: (State.PENDING, "Queued: 2 ahead"),
+        elsewhere.id: (State.PENDING, "NoRunner"),
     }
+    assert find(lab.reader, free.id)[0].reason == "Queued: 1 ahead", "one task tells what the list tells"
+
+
+def test_a_task_behind_others_that_is_longer_than_the_lease_is_told_so(lab: Lab) -> None:
+    first = lab.pending()
+    long, short = lab.pending(need=Need(time_seconds=7200)), lab.pending(need=Need(time_seconds=600))
+    lab.beat(ends=3600.0)  # the heartbeat was written at 0, by its own clock
+    states = lab.states()
+    assert states[first.id][1] == "Queued: next"
+    assert re.fullmatch(r"LeaseTime: needs 2:00:00, (1:00:00|59:\d\d) left", states[long.id][1])
+    assert states[short.id][1] == "Queued: 2 ahead"
+
+
+def test_of_several_nodes_the_reason_says_on_which(lab: Lab) -> None:
+    protocol.prepare_node(lab.fs, lab.lease, "n2")
+    blocked = lab.pending()
+    lab.beat(waiting={blocked.id: "GPU: needs 1, 0 free"})
+    lab.beat(node="n2")
+    assert lab.states()[blocked.id][1] == f"GPU: needs 1, 0 free on {NODE}"
+
+
+def test_of_nodes_that_take_nothing_the_most_hopeful_says_why(lab: Lab) -> None:
+    protocol.prepare_node(lab.fs, lab.lease, "n2")
+    waits, pinned = lab.pending(), lab.pending(node=NODE)
+    lab.beat(pid_start=1)
+    assert re.fullmatch(r"RunnerDown: its process \d+ is gone", lab.states()[pinned.id][1])
+    lab.beat(node="n2", state="stopped")
+    assert lab.states()[waits.id][1] == "RunnerStopped"
 
 
 def test_a_running_task_is_described_by_the_heartbeat_without_opening_its_file(lab: Lab) -> None:
