@@ -14,6 +14,7 @@ from leaseq.models import ANY, Event, Running, State, Task
 from leaseq.protocol import command_text
 from leaseq.views import NODE_DOWN, NODE_SILENT, RUNNER_DOWN, Health, Listing, NodeView, Place, TaskView, duration
 
+QUEUED = "Queued"
 NO_RUNNER, RUNNER_STOPPED = "NoRunner", "RunnerStopped"
 NOBODY = (NO_RUNNER, RUNNER_STOPPED, RUNNER_DOWN, NODE_SILENT, NODE_DOWN)
 """Reasons of a task that nobody takes now, the most hopeful first."""
@@ -120,7 +121,7 @@ class Merge:
             entry = Entry.parse(name)
         except Newer as error:
             return TaskView(name[26:38], int(name.rpartition(".")[2]), State.PENDING, f"Newer: {error}", place=place)
-        reason = "Held" if held else self._reason(entry, node) or f"Queued: {f'{ahead} ahead' if ahead else 'next'}"
+        reason = "Held" if held else self._reason(entry, node) or f"{QUEUED}: {f'{ahead} ahead' if ahead else 'next'}"
         row = TaskView(entry.id, entry.attempt, State.PENDING, reason, place=place)
         return self._from_spec(replace(row, node=node, need=entry.need, submitted=_submitted(entry.order)), entry)
 

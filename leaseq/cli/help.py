@@ -30,7 +30,7 @@ An id is found in whichever lease has it, the one in use first; with --lease in 
 Tasks are not chosen by name: `leaseq tasks --search WORD` finds their ids.
 """,
     "states": """\
-PENDING  PD  waits; the reason says for what (Slots, GPU, Held, NodeDown, LeaseTime, ...)
+PENDING  PD  waits; the reason says for what (Queued, GPU, Behind, Held, LeaseTime, ...)
 RUNNING  R   runs
 DONE     CD  ended with exit code 0
 FAILED   F   ended with another exit code, or could not start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from leaseq.logtext import printable
+from leaseq.merge import QUEUED
 from leaseq.models import GpuUse, Heartbeat, State
 from leaseq.monitor.model import Filter, LeaseRow, Pane, Scene, Sort, gpu_count
 from leaseq.monitor.text import Span, cells, fit, pad, restyle, short, tail
@@ -16,6 +17,7 @@ from leaseq.monitor.theme import (
     state_glyph,
 )
 from leaseq.views import Health, NodeView, TaskView, duration
+from leaseq.words import reason_code
 
 Rows = list[list[Span]]
 
@@ -270,6 +272,9 @@ def _command(task: TaskView) -> str:
 
 def why(task: TaskView) -> str:
     """A short reason for the state, or nothing where there is nothing to explain."""
+    if task.state is State.PENDING:
+        code = reason_code(task.reason)
+        return "" if code == QUEUED else code
     if task.reason:
         return task.reason
     if task.state is State.FAILED and task.exit_code is not None:

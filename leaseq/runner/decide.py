@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from leaseq.layout import Entry
 from leaseq.models import ALL_GPUS, Need
-from leaseq.words import count
+from leaseq.words import count, memory
 
 LOOKAHEAD = 64
 """How many pending tasks behind a blocked head are looked at."""
@@ -161,7 +161,7 @@ def _lack(need: Need, free: Room, capacity: Room, *, running: int) -> str:
     if cpus > free.cpus:
         return f"CPUs: needs {cpus}, {free.cpus} free"
     if mem > free.mem_mb:
-        return f"Memory: needs {mem}M, {free.mem_mb}M free"
+        return f"Memory: needs {memory(mem)}, {memory(free.mem_mb)} free"
     return ""
 
 

@@ -182,7 +182,7 @@ def test_the_time_limit_warns_tasks_and_leaves_none_behind(site: Site) -> None:
     (ended,) = accounts.submit(lease, line)
     rude = accounts.submit(lease, *(f"trap '' USR2; {line}" for line in RUDE))
     long = site.ok("submit", "--time", "2h", "--", "true")
-    site.wait_until(lambda: tasks(site, lease)[long]["reason"] == "LeaseTime", "the reason")
+    site.wait_until(lambda: tasks(site, lease)[long]["reason"].startswith("LeaseTime: "), "the reason")
     site.wait_until(lambda: site.squeue("-j", lease, "-o", "%T") == [], "the time limit", seconds_max=150)
     accounts.check_ended(lease)
     after = tasks(site, lease)

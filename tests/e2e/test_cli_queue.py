@@ -316,7 +316,7 @@ def test_a_long_list_is_cut_and_says_so(box: Box) -> None:
 
 def test_a_pending_task_without_a_runner_says_so(box: Box) -> None:
     task_id = box.submit("x", options=("--no-start",))
-    assert box.task(task_id)["reason"] == "NodeDown"
+    assert box.task(task_id)["reason"] == "NoRunner"
     assert "daemon start" in box.run("status").err
 
 

@@ -206,7 +206,7 @@ def test_a_task_outlives_its_runner_and_keeps_its_exit_code(box: Box) -> None:
     task_id = box.submit(f"while test ! -e {gate}; do sleep 0.05; done; exit 5")
     box.until(task_id, "RUNNING")
     os.kill(box.runner_pid, signal.SIGKILL)
-    assert box.until(task_id, "STUCK")["reason"] == "NodeDown"
+    assert box.until(task_id, "STUCK")["reason"] == "RunnerDown"
     assert "recover" in box.run("status").err
     said = box.run("recover", code=0)
     assert task_id in said.out and "daemon start" in said.out

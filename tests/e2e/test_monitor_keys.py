@@ -149,7 +149,7 @@ def opens_menus(screen: Screen, live: Live) -> None:
 
 
 def acts_from_the_menu(screen: Screen, live: Live) -> None:
-    screen.press("\r", "everything known of it")
+    screen.press("\r", "details")
     screen.press("i", "bash -c")
     screen.send("\x1b")
     screen.hides("bash -c")

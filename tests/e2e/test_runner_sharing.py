@@ -71,7 +71,7 @@ def test_concurrent_tasks_see_disjoint_parts_of_the_grant(node: Node) -> None:
     assert all(each["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID" for each in seen)
     assert all(each["LEASEQ_GPUS"] == each["CUDA_VISIBLE_DEVICES"] for each in seen)
     late = gate.task(Need(gpus=1))
-    waits(node, late, "GPU")
+    waits(node, late, "GPU: needs 1, 0 free")
     gate.open(*tasks, late)
     assert all(node.result(task).gpus for task in tasks)
 
@@ -109,13 +109,13 @@ def test_tasks_are_packed_by_cpus_and_by_memory(node: Node) -> None:
     by_cpu = [gate.task(Need(cpus=3)) for _ in range(3)]
     for task in by_cpu[:2]:
         node.printed(task, "began")
-    waits(node, by_cpu[2], "Slots")
+    waits(node, by_cpu[2], "CPUs: needs 3, 2 free")
     gate.open(*by_cpu)
     gate = Gate(node, "memory")
     by_memory = [gate.task(Need(mem_mb=400)) for _ in range(3)]
     for task in by_memory[:2]:
         node.printed(task, "began")
-    waits(node, by_memory[2], "Slots")
+    waits(node, by_memory[2], "Memory: needs 400M, 200M free")
     gate.open(*by_memory)
 
 
@@ -127,8 +127,8 @@ def test_a_blocked_head_keeps_its_reservation_and_the_unrelated_pass(node: Node)
     rival = gate.task(Need(gpus=1, cpus=1))
     unrelated = node.submit("true", need=Need(gpus=0, cpus=1))
     assert node.result(unrelated).state is State.DONE
-    waits(node, head, "GPU")
-    waits(node, rival, "GPU")
+    waits(node, head, "GPU: needs 3, 2 free")
+    waits(node, rival, f"Behind: {head}")
     gate.file.touch()
     node.printed(head, "began")
     head_gate.open(first, head, rival)

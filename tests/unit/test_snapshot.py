@@ -20,6 +20,7 @@ from leaseq.world import SystemClock, SystemFs, boot_id, hostname, process_start
 
 NODE = "n1"
 INC = "0123456789"
+NOTHING = Need()
 
 
 class CountingFs(SystemFs):
@@ -59,7 +60,7 @@ class Lab:
         self.sequence = 0
         self.totals: dict[str, int] = {}
 
-    def task(self, *, node: str = ANY, need: Need = Need(), **options: object) -> tuple[Entry, Task]:
+    def task(self, *, node: str = ANY, need: Need = NOTHING, **options: object) -> tuple[Entry, Task]:
         self.sequence += 1
         entry = Entry(order(priority=0, micros=(10**9 + self.sequence) * 10**6, sequence=0), new_task_id(), need, 1)
         words = ("echo", str(self.sequence))
