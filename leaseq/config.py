@@ -14,6 +14,7 @@ from typing import Any
 from leaseq.errors import UsageError
 from leaseq.layout import Home, valid_name
 from leaseq.models import whole
+from leaseq.world import user_name
 
 SIZE_MAX = 1 << 20
 
@@ -68,6 +69,14 @@ def load(home: Home) -> Config:
     return parse(text, path=home.config)
 
 
+def refuse_foreign(info: os.stat_result, path: str) -> None:
+    """Raises UsageError where somebody else wrote what will run as this user, or could have; root is trusted."""
+    if info.st_uid not in (os.getuid(), 0):
+        raise UsageError(f"{path} belongs to {user_name(info.st_uid)}", hint="what it says would run as you: remove it")
+    if info.st_mode & 0o022:
+        raise UsageError(f"others can write in {path}: what it says would run as you", hint=f"chmod go-w {path}")
+
+
 def _read(path: str) -> str | None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -81,6 +90,7 @@ def _read(path: str) -> str | None:
             raise UsageError(f"{path} is not a regular file", hint="remove it, or write settings into it")
         if info.st_size > SIZE_MAX:
             raise UsageError(f"{path} is larger than 1 MiB", hint="settings are some lines of YAML")
+        refuse_foreign(info, path)
         return os.read(fd, SIZE_MAX).decode("utf-8", "replace")
     finally:
         os.close(fd)

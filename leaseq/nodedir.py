@@ -162,11 +162,14 @@ def _levels(path: str) -> list[str]:
 
 def anybody_may_replace(path: str) -> bool:
     """True where every user may rename what stands at the path: its directory is open to all, and not sticky."""
-    try:
-        mode = os.stat(os.path.dirname(real_path(path))).st_mode
-    except FileNotFoundError:
-        return False
-    return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
+    for place in {os.path.dirname(path), os.path.dirname(real_path(path))}:
+        try:
+            mode = os.stat(place).st_mode
+        except FileNotFoundError:
+            continue
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            return True
+    return False
 
 
 def make_private(directory: str) -> None:

@@ -108,10 +108,10 @@ def again_where_stale(call: Callable[P, T]) -> Callable[P, T]:
 
 
 class SystemFs:
-    """The real file system. `busy_since` tells a watchdog that an operation has not returned."""
+    """The real file system. Where the owner of its files is given, those of others are not read."""
 
-    def __init__(self, *, remote: bool) -> None:
-        self.remote = remote
+    def __init__(self, *, remote: bool, owner: int | None = None) -> None:
+        self.remote, self.owner = remote, owner
 
     @again_where_stale
     def names(self, directory: str) -> list[str]:
@@ -126,7 +126,7 @@ class SystemFs:
         self._refresh(os.path.dirname(path))
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            refuse_strange(os.fstat(fd), path)
+            refuse_strange(os.fstat(fd), path, owner=self.owner)
             parts = []
             while part := os.read(fd, 1 << 20):
                 parts.append(part)

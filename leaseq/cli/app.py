@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -75,7 +76,7 @@ class App:
         """The user's umask; this process itself makes private files only."""
         self.home = Home(default_home())
         self.clock: Clock = SystemClock()
-        self.fs: Fs = cast(Fs, Watched(SystemFs(remote=is_remote(self.home.root))))
+        self.fs: Fs = cast(Fs, Watched(SystemFs(remote=is_remote(self.home.root), owner=os.getuid())))
         self.out = Output()
 
     def make_home(self) -> None:

@@ -15,8 +15,10 @@ from leaseq.cli.options import LEASE, LOOK, Look, look
 from leaseq.cli.output import Output, visible
 from leaseq.errors import LeaseqError
 from leaseq.lease import leases
+from leaseq.lease.private import open_places
 from leaseq.models import Lease
-from leaseq.world import file_system, is_remote
+from leaseq.nodedir import find_node_dir, node_path
+from leaseq.world import file_system, hostname, is_remote
 
 PACKAGES = ("jinja2", "simple-slurm", "fire", "blessed", "pyyaml", "gputil")
 SKEW_SECONDS_MAX = 2.0
@@ -67,7 +69,7 @@ class Doctor:
             out.wrap(" " * INDENT + visible(each.advice), indent=INDENT)
 
     def _findings(self, app: App) -> Iterator[Finding]:
-        checks: tuple[Callable[[App], Iterator[Finding]], ...] = (python, home, files, terminal, slurm)
+        checks: tuple[Callable[[App], Iterator[Finding]], ...] = (python, home, node, files, terminal, slurm)
         for check in checks:
             try:
                 yield from check(app)
@@ -142,10 +144,20 @@ def home(app: App) -> Iterator[Finding]:
     private = mode & 0o077 == 0
     advice = "" if private else f"chmod 700 {root}"
     yield Finding("home", "ok" if private else "note", f"{root} ({kind} {source}, {shared}, mode {mode:o})", advice)
+    lease = app.home.lease(leases.local_id())
+    for path, words in open_places(app.home, lease, hostname(), owner=os.getuid()):
+        yield Finding("home", "bad", f"{path} {words}", f"chmod -R go-w {app.home.runs}, after a look at what is there")
     room = os.statvfs(root)
     free_mb = room.f_bavail * room.f_frsize >> 20
     low = free_mb < FREE_MB_MIN
     yield Finding("room", "bad" if low else "ok", f"{free_mb} MiB free", "`leaseq clean` makes room" if low else "")
+
+
+def node(app: App) -> Iterator[Finding]:
+    """The node-local directory of this host's runner is the user's alone."""
+    path = node_path(app.home.root, leases.local_id(), hostname())
+    found = find_node_dir(app.home.root, leases.local_id(), hostname())
+    yield Finding("node directory", "ok", path if found else f"{path} does not exist yet")
 
 
 def files(app: App) -> Iterator[Finding]:

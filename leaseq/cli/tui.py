@@ -57,7 +57,7 @@ class Tui:
         from leaseq.world import SystemFs
 
         # The monitor tells of a file system that hangs on its own screen: words on stderr would spoil it.
-        return Monitor(SystemFs(remote=app.fs.remote), app.home, app.clock, options).run()
+        return Monitor(SystemFs(remote=app.fs.remote, owner=os.getuid()), app.home, app.clock, options).run()
 
 
 def parse(words: Sequence[str], tail: tuple[str, ...] | None) -> Tui:

@@ -18,7 +18,7 @@ from leaseq.errors import Malformed, Newer, NotFound, Refused, UsageError
 from leaseq.layout import LEASE_ID, Home, LeaseDir
 from leaseq.models import SCHEMA, Lease
 from leaseq.nodedir import anybody_may_replace
-from leaseq.world import Clock, Fs, hostname
+from leaseq.world import Clock, Fs, hostname, user_name
 
 if TYPE_CHECKING:
     from leaseq.lease.base import Backend
@@ -52,6 +52,12 @@ def check_home(home: Home) -> bool:
         info = os.stat(home.root)
     except FileNotFoundError:
         return False
+    link = os.lstat(home.root)
+    if stat.S_ISLNK(link.st_mode) and link.st_uid not in (os.getuid(), 0):
+        raise Refused(
+            f"{home.root} is a link that {user_name(link.st_uid)} has made, and can change",
+            hint=f"set LEASEQ_HOME to the directory itself: {os.path.realpath(home.root)}",
+        )
     if not stat.S_ISDIR(info.st_mode):
         raise Refused(f"{home.root} is not a directory", hint="move it away, or set LEASEQ_HOME")
     if info.st_uid != os.getuid():

@@ -20,6 +20,7 @@ from typing import Any
 import jinja2
 import jinja2.sandbox
 
+from leaseq.config import refuse_foreign
 from leaseq.errors import Unavailable, UsageError
 from leaseq.layout import Home
 
@@ -90,12 +91,22 @@ def packaged() -> str:
     return inside if os.path.isdir(inside) else f"{os.path.dirname(package)}/templates"
 
 
+class _OwnTemplates(jinja2.FileSystemLoader):
+    """Templates of the user's, found by their name alone: so nobody else may have put them there."""
+
+    def get_source(self, environment: jinja2.Environment, template: str) -> Any:
+        found = super().get_source(environment, template)
+        for path in (*map(str, self.searchpath), found[1]):
+            refuse_foreign(os.stat(path), path)
+        return found
+
+
 def _environment(home: Home, *, extra: str) -> jinja2.Environment:
     ours = jinja2.FileSystemLoader(packaged())
     loaders: list[jinja2.BaseLoader] = [jinja2.PrefixLoader({"packaged": ours})]
     if extra:
         loaders.append(jinja2.PrefixLoader({"file": jinja2.FileSystemLoader(extra)}))
-    loaders += [jinja2.FileSystemLoader(home.templates), ours]
+    loaders += [_OwnTemplates(home.templates), ours]
     environment = jinja2.sandbox.SandboxedEnvironment(
         block_start_string="@leaseq[",
         block_end_string="]@",

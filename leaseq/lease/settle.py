@@ -8,6 +8,7 @@ from leaseq import protocol
 from leaseq.errors import Malformed, Newer
 from leaseq.fate import lost, with_requeue
 from leaseq.layout import Entry, Home, LeaseDir, is_node, new_incarnation
+from leaseq.lease.private import owner_of
 from leaseq.protocol import Claim
 from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
 
@@ -15,7 +16,8 @@ from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
 def main(arguments: Sequence[str]) -> int:
     """`settle HOME LEASE REASON NODE...`: what nodes other than these held when Slurm requeued the lease is decided."""
     home, lease, reason, *nodes = arguments
-    fs = SystemFs(remote=is_remote(home))
+    remote = is_remote(home)
+    fs = SystemFs(remote=remote, owner=owner_of(Home(home), remote=remote))
     settle_claims(fs, Home(home).lease(lease), clock=SystemClock(), reason=reason, spared=nodes)
     return 0
 

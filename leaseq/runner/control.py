@@ -32,9 +32,12 @@ def serve(runner: Runner) -> bool:
     for name in sorted(runner.fs.names(directory)):
         path = f"{directory}/{name}"
         try:
+            protocol.content(runner.fs, path)  # whoever's name it has: another user's request is refused by its owner
             done = _carry_out(runner, name.split("."), path)
             if done:
                 protocol.discard(runner.fs, path)
+        except FileNotFoundError:
+            continue  # carried out before, and this listing is older
         except (Malformed, ValueError, KeyError, IndexError, IsADirectoryError) as error:
             protocol.set_aside(runner.fs, runner.lease, path, f"not a request: {error!r:.200}")
             continue

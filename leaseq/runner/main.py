@@ -20,6 +20,7 @@ from dataclasses import replace
 from leaseq import __version__, protocol
 from leaseq.errors import EX_TEMPFAIL, LeaseqError, Malformed, Newer, Refused, Unavailable
 from leaseq.layout import Home, default_home, new_incarnation, valid_name
+from leaseq.lease import private
 from leaseq.lease.scrub import PROLOGUE_FAILED, kept_for_tasks, newest_functions
 from leaseq.lease.slurm_text import expand_hosts
 from leaseq.models import ANY, Heartbeat, Lease
@@ -93,9 +94,13 @@ class Service:
         self.lease_grace_seconds = lease_grace_seconds
         self.draining = False
         """True where the node is not to take a task before that is asked for: its prologue failed."""
-        self.lease = Home(home).lease(lease_id)
+        self.home = Home(home)
+        self.lease = self.home.lease(lease_id)
         self.node = node
-        self.fs = SystemFs(remote=is_remote(home))
+        remote = is_remote(home)
+        self.owner = private.owner_of(self.home, remote=remote)
+        private.check_lease(self.home, self.lease, node, owner=self.owner)
+        self.fs = SystemFs(remote=remote, owner=self.owner)
         self.record = self._read_record()
         nodes = self.record.nodes or tuple(expand_hosts(os.environ.get("SLURM_JOB_NODELIST", "")))
         self.nodes = nodes if node in nodes else (node,)
@@ -147,7 +152,7 @@ class Service:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.set_wakeup_fd(signals_write, warn_on_full_buffer=False)
         self.runner = self._make_runner()
-        self.pulse = Pulse(self.runner, self.gpus)
+        self.pulse = Pulse(self.runner, self.gpus, look=lambda: private.check_owner(self.home, self.owner))
         if self.fs.remote:
             self.pulse.push_logs = LogPusher(self.runner).push
         threading.excepthook = self._thread_died

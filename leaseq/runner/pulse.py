@@ -85,8 +85,10 @@ def _running(held: Held, now: float) -> Running:
 class Pulse:
     """Writes heartbeats: every interval, and soon after something changed."""
 
-    def __init__(self, runner: Runner, gpus: GpuWatch) -> None:
+    def __init__(self, runner: Runner, gpus: GpuWatch, *, look: Callable[[], None]) -> None:
         self.runner = runner
+        self.look = look
+        """Raises where the home is not to be served any more."""
         self.counter = 0
         self.gpus = gpus
         self.push_logs: Callable[[], None] | None = None
@@ -115,6 +117,7 @@ class Pulse:
         """A heartbeat that counts one more than the last was written, unless the node is another runner's by now."""
         if self.runner.superseded:
             return
+        self.look()
         self.counter += 1
         total, used = memory()
         use, error = self.gpus.look()

@@ -59,7 +59,8 @@ class Node:
         os.environ["LEASEQ_NODE_DIR"] = str(path / "n")  # the fixture puts it back
         self.fs = SystemFs(remote=False)
         self.lease = Home(self.home).lease(self.lease_id)
-        os.makedirs(f"{self.home}/runs", mode=0o700, exist_ok=True)
+        for directory in (self.home, f"{self.home}/runs"):
+            self.fs.mkdir(directory)
         protocol.prepare(self.fs, self.lease)
         protocol.prepare_node(self.fs, self.lease, self.name)
         lease = Lease(id=self.lease_id, kind=self.kind, created=time.time(), nodes=(self.name,))

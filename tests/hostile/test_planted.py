@@ -259,7 +259,8 @@ def test_a_node_directory_that_is_not_ours_is_refused_at_every_level(
     if how == "another's" and os.getuid() != 0:
         pytest.skip("only root can make another user's directory")
     path = levels(box)[level]
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for above in levels(box)[:level]:
+        above.mkdir(mode=0o700)
     if how == "link":
         path.symlink_to(outside)
     elif how == "file":

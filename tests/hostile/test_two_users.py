@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from leaseq.layout import Entry, new_task_id, order
+from leaseq.models import Need, Task
 from leaseq.world import boot_id, hostname, process_start
 from tests.e2e.cli import Box, on_terminal
 from tests.e2e.harness import ROOT, wait_until
@@ -240,3 +242,151 @@ def test_a_shell_starts_in_a_directory_of_any_name_and_runs_no_part_of_it(users:
         out.unlink()
         assert os.listdir(place) == [], name
     assert not list(alice.path.rglob("pwned")) and not os.path.exists("/pwned")
+
+
+# -- the home ----------------------------------------------------------------------------------------
+
+
+def mark_task(mallory: User, directory: Path, mark: Path) -> Path:
+    """A well-formed task of mallory's, readable for all, in a directory that he may write."""
+    entry = Entry(order(priority=400, micros=1, sequence=1), new_task_id(), Need(), 1)
+    task = Task(id=entry.id, argv=("touch", str(mark)), cwd="/", submitted=1.0, env={"PATH": "/usr/bin:/bin"})
+    path = directory / str(entry)
+    mallory.does('printf %s "$2" >"$1"; chmod 666 "$1"', str(path), task.to_json().decode())
+    return path
+
+
+def let_in(alice: User, *names: str) -> None:
+    """A careless alice: others may enter her home, and write in these directories of her lease."""
+    for path in (alice.home, alice.home / "runs", alice.lease):
+        path.chmod(0o755)
+    for name in names:
+        (alice.lease / name).chmod(0o777)
+
+
+def reason_of(alice: User, start: str) -> str:
+    """What is beside the file of that name that was set aside."""
+
+    def found() -> list[Path]:
+        return sorted((alice.lease / "evidence").glob(f"{start}*.reason"))
+
+    wait_until(found, f"{start} in evidence/", seen=lambda: list((alice.lease / "evidence").iterdir()))
+    return found()[0].read_text()
+
+
+def test_a_task_of_another_user_is_not_run_and_kept_with_its_reason(users: tuple[User, User]) -> None:
+    """The inbox is opened while the runner lives: what it opens it looks at, whatever the directory lets in."""
+    alice, mallory = users
+    alice.run("daemon", "start", code=0)
+    let_in(alice, "inbox/_any")
+    (alice.lease / "inbox").chmod(0o755)
+    mark = alice.path / "mark"
+    path = mark_task(mallory, alice.lease / "inbox/_any", mark)
+    task_id = path.name.split(".")[1]
+    said = alice.run("wait", task_id, "--timeout", "60s")
+    assert said.code == 1, said
+    assert f"belongs to {mallory.uid}, not to you" in alice.task(task_id)["reason"]
+    assert [kept for kept in (alice.lease / "evidence").iterdir() if task_id in kept.name]
+    assert alice.run("wait", alice.run("submit", "--", "true", code=0).id).code == 0
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("verb", ["cancel", "signal", "kill"])
+def test_a_request_of_another_user_is_not_carried_out(users: tuple[User, User], verb: str) -> None:
+    alice, mallory = users
+    task_id = alice.run("submit", "--", "sleep", "1000", code=0).id
+    alice.until(task_id, "RUNNING")
+    let_in(alice, f"control/{hostname()}")
+    (alice.lease / "control").chmod(0o755)
+    name = verb if verb == "kill" else f"{verb}.{task_id}.1"
+    place = alice.lease / f"control/{hostname()}"
+    mallory.does(
+        'printf %s "$2" >"$1/.x"; chmod 666 "$1/.x"; mv "$1/.x" "$1/$3"', str(place),
+        '{"v": 1, "signal": 9, "reason": "x"}', f"{name}.0123456789",
+    )  # fmt: skip
+    assert f"belongs to {mallory.uid}, not to you" in reason_of(alice, name)
+    assert alice.task(task_id)["state"] == "RUNNING"
+    alice.run("cancel", task_id, code=0)
+    assert alice.until(task_id, "CANCELLED")["reason"]
+
+
+@pytest.mark.parametrize("open_one", ["runs", "runs/LEASE", "inbox", "inbox/_any", "control/NODE", "claimed/NODE"])
+def test_a_runner_does_not_start_where_others_can_write(users: tuple[User, User], open_one: str) -> None:
+    alice, _ = users
+    alice.run("daemon", "start", code=0)
+    alice.run("daemon", "stop", code=0)
+    let_in(alice)
+    above = {"runs": alice.home / "runs", "runs/LEASE": alice.lease}
+    above.get(open_one, alice.lease / open_one.replace("NODE", hostname())).chmod(0o777)
+    said = clear(alice.run("daemon", "start"))
+    assert said.code != 0 and "can be written by others" in said.err and "chmod -R go-w" in said.err
+    assert "can be written by others" in clear(alice.run("doctor")).out
+
+
+@pytest.mark.parametrize("how", ["link", "directory"])
+def test_a_home_that_another_user_puts_in_the_place_is_left_by_a_running_runner(
+    users: tuple[User, User], how: str
+) -> None:
+    """Mallory turns a link, or renames a directory, as he may in one that his group can write."""
+    alice, mallory = users
+    team = mallory.path / "team"
+    mallory.does('mkdir -m 775 "$1"', str(team))
+    os.chown(team, mallory.uid, alice.uid)
+    alice.home = team / "lq"
+    alice.environment["LEASEQ_HOME"] = str(alice.home)
+    if how == "link":
+        (alice.path / "real").mkdir(mode=0o700)
+        alice.home.symlink_to(alice.path / "real")
+        alice.own(alice.path / "real", alice.home)
+    alice.run("daemon", "start", code=0)
+    pid, mark = alice.runner_pid, alice.path / "mark"
+    mallory.does('cp -r "$1" "$2"', str(make_home(mallory)), str(team / "theirs"))
+    mark_task(mallory, team / f"theirs/runs/local:{hostname()}/inbox/_any", mark)
+    mallory.does('chmod -R a+rwX "$1/theirs"; mv "$1/lq" "$1/hers"; mv "$1/theirs" "$1/lq"', str(team))
+    wait_until(lambda: process_start(pid) == 0, "the end of the runner")
+    assert not mark.exists()
+    assert "someone else" in clear(alice.run("daemon", "start"), 2).err
+
+
+def make_home(user: User) -> Path:
+    """A home of that user's with this host's lease in it, and no runner."""
+    user.run("submit", "--no-start", "--", "true", code=0)
+    return user.home
+
+
+def test_a_home_that_is_another_users_link_is_refused(users: tuple[User, User]) -> None:
+    alice, mallory = users
+    innocent = alice.path / "innocent"
+    innocent.mkdir(mode=0o755)
+    alice.own(innocent)
+    link = mallory.path / "lq"
+    mallory.does('ln -s "$1" "$2"', str(innocent), str(link))
+    for words in (["submit", "--", "true"], ["status"], ["daemon", "start"]):
+        said = clear(alice.run(*words, env={"LEASEQ_HOME": str(link)}), 2)
+        assert f"is a link that {mallory.uid} has made" in said.err and str(innocent) in said.err
+    assert not list(innocent.iterdir())
+
+
+@pytest.mark.parametrize("how", ["open", "another's"])
+def test_settings_and_templates_that_others_can_write_are_refused(users: tuple[User, User], how: str) -> None:
+    alice, mallory = users
+    alice.home.mkdir(mode=0o755)
+    templates, config = alice.home / "templates", alice.home / "config.yaml"
+    templates.mkdir(mode=0o755)
+    template = templates / "lease.sh.j2"
+    config.write_text("prologue: echo mallory\n")
+    template.write_text("echo mallory\n")
+    alice.own(alice.home, templates, template, config)
+    bad = (config, template, templates)
+    for path in bad:
+        path.chmod(0o755)
+    clear(alice.run("add", "--dry-run", "-p", "gpu"), 0)
+    for path in bad:
+        if how == "open":
+            path.chmod(0o775)
+        else:
+            mallory.own(path)
+        said = clear(alice.run("add", "--dry-run", "-p", "gpu"), 2)
+        assert str(path) in said.err and "would run as you" in said.err and "mallory" not in said.out
+        path.chmod(0o755)
+        alice.own(path)

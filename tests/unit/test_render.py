@@ -33,6 +33,8 @@ def lease_script(home: Home, *tokens: str, template: str = "", prologue: str = "
 def write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+    for each in (path, path.parent):
+        each.chmod(0o700)  # whatever the umask is: what others can write is refused
     return path
 
 
