@@ -69,7 +69,7 @@ class Doctor:
             out.wrap(" " * INDENT + visible(each.advice), indent=INDENT)
 
     def _findings(self, app: App) -> Iterator[Finding]:
-        checks: tuple[Callable[[App], Iterator[Finding]], ...] = (python, home, node, files, terminal, slurm)
+        checks: tuple[Callable[[App], Iterator[Finding]], ...] = (python, home, node, files, terminal, logout, slurm)
         for check in checks:
             try:
                 yield from check(app)
@@ -202,6 +202,24 @@ def terminal(app: App) -> Iterator[Finding]:
     found = which("tmux")
     words = found or "none here: `leaseq shell` on this host ends with its terminal"
     yield Finding("tmux", "ok" if found else "note", words, "" if found else "install tmux, or load its module")
+
+
+def logout(app: App) -> Iterator[Finding]:
+    """Whether systemd ends this host's runner when the user logs out (logind.conf(5), KillUserProcesses)."""
+    from shutil import which
+
+    from leaseq.lease.slurm_command import ask
+
+    if not which("busctl"):
+        return
+    manager = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
+    answer = ask(["busctl", "get-property", *manager, "KillUserProcesses"], seconds_max=10)
+    said = answer.out.strip()
+    if answer.code != 0 or said not in ("b true", "b false"):
+        return  # no systemd, or none that answers: a container, mostly
+    ends = said == "b true"
+    words = "ends what you leave running on this host, runner and tasks too" if ends else "leaves your processes alone"
+    yield Finding("logout", "note" if ends else "ok", words, "see docs/troubleshooting.md" if ends else "")
 
 
 def slurm(app: App) -> Iterator[Finding]:
