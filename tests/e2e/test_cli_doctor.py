@@ -30,4 +30,6 @@ def test_a_host_that_ends_what_is_left_at_logout_is_named_and_unknown_is_not_sai
     assert found.get("logout", (None, ""))[0] == verdict
 
 
-QUESTION = "get-property org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager KillUserProcesses"
+QUESTION = (
+    "get-property org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager KillUserProcesses"
+)
