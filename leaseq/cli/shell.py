@@ -9,21 +9,30 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
+from leaseq.cli.output import visible
 from leaseq.cli.values import yes
 from leaseq.errors import NotFound, Unavailable, UsageError
 from leaseq.installation import main_file
 from leaseq.layout import valid_name
 from leaseq.lease import leases, records
-from leaseq.lease.base import Backend
+from leaseq.lease.base import Backend, LeaseState
 from leaseq.models import Lease
+from leaseq.world import SystemFs, is_remote
 
 EXIT_OF_SRUN = 1
 """srun's own failures end with it, and so may a command."""
 HEARD_SECONDS = 20.0
+FRESH_SECONDS = 1.0
+"""An answer of Slurm that is not older tells what is true when a terminal has closed."""
+ENDING_SECONDS_MAX = 5.0
+"""How long Slurm may take to say how a lease has ended whose terminal has closed."""
+WHY = {"TIMEOUT": "time limit", "CANCELLED": "it was released or cancelled"}
+"""Slurm's final words in a person's."""
 SESSION = "main"
 """The session that is meant where none is named."""
 
@@ -69,13 +78,58 @@ def enter(app: App, record: Lease, shell: Shell) -> int:
     helper = [str(record.extra.get("python") or sys.executable), "-E", str(record.extra.get("main") or main_file())]
     words = [*helper, "session", app.home.root, record.id, shell.node, name, _directory(record), *shell.argv]
     began = time.monotonic()
-    code = _run(backend.attach(record, shell.node, words, tty=tty))
+    argv = backend.attach(record, shell.node, words, tty=tty)
+    with _counting(app, record, silent=bool(name) or not sys.stderr.isatty()):
+        code = _run(argv, umask=app.umask)
     if code == EXIT_OF_SRUN and time.monotonic() - began < 3:
         _refuse_ended(app, record)
     if tty and not shell.argv:
-        ways = f"`leaseq shell` gets back, `leaseq lease release {record.id}` gives it up"
-        app.out.talk(f"leaseq: lease {record.id} goes on; {ways}")
+        app.out.talk(f"leaseq: {visible(_what_follows(app, record))}")
     return code
+
+
+def _counting(app: App, record: Lease, *, silent: bool) -> AbstractContextManager[None]:
+    """Meanwhile the terminal is told before the lease ends; a session's own terminal on the node tells it there."""
+    if silent or record.kind != "slurm":
+        return nullcontext()
+    from leaseq.lease.countdown import counting
+
+    directory = app.home.lease(record.id)
+    # Another thread than the one that `app.fs` watches. The terminal may be raw: a line begins and ends by itself.
+    fs = SystemFs(remote=is_remote(app.home.root))
+    return counting(
+        lambda: records.seconds_left(fs, directory),
+        lambda word: print(f"\r\nleaseq: lease {record.id} {word}\r", file=sys.stderr, flush=True),
+    )
+
+
+def _what_follows(app: App, record: Lease) -> str:
+    """What is known of the lease now that its terminal is closed: Slurm has been asked."""
+    ways = f"`leaseq shell` gets back, `leaseq lease release {record.id}` gives it up"
+    if record.kind != "slurm":
+        return f"lease {record.id} goes on; {ways}"
+    from leaseq.lease.slurm import SlurmBackend
+
+    backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=FRESH_SECONDS)
+    until = time.monotonic() + ENDING_SECONDS_MAX
+    # An answer of just before may be kept for a moment, and a job that ends has its reason only once it has ended.
+    while (state := backend.state(record)).word == "COMPLETING" or _is_old(state):
+        if time.monotonic() > until:
+            break
+        time.sleep(0.2)
+    if state.word == "ENDED":
+        return f"lease {record.id} has ended: {WHY.get(state.reason.partition(' ')[0], state.reason)}"
+    if state.word == "COMPLETING":
+        return f"lease {record.id} is ending"
+    if state.word == "PENDING":
+        return f"lease {record.id} waits for its nodes again; {ways}"
+    if state.word == "RUNNING" and not _is_old(state):
+        return f"lease {record.id} goes on; {ways}"
+    return f"whether lease {record.id} goes on is not known: {state.reason or 'Slurm has not answered just now'}"
+
+
+def _is_old(state: LeaseState) -> bool:
+    return state.word in ("RUNNING", "PENDING", "UNKNOWN") and state.age_seconds > FRESH_SECONDS
 
 
 def _refuse_ended(app: App, record: Lease) -> None:
@@ -94,11 +148,11 @@ def _directory(record: Lease) -> str:
         return record.cwd or "/"
 
 
-def _run(argv: Sequence[str]) -> int:
+def _run(argv: Sequence[str], *, umask: int) -> int:
     """The command's exit code, 128 + N where signal N ended it. Ctrl-C is the command's, not ours."""
     before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGQUIT)}
     try:
-        code = subprocess.Popen(list(argv), preexec_fn=_default_signals).wait()
+        code = subprocess.Popen(list(argv), preexec_fn=_default_signals, umask=umask).wait()
     except FileNotFoundError:
         raise Unavailable(f"there is no {argv[0]} on this host", hint="`leaseq shell` works where Slurm's do") from None
     finally:

@@ -2,7 +2,7 @@
 
     SESSION = NODE_DIR/session/     private, node-local
         NAME.sock                   tmux's socket
-        NAME.ask                    a request of `leaseq session` to the runner: {"argv": [...], "cwd": ...}
+        NAME.ask                    a request of `leaseq session` to the runner: {"argv": [...], "cwd": ..., "umask": N}
         NAME.no                     why the runner could not start it
         NAME.exit                   the exit code of the session's command, once it has ended
 
@@ -25,9 +25,13 @@ import time
 from collections.abc import Mapping, Sequence
 
 from leaseq.errors import EX_TEMPFAIL, Refused
+from leaseq.layout import Home, LeaseDir
+from leaseq.lease.countdown import counting
+from leaseq.lease.records import seconds_left
 from leaseq.lease.scrub import OF_JOB, PROLOGUE, PROLOGUE_FAILED, for_tasks
 from leaseq.models import whole
 from leaseq.nodedir import NodeDir, find_node_dir, make_private, read_local, write_local
+from leaseq.world import SystemFs, is_remote
 
 WAIT_SECONDS_MAX = 20.0
 """How long a runner may take to start a session; a loaded node with a cold tmux needs some seconds."""
@@ -44,7 +48,21 @@ set-option -g status-left-length 60
 source-file -q /etc/tmux.conf
 source-file -q ~/.tmux.conf
 source-file -q ~/.config/tmux/tmux.conf
+set-option -s exit-unattached off
+set-option -s exit-empty on
+set-option -g destroy-unattached off
+set-option -gw remain-on-exit off
 """
+"""The user's files come before what the session depends on: it outlives its terminals, and ends with its command."""
+TERMS = ("xterm-256color", "xterm", "screen", "vt100")
+"""What a terminal that the node does not know is taken for: the first of these that the node has."""
+NO_TERMINAL = (
+    "missing or unsuitable terminal",
+    "terminal does not support",
+    "open terminal failed",
+    "can't find terminfo",
+)
+"""tmux's words, in its versions, for a terminal it cannot draw on."""
 
 
 # -- in the runner ---------------------------------------------------------------------------------
@@ -67,7 +85,8 @@ def serve(root: str, environment: Mapping[str, str]) -> None:
         try:
             body = json.loads(read_local(path))
             os.unlink(path)
-            problem = start(root, name, [str(word) for word in body["argv"]], environment, str(body["cwd"]))
+            words = [str(word) for word in body["argv"]]
+            problem = start(root, name, words, environment, str(body["cwd"]), umask=int(body.get("umask", 0o022)))
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -76,7 +95,7 @@ def serve(root: str, environment: Mapping[str, str]) -> None:
             write_local(f"{directory}/{name}.no", problem.encode("utf-8", "replace"))
 
 
-def start(root: str, name: str, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> str:
+def start(root: str, name: str, argv: Sequence[str], env: Mapping[str, str], cwd: str, *, umask: int = 0o022) -> str:
     """A tmux server runs argv in a session of that name, whether or not it ran before; else the words why not."""
     tmux = shutil.which("tmux", path=env.get("PATH"))
     if tmux is None:
@@ -89,7 +108,8 @@ def start(root: str, name: str, argv: Sequence[str], env: Mapping[str, str], cwd
     _remove(f"{directory}/{name}.exit")
     _remove(f"{directory}/{name}.no")
     # The shell around the command is what notes its exit code; tmux forgets it with the session.
-    line = f"{shlex.join(argv)}; code=$?; echo $code >{shlex.quote(f'{directory}/{name}.exit')}; exit $code"
+    exit_file = shlex.quote(f"{directory}/{name}.exit")
+    line = f"{shlex.join(argv)}; code=$?; umask 077; echo $code >{exit_file}; exit $code"
     new = ["new-session", "-d", "-s", name, "-x", "200", "-y", "50", "/bin/sh", "-c", line]
     try:
         done = subprocess.run(
@@ -100,6 +120,7 @@ def start(root: str, name: str, argv: Sequence[str], env: Mapping[str, str], cwd
             capture_output=True,
             timeout=WAIT_SECONDS_MAX,
             check=False,
+            umask=umask,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"tmux could not be started: {error}"
@@ -124,24 +145,25 @@ def main(arguments: Sequence[str]) -> int:
 
     With an empty NAME the words are run here and now, without the variables of this step.
     """
+    umask = os.umask(0o077)
     home, lease, node, name, cwd, *argv = arguments
     marks = {"LEASEQ_HOME": home, "LEASEQ_LEASE": lease, "LEASEQ_NODE": node}
     if not name:
-        return _run_plain(argv or shell_of(os.environ), {**_step_environment(home, lease), **marks})
+        return _run_plain(argv or shell_of(os.environ), {**_step_environment(home, lease), **marks}, umask=umask)
     words = ["env", *(f"{mark}={value}" for mark, value in marks.items()), *(argv or shell_of(os.environ))]
     try:
         directory = find_node_dir(home, lease, node)
-        problem = _ensure(directory, name, words, cwd, new_command=bool(argv)) if directory else NO_RUNNER
+        problem = _ensure(directory, name, words, cwd, umask=umask, new_command=bool(argv)) if directory else NO_RUNNER
     except Refused as error:
         print(f"leaseq: {node}: {error.message}\n  {error.hint}", file=sys.stderr)
         return error.exit_code
     if problem == NO_TMUX:
         print(f"leaseq: {node}: {NO_TMUX}: this shell ends when its terminal does", file=sys.stderr)
-        return _run_plain(argv or shell_of(os.environ), {**_step_environment(home, lease), **marks})
+        return _run_plain(argv or shell_of(os.environ), {**_step_environment(home, lease), **marks}, umask=umask)
     if problem or directory is None:
         print(f"leaseq: {node}: {problem}", file=sys.stderr)
         return EX_TEMPFAIL
-    return _show(directory, name)
+    return _show(directory, name, Home(home).lease(lease))
 
 
 def _step_environment(home: str, lease: str) -> dict[str, str]:
@@ -158,7 +180,8 @@ def _step_environment(home: str, lease: str) -> dict[str, str]:
     return clean
 
 
-def _run_plain(argv: Sequence[str], environment: Mapping[str, str]) -> int:
+def _run_plain(argv: Sequence[str], environment: Mapping[str, str], *, umask: int) -> int:
+    os.umask(umask)
     try:
         os.execvpe(argv[0], list(argv), dict(environment))
     except OSError as error:
@@ -166,7 +189,7 @@ def _run_plain(argv: Sequence[str], environment: Mapping[str, str]) -> int:
         return 126 if isinstance(error, PermissionError) else 127
 
 
-def _ensure(directory: NodeDir, name: str, argv: Sequence[str], cwd: str, *, new_command: bool) -> str:
+def _ensure(directory: NodeDir, name: str, argv: Sequence[str], cwd: str, *, umask: int, new_command: bool) -> str:
     """A session of that name runs; else the words why not."""
     place = directory_of(directory.root)
     if _running(directory.root, name):
@@ -174,7 +197,7 @@ def _ensure(directory: NodeDir, name: str, argv: Sequence[str], cwd: str, *, new
             print(f"leaseq: session {name} runs already; showing it", file=sys.stderr)
         return ""
     _remove(f"{place}/{name}.no")
-    write_local(f"{place}/{name}.ask", json.dumps({"argv": list(argv), "cwd": cwd}).encode())
+    write_local(f"{place}/{name}.ask", json.dumps({"argv": list(argv), "cwd": cwd, "umask": umask}).encode())
     until = alive_at = time.monotonic()
     until += WAIT_SECONDS_MAX
     while time.monotonic() < until:
@@ -196,20 +219,67 @@ def _ensure(directory: NodeDir, name: str, argv: Sequence[str], cwd: str, *, new
     return f"the runner did not start the session within {WAIT_SECONDS_MAX:.0f} s; `leaseq shell --plain` gets in"
 
 
-def _show(directory: NodeDir, name: str) -> int:
+def _show(directory: NodeDir, name: str, lease: LeaseDir) -> int:
     """The session was on this terminal until it ended or was detached; its exit code, 0 where it goes on."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("TMUX", "TMUX_PANE")}
-    tmux = shutil.which("tmux") or "tmux"
-    # No `=`: an exact match of the name is what a server with one session has anyway, and old tmux lacks it.
-    client = subprocess.run(
-        [tmux, "-u", "-S", socket_of(directory.root, name), "attach-session", "-t", name], env=environment, check=False
-    )
+    fs = SystemFs(remote=is_remote(lease.root))
+    with counting(lambda: seconds_left(fs, lease), lambda word: _tell(directory, name, f"lease {lease.id} {word}")):
+        returncode = _attach(directory, name)
     code = _exit_code(f"{directory.root}/session/{name}.exit")
-    if code is not None and not _running(directory.root, name):
+    running = _running(directory.root, name)
+    if code is not None and not running:
         return code
-    if client.returncode == 0:
+    if returncode == 0 and running:
         print(f"leaseq: session {name} goes on; `leaseq shell` shows it again", file=sys.stderr)
-    return client.returncode
+    return returncode
+
+
+def _attach(directory: NodeDir, name: str) -> int:
+    """The exit code of tmux's client. A terminal that this node does not know is taken for one that it does."""
+    own = os.environ.get("TERM", "")
+    said = ""
+    for term in (own, *TERMS) if own not in ("", "dumb") else (own,):
+        environment = {key: value for key, value in os.environ.items() if key not in ("TMUX", "TMUX_PANE")}
+        # No `=`: an exact match of the name is what a server with one session has anyway, and old tmux lacks it.
+        client = subprocess.run(
+            [_tmux(), "-u", "-S", socket_of(directory.root, name), "attach-session", "-t", name],
+            env={**environment, "TERM": term},
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        said = client.stderr.decode("utf-8", "replace").strip()
+        if client.returncode == 0 or not any(words in said for words in NO_TERMINAL):
+            if term != own:
+                print(f"leaseq: this node does not know the terminal {own}: it was taken for {term}", file=sys.stderr)
+            if said:
+                print(said, file=sys.stderr)
+            return client.returncode
+    print(
+        f"leaseq: no session can be shown on a terminal TERM={own or '(empty)'}: {said}\n"
+        "  `leaseq shell --plain` opens a shell without one",
+        file=sys.stderr,
+    )
+    return EX_TEMPFAIL
+
+
+def _tell(directory: NodeDir, name: str, text: str) -> None:
+    """The session's terminal here shows the text, until a key is pressed where this tmux can do that."""
+    try:
+        here = os.ttyname(0)
+    except OSError:
+        return
+    words = [_tmux(), "-S", socket_of(directory.root, name), "display-message", "-c", here]
+    until = time.monotonic() + WAIT_SECONDS_MAX
+    # A client that has just been started is not there yet.
+    while time.monotonic() < until:
+        for options in (["-d", "0"], []):
+            done = subprocess.run([*words, *options, text], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+            if done.returncode == 0:
+                return
+        time.sleep(0.2)
+
+
+def _tmux() -> str:
+    return shutil.which("tmux") or "tmux"
 
 
 def _running(root: str, name: str) -> bool:
@@ -225,7 +295,7 @@ def _running(root: str, name: str) -> bool:
             hint=f"remove it, and look at what else in {root} is not yours",
         )
     done = subprocess.run(
-        [shutil.which("tmux") or "tmux", "-S", socket, "has-session", "-t", name],
+        [_tmux(), "-S", socket, "has-session", "-t", name],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

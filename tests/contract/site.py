@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -10,12 +11,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.contract.clusters import REPOSITORY, SECONDS_MAX, Cluster, run, wait_until
 
 LEASEQ = (sys.executable, "-E", str(REPOSITORY / "leaseq" / "__main__.py"))
+
+
+@contextlib.contextmanager
+def umask(mask: int) -> Iterator[None]:
+    """What is started here meanwhile has that umask."""
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 class Site:
@@ -119,9 +130,9 @@ class Site:
             parts += [f"== {lease.name}", self.script_log(lease.name), self.notes(lease.name)]
         return "\n".join(parts)
 
-    def terminal(self, *words: str) -> Terminal:
+    def terminal(self, *words: str, **env: str) -> Terminal:
         """leaseq on a terminal of its own."""
-        return Terminal([*LEASEQ, *words], self.env, self.directory)
+        return Terminal([*LEASEQ, *words], {**self.env, "TERM": "xterm", **env}, self.directory)
 
 
 class Terminal:
@@ -132,7 +143,7 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(cwd)
-            os.execvpe(argv[0], argv, {**env, "TERM": "xterm"})
+            os.execvpe(argv[0], argv, env)
         self.closed = False
 
     def type(self, text: str) -> None:

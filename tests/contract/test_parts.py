@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.contract.site import Site
+from tests.contract.site import Site, umask
 
 
 def settings(site: Site, text: str) -> None:
@@ -27,16 +25,6 @@ def prologue(site: Site, *lines: str, more: str = "") -> None:
 def runner_of(site: Site, lease: str, node: str = "node1") -> int:
     (pid,) = [pid for pid, line in site.cluster.processes(node) if f"run --lease {lease} --node {node}" in line]
     return pid
-
-
-@contextlib.contextmanager
-def umask(mask: int) -> Iterator[None]:
-    """What is started here meanwhile has that umask."""
-    before = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 def state(site: Site, *tasks: str) -> list[str]:

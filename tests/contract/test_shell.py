@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.contract.clusters import run
-from tests.contract.site import LEASEQ, Site
+from tests.contract.site import LEASEQ, Site, umask
 
 
 def test_add_ends_in_a_shell_that_a_lost_terminal_leaves_intact(site: Site) -> None:
@@ -110,3 +112,66 @@ def test_a_node_or_lease_that_is_not_there_is_named(site: Site) -> None:
     ended = site.leaseq("shell", "--lease", lease, "--", "true")
     assert ended.returncode == 2
     assert "has ended" in ended.stderr
+
+
+def test_every_kind_of_shell_has_the_umask_of_whoever_opens_it(site: Site) -> None:
+    with umask(0o022):
+        site.add("-N1")
+    with umask(0o027):
+        assert site.ok("shell", "--", "sh", "-c", "umask") == "0027"
+        made = site.ok("shell", "--", "sh", "-c", "touch made; stat -c %a made")
+        assert made == "640"
+        plain = site.terminal("shell", "--plain")
+        session = site.terminal("shell")
+    for terminal in (plain, session):
+        terminal.expect("# ")
+        terminal.type("echo mask-$(umask)-; exit\n")
+        terminal.expect("mask-0027-")
+        assert terminal.end() == 0
+
+
+def test_a_terminal_that_the_node_does_not_know_gets_its_session(site: Site) -> None:
+    site.add("-N1")
+    terminal = site.terminal("shell", TERM="xterm-ghostty")
+    terminal.expect("# ")
+    terminal.type("exit 3\n")
+    assert terminal.end() == 3
+    assert "does not know the terminal xterm-ghostty" in terminal.seen
+    dumb = site.terminal("shell", TERM="dumb")
+    assert dumb.end() != 0
+    assert "leaseq shell --plain" in dumb.seen
+
+
+@pytest.mark.parametrize("kind", ["--plain", "--session=main"])
+def test_an_open_shell_is_told_before_the_time_limit_and_of_it_afterwards(site: Site, kind: str) -> None:
+    lease = site.add("-N1", "-t", "1")
+    terminal = site.terminal("shell", kind)
+    terminal.expect(f"lease {lease} ends in ")
+    terminal.end(seconds_max=240)
+    assert f"lease {lease} has ended: time limit" in terminal.seen
+    assert "goes on" not in terminal.seen
+
+
+def test_a_shell_whose_lease_was_released_elsewhere_says_so(site: Site) -> None:
+    lease = site.add("-N1")
+    terminal = site.terminal("shell")
+    terminal.expect("# ")
+    site.ok("lease", "release", lease, "--yes")
+    terminal.end(seconds_max=90)
+    assert "goes on" not in terminal.seen
+    assert f"lease {lease} has ended: it was released or cancelled" in terminal.seen or (
+        f"lease {lease} is ending" in terminal.seen
+    )
+
+
+def test_what_became_of_a_lease_is_not_known_where_slurm_does_not_answer(site: Site) -> None:
+    lease = site.add("-N1")
+    terminal = site.terminal("shell")
+    terminal.expect("# ")
+    site.cluster.kill_ctld()
+    try:
+        terminal.type("exit\n")
+        terminal.end(seconds_max=120)
+    finally:
+        site.cluster.start_ctld()
+    assert f"whether lease {lease} goes on is not known" in terminal.seen

@@ -54,10 +54,10 @@ class Node:
         assert self.runner.stdout is not None
         assert self.runner.stdout.readline() == b"ready\n"
 
-    def show(self, name: str = "main", *words: str, cwd: str = "/") -> Terminal:
+    def show(self, name: str = "main", *words: str, cwd: str = "/", term: str = "xterm") -> Terminal:
         """The helper that a step on the node runs, on a terminal of its own."""
         main = str(ROOT / "leaseq" / "__main__.py")
-        return Terminal([sys.executable, "-E", main, "session", self.home, "7", "node1", name, cwd, *words], self)
+        return Terminal([sys.executable, "-E", main, "session", self.home, "7", "node1", name, cwd, *words], self, term)
 
     def close(self) -> None:
         for socket in self.path.glob("n/*/7/node1/session/*.sock"):
@@ -69,11 +69,11 @@ class Node:
 class Terminal:
     """A program on a pseudo-terminal, and everything it has printed."""
 
-    def __init__(self, argv: list[str], node: Node) -> None:
+    def __init__(self, argv: list[str], node: Node, term: str) -> None:
         self.seen = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execvpe(argv[0], argv, {**node.environment, "TERM": "xterm", "TMUX": "/outer,1,0"})
+            os.execvpe(argv[0], argv, {**node.environment, "TERM": term, "TMUX": "/outer,1,0"})
         self.closed = False
 
     def type(self, text: str) -> None:
@@ -180,3 +180,82 @@ def test_a_plain_shell_runs_in_place(node: Node) -> None:
     terminal = node.show("", "sh", "-c", "echo lease-$LEASEQ_LEASE ntasks-$SLURM_NTASKS-; exit 5")
     assert terminal.end() == 5
     assert "lease-7 ntasks--" in terminal.seen
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "set -g destroy-unattached on",
+        "set -s exit-unattached on",
+        "set -s exit-empty off",
+        "setw -g remain-on-exit on",
+        "set -g default-command 'exit 9'",
+        "set -g default-shell /bin/false",
+        "set -g detach-on-destroy off",
+        "set -g prefix None",
+        "set -g status off",
+    ],
+)
+def test_no_setting_of_the_users_tmux_ends_or_keeps_a_session(node: Node, setting: str) -> None:
+    (node.path / ".tmux.conf").write_text(f"{setting}\n")
+    first = node.show("main", "sh")
+    first.type("echo before-$((40 + 2))\n")
+    first.expect("before-42")
+    first.kill()
+    second = node.show()
+    second.expect("before-42")
+    second.type("exit 7\n")
+    assert second.end() == 7
+
+
+def test_the_users_own_settings_count_otherwise(node: Node) -> None:
+    (node.path / ".tmux.conf").write_text("set -g status-left MINE-$USER\nset -g history-limit 77\n")
+    terminal = node.show("main", "sh")
+    terminal.expect("MINE-")
+    terminal.type("tmux show -gv history-limit | sed 's/^/limit-/'; exit\n")
+    terminal.expect("limit-77")
+    assert terminal.end() == 0
+
+
+@pytest.mark.parametrize("term", ["xterm-ghostty", "no-such-terminal"])
+def test_a_terminal_that_the_node_does_not_know_is_taken_for_one_that_it_does(node: Node, term: str) -> None:
+    terminal = node.show("main", "sh", term=term)
+    terminal.type("echo in-$((1 + 1)); exit 5\n")
+    terminal.expect("in-2")
+    assert terminal.end() == 5
+    assert f"does not know the terminal {term}" in terminal.seen
+
+
+@pytest.mark.parametrize("term", ["dumb", ""])
+def test_a_terminal_that_can_show_no_session_is_told_the_way_that_needs_none(node: Node, term: str) -> None:
+    terminal = node.show("main", "sh", term=term)
+    assert terminal.end() == EX_TEMPFAIL
+    assert "leaseq shell --plain" in terminal.seen
+    assert f"TERM={term or '(empty)'}" in terminal.seen
+
+
+@pytest.mark.parametrize("name", ["main", ""])
+def test_a_shell_has_the_umask_of_whoever_opens_it(node: Node, name: str) -> None:
+    made = node.path / "made"
+    before = os.umask(0o027)
+    try:
+        terminal = node.show(name, "sh", "-c", f"umask >{made}; (umask) >/dev/null")
+    finally:
+        os.umask(before)
+    assert terminal.end() == 0
+    assert made.read_text() == "0027\n"
+    assert made.stat().st_mode & 0o777 == 0o640
+    for path in node.path.glob("n/*/7/node1/session/*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_session_is_told_before_its_lease_ends(node: Node) -> None:
+    lease = Path(node.home) / "runs" / "7"
+    lease.mkdir(parents=True)
+    (lease / "ends").write_text("299\n")
+    terminal = node.show("main", "sh")
+    terminal.expect("lease 7 ends in 5 min")
+    terminal.type("echo typed-$((1 + 1))\n")
+    terminal.expect("typed-2")
+    terminal.type("exit\n")
+    assert terminal.end() == 0
