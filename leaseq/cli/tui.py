@@ -48,6 +48,7 @@ class Tui:
             ascii=self.ascii or app.out.ascii,
             mono=bool(os.environ.get("NO_COLOR")),
             mouse=self.mouse,
+            umask=app.umask,
         )
         if self.once:
             columns, lines = self.size or _terminal_size()

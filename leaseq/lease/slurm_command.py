@@ -34,11 +34,12 @@ def ask(
     *,
     environment: Mapping[str, str] | None = None,
     seconds_max: float = SECONDS_MAX,
+    umask: int = -1,
 ) -> Answer:
     """The command's answer, whatever its exit code; raises Unavailable where it is missing or does not answer.
 
     Without an environment the command gets this process's, less what a surrounding job or a user's
-    SQUEUE_FORMAT would change.
+    SQUEUE_FORMAT would change. Without a umask it has this process's.
     """
     try:
         done = subprocess.run(
@@ -51,6 +52,7 @@ def ask(
             env=for_commands(os.environ) if environment is None else dict(environment),
             timeout=seconds_max,
             check=False,
+            umask=umask,
         )
     except FileNotFoundError:
         raise Unavailable(

@@ -159,7 +159,8 @@ def submit(fs: Fs, home: Home, prepared: Prepared, *, request: Request) -> tuple
     fs.create(prepared.path, prepared.script.encode("utf-8", "surrogateescape"))
     fs.sync_dir(home.scripts)
     try:
-        answer = ask(prepared.argv, environment=for_sbatch(request.environment))
+        # Slurm makes files that the user asks for (--output) with the umask of sbatch.
+        answer = ask(prepared.argv, environment=for_sbatch(request.environment), umask=request.umask)
     except Unavailable as error:
         if "there is no" in error.message:
             _forget_script(fs, prepared.path)

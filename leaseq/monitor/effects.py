@@ -33,14 +33,16 @@ def perform(monitor: Monitor, effect: actions.Effect) -> None:
         monitor.readers.refresh()
     elif isinstance(effect, actions.Run):
         monitor.ui = keys.say(monitor.ui, f"{actions.command_line(effect.words)} …", "dim")
-        environment = monitor.environment()
-        work = threading.Thread(target=lambda: monitor.answered(answer_of(effect, environment)), daemon=True)
+        environment, umask = monitor.environment(), monitor.options.umask
+        work = threading.Thread(
+            target=lambda: monitor.answered(answer_of(effect, environment, umask=umask)), daemon=True
+        )
         work.start()
     elif isinstance(effect, actions.Foreground):
-        _outside(monitor, lambda: foreground(effect, monitor.environment()))
+        _outside(monitor, lambda: foreground(effect, monitor.environment(), umask=monitor.options.umask))
     else:
         assert isinstance(effect, actions.Pager)
-        _outside(monitor, lambda: page(monitor.home, effect))
+        _outside(monitor, lambda: page(monitor.home, effect, umask=monitor.options.umask))
 
 
 def show(monitor: Monitor, answer: Answer) -> None:

@@ -39,6 +39,8 @@ class Options:
     ascii: bool = False
     mono: bool = False
     mouse: bool = True
+    umask: int = -1
+    """That of the commands that it runs; -1: this process's."""
 
 
 def once(fs: Fs, home: Home, clock: Clock, options: Options, *, columns: int, lines: int, color: bool) -> str:

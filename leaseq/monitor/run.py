@@ -39,7 +39,7 @@ def argv(words: tuple[str, ...]) -> list[str]:
     return [sys.executable, main_file, *words]
 
 
-def answer_of(run: Run, environment: Mapping[str, str]) -> Answer:
+def answer_of(run: Run, environment: Mapping[str, str], *, umask: int) -> Answer:
     """The command has run; both of its outputs are its answer."""
     try:
         done = subprocess.run(
@@ -49,6 +49,7 @@ def answer_of(run: Run, environment: Mapping[str, str]) -> Answer:
             stderr=subprocess.STDOUT,
             env={**environment, "NO_COLOR": "1"},
             start_new_session=True,
+            umask=umask,
             check=False,
         )
     except (OSError, ValueError) as error:
@@ -58,16 +59,16 @@ def answer_of(run: Run, environment: Mapping[str, str]) -> Answer:
     return Answer(run, done.returncode, tuple(tuple((text, "") for text, _ in line) for line in lines))
 
 
-def foreground(effect: Foreground, environment: Mapping[str, str]) -> str:
+def foreground(effect: Foreground, environment: Mapping[str, str], *, umask: int) -> str:
     """The command has had the terminal; words for the person where it did not end well."""
-    code = _in_front(argv(effect.words), environment)
+    code = _in_front(argv(effect.words), environment, umask=umask)
     if effect.pause:
         print("\n-- Enter goes back to the monitor --", end="", flush=True)
         sys.stdin.readline()
     return "" if code == 0 else f"leaseq {effect.words[0]} ended with {code}"
 
 
-def page(home: Home, effect: Pager) -> str:
+def page(home: Home, effect: Pager, *, umask: int) -> str:
     """The person has seen the output; words where there was none to see, or no pager."""
     lease = home.lease(effect.lease)
     paths = [lease.log(effect.task, effect.attempt, stream) for stream in effect.streams]
@@ -75,16 +76,16 @@ def page(home: Home, effect: Pager) -> str:
     if shutil.which(pager[0]) is None:
         return f"there is no pager {pager[0]}: set PAGER"
     # Colours pass, every other control sequence is shown as text.
-    code = _in_front([*pager, *paths], {"LESS": "-R", **os.environ, "LESSSECURE": "1"})
+    code = _in_front([*pager, *paths], {"LESS": "-R", **os.environ, "LESSSECURE": "1"}, umask=umask)
     return "" if code == 0 else f"{pager[0]} ended with {code}"
 
 
-def _in_front(words: list[str], env: Mapping[str, str]) -> int:
+def _in_front(words: list[str], env: Mapping[str, str], *, umask: int) -> int:
     """The program's exit code. Ctrl-C is the program's, not ours; Ctrl-Z stops both, and `fg` continues both."""
     ignored = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGQUIT)}
     ignored[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
     try:
-        child = subprocess.Popen(words, env=env, preexec_fn=_default_signals)
+        child = subprocess.Popen(words, env=env, preexec_fn=_default_signals, umask=umask)
         return child.wait()
     except OSError as error:
         print(f"{words[0]}: {error.strerror}", file=sys.stderr)

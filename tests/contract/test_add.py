@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from tests.contract.site import Site
+from tests.contract.site import Site, umask
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,13 @@ def test_the_record_says_what_was_asked_and_the_script_leaves_nothing_in_the_cwd
     assert record["argv"] == ["-pgpu", "-N", "1", "--comment=a b"]
     assert record["kind"] == "slurm"
     assert sorted(path.name for path in site.directory.iterdir()) in (before, sorted([*before, "home"]))
+
+
+def test_an_output_file_that_slurm_makes_has_the_umask_of_whoever_asked(site: Site) -> None:
+    output = site.directory / "x.out"
+    with umask(0o027):
+        site.add("-N1", "--output", str(output))
+    assert output.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize(

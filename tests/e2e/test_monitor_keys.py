@@ -261,8 +261,10 @@ def opens_a_pager(screen: Screen, live: Live) -> None:
 def opens_a_shell_and_comes_back(screen: Screen, live: Live) -> None:
     screen.send("s")
     screen.hides("─ tasks")
-    screen.send("echo in-$LEASEQ_LEASE-$((40+2)); exit\r")
-    screen.wait(lambda: b"in-local:" in screen.raw and b"-42" in screen.raw, "the shell's answer")
+    os.umask(mask := os.umask(0o077))
+    screen.send("echo in-$LEASEQ_LEASE-$((40+2))-$(umask)-; exit\r")
+    answer = f"-42-{mask:04o}-".encode()
+    screen.wait(lambda: b"in-local:" in screen.raw and answer in screen.raw, "the shell's answer")
     screen.shows("─ tasks")
 
 
