@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
+from leaseq.cli.options import JSON
+from leaseq.cli.progress import Progress
 from leaseq.cli.submit import start_if_none
+from leaseq.cli.values import yes
 from leaseq.errors import Refused, UsageError
 from leaseq.layout import LeaseDir, valid_name
 from leaseq.lease import leases
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import ANY, Lease, State, whole
 from leaseq.snapshot import Reader, TaskView
+from leaseq.words import count
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class Move:
     tasks: tuple[str, ...]
     source: str
     target: str
+    json: bool
 
     def perform(self, app: App) -> int:
         """0 where every task is where it was wanted, else 1."""
@@ -31,25 +37,30 @@ class Move:
             raise UsageError("both are the same lease", hint="leaseq move --from LEASE --to ANOTHER")
         record = self._open(app, target)
         found = app.find(self.tasks, lease=self.source) if self.tasks else _pending(app.reader(self.source))
-        moved: dict[str, int] = {}
-        kept = 0
-        for each in found.tasks:
+        progress = Progress(app.out, "moving", len(found.tasks), quiet=self.json)
+        moved = Counter[str]()
+        for each in progress.over(found.tasks):
             problem = self._move(app, each.reader, each.row, target, record)
             if problem:
-                kept += 1
-                app.out.talk(f"leaseq: {problem}")
+                progress.problem(problem)
             else:
-                moved[each.reader.lease.id] = moved.get(each.reader.lease.id, 0) + 1
-                app.out.line(each.row.id)
+                progress.did(each.row.id, f"moved to {target.id}")
+                progress.print_ids([each.row.id])
+                moved[each.reader.lease.id] += 1
         if moved and target.id == leases.local_id():
             from leaseq.lease.local import LocalBackend
 
             start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
-        for source, count in moved.items() if moved or self.tasks else [(app.lease(self.source).id, 0)]:
-            app.out.talk(f"leaseq: {count} task{'s' if count != 1 else ''} of lease {source} moved to {target.id}")
+        code = progress.end(summed=True)
+        if self.json:
+            problems = [*progress.problems, *(each.message for each in found.problems)]
+            app.out.document({"to": target.id, "ids": progress.ids, "problems": problems})
+            return max([code, *(each.exit_code for each in found.problems)])
+        for source, number in moved.items() if moved or self.tasks else [(app.lease(self.source).id, 0)]:
+            app.out.talk(f"leaseq: {count(number, 'task')} of lease {source} moved to {target.id}")
         if not self.tasks:
             self._tell_of_the_rest(app, app.reader(self.source))
-        return app.tell(found.problems) or (1 if kept else 0)
+        return app.tell(found.problems) or code
 
     def _open(self, app: App, target: LeaseDir) -> Lease:
         if target.id == leases.local_id():
@@ -91,7 +102,8 @@ class Move:
         left = totals.get(State.LOST, 0) + totals.get(State.STUCK, 0)
         if left:
             app.out.talk(
-                f"leaseq: {left} of it are lost or stuck; `leaseq recover --lease {reader.lease.id}` tells more"
+                f"leaseq: {count(left, 'task')} of it {'is' if left == 1 else 'are'} lost or stuck; "
+                f"`leaseq recover --lease {reader.lease.id}` tells more"
             )
 
 
@@ -126,12 +138,12 @@ class Adopt:
 class Carrying:
     """Fire's component of `move` and `lease adopt`."""
 
-    def move(self, *words: str, to: str = "", **named: str) -> Move:
+    def move(self, *words: str, to: str = "", json: str = "", **named: str) -> Move:
         # `from` cannot be the name of a parameter.
         source = named.get("from", "")
         if not to or not (source or words):
             raise UsageError("from which lease, to which?", hint="leaseq move --from LEASE --to LEASE [ID...]")
-        return Move(words, source, to)
+        return Move(words, source, to, yes(json, what="--json"))
 
     def adopt(self, *words: str, name: str = "") -> Adopt:
         if len(words) != 1 or whole(words[0]) is None:
@@ -148,6 +160,7 @@ COMMANDS = {
         (
             Option("from", "the lease whose tasks they are; ids need none", metavar="LEASE"),
             Option("to", "the lease that is to run them", metavar="LEASE"),
+            JSON,
         ),
         ("leaseq move --from 12345 --to 12399", "leaseq move --to local T0c4"),
     ),

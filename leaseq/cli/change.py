@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
-from leaseq.cli.options import LEASE
+from leaseq.cli.options import JSON, LEASE
+from leaseq.cli.progress import Progress
 from leaseq.cli.values import nearest_hint, yes
 from leaseq.errors import Malformed, NotFound, UsageError
 from leaseq.find import find
@@ -24,6 +25,12 @@ MOVING_SECONDS_MAX = 3.0
 """How long a task that is on the move between two places is looked for again."""
 
 
+Said = tuple[str, str]
+"""What a task is now, in a sum of many, and as a sentence of its own."""
+Act = Callable[[App, Reader, TaskView], Said | None]
+"""None: the task was not where it had been seen."""
+
+
 @dataclass(frozen=True)
 class Cancel:
     """Tasks that are to end, or with `signal` to get that signal and go on."""
@@ -33,12 +40,12 @@ class Cancel:
     all: bool
     pending: bool
     signal: int
+    json: bool
 
     def perform(self, app: App) -> int:
         """0 where every task was cancelled or asked to end, else 1."""
-        act = self._signal if self.signal else self._cancel
         if not (self.all or self.pending):
-            return _each(app, app.find(self.tasks, lease=self.lease), act)
+            return self._each(app, app.find(self.tasks, lease=self.lease))
         reader = app.reader(self.lease)
         rows = [
             Located(reader, row)
@@ -47,9 +54,14 @@ class Cancel:
         ]
         if not rows:
             raise NotFound(f"no task is pending{' or running' if self.all else ''} in lease {reader.lease.id}")
-        return _each(app, Found(tuple(rows)), act)
+        return self._each(app, Found(tuple(rows)))
 
-    def _cancel(self, app: App, reader: Reader, row: TaskView) -> str | None:
+    def _each(self, app: App, found: Found) -> int:
+        if self.signal:
+            return _each(app, found, self._signal, doing="signalling", json=self.json)
+        return _each(app, found, self._cancel, doing="cancelling", json=self.json)
+
+    def _cancel(self, app: App, reader: Reader, row: TaskView) -> Said | None:
         if row.state.ended and not (row.place and row.place.directory == reader.lease.claimed(CLI)):
             raise UsageError(f"{row.id} has ended already: {row.state.name}")
         if row.place is None:
@@ -58,26 +70,28 @@ class Cancel:
         now = app.clock.now()
         if row.place.directory == reader.lease.claimed(CLI):
             protocol.finish_cancelled(app.fs, reader.lease, Claim(entry, CLI), ended=now, reason="cancelled")
-            return f"{row.id} is cancelled"
+            return "cancelled", f"{row.id} is cancelled"
         if row.state is State.PENDING:
             if entry.owner:
                 return None
             done = protocol.cancel_pending(
                 app.fs, reader.lease, row.place.directory, entry, ended=now, reason="cancelled while pending"
             )
-            return None if done is None else f"{row.id} is cancelled; it had not started"
+            return None if done is None else ("cancelled", f"{row.id} is cancelled; it had not started")
         protocol.ask(app.fs, reader.lease, row.node, f"cancel.{entry.key}", {"reason": "leaseq cancel"})
         if row.state is State.RUNNING:
-            return f"{row.id} is being ended: TERM now, KILL if that is not enough"
-        return _unheard(row, "it is ended")
+            return "being ended", f"{row.id} is being ended: TERM now, KILL if that is not enough"
+        return "to be ended when a runner is back", _unheard(row, "it is ended")
 
-    def _signal(self, app: App, reader: Reader, row: TaskView) -> str | None:
+    def _signal(self, app: App, reader: Reader, row: TaskView) -> Said | None:
         name = signals.Signals(self.signal).name
         if row.state.ended or row.state is State.PENDING or row.place is None:
             raise UsageError(f"{row.id} is {row.state.name}: only a running task takes a signal")
         key = Entry.parse(row.place.name).key
         protocol.ask(app.fs, reader.lease, row.node, f"signal.{key}", {"signal": self.signal})
-        return f"{row.id} gets {name}" if row.state is State.RUNNING else _unheard(row, f"it gets {name}")
+        if row.state is State.RUNNING:
+            return f"sent {name}", f"{row.id} gets {name}"
+        return f"to get {name} when a runner is back", _unheard(row, f"it gets {name}")
 
 
 def _unheard(row: TaskView, what: str) -> str:
@@ -92,59 +106,73 @@ class Hold:
     tasks: tuple[str, ...]
     lease: str
     hold: bool
+    json: bool
 
     def perform(self, app: App) -> int:
-        return _each(app, app.find(self.tasks, lease=self.lease), self._move)
+        found = app.find(self.tasks, lease=self.lease)
+        return _each(app, found, self._move, doing="holding" if self.hold else "releasing", json=self.json)
 
-    def _move(self, app: App, reader: Reader, row: TaskView) -> str | None:
+    def _move(self, app: App, reader: Reader, row: TaskView) -> Said | None:
         word = "held" if self.hold else "released"
         if row.state is not State.PENDING:
             raise UsageError(f"{row.id} is {row.state.name}: only a pending task can be {word}")
         if row.place is None or not row.place.directory.startswith((reader.lease.inboxes, reader.lease.helds)):
             return None
         if self.hold == (row.reason == "Held"):
-            return f"{row.id} is {'held' if self.hold else 'not held'} already"
+            already = "held already" if self.hold else "not held"
+            return already, f"{row.id} is {already}"
         node = row.node or ANY
         target = reader.lease.held(node) if self.hold else reader.lease.inbox(node)
         moved = protocol.move_pending(app.fs, row.place.directory, row.place.name, target)
-        return f"{row.id} is {word}" if moved else None
+        return (word, f"{row.id} is {word}") if moved else None
 
 
-def _each(app: App, found: Found, act: Callable[[App, Reader, TaskView], str | None]) -> int:
-    """Each task was acted on, and what came of it is told; 1 where one could not be. None: it moved, look again."""
-    failures = 0
-    for each in found.tasks:
-        reader, row, deadline = each.reader, each.row, time.monotonic() + MOVING_SECONDS_MAX
+def _each(app: App, found: Found, act: Act, *, doing: str, json: bool) -> int:
+    """Each task was acted on, and what came of it is told; 1 where one could not be."""
+    progress = Progress(app.out, doing, len(found.tasks), quiet=json)
+    for each in progress.over(found.tasks):
+        row = each.row
         try:
-            while (said := act(app, reader, row)) is None:
-                if time.monotonic() > deadline:
-                    raise UsageError(f"{row.id} is on the move between two states; try again")
-                time.sleep(0.05)
-                (row,) = find(reader, row.id)
+            progress.did(row.id, *_acted(app, each.reader, row, act))
         except (UsageError, NotFound) as error:
-            failures += 1
-            said = error.message
+            progress.problem(error.message)
         except Malformed as error:
-            failures += 1
-            said = f"{row.id}: its file cannot be used ({error})"
-        app.out.talk(f"leaseq: {said}")
-    return app.tell(found.problems) or (1 if failures else 0)
+            progress.problem(f"{row.id}: its file cannot be used ({error})")
+    code = progress.end()
+    if not json:
+        return app.tell(found.problems) or code
+    problems = [*progress.problems, *(each.message for each in found.problems)]
+    app.out.document({"lease": found.lease, "ids": progress.ids, "problems": problems})
+    return max([code, *(each.exit_code for each in found.problems)])
+
+
+def _acted(app: App, reader: Reader, row: TaskView, act: Act) -> Said:
+    """What came of it. A task that moves meanwhile is looked for again."""
+    deadline = time.monotonic() + MOVING_SECONDS_MAX
+    while (said := act(app, reader, row)) is None:
+        if time.monotonic() > deadline:
+            raise UsageError(f"{row.id} is on the move between two states; try again")
+        time.sleep(0.05)
+        (row,) = find(reader, row.id)
+    return said
 
 
 class Changing:
     """Fire's component of the commands that change tasks."""
 
-    def cancel(self, *words: str, lease: str = "", all: str = "", pending: str = "", signal: str = "") -> Cancel:
+    def cancel(
+        self, *words: str, lease: str = "", all: str = "", pending: str = "", signal: str = "", json: str = ""
+    ) -> Cancel:
         everything, waiting = yes(all, what="--all"), yes(pending, what="--pending")
         if bool(words) == (everything or waiting):
             raise UsageError("which tasks?", hint="leaseq cancel ID..., or --pending, or --all")
-        return Cancel(words, lease, everything, waiting, _signal_number(signal))
+        return Cancel(words, lease, everything, waiting, _signal_number(signal), yes(json, what="--json"))
 
-    def hold(self, *words: str, lease: str = "") -> Hold:
-        return Hold(_some(words, "hold"), lease, hold=True)
+    def hold(self, *words: str, lease: str = "", json: str = "") -> Hold:
+        return Hold(_some(words, "hold"), lease, hold=True, json=yes(json, what="--json"))
 
-    def release(self, *words: str, lease: str = "") -> Hold:
-        return Hold(_some(words, "release"), lease, hold=False)
+    def release(self, *words: str, lease: str = "", json: str = "") -> Hold:
+        return Hold(_some(words, "release"), lease, hold=False, json=yes(json, what="--json"))
 
 
 def _some(words: tuple[str, ...], verb: str) -> tuple[str, ...]:
@@ -161,7 +189,7 @@ def _signal_number(text: str) -> int:
     if (number := whole(word)) in names.values():
         return number or 0
     if word not in names:
-        raise UsageError(f"{text!r} is not a signal", hint=nearest_hint(word, names) or "like USR1, INT, or a number")
+        raise UsageError(f"{text!r} is not a signal", hint=nearest_hint(word, names) or "-s USR1, -s INT, or a number")
     return names[word]
 
 
@@ -177,6 +205,7 @@ COMMANDS = {
             Option("pending", "every pending task of the lease", kind="flag"),
             Option("all", "every pending and running task of the lease", kind="flag"),
             Option("signal", "send this signal instead; the task goes on", short="s", metavar="SIGNAL"),
+            JSON,
         ),
         ("leaseq cancel T0c4 T9aa", "leaseq cancel last --signal USR1"),
     ),
@@ -185,15 +214,15 @@ COMMANDS = {
         "hold",
         "ID...",
         "Keeps pending tasks from starting until `leaseq release`.",
-        (LEASE,),
+        (LEASE, JSON),
         ("leaseq hold last",),
     ),
     "release": Command(
         Changing,
         "release",
         "ID...",
-        "Lets held tasks start. (`leaseq lease release` gives a lease back.)",
-        (LEASE,),
+        "Lets held tasks start. (`leaseq lease release` releases a lease.)",
+        (LEASE, JSON),
         ("leaseq release last",),
     ),
 }

@@ -85,3 +85,47 @@ def test_a_pipe_gets_whole_ids_and_whole_lines(full: Box) -> None:
     assert [task_id for task_id in ids if task_id not in shown] == []
     assert "x" * 150 in shown
     assert max(map(len, full.run("submit", "--help", code=0).out.splitlines())) <= 78
+
+
+# -- many at once ------------------------------------------------------------------------------------
+
+
+def lines_of(shown: str) -> list[str]:
+    """What is left on the screen: a carriage return begins the line again."""
+    shown = re.sub("\x1b\\[[0-9;]*m", "", shown)
+    return [line.rstrip("\r").rpartition("\r")[2].strip() for line in shown.replace("\r\r\n", "\r\n").split("\n")]
+
+
+@pytest.mark.parametrize(
+    ("words", "doing", "done"),
+    [
+        (["hold", "HELD"], "holding", "12 tasks held already"),
+        (["release", "HELD"], "releasing", "12 tasks released"),
+        (["cancel", "--all"], "cancelling", "12 tasks cancelled"),
+        (["cancel", "HELD"], "cancelling", "12 tasks cancelled"),
+    ],
+    ids=" ".join,
+)
+def test_many_tasks_get_a_count_that_moves_and_one_sum(box: Box, words: list[str], doing: str, done: str) -> None:
+    ids = box.run("submit", "--no-start", "--hold", "--file", "-", input=b"true\n" * 12, code=0).out.split()
+    at = words.index("HELD") if "HELD" in words else None
+    if at is not None:
+        words = [*words[:at], *ids, *words[at + 1 :]]
+    shown = on_terminal(box, *words)
+    assert f"{doing} 0/12" in shown
+    assert [line for line in lines_of(shown) if line] == [f"leaseq: {done}"]
+
+
+def test_many_problems_are_told_as_a_few_and_a_number(box: Box) -> None:
+    ids = box.run("submit", "--no-start", "--file", "-", input=b"true\n" * 12, code=0).out.split()
+    box.run("cancel", *ids[:11], code=0)
+    lines = [line for line in lines_of(on_terminal(box, "cancel", *ids)) if line]
+    assert lines[-1] == "leaseq: 1 task cancelled, 11 tasks left as they are"
+    assert len(lines) == 6 and all("has ended already" in line for line in lines[:-1])
+
+
+def test_a_program_that_reads_stderr_gets_a_line_for_each_of_many(box: Box) -> None:
+    ids = box.run("submit", "--no-start", "--file", "-", input=b"true\n" * 12, code=0).out.split()
+    said = box.run("cancel", *ids, code=0)
+    assert [line.split()[1] for line in said.err.splitlines()] == ids
+    assert said.out == ""

@@ -11,12 +11,13 @@ import pytest
 
 from leaseq.cli.main import command
 from leaseq.cli.table import FAMILIES
+from leaseq.models import Lease
 from tests.e2e.cli import Box
 
 PAGE = (Path(__file__).parents[2] / "docs/exit-codes-and-json.md").read_text()
 ROWS = re.findall(r"^\| (`[a-z][^|]*) \| (`[^|]*) \|.*\|$", PAGE, re.MULTILINE)
 KEYS = {name: set(re.findall("`(.*?)`", keys)) for names, keys in ROWS for name in re.findall("`(.*?)`", names)}
-LINES = {
+LINES = {  # HELD: a new task that does not start
     "submit": "submit --json -- true",
     "redo": "redo last --json",
     "status": "status --json",
@@ -26,6 +27,10 @@ LINES = {
     "wait": "wait last --json",
     "recover": "recover --json",
     "recover --all": "recover --all --json",
+    "hold": "hold HELD --json",
+    "release": "release HELD --json",
+    "move": "move --to local:elsewhere HELD --json",
+    "cancel": "cancel HELD --json",
     "lease ls": "lease ls --json",
     "lease info": "lease info --json",
     "add --dry-run": "add --dry-run --json",
@@ -49,13 +54,19 @@ def used() -> Iterator[Box]:
     with TemporaryDirectory(prefix="lq-", ignore_cleanup_errors=True) as path:
         box = Box(Path(path))
         box.run("wait", box.submit("true"), code=0)
+        other = box.home / "runs" / "local:elsewhere"
+        (other / "held" / "_any").mkdir(mode=0o700, parents=True)
+        (other / "lease.json").write_bytes(Lease(id="local:elsewhere", kind="local", created=1.0).to_json())
         yield box
         box.close()
 
 
 @pytest.mark.parametrize("name", LINES)
 def test_a_document_has_the_keys_that_the_page_names(used: Box, name: str) -> None:
-    said = used.run(*LINES[name].split(), code=None if name in NOT_ZERO else 0)
+    words = LINES[name].split()
+    if "HELD" in words:
+        words[words.index("HELD")] = used.submit("true", options=("--hold",))
+    said = used.run(*words, code=None if name in NOT_ZERO else 0)
     assert said.code in (0, NOT_ZERO.get(name, 0))
     assert said.json["schema"] == 1
     assert said.json.keys() - {"schema"} == KEYS[name]
