@@ -271,6 +271,16 @@ class LeaseDir:
         return f"{self.root}/ends"
 
     @property
+    def released(self) -> str:
+        """There once Slurm has been told by leaseq to end the lease."""
+        return f"{self.root}/released"
+
+    @property
+    def told_to_end(self) -> str:
+        """What the lease script wrote when Slurm told it to end: how long the lease had left."""
+        return f"{self.root}/told-to-end"
+
+    @property
     def node_names(self) -> str:
         """The nodes of a Slurm lease, one per line, in Slurm's order; by the lease script when it starts."""
         return f"{self.root}/nodes"

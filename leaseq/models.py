@@ -416,4 +416,10 @@ class Lease(Record):
     ended: float | None = _as(maybe(number), default=None)
     end_reason: str = _as(text, default="")
     version: str = _as(text, default="")
+    cluster: str = _as(text, default="")
+    """Where its job is, as Slurm calls the cluster; empty: not known."""
+    job: str = _as(text, default="")
+    """The number of its Slurm job; empty: the lease's id."""
+    token: str = _as(text, default="")
+    """What its Slurm job is marked with: the name of its script, or a word of its comment."""
     extra: Mapping[str, object] = field(default_factory=dict)

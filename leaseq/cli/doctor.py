@@ -226,7 +226,9 @@ def slurm(app: App) -> Iterator[Finding]:
     """Slurm's commands, their version, and whether the controller answers."""
     from shutil import which
 
+    from leaseq.lease.clusters import here
     from leaseq.lease.slurm_command import ask
+    from leaseq.lease.squeue import command
 
     missing = [name for name in ("sbatch", "srun", "squeue", "scancel", "scontrol") if not which(name)]
     if len(missing) == 5:
@@ -237,12 +239,19 @@ def slurm(app: App) -> Iterator[Finding]:
         return
     version = ask(["sbatch", "--version"], seconds_max=20)
     began = time.monotonic()
-    answer = ask(["squeue", "--me", "-h", "-o", "%i"], seconds_max=75)
+    answer = ask(command(), seconds_max=75)
     took = time.monotonic() - began
     if answer.code != 0:
-        yield Finding("slurm", "bad", answer.words, "is SLURM_CONF right, and the controller up? `scontrol ping`")
+        ping = ask(["scontrol", "ping"], seconds_max=75)
+        advice = "is SLURM_CONF right, and the controller up? `scontrol ping`"
+        if ping.code == 0:
+            words = " ".join(answer.argv[:3])
+            advice = f"the controller answers: is {which('squeue')} Slurm's own? leaseq asks `{words} -h -t all -o ...`"
+        yield Finding("slurm", "bad", f"squeue: {answer.words}", advice)
         return
-    yield Finding("slurm", "ok", f"{version.out.strip() or version.words}, answers in {took * 1000:.0f} ms")
+    cluster = here(app.fs, app.home, anew=True)
+    named = f", cluster {cluster}" if cluster else ""
+    yield Finding("slurm", "ok", f"{version.out.strip() or version.words}{named}, answers in {took * 1000:.0f} ms")
     old = tuple(int(part) for part in version.out.strip().partition(" ")[2].split(".")[:2] if part.isdigit())
     if old and old < (20, 11):
         yield Finding("slurm version", "bad", "steps cannot overlap before 20.11", "`leaseq shell` needs --overlap")

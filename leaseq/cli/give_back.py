@@ -32,10 +32,12 @@ class Release:
         """0 once every lease is given back, or being."""
         words = self.leases or (_in_use(app),)
         for record in [app.record(app.lease(word)) for word in words]:
-            if record.ended is not None:
+            if record.ended is None:
+                self._release(app, record)
+            elif self._end(app, record):
+                app.out.talk(f"leaseq: lease {leases.called(record)}, which was taken for ended, is given back")
+            else:
                 app.out.talk(f"leaseq: lease {leases.called(record)} has ended already")
-                continue
-            self._release(app, record)
         return 0
 
     def _release(self, app: App, record: Lease) -> None:
@@ -47,10 +49,11 @@ class Release:
             snapshot = reader.read(recent=0, pending=0)
         elif (running or not self.leases) and not self.yes:
             _ask(record, running)
-        leases.backend(record, fs=app.fs, home=app.home, clock=app.clock).release(record)
-        app.out.talk(
-            f"leaseq: lease {record.id} is given back" + (f"; {_tasks(running)} end" if _held(snapshot) else "")
-        )
+        if self._end(app, record):
+            ends = f"; {_tasks(running)} end" if _held(snapshot) else ""
+            app.out.talk(f"leaseq: lease {record.id} is given back{ends}")
+        else:
+            app.out.talk(f"leaseq: lease {record.id} has ended already")
         pending = snapshot.totals.get(State.PENDING, 0)
         if pending:
             way = f"`leaseq move --from {record.id} --to LEASE` takes them along"
@@ -58,6 +61,10 @@ class Release:
         if record.id != leases.local_id() and leases.default(app.fs, app.home) == record.id:
             leases.choose(app.fs, app.home, leases.local_id())
             app.out.talk(f"leaseq: commands mean {leases.local_id()} now")
+
+    def _end(self, app: App, record: Lease) -> bool:
+        """False where the lease's allocation had ended before."""
+        return leases.backend(record, fs=app.fs, home=app.home, clock=app.clock).release(record)
 
 
 def _in_use(app: App) -> str:

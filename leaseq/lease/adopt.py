@@ -13,19 +13,18 @@ import os
 import subprocess
 from dataclasses import replace
 
-from leaseq import protocol
-from leaseq.errors import Malformed, Refused, SlurmError
-from leaseq.layout import LeaseDir, new_incarnation
-from leaseq.lease import records
+from leaseq.errors import Refused, SlurmError
+from leaseq.layout import Home, new_incarnation
+from leaseq.lease import beats, clusters, leases, records, squeue
+from leaseq.lease.allocation import Match, compare, marked, of_lease, of_row
 from leaseq.lease.scrub import for_commands
 from leaseq.lease.slurm import SlurmBackend, adoptable, nodes_of
 from leaseq.lease.slurm_args import Checked
 from leaseq.lease.slurm_command import ask
-from leaseq.lease.submit import REPLACED, Request, prepare
+from leaseq.lease.slurm_text import Row
+from leaseq.lease.submit import Request, completed, prepare
 from leaseq.models import Lease
-
-RECENT_SECONDS = 30.0
-"""A heartbeat that is not older, or not older than four of its intervals, is a runner's that lives."""
+from leaseq.world import Fs
 
 
 def adopt(
@@ -33,22 +32,31 @@ def adopt(
 ) -> tuple[Lease, tuple[str, ...]]:
     """(the lease, the nodes that runners are being started on); a node with a live runner keeps it."""
     fs, home = backend.fs, backend.home
-    row = adoptable(backend.queue().rows.get(job), job)
-    lease = home.lease(job)
-    bare = tuple(node for node in nodes_of(row) if not _served(backend, lease, node))
+    found = squeue.look(job)
+    row = adoptable(found if found and found.user in ("", user) else None, job)
+    cluster = clusters.here(fs, home, anew=True)
+    known = _known(fs, home, row, cluster)
+    bare = tuple(node for node in nodes_of(row) if known is None or not beats.lives(fs, home.lease(known.id), node))
     if not bare:
         raise Refused(f"every node of {job} has a runner", hint=f"`leaseq lease info {job}` shows them")
     in_total = _gpus_in_total(job)
     checked = Checked({"gpus": in_total} if in_total else {})
     request = Request(tokens=(), checked=checked, name=name, umask=umask)
-    prepared = prepare(home, request, clock=backend.clock, user=user, host=host)
-    record = replace(prepared.record, id=job, name=name or row.name, extra={**prepared.record.extra, "adopted": True})
+    token = known.token if known else ""
+    prepared = prepare(home, request, clock=backend.clock, user=user, host=host, token=token)
     for directory in (home.root, home.runs):
         fs.mkdir(directory)
-    stands = records.write_first(fs, lease, record)
+    if known is None:
+        # Its mark tells the job from another that will have its number.
+        marks = _mark(job, row, prepared.record.token)
+        extra = {**prepared.record.extra, "adopted": True, "marked": marks}
+        record = replace(prepared.record, job=job, cluster=cluster, name=name or row.name, extra=extra)
+        known = records.register(fs, home, record)
+    lease = home.lease(known.id)
     path = f"{lease.root}/adopt.{new_incarnation()}.sh"
-    fs.create(path, prepared.script.replace(REPLACED, job).encode("utf-8", "surrogateescape"))
+    fs.create(path, completed(prepared.script, known).encode("utf-8", "surrogateescape"))
     environment = for_commands(os.environ) | {"SLURM_JOB_ID": job, "SLURM_JOB_NODELIST": row.nodes}
+    environment |= {"SLURM_CLUSTER_NAME": cluster} if cluster else {}
     environment |= {"LEASEQ_ONLY_NODES": ",".join(bare)} | ({"SLURM_GPUS": in_total} if in_total else {})
     with open(lease.script_log, "ab") as log:
         subprocess.Popen(
@@ -60,17 +68,27 @@ def adopt(
             cwd="/",
             env=environment,
         )
-    return stands, bare
+    squeue.changed(fs, home, cluster)
+    return known, bare
 
 
-def _served(backend: SlurmBackend, lease: LeaseDir, node: str) -> bool:
-    try:
-        beat = protocol.read_heartbeat(backend.fs, lease, node)
-        if beat is None or beat.state == "stopped":
-            return False
-        return backend.fs.age(lease.heartbeat(node), lease.heartbeats) < max(RECENT_SECONDS, 4 * beat.interval_seconds)
-    except (FileNotFoundError, Malformed):
-        return False
+def _known(fs: Fs, home: Home, row: Row, cluster: str) -> Lease | None:
+    """The lease that the job is already, or may be: by its mark, or one without marks that has not ended."""
+    seen = of_row(row, cluster)
+    maybe = None
+    for lease in leases.list_leases(fs, home):
+        match = compare(of_lease(lease), seen) if lease.kind == "slurm" else Match.OTHER
+        if match is Match.SAME:
+            return lease
+        if match is Match.UNKNOWN and lease.ended is None:
+            maybe = maybe or lease
+    return maybe
+
+
+def _mark(job: str, row: Row, token: str) -> bool:
+    """True where the job bears the token, in its comment: Slurm keeps that beside what its owner wrote there."""
+    answer = ask(["scontrol", "update", f"JobId={job}", f"Comment={marked(row.comment, token)}"])
+    return answer.code == 0
 
 
 def _gpus_in_total(job: str) -> str:

@@ -14,7 +14,8 @@ class LeaseState:
     """What is known of an allocation, and how old that knowledge is."""
 
     word: str
-    """`PENDING`, `RUNNING`, `COMPLETING`, `ENDED`, or `UNKNOWN` (cannot tell now; never a reason to act)."""
+    """`PENDING`, `RUNNING`, `ENDING` (leaseq has told Slurm to end it), `COMPLETING`, `ENDED`, or `UNKNOWN` (cannot
+    tell now; never a reason to act)."""
     reason: str = ""
     """Slurm's reason while pending, its final state once ended."""
     nodes: tuple[str, ...] = ()
@@ -31,8 +32,8 @@ class Backend(Protocol):
         """The allocation's state; never raises because the answer is late or missing, that is UNKNOWN."""
         ...
 
-    def release(self, lease: Lease) -> None:
-        """The allocation has been given back, or is being."""
+    def release(self, lease: Lease) -> bool:
+        """True where the allocation has been given back, or is being; False where it had ended before."""
         ...
 
     def attach(self, lease: Lease, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:

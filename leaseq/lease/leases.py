@@ -157,6 +157,17 @@ def choose(fs: Fs, home: Home, lease_id: str) -> None:
     _write_index(fs, home, {**_read_index(fs, home), "default": "" if lease_id == local_id() else lease_id})
 
 
+def revive(fs: Fs, home: Home, lease_id: str) -> None:
+    """The lease has not ended, whatever was said: Slurm has requeued its job, or knows it again."""
+    from leaseq.lease import records
+
+    records.mark_alive(fs, home.lease(lease_id))
+    index = _read_index(fs, home)
+    cached = _cached(index)
+    if lease_id in cached:
+        _write_index(fs, home, {**index, "leases": {key: value for key, value in cached.items() if key != lease_id}})
+
+
 def resolve(fs: Fs, home: Home, word: str) -> str:
     """The id of the lease that the word stands for: an id, `local`, a name, or the start of an id.
 

@@ -49,9 +49,9 @@ class LocalBackend:
         """A host is always held; whether its runner lives is the node's matter."""
         return LeaseState("ENDED" if lease.ended else "RUNNING", reason=lease.end_reason, nodes=lease.nodes)
 
-    def release(self, lease: Lease) -> None:
+    def release(self, lease: Lease) -> bool:
         """The runner has ended and so have its tasks: nothing of this lease uses the host any more."""
-        self.stop(kill=True)
+        return self.stop(kill=True) or lease.ended is None
 
     def attach(self, lease: Lease, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
         """The words run here, in the lease's environment."""

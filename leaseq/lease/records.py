@@ -1,4 +1,4 @@
-"""lease.json of Slurm leases: written once, whoever is first, and once more when the lease has ended."""
+"""lease.json of Slurm leases: written once, whoever is first, and anew when the lease has ended."""
 
 from __future__ import annotations
 
@@ -11,8 +11,30 @@ from leaseq.models import Lease, whole
 from leaseq.world import Fs
 
 
+def register(fs: Fs, home: Home, record: Lease) -> Lease:
+    """The record of that Slurm job stands, durably; it is the job's own or that of whoever was first for it.
+
+    Its id is the job's number, or, where a lease of before or of another cluster has that number, `JOB.TOKEN`.
+    """
+    for lease_id in (record.job, f"{record.job}.{record.token}"):
+        lease = home.lease(lease_id)
+        _link(fs, lease, replace(record, id=lease_id))
+        try:
+            stands = protocol.read_lease(fs, lease)
+        except Malformed:
+            continue  # whose it is cannot be known, and one's own can be read
+        if stands.token == record.token:
+            return stands
+    raise Unavailable(f"the record of job {record.job} cannot be written", hint=f"see {home.runs}/{lease_id}")
+
+
 def write_first(fs: Fs, lease: LeaseDir, record: Lease) -> Lease:
     """The lease's directories and its record stand, durably; the record is that of whoever was first."""
+    _link(fs, lease, record)
+    return read(fs, lease)
+
+
+def _link(fs: Fs, lease: LeaseDir, record: Lease) -> None:
     protocol.prepare(fs, lease)
     fs.mkdir(lease.notes)
     temporary = protocol.hidden(lease.root)
@@ -26,7 +48,6 @@ def write_first(fs: Fs, lease: LeaseDir, record: Lease) -> Lease:
     finally:
         protocol.discard(fs, temporary)
     fs.sync_dir(lease.root)
-    return read(fs, lease)
 
 
 def read(fs: Fs, lease: LeaseDir) -> Lease:
@@ -57,12 +78,33 @@ def mark_alive(fs: Fs, lease: LeaseDir) -> None:
         protocol.replace_file(fs, lease.record, replace(record, ended=None, end_reason="").to_json())
 
 
-def known_ids(fs: Fs, home: Home) -> frozenset[str]:
-    """The ids of all leases that have a directory."""
+def learn_cluster(fs: Fs, lease: LeaseDir, cluster: str) -> None:
+    """The record says where the lease's job is, which an early leaseq left out."""
+    record = read(fs, lease)
+    if not record.cluster:
+        protocol.replace_file(fs, lease.record, replace(record, cluster=cluster).to_json())
+
+
+def mark_released(fs: Fs, lease: LeaseDir) -> None:
+    """The lease's directory says that leaseq has told Slurm to end it."""
+    protocol.replace_file(fs, lease.released, b"")
+
+
+def is_released(fs: Fs, lease: LeaseDir) -> bool:
+    """True where leaseq has told Slurm to end the lease."""
     try:
-        return frozenset(fs.names(home.runs))
-    except FileNotFoundError:
-        return frozenset()
+        return "released" in fs.names(lease.root)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def left_at_end(fs: Fs, lease: LeaseDir) -> int | None:
+    """The seconds that the lease had left when Slurm told its script to end; None where it was not, or has no limit."""
+    try:
+        words = fs.read(lease.told_to_end).decode("ascii", "replace").strip()
+    except OSError:
+        return None
+    return 0 if words.startswith("-") and whole(words[1:]) is not None else whole(words)
 
 
 def notes(fs: Fs, lease: LeaseDir) -> dict[str, str]:

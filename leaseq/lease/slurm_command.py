@@ -14,6 +14,14 @@ SECONDS_MAX = 60.0
 """A controller under load answers late; Slurm's own commands give up after some tens of seconds."""
 
 
+class Unanswered(Unavailable):
+    """The command did not end in time. `out` and `err`: the whole lines that it had printed by then."""
+
+    def __init__(self, message: str, *, hint: str, out: str, err: str) -> None:
+        super().__init__(message, hint=hint)
+        self.out, self.err = out, err
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a command said; undecodable bytes are kept as surrogates."""
@@ -59,8 +67,17 @@ def ask(
             f"there is no {argv[0]} on this host",
             hint="Slurm leases are added from a cluster's login node; `leaseq submit` alone uses this machine",
         ) from None
-    except subprocess.TimeoutExpired:
-        raise Unavailable(
-            f"{argv[0]} has not answered for {seconds_max:.0f} s", hint="try again; `sinfo` tells whether Slurm is up"
+    except subprocess.TimeoutExpired as late:
+        raise Unanswered(
+            f"{argv[0]} has not answered for {seconds_max:.0f} s",
+            hint="try again; `sinfo` tells whether Slurm is up",
+            out=_whole_lines(late.stdout),
+            err=_whole_lines(late.stderr),
         ) from None
     return Answer(tuple(argv), done.returncode, done.stdout, done.stderr)
+
+
+def _whole_lines(printed: bytes | str | None) -> str:
+    # As bytes, whatever was asked for: of text that is decoded as it comes, the last piece may be half a letter.
+    text = printed.decode("utf-8", "surrogateescape") if isinstance(printed, bytes) else printed or ""
+    return text[: text.rfind("\n") + 1]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from leaseq.layout import is_node
 from leaseq.models import Record, _as, integer, maybe, number, text, whole
 
-FIELDS = ("%i", "%T", "%L", "%l", "%S", "%V", "%D", "%P", "%C", "%N", "%r", "%o", "%j")
+FIELDS = ("%i", "%T", "%L", "%l", "%S", "%V", "%D", "%P", "%C", "%N", "%r", "%u", "%o", "%k", "%j")
 SEPARATOR = "\x1f"
 """No option of Slurm can hold it; a job's name or path can hold a bar, a blank or a comma."""
 FORMAT = SEPARATOR.join(FIELDS)
@@ -46,7 +46,9 @@ class Row(Record):
     """The host list as Slurm folds it."""
     partition: str = _as(text, default="")
     cpus: str = _as(text, default="")
+    user: str = _as(text, default="")
     script: str = _as(text, default="")
+    comment: str = _as(text, default="")
     name: str = _as(text, default="")
 
     extra: Mapping[str, object] = field(default_factory=dict)
@@ -78,7 +80,9 @@ def _row(line: str) -> Row | None:
         nodes="" if values["%N"] == "(null)" else values["%N"],
         partition=values["%P"],
         cpus=values["%C"],
+        user=values["%u"],
         script=values["%o"],
+        comment="" if values["%k"] == "(null)" else values["%k"],
         name=values["%j"],
     )
 

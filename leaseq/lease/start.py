@@ -9,7 +9,7 @@ from leaseq.errors import LeaseqError, SlurmError
 from leaseq.layout import LeaseDir
 from leaseq.lease import records
 from leaseq.lease.base import LeaseState
-from leaseq.lease.slurm import SlurmBackend, state_in
+from leaseq.lease.slurm import SlurmBackend
 from leaseq.lease.slurm_command import ask
 from leaseq.models import Lease, whole
 
@@ -90,18 +90,17 @@ def _told(notes: dict[str, str]) -> tuple[str, ...]:
 def _ask(backend: SlurmBackend, lease: Lease, *, period_seconds: float) -> tuple[LeaseState, str]:
     try:
         queue = backend.queue(period_seconds=period_seconds)
-        record = records.read(backend.fs, backend.home.lease(lease.id))
+        state = backend.state_by(queue, lease)
     except (OSError, LeaseqError) as error:
         return LeaseState("UNKNOWN", reason=f"cannot tell: {error}"), ""
-    row = queue.rows.get(lease.id)
-    state = state_in(queue, record, now=backend.clock.now(), lease_age_seconds=0.0)
+    row = queue.row(lease)
     return state, row.starts if row and state.word == "PENDING" else ""
 
 
 def ended_early(backend: SlurmBackend, lease: Lease, state: LeaseState) -> SlurmError:
     """Why a lease ended before it could be used: the best of what Slurm, the notes and the script's log tell."""
     directory = backend.home.lease(lease.id)
-    code = _exit_code(lease.id)
+    code = _exit_code(lease.job or lease.id)
     told = [*records.notes(backend.fs, directory).values(), *_last_words(backend, directory)]
     if code == HOME_UNSEEN and not told:
         told = [

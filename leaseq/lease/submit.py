@@ -16,10 +16,10 @@ from leaseq import protocol
 from leaseq.errors import Malformed, SlurmError, Unavailable, UsageError
 from leaseq.installation import main_file
 from leaseq.layout import Home, LeaseDir, new_incarnation
-from leaseq.lease import records
+from leaseq.lease import clusters, records, squeue
 from leaseq.lease.scrub import OF_JOB, for_sbatch
 from leaseq.lease.slurm_args import Checked
-from leaseq.lease.slurm_command import Answer, ask
+from leaseq.lease.slurm_command import SECONDS_MAX, Answer, Unanswered, ask
 from leaseq.lease.slurm_text import parse_job_id
 from leaseq.lease.squeue import Queue
 from leaseq.models import Lease
@@ -33,7 +33,8 @@ CLOCK_SECONDS = 300
 """How often a lease asks Slurm for the time it has left."""
 WARNINGS = frozenset({"USR1", "USR2", "HUP", "INT", "ALRM", "URG", "XCPU", "WINCH"})
 """Signals that can warn. TERM means the end, and CONT comes with every other signal of Slurm's."""
-REPLACED = "@JOB@"
+LEASE, JOB, CLUSTER = "@LEASE@", "@JOB@", "@CLUSTER@"
+"""What stands in a record and a script for what is known once Slurm has given a number."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +67,25 @@ class Prepared:
     argv: tuple[str, ...]
     """sbatch's command line; its last word is the script's path."""
     record: Lease
-    """With `@JOB@` for the id that Slurm will give."""
+    """With `@JOB@` for the number that Slurm will give, and the like."""
 
     @property
     def path(self) -> str:
         return self.argv[-1]
 
 
-def prepare(home: Home, request: Request, *, clock: Clock, user: str, host: str) -> Prepared:
-    """The script, the command line and the record of a lease that has not been asked for."""
+def prepare(home: Home, request: Request, *, clock: Clock, user: str, host: str, token: str = "") -> Prepared:
+    """The script, the command line and the record of a lease that has not been asked for; with that token if any."""
     # Jinja2 is only needed where a script is made.
     from leaseq.lease import render
 
-    token = new_incarnation()
+    token = token or new_incarnation()
     try:
         cwd = os.getcwd()
     except FileNotFoundError:
         raise UsageError("the current directory does not exist any more", hint="cd to one that does") from None
     record = Lease(
-        id=REPLACED,
+        id=LEASE,
         kind="slurm",
         created=clock.now(),
         user=user,
@@ -93,7 +94,10 @@ def prepare(home: Home, request: Request, *, clock: Clock, user: str, host: str)
         argv=request.tokens,
         cwd=cwd,
         version=leaseq.__version__,
-        extra={"token": token, "options": dict(request.checked.options), "python": sys.executable, "main": main_file()},
+        cluster=CLUSTER,
+        job=JOB,
+        token=token,
+        extra={"options": dict(request.checked.options), "python": sys.executable, "main": main_file()},
     )
     script = render.render(home, _values(home, request, record), template=request.template)
     argv = ("sbatch", "--parsable", *request.tokens, f"{home.scripts}/{token}.sh")
@@ -115,6 +119,7 @@ def _values(home: Home, request: Request, record: Lease) -> dict[str, object]:
         "python": sys.executable,
         "main": main_file(),
         "record": record.to_json().decode("ascii").strip(),
+        "token": record.token,
         "directories": [path.removeprefix("/") for path in LeaseDir("", "").directories() if path],
         "slurm_bin": os.path.dirname(shutil.which("sbatch") or ""),
         "directives": directives,
@@ -146,7 +151,9 @@ def signal_of(option: str) -> str:
 # -- submitting ------------------------------------------------------------------------------------
 
 
-def submit(fs: Fs, home: Home, prepared: Prepared, *, request: Request) -> tuple[Lease, str]:
+def submit(
+    fs: Fs, home: Home, prepared: Prepared, *, request: Request, seconds_max: float = SECONDS_MAX
+) -> tuple[Lease, str]:
     """(the lease that Slurm has queued, what sbatch had to say); its record stands, durably.
 
     Between sbatch's answer and the record this process may die: the script beside its unfinished record in
@@ -160,20 +167,31 @@ def submit(fs: Fs, home: Home, prepared: Prepared, *, request: Request) -> tuple
     fs.sync_dir(home.scripts)
     try:
         # Slurm makes files that the user asks for (--output) with the umask of sbatch.
-        answer = ask(prepared.argv, environment=for_sbatch(request.environment), umask=request.umask)
-    except Unavailable as error:
-        if "there is no" in error.message:
-            _forget_script(fs, prepared.path)
-        # Without an answer the lease may have been queued all the same: heal() will tell.
+        environment = for_sbatch(request.environment)
+        answer = ask(prepared.argv, environment=environment, umask=request.umask, seconds_max=seconds_max)
+    except Unanswered as error:
+        # It may print the number and then hang: with a site's wrapper, or as its node runs out of something.
+        if (job := parse_job_id(error.out)) is None:
+            # Without an answer the lease may have been queued all the same: heal() will tell.
+            raise
+        return _queued(fs, home, prepared, *job), error.err.strip()
+    except Unavailable:
+        _forget_script(fs, prepared.path)
         raise
     job = parse_job_id(answer.out) if answer.code == 0 else None
     if job is None:
         _forget_script(fs, prepared.path)
         raise _refusal(answer, request.checked)
-    lease = replace(prepared.record, id=job[0])
-    stands = records.write_first(fs, home.lease(job[0]), lease)
-    _keep_script(fs, home.lease(job[0]), prepared.path)
-    return stands, answer.err.strip()
+    return _queued(fs, home, prepared, *job), answer.err.strip()
+
+
+def _queued(fs: Fs, home: Home, prepared: Prepared, job: str, cluster: str) -> Lease:
+    """The record of the lease that has that job."""
+    here = clusters.here(fs, home)
+    stands = records.register(fs, home, replace(prepared.record, job=job, cluster=(cluster or here).lower()))
+    _keep_script(fs, home.lease(stands.id), prepared.path)
+    squeue.changed(fs, home, here)
+    return stands
 
 
 def _refusal(answer: Answer, checked: Checked) -> SlurmError:
@@ -216,14 +234,20 @@ def heal(fs: Fs, home: Home, queue: Queue) -> list[str]:
             continue
         try:
             unfinished = Lease.from_json(fs.read(f"{directory}/{script.removesuffix('.sh')}.json"))
-            lease = home.lease(row.id)
-            records.write_first(fs, lease, replace(unfinished, id=row.id))
-            _keep_script(fs, lease, row.script)
+            stands = records.register(fs, home, replace(unfinished, job=row.id, cluster=queue.cluster))
+            _keep_script(fs, home.lease(stands.id), row.script)
         except (FileNotFoundError, Malformed):
             # Another command is healing it, or it is half written; the next look finds what is left.
             continue
-        healed.append(row.id)
+        healed.append(stands.id)
     return healed
+
+
+def completed(script: str, lease: Lease) -> str:
+    """The script with the lease in the place of what stood for it."""
+    for word, value in ((LEASE, lease.id), (JOB, lease.job or lease.id), (CLUSTER, lease.cluster)):
+        script = script.replace(word, value)
+    return script
 
 
 def dump(prepared: Prepared) -> str:

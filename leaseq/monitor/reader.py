@@ -78,15 +78,14 @@ class LeasesWatch:
         if any(lease.kind == "slurm" and lease.ended is None for lease in active):
             # Imported here: most first frames need no Slurm, and it brings subprocess with it.
             from leaseq import config
-            from leaseq.lease import squeue
-            from leaseq.lease.slurm import state_in
+            from leaseq.lease.slurm import SlurmBackend
 
             period = config.load(self.home).slurm_poll_seconds
-            queue = squeue.refresh(self.fs, self.home, clock=self.clock, period_seconds=period)
-            now = self.clock.now()
+            backend = SlurmBackend(self.fs, self.home, clock=self.clock, period_seconds=period)
+            queue = backend.queue()
             for lease in active:
                 if lease.kind == "slurm":
-                    states[lease.id] = state_in(queue, lease, now=now, lease_age_seconds=now - lease.created)
+                    states[lease.id] = backend.state_by(queue, lease)
             age, failure = (None if queue.age_seconds == float("inf") else queue.age_seconds), queue.failure
         for lease in (*active, *ended):
             state = states.get(lease.id)

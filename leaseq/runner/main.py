@@ -56,6 +56,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--lease", required=True)
     parser.add_argument("--node", required=True)
     parser.add_argument("--home", default=None)
+    parser.add_argument("--token", default="", help="the lease's mark: a directory with another is not served")
     parser.add_argument("--grace", type=float, default=GRACE_SECONDS, help="seconds between TERM and KILL")
     parser.add_argument(
         "--patience", type=float, default=PATIENCE_SECONDS, help="seconds that a file system may keep a stopping runner"
@@ -73,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
         if words.last:
             last.end_tasks(open_node_dir(home, words.lease, node), grace_seconds=words.lease_grace)
             return 0
-        service = Service(home, words.lease, node, lease_grace_seconds=words.lease_grace)
+        service = Service(home, words.lease, node, token=words.token, lease_grace_seconds=words.lease_grace)
         service.grace_seconds, service.patience_seconds = words.grace, words.patience
         service.draining = words.draining
         return service.run()
@@ -88,7 +89,7 @@ def main(argv: Sequence[str]) -> int:
 class Service:
     """One runner process and its threads."""
 
-    def __init__(self, home: str, lease_id: str, node: str, *, lease_grace_seconds: float) -> None:
+    def __init__(self, home: str, lease_id: str, node: str, *, token: str = "", lease_grace_seconds: float) -> None:
         os.umask(0o077)
         self.grace_seconds, self.patience_seconds = GRACE_SECONDS, PATIENCE_SECONDS
         self.lease_grace_seconds = lease_grace_seconds
@@ -102,6 +103,8 @@ class Service:
         private.check_lease(self.home, self.lease, node, owner=self.owner)
         self.fs = SystemFs(remote=remote, owner=self.owner)
         self.record = self._read_record()
+        if token and self.record.token != token:
+            raise Refused(f"{self.lease.root} is another lease's: its token is {self.record.token}, not {token}")
         nodes = self.record.nodes or tuple(expand_hosts(os.environ.get("SLURM_JOB_NODELIST", "")))
         self.nodes = nodes if node in nodes else (node,)
         self.directory = open_node_dir(home, lease_id, node)

@@ -11,9 +11,11 @@ cd "$(dirname "$0")" || exit 99
 for word in "$0" "$@"; do printf '%s\\0' "$word"; done >>NAME.calls; printf '\\1' >>NAME.calls
 env -0 >NAME.environment
 [ -e NAME.sleep ] && sleep "$(cat NAME.sleep)"
-cat NAME.err >&2
-cat NAME.out
-exit "$(cat NAME.code)"
+for word in "$@"; do [ -e "NAME.out$word" ] && if_given=$word; done
+cat "NAME.err$if_given" >&2
+cat "NAME.out$if_given"
+[ -e NAME.hang ] && exec sleep "$(cat NAME.hang)"
+exit "$(cat "NAME.code$if_given")"
 """
 
 
@@ -28,14 +30,17 @@ class FakeProgram:
         path.write_text(_SCRIPT.replace("NAME", name))
         path.chmod(0o755)
 
-    def answer(self, out: str = "", *, err: str = "", code: int = 0, seconds: float = 0) -> None:
-        """From now on it says that."""
+    def answer(
+        self, out: str = "", *, err: str = "", code: int = 0, seconds: float = 0, hangs: float = 0, given: str = ""
+    ) -> None:
+        """From now on it says that, after so many seconds, and ends so many later; `given`: where it is given that."""
         for kind, text in (("out", out), ("err", err), ("code", str(code))):
-            (self.directory / f"{self.name}.{kind}").write_text(text)
-        sleep = self.directory / f"{self.name}.sleep"
-        sleep.unlink(missing_ok=True)
-        if seconds:
-            sleep.write_text(str(seconds))
+            (self.directory / f"{self.name}.{kind}{given}").write_text(text)
+        for kind, lasts in (("sleep", seconds), ("hang", hangs)):
+            path = self.directory / f"{self.name}.{kind}"
+            path.unlink(missing_ok=True)
+            if lasts:
+                path.write_text(str(lasts))
 
     def calls(self) -> list[list[str]]:
         """The arguments of each call so far."""

@@ -11,7 +11,7 @@ from leaseq import protocol
 from leaseq.layout import Entry, Home, LeaseDir, new_incarnation, new_task_id, order
 from leaseq.lease import settle
 from leaseq.lease.settle import settle_claims
-from leaseq.models import Need, Outcome, State, Task
+from leaseq.models import Heartbeat, Need, Outcome, State, Task
 from leaseq.world import SystemClock, SystemFs
 
 FS, CLOCK = SystemFs(remote=False), SystemClock()
@@ -44,7 +44,7 @@ def outcome(lease: LeaseDir, entry: Entry) -> Outcome:
 
 def test_a_claim_of_an_ended_lease_is_lost_with_the_reason(lease: LeaseDir) -> None:
     entry = claimed(lease)
-    assert settle_claims(FS, lease, clock=CLOCK, reason="TIMEOUT (TimeLimit)") == 1
+    assert settle_claims(FS, lease, clock=CLOCK, reason="TIMEOUT (TimeLimit)") == []
     decided = outcome(lease, entry)
     assert (decided.state, decided.reason, decided.requeued) == (State.LOST, "LeaseEnd: TIMEOUT (TimeLimit)", "")
     assert os.listdir(lease.claimed("node1")) == []
@@ -74,15 +74,28 @@ def test_what_a_runner_decided_first_stands(lease: LeaseDir) -> None:
 def test_a_malformed_claim_is_set_aside_and_stops_nothing(lease: LeaseDir) -> None:
     entry = claimed(lease)
     Path(lease.claimed("node1"), "rubbish").write_text("x")
-    assert settle_claims(FS, lease, clock=CLOCK, reason="CANCELLED") == 1
+    assert settle_claims(FS, lease, clock=CLOCK, reason="CANCELLED") == []
     assert outcome(lease, entry).state is State.LOST
     assert len(os.listdir(lease.evidence)) == 2
 
 
 def test_nothing_is_done_twice(lease: LeaseDir) -> None:
-    claimed(lease)
-    assert settle_claims(FS, lease, clock=CLOCK, reason="CANCELLED") == 1
-    assert settle_claims(FS, lease, clock=CLOCK, reason="CANCELLED") == 0
+    entry = claimed(lease, requeue=True)
+    for _ in range(2):
+        settle_claims(FS, lease, clock=CLOCK, reason="CANCELLED")
+        assert os.listdir(lease.inbox("_any")) == [str(entry.next_attempt())]
+
+
+def test_what_a_node_holds_that_is_heard_stays_its_own(lease: LeaseDir) -> None:
+    entry = claimed(lease, requeue=True)
+    protocol.beat(FS, lease, Heartbeat("7", "node1", new_incarnation(), 1, 1.0, 5.0))
+    assert settle_claims(FS, lease, clock=CLOCK, reason="requeued by Slurm") == ["node1"]
+    assert os.listdir(lease.claimed("node1")) == [str(entry)]
+    assert os.listdir(lease.inbox("_any")) == []
+    then = CLOCK.now() - 130
+    os.utime(lease.heartbeat("node1"), (then, then))
+    assert settle_claims(FS, lease, clock=CLOCK, reason="requeued by Slurm") == []
+    assert os.listdir(lease.inbox("_any")) == [str(entry.next_attempt())]
 
 
 def test_a_node_that_has_a_runner_again_is_left_to_it(lease: LeaseDir) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.errors import LeaseqError, SlurmError, Unavailable
+from leaseq.errors import SlurmError, Unavailable
 from leaseq.layout import Home
 from leaseq.lease import records, squeue, submit
 from leaseq.lease.slurm import SlurmBackend
@@ -129,17 +129,6 @@ def test_a_lease_whose_command_died_after_sbatch_gets_its_record_from_squeue(hom
     assert submit.heal(FS, home, queue) == []
 
 
-def test_a_release_of_an_ended_lease_is_no_error(home: Home, sbatch: FakeProgram) -> None:
-    scancel = FakeProgram(sbatch.directory, "scancel")
-    scancel.answer(err="scancel: error: Kill job error on job id 9: Invalid job id specified", code=1)
-    backend = SlurmBackend(FS, home, clock=CLOCK)
-    backend.release(Lease(id="9", kind="slurm", created=0.0))
-    assert scancel.calls() == [["9"]]
-    scancel.answer(err="scancel: error: Kill job error on job id 9: Access/permission denied", code=1)
-    with pytest.raises(LeaseqError, match="permission denied"):
-        backend.release(Lease(id="9", kind="slurm", created=0.0))
-
-
 @pytest.mark.parametrize(
     ("tokens", "gpus"), [(("--gres=gpu:2",), []), (("-G4",), ["--gres=none"]), (("--gpus", "4"), ["--gres=none"])]
 )
@@ -161,3 +150,28 @@ def test_stepping_in_leaves_a_surrounding_jobs_variables_behind(home: Home) -> N
     finally:
         del os.environ["SLURM_NNODES"]
     assert words[: words.index("srun")] == ["env", "-u", "SLURM_NNODES"]
+
+
+def test_the_number_counts_that_sbatch_printed_before_it_hung(home: Home, sbatch: FakeProgram) -> None:
+    sbatch.answer("77\n", err="sbatch: a site's words\n", hangs=60)
+    asked = request(name="mine")
+    lease, said = submit.submit(FS, home, prepared(home, asked), request=asked, seconds_max=3.0)
+    assert (lease.id, said) == ("77", "sbatch: a site's words")
+    assert records.read(FS, home.lease("77")).name == "mine"
+    assert os.listdir(home.scripts) == []
+
+
+def test_half_a_number_is_none(home: Home, sbatch: FakeProgram) -> None:
+    sbatch.answer("77", hangs=60)
+    asked = request()
+    with pytest.raises(Unavailable, match="has not answered"):
+        submit.submit(FS, home, prepared(home, asked), request=asked, seconds_max=3.0)
+    assert len(os.listdir(home.scripts)) == 2, "what heals it if it was queued"
+
+
+def test_a_number_that_another_lease_has_is_not_taken_from_it(home: Home, sbatch: FakeProgram) -> None:
+    sbatch.answer("77\n")
+    first, second = add(home), add(home)
+    assert (first.id, second.id, second.job) == ("77", f"77.{second.token}", "77")
+    assert records.read(FS, home.lease("77")).token == first.token
+    assert Path(home.runs, second.id, "lease.sh").exists()

@@ -20,7 +20,9 @@ def line(**given: str) -> str:
         "cpus": "2",
         "nodes": "node[1-2]",
         "reason": "None",
+        "user": "u",
         "script": "/home/u/.leaseq/scripts/x.sh",
+        "comment": "(null)",
         "name": "leaseq",
     }
     return SEPARATOR.join({**values, **given}.values())
@@ -29,6 +31,7 @@ def line(**given: str) -> str:
 def test_a_running_job_is_read() -> None:
     (row,) = parse_rows(line() + "\n")
     assert (row.id, row.state, row.left_seconds, row.nodes, row.reason) == ("12", "RUNNING", 1798.0, "node[1-2]", "")
+    assert (row.user, row.script, row.comment) == ("u", "/home/u/.leaseq/scripts/x.sh", "")
     assert not row.ended
 
 

@@ -1,4 +1,4 @@
-"""One squeue for everything of a user: how often it is asked, and what its answers mean."""
+"""One squeue for everything of a user: how often it is asked, and what its answers mean, and cannot mean."""
 
 from __future__ import annotations
 
@@ -10,49 +10,111 @@ from pathlib import Path
 import pytest
 
 from leaseq import protocol
-from leaseq.layout import Home
-from leaseq.lease import records, squeue
+from leaseq.errors import Refused, Unavailable
+from leaseq.layout import Entry, Home, new_task_id, order
+from leaseq.lease import leases, records, squeue
+from leaseq.lease.local import user_name
 from leaseq.lease.slurm import SlurmBackend, state_in
 from leaseq.lease.slurm_text import SEPARATOR
-from leaseq.models import Lease
+from leaseq.models import Heartbeat, Lease, Need, Task
 from leaseq.world import SystemClock, SystemFs
 from tests.unit.fake_program import FakeProgram, on_path
 
 CLOCK = SystemClock()
 
 
+HERE = "here"
+UNKNOWN_JOB = "slurm_load_jobs error: Invalid job id specified\n"
+
+
 class World:
-    """A home, a squeue on PATH, and leases in the home."""
+    """A home, a Slurm on PATH, and leases in the home."""
 
     def __init__(self, path: Path) -> None:
         self.fs = SystemFs(remote=False)
         self.home = Home(str(path / "home"))
         self.squeue = FakeProgram(path / "bin", "squeue")
+        self.squeue.answer(err=UNKNOWN_JOB, code=1, given="-j")
+        self.scontrol = FakeProgram(path / "bin", "scontrol")
+        self.on(HERE)
         self.path = path
         for directory in (self.home.root, self.home.runs, self.home.cache):
             os.makedirs(directory)
 
-    def lease(self, job: str, *, age_seconds: float = 3600) -> Lease:
-        lease = records.write_first(self.fs, self.home.lease(job), Lease(id=job, kind="slurm", created=1.0))
-        then = CLOCK.now() - age_seconds
-        os.utime(self.home.lease(job).record, (then, then))
+    def on(self, cluster: str) -> None:
+        """Slurm's commands mean that cluster."""
+        os.environ["SLURM_CONF"] = f"/etc/{cluster}.conf"
+        self.scontrol.answer(f"Configuration data as of ...\nClusterName             = {cluster}\nOther = x\n")
+
+    @property
+    def cache(self) -> Path:
+        return Path(self.home.cache, HERE)
+
+    def lease(self, job: str, *, age_seconds: float = 3600, cluster: str = HERE, token: str = "") -> Lease:
+        record = Lease(job, "slurm", 1.0, cluster=cluster, job=job, token=token or token_of(job))
+        lease = records.register(self.fs, self.home, record)
+        set_age(self.home.lease(lease.id).record, age_seconds)
+        protocol.prepare_node(self.fs, self.home.lease(lease.id), "node1")
         return lease
+
+    def beat(self, lease: Lease, *, seconds_ago: float = 0.0, state: str = "up") -> None:
+        """Its runner was heard that long ago."""
+        beat = Heartbeat(lease.id, "node1", "0123456789", 1, 1.0, 5.0, state=state)
+        protocol.beat(self.fs, self.home.lease(lease.id), beat)
+        set_age(self.home.lease(lease.id).heartbeat("node1"), seconds_ago)
+
+    def running(self, lease: Lease) -> Entry:
+        """A task that its runner holds, and that is to be queued again where the lease ends."""
+        directory = self.home.lease(lease.id)
+        entry = Entry(order(priority=0, micros=1, sequence=0), new_task_id(), Need(), 1)
+        task = Task(id=entry.id, argv=("true",), cwd="/", submitted=1.0, requeue=True)
+        protocol.publish(self.fs, directory.inbox("_any"), entry, task)
+        held = protocol.claim(
+            self.fs, directory, directory.inbox("_any"), entry, node="node1", incarnation="0123456789"
+        )
+        assert held is not None
+        return held.entry
+
+    def starts(self, lease: Lease) -> list[str]:
+        """What would be started again."""
+        return os.listdir(self.home.lease(lease.id).inbox("_any"))
 
     def refresh(self, period_seconds: float = 30.0) -> squeue.Queue:
         return squeue.refresh(self.fs, self.home, clock=CLOCK, period_seconds=period_seconds)
 
     def age(self, seconds: float) -> None:
-        """The last answer is that old, and nobody has asked since."""
-        then = CLOCK.now() - seconds
-        os.utime(f"{self.home.cache}/squeue.json", (then, then))
-        for name in os.listdir(self.home.cache):
-            if name.startswith("ask."):
-                os.unlink(f"{self.home.cache}/{name}")
+        """The last answer, and what was missed in it, are that much older, and nobody has asked since."""
+        for path in self.cache.iterdir():
+            if path.name.startswith(("ask.", "stale.")):
+                path.unlink()
+            else:
+                set_age(str(path), seconds + CLOCK.now() - path.stat().st_mtime)
+
+    def answers(self, *texts: str, apart: float = 31.0) -> None:
+        """Slurm is asked again and again, and answers with these, one after the other."""
+        for text in texts:
+            self.squeue.answer(text)
+            self.refresh()
+            self.age(apart)
 
     def state(self, lease: Lease) -> tuple[str, str]:
         record = records.read(self.fs, self.home.lease(lease.id))
         state = SlurmBackend(self.fs, self.home, clock=CLOCK).state(record)
         return state.word, state.reason
+
+    def ended(self, lease: Lease) -> str:
+        """Why, by its record; empty where it has not."""
+        record = records.read(self.fs, self.home.lease(lease.id))
+        return record.end_reason if record.ended is not None else ""
+
+
+def set_age(path: str, seconds: float) -> None:
+    then = CLOCK.now() - seconds
+    os.utime(path, (then, then))
+
+
+def token_of(job: str) -> str:
+    return f"t{job:0>9}"
 
 
 @pytest.fixture
@@ -61,12 +123,25 @@ def world(tmp_path: Path) -> Iterator[World]:
     os.environ["PATH"] = on_path(tmp_path / "bin")["PATH"]
     yield World(tmp_path)
     os.environ["PATH"] = before
+    del os.environ["SLURM_CONF"]
 
 
 def line(
-    job: str, state: str, *, reason: str = "None", nodes: str = "", left: str = "29:00", script: str = "/x"
+    job: str,
+    state: str,
+    *,
+    reason: str = "None",
+    nodes: str = "",
+    left: str = "29:00",
+    token: str = "",
+    script: str = "",
+    comment: str = "(null)",
+    name: str = "leaseq",
+    user: str = "",
 ) -> str:
-    return SEPARATOR.join([job, state, left, "30:00", "N/A", "N/A", "1", "gpu", "1", nodes, reason, script, "n"]) + "\n"
+    script = script or f"/home/u/.leaseq/scripts/{token or token_of(job)}.sh"
+    values = [job, state, left, "30:00", "N/A", "N/A", "1", "gpu", "1", nodes, reason, user, script, comment, name]
+    return SEPARATOR.join(values) + "\n"
 
 
 def test_many_questions_within_the_period_are_one_call(world: World) -> None:
@@ -88,7 +163,7 @@ def test_the_call_is_one_for_all_leases_and_its_environment_is_clean(world: Worl
     finally:
         del os.environ["SQUEUE_FORMAT"]
     (call,) = world.squeue.calls()
-    assert call[:5] == ["--me", "-h", "-t", "all", "-o"]
+    assert call[:6] == ["-u", user_name(), "-h", "-t", "all", "-o"]
     assert "SQUEUE_FORMAT" not in world.squeue.environment()
     assert world.squeue.environment()["SLURM_TIME_FORMAT"] == "standard"
 
@@ -106,10 +181,11 @@ def test_an_old_answer_is_asked_anew_and_a_fresh_one_is_not(world: World) -> Non
 def test_a_turn_that_a_dead_command_left_behind_blocks_only_its_own_period(world: World) -> None:
     now = CLOCK.now()
     for period in (now // 30 - 1, now // 30 - 7):
-        Path(f"{world.home.cache}/ask.30.{int(period)}").touch()
+        os.makedirs(world.cache, exist_ok=True)
+        (world.cache / f"ask.30.{int(period)}").touch()
     world.refresh()
     assert len(world.squeue.calls()) == 1
-    assert len([name for name in os.listdir(world.home.cache) if name.startswith("ask.")]) == 1
+    assert len([name for name in os.listdir(world.cache) if name.startswith("ask.")]) == 1
 
 
 def test_a_failing_squeue_keeps_the_old_answer_and_says_why(world: World) -> None:
@@ -162,18 +238,6 @@ def test_slurms_states_in_our_words(world: World, state: str, reason: str, expec
     assert world.state(world.lease("1")) == expected
 
 
-def test_a_lease_that_slurm_has_forgotten_has_ended_and_its_record_says_so(world: World) -> None:
-    world.squeue.answer(line("1", "RUNNING"))
-    lease = world.lease("1")
-    world.refresh()
-    world.squeue.answer("")
-    world.age(31)
-    assert world.state(lease)[0] == "ENDED"
-    record = records.read(world.fs, world.home.lease("1"))
-    assert record.ended is not None
-    assert record.end_reason == "no longer known to Slurm, RUNNING when seen last"
-
-
 def test_the_final_state_outlives_slurms_memory(world: World) -> None:
     world.squeue.answer(line("1", "TIMEOUT", reason="TimeLimit"))
     lease = world.lease("1")
@@ -199,17 +263,12 @@ def test_an_answer_older_than_the_lease_says_nothing_of_it(world: World) -> None
     assert world.state(world.lease("1", age_seconds=0)) == ("PENDING", "just submitted")
 
 
-def test_a_lease_that_slurm_never_showed_has_ended_once_it_is_old_enough(world: World) -> None:
-    world.squeue.answer("")
-    assert world.state(world.lease("1", age_seconds=3600)) == ("ENDED", "not known to Slurm")
-
-
 def test_the_end_is_counted_from_the_moment_of_the_answer(world: World) -> None:
     world.squeue.answer(line("1", "RUNNING", left="10:00", nodes="n[1-3]"))
     lease = world.lease("1")
     world.refresh()
     world.age(20)
-    queue = squeue.read(world.fs, world.home)
+    queue = squeue.read(world.fs, world.home, HERE)
     state = state_in(queue, lease, now=1000.0, lease_age_seconds=3600)
     assert state.ends is not None
     assert 1579 < state.ends < 1581
@@ -217,7 +276,8 @@ def test_the_end_is_counted_from_the_moment_of_the_answer(world: World) -> None:
 
 
 def test_a_damaged_cache_is_no_answer(world: World) -> None:
-    Path(f"{world.home.cache}/squeue.json").write_text('{"v":1,"rows":[{"id":3}]')
+    world.cache.mkdir()
+    (world.cache / "squeue.json").write_text('{"v":1,"rows":[{"id":3}]')
     world.squeue.answer(line("1", "RUNNING"))
     assert world.state(world.lease("1")) == ("RUNNING", "")
 
@@ -242,3 +302,292 @@ def test_the_time_left_is_that_of_the_file_less_its_age(world: World) -> None:
     assert 495 < left <= 500
     protocol.replace_file(world.fs, lease.ends, b"UNLIMITED\n")
     assert records.seconds_left(world.fs, lease) is None
+
+
+# -- answers that say less than they seem to ----------------------------------------------------------
+
+
+def test_an_empty_answer_ends_no_lease_that_is_heard_and_starts_nothing(world: World) -> None:
+    lease = world.lease("1")
+    held = world.running(lease)
+    for _ in range(6):
+        world.beat(lease, seconds_ago=3)
+        world.answers(line("1", "RUNNING"), "", "", "", apart=90)
+    assert (world.ended(lease), world.starts(lease)) == ("", [])
+    assert os.listdir(world.home.lease("1").claimed("node1")) == [str(held)]
+    world.answers("", "")
+    assert world.state(lease) == ("UNKNOWN", "not in Slurm's answer, RUNNING when seen last")
+    world.answers(line("1", "RUNNING"))
+    assert world.state(lease) == ("RUNNING", "")
+
+
+def test_a_partial_answer_ends_no_one_while_it_lacks_one_that_is_heard(world: World) -> None:
+    heard, quiet = world.lease("1"), world.lease("2")
+    both = line("1", "RUNNING") + line("2", "PENDING")
+    world.beat(heard, seconds_ago=3)
+    world.answers(both, "", "", "", apart=90)
+    assert (world.ended(heard), world.ended(quiet)) == ("", "")
+
+
+def test_a_lease_has_ended_that_two_answers_lack_and_slurm_denies_and_nobody_hears(world: World) -> None:
+    other, lease = world.lease("1"), world.lease("2")
+    held = world.running(lease)
+    both = line("1", "RUNNING") + line("2", "RUNNING")
+    world.beat(other, seconds_ago=3)
+    world.beat(lease, seconds_ago=200)
+    world.answers(both, line("1", "RUNNING"))
+    assert world.ended(lease) == "", "the first answer that lacks it"
+    world.answers(line("1", "RUNNING"))
+    assert world.ended(lease) == "", "the second, too soon"
+    world.squeue.answer("", given="-j")
+    world.answers(line("1", "RUNNING"), apart=60)
+    assert world.ended(lease) == "", "Slurm does not say that there is no such job"
+    world.squeue.answer(err=UNKNOWN_JOB, code=1, given="-j")
+    world.beat(lease, seconds_ago=100)
+    world.answers(line("1", "RUNNING"))
+    assert (world.ended(lease), world.starts(lease)) == ("", []), "its runner may be late"
+    world.beat(lease, seconds_ago=130)
+    world.answers(line("1", "RUNNING"))
+    assert world.ended(lease) == "no longer known to Slurm, RUNNING when seen last"
+    assert world.starts(lease) == [str(held.next_attempt())]
+    assert world.ended(other) == ""
+
+
+def test_a_lease_that_is_seen_between_two_answers_is_not_missed_twice(world: World) -> None:
+    lease = world.lease("1")
+    world.answers(line("1", "PENDING"), "", line("1", "PENDING"), "", apart=90)
+    assert world.ended(lease) == ""
+    world.answers("")
+    assert world.ended(lease) == "no longer known to Slurm, PENDING when seen last"
+
+
+def test_a_final_state_ends_no_lease_whose_runner_is_heard(world: World) -> None:
+    lease = world.lease("1")
+    world.running(lease)
+    world.beat(lease, seconds_ago=10)
+    world.answers(line("1", "RUNNING"), line("1", "NODE_FAIL"))
+    assert world.state(lease) == ("COMPLETING", "NODE_FAIL")
+    assert (world.ended(lease), world.starts(lease)) == ("", [])
+    world.beat(lease, state="stopped")
+    world.age(31)
+    world.answers(line("1", "NODE_FAIL"))
+    assert world.ended(lease) == "NODE_FAIL"
+    assert len(world.starts(lease)) == 1
+
+
+def test_a_runner_that_has_begun_and_not_beaten_yet_is_not_silent(world: World) -> None:
+    lease = world.lease("1")
+    directory = world.home.lease("1")
+    world.beat(lease, state="stopped")
+    protocol.begin_term(world.fs, directory, 1, Heartbeat("1", "node1", "9876543210", 0, 1.0, 5.0))
+    world.answers(line("1", "NODE_FAIL"))
+    assert world.ended(lease) == ""
+    set_age(directory.term("node1", 1), 200)
+    world.answers(line("1", "NODE_FAIL"))
+    assert world.ended(lease) == "NODE_FAIL"
+
+
+def test_a_lease_that_was_called_ended_comes_back_when_it_is_seen_and_stays(world: World) -> None:
+    lease = world.lease("1")
+    held = world.running(lease)
+    world.answers(line("1", "RUNNING"), "", "", apart=90)
+    assert world.ended(lease)
+    assert leases.list_leases(world.fs, world.home)[0].ended is not None
+    world.answers(line("1", "RUNNING"))
+    assert leases.list_leases(world.fs, world.home)[0].ended is None
+    assert world.state(lease) == ("RUNNING", "")
+    assert world.starts(lease) == [str(held.next_attempt())], "what was settled is settled, and once"
+
+
+# -- answers of another cluster, and numbers that come again ---------------------------------------
+
+
+def test_the_answer_of_another_cluster_says_nothing_of_a_lease(world: World) -> None:
+    lease = world.lease("1")
+    world.running(lease)
+    world.answers(line("1", "RUNNING"))
+    world.on("there")
+    for text in (line("1", "CANCELLED"), line("1", "RUNNING", token="aaaaaaaaaa", nodes="b1"), "", ""):
+        world.squeue.answer(text)
+        assert world.state(lease) == ("UNKNOWN", "on cluster here; this is there")
+        for path in Path(world.home.cache, "there").iterdir():
+            path.unlink() if path.name.startswith("ask.") else set_age(str(path), 100)
+    assert (world.ended(lease), world.starts(lease)) == ("", [])
+    world.on(HERE)
+    world.answers(line("1", "RUNNING"))
+    assert world.state(lease) == ("RUNNING", "")
+
+
+def test_where_the_cluster_is_not_known_absence_ends_nothing(world: World) -> None:
+    lease = world.lease("1", cluster="")
+    world.scontrol.answer(err="Unable to contact slurm controller", code=1)
+    for _ in range(4):
+        world.squeue.answer("")
+        world.refresh()
+        for path in Path(world.home.cache).iterdir():
+            path.unlink() if path.name.startswith("ask.") else set_age(str(path), 100)
+    assert world.ended(lease) == ""
+
+
+def test_a_lease_of_an_early_leaseq_learns_its_cluster_by_its_token_and_by_nothing_else(world: World) -> None:
+    lease = world.lease("1", cluster="")
+    world.answers(line("1", "RUNNING", token="aaaaaaaaaa"))
+    assert records.read(world.fs, world.home.lease("1")).cluster == ""
+    world.answers(line("1", "RUNNING"))
+    assert records.read(world.fs, world.home.lease("1")).cluster == HERE
+    assert world.state(lease)[0] == "RUNNING"
+
+
+def test_a_job_with_the_number_and_another_token_is_another(world: World) -> None:
+    lease = world.lease("1")
+    world.answers(line("1", "CANCELLED", token="aaaaaaaaaa"))
+    assert world.state(lease) == ("UNKNOWN", "job 1 is another's now")
+    assert world.ended(lease) == ""
+
+
+def test_the_number_of_another_lease_gives_a_lease_of_its_own(world: World) -> None:
+    old = world.lease("1", token="aaaaaaaaaa")
+    new = world.lease("1", token="bbbbbbbbbb")
+    assert (old.id, new.id, new.job) == ("1", "1.bbbbbbbbbb", "1")
+    assert records.read(world.fs, world.home.lease("1")).token == "aaaaaaaaaa"
+    assert world.lease("1", token="bbbbbbbbbb").id == new.id, "whoever registers it again finds it"
+    world.answers(line("1", "RUNNING", token="bbbbbbbbbb"))
+    assert world.state(new) == ("RUNNING", "")
+    assert world.state(old)[0] == "UNKNOWN"
+
+
+def test_a_damaged_record_is_nobodys(world: World) -> None:
+    world.lease("1", token="aaaaaaaaaa")
+    Path(world.home.lease("1").record).write_text("{")
+    assert world.lease("1", token="bbbbbbbbbb").id == "1.bbbbbbbbbb"
+
+
+# -- giving back ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scancel(world: World) -> FakeProgram:
+    return FakeProgram(world.path / "bin", "scancel")
+
+
+def release(world: World, lease: Lease) -> bool:
+    record = records.read(world.fs, world.home.lease(lease.id))
+    return SlurmBackend(world.fs, world.home, clock=CLOCK).release(record)
+
+
+def test_what_is_given_back_is_ending_at_once_and_released_for_ever(world: World, scancel: FakeProgram) -> None:
+    lease = world.lease("1")
+    world.answers(line("1", "RUNNING"), apart=0)
+    world.squeue.answer(line("1", "RUNNING"), given="-j")
+    assert release(world, lease)
+    assert scancel.calls() == [["1"]]
+    assert world.state(lease) == ("ENDING", "released")
+    world.answers(line("1", "CANCELLED"))
+    assert world.state(lease) == ("ENDED", "released")
+
+
+def test_after_a_change_slurm_is_asked_anew_once(world: World, scancel: FakeProgram) -> None:
+    lease = world.lease("1")
+    world.squeue.answer(line("1", "RUNNING"))
+    world.squeue.answer(line("1", "RUNNING"), given="-j")
+    world.refresh()
+    release(world, lease)
+    before = len(world.squeue.calls())
+    for _ in range(3):
+        world.refresh()
+    assert len(world.squeue.calls()) == before + 1
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"token": "aaaaaaaaaa"},
+        {"script": "/home/u/other.sh", "name": "stranger"},
+        {"script": "/home/u/other.sh"},
+        {"script": "/home/u/other.sh", "user": "somebody-else"},
+    ],
+)
+def test_no_job_is_cancelled_that_may_be_another(world: World, scancel: FakeProgram, row: dict[str, str]) -> None:
+    lease = world.lease("1")
+    world.squeue.answer(line("1", "RUNNING", **row), given="-j")  # type: ignore[arg-type]
+    with pytest.raises(Refused, match="job 1"):
+        release(world, lease)
+    assert scancel.calls() == []
+    assert not world.ended(lease)
+
+
+def test_a_job_without_marks_is_the_leases_where_its_runner_is_heard(world: World, scancel: FakeProgram) -> None:
+    lease = world.lease("1")
+    world.squeue.answer(line("1", "RUNNING", script="(null)"), given="-j")
+    world.beat(lease, seconds_ago=3)
+    assert release(world, lease)
+    assert scancel.calls() == [["1"]]
+
+
+def test_a_lease_of_another_cluster_is_not_given_back_from_here(world: World, scancel: FakeProgram) -> None:
+    lease = world.lease("1")
+    world.on("there")
+    world.squeue.answer(line("1", "RUNNING"), given="-j")
+    with pytest.raises(Refused, match="lease 1 is on cluster here; Slurm's commands mean there here"):
+        release(world, lease)
+    with pytest.raises(Refused, match="on cluster here"):
+        SlurmBackend(world.fs, world.home, clock=CLOCK).attach(lease, "node1", ["true"], tty=False)
+    assert scancel.calls() == []
+
+
+def test_slurms_line_counts_more_than_a_record_that_says_ended(world: World, scancel: FakeProgram) -> None:
+    lease = world.lease("1")
+    records.mark_ended(world.fs, world.home.lease("1"), ended=1.0, reason="no longer known to Slurm")
+    world.squeue.answer(line("1", "RUNNING"), given="-j")
+    assert release(world, lease)
+    assert scancel.calls() == [["1"]]
+
+
+def test_where_squeue_says_nothing_of_the_job_nothing_is_said_to_have_ended(world: World, scancel: FakeProgram) -> None:
+    lease = world.lease("1")
+    world.squeue.answer("", given="-j")
+    with pytest.raises(Unavailable, match="says nothing of job 1"):
+        release(world, lease)
+    world.squeue.answer(err=UNKNOWN_JOB, code=1, given="-j")
+    assert release(world, lease) is False
+    assert scancel.calls() == []
+
+
+# -- what is known of an end -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("0\n", "time limit"),
+        ("-20\n", "time limit"),
+        ("3\n", "time limit"),
+        ("1800\n", "told to end by Slurm 30 min before its time limit"),
+        (None, "no longer known to Slurm, RUNNING when seen last"),
+    ],
+)
+def test_why_a_lease_ended_is_what_its_script_was_told(world: World, told: str | None, reason: str) -> None:
+    lease = world.lease("1")
+    if told is not None:
+        Path(world.home.lease("1").told_to_end).write_text(told)
+    world.answers(line("1", "RUNNING"), "", "", apart=90)
+    assert world.ended(lease) == reason
+
+
+def test_a_lease_whose_runner_was_heard_to_its_limit_has_lived_to_it(world: World) -> None:
+    lease = world.lease("1")
+    directory = world.home.lease("1")
+    Path(directory.ends).write_text("600\n")
+    set_age(directory.ends, 900)
+    world.beat(lease, seconds_ago=310)
+    world.answers(line("1", "RUNNING"), "", "", apart=90)
+    assert world.ended(lease) == "time limit"
+
+
+def test_a_runner_that_was_heard_since_the_answer_means_running(world: World) -> None:
+    lease = world.lease("1")
+    world.answers(line("1", "PENDING"), apart=20)
+    world.beat(lease, seconds_ago=25)
+    assert world.state(lease)[0] == "PENDING"
+    world.beat(lease, seconds_ago=5)
+    assert world.state(lease)[0] == "RUNNING"
