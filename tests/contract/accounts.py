@@ -82,6 +82,8 @@ class Accounts:
         self.no_process_is_left()
         self.site.ask_slurm_anew()
         for lease in leases:
+            self.site.let_two_minutes_pass(lease)
+        for lease in leases:
             self.site.ok("lease", "info", lease)
             assert self.site.record(lease).get("ended"), f"the record of {lease} does not say that it has ended"
         self.check_fates()

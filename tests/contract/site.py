@@ -87,10 +87,15 @@ class Site:
     def ask_slurm_anew(self) -> None:
         """The next command asks Slurm and believes no answer of before."""
         cache = self.home / "cache"
-        if (cache / "squeue.json").exists():
-            os.utime(cache / "squeue.json", (0, 0))
-        for name in cache.glob("ask.*"):
-            name.unlink(missing_ok=True)
+        for answer in cache.glob("*/squeue.json"):
+            os.utime(answer, (0, 0))
+        for turn in cache.glob("*/ask.*"):
+            turn.unlink(missing_ok=True)
+
+    def let_two_minutes_pass(self, lease: str) -> None:
+        """So long nobody has heard a runner of the lease."""
+        for beat in (self.lease_dir(lease) / "hb").glob("[!.]*"):
+            os.utime(beat, (time.time() - 130,) * 2)
 
     # -- the lease directory ---------------------------------------------------------------------
 

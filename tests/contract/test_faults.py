@@ -180,6 +180,7 @@ def test_a_lost_batch_host_and_a_lost_slurmd_leave_every_task_a_fate(site: Site)
     more = accounts.submit(wide, *["true"] * 4, options=("--cpus", "4"))
     accounts.gate.touch()
     accounts.wait_states(wide, [*kept, *more], "DONE")
+    site.let_two_minutes_pass(small)
     assert state_of(site, small)[0] == "ENDED"
     assert accounts.states(small, *ended) == ["LOST", *["PENDING"] * 4]
     cancel(site, wide)
