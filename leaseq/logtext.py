@@ -35,7 +35,7 @@ DIGITS_MAX = 4
 """Of a number in a sequence; no colour has as many, and a line may hold thousands."""
 
 
-_ANY_CONTROL = re.compile(_SEQUENCE.pattern + r"|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_ANY_CONTROL = re.compile(_SEQUENCE.pattern + r"|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _IN_LINE = re.compile(r"\x1b\[[0-9;:]{0,60}[mCDGK]")
 """Colours, and what a progress bar does within its line."""
 _UNFINISHED = re.compile(
@@ -59,7 +59,14 @@ class Harmless:
         cut = None if final else _UNFINISHED.search(text)
         at = cut.start() if cut and len(text) - cut.start() <= LINE_CHARS_MAX else len(text)
         self._rest = text[at:]
-        return _ANY_CONTROL.sub(lambda found: found[0] if _IN_LINE.fullmatch(found[0]) else "", text[:at]).encode()
+        return _ANY_CONTROL.sub(_shown, text[:at]).encode()
+
+
+def _shown(found: re.Match[str]) -> str:
+    """What a terminal gets in place of it: a mark that turns letters round is seen, not obeyed."""
+    if "\u2000" <= found[0] <= "\u2fff":
+        return f"\\u{ord(found[0]):04x}"
+    return found[0] if _IN_LINE.fullmatch(found[0]) else ""
 
 
 def printable(text: str) -> str:

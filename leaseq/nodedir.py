@@ -125,9 +125,13 @@ def node_path(home: str, lease: str, node: str) -> str:
     """Where the node-local directory is; nothing is created."""
     import hashlib
 
-    root = os.environ.get("LEASEQ_NODE_DIR") or f"/tmp/leaseq-{os.getuid()}"
     digest = hashlib.sha256(real_path(home).encode("utf-8", "surrogateescape")).hexdigest()[:10]
-    return f"{root}/{digest}/{lease}/{node}"
+    return f"{node_root()}/{digest}/{lease}/{node}"
+
+
+def node_root() -> str:
+    """$LEASEQ_NODE_DIR, or the user's own directory in /tmp."""
+    return os.environ.get("LEASEQ_NODE_DIR") or f"/tmp/leaseq-{os.getuid()}"
 
 
 def open_node_dir(home: str, lease: str, node: str) -> NodeDir:
@@ -195,4 +199,6 @@ def check_private(directory: str) -> int:
             f"others can write in {directory}, and may have: what is in it would run as you",
             hint=f"look at what is in it and is not yours, then chmod 700 {directory}; or set LEASEQ_NODE_DIR",
         )
+    if info.st_mode & 0o700 != 0o700:
+        raise Refused(f"{directory} is closed to you yourself", hint=f"chmod 700 {directory}")
     return info.st_mode

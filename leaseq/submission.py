@@ -145,8 +145,12 @@ def _stage(fs: Fs, directory: str, batch: Sequence[tuple[Entry, Task]]) -> tuple
                 failures.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(min(THREADS, len(batch)))]
+    try:
+        for thread in threads:
+            thread.start()
+    except RuntimeError:
+        work()  # at the limit of processes, with those threads that there are
     for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
     return staged, failures[0] if failures else None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from leaseq import config
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, HelpAsked, Option
-from leaseq.cli.output import about, visible
+from leaseq.cli.output import about, visible, visible_lines
 from leaseq.cli.values import seconds
 from leaseq.errors import UsageError
 from leaseq.layout import valid_name
@@ -61,8 +61,9 @@ class Add:
             if self.json:
                 app.out.document({"argv": list(prepared.argv), "script": prepared.script})
             else:
-                app.out.line(f"# {shlex.join(prepared.argv)}")
-                print(prepared.script, end="")
+                text = f"# {shlex.join(prepared.argv)}\n{prepared.script}"
+                # Who reviews a script on a terminal sees all of it; a pipe gets it as it is.
+                print("\t".join(map(visible_lines, text.split("\t"))) if app.out.watched else text, end="")
             return 0
         app.make_home()
         lease, said = submit.submit(app.fs, app.home, prepared, request=request)

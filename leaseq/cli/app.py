@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -43,7 +44,10 @@ class Watched:
         def watched(*args: object, **options: object) -> object:
             if not self._watching:
                 self._watching = True
-                threading.Thread(target=self._watch, daemon=True, name="watchdog").start()
+                with contextlib.suppress(
+                    RuntimeError
+                ):  # at the limit of processes; a command does without its watchdog
+                    threading.Thread(target=self._watch, daemon=True, name="watchdog").start()
             self._since = time.monotonic()
             try:
                 return call(*args, **options)

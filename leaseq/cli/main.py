@@ -74,7 +74,13 @@ def _guarded(words: list[str], umask: int) -> int:
     except BrokenPipeError:
         return _broken_pipe()
     except OSError as error:
-        return _refuse(_file_system_error(error), words)
+        from leaseq.cli.trouble import explained
+
+        return _refuse(explained(error), words)
+    except RuntimeError as error:
+        from leaseq.cli.trouble import NO_THREAD, no_process
+
+        return _refuse(no_process(), words) if NO_THREAD in str(error) else _bug(error)
     except Exception as error:  # a bug: the person gets one line, the traceback goes where it can be reported from
         return _bug(error)
 
@@ -207,21 +213,6 @@ def _unreadable(error: Malformed) -> LeaseqError:
     return LeaseqError(f"a file of the lease cannot be used: {error}", hint="`leaseq status` tells of those it knows")
 
 
-def _file_system_error(error: OSError) -> Exception:
-    import errno
-
-    from leaseq.errors import Refused, Unavailable
-
-    what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Unavailable(
-            what, hint="free some space (`leaseq clean --dry-run` tells what it would remove), try again"
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return Refused(what, hint="LEASEQ_HOME must be a directory that you can write")
-    return Unavailable(what, hint="the file system refused; trying later may work")
-
-
 def _broken_pipe() -> int:
     # The interpreter flushes stdout once more at its end, which must not complain either.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -231,6 +222,8 @@ def _broken_pipe() -> int:
 def _bug(error: BaseException) -> int:
     import tempfile
     import traceback
+
+    from leaseq.cli.output import visible
 
     if os.environ.get("LEASEQ_DEBUG", "0") not in ("", "0"):
         traceback.print_exception(error)
@@ -243,5 +236,5 @@ def _bug(error: BaseException) -> int:
             where = f"written to {file.name}"
     except OSError:
         pass
-    print(f"leaseq: a bug: {type(error).__name__}: {error} (traceback {where})", file=sys.stderr)
+    print(visible(f"leaseq: a bug: {type(error).__name__}: {error} (traceback {where})"), file=sys.stderr)
     return 70

@@ -12,6 +12,7 @@ from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE, NO_START
+from leaseq.cli.trouble import explained
 from leaseq.cli.values import gpu_count, integer, listed, mebibytes, one_of, seconds, yes
 from leaseq.errors import LeaseqError, Refused, Unavailable, UsageError
 from leaseq.layout import Entry, LeaseDir, valid_name
@@ -235,8 +236,9 @@ def start_if_none(app: App, backend: LocalBackend) -> None:
         if backend.runner() is not None:
             return
         started = backend.start()
-    except (LeaseqError, OSError) as error:
-        hint = error.hint if isinstance(error, LeaseqError) else ""
+    except (LeaseqError, OSError) as failure:
+        error = failure if isinstance(failure, LeaseqError) else explained(failure)
+        hint = error.hint
         app.out.talk(f"leaseq: queued, but no runner takes it: {error}" + (f"\n  {hint}" if hint else ""))
         return
     if not started.already:

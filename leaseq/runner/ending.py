@@ -16,6 +16,8 @@ def outcome_of(
 ) -> Outcome:
     """The outcome that the record tells. A record without a status is a LOST attempt."""
     state, code, number, reason = _verdict(rec)
+    if rec.resists:
+        reason = f"{reason}; no KILL reached it: {rec.resists}".removeprefix("; ")
     outcome = Outcome(
         task=task,
         attempt=entry.attempt,

@@ -14,6 +14,7 @@ The keeper takes its own TERM for that news, and waits a moment for it before it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -33,7 +34,7 @@ from leaseq.runner.cgroup import limits, memory_kills
 from leaseq.runner.inotify import IN_MOVED_TO, Inotify, become_subreaper
 from leaseq.runner.record import Rec, keys_in
 from leaseq.runner.spawn import CannotStart, spawn
-from leaseq.runner.sweep import Process, alive, has_orphans, kill_all, processes_of, send
+from leaseq.runner.sweep import Process, alive, has_orphans, kill_all, not_ours, processes_of, send
 from leaseq.world import boot_id, process_start
 
 IDLE_SECONDS = 5.0
@@ -72,6 +73,8 @@ class Kept:
     members: set[Process] = field(default_factory=set)
     memory_kills: int | None = None
     """How many processes the kernel had killed for memory here when it began; None where that is not known."""
+    resists: bool = False
+    """True where it is noted that a process of it belongs to another user, whom no KILL of this one reaches."""
     unsaid: bytes = b""
     """Facts that a full disk did not take yet."""
 
@@ -321,6 +324,12 @@ class Keeper:
         """What is left of an ending attempt was sent KILL if its grace is over; the attempt is closed if nothing is."""
         if kept.stop_at is None or time.monotonic() >= kept.stop_at:
             kept.members = kill_all(kept.members | self.members(kept))
+            if not kept.resists and (other := not_ours(kept.members)):
+                kept.resists = True
+                self.note(kept, {"e": "resist", "pid": other[0], "user": other[1]})
+                # The runner hears of a record when somebody who has written it closes it.
+                with contextlib.suppress(FileNotFoundError):
+                    os.close(os.open(f"{self.directory.rec}/{kept.key}", os.O_WRONLY | os.O_CLOEXEC))
         elif kept.exit is not None:
             kept.members = {each for each in kept.members | self.members(kept) if alive(each)}
         if kept.exit is not None and not kept.members:

@@ -78,7 +78,7 @@ def _running(held: Held, now: float) -> Running:
         elapsed_seconds=round(now - held.since, 3),
         name=held.task.name,
         command=command_text(held.task)[:200],
-        stopping=held.asked_to_stop,
+        stopping="; ".join(filter(None, (held.asked_to_stop, rec.resists if rec else ""))),
     )
 
 

@@ -8,6 +8,7 @@
                                                   "oom":N, "limit":MB  the kernel has killed so many here for memory
                                                   since it began, and the limit of their group, where that is known
     {"e":"fail",  "reason":R, "code":N, "again":A}   it could not be started; A: for no reason of its own
+    {"e":"resist", "pid":P, "user":U}             KILL was refused: that process of it belongs to U by now
     {"e":"gone"}                                  its process is gone and nobody saw its status
     {"e":"void"}                                  it must never start: a recovery put its claim back
 
@@ -50,6 +51,8 @@ class Rec:
     memory_limit_mb: float | None = None
     """The limit of the control group that the node's tasks are in, if it has one and the kernel has killed."""
     stopping: str = ""
+    resists: str = ""
+    """Whose process of it could not be killed: `process N belongs to USER`."""
     failure: str = ""
     failure_code: int | None = None
     again: bool = False
@@ -96,6 +99,8 @@ def _fields(fact: dict[str, object], known: dict[str, Any]) -> dict[str, Any]:
         }
     if kind == "stop":
         return {"stopping": known.get("stopping") or str(fact["why"])}
+    if kind == "resist":
+        return {"resists": f"process {integer(fact['pid'])} belongs to {fact['user']!s:.60}"}
     if kind == "exit":
         return {
             "status": _status(fact["status"]),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterable
 
-from leaseq.world import process_start
+from leaseq.world import process_start, user_name
 
 Process = tuple[int, int]
 """(pid, start time): a pid alone may by now be somebody else's."""
@@ -75,6 +76,20 @@ def send(processes: Iterable[Process], *numbers: int) -> None:
                 os.kill(process[0], number)
         except (ProcessLookupError, PermissionError):
             pass
+
+
+def not_ours(processes: Iterable[Process]) -> tuple[int, str] | None:
+    """(pid, its user) of one of the processes that this user may not signal, if there is one: it became another's."""
+    for process in processes:
+        if alive(process):
+            try:
+                os.kill(process[0], 0)
+            except PermissionError:
+                with contextlib.suppress(OSError):
+                    return process[0], user_name(os.stat(f"/proc/{process[0]}").st_uid)
+            except ProcessLookupError:
+                continue
+    return None
 
 
 def kill_all(processes: Iterable[Process]) -> set[Process]:

@@ -479,3 +479,46 @@ def test_a_record_of_more_than_64_mb_fails_with_its_reason_and_the_queue_goes_on
     outcome = node.result(task_id)
     assert outcome.state is State.FAILED and "64 MiB" in outcome.reason
     json.dumps(outcome.as_record())
+
+
+# -- what stands beside leaseq ---------------------------------------------------------------------
+
+
+def test_modules_of_a_project_on_pythonpath_are_neither_needed_nor_run(box: Box) -> None:
+    """Of the names of Python's own and of those of the packages that the command line needs."""
+    project = box.path / "project"
+    project.mkdir()
+    names = ["selectors", "signal", "json", "subprocess", "fire", "yaml", "shlex", "socket", "jinja2"]
+    for name in names:
+        (project / f"{name}.py").write_text(f"open({str(box.path / 'imported')!r}, 'a').write({name!r})\n1 / 0\n")
+    env = {"PYTHONPATH": f"{project}:{box.environment['PYTHONPATH']}"}
+    task_id = clear(box.run("submit", "--", 'echo "$PYTHONPATH"', env=env), 0).id
+    assert clear(box.run("wait", task_id, env=env), 0)
+    for words in (["status"], ["daemon", "status"], ["daemon", "restart"], ["add", "--dry-run"], ["config"]):
+        clear(box.run(*words, env=env), 0)
+    assert box.run("logs", task_id, code=0).out == f"{env['PYTHONPATH']}\n", "a task has it all the same"
+    assert not (box.path / "imported").exists()
+
+
+def test_a_dry_run_shows_a_terminal_every_letter_of_the_script(box: Box) -> None:
+    box.home.mkdir(mode=0o700)
+    (box.home / "config.yaml").write_text('prologue: "echo \\e]0;title\\a \\ec \\u202etxt\\tx"\n')
+    (box.home / "config.yaml").chmod(0o600)
+    shown = on_terminal(box, "add", "--dry-run", "--comment=\x1b[2J")
+    for acts in ("\x1b", "\x07", "\u202e"):
+        assert acts not in shown
+    for seen in ("\\x1b]0;title\\x07", "\\x1bc", "\\u202etxt\tx".expandtabs(0), "\\x1b[2J"):
+        assert seen.replace("\t", "") in shown.replace("\t", "").replace(" x", "x"), (seen, shown)
+    piped = clear(box.run("add", "--dry-run"), 0).out
+    assert "\x1b]0;title\x07" in piped
+
+
+def test_marks_that_turn_letters_round_are_seen_in_a_log_and_not_obeyed(box: Box) -> None:
+    text = "gpj.\u202excod\u202c \u2066x\u2069 \u05d0\u200f ok"
+    task_id = box.submit("printf", "%s\n", text)
+    assert box.run("wait", task_id).code == 0
+    for words in (["logs", task_id], ["follow", task_id]):
+        shown = on_terminal(box, *words)
+        assert "gpj.\\u202excod\\u202c \\u2066x\\u2069 \u05d0\u200f ok" in shown, shown
+    assert "\u202e" in on_terminal(box, "logs", task_id, "--raw")
+    assert box.run("logs", task_id, code=0).out == f"{text}\n", "a pipe gets the bytes"

@@ -19,7 +19,7 @@ import pytest
 from leaseq.layout import Entry, new_task_id, order
 from leaseq.models import Need, Task
 from leaseq.world import boot_id, hostname, process_start
-from tests.e2e.cli import Box, on_terminal
+from tests.e2e.cli import Box, Said, on_terminal
 from tests.e2e.harness import ROOT, wait_until
 from tests.hostile.test_planted import clear
 
@@ -390,3 +390,73 @@ def test_settings_and_templates_that_others_can_write_are_refused(users: tuple[U
         assert str(path) in said.err and "would run as you" in said.err and "mallory" not in said.out
         path.chmod(0o755)
         alice.own(path)
+
+
+# -- limits, and processes that are another's ----------------------------------------------------------
+
+
+def test_at_the_limit_of_processes_cancel_works_and_what_cannot_start_says_why(users: tuple[User, User]) -> None:
+    alice, _ = users
+    task_id = alice.run("submit", "--", "sleep", "1000", code=0).id
+    alice.until(task_id, "RUNNING")
+
+    def limited(*words: str, env: Mapping[str, str] | None = None) -> Said:
+        line = 'ulimit -u 1; exec "$@"'
+        done = subprocess.run(
+            ["/bin/bash", "-c", line, "bash", alice.python, "-m", "leaseq", *words],
+            user=alice.uid, group=alice.uid, extra_groups=[], cwd=alice.work, capture_output=True, text=True,
+            env={**alice.environment, **(env or {})}, timeout=60,
+        )  # fmt: skip
+        return clear(Said(done.returncode, done.stdout, done.stderr))
+
+    (alice.work / "many").write_text("true\n" * 40)
+    for words in (["tasks"], ["submit", "--", "true"], ["submit", "--file", "many", "--hold"], ["cancel", task_id]):
+        assert limited(*words).code == 0, words
+    assert alice.until(task_id, "CANCELLED")
+    assert limited("daemon", "stop").code == 0
+    said = limited("daemon", "start")
+    assert said.code == 75 and "no more processes can be started" in said.err and "ulimit -u" in said.err
+    queued = limited("submit", "--", "true")
+    assert queued.code == 0 and "no more processes can be started" in queued.err
+
+
+def test_a_process_that_became_anothers_is_named_where_no_kill_reaches_it(users: tuple[User, User]) -> None:
+    """As `sudo` does it: a setuid program of root, that becomes root whole."""
+    alice, _ = users
+    program = alice.path / "becomes-root"
+    if (setpriv := shutil.which("setpriv")) is None:
+        pytest.skip("needs setpriv")
+    shutil.copy(setpriv, program)
+    program.chmod(0o4755)
+    if os.statvfs(program).f_flag & os.ST_NOSUID:
+        pytest.skip("programs do not become root on this file system")
+    become = [str(program), "--reuid=0", "--regid=0", "--clear-groups"]
+    task_id = alice.run("submit", "--", *become, "sleep", "1000", code=0).id
+    wait_until(lambda: alice.task(task_id)["pid"], "its process", seen=lambda: alice.task(task_id))
+    pid = alice.task(task_id)["pid"]
+    wait_until(lambda: os.stat(f"/proc/{pid}").st_uid == 0, "root's process")
+    alice.run("cancel", task_id, code=0)
+    words = f"process {pid} belongs to root"
+    wait_until(
+        lambda: words in (alice.task(task_id)["reason"] or ""), words, seconds=60, seen=lambda: alice.task(task_id)
+    )
+    os.kill(pid, 9)
+    assert words in alice.until(task_id, "CANCELLED")["reason"]
+
+
+def test_a_directory_that_its_owner_closed_is_named_with_the_setting_that_it_is(users: tuple[User, User]) -> None:
+    alice, _ = users
+    alice.run("daemon", "start", code=0)
+    alice.run("daemon", "stop", code=0)
+    inbox = alice.lease / "inbox/_any"
+    inbox.chmod(0o500)
+    said = clear(alice.run("submit", "--", "true"), 2, 75)
+    assert "LEASEQ_HOME must be a directory that you can write" in said.err
+    inbox.chmod(0o700)
+    alice.node.chmod(0o500)
+    said = clear(alice.run("daemon", "start"), 2)
+    assert f"chmod 700 {alice.node}" in said.err
+    said = clear(alice.run("submit", "--", "true"), 0)
+    assert f"chmod 700 {alice.node}" in said.err
+    alice.node.chmod(0o700)
+    clear(alice.run("daemon", "start"), 0)
