@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from leaseq import history
@@ -12,7 +13,7 @@ from leaseq.errors import Malformed, NotFound, UsageError
 from leaseq.layout import TASK_ID, Entry, parse_outcome
 from leaseq.merge import Merge, view_event
 from leaseq.models import Event, Outcome, State, Task
-from leaseq.protocol import event_of, read_outcome
+from leaseq.protocol import event_of, read_outcome, read_task
 from leaseq.snapshot import Reader
 from leaseq.views import Listing, Place, TaskView
 
@@ -28,7 +29,7 @@ class Detail:
 
     view: TaskView
     task: Task | None
-    """What was submitted, without its environment; None where no file of it can be read."""
+    """What was submitted, whole; None where no file of it can be read."""
     outcomes: tuple[Outcome, ...]
     """One for each attempt that has ended, oldest first."""
 
@@ -84,8 +85,9 @@ def detail(reader: Reader, task_id: str) -> Detail:
     outcomes = tuple(search.outcomes(task_id))
     task: Task | None = outcomes[-1].task if outcomes else None
     if view.place:
-        spec = reader.spec(task_id, f"{view.place.directory}/{view.place.name}")
-        task = spec if isinstance(spec, Task) else task
+        with suppress(FileNotFoundError, Malformed, PermissionError):
+            place = f"{view.place.directory}/{view.place.name}"
+            task = read_task(reader.fs, place, Entry.parse(view.place.name))
     return Detail(view, task, outcomes)
 
 

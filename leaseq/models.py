@@ -255,7 +255,11 @@ class Task(Record):
     shell: bool = _as(flag, default=False)
     need: Need = _as(record(Need), default=Need())
     env: Mapping[str, str] = _as(mapping(text), default_factory=dict)
-    """The submitter's environment as `--export` chose it; dropped from the record when the task ends."""
+    """What `--export` and `--env` chose of the submitter's environment: what a rerun needs."""
+    export: str = _as(text, default="")
+    """What `--export` said: `ALL`, `NONE`, or names; empty where an older leaseq did not keep it."""
+    env_given: tuple[str, ...] = _as(several(text), default=())
+    """The names of those variables that `--env` said."""
     name: str = _as(text, default="")
     node: str = _as(text, default=ANY)
     retries: int = _as(integer, default=0)

@@ -216,7 +216,7 @@ def decide(fs: Fs, lease: LeaseDir, outcome: Outcome) -> Outcome:
     key = f"{outcome.task.id}.{outcome.attempt}"
     directory = lease.done(outcome.task.id)
     temporary = hidden(directory)
-    fs.create(temporary, without_env(outcome).to_json())
+    fs.create(temporary, outcome.to_json())
     try:
         fs.link(temporary, f"{directory}/{key}")
     except OSError as error:
@@ -257,7 +257,7 @@ def settle(fs: Fs, lease: LeaseDir, held: Claim, decided: Outcome) -> None:
 
 
 def without_env(outcome: Outcome) -> Outcome:
-    """The outcome as it is stored: the submitter's environment ends with the task."""
+    """The outcome without the task's environment, which is the greater part of it: for whoever keeps many."""
     return replace(outcome, task=replace(outcome.task, env={}))
 
 

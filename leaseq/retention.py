@@ -44,7 +44,7 @@ def old_tasks(fs: Fs, lease: LeaseDir, *, before: float, keep_failed: bool) -> I
                 continue
             if keep_failed and outcome.state is not State.DONE:
                 continue
-            yield Old(outcome, tuple(_files(lease, task_id, sorted(numbers), keys.get(task_id))))
+            yield Old(protocol.without_env(outcome), tuple(_files(lease, task_id, sorted(numbers), keys.get(task_id))))
 
 
 def _files(lease: LeaseDir, task_id: str, attempts: list[int], key: str | None) -> Iterator[str]:
@@ -59,7 +59,11 @@ def _files(lease: LeaseDir, task_id: str, attempts: list[int], key: str | None) 
 
 
 def remove(fs: Fs, lease: LeaseDir, old: Old) -> None:
-    """Nothing of the task is left but its line of history."""
+    """Nothing of the task is left but its line of history; where no history has it yet, what waits to become one."""
+    key = f"{old.outcome.task.id}.{old.outcome.attempt}"
+    if key in _names(fs, lease.booking):
+        # Another link to the outcome, which would keep the task's environment.
+        protocol.replace_file(fs, f"{lease.booking}/{key}", old.outcome.to_json())
     for path in old.files:
         protocol.discard(fs, path)
 

@@ -54,6 +54,40 @@ def chosen_environment(export: str, pairs: Sequence[str], environ: Mapping[str, 
     return chosen
 
 
+def export_words(export: str) -> str:
+    """What `--export` said, without the values."""
+    names = [item.strip().partition("=")[0] for item in export.split(",")]
+    return ",".join(name.upper() if name.upper() in ("ALL", "NONE") else name for name in names if name)
+
+
+def given_names(pairs: Sequence[str]) -> tuple[str, ...]:
+    """The names of the variables that `--env` said, each once."""
+    return tuple(dict.fromkeys(pair.partition("=")[0] for pair in pairs))
+
+
+def environment_known(task: Task) -> bool:
+    """False where the record is of a leaseq that did not keep a task's environment with its outcome."""
+    return bool(task.env) or (task.export == "NONE" and not task.env_given)
+
+
+def with_environment(old: Task, export: str, pairs: Sequence[str], environ: Mapping[str, str]) -> Task:
+    """The task as it is to run once more: with the variables it had, and what `--export` and `--env` say now on top.
+
+    export: empty where nothing was said. Else it chooses anew from this environment; what `--env` had said for the
+    task stays, unless `--env` says it again. Where the task's environment is not known, export is `ALL`.
+    """
+    if not export and environment_known(old):
+        env, export = dict(old.env), old.export
+    else:
+        export = export or "ALL"
+        env = chosen_environment(export, (), environ)
+        env.update((name, old.env[name]) for name in old.env_given if name in old.env)
+        export = export_words(export)
+    env.update(chosen_environment("NONE", pairs, environ))
+    names = [name for name in (*old.env_given, *given_names(pairs)) if name in env]
+    return replace(old, env=env, export=export, env_given=tuple(dict.fromkeys(names)))
+
+
 def _variable(word: str, environ: Mapping[str, str], *, what: str) -> dict[str, str]:
     name, equals, value = word.partition("=")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):

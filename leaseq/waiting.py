@@ -10,7 +10,7 @@ from leaseq.find import find
 from leaseq.layout import LeaseDir
 from leaseq.merge import NOBODY
 from leaseq.models import Outcome, State
-from leaseq.protocol import read_outcome
+from leaseq.protocol import read_outcome, without_env
 from leaseq.snapshot import Reader
 from leaseq.world import Fs
 
@@ -31,7 +31,7 @@ def final_outcome(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> tuple[
                 f"the result of {task_id} cannot be read: {error}", hint=f"see {lease.outcome(task_id, attempt)}"
             ) from None
         if outcome is None or not outcome.requeued:
-            return attempt, outcome
+            return attempt, None if outcome is None else without_env(outcome)
         attempt += 1
 
 

@@ -187,6 +187,7 @@ class Info:
 
     tasks: tuple[str, ...]
     lease: str
+    env: bool
     look: Look
 
     def perform(self, app: App) -> int:
@@ -194,13 +195,13 @@ class Info:
         found = app.find(self.tasks, lease=self.lease)
         known = [(each.reader.lease, each.detail) for each in found.tasks]
         if self.look.json:
-            tasks = [rows.detail_json(lease, each) for lease, each in known]
+            tasks = [rows.detail_json(lease, each, env=self.env) for lease, each in known]
             out.document({"lease": found.lease, "tasks": tasks, "unknown": list(found.unknown)})
             return app.tell(found.problems)
         for number, (lease, each) in enumerate(known):
             if number:
                 out.line()
-            out.pairs(rows.detail_lines(lease, each))
+            out.pairs(rows.detail_lines(lease, each, env=self.env))
         return app.tell(found.problems)
 
 
@@ -242,10 +243,12 @@ class Looking:
             look=look(json, color, no_header),
         )
 
-    def info(self, *words: str, lease: str = "", json: str = "", color: str = "", no_header: str = "") -> Info:
+    def info(
+        self, *words: str, lease: str = "", env: str = "", json: str = "", color: str = "", no_header: str = ""
+    ) -> Info:
         if not words:
             raise UsageError("which task?", hint="leaseq info ID, or `leaseq info last`")
-        return Info(words, lease, look(json, color, no_header))
+        return Info(words, lease, yes(env, what="--env"), look(json, color, no_header))
 
 
 def _states(text: str) -> tuple[State, ...]:
@@ -292,7 +295,7 @@ COMMANDS = {
         "info",
         "ID...",
         "Details of tasks: what was submitted, their attempts, where their output is, why they wait.",
-        (LEASE, *LOOK),
+        (LEASE, Option("env", "with the values of its environment, secrets and all", kind="flag"), *LOOK),
         ("leaseq info last", "leaseq info T0c4 --json"),
     ),
 }

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, replace
 
 from leaseq import protocol
 from leaseq.cli.app import App
+from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, Changes, changes, priority_of
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.output import COLOURS, about
 from leaseq.cli.rows import short_id, task_json
 from leaseq.cli.submit import start_if_none
-from leaseq.cli.values import listed, yes
+from leaseq.cli.values import yes
 from leaseq.errors import LeaseqError, Malformed, Refused, UsageError
 from leaseq.layout import Entry, LeaseDir
 from leaseq.lease import leases
@@ -24,7 +24,7 @@ from leaseq.lease.lookup import Found, Located
 from leaseq.models import State, Task
 from leaseq.protocol import Claim
 from leaseq.snapshot import Health, Reader, TaskView
-from leaseq.submission import chosen_environment, entries
+from leaseq.submission import entries
 from leaseq.words import reason_code
 from leaseq.world import hostname
 
@@ -33,18 +33,17 @@ from leaseq.world import hostname
 
 @dataclass(frozen=True)
 class Redo:
-    """New tasks like old ones, with the environment of now."""
+    """New tasks like old ones, but for the changes."""
 
     tasks: tuple[str, ...]
     lease: str
     failed: bool
-    export: str
-    env: tuple[str, ...]
+    changes: Changes
+    priority: int
     start: bool
     json: bool
 
     def perform(self, app: App) -> int:
-        environment = chosen_environment(self.export, self.env, os.environ)
         found = _failed(app.reader(self.lease)) if self.failed else app.find(self.tasks, lease=self.lease)
         for each in found.tasks:
             if not each.row.state.ended:
@@ -60,7 +59,7 @@ class Redo:
                 app.out.talk(_unknown(row))
                 code = 1
                 continue
-            new_id = self._submit(app, lease, old, environment, row)
+            new_id = self._submit(app, lease, old, row)
             if new_id is None:
                 app.out.talk(f"leaseq: {row.id} was submitted again before")
                 continue
@@ -78,15 +77,15 @@ class Redo:
             app.out.talk("leaseq: no task has failed")
         return app.tell(found.problems) or code
 
-    def _submit(self, app: App, lease: LeaseDir, old: Task, environment: dict[str, str], row: TaskView) -> str | None:
+    def _submit(self, app: App, lease: LeaseDir, old: Task, row: TaskView) -> str | None:
         """The new task's id; None where `--failed` has submitted it again before."""
         now = app.clock.now()
-        entry = entries(1, need=old.need, priority=0, now=now)[0]
+        changed = self.changes.applied(app, old)
+        entry = entries(1, need=changed.need, priority=self.priority, now=now)[0]
         task = replace(
-            old,
+            changed,
             id=entry.id,
             submitted=now,
-            env=environment,
             key="",
             user=user_name(),
             host=hostname(),
@@ -265,17 +264,46 @@ class Again:
         *words: str,
         lease: str = "",
         failed: str = "",
-        export: str = "",
+        gpus: str = "",
+        cpus: str = "",
+        mem: str = "",
+        time: str = "",
+        name: str | None = None,
         env: str = "",
+        export: str = "",
+        node: str = "",
+        cwd: str = "",
+        retries: str = "",
+        on_lost: str = "",
+        requeue: str = "",
+        priority: str = "",
         start: str = "true",
         json: str = "",
     ) -> Redo:
         wanted = yes(failed, what="--failed")
         if bool(words) == wanted:
             raise UsageError("which tasks?", hint="leaseq redo ID..., or `leaseq redo --failed`")
-        variables = tuple(listed(env))
         return Redo(
-            words, lease, wanted, export or "ALL", variables, yes(start, what="--start"), yes(json, what="--json")
+            tasks=words,
+            lease=lease,
+            failed=wanted,
+            changes=changes(
+                gpus=gpus,
+                cpus=cpus,
+                mem=mem,
+                time=time,
+                name=name,
+                env=env,
+                export=export,
+                node=node,
+                cwd=cwd,
+                retries=retries,
+                on_lost=on_lost,
+                requeue=requeue,
+            ),
+            priority=priority_of(priority),
+            start=yes(start, what="--start"),
+            json=yes(json, what="--json"),
         )
 
     def recover(
@@ -293,16 +321,17 @@ COMMANDS = {
         Again,
         "redo",
         "ID... | --failed",
-        "Submits tasks again as new ones: same command, directory and need, the environment of now. Prints their ids.",
+        "Submits tasks again as new ones, which are as they were: command, directory, need, and the environment that "
+        "they had. Options change that. Prints the new ids.",
         (
             LEASE,
             Option("failed", "every failed or timed out task that was not submitted again yet", kind="flag"),
-            Option("env", "a variable of its environment (repeatable)", kind="list", metavar="K=V"),
-            Option("export", "what of this environment it gets: ALL (default), NONE, or A,B,C=1", metavar="WHAT"),
+            *CHANGE_OPTIONS,
+            PRIORITY,
             NO_START,
             JSON,
         ),
-        ("leaseq redo last", "leaseq redo --failed"),
+        ("leaseq redo last", "leaseq redo --failed", "leaseq redo T0c4 --time 8h --mem 32G"),
     ),
     "recover": Command(
         Again,

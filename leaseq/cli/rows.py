@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from leaseq.cli.columns import Column
 from leaseq.cli.output import COLOURS, Output, iso, stamp
 from leaseq.layout import LeaseDir
-from leaseq.models import ALL_GPUS, ANY, Need, Outcome, State
+from leaseq.models import ALL_GPUS, ANY, Need, Outcome, State, Task
 from leaseq.protocol import command_text
 from leaseq.snapshot import NodeView, Snapshot, TaskView
+from leaseq.submission import environment_known
 from leaseq.views import duration, need_text
 from leaseq.words import count, memory, reason_code
 
@@ -147,7 +148,8 @@ def status_json(snapshot: Snapshot) -> dict[str, object]:
 # -- one task --------------------------------------------------------------------------------------
 
 
-def detail_json(lease: LeaseDir, each: Detail) -> dict[str, object]:
+def detail_json(lease: LeaseDir, each: Detail, *, env: bool) -> dict[str, object]:
+    """Everything known of the task; the values of its environment only where they were asked for."""
     body = {**task_json(each.view), "lease": lease.id, "cleaned": each.view.cleaned}
     task = each.task
     if task is not None:
@@ -164,7 +166,12 @@ def detail_json(lease: LeaseDir, each: Detail) -> dict[str, object]:
             "user": task.user,
             "host": task.host,
             "redo_of": task.redo_of,
+            "export": task.export,
+            "env_given": list(task.env_given),
+            "env_names": sorted(task.env) if environment_known(task) else None,
         }
+        if env:
+            body["env"] = dict(task.env) if environment_known(task) else None
     body["attempts"] = [attempt_json(lease, outcome) for outcome in each.outcomes]
     body["logs"] = {stream: lease.log(each.view.id, each.view.attempt, stream) for stream in ("out", "err")}
     body["file"] = f"{each.view.place.directory}/{each.view.place.name}" if each.view.place else None
@@ -193,7 +200,7 @@ def attempt_json(lease: LeaseDir, outcome: Outcome) -> dict[str, object]:
     }
 
 
-def detail_lines(lease: LeaseDir, each: Detail) -> Iterable[tuple[str, str]]:
+def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[str, str]]:
     """What is known of the task as (title, text); a title may be empty. The text is as it was stored."""
     row, task = each.view, each.task
     yield "id", row.id
@@ -213,6 +220,9 @@ def detail_lines(lease: LeaseDir, each: Detail) -> Iterable[tuple[str, str]]:
             again += [f"on loss {task.on_lost}"] if task.on_lost else []
             again += ["requeued when the lease ends"] if task.requeue else []
             yield "again", ", ".join(again)
+        yield "env", _environment_text(task)
+        for name in sorted(task.env) if env else ():
+            yield "", f"{name}={task.env[name]}"
         if task.redo_of:
             yield "redo of", task.redo_of
         yield "submitted", f"{stamp(task.submitted)} by {task.user or '?'} on {task.host or '?'}"
@@ -238,6 +248,15 @@ def detail_lines(lease: LeaseDir, each: Detail) -> Iterable[tuple[str, str]]:
     for attempt in started:
         for stream in ("out", "err"):
             yield f"std{stream}" + (f" {attempt}" if len(started) > 1 else ""), lease.log(row.id, attempt, stream)
+
+
+def _environment_text(task: Task) -> str:
+    """What of its submitter's environment the task has: names that were said, and how many there are."""
+    if not environment_known(task):
+        return "not known: an older leaseq wrote down how it ended"
+    said = [f"--export {task.export}"] if task.export else []
+    said += [f"--env {' '.join(task.env_given)}"] if task.env_given else []
+    return ", ".join([count(len(task.env), "variable"), *said])
 
 
 def _attempt_text(outcome: Outcome) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
 import sys
@@ -10,16 +9,37 @@ from dataclasses import dataclass, replace
 
 from leaseq import protocol
 from leaseq.cli.app import App
+from leaseq.cli.changes import (
+    AGAIN_OPTIONS,
+    ENV,
+    NAME,
+    NEED_OPTIONS,
+    PRIORITY,
+    need_of,
+    on_lost_of,
+    priority_of,
+    refuse_owned,
+    retries_of,
+)
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.trouble import explained
-from leaseq.cli.values import gpu_count, integer, listed, mebibytes, one_of, seconds, yes
+from leaseq.cli.values import listed, yes
 from leaseq.errors import LeaseqError, Refused, Unavailable, UsageError
 from leaseq.layout import Entry, LeaseDir, valid_name
 from leaseq.lease.leases import living, local_id
 from leaseq.lease.local import LocalBackend, user_name
 from leaseq.models import ANY, Lease, Need, Task
-from leaseq.submission import chosen_environment, command_of, commands_in, entries, is_shell_line, publish_batch
+from leaseq.submission import (
+    chosen_environment,
+    command_of,
+    commands_in,
+    entries,
+    export_words,
+    given_names,
+    is_shell_line,
+    publish_batch,
+)
 from leaseq.world import hostname
 
 DRIVER_SECONDS = 10.0
@@ -27,18 +47,13 @@ DRIVER_SECONDS = 10.0
 OPTIONS = (
     LEASE,
     Option("node", "run on this node only", short="w", metavar="NODE"),
-    Option("gpus", "GPUs it needs, 0 for none, or `all`; packs it beside others", short="G", metavar="N"),
-    Option("cpus", "CPUs it needs", short="c", metavar="N"),
-    Option("mem", "memory it needs: 8G, 512M", metavar="SIZE"),
-    Option("time", "its time limit: 2h, 90m, H:M:S; a bare number is minutes", short="t", metavar="TIME"),
-    Option("name", "a name for tables", short="J", metavar="NAME", blank=True),
-    Option("env", "a variable of its environment (repeatable)", kind="list", metavar="K=V"),
+    *NEED_OPTIONS,
+    NAME,
+    ENV,
     Option("export", "what of this environment it gets: ALL (default), NONE, or A,B,C=1", metavar="WHAT"),
     Option("cwd", "the directory it runs in (default: this one)", short="D", metavar="DIR"),
-    Option("retries", "start it again up to N times when it fails", metavar="N"),
-    Option("on-lost", "fail, or requeue, when nobody knows how it ended", metavar="WHAT"),
-    Option("requeue", "queue it again if the lease ends while it runs", kind="flag"),
-    Option("priority", "-499 to 499, higher first (default 0)", metavar="N"),
+    *AGAIN_OPTIONS,
+    PRIORITY,
     Option("key", "a repeated submit with this key gives the first task's id", metavar="KEY"),
     Option("hold", "keep it from starting until `leaseq release`", kind="flag", short="H"),
     Option("file", "one task for each line of FILE, or of stdin (-)", short="f", metavar="FILE"),
@@ -86,6 +101,8 @@ class Submit:
             submitted=now,
             need=self.need,
             env=environment,
+            export=export_words(self.export),
+            env_given=given_names(self.env),
             name=self.name,
             node=self.node or ANY,
             retries=self.retries,
@@ -273,25 +290,22 @@ class Submitting:
         start: str = "true",
         json: str = "",
     ) -> Submit:
+        pairs = tuple(listed(env))
+        refuse_owned(export, pairs)
         return Submit(
             command=self._command(words, file),
             file=file,
             lease=lease,
             node=valid_name(node, what="node") if node else "",
-            need=Need(
-                gpus=gpu_count(gpus),
-                cpus=integer(cpus, what="--cpus", low=1, high=10**6) if cpus else None,
-                mem_mb=mebibytes(mem, what="--mem"),
-                time_seconds=math.ceil(seconds(time, what="--time", plain=60)) if time else None,
-            ),
+            need=need_of(gpus, cpus, mem, time),
             name=name,
-            env=tuple(listed(env)),
+            env=pairs,
             export=export or "ALL",
             cwd=cwd,
-            retries=integer(retries, what="--retries", low=0, high=1000) if retries else 0,
-            on_lost=one_of(on_lost, what="--on-lost", allowed=("fail", "requeue")) if on_lost else "",
+            retries=retries_of(retries),
+            on_lost=on_lost_of(on_lost),
             requeue=yes(requeue, what="--requeue"),
-            priority=integer(priority, what="--priority", low=-499, high=499) if priority else 0,
+            priority=priority_of(priority),
             key=key,
             hold=yes(hold, what="--hold"),
             start=yes(start, what="--start"),

@@ -14,6 +14,11 @@ BASIC = ("HOME", "USER", "LOGNAME", "PATH", "SHELL", "LANG", "TZ", "TMPDIR")
 """What a task submitted with --export=NONE still gets, from the runner's own environment."""
 
 
+def owned_by_node(name: str) -> bool:
+    """True where the node sets the variable for each task, whatever the submitter says."""
+    return name.startswith(NODE_OWNED) or name in GPU_OWNED
+
+
 def task_environment(
     task: Task,
     *,
@@ -31,9 +36,7 @@ def task_environment(
     listed; then these variables stay as the node has them. marks: the LEASEQ_* variables.
     """
     environment = {name: node_environment[name] for name in BASIC if name in node_environment}
-    environment.update(
-        (name, value) for name, value in task.env.items() if not name.startswith(NODE_OWNED) and name not in GPU_OWNED
-    )
+    environment.update((name, value) for name, value in task.env.items() if not owned_by_node(name))
     environment.update(kept)
     environment["PWD"] = task.cwd
     for name in GPU_OWNED:

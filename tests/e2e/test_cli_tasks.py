@@ -190,14 +190,6 @@ def test_what_failed_is_submitted_again_once(box: Box) -> None:
     assert box.task(newer)["redo_of"] == new
 
 
-def test_redo_takes_the_environment_of_now(box: Box) -> None:
-    task_id = box.run("submit", "--", "echo $COLOUR", env={"COLOUR": "red"}).id
-    box.run("wait", task_id, code=0)
-    new = box.run("redo", task_id, env={"COLOUR": "blue"}).id
-    box.run("wait", new, code=0)
-    assert (box.run("logs", task_id).out, box.run("logs", new).out) == ("red\n", "blue\n")
-
-
 # -- the runner's death ------------------------------------------------------------------------------
 
 

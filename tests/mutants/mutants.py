@@ -12,7 +12,7 @@ from typing import Any
 from leaseq import protocol
 from leaseq.layout import CLI, Entry, LeaseDir
 from leaseq.models import Event, Outcome, State, Task
-from leaseq.protocol import Claim, discard, event_of, hidden, without_env
+from leaseq.protocol import Claim, discard, event_of, hidden
 from leaseq.world import Fs
 from tests.crash import actors
 from tests.crash.actors import Host, Protocol
@@ -120,7 +120,7 @@ def start_before_the_claim_is_durable(
 def decide_by_rename(fs: Fs, lease: LeaseDir, outcomes: list[Outcome]) -> list[Outcome]:
     for outcome in outcomes:
         temporary = hidden(lease.done(outcome.task.id))
-        fs.create(temporary, without_env(outcome).to_json())
+        fs.create(temporary, outcome.to_json())
         _rename_done(fs, temporary, lease.outcome(outcome.task.id, outcome.attempt))
         fs.sync_dir(lease.done(outcome.task.id))
     return outcomes

@@ -174,7 +174,7 @@ def documents() -> dict[str, dict[str, object]]:
     beat = Heartbeat(lease="L", node="n1", incarnation="i", counter=1, time=1.0, interval_seconds=5.0)
     node = NodeView("n1", Health.OK, beat, 1.0)
     whole = Snapshot("L", None, 1.0, (node,), (view,), dict.fromkeys(State, 0))
-    detail = rows.detail_json(lease, Detail(view, task, (outcome,)))
+    detail = rows.detail_json(lease, Detail(view, task, (outcome,)), env=True)
     return {
         "task": rows.task_json(view) | (rows.need_json(need) or {}),
         "detail": detail,

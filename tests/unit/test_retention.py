@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,12 @@ def test_leftovers_are_old_hidden_files_but_never_a_task_that_waits_in_keys(leas
     for path in (stale, waiting):
         os.utime(path, (1.0, 1.0))
     assert retention.leftovers(FS, lease) == [stale]
+
+
+def test_an_outcome_that_no_history_tells_yet_keeps_no_environment(lease: LeaseDir) -> None:
+    task = replace(task_and_entry()[0], env={"TOKEN": "hunter2"})
+    outcome = Outcome(task=task, attempt=1, state=State.CANCELLED, ended=time.time() - 100 * DAY, reason="cancelled")
+    protocol.decide_and_book(FS, lease, outcome)
+    assert clean(lease) == {task.id}
+    told = protocol.outcome_in(FS, f"{lease.booking}/{task.id}.1")
+    assert told.task.env == {} and told.reason == "cancelled"

@@ -91,7 +91,7 @@ def local_lease(home: Home) -> LeaseDir:
         protocol.record_events(FS, lease, NODE, [protocol.event_of(outcome, dict(totals))])
     task = task_of("booked")[1]
     cancelled = Outcome(task, 1, State.CANCELLED, incarnation=NEW, reason="cancelled while pending", ended=EPOCH + 90)
-    protocol.decide_and_book(FS, lease, cancelled)
+    protocol.decide_and_book(FS, lease, _as_then(cancelled))
     protocol.beat(FS, lease, heartbeat())
     protocol.ask(FS, lease, NODE, "resume", {})
     FS.create(f"{lease.evidence}/strange.{NEW}.reason", b"not a task's file name\n")
@@ -115,10 +115,15 @@ def finish(lease: LeaseDir, name: str, state: State, **more: object) -> Outcome:
         "node": NODE, "incarnation": OLD, "started": EPOCH + 50, "ended": EPOCH + 60, "elapsed_seconds": 10.0,
         "gpus": ("0",), "pid": 4242, "max_rss_mb": 12.5, "cpu_seconds": 0.25, **more,
     }  # fmt: skip
-    outcome = Outcome(task, 1, state, **fields)  # type: ignore[arg-type]
+    outcome = _as_then(Outcome(task, 1, state, **fields))  # type: ignore[arg-type]
     decided = protocol.decide_all(FS, lease, [outcome])[0]
     protocol.settle(FS, lease, claim, decided)
     return decided
+
+
+def _as_then(outcome: Outcome) -> Outcome:
+    """The outcome as the first leaseq wrote it: a task's environment ended with the task."""
+    return protocol.without_env(outcome)
 
 
 def heartbeat() -> Heartbeat:
