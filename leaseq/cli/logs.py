@@ -22,7 +22,7 @@ from leaseq.waiting import Advice, final_outcome, pauses, wait_code
 
 ALL_LINES = -1
 FOLLOW_LINES = 100
-"""How many lines of what was written before are shown by `follow`."""
+"""How many lines of what was written before are shown by `follow` on a terminal."""
 EXIT_INTERRUPTED = 130
 
 
@@ -126,7 +126,8 @@ class Follow:
     task: str
     lease: str
     streams: tuple[str, ...]
-    lines: int
+    lines: int | None
+    """Of what was written before; None where nothing was said: all of it, but on a terminal the end."""
     raw: bool
 
     def perform(self, app: App) -> int:
@@ -192,7 +193,7 @@ class Follow:
                 app.out.talk(f"leaseq: {text}")
             time.sleep(next(pause))
 
-    def _sources(self, app: App, lease: LeaseDir, task_id: str, attempt: int, *, lines: int) -> list[Source]:
+    def _sources(self, app: App, lease: LeaseDir, task_id: str, attempt: int, *, lines: int | None) -> list[Source]:
         return [
             Source(
                 app,
@@ -209,9 +210,12 @@ class Follow:
 class Source:
     """One growing log file and where its bytes go: stdout to stdout, stderr to stderr unless it is shown alone."""
 
-    def __init__(self, app: App, path: str, stream: str, *, lines: int, raw: bool, alone: bool) -> None:
-        self.app, self.path, self.lines = app, path, lines
+    def __init__(self, app: App, path: str, stream: str, *, lines: int | None, raw: bool, alone: bool) -> None:
+        self.app, self.path, self.stream = app, path, stream
         self.target = sys.stdout if stream == "out" or alone else sys.stderr
+        self.cut = lines is None and self.target.isatty()
+        """True where what is left out is told: nobody asked for it."""
+        self.lines = FOLLOW_LINES if self.cut else ALL_LINES if lines is None else lines
         # A terminal redraws progress bars by itself; in a pipe or file only their last state is worth a line.
         self.folder = None if raw or self.target.isatty() else Folder()
         self.harmless = Harmless() if self.target.isatty() and not raw else None
@@ -223,6 +227,9 @@ class Source:
             if self.offset is None:
                 fs = self.app.fs
                 self.offset = 0 if self.lines == ALL_LINES else logtail.start_of_last_lines(fs, self.path, self.lines)
+                if self.cut and self.offset:
+                    left = f"{self.offset:,} bytes before the last {FOLLOW_LINES} lines of std{self.stream}"
+                    self.app.out.talk(f"leaseq: {left} are left out; `-n all` shows them")
             before = self.offset
             for data in logtail.chunks(self.app.fs, self.path, self.offset):
                 self.offset += len(data)
@@ -282,7 +289,7 @@ class Reading:
             task=words[0] if words else "",
             lease=lease,
             streams=_streams(stdout, stderr) or ("out", "err"),
-            lines=_lines(tail, default=FOLLOW_LINES),
+            lines=_lines(tail, default=ALL_LINES) if tail else None,
             raw=yes(raw, what="--raw"),
         )
 
@@ -332,7 +339,11 @@ COMMANDS = {
             _STDOUT,
             _STDERR,
             Option(
-                "tail", f"of what it wrote before, N lines or `all` (default {FOLLOW_LINES})", short="n", metavar="N"
+                "tail",
+                f"of what it wrote before, N lines or `all` (default all; on a terminal {FOLLOW_LINES}, and it is said "
+                "what is left out)",
+                short="n",
+                metavar="N",
             ),
             _RAW,
         ),

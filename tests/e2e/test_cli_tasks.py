@@ -190,6 +190,22 @@ def test_what_failed_is_submitted_again_once(box: Box) -> None:
     assert box.task(newer)["redo_of"] == new
 
 
+def test_follow_leaves_nothing_out_or_says_so(box: Box) -> None:
+    task_id = box.submit("seq 1 1000; seq 1 150 >&2")
+    box.run("wait", task_id, code=0)
+    whole = box.run("follow", task_id, code=0)
+    assert len(whole.out.split()) == 1000 and len(whole.err.split()) == 150
+    seen = on_terminal(box, "follow", task_id, columns=200).replace("\r\n", "\n")
+    shown, said = [[line for line in seen.splitlines() if line.startswith("leaseq") is told] for told in (False, True)]
+    assert shown == [*map(str, range(901, 1001)), *map(str, range(51, 151))]
+    assert [("stdout" in line, "stderr" in line, "-n all" in line) for line in said] == [
+        (True, False, True),
+        (False, True, True),
+    ]
+    few = on_terminal(box, "follow", task_id, "-n", "3", "--stdout", columns=200)
+    assert few.split() == ["998", "999", "1000"]
+
+
 # -- the runner's death ------------------------------------------------------------------------------
 
 
