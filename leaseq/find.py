@@ -16,6 +16,7 @@ from leaseq.models import Event, Outcome, State, Task
 from leaseq.protocol import event_of, read_outcome, read_task
 from leaseq.snapshot import Reader
 from leaseq.views import Listing, Place, TaskView
+from leaseq.words import count
 
 CANDIDATES_SHOWN = 6
 _LAST = re.compile(r"last(?:-(\d{1,6}))?")
@@ -73,7 +74,8 @@ def only(word: str, ids: Collection[str]) -> str:
         shown = sorted(ids)[:CANDIDATES_SHOWN]
         more = f" and {len(ids) - len(shown)} more" if len(ids) > len(shown) else ""
         raise UsageError(
-            f"{word!r} stands for {len(ids)} tasks: {', '.join(shown)}{more}", hint="type more letters of the id"
+            f"{word!r} is ambiguous: {len(ids)} tasks start with it: {', '.join(shown)}{more}",
+            hint="type more letters of the id",
         )
     return next(iter(ids))
 
@@ -194,11 +196,11 @@ class Search:
                 times.setdefault(row.id, int((row.submitted or 0.0) * 1e6) * 10**6)
             self._order = sorted(times, key=lambda task_id: times[task_id], reverse=True)
         if back >= len(self._order):
-            count = len(self._order)
-            if not count:
-                raise NotFound(f"no task yet in lease {self.lease.id}", hint="`leaseq submit -- COMMAND` makes one")
+            known = len(self._order)
+            if not known:
+                raise NotFound(f"no task yet in lease {self.lease.id}", hint="`leaseq submit -- COMMAND` queues one")
             raise NotFound(
-                f"lease {self.lease.id} remembers the order of its last {count} tasks only",
+                f"the order of only the last {count(known, 'task')} of lease {self.lease.id} is known",
                 hint="`leaseq tasks --all` lists their ids",
             )
         return self._order[back]

@@ -25,6 +25,7 @@ from leaseq.models import ANY, Event, Heartbeat, Lease, State, Task
 from leaseq.nodedir import Holder, find_node_dir
 from leaseq.protocol import content, down_seconds, event_of, late_seconds, outcome_in, read_lease, read_task
 from leaseq.views import NODE_DOWN, NODE_SILENT, RUNNER_DOWN, Health, Listing, NodeView, Place, Snapshot, TaskView
+from leaseq.words import count
 from leaseq.world import Clock, Fs, boot_id, hostname, uptime_seconds
 
 __all__ = ["Health", "Listing", "NodeView", "Place", "Reader", "Snapshot", "TaskView"]
@@ -226,7 +227,7 @@ class Reader:
         for tail, events in self._newest(recent, listing.notes):
             _keep_highest(found, events)
             if tail.malformed:
-                listing.notes.append(f"{tail.malformed} lines of history cannot be read")
+                listing.notes.append(f"{count(tail.malformed, 'line')} of history cannot be read")
         unbooked = [key for key in listing.booked if key[0] not in found or found[key[0]].attempt < key[1]]
         listing.booked = unbooked
         _keep_highest(found, self._booked_events(unbooked, listing.notes))
@@ -265,9 +266,9 @@ class Reader:
     def _finished(self) -> dict[State, int]:
         counts: dict[State, int] = {}
         for tail in self.tails():
-            for word, count in tail.totals().items():
+            for word, number in tail.totals().items():
                 if word in State.__members__:
-                    counts[State[word]] = counts.get(State[word], 0) + count
+                    counts[State[word]] = counts.get(State[word], 0) + number
         return counts
 
     def booked_event(self, task_id: str) -> Event | None:

@@ -102,7 +102,7 @@ def _variable(word: str, environ: Mapping[str, str], *, what: str) -> dict[str, 
 def entries(count: int, *, need: Need, priority: int, now: float) -> list[Entry]:
     """Names for so many new tasks that keep their order."""
     if count > SEQUENCES_MAX:
-        raise UsageError(f"{count} tasks at once are too many", hint=f"at most {SEQUENCES_MAX} in one file")
+        raise UsageError(f"{count:,} tasks at once are too many", hint=f"at most {SEQUENCES_MAX} in one file")
     micros = int(now * 1e6)
     try:
         Entry.parse(str(Entry(order(priority=priority, micros=micros, sequence=0), new_task_id(), need, 1)))

@@ -18,6 +18,11 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def one_line(text: str) -> str:
+    """The lines of a program's answer as one."""
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
 def memory(mebibytes: float) -> str:
     """An amount of memory: 512M, 1.5G, 80G."""
     if mebibytes < 1024:

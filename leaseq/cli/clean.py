@@ -8,6 +8,7 @@ from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE
+from leaseq.cli.progress import Progress
 from leaseq.cli.values import seconds, yes
 from leaseq.retention import leftovers, old_tasks, remove
 from leaseq.words import count
@@ -27,7 +28,9 @@ class Clean:
         app.record(lease)
         before = app.clock.now() - self.older_seconds
         removed = []
-        for old in old_tasks(app.fs, lease, before=before, keep_failed=self.keep_failed):
+        found = list(old_tasks(app.fs, lease, before=before, keep_failed=self.keep_failed))
+        progress = Progress(app.out, "removing", len(found), quiet=self.json)
+        for old in progress.over(found):
             if not self.dry_run:
                 remove(app.fs, lease, old)
             removed.append(old.outcome)
@@ -74,7 +77,7 @@ COMMANDS = {
         "Removes results and logs of tasks that ended longer ago than --older-than. Pending, held, running and lost "
         "tasks stay as they are. One line of history per task remains.",
         (
-            Option("older-than", "how long ago a task must have ended: 30d, 12h, 0", metavar="AGE"),
+            Option("older-than", "how long ago a task must have ended: 12h, 7d, 0 (default 30d)", metavar="AGE"),
             Option("keep-failed", "only tasks that ended as DONE", "flag"),
             Option("dry-run", "only say what would go", "flag", "n"),
             LEASE,

@@ -203,4 +203,4 @@ def _import_fire() -> None:
 def extra_words(words: Sequence[str], *, usage: str) -> None:
     """No word is left over; raises UsageError."""
     if words:
-        raise UsageError(f"what is {shlex.join(words)}?", hint=f"leaseq {usage}")
+        raise UsageError(f"unexpected argument {words[0]!r}", hint=f"leaseq {usage}")

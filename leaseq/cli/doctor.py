@@ -18,6 +18,7 @@ from leaseq.lease import leases
 from leaseq.lease.private import open_places
 from leaseq.models import Lease
 from leaseq.nodedir import find_node_dir, node_path
+from leaseq.words import one_line
 from leaseq.world import file_system, hostname, is_remote
 
 PACKAGES = ("jinja2", "simple-slurm", "fire", "blessed", "pyyaml", "gputil")
@@ -61,7 +62,7 @@ class Doctor:
 
     def _show(self, out: Output, each: Finding) -> None:
         colour = {"ok": "32", "note": "33", "bad": "31"}[each.verdict]
-        lines = out.in_lines(f"{each.verdict:<4}  {each.what:<18} {visible(each.words)}", indent=INDENT)
+        lines = out.in_lines(f"{each.verdict:<4}  {each.what:<18} {visible(one_line(each.words))}", indent=INDENT)
         out.line(out.paint(lines[0][:4], colour) + lines[0][4:])
         for line in lines[1:]:
             out.line(line)

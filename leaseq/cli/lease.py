@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from leaseq.cli.app import App
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option, extra_words
-from leaseq.cli.options import LOOK, Look, look
+from leaseq.cli.options import JSON, LOOK, Look, look
 from leaseq.cli.output import about, iso, stamp
 from leaseq.cli.values import yes
 from leaseq.errors import NotFound, UsageError
@@ -16,7 +16,8 @@ from leaseq.lease import leases, records
 from leaseq.lease.base import LeaseState
 from leaseq.models import Lease, State
 from leaseq.snapshot import Reader
-from leaseq.views import NodeView
+from leaseq.views import NodeView, duration
+from leaseq.words import count, joined, one_line
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ListLeases:
             found = [lease_json(row, chosen=row.lease.id == chosen) for row in rows]
             out.document({"default": chosen, "leases": found, "unreadable": unreadable})
             return 0
-        out.table(COLUMNS, [_cells(app, row, chosen=row.lease.id == chosen) for row in rows])
+        out.table(COLUMNS, [cells(row, now=app.clock.now(), chosen=row.lease.id == chosen) for row in rows])
         for lease_id, reason in unreadable.items():
             out.talk(f"leaseq: lease {lease_id} cannot be read: {reason}")
         if not rows and not unreadable:
@@ -55,7 +56,7 @@ class ListLeases:
 
 @dataclass(frozen=True)
 class LeaseInfo:
-    """Everything known of a lease."""
+    """Details of a lease: its allocation, nodes, tasks and options."""
 
     lease: str
     look: Look
@@ -74,19 +75,20 @@ class LeaseInfo:
             ("id", lease.id + (" (the default)" if chosen else "")),
             ("name", lease.name),
             ("kind", lease.kind),
-            ("state", state.word + (f" ({'; '.join(state.reason.splitlines())})" if state.reason else "")),
-            ("known", f"from Slurm, {about(state.age_seconds)} ago" if lease.kind == "slurm" else ""),
+            ("state", state.word + (f" ({one_line(state.reason)})" if state.reason else "")),
+            ("starts", f"expected {_clock(state.starts)}" if state.starts else ""),
+            ("as of", f"{about(state.age_seconds)} ago, by Slurm" if lease.kind == "slurm" else ""),
             ("nodes", ", ".join(row.nodes)),
             ("tasks", tasks),
-            ("made", f"{stamp(lease.created)} by {lease.user or '?'} on {lease.host or '?'}"),
-            ("asked for", " ".join(lease.argv)),
+            ("created", f"{stamp(lease.created)} by {lease.user or '?'} on {lease.host or '?'}"),
+            ("options", joined(lease.argv)),
             ("ends", stamp(state.ends)),
             ("ended", stamp(lease.ended) + (f" ({lease.end_reason})" if lease.end_reason else "")),
             ("directory", directory.root),
         ]
         out.pairs((key, value) for key, value in lines if value)
         for view in row.views:
-            gpus = f", {len(view.heartbeat.gpus)} GPUs" if view.heartbeat and view.heartbeat.gpus else ""
+            gpus = f", {count(len(view.heartbeat.gpus), 'GPU')}" if view.heartbeat and view.heartbeat.gpus else ""
             why = f", {view.why}" if view.why else ""
             out.pairs([(view.node, f"runner {view.health.value}{gpus}{why}")])
         out.pairs(row.notes.items())
@@ -98,14 +100,17 @@ class Use:
     """The lease that commands mean from now on."""
 
     lease: str
+    json: bool
 
     def perform(self, app: App) -> int:
         directory = app.lease(self.lease)
-        if directory.id != leases.local_id():
-            leases.living(app.record(directory))
+        record = None if directory.id == leases.local_id() else leases.living(app.record(directory))
         app.make_home()
         leases.choose(app.fs, app.home, directory.id)
-        app.out.talk(f"leaseq: commands mean lease {directory.id} now")
+        if self.json:
+            app.out.document({"default": directory.id})
+        else:
+            app.out.talk(f"leaseq: default lease is now {directory.id if record is None else leases.called(record)}")
         return 0
 
 
@@ -165,18 +170,26 @@ COLUMNS = (
     Column("RUN", right=True, rank=8),
     Column("PEND", right=True, rank=7),
     Column("FAIL", right=True, rank=3),
+    Column("TIMEOUT", right=True, rank=2),
+    Column("LOST", right=True, rank=4),
     Column("IDLE", right=True, rank=1),
     Column("NODES / REASON", least=20),
 )
 
 
-def _cells(app: App, row: Overview, *, chosen: bool) -> list[str]:
-    left = about(row.state.ends - app.clock.now()) if row.state.ends is not None else ""
-    failed = sum(row.totals.get(each, 0) for each in (State.FAILED, State.TIMEOUT, State.LOST))
+def cells(row: Overview, *, now: float, chosen: bool) -> list[str]:
+    """The lease as a row of the table."""
+    left = duration(row.state.ends - now) if row.state.ends is not None else ""
     idle = row.idle_seconds
     where = ",".join(row.nodes) if row.state.word != "ENDED" else ""
     # What Slurm's commands had to say can be several lines: the first is the reason, `lease info` has them all.
-    words = [where, *row.state.reason.splitlines()[:1], *(f"{node}: {note}" for node, note in row.notes.items())]
+    starts = f"expected {_clock(row.state.starts)}" if row.state.starts else ""
+    words = [
+        where,
+        *row.state.reason.splitlines()[:1],
+        starts,
+        *(f"{node}: {note}" for node, note in row.notes.items()),
+    ]
     return [
         "*" if chosen else "",
         row.lease.id,
@@ -187,10 +200,17 @@ def _cells(app: App, row: Overview, *, chosen: bool) -> list[str]:
         str(row.gpus or "") if row.state.word != "ENDED" else "",
         str(row.totals.get(State.RUNNING, 0)),
         str(row.totals.get(State.PENDING, 0)),
-        str(failed),
-        about(idle) if idle is not None and row.state.word == "RUNNING" else "",
+        str(row.totals.get(State.FAILED, 0)),
+        str(row.totals.get(State.TIMEOUT) or ""),
+        str(row.totals.get(State.LOST) or ""),
+        duration(idle) if idle is not None and row.state.word == "RUNNING" else "",
         "  ".join(word for word in words if word),
     ]
+
+
+def _clock(stamp: str) -> str:
+    """A time of Slurm's as other times are shown."""
+    return stamp.replace("T", " ")
 
 
 def lease_json(row: Overview, *, chosen: bool) -> dict[str, object]:
@@ -208,6 +228,7 @@ def lease_json(row: Overview, *, chosen: bool) -> dict[str, object]:
         "tasks": {each.name: count for each, count in row.totals.items()},
         "idle_seconds": row.idle_seconds,
         "notes": dict(row.notes),
+        "starts": state.starts or None,
         "ends": state.ends,
         "ends_at": iso(state.ends),
         "age_seconds": state.age_seconds,
@@ -230,10 +251,10 @@ class Leases:
         extra_words(words[1:], usage="lease info [LEASE]")
         return LeaseInfo(words[0] if words else "", look(json, color, no_header))
 
-    def use(self, *words: str) -> Use:
+    def use(self, *words: str, json: str = "") -> Use:
         if len(words) != 1:
             raise UsageError("which lease?", hint="leaseq lease use LEASE; `local` is this host")
-        return Use(words[0])
+        return Use(words[0], yes(json, what="--json"))
 
 
 COMMANDS = {
@@ -241,16 +262,18 @@ COMMANDS = {
         Leases,
         "ls",
         "[--all]",
-        "Lists leases; * marks the one that commands mean when they name none.",
+        "Lists leases; * marks the default, which commands mean when they name none.",
         (Option("all", "ended ones too", kind="flag", short="a"), *LOOK),
     ),
-    "lease info": Command(Leases, "info", "[LEASE]", "Everything known of a lease.", LOOK),
+    "lease info": Command(
+        Leases, "info", "[LEASE]", "Details of a lease: its allocation, nodes, tasks and options.", LOOK
+    ),
     "lease use": Command(
         Leases,
         "use",
         "LEASE",
-        "Commands that name no lease mean this one from now on. LEASEQ_LEASE and --lease still go first.",
-        (),
+        "Makes it the default: commands that name no lease mean this one. LEASEQ_LEASE and --lease still go first.",
+        (JSON,),
         ("leaseq lease use 12345", "leaseq lease use local"),
     ),
 }

@@ -15,7 +15,7 @@ from leaseq.cli.values import integer, yes
 from leaseq.errors import UsageError
 from leaseq.models import State
 from leaseq.snapshot import Health, NodeView, Snapshot, TaskView
-from leaseq.words import memory
+from leaseq.words import count, memory
 
 DEFAULT_ROWS = 50
 ALL_ROWS = 10**9
@@ -80,7 +80,9 @@ def _node_row(view: NodeView) -> list[str]:
     seen = f"{about(view.age_seconds or 0.0)} ago"
     gpus = f"{len(view.booked_gpus)}/{len(beat.gpus)}" if beat.gpus else "0" if beat.gpus_known else "?"
     booked = f"{memory(view.booked_mem_mb)}/{memory(beat.mem_mb)}" if beat.mem_mb else ""
-    return [view.node, word, seen, str(view.claimed), f"{view.booked_cpus}/{beat.cpus}", gpus, booked, view.why]
+    # How long it has been silent is what SEEN says.
+    note = "" if view.why.startswith("silent for ") else view.why
+    return [view.node, word, seen, str(view.claimed), f"{view.booked_cpus}/{beat.cpus}", gpus, booked, note]
 
 
 def _advise(out: Output, snapshot: Snapshot) -> None:
@@ -90,12 +92,14 @@ def _advise(out: Output, snapshot: Snapshot) -> None:
     if snapshot.lease is None:
         out.talk("leaseq: nothing was ever submitted here: `leaseq submit -- COMMAND` queues a task")
     elif snapshot.totals[State.STUCK]:
-        out.talk(f"leaseq: {snapshot.totals[State.STUCK]} tasks are stuck: `leaseq recover` tells the next step")
+        stuck = snapshot.totals[State.STUCK]
+        out.talk(f"leaseq: {count(stuck, 'task is', 'tasks are')} stuck: `leaseq recover` tells the next step")
     elif snapshot.totals[State.PENDING] and not any(view.health.serving for view in snapshot.nodes):
         if snapshot.lease.kind == "local" and snapshot.lease.ended is None:
             out.talk("leaseq: no runner takes the pending tasks: `leaseq daemon start` starts one")
     elif snapshot.totals[State.LOST]:
-        out.talk(f"leaseq: {snapshot.totals[State.LOST]} tasks are lost: `leaseq recover` queues them again")
+        lost = snapshot.totals[State.LOST]
+        out.talk(f"leaseq: {count(lost, 'task is', 'tasks are')} lost: `leaseq recover` queues them again")
 
 
 # -- tasks -----------------------------------------------------------------------------------------
@@ -161,7 +165,7 @@ class Tasks:
             return
         total = sum(snapshot.totals.values())
         if total > len(found):
-            out.talk(f"leaseq: {len(found)} of {total} tasks; --all shows all that are not cleaned up")
+            out.talk(f"leaseq: {len(found):,} of {count(total, 'task')}; --all shows all that are not cleaned up")
         elif not total:
             _advise(out, snapshot)
 

@@ -66,8 +66,9 @@ def short_reason(row: TaskView) -> str:
 
 
 def gpu_text(row: TaskView) -> str:
+    """Which GPUs it has (`#0,1`), or while it waits how many it needs (`2`)."""
     if row.gpus:
-        return ",".join(row.gpus)
+        return f"#{','.join(row.gpus)}"
     if row.need is None or row.need.gpus is None:
         return ""
     return "all" if row.need.gpus == ALL_GPUS else str(row.need.gpus)

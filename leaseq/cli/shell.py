@@ -248,7 +248,9 @@ class Shells:
 
     def shell(self, *words: str, lease: str = "", node: str = "", session: str = "", plain: str = "") -> Shell:
         if words:
-            raise UsageError(f"what is {shlex.join(words)}?", hint=f"a command: leaseq shell -- {shlex.join(words)}")
+            raise UsageError(
+                f"unexpected argument {words[0]!r}", hint=f"a command: leaseq shell -- {shlex.join(words)}"
+            )
         if self.tail == ():
             raise UsageError("no command after `--`", hint="`leaseq shell` alone opens a shell")
         is_plain = yes(plain, what="--plain")

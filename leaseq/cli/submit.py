@@ -320,7 +320,9 @@ class Submitting:
             return ()
         if tail is not None and words:
             joined = shlex.join([*words, *tail])
-            raise UsageError(f"what is {words[0]!r} before `--`?", hint=f"leaseq submit [OPTIONS] -- {joined}")
+            raise UsageError(
+                f"unexpected argument {words[0]!r} before `--`", hint=f"leaseq submit [OPTIONS] -- {joined}"
+            )
         command = words if tail is None else tail
         if not command:
             raise UsageError("there is no command", hint="leaseq submit -- COMMAND, or --file TASKS")

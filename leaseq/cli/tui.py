@@ -69,7 +69,7 @@ def parse(words: Sequence[str], tail: tuple[str, ...] | None) -> Tui:
     for word in canonical("tui", TUI, words):
         name, equals, value = word.partition("=")
         if not (name.startswith("--") and equals):
-            raise UsageError(f"what is {word}?", hint=f"leaseq tui {TUI.usage}")
+            raise UsageError(f"unexpected argument {word!r}", hint=f"leaseq tui {TUI.usage}")
         given[name[2:]] = value
     return Tui(
         lease=given.get("lease", ""),

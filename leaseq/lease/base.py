@@ -20,6 +20,8 @@ class LeaseState:
     """Slurm's reason while pending, its final state once ended."""
     nodes: tuple[str, ...] = ()
     """The nodes the allocation has now; empty while it has none."""
+    starts: str = ""
+    """While pending: when it will start by Slurm's present plan, in the cluster's local time; empty if unknown."""
     ends: float | None = None
     """When the allocation ends, seconds since the epoch; None where it has no end."""
     age_seconds: float = 0.0

@@ -196,7 +196,7 @@ def resolve(fs: Fs, home: Home, word: str) -> str:
             return matching[0].id
         if matching:
             raise UsageError(
-                f"{word!r} stands for {len(matching)} leases: {', '.join(lease.id for lease in matching[:6])}",
+                f"{word!r} is ambiguous: it may be lease {', '.join(lease.id for lease in matching[:6])}",
                 hint="type more of the id",
             )
     raise NotFound(f"there is no lease {word!r}", hint="`leaseq lease ls` lists the leases; `local` is this host's own")

@@ -192,7 +192,7 @@ def _state_of(row: Row, *, now: float, age: float) -> LeaseState:
         return LeaseState("COMPLETING", reason=row.state, nodes=nodes, age_seconds=age)
     if row.state in PENDING:
         reason = row.reason if row.state == "PENDING" else row.state.capitalize()
-        return LeaseState("PENDING", reason=reason, age_seconds=age)
+        return LeaseState("PENDING", reason=reason, starts=row.starts, age_seconds=age)
     ends = None if row.left_seconds is None else now - age + row.left_seconds
     if row.state in RUNNING:
         reason = "" if row.state == "RUNNING" else row.state.capitalize()

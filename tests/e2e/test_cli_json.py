@@ -34,6 +34,7 @@ LINES = {  # HELD: a new task that does not start
     "lease ls": "lease ls --json",
     "lease info": "lease info --json",
     "add --dry-run": "add --dry-run --json",
+    "lease use": "lease use local --json",
     "daemon start": "daemon start --json",
     "daemon restart": "daemon restart --json",
     "daemon stop": "daemon stop --json",

@@ -111,7 +111,7 @@ def test_one_plain_word_is_a_command(box: Box, word: str) -> None:
         (["tasks", "--all", "-n", "3"], "contradict"),
         (["status", "--", "x"], "takes no `--`"),
         (["daemon", "strt"], "start"),
-        (["daemon", "status", "json"], "what is json?"),
+        (["daemon", "status", "json"], "unexpected argument 'json'"),
         (["info"], "which task?"),
         (["wait", "last", "--timeout", "x"], "duration"),
         (["cancel"], "leaseq cancel ID"),

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaseq.cli.command import request_of
+from leaseq.cli.lease import COLUMNS, Overview, cells, lease_json
 from leaseq.cli.main import command
-from leaseq.cli.output import visible
+from leaseq.cli.output import about, visible
+from leaseq.cli.rows import gpu_text
 from leaseq.cli.table import FAMILIES
 from leaseq.errors import UsageError
-from leaseq.models import Need
+from leaseq.lease.base import LeaseState
+from leaseq.lease.slurm import state_in
+from leaseq.lease.slurm_text import Row
+from leaseq.lease.squeue import Queue
+from leaseq.models import Lease, Need, State
 from leaseq.submission import command_of
-from leaseq.views import need_text
+from leaseq.views import TaskView, need_text
 from leaseq.words import count, joined, memory, reason_code
 
 
@@ -114,3 +121,46 @@ def test_an_empty_value_is_refused_with_what_the_option_is_for(name: str, option
 def test_a_blank_command_is_refused(words: list[str]) -> None:
     with pytest.raises(UsageError):
         command_of(words)
+
+
+# -- durations and leases ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (3599, "59 min"),
+        (3600, "1 h"),
+        (14383, "3 h 59 min"),
+        (86400, "1 d"),
+        (187_200, "2 d 4 h"),
+    ],
+)
+def test_a_duration_in_prose_keeps_what_matters(seconds: int, words: str) -> None:
+    assert about(seconds) == words
+
+
+def test_a_pending_lease_tells_when_slurm_plans_to_start_it() -> None:
+    row = Row(id="7", state="PENDING", reason="Priority", starts="2026-03-01T14:00:00")
+    lease = Lease(id="7", kind="slurm", created=1.0)
+    state = state_in(Queue({"7": row}, age_seconds=1.0), lease, now=1.0, lease_age_seconds=9.0)
+    assert state.starts == "2026-03-01T14:00:00"
+    shown = Overview(lease, state, (), (), {}, {})
+    assert lease_json(shown, chosen=False)["starts"] == "2026-03-01T14:00:00"
+    assert "expected 2026-03-01 14:00:00" in cells(shown, now=1.0, chosen=False)[-1]
+
+
+def test_failures_time_outs_and_losses_are_counted_apart_in_the_list_of_leases() -> None:
+    totals = {State.FAILED: 5, State.TIMEOUT: 1}
+    shown = Overview(Lease(id="7", kind="local", created=1.0), LeaseState("RUNNING"), (), (), totals, {})
+    row = dict(zip([column.title for column in COLUMNS], cells(shown, now=1.0, chosen=False), strict=True))
+    assert (row["FAIL"], row["TIMEOUT"], row["LOST"]) == ("5", "1", "")
+
+
+def test_gpus_that_a_task_has_and_gpus_that_it_needs_look_different() -> None:
+    running = TaskView("T1", 1, State.RUNNING, gpus=("0",), need=Need(gpus=1))
+    assert gpu_text(running) == "#0"
+    assert gpu_text(replace(running, gpus=())) == "1"
