@@ -43,6 +43,8 @@ def test_slurm_options_may_be_one_line_a_list_or_a_mapping() -> None:
         ("profiles: {x: {slrum: -p gpu}}", "unknown key 'slrum'", "slurm"),
         ("slurm_poll_seconds: soon", "slurm_poll_seconds must be a whole number", ""),
         ("warning_signal: SIGNOPE", "is no signal", "USR1"),
+        ("prologue_failure: ignore", "must be stop or go, not 'ignore'", "go: it takes tasks all the same"),
+        ("profiles: {x: {prologue_failure: yes}}", "must be stop or go, not 'yes'", ""),
         ("- a\n- b", "must be `key: value` lines", ""),
         ("a: [", "not YAML", "quote"),
         ("profiles: {'../x': {}}", "not a valid name", ""),

@@ -184,3 +184,19 @@ def test_a_template_reaches_nothing_of_python(
     with pytest.raises(UsageError, match=re.escape("theirs.sh.j2, line 1")):
         render.render(home, {"home": "/h"}, template=str(path))
     assert not (tmp_path / "pwned").exists()
+
+
+def test_a_step_on_a_node_that_does_not_see_the_lease_ends_with_72_and_says_so(home: Home) -> None:
+    script = lease_script(home)
+    words = script[script.index("step_words='") :].partition("\nexit 72'\n")[0] + "\nexit 72'\n"
+    run = words + 'exec "$BASH" -p -c "$step_words" leaseq /not/here/runs/7/serve.x.sh node1'
+    done = subprocess.run(["bash", "-c", run], capture_output=True, text=True, check=False)
+    assert done.returncode == 72
+    assert "node1 does not see /not/here/runs/7: LEASEQ_HOME must be on a file system" in done.stderr
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_the_users_umask_stands_in_the_script(home: Home, umask: int) -> None:
+    request = submit.Request(tokens=(), checked=slurm_args.check(()), umask=umask)
+    script = submit.prepare(home, request, clock=SystemClock(), user="u", host="login").script
+    assert f"\numask 077\nuser_umask={umask:04o}\n" in script
