@@ -73,7 +73,7 @@ def test_what_a_prologue_exports_and_limits_reaches_tasks_and_nothing_else_of_it
         "export EMPTY=",
         "unexported=no",
         'greet() { echo "hello $1"; }; export -f greet',
-        "ulimit -n 512; ulimit -c 0; umask 077; cd /",
+        "ulimit -n 512; ulimit -c 0; umask 777; cd /",
     )
     lease = site.add("-N1")
     line = 'printf "%s|" "$PLAIN" "$DECLARED" "${EMPTY-unset}" "${unexported-unset}"; greet you; ulimit -Hn'
