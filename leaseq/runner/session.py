@@ -54,6 +54,8 @@ set-option -g destroy-unattached off
 set-option -gw remain-on-exit off
 """
 """The user's files come before what the session depends on: it outlives its terminals, and ends with its command."""
+SHOWN_SECONDS = 5
+"""How long a session shows that its lease ends soon, unless a key is pressed."""
 TERMS = ("xterm-256color", "xterm", "screen", "vt100")
 """What a terminal that the node does not know is taken for: the first of these that the node has."""
 NO_TERMINAL = (
@@ -262,7 +264,7 @@ def _attach(directory: NodeDir, name: str) -> int:
 
 
 def _tell(directory: NodeDir, name: str, text: str) -> None:
-    """The session's terminal here shows the text, until a key is pressed where this tmux can do that."""
+    """The session's terminal here has shown the text. Not for long: tmux draws nothing else meanwhile."""
     try:
         here = os.ttyname(0)
     except OSError:
@@ -271,7 +273,7 @@ def _tell(directory: NodeDir, name: str, text: str) -> None:
     until = time.monotonic() + WAIT_SECONDS_MAX
     # A client that has just been started is not there yet.
     while time.monotonic() < until:
-        for options in (["-d", "0"], []):
+        for options in (["-d", f"{SHOWN_SECONDS * 1000}"], []):  # an old tmux has no -d
             done = subprocess.run([*words, *options, text], stdin=subprocess.DEVNULL, capture_output=True, check=False)
             if done.returncode == 0:
                 return
