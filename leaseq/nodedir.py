@@ -1,6 +1,7 @@
 """The node-local directory of one runner: what must not depend on the shared file system.
 
-    ROOT/HOME_DIGEST/LEASE/NODE/     ROOT is $LEASEQ_NODE_DIR or /tmp/leaseq-UID, each level 0700 and the user's own
+    ROOT/HOME_DIGEST/LEASE/NODE/     ROOT is $LEASEQ_NODE_DIR or /tmp/leaseq-UID (/tmp/leaseq-UID.TIME where that is
+                                     somebody else's), each level 0700 and the user's own
         runner, keeper               who serves this node now: a JSON object with pid, pid_start, boot
         ask/KEY                      requests of the runner to the keeper
         rec/KEY                      what became of each attempt here, appended by the keeper
@@ -14,15 +15,20 @@ host deletes when the user's last login session ends.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import stat
+import time
 from dataclasses import dataclass
 
 from leaseq.errors import Refused
 from leaseq.models import integer, text
 from leaseq.world import boot_id, process_start, real_path, refuse_strange
+
+ASIDE_SECONDS = 0.2
+"""Of several that step aside at the same moment all take the oldest name: so long they wait for each other's."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +136,44 @@ def node_path(home: str, lease: str, node: str) -> str:
 
 
 def node_root() -> str:
-    """$LEASEQ_NODE_DIR, or the user's own directory in /tmp."""
-    return os.environ.get("LEASEQ_NODE_DIR") or f"/tmp/leaseq-{os.getuid()}"
+    """$LEASEQ_NODE_DIR, or the user's own directory in /tmp: one of another name where somebody else has the first."""
+    given, first = os.environ.get("LEASEQ_NODE_DIR"), f"/tmp/leaseq-{os.getuid()}"
+    if given or _owner(first) == os.getuid():
+        return given or first
+    return min(_further_roots(), default=first)
+
+
+def _further_roots() -> list[str]:
+    name = f"leaseq-{os.getuid()}."
+    found = [f"/tmp/{each}" for each in os.listdir("/tmp") if each.startswith(name)]
+    return [path for path in found if _owner(path) == os.getuid()]
+
+
+def _owner(path: str) -> int | None:
+    """Whose the path is, or None where there is nothing; a link is its maker's, wherever it leads."""
+    try:
+        return os.lstat(path).st_uid
+    except FileNotFoundError:
+        return None
+
+
+def _taken() -> bool:
+    """True where somebody else has the name that nobody gave and this user has no other yet."""
+    return not os.environ.get("LEASEQ_NODE_DIR") and _owner(node_root()) not in (None, os.getuid())
+
+
+def _step_aside() -> None:
+    """Where somebody else has the name that `node_root` has by itself, there is another, which nobody could foresee."""
+    if not _taken():
+        return
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(f"/tmp/leaseq-{os.getuid()}.{time.time_ns():020d}", 0o700)
+    time.sleep(ASIDE_SECONDS)
 
 
 def open_node_dir(home: str, lease: str, node: str) -> NodeDir:
     """The node-local directory exists, private; raises Refused where somebody else made it, or could change it."""
+    _step_aside()
     found = NodeDir(node_path(home, lease, node))
     for directory in (*_levels(found.root), found.ask, found.rec, found.born):
         make_private(directory)
@@ -144,6 +182,8 @@ def open_node_dir(home: str, lease: str, node: str) -> NodeDir:
 
 def find_node_dir(home: str, lease: str, node: str) -> NodeDir | None:
     """The node-local directory, as private as the runner that made it left it, or None; raises Refused."""
+    if _taken():
+        return None
     found = NodeDir(node_path(home, lease, node))
     try:
         for directory in (*_levels(found.root), found.ask, found.rec, found.born):

@@ -127,6 +127,7 @@ def test_a_node_directory_that_another_user_made_is_trusted_by_no_command(users:
     alice.run("submit", "--no-start", "--hold", "--", "true", code=0)
     victim = alice.sleeper()
     plant(alice, mallory, victim.pid)
+    alice.environment["LEASEQ_NODE_DIR"] = f"/tmp/leaseq-{alice.uid}"
     for words in (
         ["daemon", "stop"],
         ["daemon", "stop", "--kill"],
@@ -142,6 +143,31 @@ def test_a_node_directory_that_another_user_made_is_trusted_by_no_command(users:
     assert "queued, but no runner takes it" in said.err and "is not a directory of yours" in said.err
     for words in (["status"], ["tasks"], ["info", "last"], ["recover"], ["clean", "--dry-run"]):
         clear(alice.run(*words), 0)
+    assert victim.poll() is None
+    victim.kill()
+    victim.wait()
+
+
+@pytest.mark.parametrize("how", ["directory", "file", "link"])
+def test_who_takes_the_name_of_a_node_directory_stops_nobody(users: tuple[User, User], how: str) -> None:
+    """Another name is taken, found again by every command, also once the first has become free."""
+    alice, mallory = users
+    victim, first = alice.sleeper(), f"/tmp/leaseq-{alice.uid}"
+    if how == "directory":
+        plant(alice, mallory, victim.pid)
+    else:
+        mallory.does({"file": ': >"$1"', "link": 'ln -s "$2" "$1"'}[how], first, str(alice.path / "w"))
+    assert "no runner was alive" in clear(alice.run("daemon", "stop"), 0).err
+    started = [alice.popen("daemon", "start", "--json") for _ in range(3)]
+    said = [each.communicate(timeout=60)[0] for each in started]
+    pids = {json.loads(each).get("pid") for each in said}
+    assert pids == {alice.runner_pid} != {victim.pid}, (said, alice.run("daemon", "status"))
+    task_id = alice.run("submit", "--", "true", code=0).id
+    assert alice.run("wait", task_id).code == 0
+    mallory.does('rm -r "$1"', first)
+    assert pids == {alice.runner_pid}
+    assert not os.path.exists(first) and not list((alice.path / "w").iterdir())
+    alice.run("daemon", "stop", code=0)
     assert victim.poll() is None
     victim.kill()
     victim.wait()
@@ -205,6 +231,7 @@ def test_a_shell_is_not_attached_to_another_users_tmux(users: tuple[User, User])
     seen = mallory.path / "seen"
     server = ["-f", "/dev/null", "new-session", "-d", "-s", "main", f"cat >{seen}"]
     plant(alice, mallory, os.getpid())
+    alice.environment["LEASEQ_NODE_DIR"] = f"/tmp/leaseq-{alice.uid}"
     theirs = alice.node / "session/main.sock"
     mallory.does('tmux -S "$@"; chmod 777 "$1"', str(theirs), *server)
     try:
