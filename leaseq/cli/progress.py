@@ -68,6 +68,13 @@ class Progress:
         if words and not self.brief and not self.quiet:
             self.out.talk(f"leaseq: {words}")
 
+    def left(self, words: str) -> None:
+        """Why a task needed nothing."""
+        if self.brief:
+            self._kinds["left as before"] += 1
+        elif not self.quiet:
+            self.out.talk(f"leaseq: {words}")
+
     def problem(self, words: str) -> None:
         """Why a task was left as it is."""
         self.problems.append(words)

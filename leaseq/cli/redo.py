@@ -12,6 +12,7 @@ from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.output import COLOURS, about
+from leaseq.cli.progress import Progress
 from leaseq.cli.rows import short_id, task_json
 from leaseq.cli.submit import start_if_none
 from leaseq.cli.values import yes
@@ -52,22 +53,24 @@ class Redo:
                     hint=f"`leaseq cancel {each.row.id}` ends it first",
                 )
         ids, olds, leases_used, code = [], [], dict[str, None](), 0
-        for each in found.tasks:
+        progress = Progress(app.out, "submitting", len(found.tasks), quiet=self.json)
+        for each in progress.over(found.tasks):
             row, lease = each.row, each.reader.lease
             old = each.detail.task
             if old is None:
-                app.out.talk(_unknown(row))
+                progress.problem(_unknown(row))
                 code = 1
                 continue
             new_id = self._submit(app, lease, old, row)
             if new_id is None:
-                app.out.talk(f"leaseq: {row.id} was submitted again before")
+                progress.left(f"{row.id} was submitted again before")
                 continue
             ids.append(new_id)
             olds.append(row.id)
             leases_used[lease.id] = None
-            if not self.json:
-                app.out.line(new_id)
+            progress.did(new_id, "submitted again")
+            progress.print_ids([new_id])
+        progress.end()
         if self.json:
             first = next(iter(leases_used), "") or (found.lease if found.tasks else app.lease(self.lease).id)
             app.out.document({"lease": first, "ids": ids, "redo_of": olds, "unknown": list(found.unknown)})
@@ -111,8 +114,8 @@ def _unknown(row: TaskView) -> str:
     """Why the task cannot be submitted again."""
     if row.cleaned:
         gone = "its whole command, its directory and its need are gone"
-        return f"leaseq: `leaseq clean` has removed {row.id}: {gone}. It was: {row.command}"
-    return f"leaseq: what {row.id} was cannot be read any more"
+        return f"`leaseq clean` has removed {row.id}: {gone}. It was: {row.command}"
+    return f"what {row.id} was cannot be read any more"
 
 
 # -- recover ---------------------------------------------------------------------------------------
@@ -156,21 +159,21 @@ class Recover:
         """The tasks are pending again, or it is said why not; the exit code."""
         done: list[Located] = []
         problems: list[LeaseqError] = []
-        for each in found.tasks:
+        progress = Progress(app.out, "recovering", len(found.tasks), quiet=self.json)
+        for each in progress.over(found.tasks):
             try:
                 self._requeue(app, each.reader, each.row)
                 done.append(each)
+                progress.did(each.row.id, "queued again")
+                progress.print_ids([each.row.id])
             except LeaseqError as error:
                 problems.append(error)
-        ids = [each.row.id for each in done]
+                progress.problem(error.message + (f"\n  {error.hint}" if error.hint else ""))
+        progress.end()
         if self.json:
             said = [problem.message for problem in problems]
             unknown = list(found.unknown)
-            app.out.document({"lease": found.lease, "ids": ids, "problems": said, "unknown": unknown})
-        for task_id in [] if self.json else ids:
-            app.out.line(task_id)
-        for problem in [] if self.json else problems:
-            app.out.talk(f"leaseq: {problem.message}" + (f"\n  {problem.hint}" if problem.hint else ""))
+            app.out.document({"lease": found.lease, "ids": progress.ids, "problems": said, "unknown": unknown})
         if self.start and any(each.reader.lease.id == local_id() for each in done):
             start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
         return app.tell(found.problems) or max((problem.exit_code for problem in problems), default=0)

@@ -129,3 +129,11 @@ def test_a_program_that_reads_stderr_gets_a_line_for_each_of_many(box: Box) -> N
     said = box.run("cancel", *ids, code=0)
     assert [line.split()[1] for line in said.err.splitlines()] == ids
     assert said.out == ""
+
+
+def test_many_reruns_print_their_ids_to_a_program_and_one_sum_to_a_person(box: Box) -> None:
+    ids = box.run("submit", "--no-start", "--file", "-", input=b"true\n" * 12, code=0).out.split()
+    box.run("cancel", *ids, code=0)
+    lines = [line for line in lines_of(on_terminal(box, "redo", "--no-start", *ids)) if line]
+    assert lines == ["leaseq: 12 tasks submitted again"]
+    assert len(box.run("redo", "--no-start", *ids, code=0).out.split()) == 12
