@@ -75,6 +75,8 @@ def job_text(job: Job, *, detailed: bool) -> str:
         lines.append(f"TresPerJob=gres:gpu:{request.gpus_total}")
     if job_fields.tres_per_node(job) != "N/A":
         lines.append(f"TresPerNode={job_fields.tres_per_node(job)}")
+    if request.gpus_per_task:
+        lines.append(f"TresPerTask=gres:gpu:{request.gpus_per_task}")
     lines.append("")
     return "\n   ".join(lines)
 

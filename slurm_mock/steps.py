@@ -151,10 +151,14 @@ def _gpus(job: Job, ask: Ask, counts: dict[str, int]) -> dict[str, list[int]]:
         # Measured: a lease by --gpus=N hands its total on to every step, which only fits on all nodes at once.
         if in_total and not request.exclusive and set(counts) != set(job.shares):
             raise Unable("gres")
-        return {node: list(job.shares[node].gpus) for node in counts}
+        return {node: job.shares[node].gpus[: _inherited(job, tasks)] for node, tasks in counts.items()}
     asked = ask.gpus_per_node or ask.gpus_total or ask.gpus_per_task
     if asked and not any(share.gpus for share in job.shares.values()):
         raise Unable("gres", "Step requested GRES but job doesn't have GRES")
+    total = request.gpus_total or request.gpus_per_task * job.ntasks
+    # Measured: what a step on one node asks for is held against the job's total as if every node were asked for it.
+    if ask.gpus_per_node * len(job.nodes) > total > 0 and not request.exclusive:
+        raise Unable("gres")
     wanted = _wanted(job, ask, counts)
     taken: dict[str, list[int]] = {}
     for node, number in wanted.items():
@@ -167,6 +171,16 @@ def _gpus(job: Job, ask: Ask, counts: dict[str, int]) -> dict[str, list[int]]:
             raise Unable("busy")
         taken[node] = free[:number]
     return taken
+
+
+def _inherited(job: Job, tasks: int) -> int | None:
+    """Of a node's GPUs, how many a step gets that says nothing of them; None where that is all of them."""
+    request = job.request
+    if request.gpus_per_task:
+        return tasks * request.gpus_per_task
+    if request.gpus_total and not request.gpus_per_node:
+        return None
+    return request.gpus_per_node  # a whole node by --exclusive holds more than was asked for
 
 
 def _wanted(job: Job, ask: Ask, counts: dict[str, int]) -> dict[str, int]:

@@ -13,7 +13,7 @@ import os
 import subprocess
 from dataclasses import replace
 
-from leaseq.errors import Refused, SlurmError
+from leaseq.errors import Refused
 from leaseq.layout import Home, new_incarnation
 from leaseq.lease import beats, clusters, leases, records, squeue
 from leaseq.lease.allocation import Match, compare, marked, of_lease, of_row
@@ -39,9 +39,7 @@ def adopt(
     bare = tuple(node for node in nodes_of(row) if known is None or not beats.lives(fs, home.lease(known.id), node))
     if not bare:
         raise Refused(f"every node of {job} has a runner", hint=f"`leaseq lease info {job}` shows them")
-    in_total = _gpus_in_total(job)
-    checked = Checked({"gpus": in_total} if in_total else {})
-    request = Request(tokens=(), checked=checked, name=name, umask=umask)
+    request = Request(tokens=(), checked=Checked({}), name=name, umask=umask)
     token = known.token if known else ""
     prepared = prepare(home, request, clock=backend.clock, user=user, host=host, token=token)
     for directory in (home.root, home.runs):
@@ -57,7 +55,7 @@ def adopt(
     fs.create(path, completed(prepared.script, known).encode("utf-8", "surrogateescape"))
     environment = for_commands(os.environ) | {"SLURM_JOB_ID": job, "SLURM_JOB_NODELIST": row.nodes}
     environment |= {"SLURM_CLUSTER_NAME": cluster} if cluster else {}
-    environment |= {"LEASEQ_ONLY_NODES": ",".join(bare)} | ({"SLURM_GPUS": in_total} if in_total else {})
+    environment["LEASEQ_ONLY_NODES"] = ",".join(bare)
     with open(lease.script_log, "ab") as log:
         subprocess.Popen(
             ["/bin/bash", "-p", path],
@@ -89,12 +87,3 @@ def _mark(job: str, row: Row, token: str) -> bool:
     """True where the job bears the token, in its comment: Slurm keeps that beside what its owner wrote there."""
     answer = ask(["scontrol", "update", f"JobId={job}", f"Comment={marked(row.comment, token)}"])
     return answer.code == 0
-
-
-def _gpus_in_total(job: str) -> str:
-    """The N of a job that was asked for by --gpus=N: its steps must say how many GPUs they take; else nothing."""
-    answer = ask(["scontrol", "show", "job", job])
-    if answer.code != 0:
-        raise SlurmError(answer.words, hint="`squeue --me` lists your jobs")
-    wanted = next((word for word in answer.out.split() if word.startswith("TresPerJob=")), "")
-    return wanted.rpartition(":")[2] if "gpu" in wanted else ""

@@ -6,12 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from leaseq import protocol
-from leaseq.errors import LeaseqError, Malformed, NotFound, Refused, SlurmError, UsageError
+from leaseq.errors import LeaseqError, NotFound, Refused, SlurmError, UsageError
 from leaseq.layout import Home
 from leaseq.lease import beats, clusters, records, squeue
 from leaseq.lease.allocation import Match, compare, of_lease, of_row
 from leaseq.lease.base import LeaseState
+from leaseq.lease.gres import step_option
 from leaseq.lease.scrub import for_commands
 from leaseq.lease.slurm_command import ask
 from leaseq.lease.slurm_text import PENDING, RUNNING, Row, expand_hosts
@@ -106,19 +106,11 @@ class SlurmBackend:
         self._check_reach(lease)
         inherited = sorted(name for name in os.environ if name not in for_commands(os.environ))
         scrubbed = ["env", *(word for name in inherited for word in ("-u", name))] if inherited else []
-        options = ["--overlap", "-N1", "-n1", "-w", node, "--mpi=none", *self._gpu_option(lease, node)]
-        return [*scrubbed, "srun", f"--jobid={lease.job or lease.id}", *options, *(["--pty"] if tty else []), *argv]
-
-    def _gpu_option(self, lease: Lease, node: str) -> list[str]:
-        """A lease asked by `--gpus=N` refuses steps on some of its nodes unless they say how many GPUs they want."""
-        options = lease.extra.get("options")
-        if not (isinstance(options, dict) and "gpus" in options):
-            return []
-        try:
-            beat = protocol.read_heartbeat(self.fs, self.home.lease(lease.id), node)
-        except (OSError, Malformed):
-            beat = None
-        return [f"--gpus={len(beat.gpus)}" if beat and beat.gpus else "--gres=none"]
+        job = lease.job or lease.id
+        # Where Slurm does not say what the node has, srun tells why.
+        gpus = step_option(ask(["scontrol", "show", "job", "-d", job]).out, node)
+        options = ["--overlap", "-N1", "-n1", "-w", node, "--mpi=none", *([gpus] if gpus else [])]
+        return [*scrubbed, "srun", f"--jobid={job}", *options, *(["--pty"] if tty else []), *argv]
 
     def _check_reach(self, lease: Lease) -> None:
         """Raises Refused where the job of that number is another's, as far as is known without asking Slurm."""

@@ -38,10 +38,11 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
             yield mock
             mock.stop()
         else:
-            yield from _real(directory, request.param)
+            yield from real(directory, request.param)
 
 
-def _real(directory: Path, proctrack: str) -> Iterator[Cluster]:
+def real(directory: Path, proctrack: str, **shape: object) -> Iterator[Cluster]:
+    """A real Slurm of that shape while the caller needs it; skips, or fails where it is required, if there is none."""
     import real_slurm  # type: ignore[import-not-found]
 
     try:
@@ -50,7 +51,7 @@ def _real(directory: Path, proctrack: str) -> Iterator[Cluster]:
         if KIND == "required":
             pytest.fail(f"LEASEQ_TEST_SLURM=required, but {reason}")
         pytest.skip(str(reason))
-    with real_slurm.RealCluster(directory / "c", proctrack=proctrack) as running:
+    with real_slurm.RealCluster(directory / "c", proctrack=proctrack, **shape) as running:
         running.kind = proctrack
         yield running
 
@@ -58,6 +59,10 @@ def _real(directory: Path, proctrack: str) -> Iterator[Cluster]:
 @pytest.fixture
 def site(cluster: Cluster) -> Iterator[Site]:
     """A user's home on the cluster; every job of the test is gone afterwards."""
+    yield from site_of(cluster)
+
+
+def site_of(cluster: Cluster) -> Iterator[Site]:
     with tempfile.TemporaryDirectory(dir=cluster.shared, prefix="u") as name:
         site = Site(cluster, Path(name))
         yield site

@@ -31,6 +31,7 @@ import string
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -114,6 +115,8 @@ class Shape:
     gpus: int = 4
     proctrack: str = "linuxproc"
     share: tuple[str, ...] = ()
+    gpu_types: tuple[str, ...] = ()
+    """The type of each GPU of a node, those of one type together; empty where they have none."""
 
 
 class RealCluster:
@@ -128,12 +131,14 @@ class RealCluster:
         gpus: int = 4,
         proctrack: str = "linuxproc",
         share: Sequence[str | os.PathLike[str]] = (),
+        gpu_types: Sequence[str] = (),
     ) -> None:
-        """Nothing is started or written yet."""
+        """Nothing is started or written yet. With `gpu_types` a node has as many GPUs as that names."""
         self.directory = Path(directory).resolve()
         if len(str(self.directory)) > DIRECTORY_LENGTH_MAX:
             raise ValueError(f"{self.directory}: longer than {DIRECTORY_LENGTH_MAX}, too long for sockets")
-        self.shape = Shape(nodes, cpus, gpus, proctrack, tuple(str(Path(path).resolve()) for path in share))
+        shared = tuple(str(Path(path).resolve()) for path in share)
+        self.shape = Shape(nodes, cpus, len(gpu_types) or gpus, proctrack, shared, tuple(gpu_types))
         self.nodes = tuple(f"node{number}" for number in range(1, nodes + 1))
         self.shared = self.directory / "shared"
         self._record_file = self.directory / "cluster.json"
@@ -302,7 +307,9 @@ class RealCluster:
         shape = self.shape
         resources = f"Sockets=1 CoresPerSocket={shape.cpus} ThreadsPerCore=1 RealMemory=4000"
         if shape.gpus:
-            resources += f" Gres=gpu:{shape.gpus}"
+            counts = Counter(shape.gpu_types)
+            words = [f"gpu:{name}:{count}" for name, count in counts.items()] or [f"gpu:{shape.gpus}"]
+            resources += f" Gres={','.join(words)}"
         node_lines = [
             f"NodeName={node} NodeHostname={node} NodeAddr=127.0.0.1 Port={port} {resources}"
             for node, port in zip(self.nodes, node_ports, strict=True)
@@ -328,7 +335,8 @@ class RealCluster:
         devices = [self.directory / "dev" / f"nvidia{number}" for number in range(self.shape.gpus)]
         for number, device in enumerate(devices):
             _make_device(device, number)
-        return "".join(f"Name=gpu File={device}\n" for device in devices)
+        types = [f"Type={name} " for name in self.shape.gpu_types] or [""] * len(devices)
+        return "".join(f"Name=gpu {type_}File={device}\n" for type_, device in zip(types, devices, strict=True))
 
     def _record(self, processes: Mapping[str, Process]) -> None:
         """cluster.json names these processes as the ones that were started."""
@@ -623,6 +631,7 @@ def _start(request: argparse.Namespace) -> None:
         gpus=request.gpus,
         proctrack=request.proctrack,
         share=request.share,
+        gpu_types=request.gpu_types.split(",") if request.gpu_types else (),
     )
     cluster.start(outlives_starter=True)
     print(f"export SLURM_CONF={shlex.quote(cluster.env['SLURM_CONF'])}")
@@ -637,6 +646,7 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--nodes", type=int, default=3)
     start.add_argument("--cpus", type=int, default=8, help="per node, declared only")
     start.add_argument("--gpus", type=int, default=4, help="per node, device nodes without a driver")
+    start.add_argument("--gpu-types", default="", metavar="TYPE,...", help="the type of each GPU of a node")
     start.add_argument("--proctrack", choices=PROCTRACKS, default="linuxproc")
     start.add_argument("--share", action="append", default=[], metavar="PATH", help="seen by all nodes")
     for command in ("stop", "kill-ctld", "start-ctld"):

@@ -55,11 +55,25 @@ def test_each_node_has_one_runner_with_its_own_name_and_gpus(site: Site) -> None
         assert len(runners) == 1, runners
 
 
-@pytest.mark.parametrize("words", [["--gpus=4", "-N2"], ["--gpus-per-node=1", "-N2"], ["-N2"]])
-def test_every_way_to_ask_for_gpus_gives_runners_what_was_granted(site: Site, words: list[str]) -> None:
-    lease = site.add(*words)
-    gpus = [len(beat.get("gpus", [])) for beat in site.beats(lease).values()]  # type: ignore[arg-type]
-    assert sum(gpus) == {"--gpus=4": 4, "--gpus-per-node=1": 2, "-N2": 0}[words[0]]
+@pytest.mark.parametrize(
+    ("words", "gpus"),
+    [
+        ("-N2", [0, 0]),
+        ("-N2 --gpus=4", [1, 3]),
+        ("-N2 --gpus-per-node=1", [1, 1]),
+        ("-N2 --exclusive", [4, 4]),
+        ("-N1 --exclusive --gpus-per-node=2", [4]),
+        ("-N2 -n4 --gpus-per-task=1", [1, 3]),
+        ("-N2 -n4 --ntasks-per-node=2 --gpus-per-task=2", [4, 4]),
+    ],
+)
+def test_runners_and_shells_have_what_their_node_was_granted(site: Site, words: str, gpus: list[int]) -> None:
+    lease = site.add(*words.split())
+    granted = {node: beat.get("gpus", []) for node, beat in site.beats(lease).items()}
+    assert sorted(map(len, granted.values())) == gpus  # type: ignore[arg-type]
+    for node, tokens in granted.items():
+        done = site.leaseq("shell", "--lease", lease, "--node", node, "--", "sh", "-c", "echo $CUDA_VISIBLE_DEVICES")
+        assert done.stdout.strip() == ",".join(tokens), done.stderr  # type: ignore[arg-type]
     site.release(lease)
 
 

@@ -79,15 +79,6 @@ def test_an_srun_typed_in_a_shell_spans_the_lease(site: Site) -> None:
     assert sorted(done.stdout.split()) == ["node1", "node2"], done.stderr
 
 
-def test_a_shell_in_a_lease_asked_for_by_a_total_of_gpus_has_its_nodes_gpus(site: Site) -> None:
-    lease = site.add("--gpus=4", "-N2")
-    for node, beat in site.beats(lease).items():
-        gpus = beat["gpus"]
-        assert isinstance(gpus, list)
-        done = site.leaseq("shell", "--node", node, "--", "sh", "-c", "echo $CUDA_VISIBLE_DEVICES")
-        assert done.stdout.strip() == ",".join(map(str, gpus)), done.stderr
-
-
 def test_which_lease_is_asked_where_there_are_several_and_refused_without_a_terminal(site: Site) -> None:
     one, two = site.add("-N1"), site.add("-N1")
     site.ok("lease", "use", "local")

@@ -130,18 +130,29 @@ def test_a_lease_whose_command_died_after_sbatch_gets_its_record_from_squeue(hom
 
 
 @pytest.mark.parametrize(
-    ("tokens", "gpus"), [(("--gres=gpu:2",), []), (("-G4",), ["--gres=none"]), (("--gpus", "4"), ["--gres=none"])]
+    ("told", "gpus"),
+    [
+        ("   JOB_GRES=gpu:4\n     Nodes=node[1-2] CPU_IDs=0 Mem=0 GRES=gpu:2(IDX:0-1)\n", ["--gres=gpu:2"]),
+        ("   TresPerJob=gres:gpu:4\n     Nodes=node2 CPU_IDs=0 Mem=0 GRES=gpu:1(IDX:0)\n", ["--gpus=1"]),
+        ("     Nodes=node[1-2] CPU_IDs=0 Mem=0 GRES=\n", ["--gres=none"]),
+        ("", []),
+    ],
 )
-def test_stepping_in_asks_for_one_task_beside_all_others(home: Home, tokens: tuple[str, ...], gpus: list[str]) -> None:
-    lease = Lease(id="9", kind="slurm", created=0.0, extra={"options": dict(check(tokens).options)})
+def test_stepping_in_asks_for_one_task_beside_all_others(
+    home: Home, sbatch: FakeProgram, told: str, gpus: list[str]
+) -> None:
+    scontrol = FakeProgram(sbatch.directory, "scontrol")
+    scontrol.answer(told)
     backend = SlurmBackend(FS, home, clock=CLOCK)
-    words = backend.attach(lease, "node2", ["bash", "-l"], tty=True)
+    words = backend.attach(Lease(id="9", kind="slurm", created=0.0), "node2", ["bash", "-l"], tty=True)
     words = words[words.index("srun") :]
     start = ["srun", "--jobid=9", "--overlap", "-N1", "-n1", "-w", "node2", "--mpi=none"]
     assert words == [*start, *gpus, "--pty", "bash", "-l"]
+    assert scontrol.calls()[-1] == ["show", "job", "-d", "9"]
 
 
-def test_stepping_in_leaves_a_surrounding_jobs_variables_behind(home: Home) -> None:
+def test_stepping_in_leaves_a_surrounding_jobs_variables_behind(home: Home, sbatch: FakeProgram) -> None:
+    FakeProgram(sbatch.directory, "scontrol")
     os.environ["SLURM_NNODES"] = "3"
     try:
         words = SlurmBackend(FS, home, clock=CLOCK).attach(
