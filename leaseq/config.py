@@ -44,6 +44,8 @@ class Config:
     """How long before a lease's end Slurm warns it."""
     warning_signal: str = ""
     """The signal that running tasks get then; none unless it is set."""
+    local: str = "allow"
+    """`never` where no task may run on the host where leaseq is typed, as on a login node."""
     prologue: str = ""
     epilogue: str = ""
     prologue_failure: str = "stop"
@@ -119,17 +121,25 @@ def parse(text: str, *, path: str) -> Config:
     for name in ("slurm_poll_seconds", "warning_seconds"):
         if name in values:
             made[name] = _number(values[name], f"{path}: {name}", low=1)
-    for name in ("warning_signal", "prologue", "epilogue", "prologue_failure"):
+    for name in ("warning_signal", "local", "prologue", "epilogue", "prologue_failure"):
         if name in values:
             made[name] = _text(values[name], f"{path}: {name}")
     if "warning_signal" in made:
         made["warning_signal"] = _signal(made["warning_signal"], f"{path}: warning_signal")
     if "prologue_failure" in made:
         _stop_or_go(made["prologue_failure"], f"{path}: prologue_failure")
+    if made.get("local", "allow") not in ("allow", "never"):
+        raise UsageError(f"{path}: local must be `allow` or `never`, not {shown(made['local'])}")
     if "profiles" in values:
         profiles = _mapping(values["profiles"], f"{path}: profiles")
         made["profiles"] = {name: _profile(name, value, path) for name, value in profiles.items()}
     return Config(**made, origin={name: path if name in made else "default" for name in known})
+
+
+def local_is_forbidden(home: Home) -> bool:
+    """True where the settings keep tasks off this host. YAML is read only where they may say so."""
+    text = _read(home.config)
+    return text is not None and "local" in text and parse(text, path=home.config).local == "never"
 
 
 def _profile(name: str, value: object, path: str) -> Profile:

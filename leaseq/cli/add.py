@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from leaseq.cli.command import Command, HelpAsked, Option
 from leaseq.cli.output import about, visible, visible_lines
 from leaseq.cli.values import seconds
 from leaseq.errors import UsageError
-from leaseq.layout import valid_name
+from leaseq.layout import is_node, valid_name
 from leaseq.lease import leases
 from leaseq.models import Lease
 
@@ -69,7 +69,7 @@ class Add:
         lease, said = submit.submit(app.fs, app.home, prepared, request=request)
         for line in said.splitlines():
             app.out.talk(visible(line))
-        leases.choose(app.fs, app.home, lease.id)
+        _choose(app, lease)
         return self._follow(app, lease)
 
     def _follow(self, app: App, lease: Lease) -> int:
@@ -77,7 +77,9 @@ class Add:
         if not self.detach:
             app.out.talk(f"leaseq: lease {lease.id} is queued")
             node = wait_for_start(app, lease, seconds_max=self.wait)
-            if not node:
+            if node:
+                leases.chosen(app.fs, app.home, news=app.tell_of_choice)
+            else:
                 app.out.talk(f"leaseq: lease {lease.id} has not started; it stays queued. {_way_back(lease)}")
         if self.json:
             _document(app, lease)
@@ -96,6 +98,18 @@ class Add:
         return enter(app, lease, Shell(lease=lease.id, node=node, session=session, argv=self.shell))
 
 
+def _choose(app: App, lease: Lease) -> None:
+    """The new lease is what commands mean, at once if nothing else runs, else once it starts; that is said."""
+    others = (each for each in leases.active(app.fs, app.home, app.clock) if each.id != lease.id)
+    if not any(leases.has_started(app.fs, app.home, each) for each in others):
+        leases.choose(app.fs, app.home, lease.id)
+        app.out.talk(f"leaseq: commands mean lease {leases.called(lease)} now")
+        return
+    meant = leases.chosen(app.fs, app.home) or leases.local_id()
+    leases.choose_once_started(app.fs, app.home, lease.id)
+    app.out.talk(f"leaseq: commands mean lease {meant} until lease {leases.called(lease)} has started")
+
+
 def _request(asked: Add, settings: config.Config, *, umask: int) -> Request:
     """What is asked of Slurm: the profile's options, then those on the command line, which win."""
     from leaseq.lease.slurm_args import check
@@ -106,7 +120,7 @@ def _request(asked: Add, settings: config.Config, *, umask: int) -> Request:
     return Request(
         tokens=tokens,
         checked=check(tokens),
-        name=asked.name or profile.name,
+        name=asked.name or _job_name(check(tokens).options) or profile.name,
         template=asked.template or profile.template,
         prologues=_snippets("prologue", settings.prologue, profile.prologue, asked.profile),
         epilogues=_snippets("epilogue", settings.epilogue, profile.epilogue, asked.profile),
@@ -115,6 +129,12 @@ def _request(asked: Add, settings: config.Config, *, umask: int) -> Request:
         umask=umask,
         prologue_failure=profile.prologue_failure or settings.prologue_failure,
     )
+
+
+def _job_name(options: Mapping[str, str]) -> str:
+    """The job's name as sbatch will take it, where it can be a lease's."""
+    name = options.get("job-name") or os.environ.get("SBATCH_JOB_NAME", "")
+    return name if is_node(name) and not name[0].isdigit() else ""
 
 
 def _snippets(kind: str, general: str, special: str, profile: str) -> tuple[str, ...]:

@@ -90,7 +90,11 @@ class App:
     def lease(self, word: str) -> LeaseDir:
         """The lease that the word, or else the default, stands for; it may not exist yet where it is this host's."""
         leases.check_home(self.home)
-        return self.home.lease(leases.resolve(self.fs, self.home, word))
+        return self.home.lease(leases.resolve(self.fs, self.home, word, news=self.tell_of_choice))
+
+    def tell_of_choice(self, lease_id: str) -> None:
+        """A lease has become what commands mean, and that is told."""
+        self.out.talk(f"leaseq: lease {lease_id} has started: commands mean it now")
 
     def record(self, lease: LeaseDir) -> Lease:
         """The lease's record; raises NotFound."""
@@ -108,8 +112,7 @@ class App:
 
         Raises NotFound where none names a task, and UsageError.
         """
-        leases.check_home(self.home)
-        return Lookup(self.fs, self.home, self.clock, lease=lease).find(selectors)
+        return Lookup(self.fs, self.home, self.clock, first=self.lease(lease), restricted=bool(lease)).find(selectors)
 
     def tell(self, problems: Sequence[LeaseqError]) -> int:
         """Each problem is told on stderr; the exit code for them all, 0 where there is none."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
+from leaseq.cli.here import start_if_none
 from leaseq.cli.options import JSON
 from leaseq.cli.progress import Progress
-from leaseq.cli.submit import start_if_none
 from leaseq.cli.values import yes
 from leaseq.errors import Refused, UsageError
 from leaseq.layout import LeaseDir, valid_name
@@ -64,8 +64,9 @@ class Move:
 
     def _open(self, app: App, target: LeaseDir) -> Lease:
         if target.id == leases.local_id():
-            from leaseq.lease.local import LocalBackend
+            from leaseq.lease.local import LocalBackend, refuse_if_forbidden
 
+            refuse_if_forbidden(app.home)
             record = LocalBackend(app.fs, app.home, clock=app.clock).ensure()
         else:
             record = app.record(target)
@@ -129,6 +130,7 @@ class Adopt:
         backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=0.1)
         record, nodes = adopt(backend, self.job, name=self.name, user=user_name(), host=hostname(), umask=app.umask)
         leases.choose(app.fs, app.home, record.id)
+        app.out.talk(f"leaseq: commands mean lease {leases.called(record)} now")
         app.out.line(record.id)
         app.out.talk(f"leaseq: runners start on {' '.join(nodes)}; `leaseq shell` gets in")
         app.out.talk("leaseq: they hang on this host: if it shuts down they end (`lease adopt` again puts them back)")

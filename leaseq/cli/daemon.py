@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
+from leaseq.cli.here import tell_of_job
 from leaseq.cli.options import JSON
 from leaseq.cli.output import visible
 from leaseq.cli.values import yes
 from leaseq.lease.leases import read_record
-from leaseq.lease.local import LocalBackend
+from leaseq.lease.local import LocalBackend, refuse_if_forbidden
 from leaseq.models import State
 from leaseq.snapshot import Reader, TaskView
 from leaseq.words import count
@@ -39,6 +40,7 @@ class Start:
         """This host's runner is alive."""
         app.make_home()
         local = backend(app)
+        refuse_if_forbidden(app.home)
         if self.restart:
             local.stop()
         started = local.start()
@@ -49,6 +51,7 @@ class Start:
         verb = "was running already" if started.already else "runs"
         kept = f"; it holds {count(len(adopted), 'task')}" if adopted else ""
         app.out.talk(f"leaseq: this host's runner {verb} (process {started.pid}){kept}")
+        tell_of_job(app, started)
         return 0
 
 

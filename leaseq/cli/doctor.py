@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from leaseq import protocol
+from leaseq import config, protocol
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, extra_words
 from leaseq.cli.options import LEASE, LOOK, Look, look
@@ -256,6 +256,9 @@ def slurm(app: App) -> Iterator[Finding]:
     old = tuple(int(part) for part in version.out.strip().partition(" ")[2].split(".")[:2] if part.isdigit())
     if old and old < (20, 11):
         yield Finding("slurm version", "bad", "steps cannot overlap before 20.11", "`leaseq shell` needs --overlap")
+    if not config.local_is_forbidden(app.home):
+        advice = "`local: never` in config.yaml forbids that, where this is a login node"
+        yield Finding("this host", "ok", "tasks may run here, too", advice)
     surrounding = sorted(name for name in os.environ if name.startswith("SLURM_STEP"))
     if surrounding:
         yield Finding("surroundings", "ok", "inside a Slurm step; its variables are kept from leaseq's own commands")

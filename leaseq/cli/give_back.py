@@ -58,13 +58,23 @@ class Release:
         if pending:
             way = f"`leaseq move --from {record.id} --to LEASE` takes them along"
             app.out.talk(f"leaseq: {_tasks(pending, 'pending')} stay in its queue; {way}")
-        if record.id != leases.local_id() and leases.default(app.fs, app.home) == record.id:
-            leases.choose(app.fs, app.home, leases.local_id())
-            app.out.talk(f"leaseq: commands mean {leases.local_id()} now")
+        if record.kind == "slurm" and leases.chosen(app.fs, app.home) == record.id:
+            _choose_another(app, record)
 
     def _end(self, app: App, record: Lease) -> bool:
         """False where the lease's allocation had ended before."""
         return leases.backend(record, fs=app.fs, home=app.home, clock=app.clock).release(record)
+
+
+def _choose_another(app: App, record: Lease) -> None:
+    """Commands mean the newest other lease that runs, or else waits; where there is none, no lease is chosen."""
+    others = [each for each in leases.active(app.fs, app.home, app.clock, anew=True) if each.id != record.id]
+    leases.choose(app.fs, app.home, others[0].id if others else "")
+    if not others:
+        app.out.talk(f"leaseq: no lease is chosen now: commands mean this host, {leases.local_id()}")
+        return
+    queued = "" if leases.has_started(app.fs, app.home, others[0]) else "; it has not started"
+    app.out.talk(f"leaseq: commands mean lease {leases.called(others[0])} now{queued}")
 
 
 def _in_use(app: App) -> str:

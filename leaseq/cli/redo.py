@@ -10,11 +10,11 @@ from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, Changes, changes, priority_of
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option
+from leaseq.cli.here import start_if_none
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.output import COLOURS, about
 from leaseq.cli.progress import Progress
 from leaseq.cli.rows import short_id, task_json
-from leaseq.cli.submit import start_if_none
 from leaseq.cli.values import yes
 from leaseq.errors import LeaseqError, Malformed, Refused, UsageError
 from leaseq.layout import Entry, LeaseDir

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
+from leaseq.cli.here import slurm_is_here, tell_of_start
 from leaseq.cli.output import visible
 from leaseq.cli.values import yes
 from leaseq.errors import NotFound, Unavailable, UsageError
@@ -50,6 +51,10 @@ class Shell:
     def perform(self, app: App) -> int:
         """The shell's exit code."""
         record = chosen(app, self.lease)
+        if record.kind == "local":
+            from leaseq.lease.local import refuse_if_forbidden
+
+            refuse_if_forbidden(app.home)
         return enter(app, record, replace(self, node=self.node or _ready_node(app, record)))
 
 
@@ -61,7 +66,7 @@ def _ready_node(app: App, record: Lease) -> str:
         return wait_for_start(app, record, seconds_max=None)
     from leaseq.lease.local import LocalBackend
 
-    LocalBackend(app.fs, app.home, clock=app.clock).start()
+    tell_of_start(app, LocalBackend(app.fs, app.home, clock=app.clock).start())
     return record.nodes[0]
 
 
@@ -171,21 +176,23 @@ def chosen(app: App, word: str) -> Lease:
     if word:
         record = app.record(app.lease(word))
         return _not_ended(app, record, leases.backend(record, fs=app.fs, home=app.home, clock=app.clock))
-    default = leases.default(app.fs, app.home)
-    if default != leases.local_id():
-        chosen_one = leases.read_record(app.fs, app.home.lease(default))
-        if chosen_one is not None and _beats(app, chosen_one):
-            return chosen_one
-    active = _active(app)
-    if default != leases.local_id() or not active:
-        for lease in active:
-            if lease.id == default:
-                return lease
-        if not active:
-            return _local(app)
-    if len(active) == 1:
-        return active[0]
-    return _asked(active)
+    meant = app.lease("")
+    if meant.id != leases.local_id():
+        record = app.record(meant)
+        if record.ended is None and _beats(app, record):
+            return record
+        return _not_ended(app, leases.living(record), leases.backend(record, fs=app.fs, home=app.home, clock=app.clock))
+    if leases.chosen(app.fs, app.home) or os.environ.get("LEASEQ_LEASE"):
+        return _local(app)
+    active = leases.active(app.fs, app.home, app.clock)
+    if not active:
+        if slurm_is_here():
+            app.out.talk(f"leaseq: no lease is chosen: this is a shell on this host, {leases.local_id()}")
+        return _local(app)
+    if len(active) > 1:
+        return _asked(active)
+    app.out.talk(f"leaseq: no lease is chosen: this is a shell on lease {leases.called(active[0])}")
+    return active[0]
 
 
 def _beats(app: App, record: Lease) -> bool:
@@ -196,17 +203,6 @@ def _beats(app: App, record: Lease) -> bool:
         return any(app.fs.age(f"{directory.heartbeats}/{name}", directory.root) < HEARD_SECONDS for name in names[:3])
     except FileNotFoundError:
         return False
-
-
-def _active(app: App) -> list[Lease]:
-    """Slurm's leases that have not ended, by the shared squeue."""
-    candidates = [lease for lease in leases.list_leases(app.fs, app.home) if lease.kind == "slurm" and not lease.ended]
-    found = []
-    for lease in candidates:
-        backend = leases.backend(lease, fs=app.fs, home=app.home, clock=app.clock)
-        if backend.state(lease).word != "ENDED":
-            found.append(lease)
-    return found
 
 
 def _local(app: App) -> Lease:

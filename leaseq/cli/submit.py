@@ -22,13 +22,13 @@ from leaseq.cli.changes import (
     retries_of,
 )
 from leaseq.cli.command import Command, Option
+from leaseq.cli.here import start_if_none
 from leaseq.cli.options import JSON, LEASE, NO_START
-from leaseq.cli.trouble import explained
 from leaseq.cli.values import listed, yes
-from leaseq.errors import LeaseqError, Refused, Unavailable, UsageError
+from leaseq.errors import Refused, Unavailable, UsageError
 from leaseq.layout import Entry, LeaseDir, valid_name
 from leaseq.lease.leases import living, local_id
-from leaseq.lease.local import LocalBackend, user_name
+from leaseq.lease.local import LocalBackend, refuse_if_forbidden, user_name
 from leaseq.models import ANY, Lease, Need, Task
 from leaseq.submission import (
     chosen_environment,
@@ -123,6 +123,10 @@ class Submit:
         finally:
             if self.start and ids and record.kind == "local" and lease.id == local_id():
                 start_if_none(app, backend)
+        if sys.stderr.isatty() and ids[:1] == [named[0].id]:
+            from leaseq.cli.place import place_of
+
+            app.out.talk(f"leaseq: {place_of(app, lease, record, named[0], count=len(ids))}")
         if failure is not None:
             raise Unavailable(
                 f"{len(ids)} of {len(batch)} tasks were submitted (their ids are above), then: {failure.strerror}"
@@ -153,6 +157,8 @@ class Submit:
 
     def _lease(self, app: App, backend: LocalBackend) -> tuple[LeaseDir, Lease]:
         lease = app.lease(self.lease)
+        if lease.id == local_id():
+            refuse_if_forbidden(app.home)
         record = backend.ensure() if lease.id == local_id() else app.record(lease)
         living(record)
         if self.node and record.nodes and self.node not in record.nodes:
@@ -245,21 +251,6 @@ def _directory(chosen: str, app: App) -> str:
     if not os.path.isdir(path):
         app.out.talk(f"leaseq: there is no directory {path} here; the task fails unless its node has it")
     return path
-
-
-def start_if_none(app: App, backend: LocalBackend) -> None:
-    """This host's runner is alive; said on stderr where it had to be started, or could not be."""
-    try:
-        if backend.runner() is not None:
-            return
-        started = backend.start()
-    except (LeaseqError, OSError) as failure:
-        error = failure if isinstance(failure, LeaseqError) else explained(failure)
-        hint = error.hint
-        app.out.talk(f"leaseq: queued, but no runner takes it: {error}" + (f"\n  {hint}" if hint else ""))
-        return
-    if not started.already:
-        app.out.talk(f"leaseq: started this host's runner (process {started.pid}; `leaseq daemon stop` ends it)")
 
 
 class Submitting:

@@ -10,12 +10,13 @@ import contextlib
 import json
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from leaseq import protocol
 from leaseq.errors import Malformed, Newer, NotFound, Refused, UsageError
 from leaseq.layout import LEASE_ID, Home, LeaseDir
+from leaseq.lease import records
 from leaseq.models import SCHEMA, Lease
 from leaseq.nodedir import anybody_may_replace
 from leaseq.world import Clock, Fs, hostname, user_name
@@ -69,6 +70,13 @@ def check_home(home: Home) -> bool:
         raise Refused(f"others can write in {parent}, and so put another home there", hint=f"chmod o-w {parent}")
     _checked.add(home.root)
     return True
+
+
+NOW_SECONDS = 0.1
+"""How old an answer of Slurm may be that a decision stands on."""
+News = Callable[[str], None]
+LOCAL = "local"
+"""What stands for the lease of whichever host reads it."""
 
 
 def local_id() -> str:
@@ -132,14 +140,14 @@ def _ids(fs: Fs, home: Home) -> list[str]:
         return []
 
 
-def default(fs: Fs, home: Home) -> str:
+def default(fs: Fs, home: Home, *, news: News | None = None) -> str:
     """The lease that commands mean when they name none: the shell's or task's own, the chosen one, this host's.
 
     Raises NotFound and UsageError where LEASEQ_LEASE names none, Newer where this leaseq cannot read the choice.
     """
     word = os.environ.get("LEASEQ_LEASE", "")
     if not word:
-        return chosen(fs, home) or local_id()
+        return chosen(fs, home, news=news) or local_id()
     try:
         return resolve(fs, home, word)
     except (NotFound, UsageError) as error:
@@ -147,14 +155,47 @@ def default(fs: Fs, home: Home) -> str:
         raise type(error)(f"{error.message} (LEASEQ_LEASE names it)", hint=hint) from None
 
 
-def chosen(fs: Fs, home: Home) -> str:
-    """The id of the lease that was chosen for commands that name none; empty where none was. Raises Newer."""
-    return str(_read_index(fs, home).get("default") or "")
+def chosen(fs: Fs, home: Home, *, news: News | None = None) -> str:
+    """The id of the lease that was chosen for commands that name none; empty where none was. Raises Newer.
+
+    One that was to be chosen once it starts is, if it has: `news` is told so by whoever sees it first.
+    """
+    index = _read_index(fs, home)
+    following = str(index.get("next") or "")
+    if LEASE_ID.fullmatch(following) and records.node_names(fs, home.lease(following)):
+        if news is not None:
+            with contextlib.suppress(OSError):  # a full or read-only disk keeps nobody from looking
+                choose(fs, home, following)
+                news(following)
+        return following
+    word = str(index.get("default") or "")
+    return local_id() if word == LOCAL else word
+
+
+def active(fs: Fs, home: Home, clock: Clock, *, anew: bool = False) -> list[Lease]:
+    """Slurm's leases that have not ended and are not about to: those that have started first, newest first.
+
+    By the shared squeue, which is asked now where `anew`.
+    """
+    found = []
+    for lease in list_leases(fs, home):
+        if lease.kind != "slurm" or lease.ended is not None:
+            continue
+        keeper = backend(lease, fs=fs, home=home, clock=clock, period_seconds=NOW_SECONDS if anew else None)
+        if keeper.state(lease).word not in ("COMPLETING", "ENDED"):
+            found.append(lease)
+    return sorted(found, key=lambda lease: not has_started(fs, home, lease))
+
+
+def has_started(fs: Fs, home: Home, lease: Lease) -> bool:
+    """True where the lease's script has begun on its nodes."""
+    return bool(lease.nodes or records.node_names(fs, home.lease(lease.id)))
 
 
 def choose(fs: Fs, home: Home, lease_id: str) -> None:
-    """Commands that name no lease mean this one from now on; the local id means: no choice. Raises Newer."""
-    _write_index(fs, home, {**_read_index(fs, home), "default": "" if lease_id == local_id() else lease_id})
+    """Commands that name no lease mean this one from now on; an empty id: none is chosen. Raises Newer."""
+    word = LOCAL if lease_id == local_id() else lease_id  # each host of the home has its own
+    _write_index(fs, home, {**_read_index(fs, home), "default": word, "next": ""})
 
 
 def revive(fs: Fs, home: Home, lease_id: str) -> None:
@@ -168,27 +209,34 @@ def revive(fs: Fs, home: Home, lease_id: str) -> None:
         _write_index(fs, home, {**index, "leases": {key: value for key, value in cached.items() if key != lease_id}})
 
 
-def resolve(fs: Fs, home: Home, word: str) -> str:
-    """The id of the lease that the word stands for: an id, `local`, a name, or the start of an id.
+def choose_once_started(fs: Fs, home: Home, lease_id: str) -> None:
+    """Commands that name no lease mean this one as soon as it has started. Raises Newer."""
+    _write_index(fs, home, {**_read_index(fs, home), "next": lease_id})
 
-    A name is its living lease's, else that of the newest lease which had it.
+
+def resolve(fs: Fs, home: Home, word: str, *, news: News | None = None) -> str:
+    """The id of the lease that the word stands for: an id, `local`, a name, or the start of an id; none: the default.
+
+    A name or a job's number is its living lease's, else that of the newest lease which had it. `news`: see `chosen`.
     """
     if not word:
-        meant = default(fs, home)
+        meant = default(fs, home, news=news)
         if not os.environ.get("LEASEQ_LEASE") and meant != local_id() and read_record(fs, home.lease(meant)) is None:
             raise NotFound(
                 f"there is no lease {meant} (`leaseq lease use` chose it)",
                 hint="--lease local, or `leaseq lease use local`",
             )
         return meant
-    if word in ("local", local_id()):
+    if word in (LOCAL, local_id()):
         return local_id()
-    if LEASE_ID.fullmatch(word) and read_record(fs, home.lease(word)) is not None:
+    exact = read_record(fs, home.lease(word)) if LEASE_ID.fullmatch(word) else None
+    if exact is not None and exact.ended is None:
         return word
     known = list_leases(fs, home)
     for matching in (
-        [lease for lease in known if lease.name == word and lease.ended is None],
-        [lease for lease in known if lease.name == word][:1],
+        [lease for lease in known if word in (lease.job, lease.name) and lease.ended is None],
+        [exact] if exact is not None else [],
+        [lease for lease in known if word in (lease.job, lease.name)][:1],
         [lease for lease in known if lease.id.startswith(word)],
         [lease for lease in known if lease.id == f"local:{word}"],
     ):
@@ -200,6 +248,12 @@ def resolve(fs: Fs, home: Home, word: str) -> str:
                 hint="type more of the id",
             )
     raise NotFound(f"there is no lease {word!r}", hint="`leaseq lease ls` lists the leases; `local` is this host's own")
+
+
+def of_job(fs: Fs, home: Home, job: str) -> Lease | None:
+    """The living lease that is that Slurm job, if there is one."""
+    living = (lease for lease in list_leases(fs, home) if lease.kind == "slurm" and lease.ended is None)
+    return next((lease for lease in living if (lease.job or lease.id) == job), None)
 
 
 def called(lease: Lease) -> str:
@@ -217,8 +271,8 @@ def living(lease: Lease) -> Lease:
     return lease
 
 
-def backend(lease: Lease, *, fs: Fs, home: Home, clock: Clock) -> Backend:
-    """Who keeps that lease's allocation."""
+def backend(lease: Lease, *, fs: Fs, home: Home, clock: Clock, period_seconds: float | None = None) -> Backend:
+    """Who keeps that lease's allocation. period_seconds: how old an answer of Slurm may be (None: by the settings)."""
     if lease.kind == "local":
         from leaseq.lease.local import LocalBackend
 
@@ -227,7 +281,8 @@ def backend(lease: Lease, *, fs: Fs, home: Home, clock: Clock) -> Backend:
         from leaseq import config
         from leaseq.lease.slurm import SlurmBackend
 
-        return SlurmBackend(fs, home, clock=clock, period_seconds=config.load(home).slurm_poll_seconds)
+        period = config.load(home).slurm_poll_seconds if period_seconds is None else period_seconds
+        return SlurmBackend(fs, home, clock=clock, period_seconds=period)
     raise UsageError(f"lease {lease.id} is of an unknown kind {lease.kind!r}", hint="a newer leaseq may have made it")
 
 

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import leaseq
-from leaseq import protocol, world
+from leaseq import config, protocol, world
 from leaseq.errors import Refused, Unavailable
 from leaseq.layout import Home, LeaseDir
+from leaseq.lease import records
+from leaseq.lease.around import job_around, runner_environment, seconds_left
 from leaseq.lease.base import LeaseState
 from leaseq.lease.leases import local_id, make_home, read_record
 from leaseq.models import Lease
@@ -35,6 +37,10 @@ class Started:
 
     pid: int
     already: bool
+    job: str = ""
+    """The Slurm job that it ends with; empty where there is none, or where it was started by another command."""
+    left_seconds: float | None = None
+    """How long that job has left; None where it has no end, or where that is not known."""
 
 
 class LocalBackend:
@@ -47,7 +53,9 @@ class LocalBackend:
 
     def state(self, lease: Lease) -> LeaseState:
         """A host is always held; whether its runner lives is the node's matter."""
-        return LeaseState("ENDED" if lease.ended else "RUNNING", reason=lease.end_reason, nodes=lease.nodes)
+        left = None if lease.ended else records.seconds_left(self.fs, self.home.lease(lease.id))
+        ends = None if left is None or left < 0 else self.clock.now() + left
+        return LeaseState("ENDED" if lease.ended else "RUNNING", reason=lease.end_reason, nodes=lease.nodes, ends=ends)
 
     def release(self, lease: Lease) -> bool:
         """The runner has ended and so have its tasks: nothing of this lease uses the host any more."""
@@ -122,10 +130,15 @@ class LocalBackend:
         )
 
     def start(self) -> Started:
-        """A runner serves this host; raises Unavailable with the end of its log."""
+        """A runner serves this host; raises Unavailable with the end of its log, and Refused."""
+        refuse_if_forbidden(self.home)
+        return self._start()
+
+    def _start(self) -> Started:
         if (alive := self.runner()) is not None:
             return Started(alive.pid, already=True)
         self.ensure()
+        job, left = self._end_with_the_job()
         directory = open_node_dir(self.home.root, self.lease.id, self.node)
         place = {"--lease": self.lease.id, "--node": self.node, "--home": self.home.root}
         # -E: what a user keeps on PYTHONPATH may have the names of Python's own modules.
@@ -139,16 +152,29 @@ class LocalBackend:
                 stderr=log,
                 start_new_session=True,
                 cwd="/",
-                env=_runner_environment(),
+                env=runner_environment(os.environ),
             )
         deadline = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < deadline:
             if (alive := self.runner()) is not None:
-                return Started(alive.pid, already=alive.pid != child.pid)
+                return Started(alive.pid, already=alive.pid != child.pid, job=job, left_seconds=left)
             if child.poll() is not None and self.runner() is None:
                 raise _did_not_start(f"ended with {child.returncode}", directory.log, before)
             time.sleep(0.01)
         raise _did_not_start(f"is not up after {START_SECONDS_MAX:.0f} s", directory.log, before)
+
+    def _end_with_the_job(self) -> tuple[str, float | None]:
+        """The lease ends as the Slurm job ends that this process is in, on a node of it: (its id, the seconds left)."""
+        job = job_around(os.environ)
+        if job is None or not job.here:
+            protocol.discard(self.fs, self.lease.ends)
+            return "", None
+        left = seconds_left(job, os.environ)
+        if left is None:
+            protocol.discard(self.fs, self.lease.ends)
+        else:
+            protocol.replace_file(self.fs, self.lease.ends, b"%d\n" % max(0, int(left)))
+        return job.id, left
 
     def stop(self, *, kill: bool = False) -> bool:
         """No runner serves this host, and with `kill` no task runs; False where none was alive before.
@@ -160,7 +186,7 @@ class LocalBackend:
             if not kill or self.keeper() is None:
                 return False
             # Only a runner can write how the keeper's tasks end.
-            self.start()
+            self._start()
             alive = self._proved(self.runner())
         if kill:
             protocol.ask(self.fs, self.lease, self.node, "kill", {"reason": "leaseq daemon stop --kill"})
@@ -178,23 +204,18 @@ class LocalBackend:
         return True
 
 
+def refuse_if_forbidden(home: Home) -> None:
+    """Tasks may run on this host; raises Refused where the settings say that they may not."""
+    if config.local_is_forbidden(home):
+        raise Refused(
+            f"no task may run on this host: {home.config} says `local: never`",
+            hint="`leaseq add` asks Slurm for nodes; `--lease LEASE` or `leaseq lease use LEASE` names a lease",
+        )
+
+
 def _main_file() -> str:
     """The very leaseq that runs now, wherever it is installed."""
     return f"{os.path.dirname(os.path.abspath(leaseq.__file__))}/__main__.py"
-
-
-def _runner_environment() -> dict[str, str]:
-    """This process's environment without what a task's or a lease's shell adds to it."""
-    own = (
-        "LEASEQ_LEASE",
-        "LEASEQ_NODE",
-        "LEASEQ_TASK_ID",
-        "LEASEQ_ATTEMPT",
-        "LEASEQ_GPUS",
-        "LEASEQ_SLOT",
-        "LEASEQ_END_TIME",
-    )
-    return {name: value for name, value in os.environ.items() if name not in own}
 
 
 def _did_not_start(how: str, log: str, offset: int) -> Unavailable:

@@ -22,7 +22,7 @@ from leaseq.find import (
     way_to,
     words_of,
 )
-from leaseq.layout import TASK_ID, Home
+from leaseq.layout import TASK_ID, Home, LeaseDir
 from leaseq.lease import leases
 from leaseq.models import State
 from leaseq.snapshot import Reader
@@ -61,12 +61,11 @@ class Found:
 
 
 class Lookup:
-    """A search for tasks. `lease` is a word for the lease that is meant; where it says none, the others count too."""
+    """A search for tasks: in the first lease, and unless it is restricted to that one in all others."""
 
-    def __init__(self, fs: Fs, home: Home, clock: Clock, *, lease: str) -> None:
-        self.fs, self.home, self.clock = fs, home, clock
-        self.restricted = bool(lease)
-        self.first = Reader(home.lease(leases.resolve(fs, home, lease)), fs, clock)
+    def __init__(self, fs: Fs, home: Home, clock: Clock, *, first: LeaseDir, restricted: bool) -> None:
+        self.fs, self.home, self.clock, self.restricted = fs, home, clock, restricted
+        self.first = Reader(first, fs, clock)
         self._searches: dict[str, Search] = {}
         self._others: list[Reader] | None = None
 

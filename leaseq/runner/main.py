@@ -387,9 +387,10 @@ class Service:
     def _may_leave(self) -> bool:
         """A local runner leaves its tasks to the keeper; tasks that are being ended are waited for.
 
-        The time limit alone sends no runner away: the lease would end with it, and with the lease every terminal.
+        The time limit alone sends no runner of Slurm's away: the lease would end with it, and with the lease every
+        terminal. A local one leaves, so that the next one is not taken for it.
         """
-        if self.runner.lease_ends and not self.stopping:
+        if self.runner.lease_ends and not self.stopping and self.record.kind == "slurm":
             return False
         if any(held.asked_to_stop for held in self.runner.held.values()):
             self.idle_since = None

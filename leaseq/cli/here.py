@@ -1,0 +1,63 @@
+"""This host as the place where tasks go: whether they may, its runner, and what is said of both."""
+
+from __future__ import annotations
+
+import os
+
+from leaseq.cli.app import App
+from leaseq.cli.output import about, stamp
+from leaseq.cli.trouble import explained
+from leaseq.errors import LeaseqError
+from leaseq.lease import leases
+from leaseq.lease.around import job_around
+from leaseq.lease.local import LocalBackend, Started
+
+
+def slurm_is_here() -> bool:
+    """True where leases can be had of Slurm."""
+    from shutil import which
+
+    return which("sbatch") is not None
+
+
+def start_if_none(app: App, backend: LocalBackend) -> None:
+    """This host's runner is alive; said on stderr where it had to be started, or could not be."""
+    started = None
+    try:
+        if backend.runner() is None:
+            started = backend.start()
+    except (LeaseqError, OSError) as failure:
+        error = failure if isinstance(failure, LeaseqError) else explained(failure)
+        hint = error.hint
+        app.out.talk(f"leaseq: queued, but no runner takes it: {error}" + (f"\n  {hint}" if hint else ""))
+        return
+    tell_of_start(app, started)
+
+
+def tell_of_start(app: App, started: Started | None) -> None:
+    """What a person must know of tasks on this host: that its runner was started, and what of Slurm is around it."""
+    if started is not None and not started.already:
+        app.out.talk(f"leaseq: started this host's runner (process {started.pid}; `leaseq daemon stop` ends it)")
+        if job_around(os.environ) is None and slurm_is_here():
+            never = "`local: never` in config.yaml keeps tasks off this host"
+            app.out.talk(f"leaseq: Slurm is here: `leaseq add` asks it for nodes; {never}")
+    tell_of_job(app, started)
+
+
+def tell_of_job(app: App, started: Started | None) -> None:
+    """A shell inside a Slurm job hears that its job is no lease, and when what it starts on this host ends."""
+    job = job_around(os.environ)
+    if job is None:
+        return
+    known = leases.of_job(app.fs, app.home, job.id)
+    way = (
+        f"its lease is {known.id}: --lease {known.id}"
+        if known
+        else f"`leaseq lease adopt {job.id}` makes a lease of it"
+    )
+    if not job.here:
+        app.out.talk(f"leaseq: this host is used, not the nodes of job {job.id} around this shell; {way}")
+    elif started is not None and started.job:
+        left = started.left_seconds
+        when = "" if left is None else f", in {about(left)}, at {stamp(app.clock.now() + left)}"
+        app.out.talk(f"leaseq: this host's lease ends with job {job.id}{when}; {way}")
