@@ -213,11 +213,9 @@ def _nobody(nodes: Sequence[NodeView]) -> str:
 
 
 def _silence(node: NodeView) -> str:
-    if node.heartbeat is None or node.health is Health.UNKNOWN:
-        return NO_RUNNER
-    if node.health is Health.STOPPED:
-        return RUNNER_STOPPED
-    return f"{node.cause}: {node.why}"
+    if node.cause:
+        return f"{node.cause}: {node.why}"
+    return RUNNER_STOPPED if node.health is Health.STOPPED else NO_RUNNER
 
 
 def _seconds_left(node: NodeView) -> float:

@@ -145,7 +145,18 @@ class Reader:
                 listing.notes.append(f"heartbeat of {node}: {error}")
                 view = NodeView(node, Health.UNKNOWN, why="its heartbeat cannot be read")
             views[node] = replace(view, pending=pinned[node], claimed=claimed[node])
+        down = [node for node, view in views.items() if view.health is Health.DOWN]
+        if down and (left := self._node_names()):
+            gone = [node for node in down if node not in left]
+            views |= {node: replace(views[node], cause=NODE_DOWN, why="no longer part of the lease") for node in gone}
         return views
+
+    def _node_names(self) -> frozenset[str]:
+        """The nodes of the lease where they are written down, as Slurm's are; none before it has started."""
+        try:
+            return frozenset(content(self.fs, self.lease.node_names).decode("utf-8", "replace").split())
+        except OSError:
+            return frozenset()
 
     def health(self, node: str) -> NodeView:
         """The node's runner as far as this host can tell; raises Malformed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from leaseq.cli import rows
@@ -13,6 +13,7 @@ from leaseq.cli.options import LEASE, LOOK, Look, look
 from leaseq.cli.output import COLOURS, Output, about, visible
 from leaseq.cli.values import integer, yes
 from leaseq.errors import UsageError
+from leaseq.lease import records
 from leaseq.models import State
 from leaseq.snapshot import Health, NodeView, Snapshot, TaskView
 from leaseq.words import count, memory
@@ -34,7 +35,8 @@ class Status:
 
     def perform(self, app: App) -> int:
         out = self.look.output(app)
-        snapshot = app.reader(self.lease).read(recent=1, pending=0)
+        reader = app.reader(self.lease)
+        snapshot = reader.read(recent=1, pending=0)
         if self.look.json:
             out.document(rows.status_json(snapshot))
             return 0
@@ -50,12 +52,13 @@ class Status:
         out.items("tasks", counts)
         if snapshot.nodes:
             out.line()
-            self._nodes(out, snapshot.nodes)
+            self._nodes(out, snapshot.nodes, records.notes(app.fs, reader.lease))
         _advise(out, snapshot)
         return 0
 
-    def _nodes(self, out: Output, nodes: Sequence[NodeView]) -> None:
-        table = [_node_row(view) for view in nodes]
+    def _nodes(self, out: Output, nodes: Sequence[NodeView], notes: Mapping[str, str]) -> None:
+        """notes: what the lease script had to say of a node."""
+        table = [_node_row(view, notes.get(view.node, "")) for view in nodes]
         out.table(NODE_COLUMNS, table, paint=[HEALTH_COLOURS[view.health] for view in nodes])
 
 
@@ -72,17 +75,16 @@ NODE_COLUMNS = (
 _ALWAYS = (State.PENDING, State.RUNNING, State.DONE, State.FAILED)
 
 
-def _node_row(view: NodeView) -> list[str]:
-    beat = view.heartbeat
+def _node_row(view: NodeView, note: str) -> list[str]:
+    # How long it has been silent is what SEEN says.
+    beat, why = view.heartbeat, note or ("" if view.why.startswith("silent for ") else view.why)
     word = "draining" if view.health is Health.OK and beat and beat.state == "draining" else view.health.value
     if beat is None:
-        return [view.node, word, "never", str(view.claimed), "", "", "", view.why]
+        return [view.node, word, "never", str(view.claimed), "", "", "", why]
     seen = f"{about(view.age_seconds or 0.0)} ago"
     gpus = f"{len(view.booked_gpus)}/{len(beat.gpus)}" if beat.gpus else "0" if beat.gpus_known else "?"
     booked = f"{memory(view.booked_mem_mb)}/{memory(beat.mem_mb)}" if beat.mem_mb else ""
-    # How long it has been silent is what SEEN says.
-    note = "" if view.why.startswith("silent for ") else view.why
-    return [view.node, word, seen, str(view.claimed), f"{view.booked_cpus}/{beat.cpus}", gpus, booked, note]
+    return [view.node, word, seen, str(view.claimed), f"{view.booked_cpus}/{beat.cpus}", gpus, booked, why]
 
 
 def _advise(out: Output, snapshot: Snapshot) -> None:

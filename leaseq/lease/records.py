@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from leaseq import protocol
@@ -120,12 +121,21 @@ def notes(fs: Fs, lease: LeaseDir) -> dict[str, str]:
 
 
 def node_names(fs: Fs, lease: LeaseDir) -> tuple[str, ...]:
-    """The nodes that the lease started on, in Slurm's order; empty before it has started."""
+    """The nodes of the lease, in Slurm's order, as far as it is known; empty before it has started."""
     try:
         words = fs.read(lease.node_names).decode("utf-8", "replace").split()
     except OSError:
         return ()
     return tuple(word for word in words if is_node(word))
+
+
+def learn_nodes(fs: Fs, lease: LeaseDir, nodes: Collection[str]) -> bool:
+    """The lease's nodes are at most those; False where it has not started, or all of its own are new."""
+    known = node_names(fs, lease)
+    left = tuple(node for node in known if node in nodes)
+    if left and left != known:
+        protocol.replace_file(fs, lease.node_names, "".join(f"{node}\n" for node in left).encode())
+    return bool(left)
 
 
 def seconds_left(fs: Fs, lease: LeaseDir) -> float | None:

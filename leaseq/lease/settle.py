@@ -14,6 +14,7 @@ from leaseq.lease.private import owner_of
 from leaseq.protocol import Claim
 from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
 
+LEASE_END = "LeaseEnd"
 LOOK_SECONDS = 15.0
 """How often a node is looked at that is heard yet."""
 
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     home, lease, reason, *nodes = arguments
     remote = is_remote(home)
     fs, directory = SystemFs(remote=remote, owner=owner_of(Home(home), remote=remote)), Home(home).lease(lease)
-    while settle_claims(fs, directory, clock=SystemClock(), reason=reason, spared=nodes):
+    while settle_claims(fs, directory, clock=SystemClock(), reason=f"{LEASE_END}: {reason}", spared=nodes):
         time.sleep(LOOK_SECONDS)
     return 0
 
@@ -42,9 +43,11 @@ def settle_claims(
 ) -> list[str]:
     """The nodes that hold claims yet, for their runner may be alive; what all others held is decided as LOST.
 
-    Only for a lease that Slurm has ended. A runner that lives on all the same (its node lost its slurmd) may still
-    decide an attempt first; then that stands. Nothing is started again here: a task that wants to be is pending.
-    spared: nodes that have a runner again, which knows more of what ran there.
+    Only for nodes that Slurm has taken from the lease, all of them where it has ended. A runner that lives on all the
+    same (its node lost its slurmd) may still decide an attempt first; then that stands. Nothing is started again here:
+    a task that wants to be is pending.
+    reason: of the outcomes. spared: nodes that have a runner again, which knows more of what ran there, or that Slurm
+    still counts in.
     """
     try:
         owners = fs.names(lease.claims)
@@ -73,8 +76,7 @@ def _settle(fs: Fs, lease: LeaseDir, node: str, name: str, *, clock: Clock, reas
     except Malformed as error:
         protocol.set_aside(fs, lease, path, str(error))
         return
-    why = f"LeaseEnd: {reason}"
-    outcome = lost(task, entry, node=node, incarnation=new_incarnation(), reason=why, now=clock.now())
+    outcome = lost(task, entry, node=node, incarnation=new_incarnation(), reason=reason, now=clock.now())
     if not outcome.requeued:
         outcome = with_requeue(outcome, stopping="lease")
     protocol.lose(fs, lease, Claim(entry, node), outcome)

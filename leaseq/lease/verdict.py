@@ -14,16 +14,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from leaseq import protocol
-from leaseq.errors import LeaseqError, Malformed
+from leaseq.errors import LeaseqError
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import beats, leases, records, squeue
 from leaseq.lease.allocation import Match
-from leaseq.lease.settle import settle_claims
-from leaseq.lease.slurm_text import Row
+from leaseq.lease.settle import LEASE_END, settle_claims
+from leaseq.lease.slurm_text import Row, expand_hosts
 from leaseq.lease.squeue import Queue
 from leaseq.models import Lease
+from leaseq.views import NODE_DOWN
 from leaseq.world import Clock, Fs
 
+RUNNING_NOW = "RUNNING"
+"""The one state of Slurm's in which a job's nodes are all that it has: one that ends or moves may show fewer."""
 NEW_SECONDS = 60.0
 """How old a lease must be before its absence from an answer means anything."""
 APART_SECONDS = 60.0
@@ -84,9 +87,22 @@ class Judge:
                 self._end(lease, row)
         elif lease.ended is not None:
             self._quietly(lambda: leases.revive(self.fs, self.home, lease.id))
+        if row.state == RUNNING_NOW and row.nodes:
+            self._quietly(lambda: self._let_nodes_go(lease, frozenset(expand_hosts(row.nodes))))
         if not lease.cluster and self.cluster:
             self._quietly(lambda: records.learn_cluster(self.fs, self.home.lease(lease.id), self.cluster))
         return True
+
+    def _let_nodes_go(self, lease: Lease, nodes: frozenset[str]) -> None:
+        """The lease's nodes are those; what another held that is silent is decided: Slurm has taken it from the job.
+
+        A node that has lost its slurmd alone is taken, too, and its tasks run on: its runner is heard.
+        """
+        directory = self.home.lease(lease.id)
+        if not records.learn_nodes(self.fs, directory, nodes):
+            return
+        why = f"{NODE_DOWN}: no longer part of the allocation"
+        settle_claims(self.fs, directory, clock=self.clock, reason=why, spared=nodes, is_silent=self.is_silent)
 
     def is_its_own(self, lease: Lease, row: Row, answer: Queue) -> bool:
         """True where the line is the lease's for certain."""
@@ -156,7 +172,8 @@ class Judge:
         def end() -> None:
             directory = self.home.lease(lease.id)
             reason = end_reason(self.fs, directory, row)
-            settle_claims(self.fs, directory, clock=self.clock, reason=reason, is_silent=self.is_silent)
+            why = f"{LEASE_END}: {reason}"
+            settle_claims(self.fs, directory, clock=self.clock, reason=why, is_silent=self.is_silent)
             if self._all_silent(lease):
                 records.mark_ended(self.fs, directory, ended=self.clock.now(), reason=reason)
                 protocol.discard(self.fs, self._miss_path(lease))
@@ -167,7 +184,7 @@ class Judge:
         """It is done, or is left to the next answer: a record may be damaged, or just being written."""
         try:
             act()
-        except (LeaseqError, OSError, Malformed):
+        except (LeaseqError, OSError, ValueError):
             return
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from leaseq import protocol
 from leaseq.errors import Malformed, Newer
-from leaseq.layout import CLI, Entry
+from leaseq.layout import CLI, Entry, is_node
+from leaseq.lease import beats
 from leaseq.lease.records import seconds_left
 from leaseq.models import Outcome
 from leaseq.protocol import Claim
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 ABANDONED_SECONDS = 60.0
 """A command that has not finished a cancel after this long has died of it."""
+TURN_SECONDS = 60.0
 STRAY_SECONDS = 120.0
 """So long another runner of this node has for what it claimed before it knew of this one."""
 
@@ -35,6 +37,24 @@ def keep_house(runner: Runner) -> None:
         _end_recovered(runner, claims)
         _take_strays(runner, claims)
     read_end(runner)
+    _look_after_lost_nodes(runner)
+
+
+def _look_after_lost_nodes(runner: Runner) -> None:
+    """Where another node holds tasks and is silent, Slurm is asked whether the lease has lost it.
+
+    Nobody else may be there to ask. The nodes take turns of a minute, so a lease costs the server the same however
+    many nodes it has, and whoever is lost itself is passed over.
+    """
+    options, fs, lease = runner.options, runner.fs, runner.lease
+    if options.ask_slurm is None or runner.node not in options.nodes:
+        return
+    if int(runner.clock.now() // TURN_SECONDS) % len(options.nodes) != options.nodes.index(runner.node):
+        return
+    for node in fs.names(lease.claims):
+        if is_node(node) and node != runner.node and fs.names(lease.claimed(node)) and beats.silent(fs, lease, node):
+            options.ask_slurm()
+            return
 
 
 def _finish_cancels(runner: Runner) -> None:

@@ -253,6 +253,7 @@ class Service:
             environment=dict(os.environ),
             kept=kept_for_tasks(os.environ),
             prologue_failed=os.environ.get(PROLOGUE_FAILED, ""),
+            ask_slurm=self._ask_slurm if self.record.kind == "slurm" else None,
             remote_paths=self.fs.remote,
             notified=not self.fs.remote,
             grace_seconds=self.grace_seconds,
@@ -276,6 +277,19 @@ class Service:
         take_over(runner, recorded)
         housework.read_end(runner)
         return runner
+
+    def _ask_slurm(self) -> None:
+        """The answer that all commands of the user share is new, and what follows from it done: on its own thread."""
+        if not any(thread.name == "slurm" for thread in threading.enumerate()):
+            threading.Thread(target=self._refresh_slurm, name="slurm", daemon=True).start()
+
+    def _refresh_slurm(self) -> None:
+        from leaseq.lease.squeue import refresh
+
+        try:
+            refresh(self.fs, Home(self.lease.root.rsplit("/runs/", 1)[0]), clock=SystemClock())
+        except Exception as error:  # whatever Slurm says, or does not, the node's tasks go on
+            print(f"Slurm cannot be asked: {error}", file=sys.stderr, flush=True)
 
     # -- signals: the main thread ----------------------------------------------------------------
 

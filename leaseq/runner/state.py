@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from leaseq.models import Task
@@ -32,6 +32,8 @@ class Options:
     """All nodes of the lease."""
     term: int = 0
     """The number of its term; 0 where it has begun none, and looks for no later one."""
+    ask_slurm: Callable[[], None] | None = None
+    """Has Slurm asked of the lease, and what it says of lost nodes carried out, soon; None where Slurm is not there."""
     environment: Mapping[str, str] = field(default_factory=dict)
     kept: Mapping[str, str] = field(default_factory=dict)
     """Slurm's variables that a task may inherit from the runner."""

@@ -44,7 +44,7 @@ def outcome(lease: LeaseDir, entry: Entry) -> Outcome:
 
 def test_a_claim_of_an_ended_lease_is_lost_with_the_reason(lease: LeaseDir) -> None:
     entry = claimed(lease)
-    assert settle_claims(FS, lease, clock=CLOCK, reason="TIMEOUT (TimeLimit)") == []
+    assert settle_claims(FS, lease, clock=CLOCK, reason="LeaseEnd: TIMEOUT (TimeLimit)") == []
     decided = outcome(lease, entry)
     assert (decided.state, decided.reason, decided.requeued) == (State.LOST, "LeaseEnd: TIMEOUT (TimeLimit)", "")
     assert os.listdir(lease.claimed("node1")) == []

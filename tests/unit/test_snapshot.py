@@ -336,6 +336,17 @@ def test_of_nodes_that_take_nothing_the_most_hopeful_says_why(lab: Lab) -> None:
     assert lab.states()[waits.id][1] == "RunnerStopped"
 
 
+def test_a_node_that_the_lease_no_longer_has_says_so_and_one_that_beats_is_believed(lab: Lab) -> None:
+    protocol.prepare_node(lab.fs, lab.lease, "n2")
+    pinned, claim = lab.pending(node=NODE), lab.claimed()
+    protocol.replace_file(lab.fs, lab.lease.node_names, b"n2\n")
+    lab.beat()
+    assert lab.states()[claim.entry.id] == (State.RUNNING, "")
+    lab.beat(pid_start=1, counter=2)
+    assert lab.states()[pinned.id] == (State.PENDING, "NodeDown: no longer part of the lease")
+    assert lab.states()[claim.entry.id] == (State.STUCK, "NodeDown")
+
+
 def test_a_running_task_is_described_by_the_heartbeat_without_opening_its_file(lab: Lab) -> None:
     claim = lab.claimed()
     run = Running(id=claim.entry.id, attempt=1, gpus=("3",), pid=7, elapsed_seconds=4.0, name="x", command="sleep 1")

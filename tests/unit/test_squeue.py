@@ -591,3 +591,52 @@ def test_a_runner_that_was_heard_since_the_answer_means_running(world: World) ->
     assert world.state(lease)[0] == "PENDING"
     world.beat(lease, seconds_ago=5)
     assert world.state(lease)[0] == "RUNNING"
+
+
+# -- a node that the job has lost ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("silent_for", "row", "lost"),
+    [
+        (500.0, line("1", "RUNNING", nodes="node2"), True),
+        (0.0, line("1", "RUNNING", nodes="node2"), False),
+        (90.0, line("1", "RUNNING", nodes="node2"), False),
+        (500.0, line("1", "RUNNING", nodes="node[1-2]"), False),
+        (500.0, line("1", "RUNNING", nodes=""), False),
+        (500.0, line("1", "RUNNING", nodes="node[1-"), False),
+        (500.0, line("1", "RUNNING", nodes="other7"), False),
+        (500.0, line("1", "COMPLETING", nodes="node2"), False),
+        (500.0, line("1", "PENDING", nodes="node2"), False),
+        (500.0, line("1", "RUNNING", nodes="node2", token="another000"), False),
+    ],
+    ids=[
+        "taken from the job, and silent",
+        "its slurmd is lost, and its runner is heard",
+        "nobody is dead so soon",
+        "silent, and Slurm counts it in",
+        "no node is named",
+        "no host list",
+        "no node of the lease at all",
+        "a job that ends shows fewer",
+        "a job that waits",
+        "another job of that number",
+    ],
+)
+def test_a_node_is_lost_where_slurm_has_taken_it_and_it_is_silent(
+    world: World, silent_for: float, row: str, lost: bool
+) -> None:
+    lease = world.lease("1")
+    directory = world.home.lease("1")
+    protocol.replace_file(world.fs, directory.node_names, b"node1\nnode2\n")
+    entry = world.running(lease)
+    world.beat(lease, seconds_ago=silent_for)
+    world.answers(row, row)
+    outcome = protocol.read_outcome(world.fs, directory, entry.id, 1)
+    assert (outcome is not None) is lost
+    assert bool(world.starts(lease)) is lost
+    assert not world.ended(lease)
+    if outcome is not None:
+        assert (outcome.state.name, outcome.requeued) == ("LOST", "requeue")
+        assert outcome.reason == "NodeDown: no longer part of the allocation"
+        assert records.node_names(world.fs, directory) == ("node2",)
