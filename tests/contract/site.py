@@ -92,9 +92,9 @@ class Site:
         for turn in cache.glob("*/ask.*"):
             turn.unlink(missing_ok=True)
 
-    def let_two_minutes_pass(self, lease: str) -> None:
-        """So long nobody has heard a runner of the lease."""
-        for beat in (self.lease_dir(lease) / "hb").glob("[!.]*"):
+    def let_two_minutes_pass(self, lease: str, node: str = "[!.]*") -> None:
+        """So long nobody has heard a runner of the lease, or of that node."""
+        for beat in (self.lease_dir(lease) / "hb").glob(f"{node}.*"):
             os.utime(beat, (time.time() - 130,) * 2)
 
     # -- the lease directory ---------------------------------------------------------------------

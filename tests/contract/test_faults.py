@@ -188,6 +188,43 @@ def test_a_lost_batch_host_and_a_lost_slurmd_leave_every_task_a_fate(site: Site)
     assert set(accounts.states(wide, *lost)) == {"LOST"}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_what_a_lost_node_held_is_decided_while_the_lease_lives_and_what_a_lost_slurmd_held_goes_on(site: Site) -> None:
+    lease = site.add("-N3", "-c", "4")
+    accounts = Accounts(site)
+    again = ("--cpus", "1", "--on-lost", "requeue")
+    lost = accounts.submit(lease, accounts.gated, options=(*again, "--node", "node3"))
+    plain = accounts.submit(lease, accounts.gated, options=("--cpus", "1", "--node", "node3"))
+    kept = accounts.submit(lease, accounts.gated, options=(*again, "--node", "node2"))
+    accounts.started(*lost, *plain, *kept)
+    site.cluster.kill_node("node3")
+    site.cluster.kill_slurmd("node2")
+    try:
+        site.wait_until(lambda: site.squeue("-j", lease, "-o", "%N") == ["node1"], "the losses", seconds_max=120)
+        site.ask_slurm_anew()
+        assert accounts.states(lease, *lost, *plain) != ["LOST", "LOST"], "nobody is dead so soon"
+        site.wait_until(lambda: "no longer part" in site.ok("status", "--lease", lease), "the lease's word in status")
+        site.let_two_minutes_pass(lease, "node3")
+        site.ask_slurm_anew()
+        site.ok("lease", "ls")
+        assert accounts.states(lease, *plain) == ["LOST"]
+        assert accounts.rows(lease)[plain[0]]["reason"] == "NodeDown: no longer part of the allocation"
+        assert accounts.states(lease, *lost) == ["PENDING"]
+        assert str(accounts.rows(lease)[lost[0]]["reason"]).startswith("NodeDown: ")
+        refused = site.leaseq("submit", "--lease", lease, "--node", "node3", "--", "true")
+        assert refused.returncode == 2 and "has no node node3" in refused.stderr
+        accounts.gate.touch()
+        accounts.wait_states(lease, kept, "DONE")
+    finally:
+        site.cluster.start_slurmd("node2")
+        site.cluster.revive_node("node3")
+    assert accounts.attempts()[f"{kept[0]}.1"] == 1
+    assert site.squeue("-j", lease, "-o", "%T") == ["RUNNING"]
+    cancel(site, lease)
+    accounts.check_ended(lease)
+
+
 def test_a_node_that_boots_before_slurm_misses_it_costs_only_what_ran_on_it(site: Site) -> None:
     lease = site.add("-N2", "-c", "4")
     accounts = Accounts(site)

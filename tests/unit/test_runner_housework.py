@@ -171,3 +171,48 @@ def test_a_file_that_is_no_claim_goes_to_evidence(world: World) -> None:
         world.turn(runner, seconds=MINUTE)
     assert world.claims() == []
     assert any(name.startswith("strange.") for name in world.fs.names(LEASE.evidence))
+
+
+# -- other nodes --------------------------------------------------------------------------------------
+
+
+def watching(world: World, *, asked: list[str], nodes: tuple[str, ...] = ("n", "n2")) -> Runner:
+    """A runner that can have Slurm asked; n2 holds a task."""
+    runner = world.runner(1)
+    runner.options = replace(runner.options, nodes=nodes, ask_slurm=lambda: asked.append("asked"))
+    protocol.prepare_node(world.fs, LEASE, "n2")
+    task = Task(id=new_task_id(), argv=("x",), cwd="/", submitted=0.0)
+    entry = Entry(order(priority=0, micros=1, sequence=0), task.id, Need(), 1)
+    protocol.publish(world.fs, LEASE.inbox("n2"), entry, task)
+    assert protocol.claim(world.fs, LEASE, LEASE.inbox("n2"), entry, node="n2", incarnation="0123456789")
+    return runner
+
+
+def turns(world: World, runner: Runner, count: int = 4) -> None:
+    """The runner keeps its house that often."""
+    for _ in range(count):
+        world.clock.at += MINUTE
+        runner.step()
+
+
+def test_a_node_that_holds_tasks_and_is_silent_has_slurm_asked_by_another_in_its_turn(world: World) -> None:
+    asked: list[str] = []
+    turns(world, watching(world, asked=asked))
+    assert len(asked) == 2, "every second minute: there are two nodes"
+
+
+def test_a_node_that_is_heard_has_nobody_asked(world: World) -> None:
+    asked: list[str] = []
+    runner = watching(world, asked=asked)
+    beat = Heartbeat(lease="L", node="n2", incarnation="0123456789", counter=1, time=0.0, interval_seconds=5.0)
+    protocol.beat(world.fs, LEASE, beat)
+    turns(world, runner)
+    assert asked == []
+
+
+def test_a_lease_that_is_none_of_slurms_has_nobody_asked(world: World) -> None:
+    asked: list[str] = []
+    runner = watching(world, asked=asked)
+    runner.options = replace(runner.options, ask_slurm=None)
+    turns(world, runner)
+    assert asked == []
