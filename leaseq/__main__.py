@@ -28,6 +28,10 @@ def main() -> int:
         from leaseq.lease.settle import main as settle
 
         return settle(sys.argv[2:])
+    if verb == "ask":
+        from leaseq.lease.squeue import main as ask
+
+        return ask(sys.argv[2:])
     from leaseq.cli.main import main as command
 
     return command()

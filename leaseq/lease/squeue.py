@@ -25,7 +25,7 @@ from leaseq.lease.local import user_name
 from leaseq.lease.slurm_command import ask
 from leaseq.lease.slurm_text import FORMAT, Row, parse_rows
 from leaseq.models import Lease
-from leaseq.world import Clock, Fs
+from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
 
 PERIOD_SECONDS = 30.0
 OTHERS_MAX = 500
@@ -118,6 +118,13 @@ def refresh(fs: Fs, home: Home, *, clock: Clock, period_seconds: float = PERIOD_
     _publish(fs, f"{cache}/squeue.json", _to_json(fresh))
     protocol.discard(fs, f"{cache}/squeue.failed")
     return fresh
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`ask HOME`: what Slurm says now is known to all commands of the home, and what follows from it is done."""
+    (home,) = arguments
+    refresh(SystemFs(remote=is_remote(home)), Home(home), clock=SystemClock())
+    return 0
 
 
 def look(job: str) -> Row | None:

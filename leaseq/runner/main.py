@@ -11,6 +11,7 @@ import argparse
 import os
 import select
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from dataclasses import replace
 
 from leaseq import __version__, protocol
 from leaseq.errors import EX_TEMPFAIL, LeaseqError, Malformed, Newer, Refused, Unavailable
+from leaseq.installation import main_file
 from leaseq.layout import Home, default_home, new_incarnation, valid_name
 from leaseq.lease import private
 from leaseq.lease.scrub import PROLOGUE_FAILED, kept_for_tasks, newest_functions
@@ -38,7 +40,7 @@ from leaseq.runner.procs import KeeperProcs
 from leaseq.runner.pulse import Pulse, interval_seconds, whoami
 from leaseq.runner.recover import history, take_over
 from leaseq.runner.state import Options, poll_seconds
-from leaseq.world import SystemClock, SystemFs, is_remote
+from leaseq.world import SystemClock, SystemFs, is_remote, process_start
 
 GRACE_SECONDS = 10.0
 PATIENCE_SECONDS = 12.0
@@ -121,6 +123,7 @@ class Service:
         """When a stopping runner had nothing left to end."""
         self.failure: BaseException | None = None
         self.keeper_looked_at = time.monotonic()
+        self.asking: subprocess.Popen[bytes] | None = None
 
     def _read_record(self) -> Lease:
         try:
@@ -279,17 +282,11 @@ class Service:
         return runner
 
     def _ask_slurm(self) -> None:
-        """The answer that all commands of the user share is new, and what follows from it done: on its own thread."""
-        if not any(thread.name == "slurm" for thread in threading.enumerate()):
-            threading.Thread(target=self._refresh_slurm, name="slurm", daemon=True).start()
-
-    def _refresh_slurm(self) -> None:
-        from leaseq.lease.squeue import refresh
-
-        try:
-            refresh(self.fs, Home(self.lease.root.rsplit("/runs/", 1)[0]), clock=SystemClock())
-        except Exception as error:  # whatever Slurm says, or does not, the node's tasks go on
-            print(f"Slurm cannot be asked: {error}", file=sys.stderr, flush=True)
+        """A process asks Slurm for all commands of the user, and does what follows; the runner waits for nothing."""
+        if self.asking is None or process_start(self.asking.pid) == 0:
+            home = self.lease.root.rsplit("/runs/", 1)[0]
+            words = [sys.executable, "-E", main_file(), "ask", home]
+            self.asking = subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True, cwd="/")
 
     # -- signals: the main thread ----------------------------------------------------------------
 
