@@ -11,8 +11,12 @@ from typing import Any
 
 from leaseq import protocol
 from leaseq.errors import Malformed
-from leaseq.layout import Entry
-from leaseq.models import ANY, Outcome, State
+from leaseq.layout import Entry, LeaseDir
+from leaseq.lease import leases
+from leaseq.lease.slurm_text import Row
+from leaseq.lease.squeue import Queue
+from leaseq.lease.verdict import Judge
+from leaseq.models import ANY, Lease, Outcome, State
 from leaseq.protocol import Claim
 from leaseq.runner import recover
 from leaseq.runner.beside import begin_alone
@@ -311,6 +315,45 @@ class StartsAgainWhatHasARecord(SimProcs):
         self.host.scheduler.at(0.3, lambda: self.host.records.pop(key, None))
 
 
+# -- what answers of Slurm mean -------------------------------------------------------------------------
+
+
+class TakesAnyLineForTheLeases(Judge):
+    """The number alone counts."""
+
+    def learn(self, kept: Queue, rows: Sequence[Row]) -> Queue:
+        marks = {lease.id: lease.token for lease in leases.list_leases(self.fs, self.home)}
+        bare = [replace(row, script=f"/scripts/{marks.get(row.id, 'cccccccccc')}.sh") for row in rows]
+        return super().learn(kept, bare)
+
+
+class BelievesAFinalStateAgainstTheHeartbeat(Judge):
+    def is_silent(self, lease: LeaseDir, node: str) -> bool:
+        return True
+
+
+class BelievesAnAnswerThatLacksWhoIsHeard(Judge):
+    def is_to_be_believed(self, absent: Sequence[Lease], fresh: Queue) -> bool:
+        return True
+
+
+class TakesOneAbsenceForTheEnd(Judge):
+    def is_missed_again(self, lease: Lease) -> bool:
+        return True
+
+
+class DoesNotAskForTheJobItself(Judge):
+    def is_denied(self, lease: Lease) -> bool:
+        return True
+
+
+class NeverTakesAnEndBack(Judge):
+    """Who was called ended is not looked at again."""
+
+    def _seen(self, lease: Lease, fresh: Queue) -> bool:
+        return lease.ended is not None or super()._seen(lease, fresh)
+
+
 @dataclass(frozen=True)
 class Mutant:
     """Parts of a runner, one of them wrong; and the troubles, at which steps, in which that shows."""
@@ -330,6 +373,10 @@ def _ledger(ledger: type[Ledger], *troubles: str, at: Sequence[Step] = ()) -> Mu
 
 def _taker(taker: Callable[[Runner, set[str]], None], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
     return Mutant(replace(REAL_PARTS, take_over=taker), troubles, tuple(at))
+
+
+def _judge(judge: type[Judge], *troubles: str) -> Mutant:
+    return Mutant(replace(REAL_PARTS, judge=judge), troubles)
 
 
 SYNC_CLAIMS, SYNC_OUTCOMES = ("sync_dir", "/claimed"), ("sync_dir", "/done")
@@ -376,4 +423,10 @@ MUTANTS: dict[str, Mutant] = {
     "a runner goes on where another serves": _runner(ServesOn, "link cut", "rival"),
     "two runners serve one node": Mutant(replace(REAL_PARTS, begin_alone=serves_beside_another), ("rival",)),
     "an attempt is asked for twice": Mutant(replace(REAL_PARTS, procs=StartsAgainWhatHasARecord)),
+    "a job's number is enough": _judge(TakesAnyLineForTheLeases, "wrong answers"),
+    "an answer ends a lease that is heard": _judge(BelievesAFinalStateAgainstTheHeartbeat, "wrong answers"),
+    "an answer counts that lacks who is heard": _judge(BelievesAnAnswerThatLacksWhoIsHeard, "wrong answers"),
+    "one absence is an end": _judge(TakesOneAbsenceForTheEnd, "wrong answers"),
+    "an absence is an end that Slurm does not confirm": _judge(DoesNotAskForTheJobItself, "wrong answers"),
+    "an end is for ever": _judge(NeverTakesAnEndBack, "lease end"),
 }

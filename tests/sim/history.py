@@ -14,8 +14,6 @@ from random import Random
 
 from leaseq import protocol
 from leaseq.layout import LeaseDir, names_drawn_from
-from leaseq.lease.settle import settle_claims
-from leaseq.models import Lease
 from leaseq.runner.decide import Room
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
@@ -26,6 +24,7 @@ from tests.sim.nfs import ActorFs, Client, Server
 from tests.sim.plan import LOGIN, RIVAL, SECONDS, Plan, Trouble
 from tests.sim.scheduler import Process, Scheduler
 from tests.sim.service import REAL_PARTS, Parts, Service
+from tests.sim.slurm import HOME, TOKENS, Slurm, record
 from tests.sim.truth import SimTruth
 from tests.sim.users import User, Watcher
 
@@ -36,6 +35,12 @@ END_SECONDS_MAX = 3000.0
 """How long after the last trouble all work may take."""
 RESTART_SECONDS = (0.5, 4.0)
 HANG_SECONDS = 70.0
+OLD_SECONDS = 3600.0
+"""How long the leases have been there."""
+ASK_SECONDS = 30.0
+"""How often a command asks Slurm."""
+HEARD_SECONDS = 20.0
+"""A runner that has beaten so lately is heard by all who look."""
 SLOW_SECONDS = 0.3
 BEGUN_SECONDS = 5.0
 """So lately another runner has begun to serve the node, and one must not begin beside it."""
@@ -97,8 +102,23 @@ class History:
         self.starts: Counter[str] = Counter()
         self.processes: list[Process] = []
         self.files: list[ActorFs] = []
-        self.lease_runs = True
+        self.slurm = Slurm(lambda: self.scheduler.now, self._all_heard)
+        self.looks = 0
         self.watcher: Watcher | None = None
+
+    @property
+    def lease_runs(self) -> bool:
+        return self.slurm.ended_at is None
+
+    def _all_heard(self) -> bool:
+        """True where every node has a runner that is heard."""
+        now = self.scheduler.now
+        heard = {
+            each.host.node
+            for each in self.services.values()
+            if each.serves and now - each.beats[-1] < HEARD_SECONDS and each.host.client.cut_until < now - HEARD_SECONDS
+        }
+        return heard == set(NODES)
 
     def _chance(self, name: str) -> Random:
         return Random(f"{self.plan.seed} {name}")
@@ -134,6 +154,7 @@ class History:
             if not trouble.during:
                 self.scheduler.at(trouble.at, lambda trouble=trouble: self._strike(trouble))
         self._user("watch", LOGIN[0], 0.5, self._watch)
+        self._ask_slurm()
         while self.scheduler.now < SECONDS:
             self.scheduler.pause(LOOK_SECONDS)
             check_now(self)
@@ -148,23 +169,25 @@ class History:
 
     def close(self) -> None:
         """No thread of this history is left."""
-        self.closed, self.calm, self.lease_runs = True, True, False
+        self.closed, self.calm, self.slurm.ended_at = True, True, 0.0
         for process in self.processes:
             self.scheduler.kill(process)
         self.scheduler.close()
 
     def _prepare(self) -> None:
         fs = self.fs()
+        self.disk.seconds = -OLD_SECONDS
         fs.mkdir("/home/runs")
-        protocol.prepare(fs, self.lease)
-        record = Lease(id="1", kind="slurm", created=EPOCH, nodes=NODES)
-        protocol.replace_file(fs, self.lease.record, record.to_json())
+        for lease in map(HOME.lease, TOKENS):
+            protocol.prepare(fs, lease)
+            protocol.replace_file(fs, lease.record, record(lease.id, EPOCH).to_json())
         self.disk.sync_all()
+        self.disk.seconds = 0.0
 
     def _calm_down(self) -> None:
         """No trouble strikes any more; hosts are up, runners run, and what was held is released."""
         self.calm = True
-        self.lease_runs = True
+        self.slurm.ended_at, self.slurm.wrong_until = None, self.scheduler.now
         self.mounts.clear()
         for client in self.clients.values():
             client.cut_until = 0.0
@@ -192,6 +215,7 @@ class History:
             for name in fs.names(f"{lease.root}/{kind}/{node}")
         ]
         found += [f"booking/{name}" for name in fs.names(lease.booking)]
+        found += [f"lease {each} is called ended" for each in TOKENS if self._called_ended(each)]
         for node in NODES:
             serving = [each.process.name for each in self.services.values() if each.serves and each.host.node == node]
             if len(serving) > 1:
@@ -247,6 +271,23 @@ class History:
             self.scheduler.spawn(process, name, lambda: act(user))
 
         self.scheduler.at(seconds, begin)
+
+    def _ask_slurm(self) -> None:
+        """A command looks now, and another one later."""
+
+        def look(user: User) -> None:
+            try:
+                self.slurm.look(user.fs, user.clock, self.parts.judge, self.truth, self._called_ended)
+            except OSError:
+                return
+
+        self.looks += 1
+        self._user(f"look {self.looks}", LOGIN[self.looks % 2], self._chance(f"look {self.looks}").random(), look)
+        if not self.closed:
+            self.scheduler.at(ASK_SECONDS, self._ask_slurm)
+
+    def _called_ended(self, lease: str) -> bool:
+        return protocol.read_lease(self.fs(), HOME.lease(lease)).ended is not None
 
     def _watch(self, user: User) -> None:
         watcher = self.watcher = Watcher(user)
@@ -310,6 +351,8 @@ class History:
             self.disk.restart(trouble.seconds, list(self.clients), self._chance("restart"))
         elif trouble.what == "power loss":
             self._lose_power()
+        elif trouble.what == "squeue's answer is":
+            self.slurm.go_wrong(trouble.who, trouble.seconds)
         elif trouble.what == "the lease ends":
             self._end_lease(trouble.seconds)
         elif host:
@@ -361,22 +404,16 @@ class History:
             self.watcher.seen.clear()
 
     def _end_lease(self, seconds: float) -> None:
-        """Slurm has ended the lease, a command settles it, and some time later Slurm runs it again."""
+        """Slurm has ended the lease, commands learn it, and some time later Slurm runs it again."""
         self.truth.lease_ended = True
-        self.lease_runs = False
+        self.slurm.ended_at = ended_at = self.scheduler.now
         for name in ("n1a", "n2a", RIVAL):
             self.hosts[name].reboot(keep_records=False)
 
-        def settle(user: User) -> None:
-            try:
-                settle_claims(user.fs, self.lease, clock=user.clock, reason="TIMEOUT")
-            except OSError:
-                return
-
-        self._user(f"settle {self.scheduler.now:.0f}", LOGIN[1], 1.0, settle)
-
         def again() -> None:
-            self.lease_runs = True
+            if self.slurm.ended_at != ended_at:
+                return  # it has ended once more since, or all is calm
+            self.slurm.ended_at = None
             for name in ("n1a", "n2a"):
                 self._supervise(name)
 

@@ -207,6 +207,7 @@ class Host:
         if work.ended or work.boot != self.boot:
             return
         work.ended, work.status, work.usage = True, status, self.monotonic() - work.began
+        self.truth.alive.discard(parse_outcome(work.key))
         code = status >> 8 if status >> 8 else 128 + status if status else 0
         self.truth.exits[parse_outcome(work.key)] = code
         if work.parent is None:
@@ -297,6 +298,7 @@ class Host:
         if self.runner is not None:
             self.scheduler.kill(self.runner)
         self.kill_keeper()
+        self.truth.alive.difference_update(parse_outcome(work.key) for work in self.work)
         self.work.clear()
         self.boot += 1
         self.booted = self.scheduler.now

@@ -10,6 +10,7 @@ from typing import Any
 
 from leaseq.models import ANY, Need
 from tests.faults import Kind
+from tests.sim.slurm import KINDS
 
 Step = tuple[str, str]
 """A call, and what one of its paths holds; empty words stand for any."""
@@ -197,7 +198,8 @@ TROUBLES: dict[str, tuple[float, Callable[[Random], Trouble]]] = {
     "power loss": (0.3, _event("power loss", who=("everything",))),
     "link cut": (0.2, _event("no link to the server for", (20.0, 200.0))),
     "rival": (0.3, _event("another host serves n1:", who=(RIVAL,))),
-    "lease end": (0.15, _event("the lease ends", (5.0, 60.0), ("everywhere",))),
+    "lease end": (0.15, _event("the lease ends", (5.0, 200.0), ("everywhere",))),
+    "wrong answers": (0.5, _event("squeue's answer is", (20.0, 200.0), KINDS)),
 }
 
 

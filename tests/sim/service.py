@@ -13,6 +13,7 @@ from typing import Any
 from leaseq import protocol
 from leaseq.errors import Unavailable
 from leaseq.layout import LeaseDir, new_incarnation
+from leaseq.lease.verdict import Judge
 from leaseq.models import Heartbeat
 from leaseq.runner import housework
 from leaseq.runner.beside import begin_alone
@@ -33,13 +34,14 @@ STEP_CALLS_EACH = 14
 
 @dataclass(frozen=True)
 class Parts:
-    """What a runner is made of. A mutant replaces one."""
+    """What a runner is made of, and who judges answers of Slurm. A mutant replaces one."""
 
     runner: type[Runner] = Runner
     ledger: type[Ledger] = Ledger
     procs: type[SimProcs] = SimProcs
     take_over: Callable[[Runner, set[str]], None] = take_over
     begin_alone: Callable[..., int] = begin_alone
+    judge: type[Judge] = Judge
 
 
 REAL_PARTS = Parts()

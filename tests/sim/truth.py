@@ -22,12 +22,18 @@ class SimTruth(Truth):
     cancelled: set[str] = field(default_factory=set)
     """Tasks that somebody began to cancel."""
     lease_ended: bool = False
+    alive: set[Key] = field(default_factory=set)
+    """Attempts whose process runs."""
     violations: list[str] = field(default_factory=list)
 
     def started(self, key: Key, host: str) -> None:
-        """An attempt's process runs: once and for all."""
+        """An attempt's process runs: once and for all, and beside no other of its task that was not given up."""
         if key in self.hosts:
             self.violated(f"{key[0]}.{key[1]} was started on {self.hosts[key]}, and again on {host}")
+        for task, attempt in self.alive - self.forced:
+            if task == key[0] and self.hosts[task, attempt][:2] not in self.lossy:
+                self.violated(f"{task}.{key[1]} was started on {host} beside {task}.{attempt}")
+        self.alive.add(key)
         self.starts.append(key)
         self.hosts[key] = host
 

@@ -1,0 +1,105 @@
+"""Slurm as commands hear of it: what it has, and answers of squeue that are empty, partial, old, or of somebody else.
+
+There are two jobs: that of the history's lease, and one that waits for nodes all the time. Commands look now and then,
+and draw from the answer what leaseq draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from leaseq.layout import Home
+from leaseq.lease.slurm_text import Row
+from leaseq.lease.squeue import Queue, cache_of
+from leaseq.lease.verdict import Judge
+from leaseq.models import Lease
+from leaseq.world import Clock, Fs
+from tests.sim.truth import SimTruth
+
+HOME = Home("/home")
+HERE = "here"
+TOKENS = {"1": "aaaaaaaaaa", "2": "bbbbbbbbbb"}
+WAITS = "2"
+"""The lease that waits for nodes."""
+KINDS = ("empty", "partial", "partial, denied", "another's", "of another cluster", "repeated")
+"""How an answer can be wrong. `denied`: asked for the one job, Slurm is wrong, too."""
+SHORT_SECONDS = 45.0
+"""So long at most Slurm denies a job that it has: what is silent, denied, and absent for longer, is gone for all that
+anybody can know."""
+REMEMBERED_SECONDS = 40.0
+"""How long Slurm knows of a job that has ended."""
+
+
+def record(lease: str, created: float) -> Lease:
+    return Lease(lease, "slurm", created, cluster=HERE, job=lease, token=TOKENS[lease])
+
+
+def row(job: str, state: str, *, token: str = "") -> Row:
+    return Row(job, state, script=f"/home/scripts/{token or TOKENS[job]}.sh", name="leaseq")
+
+
+class Slurm:
+    """The truth, and what is said."""
+
+    def __init__(self, now: Callable[[], float], all_heard: Callable[[], bool]) -> None:
+        self.now, self.all_heard = now, all_heard
+        self.ended_at: float | None = None
+        """When the lease's job ended, while it does not run."""
+        self.wrong = ""
+        self.wrong_since, self.wrong_until = 0.0, -1e9
+        self.may_deny = False
+        self.kept: dict[str, Queue] = {}
+
+    def go_wrong(self, kind: str, seconds: float) -> bool:
+        """True where answers are wrong like that from now on, for so long; False where they are wrong already."""
+        if self.now() < self.wrong_until:
+            return False
+        self.may_deny = self.now() - self.wrong_until > 150.0
+        self.wrong, self.wrong_since, self.wrong_until = kind, self.now(), self.now() + seconds
+        return True
+
+    def is_wrong(self, *kinds: str) -> bool:
+        return self.now() < self.wrong_until and self.wrong in kinds
+
+    def answer(self) -> tuple[str, list[Row]]:
+        """(which cluster answers, its lines)"""
+        waits = row(WAITS, "PENDING")
+        if self.is_wrong("empty"):
+            return HERE, []
+        if self.is_wrong("partial", "partial, denied"):
+            return HERE, self._lease()
+        if self.is_wrong("another's", "of another cluster"):
+            rows = [row(job, state, token="cccccccccc") for job, state in (("1", "CANCELLED"), (WAITS, "COMPLETED"))]
+            return HERE if self.wrong == "another's" else "there", rows
+        if self.is_wrong("repeated") and self.all_heard():
+            return HERE, [row("1", "NODE_FAIL"), waits]
+        return HERE, [*self._lease(), waits]
+
+    def _lease(self) -> list[Row]:
+        if self.ended_at is None:
+            return [row("1", "RUNNING")]
+        return [row("1", "TIMEOUT")] if self.now() - self.ended_at < REMEMBERED_SECONDS else []
+
+    def denies(self, job: str) -> bool:
+        """True where Slurm says, asked for that job alone, that there is none."""
+        if self.is_wrong("of another cluster"):
+            return True
+        if self.is_wrong("partial, denied"):
+            return self.may_deny and self.now() - self.wrong_since < SHORT_SECONDS
+        if self.is_wrong("another's"):
+            return self.all_heard()
+        return job == "1" and self.ended_at is not None and not self._lease()
+
+    def look(
+        self, fs: Fs, clock: Clock, judge: type[Judge], truth: SimTruth, called_ended: Callable[[str], bool]
+    ) -> None:
+        """A command has asked, and the records say what follows."""
+        cluster, rows = self.answer()
+        for directory in (HOME.cache, cache_of(HOME, cluster)):
+            fs.mkdir(directory)
+        before = {lease: called_ended(lease) for lease in TOKENS}
+        made = judge(fs, HOME, cluster, clock=clock, unknown_to_slurm=self.denies)
+        self.kept[cluster] = made.learn(self.kept.get(cluster, Queue()), rows)
+        for lease in TOKENS:
+            if called_ended(lease) and not before[lease] and (lease == WAITS or self.ended_at is None):
+                truth.violated(f"lease {lease} was called ended, and it had not: {rows}")
