@@ -50,10 +50,11 @@ def check_home(home: Home) -> bool:
     if home.root in _checked:
         return True
     try:
-        info = os.stat(home.root)
+        info = link = os.lstat(home.root)
+        if stat.S_ISLNK(link.st_mode):
+            info = os.stat(home.root)
     except FileNotFoundError:
         return False
-    link = os.lstat(home.root)
     if stat.S_ISLNK(link.st_mode) and link.st_uid not in (os.getuid(), 0):
         raise Refused(
             f"{home.root} is a link that {user_name(link.st_uid)} has made, and can change",

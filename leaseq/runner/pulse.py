@@ -94,6 +94,8 @@ class Pulse:
         self.push_logs: Callable[[], None] | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._look_at = 0.0
+        """When the home is to be looked at again: not with each heartbeat of a busy second."""
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
         self._me = {**whoami(), "started": time.time()}
 
@@ -117,7 +119,9 @@ class Pulse:
         """A heartbeat that counts one more than the last was written, unless the node is another runner's by now."""
         if self.runner.superseded:
             return
-        self.look()
+        if (moment := time.monotonic()) >= self._look_at:
+            self.look()
+            self._look_at = moment + interval_seconds(len(self.runner.options.nodes)) / 2
         self.counter += 1
         total, used = memory()
         use, error = self.gpus.look()
