@@ -31,6 +31,7 @@ from leaseq.runner import housework, last, session
 from leaseq.runner.beside import begin_alone
 from leaseq.runner.gpus import GpuWatch
 from leaseq.runner.grant import Gpus, from_environment, present
+from leaseq.runner.homewatch import GONE_SECONDS, HomeWatch
 from leaseq.runner.inotify import IN_CLOSE_WRITE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, Inotify, become_subreaper
 from leaseq.runner.keeper import LEASE_GRACE_SECONDS
 from leaseq.runner.ledger import Ledger, LedgerThread
@@ -67,6 +68,9 @@ def main(argv: Sequence[str]) -> int:
         "--lease-grace", type=float, default=LEASE_GRACE_SECONDS, help="the same where Slurm ends the lease"
     )
     parser.add_argument("--draining", action="store_true", help="take no task before `resume` is asked for")
+    parser.add_argument(
+        "--gone", type=float, default=GONE_SECONDS, help="seconds that the lease's directory must be absent to be gone"
+    )
     parser.add_argument("--last", action="store_true", help="start nothing: end what the last runner left running")
     words = parser.parse_args(list(argv))
     os.environ.update(newest_functions())
@@ -78,6 +82,7 @@ def main(argv: Sequence[str]) -> int:
             return 0
         service = Service(home, words.lease, node, token=words.token, lease_grace_seconds=words.lease_grace)
         service.grace_seconds, service.patience_seconds = words.grace, words.patience
+        service.gone_seconds = words.gone
         service.draining = words.draining
         return service.run()
     except LeaseqError as error:
@@ -94,6 +99,7 @@ class Service:
     def __init__(self, home: str, lease_id: str, node: str, *, token: str = "", lease_grace_seconds: float) -> None:
         os.umask(0o077)
         self.grace_seconds, self.patience_seconds = GRACE_SECONDS, PATIENCE_SECONDS
+        self.gone_seconds = GONE_SECONDS
         self.lease_grace_seconds = lease_grace_seconds
         self.draining = False
         """True where the node is not to take a task before that is asked for: its prologue failed."""
@@ -158,7 +164,13 @@ class Service:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.set_wakeup_fd(signals_write, warn_on_full_buffer=False)
         self.runner = self._make_runner()
-        self.pulse = Pulse(self.runner, self.gpus, look=lambda: private.check_owner(self.home, self.owner))
+        self.presence = HomeWatch(self.lease.root, gone_seconds=self.gone_seconds, told=self._wake)
+        self.pulse = Pulse(
+            self.runner,
+            self.gpus,
+            look=lambda: private.check_owner(self.home, self.owner),
+            presence=self.presence,
+        )
         if self.fs.remote:
             self.pulse.push_logs = LogPusher(self.runner).push
         threading.excepthook = self._thread_died
@@ -177,6 +189,9 @@ class Service:
     def _farewell(self) -> int:
         """The exit code: 0 where everything that ended here has its outcome in its place, 75 where another serves."""
         self.gpus.close()
+        if self.presence.gone:
+            print(f"{self.lease.root} is gone: nothing is left to serve", file=sys.stderr)
+            return 1
         if self.runner.superseded:
             print(f"another runner has begun to serve {self.node} of {self.lease.id}", file=sys.stderr)
             return EX_TEMPFAIL
@@ -343,6 +358,8 @@ class Service:
                 pulse.publish()
             if runner.state == "stopping" and self._may_leave():
                 break
+            if self.presence.gone and not runner.held:
+                return
             due = time.monotonic() + min(wait, self._look_after_keeper())
             self.turning_since = None
         self.stopping = True

@@ -13,6 +13,7 @@ from leaseq.models import Heartbeat, Running
 from leaseq.protocol import command_text
 from leaseq.runner.decide import room_left
 from leaseq.runner.gpus import GpuWatch
+from leaseq.runner.homewatch import HomeWatch
 from leaseq.runner.loop import Runner
 from leaseq.runner.node import memory
 from leaseq.runner.state import Held
@@ -85,8 +86,9 @@ def _running(held: Held, now: float) -> Running:
 class Pulse:
     """Writes heartbeats: every interval, and soon after something changed."""
 
-    def __init__(self, runner: Runner, gpus: GpuWatch, *, look: Callable[[], None]) -> None:
+    def __init__(self, runner: Runner, gpus: GpuWatch, *, look: Callable[[], None], presence: HomeWatch) -> None:
         self.runner = runner
+        self.presence = presence
         self.look = look
         """Raises where the home is not to be served any more."""
         self.counter = 0
@@ -154,5 +156,7 @@ class Pulse:
                 if woken or time.monotonic() - beaten >= period:
                     self.beat()
                     beaten = time.monotonic()
+                    self.presence.seen()
             except OSError:
-                pass  # who reads no new heartbeat knows as much; the next one is tried in its turn
+                # Who reads no new heartbeat knows as much; the next one is tried in its turn.
+                self.presence.look()

@@ -50,6 +50,8 @@ class Node:
     """Seconds between TERM and KILL."""
     patience = "3"
     """Seconds that a runner which was told to stop waits for its file system."""
+    gone = "300"
+    """Seconds that the lease's directory must be absent for its runner to end."""
 
     def __init__(self, path: Path, **environment: str) -> None:
         self.path = path
@@ -161,9 +163,10 @@ class Node:
     def start(self, *, wait: bool = True, before: Callable[[], None] | None = None, **environment: str) -> Any:
         """A runner; wait: until it has taken its node."""
         where = ["--lease", self.lease_id, "--node", self.name, "--home", self.home]
+        times = ["--grace", self.grace, "--patience", self.patience, "--gone", self.gone]
         with open(self.said, "ab") as said:
             runner = subprocess.Popen(
-                [sys.executable, "-c", START, *where, "--grace", self.grace, "--patience", self.patience],
+                [sys.executable, "-c", START, *where, *times],
                 env={**self.environment, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=said,
