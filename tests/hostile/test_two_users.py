@@ -43,6 +43,7 @@ class User(Box):
     def __init__(self, path: Path, uid: int) -> None:
         super().__init__(path)
         self.uid = uid
+        self.sleepers: list[subprocess.Popen[bytes]] = []
         del self.environment["LEASEQ_NODE_DIR"]
         self.environment["HOME"] = str(path)
         self.own(path, path / "w")
@@ -64,7 +65,15 @@ class User(Box):
 
     def sleeper(self) -> subprocess.Popen[bytes]:
         """A process of this user that is none of leaseq's."""
-        return subprocess.Popen(["sleep", "1000"], user=self.uid, group=self.uid, extra_groups=[])
+        started = subprocess.Popen(["sleep", "1000"], user=self.uid, group=self.uid, extra_groups=[])
+        self.sleepers.append(started)
+        return started
+
+    def close(self) -> None:
+        super().close()
+        for each in self.sleepers:
+            each.kill()
+            each.wait()
 
     @property
     def lease(self) -> Path:
@@ -144,8 +153,6 @@ def test_a_node_directory_that_another_user_made_is_trusted_by_no_command(users:
     for words in (["status"], ["tasks"], ["info", "last"], ["recover"], ["clean", "--dry-run"]):
         clear(alice.run(*words), 0)
     assert victim.poll() is None
-    victim.kill()
-    victim.wait()
 
 
 @pytest.mark.parametrize("how", ["directory", "file", "link"])
@@ -169,8 +176,6 @@ def test_who_takes_the_name_of_a_node_directory_stops_nobody(users: tuple[User, 
     assert not os.path.exists(first) and not list((alice.path / "w").iterdir())
     alice.run("daemon", "stop", code=0)
     assert victim.poll() is None
-    victim.kill()
-    victim.wait()
 
 
 @pytest.mark.parametrize("owner", ["alice", "mallory"])
@@ -187,8 +192,6 @@ def test_a_process_that_is_no_runner_is_sent_no_signal(users: tuple[User, User],
         said = clear(alice.run(*words), 2)
         assert f"process {victim.pid} is no runner of local:{hostname()}" in said.err and "sleep 1000" in said.err
     assert victim.poll() is None
-    victim.kill()
-    victim.wait()
 
 
 def test_a_running_runner_is_known_as_one_and_stopped(users: tuple[User, User]) -> None:
