@@ -48,12 +48,13 @@ set-option -g status-left-length 60
 source-file -q /etc/tmux.conf
 source-file -q ~/.tmux.conf
 source-file -q ~/.config/tmux/tmux.conf
-set-option -s exit-unattached off
-set-option -s exit-empty on
+set-option -sq exit-unattached off
+set-option -sq exit-empty on
 set-option -g destroy-unattached off
 set-option -gw remain-on-exit off
 """
-"""The user's files come before what the session depends on: it outlives its terminals, and ends with its command."""
+"""The user's files come before what the session depends on: it outlives its terminals, and ends with its command. -q is
+for an old tmux that lacks one of these."""
 SHOWN_SECONDS = 5
 """How long a session shows that its lease ends soon, unless a key is pressed."""
 TERMS = ("xterm-256color", "xterm", "screen", "vt100")
