@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 
 MARKS_SECONDS = (600.0, 300.0, 60.0)
 """How long before the end it is said."""
-LOOK_SECONDS = 60.0
-"""An end may be put off, or brought forward: it is looked at as often."""
+LOOK_SECONDS = 15.0
+"""How often it is looked at: an end may be put off, or brought forward, and of a lease that has just begun it is not
+known yet."""
 
 
 class Countdown:

@@ -33,7 +33,16 @@ def test_it_is_said_once_at_each_mark_and_again_where_the_end_was_put_off(
 
 
 @pytest.mark.parametrize(
-    ("left", "wait"), [(None, LOOK_SECONDS), (5000, LOOK_SECONDS), (630, 30), (301, 1), (60.2, 1.0), (30, LOOK_SECONDS)]
+    ("left", "wait"),
+    [
+        (None, LOOK_SECONDS),
+        (5000, LOOK_SECONDS),
+        (610, 10),
+        (630, LOOK_SECONDS),
+        (301, 1),
+        (60.2, 1.0),
+        (30, LOOK_SECONDS),
+    ],
 )
 def test_the_next_look_is_at_the_next_mark_and_never_far(left: float | None, wait: float) -> None:
     assert Countdown(lambda: left).look()[1] == pytest.approx(wait)
