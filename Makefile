@@ -50,11 +50,14 @@ sim: $(VENV)/installed-dev ## simulate whole leases with every kind of trouble, 
 mutants: $(VENV)/installed-dev ## put faults into the protocol and the runner, and tell by what each is caught
 	$(PYTEST) -s tests/mutants
 
-test-slurm: $(VENV)/installed-dev ## the contract suite on a real Slurm of several nodes on this host (root; slurm-wlm, munge)
-	LEASEQ_TEST_SLURM=required $(PYTEST) $(PARALLEL) -m real_slurm tests/contract
+# SLURM=24.11: on Debian 13's Slurm and Python, in a root that is made once (mmdebstrap; ~/.cache/leaseq-slurm-24.11).
+SLURM ?=
+ON_SLURM = LEASEQ_TEST_SLURM=required $(if $(SLURM),$(PY) -m tests.contract.newer_slurm $(SLURM) python -m pytest,$(PYTEST))
+test-slurm: $(VENV)/installed-dev ## the contract suite on a real Slurm of several nodes on this host (root; slurm-wlm, munge); SLURM=24.11: on that one
+	$(ON_SLURM) $(PARALLEL) -m real_slurm tests/contract
 
 retest-slurm: $(VENV)/installed-dev ## the tests on the real Slurm that failed last, once more
-	LEASEQ_TEST_SLURM=required $(PYTEST) -m real_slurm tests/contract --last-failed --last-failed-no-failures none
+	$(ON_SLURM) -m real_slurm tests/contract --last-failed --last-failed-no-failures none
 
 test-nfs: $(VENV)/installed-dev ## a real NFS server and three clients on this host (root; user-mode-linux, mmdebstrap); makes their root once
 	$(PY) -m tests.nfs.bed

@@ -173,7 +173,7 @@ def test_a_lost_batch_host_and_a_lost_slurmd_leave_every_task_a_fate(site: Site)
     try:
         site.cluster.kill_node("node1")
         site.cluster.kill_slurmd("node2")
-        site.wait_until(lambda: site.squeue("-j", wide, "-o", "%N") == ["node3"], "the losses", seconds_max=90)
+        site.wait_until(lambda: site.squeue("-j", wide, "-o", "%N") == ["node3"], "the losses", seconds_max=150)
     finally:
         site.cluster.start_slurmd("node2")
         site.cluster.revive_node("node1")

@@ -120,7 +120,7 @@ def test_a_node_death_is_noticed_and_the_node_comes_back(small_cluster: RealClus
     with lease(small_cluster, "-N2", "--no-kill", "--no-requeue") as job:
         small_cluster.kill_node("node2")
         assert small_cluster.processes("node2") == []
-        small_cluster.wait_for_state("node2", "down*", "down", seconds_max=60)
+        small_cluster.wait_for_state("node2", "down*", "down", seconds_max=120)
         assert run(small_cluster, "squeue", "-h", "-j", job, "-o", "%T %N") == "RUNNING node1\n"
         small_cluster.revive_node("node2")
         assert small_cluster.node_states() == {"node1": "mix", "node2": "idle"}

@@ -138,7 +138,7 @@ def test_the_death_of_a_node_costs_the_others_nothing(site: Site) -> None:
     site.wait_until(lambda: len(list(there.iterdir())) == 3, "a task on each node")
     try:
         site.cluster.kill_node("node3")
-        site.wait_until(lambda: "node3 is no longer part" in site.notes(lease), "the loss", seconds_max=90)
+        site.wait_until(lambda: "node3 is no longer part" in site.notes(lease), "the loss", seconds_max=150)
         more = site.ok("submit", "--", "hostname")
         gate.touch()
         site.wait_until(lambda: states(site, lease)["DONE"] == 3, "the other nodes' tasks")

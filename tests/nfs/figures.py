@@ -30,6 +30,6 @@ class Figures:
         return "\n".join(["", "| what | measured |", "|---|---|", *lines])
 
     def keep(self) -> None:
-        path = bed.cache() / "figures.json"
+        path = bed.ROOT.cache / "figures.json"
         path.write_text(json.dumps(self.data, indent=1) + "\n")
         print(f"figures: {path}")
