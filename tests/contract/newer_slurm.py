@@ -50,7 +50,7 @@ def _requirements() -> list[str]:
 def _finish(root: Path, requirements: tuple[str, ...]) -> None:
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     wheels = root / "opt" / "wheels"
-    # Pure packages without a wheel of their own are built here; a wheel of the newer Python is chosen before one of ours.
+    # What is pure and has no wheel of its own is built here.
     debian.run([*pip, "wheel", "--no-deps", f"--wheel-dir={wheels}", "gputil"])
     newer = ["--only-binary=:all:", f"--python-version={PYTHON}", f"--find-links={wheels}", f"--dest={wheels}"]
     debian.run([*pip, "download", *newer, *requirements])

@@ -116,6 +116,7 @@ def test_a_node_has_its_own_processes_and_tmp_but_shares_files(cluster: RealClus
     assert run(cluster, *cluster.argv_in("node1", "cat", "/proc/1/comm")).startswith("python")
 
 
+@pytest.mark.timeout(240)
 def test_a_node_death_is_noticed_and_the_node_comes_back(small_cluster: RealCluster) -> None:
     with lease(small_cluster, "-N2", "--no-kill", "--no-requeue") as job:
         small_cluster.kill_node("node2")
