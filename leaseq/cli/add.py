@@ -103,7 +103,7 @@ def _choose(app: App, lease: Lease) -> None:
     others = (each for each in leases.active(app.fs, app.home, app.clock) if each.id != lease.id)
     if not any(leases.has_started(app.fs, app.home, each) for each in others):
         leases.choose(app.fs, app.home, lease.id)
-        app.out.talk(f"leaseq: commands mean lease {leases.called(lease)} now")
+        app.out.talk(f"leaseq: default lease is now {leases.called(lease)}")
         return
     meant = leases.chosen(app.fs, app.home) or leases.local_id()
     leases.choose_once_started(app.fs, app.home, lease.id)

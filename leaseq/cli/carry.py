@@ -130,7 +130,7 @@ class Adopt:
         backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=0.1)
         record, nodes = adopt(backend, self.job, name=self.name, user=user_name(), host=hostname(), umask=app.umask)
         leases.choose(app.fs, app.home, record.id)
-        app.out.talk(f"leaseq: commands mean lease {leases.called(record)} now")
+        app.out.talk(f"leaseq: default lease is now {leases.called(record)}")
         app.out.line(record.id)
         app.out.talk(f"leaseq: runners start on {' '.join(nodes)}; `leaseq shell` gets in")
         app.out.talk("leaseq: they hang on this host: if it shuts down they end (`lease adopt` again puts them back)")

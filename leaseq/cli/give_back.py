@@ -15,6 +15,7 @@ from leaseq.errors import Refused, UsageError
 from leaseq.lease import leases
 from leaseq.models import Lease, State
 from leaseq.snapshot import Reader, Snapshot
+from leaseq.words import count
 
 DRAIN_LOOK_SECONDS = 0.5
 EXIT_INTERRUPTED = 130
@@ -35,7 +36,7 @@ class Release:
             if record.ended is None:
                 self._release(app, record)
             elif self._end(app, record):
-                app.out.talk(f"leaseq: lease {leases.called(record)}, which was taken for ended, is given back")
+                app.out.talk(f"leaseq: lease {leases.called(record)}, which was taken for ended, is released")
             else:
                 app.out.talk(f"leaseq: lease {leases.called(record)} has ended already")
         return 0
@@ -48,16 +49,16 @@ class Release:
             _drain(app, record, reader)
             snapshot = reader.read(recent=0, pending=0)
         elif (running or not self.leases) and not self.yes:
-            _ask(record, running)
+            _ask(record, snapshot)
         if self._end(app, record):
-            ends = f"; {_tasks(running)} end" if _held(snapshot) else ""
-            app.out.talk(f"leaseq: lease {record.id} is given back{ends}")
+            app.out.talk(f"leaseq: lease {record.id} is released{_what_ends(snapshot)}")
         else:
             app.out.talk(f"leaseq: lease {record.id} has ended already")
         pending = snapshot.totals.get(State.PENDING, 0)
         if pending:
             way = f"`leaseq move --from {record.id} --to LEASE` takes them along"
-            app.out.talk(f"leaseq: {_tasks(pending, 'pending')} stay in its queue; {way}")
+            stay = count(pending, "pending task stays", "pending tasks stay")
+            app.out.talk(f"leaseq: {stay} in its queue; {way}")
         if record.kind == "slurm" and leases.chosen(app.fs, app.home) == record.id:
             _choose_another(app, record)
 
@@ -74,7 +75,7 @@ def _choose_another(app: App, record: Lease) -> None:
         app.out.talk(f"leaseq: no lease is chosen now: commands mean this host, {leases.local_id()}")
         return
     queued = "" if leases.has_started(app.fs, app.home, others[0]) else "; it has not started"
-    app.out.talk(f"leaseq: commands mean lease {leases.called(others[0])} now{queued}")
+    app.out.talk(f"leaseq: default lease is now {leases.called(others[0])}{queued}")
 
 
 def _in_use(app: App) -> str:
@@ -89,16 +90,30 @@ def _held(snapshot: Snapshot) -> int:
     return sum(snapshot.totals.get(state, 0) for state in (State.RUNNING, State.STUCK, State.UNKNOWN))
 
 
-def _tasks(count: int, kind: str = "running") -> str:
-    return f"{count} {kind} task" + ("s" if count != 1 else "")
+def _tasks(snapshot: Snapshot) -> str:
+    """The tasks that runners have taken, by what is known of them."""
+    kinds = ((State.RUNNING, "running task"), (State.STUCK, "stuck task"), (State.UNKNOWN, "task of unknown state"))
+    said = [(snapshot.totals.get(state, 0), noun) for state, noun in kinds]
+    return " and ".join(
+        count(number, noun, "tasks of unknown state" if noun.startswith("task of") else "")
+        for number, noun in said
+        if number
+    )
 
 
-def _ask(record: Lease, running: int) -> None:
+def _what_ends(snapshot: Snapshot) -> str:
+    held = _held(snapshot)
+    return f"; {_tasks(snapshot)} {'ends' if held == 1 else 'end'} with it" if held else ""
+
+
+def _ask(record: Lease, snapshot: Snapshot) -> None:
     name = f"lease {record.id} ({record.name})" if record.name else f"lease {record.id}"
-    what = f"{name} has {_tasks(running)}, which end with it" if running else f"{name} runs no task"
+    held = _held(snapshot)
+    ends = "ends" if held == 1 else "end"
+    what = f"{name} has {_tasks(snapshot)}, which {ends} with it" if held else f"{name} runs no task"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Refused(what, hint="--yes ends them, --drain waits for them")
-    print(f"{what}. Give it back? [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{what}. Release it? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Refused(f"lease {record.id} is kept", hint="--drain waits for its running tasks first")
 
@@ -110,7 +125,9 @@ def _drain(app: App, record: Lease, reader: Reader) -> None:
     try:
         while running := _held(reader.read(recent=0, pending=0)):
             if running != told:
-                app.out.talk(f"leaseq: waiting for {_tasks(running)} of lease {record.id}; no other starts")
+                app.out.talk(
+                    f"leaseq: waiting for {count(running, 'running task')} of lease {record.id}; no other starts"
+                )
                 told = running
             time.sleep(DRAIN_LOOK_SECONDS)
     except KeyboardInterrupt:
@@ -168,7 +185,7 @@ COMMANDS = {
         GivingBack,
         "release",
         "[LEASE...] [--yes] [--drain]",
-        "Gives leases back; the Slurm lease in use, where none is named. What runs on them ends; what is pending "
+        "Releases leases; the Slurm lease in use, if none is named. What runs on them ends; what is pending "
         "stays in the lease's directory, and so does everything else. Asks first where tasks run or none is named.",
         (
             Option("yes", "do not ask; running tasks end", kind="flag", short="y"),

@@ -51,7 +51,7 @@ def test_a_release_that_names_no_lease_means_the_one_in_use_and_asks(site: Site)
     assert refused.returncode == 2
     assert f"lease {lease} (mine) runs no task" in refused.stderr
     terminal = site.terminal("lease", "release")
-    terminal.expect("Give it back? [y/N]")
+    terminal.expect("Release it? [y/N]")
     terminal.type("n\n")
     terminal.expect("is kept")
     assert terminal.end() == 2

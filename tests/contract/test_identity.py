@@ -85,7 +85,7 @@ def test_a_lease_that_was_called_ended_is_given_back_all_the_same(site: Site) ->
     path = site.lease_dir(lease) / "lease.json"
     path.write_text(json.dumps({**site.record(lease), "ended": 1.0, "end_reason": "no longer known to Slurm"}) + "\n")
     said = site.leaseq("lease", "release", lease, "--yes")
-    assert (said.returncode, "is given back" in said.stderr) == (0, True), said.stderr
+    assert (said.returncode, "is released" in said.stderr) == (0, True), said.stderr
     site.wait_until(lambda: not site.squeue("-o", "%i"), "the end of the job")
     again = site.leaseq("lease", "release", lease, "--yes")
     assert (again.returncode, "has ended already" in again.stderr) == (0, True), again.stderr

@@ -31,7 +31,7 @@ def stop(site: Site, node: str) -> None:
 def test_a_lease_is_the_default_at_once_if_no_other_runs_and_that_is_said(site: Site) -> None:
     done = site.leaseq("add", "--detach", "--name", "first", "-N1")
     lease = done.stdout.strip()
-    assert f"commands mean lease first ({lease}) now" in done.stderr
+    assert f"default lease is now first ({lease})" in done.stderr
     assert default(site) == lease
 
 
@@ -54,7 +54,7 @@ def test_a_release_of_the_default_chooses_another_that_runs(site: Site) -> None:
     first, second = site.add("-N1"), site.add("-N1", "--name", "other")
     site.ok("lease", "use", first)
     done = site.leaseq("lease", "release", first, "--yes")
-    assert f"commands mean lease other ({second}) now" in done.stderr
+    assert f"default lease is now other ({second})" in done.stderr
     assert default(site) == second
     done = site.leaseq("lease", "release", second, "--yes")
     assert "no lease is chosen now: commands mean this host" in done.stderr

@@ -75,7 +75,7 @@ def test_a_lease_is_made_watched_used_and_released_by_keys_alone(mock: Mock) -> 
         screen.shows("gpus 0,1,2")
         screen.press("x", "releases 2 nodes, ends 1 running task;")
         screen.shows("0 pending tasks stay queued")
-        screen.press("y", "is given back")
+        screen.press("y", "is released")
         screen.shows("ended")
 
 
