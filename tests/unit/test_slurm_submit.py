@@ -64,7 +64,7 @@ def test_the_record_and_the_script_stand_beside_each_other(home: Home, sbatch: F
     assert (lease.id, lease.name, lease.argv, lease.kind) == ("77", "mine", TOKENS, "slurm")
     assert records.read(FS, home.lease("77")) == lease
     assert said == "sbatch: lua: your default account is x"
-    assert Path(home.runs, "77", "lease.sh").read_text().startswith("#!/bin/bash\n")
+    assert Path(home.runs, "77", "lease.sh").read_text().startswith("#!/bin/bash -p\n")
     assert os.listdir(home.scripts) == []
 
 
