@@ -26,7 +26,9 @@ Where a command takes a task, it takes
   T0c4                the first letters of an id, if only one task's begins so (any case)
   last, last-2        the task submitted last, and the second before it
   T0c4,T9aa           several, joined by commas or as separate words
-An id is found in whichever lease has it, the one in use first; with --lease in that one alone. `last` is of one lease.
+An id is found in whichever lease has it, the one in use first; with --lease in
+that one alone. `last` is of one lease, by the clocks of the hosts that submitted:
+if they differ, so does what is newest.
 Tasks are not chosen by name: `leaseq tasks --search WORD` finds their ids.
 """,
     "states": """\
