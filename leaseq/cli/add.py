@@ -80,7 +80,7 @@ class Add:
             if node:
                 leases.chosen(app.fs, app.home, news=app.tell_of_choice)
             else:
-                app.out.talk(f"leaseq: lease {lease.id} has not started; it stays queued. {_way_back(lease)}")
+                app.out.talk(f"leaseq: {_not_ready(app, lease)}. {_way_back(lease)}")
         if self.json:
             _document(app, lease)
         elif self.detach or not watched:
@@ -168,6 +168,22 @@ def wait_for_start(app: App, lease: Lease, *, seconds_max: float | None) -> str:
     finally:
         line.clear()
     return ""
+
+
+def _not_ready(app: App, lease: Lease) -> str:
+    """What is known of a lease that has no runner yet; raises SlurmError where it has ended meanwhile."""
+    from leaseq.lease.start import ended_early
+
+    backend: SlurmBackend = leases.backend(lease, fs=app.fs, home=app.home, clock=app.clock)  # type: ignore[assignment]
+    state = backend.state(lease)
+    if state.word == "ENDED":
+        raise ended_early(backend, lease, state)
+    if state.word == "PENDING":
+        return f"lease {lease.id} has not started; it stays queued" + (f" ({state.reason})" if state.reason else "")
+    if state.word == "RUNNING":
+        return f"lease {lease.id} runs, and no node of it has a runner yet"
+    reason = f" ({state.reason})" if state.reason else ""
+    return f"whether lease {lease.id} has started is not known: {state.word}{reason}"
 
 
 def _way_back(lease: Lease) -> str:

@@ -96,7 +96,7 @@ class Doctor:
         if state.word != "RUNNING":
             yield Finding(f"lease {record.id}", "ok", f"is {state.word}: its nodes cannot be looked at")
             return
-        yield from nodes(app, record)
+        yield from nodes(app, record, state.nodes)
 
 
 def _gpus(app: App, record: Lease) -> Iterator[Finding]:
@@ -133,7 +133,9 @@ def python(app: App) -> Iterator[Finding]:
 
 
 def home(app: App) -> Iterator[Finding]:
-    """The home is private, on a file system with room."""
+    """The home is private, on a file system with room, and where there is Slurm, on a shared one."""
+    from shutil import which
+
     root = app.home.root
     if not os.path.exists(root):
         yield Finding("home", "ok", f"{root} does not exist yet; the first submit makes it")
@@ -143,8 +145,11 @@ def home(app: App) -> Iterator[Finding]:
     shared = "shared" if is_remote(root) else "local to this host"
     mode = os.stat(root).st_mode & 0o777
     private = mode & 0o077 == 0
+    alone = not is_remote(root) and which("sbatch") is not None
     advice = "" if private else f"chmod 700 {root}"
-    yield Finding("home", "ok" if private else "note", f"{root} ({kind} {source}, {shared}, mode {mode:o})", advice)
+    advice = advice or "nodes other than this host do not see it: put LEASEQ_HOME where all see it" * alone
+    fine = private and not alone
+    yield Finding("home", "ok" if fine else "note", f"{root} ({kind} {source}, {shared}, mode {mode:o})", advice)
     lease = app.home.lease(leases.local_id())
     for path, words in open_places(app.home, lease, hostname(), owner=os.getuid()):
         yield Finding("home", "bad", f"{path} {words}", f"chmod -R go-w {app.home.runs}, after a look at what is there")

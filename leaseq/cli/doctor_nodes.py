@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator
 
 from leaseq.cli.app import App
 from leaseq.cli.doctor import SKEW_SECONDS_MAX, Finding
+from leaseq.errors import LeaseqError
 from leaseq.lease import leases, records
+from leaseq.lease.reach import STEP_SECONDS_MAX, fresh_file
 from leaseq.lease.slurm_command import ask
 from leaseq.models import Lease
 from leaseq.snapshot import Health, NodeView, Reader
 
-STEP_SECONDS_MAX = 30.0
 NODES_MAX = 32
 """More nodes than these are not stepped onto one after another."""
 _PROBE = """
@@ -23,16 +23,17 @@ command -v tmux || echo
 printf '%s\\n' "${CUDA_VISIBLE_DEVICES-${ROCR_VISIBLE_DEVICES-${ZE_AFFINITY_MASK-}}}"
 { nvidia-smi -L 2>/dev/null || true; } | grep -c '^GPU'
 [ -r "$1" ] && echo sees || echo blind
-[ -d "$2" ] && echo sees || echo blind
+[ -e "$2" ] && echo sees || echo blind
 """
 
 
-def nodes(app: App, record: Lease) -> Iterator[Finding]:
-    """What is right and wrong on each node."""
+def nodes(app: App, record: Lease, granted: tuple[str, ...]) -> Iterator[Finding]:
+    """What is right and wrong on each node. granted: the nodes by Slurm's word."""
     reader = Reader(app.home.lease(record.id), app.fs, app.clock)
     views = {view.node: view for view in reader.read(recent=0, pending=0).nodes}
     notes = records.notes(app.fs, reader.lease)
-    names = records.node_names(app.fs, reader.lease) or tuple(views)
+    # A lease whose nodes have another directory under the home's path has written nothing here: Slurm knows them.
+    names = records.node_names(app.fs, reader.lease) or granted or tuple(views)
     for node in names[:NODES_MAX]:
         yield from _node(app, record, node, views.get(node), notes.get(node, ""))
     if len(names) > NODES_MAX:
@@ -49,12 +50,13 @@ def _node(app: App, record: Lease, node: str, view: NodeView | None, note: str) 
         yield Finding(node, "note", note)
     backend = leases.backend(record, fs=app.fs, home=app.home, clock=app.clock)
     main = str(record.extra.get("main") or "")
-    words = ["sh", "-c", _PROBE, "probe", main, app.home.root]
     before, began = time.time(), time.monotonic()
     try:
-        answer = ask(backend.attach(record, node, words, tty=False), seconds_max=STEP_SECONDS_MAX)
-    except subprocess.SubprocessError as error:
-        yield Finding(node, "bad", f"no step could be started: {error}")
+        with fresh_file(app.fs, app.home.lease(record.id)) as mark:
+            words = ["sh", "-c", _PROBE, "probe", main, mark]
+            answer = ask(backend.attach(record, node, words, tty=False), seconds_max=STEP_SECONDS_MAX)
+    except LeaseqError as error:
+        yield Finding(node, "bad", f"no step could be started: {error.message}", error.hint)
         return
     took = time.monotonic() - began
     lines = answer.out.splitlines()

@@ -6,15 +6,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from leaseq.errors import LeaseqError, NotFound, Refused, SlurmError, UsageError
+from leaseq.errors import LeaseqError, NotFound, Refused, SlurmError, Unavailable, UsageError
 from leaseq.layout import Home
 from leaseq.lease import beats, clusters, records, squeue
 from leaseq.lease.allocation import Match, compare, of_lease, of_row
 from leaseq.lease.base import LeaseState
 from leaseq.lease.gres import step_option
 from leaseq.lease.scrub import for_commands
-from leaseq.lease.slurm_command import ask
-from leaseq.lease.slurm_text import PENDING, RUNNING, Row, expand_hosts
+from leaseq.lease.slurm_command import Unanswered, ask
+from leaseq.lease.slurm_text import PENDING, RUNNING, Row, expand_hosts, is_no_answer
 from leaseq.lease.verdict import NEW_SECONDS
 from leaseq.models import Lease
 from leaseq.world import Clock, Fs
@@ -93,9 +93,15 @@ class SlurmBackend:
             if lease.ended is not None:
                 return False
             raise _another(lease, row, match)
-        answer = ask(["scancel", job])
+        try:
+            answer = ask(["scancel", job])
+        except Unanswered as error:
+            raise _perhaps_released(lease, error.message) from None
         # scancel says nothing of an id that has already ended or never was, and ends with 0.
         if answer.code != 0 and "Invalid job id" not in answer.words:
+            if is_no_answer(answer.words):
+                squeue.changed(self.fs, self.home, cluster)
+                raise _perhaps_released(lease, answer.words)
             raise SlurmError(answer.words, hint=f"the lease is as it was; `squeue -j {job}` tells Slurm's side")
         records.mark_released(self.fs, self.home.lease(lease.id))
         squeue.changed(self.fs, self.home, cluster)
@@ -128,6 +134,13 @@ class SlurmBackend:
             return self.fs.age(self.home.lease(lease.id).record, self.home.cache) - queue.age_seconds
         except OSError:
             return 0.0
+
+
+def _perhaps_released(lease: Lease, words: str) -> Unavailable:
+    return Unavailable(
+        f"Slurm has not answered scancel, and whether lease {lease.id} ends is not known\n  {words}",
+        hint=f"`leaseq lease ls` tells once Slurm answers; `leaseq lease release {lease.id}` again does no harm",
+    )
 
 
 def _is_elsewhere(lease: Lease, cluster: str) -> bool:

@@ -58,6 +58,25 @@ class Row(Record):
         return self.state in ENDED
 
 
+_NO_ANSWER = (
+    "socket timed out",
+    "unable to contact slurm controller",
+    "communication connection failure",
+    "zero bytes were transmitted",
+    "transport endpoint is not connected",
+    "connection timed out",
+    "connection reset",
+    "controller in standby",
+    "slurm_receive_msg",
+)
+
+
+def is_no_answer(words: str) -> bool:
+    """True where a Slurm command's words say that the controller gave it none: what it asked may be done or not."""
+    said = words.lower()
+    return any(text in said for text in _NO_ANSWER)
+
+
 def parse_rows(output: str) -> list[Row]:
     """The jobs in squeue's output; lines of another shape (banners, warnings) are left out."""
     return [row for row in map(_row, output.splitlines()) if row]

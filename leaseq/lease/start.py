@@ -9,6 +9,7 @@ from leaseq.errors import LeaseqError, SlurmError
 from leaseq.layout import LeaseDir
 from leaseq.lease import records
 from leaseq.lease.base import LeaseState
+from leaseq.lease.reach import another_home, sees_home
 from leaseq.lease.slurm import SlurmBackend
 from leaseq.lease.slurm_command import ask
 from leaseq.models import Lease, whole
@@ -19,6 +20,10 @@ FIRST_ANSWER_SECONDS = 2.0
 """A lease asked for a moment ago is in no answer that others have fetched: this one may be asked for early, once."""
 FIRST_NODE_SECONDS = 10.0
 """How long the first node may be later than another before the other is taken for the shell."""
+UNHEARD_SECONDS = 15.0
+"""How long a lease that runs may have written nothing before its first node is asked what it sees."""
+GIVEN_UP = "given up after"
+"""In a note: the node tries no more, and the lease may end any moment."""
 HOME_UNSEEN = 72
 """The lease script's exit code on a node that does not see the home."""
 NO_RUNNER = 70
@@ -47,6 +52,9 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
     began = backend.clock.monotonic()
     directory = backend.home.lease(lease.id)
     state, starts, asked, first_alive = LeaseState("PENDING", reason="just submitted"), "", 0.0, 0.0
+    silent_since: float | None = None
+    """Since when it runs, by Slurm's word, and has written nothing."""
+    given_up = looked = False
     while True:
         waited = backend.clock.monotonic() - began
         alive = _alive(backend, directory)
@@ -57,13 +65,30 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
             if node:
                 yield Progress(waited, LeaseState("RUNNING"), notes=_told(notes), node=node)
                 return
-        if waited - asked >= (FIRST_ANSWER_SECONDS if not asked else backend.period_seconds / 2):
-            period = FIRST_ANSWER_SECONDS if not asked else backend.period_seconds
-            asked = waited
+        news = not given_up and any(GIVEN_UP in note for note in notes.values())
+        if news or waited - asked >= (FIRST_ANSWER_SECONDS if not asked else backend.period_seconds / 2):
+            period = FIRST_ANSWER_SECONDS if not asked or news else backend.period_seconds
+            asked, given_up = waited, given_up or news
             state, starts = _ask(backend, lease, period_seconds=period)
             if state.word == "ENDED":
                 raise ended_early(backend, lease, state)
+        if state.word != "RUNNING" or alive or notes or records.node_names(backend.fs, directory):
+            silent_since = None
+        else:
+            silent_since = waited if silent_since is None else silent_since
+            if waited - silent_since >= UNHEARD_SECONDS and not looked:
+                looked = True
+                _look_from_there(backend, lease, state)
         yield Progress(waited, state, starts, _told(notes))
+
+
+def _look_from_there(backend: SlurmBackend, lease: Lease, state: LeaseState) -> None:
+    """Raises SlurmError where the lease's first node does not see this home: nothing will ever be heard of it."""
+    if state.nodes and sees_home(backend, lease, state.nodes[0]) is False:
+        raise SlurmError(
+            f"lease {lease.id} runs, and {another_home(state.nodes[0], backend.home.root)}",
+            hint=f"LEASEQ_HOME must be on a file system that all nodes share; `leaseq lease release {lease.id}` first",
+        )
 
 
 def _alive(backend: SlurmBackend, directory: LeaseDir) -> list[str]:

@@ -20,11 +20,13 @@ from leaseq.lease import clusters, records, squeue
 from leaseq.lease.scrub import OF_JOB, for_sbatch
 from leaseq.lease.slurm_args import Checked
 from leaseq.lease.slurm_command import SECONDS_MAX, Answer, Unanswered, ask
-from leaseq.lease.slurm_text import parse_job_id
+from leaseq.lease.slurm_text import is_no_answer, parse_job_id, parse_rows
 from leaseq.lease.squeue import Queue
 from leaseq.models import Lease
 from leaseq.world import Clock, Fs
 
+FIND_SECONDS = 20.0
+"""How long Slurm may take to tell whether it has queued a lease for which sbatch got no answer."""
 WARNING_SECONDS = 120
 """How long before the end Slurm warns the lease script; it may be up to 60 s more."""
 TRIES_MAX = 6
@@ -172,17 +174,39 @@ def submit(
     except Unanswered as error:
         # It may print the number and then hang: with a site's wrapper, or as its node runs out of something.
         if (job := parse_job_id(error.out)) is None:
-            # Without an answer the lease may have been queued all the same: heal() will tell.
-            raise
+            return _found(fs, home, prepared, request, error.message), error.err.strip()
         return _queued(fs, home, prepared, *job), error.err.strip()
     except Unavailable:
         _forget_script(fs, prepared.path)
         raise
     job = parse_job_id(answer.out) if answer.code == 0 else None
+    if job is None and answer.code != 0 and is_no_answer(answer.words):
+        return _found(fs, home, prepared, request, answer.words), ""
     if job is None:
         _forget_script(fs, prepared.path)
         raise _refusal(answer, request.checked)
     return _queued(fs, home, prepared, *job), answer.err.strip()
+
+
+def _found(fs: Fs, home: Home, prepared: Prepared, request: Request, words: str) -> Lease:
+    """The lease, where Slurm has queued it without answering sbatch; raises Unavailable where that is not known.
+
+    Its script and unfinished record stay: should it be queued yet, `heal` finds it.
+    """
+    try:
+        answer = ask(squeue.command(), seconds_max=FIND_SECONDS)
+        rows = parse_rows(answer.out) if answer.code == 0 else []
+    except Unavailable:
+        rows = []
+    for row in rows:
+        if row.script == prepared.path and not row.ended:
+            return _queued(fs, home, prepared, row.id, "")
+    name = request.checked.options.get("job-name") or request.name or "leaseq"
+    raise Unavailable(
+        f"Slurm has not answered sbatch, and whether it has queued the lease is not known\n  {words}",
+        hint=f"`leaseq lease ls` finds it if so, `squeue --me -n {shlex.quote(name)}` tells; "
+        "if you add again, you may hold both",
+    )
 
 
 def _queued(fs: Fs, home: Home, prepared: Prepared, job: str, cluster: str) -> Lease:
