@@ -8,6 +8,7 @@ from typing import NoReturn
 from slurm_mock import wire
 from slurm_mock.cluster import VERSION, Cluster, Fault, Settings
 from slurm_mock.errors import WORDS
+from slurm_mock.options import Refused
 
 
 class Failure(Exception):
@@ -33,8 +34,14 @@ class Client:
         print(f"{self.command}: {text}", file=sys.stderr, flush=True)
 
     def fail(self, text: str, code: int = 1) -> NoReturn:
-        self.say(f"error: {text}")
+        for line in text.splitlines():
+            self.say(line if line.startswith("fatal: ") else f"error: {line}")
         raise Failure(code)
+
+    def refuse(self, refused: Refused) -> NoReturn:
+        if refused.before:
+            print(refused.before, file=sys.stderr)
+        self.fail(refused.message, refused.code)
 
     def misbehave(self) -> None:
         """Noise and delays happen at once; a broken connection is kept for the first question."""

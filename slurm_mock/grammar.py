@@ -8,8 +8,8 @@ import shlex
 
 _REQUEST = """
 account:A= acctg-freq= batch= bb= bbf= begin:b= cluster-constraint= clusters:M= comment= constraint:C= contiguous
-core-spec:S= cores-per-socket= cpu-freq= cpus-per-gpu= cpus-per-task:c= deadline= delay-boot= dependency:d= chdir:D=
-exclude:x= exclusive? extra-node-info:B= get-user-env? gid= gpu-bind= gpu-freq= gpus:G= gpus-per-node=
+container= core-spec:S= cores-per-socket= cpu-freq= cpus-per-gpu= cpus-per-task:c= deadline= delay-boot= dependency:d=
+chdir:D= exclude:x= exclusive? extra-node-info:B= get-user-env? gid= gpu-bind= gpu-freq= gpus:G= gpus-per-node=
 gpus-per-socket= gpus-per-task= gres= gres-flags= help:h hint= hold:H job-name:J= licenses:L= mail-type= mail-user=
 mcs-label= mem= mem-bind= mem-per-cpu= mem-per-gpu= mincpus= network= nice? no-kill:k? nodefile:F= nodelist:w= nodes:N=
 ntasks:n= ntasks-per-core= ntasks-per-gpu= ntasks-per-node= ntasks-per-socket= overcommit:O oversubscribe:s
@@ -23,7 +23,7 @@ SBATCH = (
     _REQUEST
     + _FILES
     + """
-array:a= export-file= ignore-pbs kill-on-invalid-dep= no-requeue parsable propagate? requeue test-only umask=
+array:a= export-file= ignore-pbs kill-on-invalid-dep= no-requeue parsable propagate? requeue test-only
 wait:W wait-all-nodes= wrap=
 """
 )

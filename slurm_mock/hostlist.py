@@ -35,7 +35,9 @@ def expand(expression: str) -> list[str]:
         if not bracket:
             names[part] = None
             continue
-        ranges, _, suffix = rest.partition("]")
+        ranges, closed, suffix = rest.partition("]")
+        if not closed:
+            raise ValueError(expression)
         for number in _numbers(ranges):
             for name in expand(suffix) if "[" in suffix else [suffix]:
                 names[f"{prefix}{number}{name}"] = None

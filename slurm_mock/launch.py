@@ -45,10 +45,12 @@ class Launch:
         base: dict[str, str],
         *,
         gpus_per_task: int,
+        programs: list[list[str]],
     ) -> None:
         self.client, self.controller, self.job, self.step = client, controller, job, step
         self.options, self.command, self.base = options, command, base
         self.gpus_per_task = gpus_per_task
+        self.programs = programs
         self.terminal: Terminal | None = None
         self.selector = selectors.PollSelector()  # epoll refuses plain files, which stdin may be
         self.stepds: dict[str, wire.Peer] = {}
@@ -227,6 +229,7 @@ class Launch:
         tasks = []
         for index, procid in enumerate(self.step.tasks[node]):
             task: dict[str, Any] = {"procid": procid, "pty": self.terminal is not None and procid == 0}
+            task["argv"] = self.programs[procid] if self.programs else []
             task["label"] = f"{procid:>{width}}: " if "label" in self.options else ""
             task["env"] = environ.of_task(
                 self.client.settings, self.job, self.step, node, index, gpus_per_task=self.gpus_per_task

@@ -42,18 +42,23 @@ def refusal(request: Request, settings: Settings, nodes: list[Node]) -> str:
     """
     if request.partition not in settings.partitions:
         return BAD_PARTITION
+    nothing_of = _not_here(request, settings)
+    if nothing_of:
+        return nothing_of
     if any(name not in settings.nodes for name in [*request.nodelist, *request.exclude]):
         return BAD_NODE_NAME
     if request.features and request.features not in settings.features.split(","):
         return BAD_FEATURE
+    tasks = tasks_total(request, request.nodes_min or 1)
+    if max(tasks, request.nodes_min or 1) * (request.cpus_per_task or 1) > settings.cpus * len(settings.nodes):
+        return TOO_MANY_CPUS
     over = over_partition(request, settings)
     if over and (settings.enforce_part_limits or request.nodes_min == 0):
         return over
+    if request.hold:  # measured: what the nodes could give is not asked before it may start
+        return ""
     if request.mem_per_node is not None and request.mem_per_node > settings.mem:
         return BAD_MEMORY
-    tasks = tasks_total(request, request.nodes_min or 1)
-    if tasks * (request.cpus_per_task or 1) > settings.cpus * len(settings.nodes) and not over:
-        return TOO_MANY_CPUS
     if (request.ntasks_per_node or 1) * (request.cpus_per_task or 1) > settings.cpus:
         return BAD_CPUS_PER_NODE
     if not over and place(request, settings, [whole(node, settings) for node in nodes]) is None:
@@ -61,11 +66,27 @@ def refusal(request: Request, settings: Settings, nodes: list[Node]) -> str:
     return ""
 
 
+def _not_here(request: Request, settings: Settings) -> str:
+    """What a cluster without reservations and licenses, whose nodes are all alike, can never give."""
+    features = [*settings.features.split(",")]
+    if request.reservation:
+        return "reservation"
+    if request.licenses:
+        return "licenses"
+    if request.prefer and request.prefer not in features:
+        return "prefer"
+    if request.batch_features and request.batch_features not in request.features.split(","):
+        return "batch"
+    return BAD_TIME if request.stale else ""
+
+
 def over_partition(request: Request, settings: Settings) -> str:
     """The partition limit that the request exceeds, or ""."""
     if request.nodes_min == 0 or (request.nodes_min or 1) > len(settings.nodes):
         return BAD_NODES
     limit = settings.partitions[request.partition]
+    if request.limit_set and request.limit_minutes == 0:
+        return BAD_TIME
     asked = request.limit_minutes if request.limit_set else limit
     if limit is not None and (asked is None or asked > limit):
         return BAD_TIME

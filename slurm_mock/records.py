@@ -80,6 +80,11 @@ class Request:
     account: str = ""
     qos: str = ""
     reservation: str = ""
+    licenses: str = ""
+    prefer: str = ""
+    batch_features: str = ""
+    stale: bool = False
+    """Its --deadline is over."""
     nice: int = 0
     stdin: str = "/dev/null"
     stdout: str = ""

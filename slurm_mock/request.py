@@ -4,12 +4,13 @@ import grp
 import os
 import pwd
 import socket
-import time
 from collections.abc import Callable
 
+from slurm_mock import options as checks
 from slurm_mock import units
 from slurm_mock.cluster import Settings
 from slurm_mock.hostlist import expand
+from slurm_mock.options import Refused
 from slurm_mock.records import Job, Request
 
 Options = dict[str, str]
@@ -19,24 +20,10 @@ NO_TASK = 4294967294  # what %a stands for where there is no task of an array
 _LOGIN = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "MAIL", "LANG", "TZ", "TERM")
 
 
-class Refused(Exception):
-    """A line for stderr after `sbatch: error: ` and the exit code; with an option, a bare line before its own."""
-
-    def __init__(self, message: str, code: int = 1, *, option: str = "") -> None:
-        super().__init__(message)
-        self.message = f"Invalid --{option} specification" if option else message
-        self.before = message if option else ""
-        self.code = code
-
-
 def count(options: Options, name: str) -> int | None:
-    """A whole number. Refused as the real parser does."""
+    """A whole number, which `options` has checked; None where nothing was said."""
     text = options.get(name)
-    if text is None:
-        return None
-    if not text.isdigit() or int(text) == 0:
-        raise Refused(f'Invalid numeric value "{text}" for --{name}.')
-    return int(text)
+    return None if text is None else int(text)
 
 
 def node_range(options: Options) -> tuple[int | None, int | None]:
@@ -45,13 +32,17 @@ def node_range(options: Options) -> tuple[int | None, int | None]:
     if text is None:
         return None, None
     low, dash, high = text.partition("-")
-    if not low.isdigit() or (dash and not high.isdigit()):
+    if not low.isdigit() or (high and not high.isdigit()):
         raise Refused(f'"{text}" is not a valid node count', 255)
+    if dash and int(high or -1) < int(low):
+        raise Refused(f"Maximum node count {high or -1} is less than minimum node count {low}", 255)
     return int(low), int(high) if dash else int(low)
 
 
 def gpus_of_gres(text: str, settings: Settings) -> int:
     """GPUs per node of a --gres list; a type the nodes lack counts as more than any node has."""
+    if text == "help":
+        raise checks.unsupported("gres", text)
     total = 0
     for item in filter(None, text.split(",")):
         name, *fields = item.removeprefix("gres:").replace("=", ":").split(":")
@@ -79,6 +70,7 @@ def _gpu_number(fields: list[str], settings: Settings) -> int:
 
 def build(options: Options, settings: Settings, environ: dict[str, str], *, batch: bool, name: str) -> Request:
     """The Request. Refused with Slurm's own words for a value it would not take."""
+    checks.check(options)
     nodes_min, nodes_max = node_range(options)
     ntasks = count(options, "ntasks")
     gres = options.get("gres", "")
@@ -108,7 +100,7 @@ def build(options: Options, settings: Settings, environ: dict[str, str], *, batc
         exclusive="exclusive" in options,
         overcommit="overcommit" in options,
         limit_set="time" in options,
-        nodelist=expand(options.get("nodelist", "")),
+        nodelist=_nodelist(options),
         exclude=expand(options.get("exclude", "")),
         features=options.get("constraint", ""),
         dependency=options.get("dependency", ""),
@@ -120,11 +112,15 @@ def build(options: Options, settings: Settings, environ: dict[str, str], *, batc
         account=options.get("account", ""),
         qos=options.get("qos", ""),
         reservation=options.get("reservation", ""),
+        licenses=options.get("licenses", ""),
+        prefer=options.get("prefer", ""),
+        batch_features=options.get("batch", ""),
+        stale="deadline" in options,
         nice=int(options.get("nice") or 0) if options.get("nice", "0").lstrip("-").isdigit() else 0,
         stdin=options.get("input", "/dev/null"),
         stdout=options.get("output", ""),
         stderr=options.get("error", ""),
-        open_mode=_open_mode(options),
+        open_mode=options.get("open-mode", "")[:1],
         umask=current_umask(),
     )
     _timing(request, options)
@@ -135,12 +131,9 @@ def build(options: Options, settings: Settings, environ: dict[str, str], *, batc
 def _timing(request: Request, options: Options) -> None:
     if "time" in options:
         request.limit_minutes = _checked(options, "time", units.minutes)
-    if options.get("begin"):
-        try:
-            request.begin = units.moment(options["begin"], time.time())
-        except units.BadValue:
-            raise Refused(f"Invalid time specification (pos=0): {options['begin']}", 255, option="begin") from None
-    if options.get("signal"):
+    if "begin" in options:
+        request.begin = checks.begin(options["begin"])
+    if "signal" in options:
         _checked(options, "signal", lambda text: _signal(request, text))
 
 
@@ -183,18 +176,19 @@ def warn_few_tasks(request: Request) -> str:
 
 
 def _partition(options: Options, settings: Settings) -> str:
-    asked = options.get("partition", "")
-    if not asked:
-        return next(iter(settings.partitions))
-    known = [name for name in asked.split(",") if name in settings.partitions]
-    return known[0] if known and len(known) == len(asked.split(",")) else asked
+    """The first one named; of names that are not all known, one that is not."""
+    names = options.get("partition", next(iter(settings.partitions))).split(",")
+    unknown = [name for name in names if name not in settings.partitions]
+    return (unknown or names)[0] or "(null)"
 
 
-def _open_mode(options: Options) -> str:
-    text = options.get("open-mode", "")
-    if text not in ("", "a", "append", "t", "truncate"):
-        raise Refused("Invalid --open-mode specification", 255)
-    return text[:1]
+def _nodelist(options: Options) -> list[str]:
+    if "nodefile" in options and "nodelist" not in options:
+        return list(checks.nodes_of(options["nodefile"]))
+    try:
+        return expand(options.get("nodelist", ""))
+    except ValueError:
+        return [options["nodelist"]]  # no node has that name, and so the controller says
 
 
 def _requeue(options: Options) -> bool | None:

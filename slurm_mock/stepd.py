@@ -175,7 +175,7 @@ class Stepd:
             os.dup2(fd, number)
         environ = environs.apply(self.message["env"], {**task["env"], "SLURM_TASK_PID": str(os.getpid())})
         self._enter(self.message["cwd"])
-        argv = self.message["argv"]
+        argv = task.get("argv") or self.message["argv"]
         try:
             if "PATH" in environ:
                 os.execvpe(argv[0], argv, environ)

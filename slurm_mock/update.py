@@ -1,6 +1,6 @@
 """`scontrol update`: the job or node after the changes, or Denied; nothing is changed by half."""
 
-from slurm_mock import array, units
+from slurm_mock import array, dependency, units
 from slurm_mock.cluster import Settings
 from slurm_mock.hostlist import expand
 from slurm_mock.records import Job, Node
@@ -8,6 +8,7 @@ from slurm_mock.records import Job, Node
 JOB_KEYS = ("timelimit", "starttime", "eligibletime", "comment", "numnodes", "nodelist", "name", "jobname", "requeue",
             "partition", "priority", "nice", "dependency", "arraytaskthrottle")  # fmt: skip
 
+WHILE_PENDING = {"partition", "dependency", "starttime", "eligibletime"}
 HELD = {True: "JobHeldAdmin", False: "JobHeldUser"}
 """By who holds it: root or not."""
 
@@ -31,21 +32,41 @@ def update_job(job: Job, changes: dict[str, str], settings: Settings, *, root: b
         raise Denied("finished")
     if "arraytaskthrottle" in changes:
         job.array_throttle = array.leading(changes["arraytaskthrottle"]) if job.array_job else 0
+    _check(job, changes, settings)
     if "timelimit" in changes:
         job.limit_minutes = _limit(job, changes["timelimit"], root=root)
     for key in ("starttime", "eligibletime"):
         if key in changes:
-            if job.state != "PENDING":
-                raise Denied("started")
             job.eligible = job.request.begin = units.moment(changes[key], now)
     job.comment = changes.get("comment", job.comment)
     job.request.name = changes.get("name", changes.get("jobname", job.request.name))
     job.requeue = changes.get("requeue", str(int(job.requeue))) == "1"
+    if "nice" in changes:
+        job.request.nice = int(changes["nice"]) if changes["nice"].lstrip("-").isdigit() else 0
     job.partition = job.request.partition = changes.get("partition", job.partition)
     job.request.dependency = changes.get("dependency", job.request.dependency)
     if "priority" in changes:
         hold_job(job, "" if changes["priority"] != "0" else HELD[root])
     return _removed(job, changes)
+
+
+def _check(job: Job, changes: dict[str, str], settings: Settings) -> None:
+    """Denied for a value that is none, and for what cannot change once the job has started."""
+    if job.state != "PENDING" and WHILE_PENDING & changes.keys():
+        raise Denied("started")
+    if changes.get("partition", "") not in ("", *settings.partitions) or changes.get("partition") == "":
+        raise Denied("partition")
+    try:
+        dependency.parse(changes.get("dependency", ""))
+        names = expand(changes.get("nodelist", ""))
+    except dependency.Unsupported:
+        raise Denied("unsupported") from None
+    except ValueError:
+        raise Denied("dependency" if "dependency" in changes else "node_name") from None
+    if any(name not in settings.nodes for name in names):
+        raise Denied("node_name")
+    if job.state == "PENDING" and "nodelist" in changes:
+        job.request.nodelist = names
 
 
 def _limit(job: Job, text: str, *, root: bool) -> int | None:

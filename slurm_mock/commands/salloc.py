@@ -9,12 +9,15 @@ from types import FrameType
 from slurm_mock import environ, grammar, request, wire
 from slurm_mock.client import Client
 from slurm_mock.errors import HINTS
+from slurm_mock.options import Refused, warnings
 from slurm_mock.records import to_json
 
 
 def main(client: Client, argv: list[str]) -> int:
     parser = grammar.Parser("salloc", grammar.SALLOC)
     given, command = parser.parse(argv)
+    if command[:1] == [":"]:
+        client.fail("heterogeneous jobs: not supported by slurm_mock")
     options = {**grammar.from_environment(dict(os.environ), "SALLOC_", parser), **given}
     name = "no-shell" if "no-shell" in options else "interactive"
     peer, job_id = allocate(client, options, name=name)
@@ -49,8 +52,10 @@ def allocate(client: Client, options: dict[str, str], *, name: str, command: str
     """A running job without a batch script, as long as the connection lives. Failure if it is refused."""
     try:
         asked = request.build(options, client.settings, dict(os.environ), batch=False, name=name)
-    except request.Refused as refused:
-        client.fail(refused.message, refused.code)
+    except Refused as refused:
+        client.refuse(refused)
+    for line in warnings(options):
+        client.say(f"error: {line}")
     asked.command = command
     warning = request.warn_few_tasks(asked)
     if warning:

@@ -8,17 +8,20 @@ from slurm_mock import array, grammar, request, units
 from slurm_mock.client import Client
 from slurm_mock.errors import HINTS
 from slurm_mock.hostlist import compress
+from slurm_mock.options import Refused, warnings
 from slurm_mock.records import Request, to_json
 
 WAIT_SECONDS = 0.1
 NO_SHEBANG = """This does not look like a batch script.  The first
-sbatch: error: line must start with #! followed by the path to an interpreter.
-sbatch: error: For instance: #!/bin/sh"""
+line must start with #! followed by the path to an interpreter.
+For instance: #!/bin/sh"""
 
 
 def main(client: Client, argv: list[str]) -> int:
     parser = grammar.Parser("sbatch", grammar.SBATCH)
     given, rest = parser.parse(argv)
+    if rest[:1] == [":"]:
+        client.fail("heterogeneous jobs: not supported by slurm_mock")
     script, name = _script(client, given, rest)
     words, surplus = _directives(client, parser, script)
     options = {**words, **grammar.from_environment(dict(os.environ), "SBATCH_", parser), **given}
@@ -26,10 +29,10 @@ def main(client: Client, argv: list[str]) -> int:
         client.fail(f"Invalid directive found in batch script: {surplus[0]}", 255)
     try:
         asked = request.build(options, client.settings, dict(os.environ), batch=True, name=name)
-    except request.Refused as refused:
-        if refused.before:
-            print(refused.before, file=sys.stderr)
-        client.fail(refused.message, refused.code)
+    except Refused as refused:
+        client.refuse(refused)
+    for line in warnings(options):
+        client.say(f"error: {line}")
     warning = request.warn_few_tasks(asked)
     if warning:
         client.say(f"Warning: {warning}")
@@ -97,9 +100,7 @@ def _script(client: Client, given: dict[str, str], rest: list[str]) -> tuple[str
     if not text.startswith("#!"):
         client.fail(NO_SHEBANG)
     if "\r\n" in text:
-        client.fail(
-            "Batch script contains DOS line breaks (\\r\\n)\nsbatch: error: instead of expected UNIX line breaks (\\n)."
-        )
+        client.fail("Batch script contains DOS line breaks (\\r\\n)\ninstead of expected UNIX line breaks (\\n).")
     return text, os.path.basename(rest[0]) if rest else "sbatch"
 
 

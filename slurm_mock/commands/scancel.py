@@ -1,6 +1,7 @@
 """scancel: jobs and steps named or matched are signalled or ended; an unknown job id is no error."""
 
 import os
+import pwd
 import re
 import sys
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from typing import Any
 from slurm_mock import array, grammar, units
 from slurm_mock.client import Client, Failure
 from slurm_mock.hostlist import expand
+from slurm_mock.options import no_clusters, unsupported
 from slurm_mock.records import CODES, Job
 
+STATES = ("PENDING", "PD", "RUNNING", "R", "SUSPENDED", "S")
 FILTERS = ("name", "me", "user", "state", "partition", "nodelist", "account", "qos", "reservation", "wckey")
 
 
@@ -29,6 +32,7 @@ class Target:
 
 def main(client: Client, argv: list[str]) -> int:
     given, words = grammar.Parser("scancel", grammar.SCANCEL).parse(argv, interspersed=True)
+    _check(client, given)
     number = _signal(given)
     targets = [_target(client, item) for word in words for item in _items(word)]
     filtered = any(name in given for name in FILTERS)
@@ -47,6 +51,25 @@ def main(client: Client, argv: list[str]) -> int:
         quiet = not target.step and number is None and "batch" not in given
         code = _report(client, client.ask(message), target, quiet=quiet) or code
     return code
+
+
+def _check(client: Client, given: dict[str, str]) -> None:
+    """Failure for a filter's value that is none, and for what the mock does not do."""
+    for name in ("interactive", "sibling"):
+        if name in given:
+            client.refuse(unsupported(name, given[name]))
+    if "clusters" in given:
+        client.refuse(no_clusters(given["clusters"]))
+    if "state" in given and given["state"].upper() not in STATES:
+        print(f"Invalid job state specified: {given['state']}", file=sys.stderr)
+        print("Valid job states are PENDING, RUNNING, and SUSPENDED", file=sys.stderr)
+        raise Failure(1)
+    user = given.get("user", "")
+    try:
+        if user:
+            pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+    except KeyError:
+        client.fail(f"Invalid user name: {user}")
 
 
 def _items(word: str) -> list[str]:
@@ -112,5 +135,7 @@ def _matches(job: Job, given: dict[str, str]) -> bool:
         ("partition", job.partition),
         ("account", request.account),
         ("qos", request.qos),
+        ("reservation", request.reservation),
+        ("wckey", ""),
     )
     return all(value in given[name].split(",") for name, value in pairs if name in given)

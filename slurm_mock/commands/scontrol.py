@@ -11,6 +11,7 @@ from slurm_mock import array, grammar, units
 from slurm_mock.client import Client
 from slurm_mock.hostlist import compress, expand, ranges
 from slurm_mock.node_state import views
+from slurm_mock.options import no_clusters
 from slurm_mock.show import job_text, node_text, partition_text, step_text
 from slurm_mock.update import HELD, JOB_KEYS
 
@@ -22,6 +23,8 @@ def main(client: Client, argv: list[str]) -> int:
     if not words:
         print("scontrol: ")
         return 0
+    if "clusters" in given:
+        client.refuse(no_clusters(given["clusters"]))
     verb, *rest = words
     actions: dict[str, Callable[[Client, list[str], dict[str, str]], int]] = {
         "show": _show,
@@ -215,6 +218,11 @@ def _update_job(client: Client, changes: dict[str, tuple[str, str]]) -> int:
     except units.BadValue as bad:
         print(f"Invalid time specification (pos=0): {bad}\nNo changes specified", file=sys.stderr)
         return 1
+    for key, shown in (("requeue", "Requeue"), ("priority", "Priority")):
+        if not values.get(key, "0").isdigit():
+            client.fail(f"Invalid {shown} value: {values[key]}")
+    if not values.get("numnodes", "1").replace("-", "").isdigit():
+        client.say(f'error: Invalid numeric value "{values.pop("numnodes")}" for requested node count.')
     if "timelimit" in values and not _is_limit(values["timelimit"]):
         client.fail("Invalid TimeLimit value")
     return _to_each(client, [jobs], {"op": "update", "changes": values, "uid": os.getuid()})

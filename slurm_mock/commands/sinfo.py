@@ -11,7 +11,8 @@ from slurm_mock import grammar, units
 from slurm_mock.client import Client
 from slurm_mock.format import Column, Field
 from slurm_mock.hostlist import compress, expand
-from slurm_mock.node_state import NodeView, code, views, word
+from slurm_mock.node_state import CODES, NodeView, code, views, word
+from slurm_mock.options import no_clusters, unsupported
 
 DEFAULT = "%9P %.5a %.10l %.6D %.6t %N"
 LONG = "%9P %.5a %.10l %.10s %.4r %.8h %.10g %.6D %.11T %N"
@@ -19,6 +20,7 @@ SUMMARY = "%9P %.5a %.10l %.16F %N"
 NODES = "%9N %.6D %.9P %6t"
 NODES_LONG = "%9N %.6D %.9P %.11T %4c %.8z %.6m %.8d %.6w %.8f %20E"
 REASONS = "%20E %9u %19H %N"
+STATES = {*CODES, *CODES.values(), "all", "no_respond", "reserved", "maint", "fail", "future", "drain", "unknown"}
 COUNTED = ("%D", "%N", "%A", "%F", "%C")
 
 
@@ -109,6 +111,7 @@ NAMES = {
 
 def main(client: Client, argv: list[str]) -> int:
     given, _ = grammar.Parser("sinfo", grammar.SINFO).parse(argv, interspersed=True)
+    _check(client, given)
     if client.broken:
         print(f"slurm_load_partitions: {client.words({'error': client.broken})}", file=sys.stderr)
         return 1
@@ -124,6 +127,20 @@ def main(client: Client, argv: list[str]) -> int:
     for row in _rows(client, given, wanted, nodes):
         print(columns.row(wanted, row))
     return 0
+
+
+def _check(client: Client, given: dict[str, str]) -> None:
+    """Failure for values that are none, and for what the mock does not do."""
+    if "clusters" in given:
+        client.refuse(no_clusters(given["clusters"]))
+    if "iterate" in given and not given["iterate"].isdigit():
+        client.fail(f"Error: invalid entry for --iterate={given['iterate']}")
+    for name in ("iterate", "yaml", "federation", "sort", "reservation"):
+        if name in given:
+            client.refuse(unsupported(name, given[name]))
+    for state in filter(None, given.get("state", "").lower().split(",")):
+        if state not in STATES:
+            client.fail(f'Bad state string: "{state}"')
 
 
 def _selected(client: Client, given: dict[str, str]) -> list[NodeView]:
@@ -143,14 +160,14 @@ def _columns(client: Client, given: dict[str, str]) -> list[Column[Row]]:
     if "Format" in given:
         wanted, unknown = columns.long(given["Format"], NAMES)
         for name in unknown:
-            client.say(f"error: Invalid node format specification: {name}")
+            client.say(f"error: Invalid job format specification: {name}")
         return wanted
     by_node, long = "Node" in given, "long" in given
     default = NODES_LONG if by_node and long else NODES if by_node else LONG if long else DEFAULT
     default = SUMMARY if "summarize" in given else REASONS if "list-reasons" in given else default
     wanted, unknown = columns.short(given.get("format") or os.environ.get("SINFO_FORMAT") or default, LETTERS)
     for letter in unknown:
-        client.say(f"error: Invalid node format specification: {letter}")
+        print(f"Invalid node format specification: {letter}", file=sys.stderr)
     return wanted
 
 

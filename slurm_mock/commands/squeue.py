@@ -13,6 +13,7 @@ from slurm_mock.client import Client, Failure
 from slurm_mock.format import Field
 from slurm_mock.hostlist import compress, expand
 from slurm_mock.job_fields import LETTERS, NAMES, TIME_FORMAT, end_time
+from slurm_mock.options import no_clusters, unsupported
 from slurm_mock.records import CODES, Job, Step
 
 DEFAULT = "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R"
@@ -29,6 +30,7 @@ def main(client: Client, argv: list[str]) -> int:
     if words:
         print(f"squeue: error: Unrecognized option: {words[0]}\nusage: squeue [-O | --Format]...", file=sys.stderr)
         return 1
+    _check(client, given)
     ids = _ids(client, given.get("job", ""))
     states = _states(client, given)
     nodes = _nodes(client, given)
@@ -45,6 +47,21 @@ def main(client: Client, argv: list[str]) -> int:
     if "step" in given:
         return _print_steps(client, shown, given)
     return _print_jobs(client, shown, given)
+
+
+def _check(client: Client, given: dict[str, str]) -> None:
+    """Failure for values that are none, and for what the mock does not do."""
+    if "clusters" in given:
+        client.refuse(no_clusters(given["clusters"]))
+    if "iterate" in given and not given["iterate"].isdigit():
+        client.fail(f"--iterate={given['iterate']}")
+    for name in ("iterate", "yaml", "federation", "sibling"):
+        if name in given:
+            client.refuse(unsupported(name, given[name]))
+    for key in (given.get("sort") or os.environ.get("SQUEUE_SORT") or "").split(","):
+        letter = key.strip().lstrip("+-#")[:1]
+        if letter and letter not in LETTERS:
+            client.fail(f"Invalid sort specification: {letter}")
 
 
 def _print_jobs(client: Client, jobs: list[Job], given: dict[str, str]) -> int:
@@ -148,7 +165,14 @@ def _matches(job: Job, given: dict[str, str], states: list[str] | None, nodes: s
     users = given.get("user", os.environ.get("SQUEUE_USERS", ""))
     if users and not _is_user(job, users.split(",")):
         return False
-    pairs = (("name", job.request.name), ("partition", job.partition), ("account", job.request.account))
+    pairs = (
+        ("name", job.request.name),
+        ("partition", job.partition),
+        ("account", job.request.account),
+        ("qos", job.request.qos),
+        ("reservation", job.request.reservation),
+        ("licenses", job.request.licenses),
+    )
     return all(value in given[name].split(",") for name, value in pairs if name in given)
 
 

@@ -6,11 +6,12 @@ import time
 from types import FrameType
 from typing import Any, NoReturn
 
-from slurm_mock import environ, grammar, request, wire
+from slurm_mock import environ, grammar, multiprog, request, wire
 from slurm_mock.client import Client, Failure
 from slurm_mock.commands.salloc import allocate
 from slurm_mock.hostlist import expand
 from slurm_mock.launch import Launch
+from slurm_mock.options import Refused, check, check_srun
 from slurm_mock.records import Job, Step, job_from
 from slurm_mock.steps import Ask
 
@@ -46,9 +47,14 @@ GPU_OPTIONS = ("gres", "gpus", "gpus-per-node", "gpus-per-task")
 
 def main(client: Client, argv: list[str]) -> int:
     given, command = grammar.Parser("srun", grammar.SRUN).parse(argv)
+    if given.get("mpi") == "list":
+        print("MPI plugin types are...\n\tnone")
+        return 0
     if not command:
         client.say("fatal: No command given to execute.")
         return 1
+    if command[0] == ":":
+        client.fail("heterogeneous jobs: not supported by slurm_mock")
     options = _with_environment(given)
     job_text = given.get("jobid") or os.environ.get("SLURM_JOB_ID") or os.environ.get("SLURM_JOBID")
     lifeline = None
@@ -61,6 +67,11 @@ def main(client: Client, argv: list[str]) -> int:
         if not job_text.isdigit():
             client.fail(f'Invalid numeric value "{job_text}" for --jobid.')
         job_id = int(job_text)
+    try:
+        check(options)
+        check_srun(options)
+    except Refused as refused:
+        client.refuse(refused)
     if "cpu-bind" in options:
         client.say("cluster configuration lacks support for cpu binding")
         os.environ["SLURM_CPU_BIND"] = options["cpu-bind"]
@@ -68,7 +79,14 @@ def main(client: Client, argv: list[str]) -> int:
     ask = _ask(client, options, given, job, command)
     peer, job, step = _create(client, job.id, ask, options)
     tasks = _environment(client, options, job, step)
-    launch = Launch(client, peer, job, step, options, command, tasks, gpus_per_task=ask.gpus_per_task)
+    ntasks = sum(map(len, step.tasks.values()))
+    try:
+        programs = multiprog.read(command[0], ntasks) if "multi-prog" in options else []
+    except Refused as refused:
+        client.refuse(refused)
+    launch = Launch(
+        client, peer, job, step, options, command, tasks, gpus_per_task=ask.gpus_per_task, programs=programs
+    )
     code = launch.run()
     if lifeline:
         lifeline.close()
@@ -136,8 +154,8 @@ def _ask(client: Client, options: dict[str, str], given: dict[str, str], job: Jo
             mem_per_cpu=int(options.get("mem-per-cpu", 0)) if settings.track_memory else 0,
             srun_node=os.environ.get("SLURMD_NODENAME", ""),
         )
-    except request.Refused as refused:
-        client.fail(refused.message, refused.code)
+    except Refused as refused:
+        client.refuse(refused)
     _check_counts(client, ask, given, job)
     return ask
 
