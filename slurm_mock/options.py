@@ -86,7 +86,7 @@ def check(options: Options) -> None:
             CHECKS[name](value)
     _check_together(options)
     for name, value in options.items():
-        if name in UNSUPPORTED or (name == "exclusive" and value) or (name in LAYOUT and int(value) > 1):
+        if name in UNSUPPORTED or (name == "exclusive" and value == "mcs") or (name in LAYOUT and int(value) > 1):
             raise unsupported(name, value)
 
 

@@ -97,7 +97,7 @@ def build(options: Options, settings: Settings, environ: dict[str, str], *, batc
         gpus_per_node=gpus_of_gres(gres, settings) or gpus_of(options, "gpus-per-node", settings),
         gpus_total=gpus_of(options, "gpus", settings),
         gpus_per_task=gpus_of(options, "gpus-per-task", settings),
-        exclusive="exclusive" in options,
+        exclusive=options.get("exclusive") == "",  # "user" keeps other users away, and a mock's jobs are one user's
         overcommit="overcommit" in options,
         limit_set="time" in options,
         nodelist=_nodelist(options),
