@@ -232,7 +232,7 @@ def slurm(app: App) -> Iterator[Finding]:
     """Slurm's commands, their version, and whether the controller answers."""
     from shutil import which
 
-    from leaseq.lease.clusters import here
+    from leaseq.lease.clusters import here, slurm_version
     from leaseq.lease.slurm_command import ask
     from leaseq.lease.squeue import command
 
@@ -256,7 +256,7 @@ def slurm(app: App) -> Iterator[Finding]:
         yield Finding("slurm", "bad", f"squeue: {answer.words}", advice)
         return
     cluster = here(app.fs, app.home, anew=True)
-    named = f", cluster {cluster}" if cluster else ""
+    named = f", cluster {cluster} of Slurm {slurm_version(app.fs, app.home) or 'unknown'}" if cluster else ""
     yield Finding("slurm", "ok", f"{version.out.strip() or version.words}{named}, answers in {took * 1000:.0f} ms")
     old = tuple(int(part) for part in version.out.strip().partition(" ")[2].split(".")[:2] if part.isdigit())
     if old and old < (20, 11):

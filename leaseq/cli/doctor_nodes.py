@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from leaseq.cli.app import App
 from leaseq.cli.doctor import SKEW_SECONDS_MAX, Finding
 from leaseq.errors import LeaseqError
-from leaseq.lease import leases, records
+from leaseq.lease import leases, records, steps
 from leaseq.lease.reach import STEP_SECONDS_MAX, fresh_file
 from leaseq.lease.slurm_command import ask
 from leaseq.models import Lease
@@ -34,10 +34,24 @@ def nodes(app: App, record: Lease, granted: tuple[str, ...]) -> Iterator[Finding
     notes = records.notes(app.fs, reader.lease)
     # A lease whose nodes have another directory under the home's path has written nothing here: Slurm knows them.
     names = records.node_names(app.fs, reader.lease) or granted or tuple(views)
+    yield from _steps(record)
     for node in names[:NODES_MAX]:
         yield from _node(app, record, node, views.get(node), notes.get(node, ""))
     if len(names) > NODES_MAX:
         yield Finding("nodes", "note", f"{len(names) - NODES_MAX} more were not looked at")
+
+
+def _steps(record: Lease) -> Iterator[Finding]:
+    """Who starts the lease's steps, where that is not the controller."""
+    job = steps.told(record)
+    if steps.step_manager_is_lost(job):
+        words = "none can be started: the lease's first node, which manages them (stepmgr), is lost"
+        yield Finding("steps", "bad", words, "its runners go on: submit tasks, or drain it and add another")
+    elif steps.has_step_manager(job):
+        words = f"managed by {job.get('BatchHost', '')}, the lease's first node (stepmgr)"
+        yield Finding(
+            "steps", "note", words, "if that node is lost, tasks go on, but `leaseq shell` and srun do not start"
+        )
 
 
 def _node(app: App, record: Lease, node: str, view: NodeView | None, note: str) -> Iterator[Finding]:

@@ -27,6 +27,8 @@ from leaseq.world import SystemFs, is_remote
 
 EXIT_OF_SRUN = 1
 """srun's own failures end with it, and so may a command."""
+REFUSED_SECONDS_MAX = 15.0
+"""A step that Slurm refuses has ended by then; of what ran longer nothing is asked."""
 HEARD_SECONDS = 20.0
 FRESH_SECONDS = 1.0
 """An answer of Slurm that is not older tells what is true when a terminal has closed."""
@@ -86,8 +88,8 @@ def enter(app: App, record: Lease, shell: Shell) -> int:
     argv = backend.attach(record, shell.node, words, tty=tty)
     with _counting(app, record, silent=bool(name) or not sys.stderr.isatty()):
         code = _run(argv, umask=app.umask)
-    if code == EXIT_OF_SRUN and time.monotonic() - began < 3:
-        _refuse_ended(app, record)
+    if code == EXIT_OF_SRUN and time.monotonic() - began < REFUSED_SECONDS_MAX:
+        _explain_refusal(app, record, shell.node)
     if tty and not shell.argv:
         app.out.talk(f"leaseq: {visible(_what_follows(app, record))}")
     return code
@@ -137,12 +139,18 @@ def _is_old(state: LeaseState) -> bool:
     return state.word in ("RUNNING", "PENDING", "UNKNOWN") and state.age_seconds > FRESH_SECONDS
 
 
-def _refuse_ended(app: App, record: Lease) -> None:
-    """Where Slurm now says that the lease has ended, so does this: what is kept of its answers can be old."""
+def _explain_refusal(app: App, record: Lease, node: str) -> None:
+    """Raises where Slurm now says why no step could start, and is silent where the command may have run and failed.
+
+    What is kept of Slurm's answers can be old.
+    """
     if record.kind == "slurm":
         from leaseq.lease.slurm import SlurmBackend
+        from leaseq.lease.steps import refuse_impossible
 
-        _not_ended(app, record, SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=0.1))
+        backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=0.1)
+        _not_ended(app, record, backend)
+        refuse_impossible(backend, record, node)
 
 
 def _directory(record: Lease) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from leaseq.errors import LeaseqError, SlurmError
 from leaseq.layout import LeaseDir
-from leaseq.lease import records
+from leaseq.lease import beats, records
 from leaseq.lease.base import LeaseState
 from leaseq.lease.reach import another_home, sees_home
 from leaseq.lease.slurm import SlurmBackend
@@ -51,17 +51,21 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
     """
     began = backend.clock.monotonic()
     directory = backend.home.lease(lease.id)
+<<<<<<< HEAD
     state, starts, asked, first_alive = LeaseState("PENDING", reason="just submitted"), "", 0.0, 0.0
     silent_since: float | None = None
     """Since when it runs, by Slurm's word, and has written nothing."""
     given_up = looked = False
+=======
+    state, starts, asked, first_begun = LeaseState("PENDING", reason="just submitted"), "", 0.0, 0.0
+>>>>>>> b23586c (A shell goes to the first node that is heard; where no step can start it says why; Slurm's version and step managers are told by doctor)
     while True:
         waited = backend.clock.monotonic() - began
-        alive = _alive(backend, directory)
+        begun = _begun(backend, directory)
         notes = records.notes(backend.fs, directory)
-        if alive:
-            first_alive = first_alive or waited
-            node = _first(records.node_names(backend.fs, directory), alive, waited - first_alive, notes)
+        if begun:
+            first_begun = first_begun or waited
+            node = _ready(backend, directory, begun=begun, since=waited - first_begun, notes=notes)
             if node:
                 yield Progress(waited, LeaseState("RUNNING"), notes=_told(notes), node=node)
                 return
@@ -82,6 +86,7 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
         yield Progress(waited, state, starts, _told(notes))
 
 
+<<<<<<< HEAD
 def _look_from_there(backend: SlurmBackend, lease: Lease, state: LeaseState) -> None:
     """Raises SlurmError where the lease's first node does not see this home: nothing will ever be heard of it."""
     if state.nodes and sees_home(backend, lease, state.nodes[0]) is False:
@@ -93,19 +98,35 @@ def _look_from_there(backend: SlurmBackend, lease: Lease, state: LeaseState) -> 
 
 def _alive(backend: SlurmBackend, directory: LeaseDir) -> list[str]:
     """Nodes whose runner has ever beaten, in no order. A requeued lease's old ones count: their shells wait for it."""
+=======
+def _begun(backend: SlurmBackend, directory: LeaseDir) -> list[str]:
+    """Nodes whose runner has ever beaten, in no order."""
+>>>>>>> b23586c (A shell goes to the first node that is heard; where no step can start it says why; Slurm's version and step managers are told by doctor)
     try:
         return [name[:-5] for name in backend.fs.names(directory.heartbeats) if name.endswith(".json")]
     except FileNotFoundError:
         return []
 
 
-def _first(names: tuple[str, ...], alive: list[str], since: float, notes: dict[str, str]) -> str:
-    """The first of the nodes, once its runner is there; another where the first is late or says why it has none."""
-    if not names:
-        return sorted(alive)[0] if since > FIRST_NODE_SECONDS else ""
-    if names[0] in alive or (since <= FIRST_NODE_SECONDS and names[0] not in notes):
-        return names[0] if names[0] in alive else ""
-    return next((name for name in names if name in alive), "")
+def _ready(
+    backend: SlurmBackend,
+    directory: LeaseDir,
+    *,
+    begun: list[str],
+    since: float,
+    notes: dict[str, str],
+) -> str:
+    """The first of the lease's nodes whose runner is heard.
+
+    Nothing while the very first is about to begin. Where none is heard, after a while, the first that has ever been.
+    """
+    names = records.node_names(backend.fs, directory) or (sorted(begun) if since > FIRST_NODE_SECONDS else ())
+    if not names or (names[0] not in begun and since <= FIRST_NODE_SECONDS and names[0] not in notes):
+        return ""
+    heard = next((name for name in names if name in begun and beats.lives(backend.fs, directory, name)), "")
+    if heard or since <= FIRST_NODE_SECONDS:
+        return heard
+    return next((name for name in names if name in begun), "")
 
 
 def _told(notes: dict[str, str]) -> tuple[str, ...]:
