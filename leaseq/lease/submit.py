@@ -33,6 +33,8 @@ TRIES_MAX = 6
 """How often a node tries to start a runner that never started there: a minute, with growing waits."""
 CLOCK_SECONDS = 300
 """How often a lease asks Slurm for the time it has left."""
+STEP_SECONDS = 30
+"""How long a step may take to begin before its node's note says that it has not."""
 WARNINGS = frozenset({"USR1", "USR2", "HUP", "INT", "ALRM", "URG", "XCPU", "WINCH"})
 """Signals that can warn. TERM means the end, and CONT comes with every other signal of Slurm's."""
 LEASE, JOB, CLUSTER = "@LEASE@", "@JOB@", "@CLUSTER@"
@@ -134,6 +136,7 @@ def _values(home: Home, request: Request, record: Lease) -> dict[str, object]:
         "warning_signal": signal_of(request.checked.options.get("signal", "")) or request.warning_signal,
         "tries_max": TRIES_MAX,
         "clock_seconds": CLOCK_SECONDS,
+        "step_seconds": STEP_SECONDS,
         "version": leaseq.__version__,
         "name": request.name,
         "options": dict(request.checked.options),

@@ -169,3 +169,28 @@ def test_a_node_that_cannot_start_a_runner_says_so_within_seconds(site: Site) ->
     assert done.returncode == 1
     assert "cannot see /nowhere/python" in done.stderr
     assert "has ended" in done.stderr
+
+
+def test_a_step_that_does_not_start_says_so_in_sruns_words(site: Site) -> None:
+    site.home.mkdir(mode=0o700)
+    (site.home / "templates").mkdir()
+    (site.home / "templates" / "lease.sh.j2").write_text(
+        '#leaseq extends "packaged/lease.sh.j2"\n#leaseq set step_seconds = 1\n'
+    )
+    gate, programs, path = site.directory / "gate", site.directory / "bin", site.env["PATH"]
+    programs.mkdir()
+    waits = "srun: Job step creation temporarily disabled, retrying (Requested nodes are busy)"
+    (programs / "srun").write_text(
+        f"#!/bin/bash\necho {shlex.quote(waits)} >&2\nuntil [ -e {gate} ]; do sleep 0.1; done\n"
+        f'PATH={shlex.quote(path)} exec srun "$@"\n'
+    )
+    (programs / "srun").chmod(0o755)
+    lease = site.ok("add", "--detach", "-N2", PATH=f"{programs}:{path}")
+    said = [f"the step of {node} has not started: {waits}" for node in ("node1", "node2")]
+    site.wait_until(lambda: all(words in site.notes(lease) for words in said), "the notes")
+    assert said[0] in site.ok("lease", "info", lease)
+    gate.touch()
+    site.started(lease)
+    site.wait_until(lambda: not site.notes(lease), "the end of the notes")
+    assert "the step has begun on node2" in site.script_log(lease)
+    assert waits in site.script_log(lease)
