@@ -53,7 +53,8 @@ def adopt(
     lease = home.lease(known.id)
     path = f"{lease.root}/adopt.{new_incarnation()}.sh"
     fs.create(path, completed(prepared.script, known).encode("utf-8", "surrogateescape"))
-    environment = for_commands(os.environ) | {"SLURM_JOB_ID": job, "SLURM_JOB_NODELIST": row.nodes}
+    environment = for_commands(os.environ) | {"SLURM_JOB_ID": job}
+    environment |= dict.fromkeys(("SLURM_JOB_NODELIST", "SLURM_NODELIST"), row.nodes)
     environment |= {"SLURM_CLUSTER_NAME": cluster} if cluster else {}
     environment["LEASEQ_ONLY_NODES"] = ",".join(bare)
     with open(lease.script_log, "ab") as log:

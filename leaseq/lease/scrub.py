@@ -1,15 +1,18 @@
 """Which Slurm variables a process may inherit. Standard library only: the runner uses it for every task.
 
 What a step inherits from srun describes that step, and a nested `srun`, `sbatch` or `mpirun` takes it for its
-own options: SLURM_NTASKS starts too many tasks, SLURM_NNODES makes `-w NODE` run everywhere, SLURM_MEM_PER_CPU
-and SLURM_GPUS make the step fail, SLURM_CPU_BIND pins all ranks to one CPU (all measured, Slurm 22.05). So what
+own options: SLURM_NTASKS starts too many tasks, SLURM_MEM_PER_CPU and SLURM_GPUS make the step fail,
+SLURM_JOB_NUM_NODES of 1 keeps it from any other node, SLURM_CPU_BIND pins all ranks to one CPU (all measured). So what
 is not known to be harmless goes. The lease script puts the job's own values back for the names in `OF_JOB`.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
+
+from leaseq.lease.slurm_text import expand_hosts
 
 OF_JOB = (
     "SLURM_CLUSTER_NAME",
@@ -38,6 +41,12 @@ FOR_TASKS = (
 )
 """What a task may see: none of these changes what a nested srun, sbatch or mpirun does, except for naming the job."""
 
+COUNTS = ("SLURM_NNODES", "SLURM_JOB_NUM_NODES")
+"""What a runner's step has of these is its own, 1; a task gets the count of the lease's nodes, as a batch script does.
+
+A nested srun without -N then takes them all, whatever -w names; one with -N is as free as before (measured).
+"""
+
 PROLOGUE = "LEASEQ_FROM_PROLOGUE"
 """Set by the lease script: the names of the variables that the lease's prologue has set or changed."""
 
@@ -56,7 +65,18 @@ RANKS = ("PMI_", "PMI2_", "PMIX_", "PALS_")
 def kept_for_tasks(environment: Mapping[str, str]) -> dict[str, str]:
     """What a task inherits of its runner's environment over its submitter's: Slurm's variables, the prologue's."""
     prologue = [name for name in environment.get(PROLOGUE, "").split() if not name.startswith((*FAMILIES, *RANKS))]
-    return {name: value for name, value in environment.items() if name in FOR_TASKS or name in prologue}
+    kept = {name: value for name, value in environment.items() if name in FOR_TASKS or name in prologue}
+    count = _count_of(kept.get("SLURM_JOB_NODELIST", ""))
+    return {**kept, **dict.fromkeys(COUNTS, count)} if count else kept
+
+
+@functools.lru_cache(maxsize=8)
+def _count_of(nodes: str) -> str:
+    """How many nodes the host list names; empty where it is none."""
+    try:
+        return str(len(expand_hosts(nodes)) or "")
+    except ValueError:
+        return ""
 
 
 def newest_functions() -> dict[str, str]:

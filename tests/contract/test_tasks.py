@@ -65,7 +65,8 @@ def test_a_task_sees_the_lease_and_nothing_of_the_runners_step(site: Site) -> No
     assert environment["SLURM_JOB_ID"] == lease
     assert environment["LEASEQ_LEASE"] == lease
     assert environment["SLURM_JOB_NODELIST"] == "node[1-2]"
-    poison = ("SLURM_NTASKS", "SLURM_NNODES", "SLURM_STEP_ID", "SLURM_PROCID", "SLURM_MEM_PER_NODE", "SLURM_CPU_BIND")
+    assert (environment["SLURM_NNODES"], environment["SLURM_JOB_NUM_NODES"]) == ("2", "2")
+    poison = ("SLURM_NTASKS", "SLURM_STEP_ID", "SLURM_PROCID", "SLURM_MEM_PER_NODE", "SLURM_CPU_BIND")
     assert not [name for name in environment if name in poison or name.startswith(("LEASEQ_KEPT", "PMI"))]
 
 

@@ -39,7 +39,16 @@ def test_a_task_keeps_the_name_of_the_job_and_loses_what_poisons_a_nested_srun()
 
 def test_kept_for_tasks_holds_only_slurm_variables() -> None:
     kept = scrub.kept_for_tasks(STEP)
-    assert set(kept) == {"SLURM_CONF", "SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_TASKS_PER_NODE", "SLURMD_NODENAME"}
+    job = {"SLURM_CONF", "SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_TASKS_PER_NODE", "SLURMD_NODENAME"}
+    assert set(kept) == {*job, "SLURM_NNODES", "SLURM_JOB_NUM_NODES"}
+
+
+def test_the_counts_of_nodes_agree_with_the_list_that_a_task_gets() -> None:
+    for nodes, count in (("node[1-2]", "2"), ("a,b[08-10],c", "5"), ("node1", "1")):
+        kept = scrub.kept_for_tasks({**STEP, "SLURM_JOB_NODELIST": nodes})
+        assert (kept["SLURM_NNODES"], kept["SLURM_JOB_NUM_NODES"]) == (count, count)
+    for nodes in ("", "node[", "x" * 300):
+        assert not set(scrub.COUNTS) & set(scrub.kept_for_tasks({**STEP, "SLURM_JOB_NODELIST": nodes}))
 
 
 def test_a_command_of_ours_prints_what_we_parse_whatever_the_user_has_set() -> None:
