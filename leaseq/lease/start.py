@@ -51,14 +51,10 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
     """
     began = backend.clock.monotonic()
     directory = backend.home.lease(lease.id)
-<<<<<<< HEAD
-    state, starts, asked, first_alive = LeaseState("PENDING", reason="just submitted"), "", 0.0, 0.0
+    state, starts, asked, first_begun = LeaseState("PENDING", reason="just submitted"), "", 0.0, 0.0
     silent_since: float | None = None
     """Since when it runs, by Slurm's word, and has written nothing."""
     given_up = looked = False
-=======
-    state, starts, asked, first_begun = LeaseState("PENDING", reason="just submitted"), "", 0.0, 0.0
->>>>>>> b23586c (A shell goes to the first node that is heard; where no step can start it says why; Slurm's version and step managers are told by doctor)
     while True:
         waited = backend.clock.monotonic() - began
         begun = _begun(backend, directory)
@@ -76,7 +72,7 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
             state, starts = _ask(backend, lease, period_seconds=period)
             if state.word == "ENDED":
                 raise ended_early(backend, lease, state)
-        if state.word != "RUNNING" or alive or notes or records.node_names(backend.fs, directory):
+        if state.word != "RUNNING" or begun or notes or records.node_names(backend.fs, directory):
             silent_since = None
         else:
             silent_since = waited if silent_since is None else silent_since
@@ -86,7 +82,6 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
         yield Progress(waited, state, starts, _told(notes))
 
 
-<<<<<<< HEAD
 def _look_from_there(backend: SlurmBackend, lease: Lease, state: LeaseState) -> None:
     """Raises SlurmError where the lease's first node does not see this home: nothing will ever be heard of it."""
     if state.nodes and sees_home(backend, lease, state.nodes[0]) is False:
@@ -96,12 +91,8 @@ def _look_from_there(backend: SlurmBackend, lease: Lease, state: LeaseState) -> 
         )
 
 
-def _alive(backend: SlurmBackend, directory: LeaseDir) -> list[str]:
-    """Nodes whose runner has ever beaten, in no order. A requeued lease's old ones count: their shells wait for it."""
-=======
 def _begun(backend: SlurmBackend, directory: LeaseDir) -> list[str]:
     """Nodes whose runner has ever beaten, in no order."""
->>>>>>> b23586c (A shell goes to the first node that is heard; where no step can start it says why; Slurm's version and step managers are told by doctor)
     try:
         return [name[:-5] for name in backend.fs.names(directory.heartbeats) if name.endswith(".json")]
     except FileNotFoundError:
