@@ -110,6 +110,6 @@ say "The tasks have run, each with a GPU of its own, and the nodes are still hel
 expect 0 wait $(cat ids)
 for id in $(cat ids); do leaseq logs "$id"; done
 run lease ls
-say "The nodes are given back; the records stay."
+say "The nodes are released; the records stay."
 run lease release --yes
 run tasks --lease demo

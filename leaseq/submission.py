@@ -119,12 +119,15 @@ class Published:
     failure: OSError | None = None
 
 
-def publish_batch(fs: Fs, directory: str, batch: Sequence[tuple[Entry, Task]]) -> Published:
+def publish_batch(
+    fs: Fs, directory: str, batch: Sequence[tuple[Entry, Task]], *, at: Callable[[int], None] = lambda number: None
+) -> Published:
     """All tasks of the batch are published, durably; or none where their files could not be written.
 
-    Every file is written and synced under a hidden name before the first becomes visible.
+    Every file is written and synced under a hidden name before the first becomes visible. at: is told now and then, by
+    one thread at a time, how many files were begun.
     """
-    staged, failure = _stage(fs, directory, batch)
+    staged, failure = _stage(fs, directory, batch, at)
     if failure is not None:
         for path in staged:
             if path:
@@ -160,7 +163,9 @@ def _encoder(batch: Sequence[tuple[Entry, Task]]) -> Callable[[int], bytes]:
     return encode
 
 
-def _stage(fs: Fs, directory: str, batch: Sequence[tuple[Entry, Task]]) -> tuple[list[str], OSError | None]:
+def _stage(
+    fs: Fs, directory: str, batch: Sequence[tuple[Entry, Task]], at: Callable[[int], None]
+) -> tuple[list[str], OSError | None]:
     staged = [""] * len(batch)
     failures: list[OSError] = []
     numbers = iter(range(len(batch)))
@@ -171,8 +176,9 @@ def _stage(fs: Fs, directory: str, batch: Sequence[tuple[Entry, Task]]) -> tuple
         while not failures:
             with lock:
                 number = next(numbers, None)
-            if number is None:
-                return
+                if number is None:
+                    return
+                at(number)
             try:
                 staged[number] = protocol.stage(fs, directory, encode(number))
             except OSError as error:

@@ -99,7 +99,7 @@ class Add:
 
 
 def _choose(app: App, lease: Lease) -> None:
-    """The new lease is what commands mean, at once if nothing else runs, else once it starts; that is said."""
+    """The new lease is the default, at once if nothing else runs, else once it starts; that is said."""
     others = (each for each in leases.active(app.fs, app.home, app.clock) if each.id != lease.id)
     if not any(leases.has_started(app.fs, app.home, each) for each in others):
         leases.choose(app.fs, app.home, lease.id)
@@ -107,7 +107,7 @@ def _choose(app: App, lease: Lease) -> None:
         return
     meant = leases.chosen(app.fs, app.home) or leases.local_id()
     leases.choose_once_started(app.fs, app.home, lease.id)
-    app.out.talk(f"leaseq: commands mean lease {meant} until lease {leases.called(lease)} has started")
+    app.out.talk(f"leaseq: default lease stays {meant} until lease {leases.called(lease)} has started")
 
 
 def _request(asked: Add, settings: config.Config, *, umask: int) -> Request:

@@ -93,8 +93,10 @@ class App:
         return self.home.lease(leases.resolve(self.fs, self.home, word, news=self.tell_of_choice))
 
     def tell_of_choice(self, lease_id: str) -> None:
-        """A lease has become what commands mean, and that is told."""
-        self.out.talk(f"leaseq: lease {lease_id} has started: commands mean it now")
+        """A lease has become the default, and that is told."""
+        record = leases.read_record(self.fs, self.home.lease(lease_id))
+        called = leases.called(record) if record else lease_id
+        self.out.talk(f"leaseq: default lease is now {called}, which has started")
 
     def record(self, lease: LeaseDir) -> Lease:
         """The lease's record; raises NotFound."""

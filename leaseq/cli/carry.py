@@ -119,6 +119,7 @@ class Adopt:
 
     job: str
     name: str
+    json: bool
 
     def perform(self, app: App) -> int:
         from leaseq.lease.adopt import adopt
@@ -131,7 +132,10 @@ class Adopt:
         record, nodes = adopt(backend, self.job, name=self.name, user=user_name(), host=hostname(), umask=app.umask)
         leases.choose(app.fs, app.home, record.id)
         app.out.talk(f"leaseq: default lease is now {leases.called(record)}")
-        app.out.line(record.id)
+        if self.json:
+            app.out.document({"lease": record.id, "nodes": list(nodes)})
+        else:
+            app.out.line(record.id)
         app.out.talk(f"leaseq: runners start on {' '.join(nodes)}; `leaseq shell` gets in")
         app.out.talk("leaseq: they hang on this host: if it shuts down they end (`lease adopt` again puts them back)")
         return 0
@@ -147,10 +151,10 @@ class Carrying:
             raise UsageError("from which lease, to which?", hint="leaseq move --from LEASE --to LEASE [ID...]")
         return Move(words, source, to, yes(json, what="--json"))
 
-    def adopt(self, *words: str, name: str = "") -> Adopt:
+    def adopt(self, *words: str, name: str = "", json: str = "") -> Adopt:
         if len(words) != 1 or whole(words[0]) is None:
             raise UsageError("which job?", hint="leaseq lease adopt JOBID; `squeue --me` lists your jobs")
-        return Adopt(words[0], valid_name(name, what="name") if name else "")
+        return Adopt(words[0], valid_name(name, what="name") if name else "", yes(json, what="--json"))
 
 
 COMMANDS = {
@@ -172,7 +176,7 @@ COMMANDS = {
         "JOBID [--name NAME]",
         "Puts runners into a running allocation that was made elsewhere (salloc, sbatch), or onto the nodes of a "
         "lease that have none. They hang on this host: the job is left alone when they end.",
-        (Option("name", "a name for the lease", metavar="NAME", blank=True),),
+        (Option("name", "a name for the lease", metavar="NAME", blank=True), JSON),
         ("leaseq lease adopt 12345",),
     ),
 }

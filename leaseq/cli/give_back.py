@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
+from leaseq.cli.options import JSON
 from leaseq.cli.output import about
 from leaseq.cli.values import yes
 from leaseq.errors import Refused, UsageError
 from leaseq.lease import leases
+from leaseq.lease.local import refuse_if_elsewhere
 from leaseq.models import Lease, State
 from leaseq.snapshot import Reader, Snapshot
 from leaseq.words import count
@@ -23,25 +25,42 @@ EXIT_INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Release:
-    """Leases to be given back; none named: the one in use, where that is Slurm's."""
+    """Leases to be released; none named: the one in use, where that is Slurm's."""
 
     leases: tuple[str, ...]
     yes: bool
     drain: bool
+    json: bool
 
     def perform(self, app: App) -> int:
-        """0 once every lease is given back, or being."""
+        """0 once every lease is released, or being."""
         words = self.leases or (_in_use(app),)
-        for record in [app.record(app.lease(word)) for word in words]:
+        records = {record.id: record for record in (app.record(app.lease(word)) for word in words)}
+        for record in records.values():
+            refuse_if_elsewhere(record)
+        released: dict[str, bool] = {}
+        for record in records.values():
             if record.ended is None:
-                self._release(app, record)
+                released[record.id] = self._release(app, record)
             elif self._end(app, record):
+                released[record.id] = True
                 app.out.talk(f"leaseq: lease {leases.called(record)}, which was taken for ended, is released")
             else:
+                released[record.id] = False
                 app.out.talk(f"leaseq: lease {leases.called(record)} has ended already")
+        if self.json:
+            before = [lease_id for lease_id, now in released.items() if not now]
+            app.out.document(
+                {
+                    "released": [lease_id for lease_id, now in released.items() if now],
+                    "ended_before": before,
+                    "default": leases.chosen(app.fs, app.home) or leases.local_id(),
+                }
+            )
         return 0
 
-    def _release(self, app: App, record: Lease) -> None:
+    def _release(self, app: App, record: Lease) -> bool:
+        """False where the lease had ended before."""
         reader = Reader(app.home.lease(record.id), app.fs, app.clock)
         snapshot = reader.read(recent=0, pending=0)
         running = _held(snapshot)
@@ -50,7 +69,8 @@ class Release:
             snapshot = reader.read(recent=0, pending=0)
         elif (running or not self.leases) and not self.yes:
             _ask(record, snapshot)
-        if self._end(app, record):
+        released = self._end(app, record)
+        if released:
             app.out.talk(f"leaseq: lease {record.id} is released{_what_ends(snapshot)}")
         else:
             app.out.talk(f"leaseq: lease {record.id} has ended already")
@@ -61,6 +81,7 @@ class Release:
             app.out.talk(f"leaseq: {stay} in its queue; {way}")
         if record.kind == "slurm" and leases.chosen(app.fs, app.home) == record.id:
             _choose_another(app, record)
+        return released
 
     def _end(self, app: App, record: Lease) -> bool:
         """False where the lease's allocation had ended before."""
@@ -68,11 +89,11 @@ class Release:
 
 
 def _choose_another(app: App, record: Lease) -> None:
-    """Commands mean the newest other lease that runs, or else waits; where there is none, no lease is chosen."""
+    """The default is the newest other lease that runs, or else waits; where there is none, this host's."""
     others = [each for each in leases.active(app.fs, app.home, app.clock, anew=True) if each.id != record.id]
     leases.choose(app.fs, app.home, others[0].id if others else "")
     if not others:
-        app.out.talk(f"leaseq: no lease is chosen now: commands mean this host, {leases.local_id()}")
+        app.out.talk(f"leaseq: default lease is now this host ({leases.local_id()}): no other is held")
         return
     queued = "" if leases.has_started(app.fs, app.home, others[0]) else "; it has not started"
     app.out.talk(f"leaseq: default lease is now {leases.called(others[0])}{queued}")
@@ -153,14 +174,19 @@ class HoldQueue:
 
     lease: str
     off: bool
+    json: bool
 
     def perform(self, app: App) -> int:
         directory = app.lease(self.lease)
         record = app.record(directory)
         leases.living(record)
         reader = Reader(directory, app.fs, app.clock)
-        if not _to_all_nodes(app, record, reader, "resume" if self.off else "drain"):
+        nodes = _to_all_nodes(app, record, reader, "resume" if self.off else "drain")
+        if not nodes:
             raise Refused(f"lease {record.id} has not started yet", hint="`leaseq hold ID...` holds single tasks")
+        if self.json:
+            app.out.document({"lease": record.id, "nodes": list(nodes), "held": not self.off})
+            return 0
         word = "starts tasks again" if self.off else "starts no task until `leaseq lease hold-queue --off`"
         app.out.talk(f"leaseq: lease {record.id} {word}; running ones go on")
         return 0
@@ -169,13 +195,13 @@ class HoldQueue:
 class GivingBack:
     """Fire's component of `lease release` and `lease hold-queue`."""
 
-    def release(self, *words: str, yes: str = "", drain: str = "") -> Release:
-        return Release(words, _yes(yes, what="--yes"), _yes(drain, what="--drain"))
+    def release(self, *words: str, yes: str = "", drain: str = "", json: str = "") -> Release:
+        return Release(words, _yes(yes, what="--yes"), _yes(drain, what="--drain"), _yes(json, what="--json"))
 
-    def hold_queue(self, *words: str, off: str = "") -> HoldQueue:
+    def hold_queue(self, *words: str, off: str = "", json: str = "") -> HoldQueue:
         if len(words) > 1:
             raise UsageError("which lease?", hint="leaseq lease hold-queue [LEASE] [--off]")
-        return HoldQueue(words[0] if words else "", _yes(off, what="--off"))
+        return HoldQueue(words[0] if words else "", _yes(off, what="--off"), _yes(json, what="--json"))
 
 
 _yes = yes
@@ -190,6 +216,7 @@ COMMANDS = {
         (
             Option("yes", "do not ask; running tasks end", kind="flag", short="y"),
             Option("drain", "start no task any more, and wait for the running ones first", kind="flag"),
+            JSON,
         ),
         ("leaseq lease release", "leaseq lease release 12345 --drain"),
     ),
@@ -198,6 +225,6 @@ COMMANDS = {
         "hold_queue",
         "[LEASE] [--off]",
         "A lease starts no task any more; what runs goes on. --off lets it start tasks again.",
-        (Option("off", "start tasks again", kind="flag"),),
+        (Option("off", "start tasks again", kind="flag"), JSON),
     ),
 }

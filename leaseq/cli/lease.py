@@ -1,4 +1,4 @@
-"""`leaseq lease`: which leases there are, which one is meant, and giving one back."""
+"""`leaseq lease`: which leases there are, and which one is the default."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class LeaseInfo:
 
 @dataclass(frozen=True)
 class Use:
-    """The lease that commands mean from now on."""
+    """The lease that is to be the default from now on."""
 
     lease: str
     json: bool
@@ -115,7 +115,7 @@ class Use:
 
 
 def default_of(app: App) -> str:
-    """The id of the lease that commands mean; empty where LEASEQ_LEASE names none."""
+    """The id of the default lease; empty where LEASEQ_LEASE names none."""
     try:
         return leases.default(app.fs, app.home)
     except (NotFound, UsageError):
@@ -262,7 +262,7 @@ COMMANDS = {
         Leases,
         "ls",
         "[--all]",
-        "Lists leases; * marks the default, which commands mean when they name none.",
+        "Lists leases; * marks the default: the one of commands that name none.",
         (Option("all", "ended ones too", kind="flag", short="a"), *LOOK),
     ),
     "lease info": Command(
@@ -272,7 +272,7 @@ COMMANDS = {
         Leases,
         "use",
         "LEASE",
-        "Makes it the default: commands that name no lease mean this one. LEASEQ_LEASE and --lease still go first.",
+        "Makes it the default lease, for commands that name none. LEASEQ_LEASE and --lease still go first.",
         (JSON,),
         ("leaseq lease use 12345", "leaseq lease use local"),
     ),

@@ -1,4 +1,4 @@
-"""`leaseq submit`: a command, or a file of them, becomes tasks. The id is printed once the task is durable."""
+"""`leaseq submit`: a command, or a file of them, becomes tasks. The id is printed once the task is saved."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from leaseq.cli.changes import (
 from leaseq.cli.command import Command, Option
 from leaseq.cli.here import start_if_none
 from leaseq.cli.options import JSON, LEASE, NO_START
+from leaseq.cli.progress import Progress
 from leaseq.cli.values import listed, yes
 from leaseq.errors import Refused, Unavailable, UsageError
 from leaseq.layout import Entry, LeaseDir, valid_name
@@ -40,6 +41,7 @@ from leaseq.submission import (
     is_shell_line,
     publish_batch,
 )
+from leaseq.words import count
 from leaseq.world import hostname
 
 DRIVER_SECONDS = 10.0
@@ -89,9 +91,7 @@ class Submit:
         environment = chosen_environment(self.export, self.env, os.environ)
         cwd = _directory(self.cwd, app)
         backend = LocalBackend(app.fs, app.home, clock=app.clock)
-        app.make_home()
         lease, record = self._lease(app, backend)
-        self._refuse_impossible(app, lease, record, backend)
         now = app.clock.now()
         named = entries(len(lines), need=self.need, priority=self.priority, now=now)
         first = Task(
@@ -117,16 +117,19 @@ class Submit:
             (entry, replace(first, id=entry.id, argv=argv, shell=shell))
             for entry, (argv, shell) in zip(named, lines, strict=True)
         ]
-        ids, failure = self._publish(app, lease, batch)
+        progress = Progress(app.out, "submitting", len(batch), quiet=self.json)
+        try:
+            ids, failure = self._publish(app, lease, batch, progress)
+        finally:
+            progress.clear()
         try:
             self._tell(app, lease, ids)
         finally:
             if self.start and ids and record.kind == "local" and lease.id == local_id():
                 start_if_none(app, backend)
-        if sys.stderr.isatty() and ids[:1] == [named[0].id]:
-            from leaseq.cli.place import place_of
-
-            app.out.talk(f"leaseq: {place_of(app, lease, record, named[0], count=len(ids))}")
+        if ids:
+            new = [entry for entry, task_id in zip(named, ids, strict=False) if entry.id == task_id]
+            self._remark(app, lease, record, new, before=len(ids) - len(new))
         if failure is not None:
             raise Unavailable(
                 f"{len(ids)} of {len(batch)} tasks were submitted (their ids are above), then: {failure.strerror}"
@@ -156,18 +159,22 @@ class Submit:
         return [((line,), True) if is_shell_line(line) else ((line.strip(),), False) for line in found]
 
     def _lease(self, app: App, backend: LocalBackend) -> tuple[LeaseDir, Lease]:
+        """The lease, which can take the tasks. A submit that is refused has made nothing."""
         lease = app.lease(self.lease)
-        if lease.id == local_id():
+        here = lease.id == local_id()
+        if here:
             refuse_if_forbidden(app.home)
-        record = backend.ensure() if lease.id == local_id() else app.record(lease)
-        living(record)
-        if self.node and record.nodes and self.node not in record.nodes:
-            raise UsageError(f"lease {lease.id} has no node {self.node}", hint=f"it has {', '.join(record.nodes[:20])}")
-        if self.node and self.node not in record.nodes:
+        found = backend.record() if here else app.record(lease)
+        nodes = (backend.node,) if found is None else living(found).nodes
+        if self.node and nodes and self.node not in nodes:
+            raise UsageError(f"lease {lease.id} has no node {self.node}", hint=f"it has {', '.join(nodes[:20])}")
+        self._refuse_impossible(app, lease, nodes)
+        record = found or backend.ensure()
+        if self.node and self.node not in nodes:
             protocol.prepare_node(app.fs, lease, self.node)
         return lease, record
 
-    def _refuse_impossible(self, app: App, lease: LeaseDir, record: Lease, backend: LocalBackend) -> None:
+    def _refuse_impossible(self, app: App, lease: LeaseDir, nodes: tuple[str, ...]) -> None:
         """Raises Refused where every node of the lease is known and none can ever run the task."""
         if self.need.alone:
             return
@@ -176,8 +183,8 @@ class Submit:
         from leaseq.runner.grant import from_environment, installed
         from leaseq.runner.node import granted
 
-        reasons = []
-        for node in (self.node,) if self.node else record.nodes:
+        reasons: dict[str, str] = {}
+        for node in (self.node,) if self.node else nodes:
             try:
                 beat = protocol.read_heartbeat(app.fs, lease, node)
             except Malformed:
@@ -192,30 +199,48 @@ class Submit:
             why = never_fits(self.need, room)
             if not why:
                 return
-            reasons.append(f"{node}: {why}")
+            reasons.setdefault(why, node)
         if reasons:
+            told = [why if len(reasons) == 1 else f"{node}: {why}" for why, node in reasons.items()]
             raise Refused(
-                f"no node of {lease.id} can ever run this: {'; '.join(reasons[:3])}",
+                f"no node of lease {lease.id} can ever run this: {'; '.join(told[:3])}",
                 hint="ask for less, or name another lease with --lease",
             )
 
-    def _publish(self, app: App, lease: LeaseDir, batch: list[tuple[Entry, Task]]) -> tuple[list[str], OSError | None]:
+    def _publish(
+        self, app: App, lease: LeaseDir, batch: list[tuple[Entry, Task]], progress: Progress
+    ) -> tuple[list[str], OSError | None]:
         node = self.node or ANY
         directory = lease.held(node) if self.hold else lease.inbox(node)
         if not self.key:
             if len(batch) == 1:
                 protocol.publish(app.fs, directory, *batch[0])
                 return [batch[0][0].id], None
-            published = publish_batch(app.fs, directory, batch)
+            published = publish_batch(app.fs, directory, batch, at=progress.at)
             return published.ids, published.failure
         ids: list[str] = []
-        for number, (entry, task) in enumerate(batch):
+        for number, (entry, task) in enumerate(progress.over(batch)):
             digest = _digest(self.key, number, task, single=not self.file)
             try:
                 ids.append(protocol.publish_once(app.fs, lease, digest, directory, entry, task))
             except OSError as error:
                 return ids, error
         return ids, None
+
+    def _remark(self, app: App, lease: LeaseDir, record: Lease, new: list[Entry], *, before: int) -> None:
+        """Whoever watches hears where the new tasks went; anybody that they do not fit into what the lease has left."""
+        if sys.stderr.isatty():
+            from leaseq.cli.place import place_of
+
+            if before:
+                app.out.talk(f"leaseq: {count(before, 'task was', 'tasks were')} submitted before with this key")
+            if new:
+                app.out.talk(f"leaseq: {place_of(app, lease, record, new[0], count=len(new))}")
+        if new and self.need.time_seconds:
+            from leaseq.cli.place import too_long
+
+            if words := too_long(app, lease, [entry.id for entry in new], self.need.time_seconds):
+                app.out.talk(f"leaseq: {words}")
 
     def _tell(self, app: App, lease: LeaseDir, ids: list[str]) -> None:
         if self.json:
@@ -326,8 +351,8 @@ COMMANDS = {
         Submitting,
         "submit",
         "[OPTIONS] -- COMMAND...",
-        "Queues a command and prints its id, once it is durable. The words after `--` reach the command exactly as "
-        "they are; a single word with blanks or shell characters is a line for `bash -c`, as with ssh.\n"
+        "Queues a command and prints its id, once it is saved to disk. The words after `--` reach the command exactly "
+        "as they are; a single word with blanks or shell characters is a line for `bash -c`, as with ssh.\n"
         "A task that names no need runs alone on its node and sees all its GPUs.",
         OPTIONS,
         (

@@ -35,7 +35,7 @@ class Backend(Protocol):
         ...
 
     def release(self, lease: Lease) -> bool:
-        """True where the allocation has been given back, or is being; False where it had ended before."""
+        """True where the allocation has been released, or is being; False where it had ended before."""
         ...
 
     def attach(self, lease: Lease, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:

@@ -58,7 +58,11 @@ class LocalBackend:
         return LeaseState("ENDED" if lease.ended else "RUNNING", reason=lease.end_reason, nodes=lease.nodes, ends=ends)
 
     def release(self, lease: Lease) -> bool:
-        """The runner has ended and so have its tasks: nothing of this lease uses the host any more."""
+        """The runner has ended and so have its tasks: nothing of this lease uses the host any more.
+
+        Raises Refused where the lease is another host's.
+        """
+        refuse_if_elsewhere(lease)
         return self.stop(kill=True) or lease.ended is None
 
     def attach(self, lease: Lease, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
@@ -70,9 +74,13 @@ class LocalBackend:
 
     # -- the lease -----------------------------------------------------------------------------------
 
+    def record(self) -> Lease | None:
+        """The lease's record; None before `ensure` has made it. Raises Newer."""
+        return read_record(self.fs, self.lease)
+
     def ensure(self) -> Lease:
         """The home, the lease's directories and its record exist, durably; the record. Raises Newer."""
-        found = read_record(self.fs, self.lease)
+        found = self.record()
         if found is not None:
             return found
         make_home(self.home)
@@ -211,6 +219,13 @@ def refuse_if_forbidden(home: Home) -> None:
             f"no task may run on this host: {home.config} says `local: never`",
             hint="`leaseq add` asks Slurm for nodes; `--lease LEASE` or `leaseq lease use LEASE` names a lease",
         )
+
+
+def refuse_if_elsewhere(lease: Lease) -> None:
+    """The lease is no other host's own; raises Refused, for what runs there can only be ended there."""
+    if lease.kind == "local" and lease.id != local_id():
+        host = lease.id.partition(":")[2]
+        raise Refused(f"{lease.id} is the lease of another host", hint=f"on {host}: `leaseq lease release local`")
 
 
 def _main_file() -> str:

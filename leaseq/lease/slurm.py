@@ -1,4 +1,4 @@
-"""Leases that Slurm holds: their state, giving them back, stepping into them."""
+"""Leases that Slurm holds: their state, releasing them, stepping into them."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def node_menu(scene: Scene) -> Menu | str:
 
 
 def release_lease(scene: Scene) -> Confirm | str:
-    """The question before a lease is given back, with what it costs."""
+    """The question before a lease is released, with what it costs."""
     row = scene.lease if scene.lease is not None else scene.watched
     if row is None:
         return "no lease is selected"

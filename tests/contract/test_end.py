@@ -119,6 +119,12 @@ def test_an_allocation_made_elsewhere_becomes_a_lease(site: Site, tmp_path: Path
     again = site.leaseq("lease", "adopt", job)
     assert again.returncode == 2
     assert "has a runner" in again.stderr
+    second = site.slurm("sbatch", "--parsable", "-N1", "-o", "/dev/null", str(script)).strip()
+    site.wait_until(lambda: site.squeue("-j", second, "-o", "%T") == ["RUNNING"], "the second job")
+    document = json.loads(site.ok("lease", "adopt", second, "--json"))
+    assert document == {"schema": 1, "lease": second, "nodes": site.squeue("-j", second, "-o", "%N")}
+    site.started(second)
+    site.release(second)
     site.release(job)
     site.wait_until(lambda: not _adopters(job), "the end of what adopt started")
 

@@ -25,7 +25,7 @@ def stop(site: Site, node: str) -> None:
             subprocess.run(["kill", str(pid)], check=False)
 
 
-# -- the lease that commands mean --------------------------------------------------------------------
+# -- the default lease -------------------------------------------------------------------------------
 
 
 def test_a_lease_is_the_default_at_once_if_no_other_runs_and_that_is_said(site: Site) -> None:
@@ -39,13 +39,13 @@ def test_a_queued_lease_becomes_the_default_when_it_starts(site: Site) -> None:
     first = site.add("-N3", "--exclusive")
     done = site.leaseq("add", "--detach", "-N1", "--exclusive", "-t", "5")
     second = done.stdout.strip()
-    assert f"commands mean lease {first} until lease {second} has started" in done.stderr
+    assert f"default lease stays {first} until lease {second} has started" in done.stderr
     assert default(site) == first
     assert site.leaseq("submit", "--", "true").returncode == 0
     site.release(first)
     site.started(second)
     done = site.leaseq("status")
-    assert f"lease {second} has started: commands mean it now" in done.stderr
+    assert f"default lease is now {second}, which has started" in done.stderr
     assert done.stdout.startswith(f"lease {second}")
     assert "has started" not in site.leaseq("status").stderr, "it is said once"
 
@@ -57,7 +57,7 @@ def test_a_release_of_the_default_chooses_another_that_runs(site: Site) -> None:
     assert f"default lease is now other ({second})" in done.stderr
     assert default(site) == second
     done = site.leaseq("lease", "release", second, "--yes")
-    assert "no lease is chosen now: commands mean this host" in done.stderr
+    assert "default lease is now this host (local:" in done.stderr
 
 
 def test_an_ended_default_refuses_shells_as_it_refuses_tasks(site: Site) -> None:
@@ -96,6 +96,15 @@ def test_a_terminal_hears_which_lease_took_a_task_and_its_place(site: Site) -> N
     terminal.expect(f"-> lease {lease} (sweep), held")
     assert terminal.end() == 0
     assert site.leaseq("submit", "--", "true").stderr == ""
+
+
+def test_a_task_for_a_node_that_a_started_lease_never_had_is_refused_with_its_nodes(site: Site) -> None:
+    lease = site.add("-N2")
+    first, second = site.nodes(lease)
+    done = site.leaseq("submit", "--node", "nowhere", "--", "true")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"lease {lease} has no node nowhere" in done.stderr and f"it has {first}, {second}" in done.stderr
+    assert not (site.lease_dir(lease) / "inbox" / "nowhere").exists()
 
 
 # -- this host ---------------------------------------------------------------------------------------

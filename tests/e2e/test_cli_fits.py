@@ -13,7 +13,10 @@ from tempfile import TemporaryDirectory
 import pytest
 from wcwidth import wcswidth
 
+from leaseq import protocol
+from leaseq.layout import LeaseDir
 from leaseq.models import Lease
+from leaseq.world import SystemFs
 from tests.e2e.cli import Box, on_terminal
 
 COLUMNS = (60, 80, 120)
@@ -114,6 +117,48 @@ def test_many_tasks_get_a_count_that_moves_and_one_sum(box: Box, words: list[str
     shown = on_terminal(box, *words)
     assert f"{doing} 0/12" in shown
     assert [line for line in lines_of(shown) if line] == [f"leaseq: {done}"]
+
+
+def test_a_file_of_many_tasks_is_counted_and_its_ids_stay_on_stdout(box: Box) -> None:
+    (box.work / "tasks").write_text("true\n" * 12)
+    words = ["submit", "--no-start", "--file", "tasks"]
+    shown = on_terminal(box, *words)
+    assert "submitting 0/12" in shown
+    ids, end = [line for line in lines_of(shown) if line][:12], [line for line in lines_of(shown) if line][12:]
+    assert box.run("tasks", "--quiet", code=0).out.split() == ids
+    assert len(end) == 1 and end[0].startswith("leaseq: 12 tasks -> lease local:") and end[0].endswith("starts next")
+    said = box.run(*words, code=0)
+    assert (len(said.out.split()), said.err) == (12, "")
+
+
+def test_a_file_that_grew_says_how_many_tasks_are_new(box: Box) -> None:
+    words = ["submit", "--no-start", "--key", "sweep", "--file", "tasks"]
+    (box.work / "tasks").write_text("".join(f"true {number}\n" for number in range(12)))
+    ids = box.run(*words, code=0).out.split()
+    (box.work / "tasks").write_text("".join(f"true {number}\n" for number in range(15)))
+    lines = [line for line in lines_of(on_terminal(box, *words, columns=120)) if line]
+    assert lines[:12] == ids and len(lines) == 17
+    assert lines[15] == "leaseq: 12 tasks were submitted before with this key"
+    assert lines[16].startswith("leaseq: 3 tasks -> lease local:") and lines[16].endswith("12 ahead")
+
+
+def test_many_moved_many_recovered_and_many_removed_tasks_are_counted(box: Box) -> None:
+    ids = box.run("submit", "--no-start", "--file", "-", input=b"true\n" * 12, code=0).out.split()
+    other = box.home / "runs" / "local:elsewhere"
+    protocol.prepare(SystemFs(remote=False), LeaseDir("local:elsewhere", str(other)))
+    (other / "lease.json").write_bytes(Lease(id="local:elsewhere", kind="local", created=1.0).to_json())
+    here = next(path.name for path in other.parent.iterdir() if path != other)
+    shown = on_terminal(box, "move", "--from", "local", "--to", "local:elsewhere", columns=120)
+    assert "moving 0/12" in shown
+    assert [line for line in lines_of(shown) if line] == [f"leaseq: 12 tasks of lease {here} moved to local:elsewhere"]
+    shown = on_terminal(box, "recover", *ids, columns=120)
+    lines = [line for line in lines_of(shown) if line]
+    assert "recovering 0/12" in shown
+    assert lines[-1] == "leaseq: 12 tasks left as they are" and len(lines) < 12
+    box.run("cancel", *ids, code=0)
+    shown = on_terminal(box, "clean", "--lease", "local:elsewhere", "--older-than", "0")
+    assert "removing 0/12" in shown
+    assert [line for line in lines_of(shown) if line] == ["removed the results and logs of 12 tasks"]
 
 
 def test_many_problems_are_told_as_a_few_and_a_number(box: Box) -> None:

@@ -35,6 +35,8 @@ LINES = {  # HELD: a new task that does not start
     "lease info": "lease info --json",
     "add --dry-run": "add --dry-run --json",
     "lease use": "lease use local --json",
+    "lease hold-queue": "lease hold-queue local --off --json",
+    "lease release": "lease release local --yes --json",
     "daemon start": "daemon start --json",
     "daemon restart": "daemon restart --json",
     "daemon stop": "daemon stop --json",
@@ -43,8 +45,8 @@ LINES = {  # HELD: a new task that does not start
     "doctor": "doctor --json",
     "config show": "config show --json",
 }
-NEEDS_SLURM = {"add"}
-"""tests/contract/test_site.py runs it."""
+NEEDS_SLURM = {"add", "lease adopt"}
+"""tests/contract/test_site.py and test_end.py run them."""
 NOT_ZERO = {"daemon status": 3, "doctor": 1}
 """Commands whose exit code is part of their answer."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -12,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.models import Task
+from leaseq import protocol
+from leaseq.layout import LeaseDir
+from leaseq.models import Lease, Task
+from leaseq.world import SystemFs
 from tests.e2e.cli import Box
 
 
@@ -227,6 +231,33 @@ def test_a_need_that_this_host_can_never_meet_is_refused_with_the_reason(box: Bo
     said = box.run("submit", "--no-start", "--cpus", "99999", "--", "x", code=2)
     assert "needs 99,999 CPUs" in said.err
     assert not list(box.home.glob("runs/*/inbox/*/*"))
+
+
+def test_a_refused_submit_leaves_nothing_behind(box: Box) -> None:
+    for words in (["--gpus", "99"], ["--cpus", "99999"], ["--node", "elsewhere"]):
+        box.run("submit", *words, "--", "true", code=2)
+        assert not box.home.exists()
+        assert "nothing was ever submitted here" in box.run("status", code=0).err
+    assert box.run("status", "--json", code=0).json["nodes"] == []
+
+
+def test_a_task_longer_than_its_lease_lasts_is_queued_and_that_is_said(box: Box) -> None:
+    lease = box.home / "runs" / "77"
+    box.run("submit", "--no-start", "--", "true", code=0)
+    protocol.prepare(SystemFs(remote=False), LeaseDir("77", str(lease)))
+    (lease / "lease.json").write_bytes(Lease(id="77", kind="slurm", job="77", created=1.0).to_json())
+    (lease / "nodes").write_text("n1\n")
+    (lease / "ends").write_text("3600\n")
+    said = box.run("submit", "--lease", "77", "--time", "5h", "--", "true", code=0)
+    words = f"{said.id} waits: its time limit \\(5:00:00\\) is longer than lease 77 lasts \\((1:00:00|59:..) left\\)"
+    assert re.fullmatch(f"leaseq: {words}; `leaseq move` carries it to another\n", said.err), said
+    assert box.task(said.id)["state"] == "PENDING"
+    many = box.run("submit", "--lease", "77", "--time", "5h", "--file", "-", input=b"true\ntrue\n", code=0)
+    assert many.err.startswith("leaseq: 2 tasks wait: their time limit (5:00:00) is longer than lease 77 lasts (")
+    assert many.err.endswith("`leaseq move` carries them to another\n")
+    for words in (["--time", "30m"], []):
+        assert box.run("submit", "--lease", "77", *words, "--", "true", code=0).err == ""
+    assert box.run("submit", "--no-start", "--time", "5h", "--", "true", code=0).err == "", "this host has no end"
 
 
 def test_a_repeated_key_gives_the_first_id_and_one_task(box: Box) -> None:

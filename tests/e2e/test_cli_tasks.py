@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+from leaseq.models import Lease
 from tests.e2e.cli import Box, on_terminal
 from tests.e2e.harness import SECONDS_MAX, of_task, wait_until
 
@@ -322,6 +323,18 @@ def test_releasing_the_local_lease_ends_its_tasks(box: Box) -> None:
 
 
 # -- a terminal --------------------------------------------------------------------------------------
+
+
+def test_the_lease_of_another_host_cannot_be_released_here_and_nothing_of_this_host_ends(box: Box) -> None:
+    task = box.submit("sleep", "600")
+    box.until(task, "RUNNING")
+    other = box.home / "runs" / "local:elsewhere"
+    other.mkdir(mode=0o700)
+    (other / "lease.json").write_bytes(Lease(id="local:elsewhere", kind="local", created=1.0).to_json())
+    for words in (["local:elsewhere"], ["local", "local:elsewhere"]):
+        said = box.run("lease", "release", *words, "--yes", code=2)
+        assert "local:elsewhere is the lease of another host" in said.err and "on elsewhere" in said.err
+    assert box.task(task)["state"] == "RUNNING"
 
 
 def test_a_table_fits_the_terminal_it_is_on(box: Box) -> None:
