@@ -9,7 +9,7 @@ PYTEST := $(PY) -m pytest
 WORKERS ?= 4
 PARALLEL := -n $(WORKERS) --dist worksteal
 
-.PHONY: help demo static test check retest sim mutants test-slurm retest-slurm test-nfs bench bless picture wheel-check clean
+.PHONY: help demo static test check retest sim mutants test-slurm retest-slurm test-nfs test-clients bench bless picture wheel-check clean
 
 help: ## what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -30,7 +30,7 @@ demo: $(VENV)/installed ## install into .venv and watch tasks, a lease and its s
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
 test: $(VENV)/installed-dev ## the whole suite that needs no Slurm
-	$(PYTEST) $(PARALLEL) -m 'not real_slurm and not nfs'
+	$(PYTEST) $(PARALLEL) -m 'not real_slurm and not nfs and not clients'
 
 static: $(VENV)/installed-dev ## format, lint, types, layers
 	$(BIN)/ruff format --check .
@@ -41,7 +41,7 @@ static: $(VENV)/installed-dev ## format, lint, types, layers
 check: static test ## everything a change must pass without Slurm: static and test
 
 retest: $(VENV)/installed-dev ## the tests that failed last, once more
-	$(PYTEST) -m 'not real_slurm and not nfs' --last-failed --last-failed-no-failures none
+	$(PYTEST) -m 'not real_slurm and not nfs and not clients' --last-failed --last-failed-no-failures none
 
 SECONDS ?= 60
 sim: $(VENV)/installed-dev ## simulate whole leases with every kind of trouble, for SECONDS (60)
@@ -62,6 +62,15 @@ retest-slurm: $(VENV)/installed-dev ## the tests on the real Slurm that failed l
 test-nfs: $(VENV)/installed-dev ## a real NFS server and three clients on this host (root; user-mode-linux, mmdebstrap); makes their root once
 	$(PY) -m tests.nfs.bed
 	LEASEQ_TEST_NFS=1 $(PYTEST) -m nfs tests/nfs
+
+CLIENTS ?= $(HOME)/.cache/leaseq-clients
+$(CLIENTS)/installed: tests/clients/requirements.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	@touch $@
+
+test-clients: $(VENV)/installed-dev $(CLIENTS)/installed ## programs of others (submitit, snakemake, hydra, ...) on the mock; installs them into CLIENTS
+	LEASEQ_CLIENTS=$(CLIENTS) $(PYTEST) -n 2 -m clients tests/clients
 
 bench: $(VENV)/installed-dev ## measure: a table on the screen and JSON in benchmarks/out
 	$(PY) benchmarks/run.py

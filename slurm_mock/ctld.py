@@ -109,7 +109,7 @@ class Controller(Lifecycle):
         if job.completing:
             return [job.kill_at]
         if job.state == "PENDING":
-            begin = max(job.eligible, job.request.begin)
+            begin = scheduler.begin(job, self.settings)
             return [begin] if begin > time.time() else []
         if job.state != "RUNNING":
             return [job.end + max(self.settings.min_job_age, PURGE_SECONDS_MIN)]
@@ -139,7 +139,7 @@ class Controller(Lifecycle):
                 self.check_limits(job, now)
             elif job.state != "PENDING":
                 self._purge(job)
-        begins = [max(job.eligible, job.request.begin) for job in self.jobs.values() if job.state == "PENDING"]
+        begins = [scheduler.begin(job, self.settings) for job in self.jobs.values() if job.state == "PENDING"]
         if any(self.last_schedule < begin <= now for begin in begins):
             self.schedule_at = now
         if self.schedule_at and now >= self.schedule_at:

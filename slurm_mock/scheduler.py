@@ -47,7 +47,7 @@ def plan(jobs: Mapping[int, Job], nodes: Mapping[str, Node], settings: Settings,
     free = {node.name: node for node in free_nodes(nodes, running, settings)}
     reserved: tuple[float, set[str]] | None = None
     for job in sorted(jobs.values(), key=lambda job: (job.request.nice, job.id)):
-        if job.state != "PENDING" or job.completing:
+        if job.state != "PENDING" or job.completing or now < job.submit + settings.sched_delay:
             continue
         reason = waiting_reason(job, jobs, settings, now)
         left = 0 if reason else max(1, len(job.array_tasks))
@@ -78,6 +78,11 @@ def _throttle(job: Job, jobs: Mapping[int, Job], plan: Plan) -> bool:
         return True
     running = sum(other.array_job == job.array_job and bool(other.shares) for other in jobs.values())
     return running + sum(other.array_job == job.array_job for other, _ in plan.starts) < job.array_throttle
+
+
+def begin(job: Job, settings: Settings) -> float:
+    """When the job may start at the earliest."""
+    return max(job.eligible, job.request.begin, job.submit + settings.sched_delay)
 
 
 def waiting_reason(job: Job, jobs: Mapping[int, Job], settings: Settings, now: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
@@ -352,3 +353,11 @@ def test_commands_find_the_cluster_without_any_variable(mock: Mock) -> None:
 def test_the_state_directory_is_private(mock: Mock) -> None:
     folder = Path(mock.folder) / "c"
     assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_job_does_not_start_before_the_delay_of_the_scheduler(tmp_path: Path) -> None:
+    for mock in cluster_in(tmp_path, "sched_delay=3"):
+        job = mock.submit("-o", "/dev/null", "--wrap", "true")
+        mock.wait_state(job, "COMPLETED")
+        record = json.loads((tmp_path / "c" / "jobs" / f"{job}.json").read_text())
+        assert record["start"] - record["submit"] >= 3

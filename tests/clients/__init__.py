@@ -1,0 +1,1 @@
+"""Programs of others that drive a Slurm, each as its users run it, on the mock."""
