@@ -17,6 +17,7 @@ def lost(task: Task, entry: Entry, *, node: str, incarnation: str, reason: str, 
     outcome = Outcome(
         task=task,
         attempt=entry.attempt,
+        order=entry.order,
         state=State.LOST,
         node=node,
         incarnation=incarnation,

@@ -13,7 +13,7 @@ from leaseq.errors import Malformed, NotFound, UsageError
 from leaseq.layout import TASK_ID, Entry, parse_outcome
 from leaseq.merge import Merge, view_event
 from leaseq.models import Event, Outcome, State, Task
-from leaseq.protocol import event_of, read_outcome, read_task
+from leaseq.protocol import event_of, read_outcome, read_task, redone, was_retried
 from leaseq.snapshot import Reader
 from leaseq.views import Listing, Place, TaskView
 from leaseq.words import count
@@ -33,6 +33,8 @@ class Detail:
     """What was submitted, whole; None where no file of it can be read."""
     outcomes: tuple[Outcome, ...]
     """One for each attempt that has ended, oldest first."""
+    redone_as: tuple[str, ...] = ()
+    """The tasks that repeat it, oldest first."""
 
 
 def find(reader: Reader, selector: str) -> tuple[TaskView, ...]:
@@ -90,7 +92,7 @@ def detail(reader: Reader, task_id: str) -> Detail:
         with suppress(FileNotFoundError, Malformed, PermissionError):
             place = f"{view.place.directory}/{view.place.name}"
             task = read_task(reader.fs, place, Entry.parse(view.place.name))
-    return Detail(view, task, outcomes)
+    return Detail(view, task, outcomes, tuple(redone(reader.fs, reader.lease, task_id)))
 
 
 def remembered(reader: Reader, word: str) -> tuple[TaskView, ...]:
@@ -218,12 +220,18 @@ class Search:
             if outcome is not None:
                 yield outcome
                 last, attempt = outcome, attempt + 1
-            elif self._first(task_id) or (last is not None and not last.requeued):
+            elif self._first(task_id) or (last is not None and not self._followed(last)):
                 return
             else:
                 # A task that was moved has its other attempts in the leases where they were made.
                 later = (known for each, known in self._ended(task_id) if each == task_id and known > attempt)
                 attempt = min(later, default=0)
+
+    def _followed(self, outcome: Outcome) -> bool:
+        """True where another attempt follows, by itself or by `retry`."""
+        if outcome.requeued or outcome.state is State.DONE:
+            return bool(outcome.requeued)
+        return was_retried(self.reader.fs, self.lease, outcome.task.id, outcome.attempt)
 
     def view(self, task_id: str) -> TaskView:
         """The task's newest attempt; raises NotFound."""
@@ -248,7 +256,8 @@ class Search:
                 return merge.view_lost(listing.lost[0])
             raise NotFound(f"no task {task_id} in lease {self.lease.id}", hint=way_to(task_id))
         lost = next((entry for entry in listing.lost if entry.attempt == decided), None)
-        return _of_outcome(outcome, lost, row, reader=self.reader)
+        followed = self._followed(outcome)
+        return _of_outcome(outcome, lost, row, reader=self.reader, followed=followed)
 
 
 def prefixes(word: str) -> list[str]:
@@ -260,10 +269,12 @@ def prefixes(word: str) -> list[str]:
     return with_t + (["T" + lowered] if len(lowered) < 12 else [])
 
 
-def _of_outcome(outcome: Outcome, lost: Entry | None, row: TaskView | None, *, reader: Reader) -> TaskView:
+def _of_outcome(
+    outcome: Outcome, lost: Entry | None, row: TaskView | None, *, reader: Reader, followed: bool
+) -> TaskView:
     ended = view_event(event_of(outcome), lost, reader.lease)
     ended = replace(ended, command=ended.command, need=outcome.task.need, pid=outcome.pid)
-    if not outcome.requeued:
+    if not followed:
         return ended
     place: Place | None = row.place if row else None
     return replace(ended, state=State.PENDING, reason="Requeue", attempt=outcome.attempt + 1, place=place)

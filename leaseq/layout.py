@@ -261,6 +261,11 @@ class LeaseDir:
         return f"{self.root}/keys"
 
     @property
+    def redone(self) -> str:
+        """One file per `redo`, holding the id of the task that it made."""
+        return f"{self.root}/redone"
+
+    @property
     def notes(self) -> str:
         """One file per node that has no runner, saying why; written by the lease script."""
         return f"{self.root}/note"
@@ -333,6 +338,10 @@ class LeaseDir:
     def key(self, digest: str) -> str:
         return f"{self.keys}/{digest}"
 
+    def redo(self, task_id: str, number: int) -> str:
+        """The file that tells which task is the redo of that number."""
+        return f"{self.redone}/{task_id}.{number}"
+
     def directories(self) -> list[str]:
         """Every directory a lease starts with, parents first."""
         top = [
@@ -347,7 +356,7 @@ class LeaseDir:
             "/evidence",
             "/hb",
         ]
-        top += ["/events", "/keys", "/logs", "/inbox/_any", "/held/_any", "/claimed/_cli"]
+        top += ["/events", "/keys", "/redone", "/logs", "/inbox/_any", "/held/_any", "/claimed/_cli"]
         shards = [f"/{kind}/{letter}" for kind in ("done", "logs") for letter in ALPHABET]
         return [self.root + part for part in top + shards]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from leaseq.errors import Newer
 from leaseq.layout import CLI, Entry, LeaseDir
 from leaseq.models import ANY, Event, Running, State, Task
-from leaseq.protocol import command_text
+from leaseq.protocol import command_text, counted
 from leaseq.views import NODE_DOWN, NODE_SILENT, RUNNER_DOWN, Health, Listing, NodeView, Place, TaskView, duration
 
 QUEUED = "Queued"
@@ -171,15 +171,31 @@ class Merge:
         place = Place(self.lease.lost, str(entry))
         return self._from_spec(TaskView(entry.id, entry.attempt, State.LOST, need=entry.need, place=place), entry)
 
-    def totals(self, finished: dict[State, int]) -> dict[State, int]:
+    def later_attempts(self) -> dict[tuple[str, int], str]:
+        """The files of tasks that are not over and have had an attempt before, by id and attempt."""
+        found = {
+            (entry.id, entry.attempt): f"{self.lease.lost}/{entry}" for entry in self.listing.lost if entry.attempt > 1
+        }
+        for task_id, (owner, entry) in self.claims.items():
+            event = self.events.get(task_id)
+            if entry.attempt > 1 and not (event and event.attempt >= entry.attempt and not event.requeued):
+                found[task_id, entry.attempt] = f"{self.lease.claimed(owner)}/{entry}"
+        for task_id, name in self.waiting.items():
+            if not name.endswith(".1"):
+                found[task_id, int(name.rpartition(".")[2])] = f"{self.listing.pending[name][0]}/{name}"
+        return found
+
+    def totals(self, finished: dict[State, int], retried: Iterable[str]) -> dict[State, int]:
+        """Tasks by state. retried: how the histories count tasks that are not over."""
         counts = dict(self.counts)
         for state, count in finished.items():
             counts[state] = counts.get(state, 0) + count
+        changes = [(state, -1) for state in retried]
         for task_id, _ in self.listing.booked:
             event = self.events.get(task_id)
-            if event is None or not event.requeued:
-                state = event.state if event else State.CANCELLED
-                counts[state] = counts.get(state, 0) + 1
+            changes += counted(event) if event else [(State.CANCELLED.name, 1)]
+        for word, number in changes:
+            counts[State[word]] = counts.get(State[word], 0) + number
         # History counts every loss; what matters is how many still wait for `recover`.
         counts[State.LOST] = len(self.listing.lost)
         return {state: counts.get(state, 0) for state in State}

@@ -272,6 +272,8 @@ class Task(Record):
     user: str = _as(text, default="")
     host: str = _as(text, default="")
     redo_of: str = _as(text, default="")
+    retried: Mapping[str, str] = _as(mapping(text), default_factory=dict)
+    """By lease, the state in which its histories count the task: an attempt ended so, and `retry` asked for another."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -296,6 +298,8 @@ class Outcome(Record):
     pid: int | None = _as(maybe(integer), default=None)
     max_rss_mb: float | None = _as(maybe(number), default=None)
     cpu_seconds: float | None = _as(maybe(number), default=None)
+    order: str = _as(text, default="")
+    """The ORDER in the names of the task's files, for another attempt; empty where an older leaseq did not keep it."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -317,8 +321,10 @@ class Event(Record):
     started: float | None = _as(maybe(number), default=None)
     elapsed_seconds: float | None = _as(maybe(number), default=None)
     gpus: tuple[str, ...] = _as(several(text), default=())
+    retried: str = _as(text, default="")
+    """The state in which an earlier line counts the task: this line counts in its place."""
     totals: Mapping[str, int] = _as(mapping(integer), default_factory=dict)
-    """Finished tasks of this node so far, by state."""
+    """Finished tasks of this node so far, by state; one that was retried elsewhere may be taken off here."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -8,6 +8,8 @@ A task is one file that moves forward by rename and never changes:
 * claim     rename to a name that only this claimant uses, fsync the directory; then the task may start.
 * decide    write the outcome to a hidden name, fsync, link it to `done/x/ID.ATTEMPT` (the link is exclusive:
             an attempt is decided once, whoever asks), fsync; then note it in the history, then settle the claim.
+* retry     an attempt that ended for good is followed by another through a key of its own: of several who ask, one
+            has it, and it is queued once.
 * settle    after the outcome: drop the claim, or rename it back into the inbox under the next attempt's name
             (retry), or into lost/, whole, so that `recover` can put it back.
 * unclaim   rename a claim that provably never started back into the inbox, same attempt.
@@ -30,7 +32,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from leaseq.errors import Malformed, Newer
-from leaseq.layout import CLI, Entry, LeaseDir, is_node, new_incarnation
+from leaseq.layout import CLI, Entry, LeaseDir, is_node, is_outcome, new_incarnation
 from leaseq.models import ANY, Event, Heartbeat, Lease, Outcome, State, Task, check_schema, text, whole
 from leaseq.words import joined
 from leaseq.world import Fs
@@ -108,56 +110,145 @@ def show_pending(fs: Fs, staged: str, directory: str, entry: Entry) -> None:
 
 
 def publish_once(fs: Fs, lease: LeaseDir, digest: str, directory: str, entry: Entry, task: Task) -> str:
-    """The one task of that key is published, durably: this one, or the one that was first. Gives its id.
+    """The one task of that key is published, durably: this one, or the one that was first. Gives its id."""
+    return _publish_by(fs, lease, lease.key(digest), directory, entry, task).id
 
-    The task file waits as keys/.ENTRY, the key names it, and whoever reads the key moves it on: one rename of one
-    name, so that a submitter who dies leaves neither a key without its task nor a task twice.
+
+def publish_redo(fs: Fs, lease: LeaseDir, number: int, directory: str, entry: Entry, task: Task) -> str:
+    """The redo of that number of `task.redo_of` is published, durably: this one, or the one that was first."""
+    _make(fs, [lease.redone])
+    return _publish_by(fs, lease, lease.redo(task.redo_of, number), directory, entry, task).id
+
+
+def retry(fs: Fs, lease: LeaseDir, ended: Outcome, directory: str, entry: Entry, task: Task) -> Entry:
+    """Another attempt follows the ended one, durably: this one, or the one that was first.
+
+    The entry is the next attempt's, with an incarnation of the caller's own: of several who ask at once, one has it.
+    """
+    # Were the outcome not durable, a loss of power would leave a claim that is decided again beside its next attempt.
+    fs.sync_dir(lease.done(ended.task.id))
+    fs.mkdir(directory)
+    return _publish_by(fs, lease, _retry_key(lease, ended.task.id, entry.attempt), directory, entry, task)
+
+
+def was_retried(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> bool:
+    """True where `retry` has queued the attempt after that one, wherever it is now."""
+    path = _retry_key(lease, task_id, attempt + 1)
+    try:
+        return _published(fs, path, _read_key(fs, lease, path)[0])
+    except (FileNotFoundError, Malformed):
+        return False
+
+
+def redos(fs: Fs, lease: LeaseDir, task_id: str) -> list[tuple[str, bool]]:
+    """Each redo of the task in order: the id of the new task, and whether it was ever queued."""
+    found = []
+    for number in range(1, 1_000_000):
+        path = lease.redo(task_id, number)
+        try:
+            entry, _ = _read_key(fs, lease, path)
+            found.append((entry.id, _published(fs, path, entry)))
+        except FileNotFoundError:
+            break
+        except Malformed:
+            found.append(("", False))
+    return found
+
+
+def redone(fs: Fs, lease: LeaseDir, task_id: str) -> list[str]:
+    """The ids of the tasks that repeat that one, oldest first."""
+    return [new_id for new_id, queued in redos(fs, lease, task_id) if queued]
+
+
+def _published(fs: Fs, key: str, entry: Entry) -> bool:
+    """False where the submitter died between the key and the rename that queues its task."""
+    try:
+        fs.read(_waiting(key, entry))
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _publish_by(fs: Fs, lease: LeaseDir, key: str, directory: str, entry: Entry, task: Task) -> Entry:
+    """The one task that the file `key` stands for is published, durably: this one, or the one that was first.
+
+    The task file waits as .ENTRY beside the key, the key names it, and whoever reads the key moves it on: one rename
+    of one name, so that a submitter who dies leaves neither a key without its task nor a task twice.
     """
     try:
-        first, target = read_key(fs, lease, digest)
+        first, target = _read_key(fs, lease, key)
     except FileNotFoundError:
-        first, target = _reserve_key(fs, lease, digest, directory, entry, task)
-    fs.sync_dir(lease.keys)
+        first, target = _reserve_key(fs, lease, key, directory, entry, task)
+    fs.sync_dir(_directory_of(key))
     try:
-        fs.rename(_waiting(lease, first), f"{target}/{first}")
+        fs.rename(_waiting(key, first), f"{target}/{first.pending()}")
     except FileNotFoundError:
         pass  # published before, or just now and the reply was lost
     fs.sync_dir(target)
-    return first.id
+    return first
 
 
-def _reserve_key(fs: Fs, lease: LeaseDir, digest: str, directory: str, entry: Entry, task: Task) -> tuple[Entry, str]:
-    fs.create(_waiting(lease, entry), task.to_json())
-    fs.sync_dir(lease.keys)
-    temporary = hidden(lease.keys)
+def _reserve_key(fs: Fs, lease: LeaseDir, key: str, directory: str, entry: Entry, task: Task) -> tuple[Entry, str]:
+    fs.create(_waiting(key, entry), task.to_json())
+    fs.sync_dir(_directory_of(key))
+    first, target = _link_key(fs, lease, key, directory, entry)
+    if str(first) != str(entry):
+        discard(fs, _waiting(key, entry))
+    return first, target
+
+
+def _link_key(fs: Fs, lease: LeaseDir, key: str, directory: str, entry: Entry) -> tuple[Entry, str]:
+    """What the key stands for: the entry, or what was first. Not yet synced."""
+    temporary = hidden(_directory_of(key))
     body = {"v": 1, "entry": str(entry), "directory": directory[len(lease.root) + 1 :]}
     fs.create(temporary, json.dumps(body).encode() + b"\n")
     failure = None
     try:
-        fs.link(temporary, lease.key(digest))
+        fs.link(temporary, key)
     except OSError as error:
         failure = error
     discard(fs, temporary)
     try:
-        first, target = read_key(fs, lease, digest)
+        return _read_key(fs, lease, key)
     except FileNotFoundError:
-        raise failure or Malformed(f"the key {digest} was removed") from None
-    if first.id != entry.id:
-        discard(fs, _waiting(lease, entry))
-    return first, target
+        raise failure or Malformed(f"the key {key} was removed") from None
 
 
 def read_key(fs: Fs, lease: LeaseDir, digest: str) -> tuple[Entry, str]:
     """(entry, directory) that the key stands for; raises FileNotFoundError, Malformed."""
-    body = json_object(content(fs, lease.key(digest)))
+    return _read_key(fs, lease, lease.key(digest))
+
+
+def keys_by_task(fs: Fs, lease: LeaseDir) -> dict[str, str]:
+    """The names of the keys that submitters gave, by the tasks for which they stand."""
+    found = {}
+    for digest in fs.names(lease.keys):
+        try:
+            if not is_outcome(digest):
+                found[read_key(fs, lease, digest)[0].id] = digest
+        except (Malformed, FileNotFoundError):
+            continue
+    return found
+
+
+def _read_key(fs: Fs, lease: LeaseDir, path: str) -> tuple[Entry, str]:
+    body = json_object(content(fs, path))
     kind, _, node = text(body.get("directory")).partition("/")
     if kind not in ("inbox", "held") or not (node == ANY or is_node(node)):
         raise Malformed(f"not a directory of pending tasks: {kind!r:.40} {node!r:.160}")
     return Entry.parse(text(body.get("entry"))), f"{lease.root}/{kind}/{node}"
 
 
-def _waiting(lease: LeaseDir, entry: Entry) -> str:
-    return f"{lease.keys}/.{entry}"
+def _waiting(key: str, entry: Entry) -> str:
+    return f"{_directory_of(key)}/.{entry}"
+
+
+def _directory_of(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _retry_key(lease: LeaseDir, task_id: str, attempt: int) -> str:
+    return lease.key(f"{task_id}.{attempt}")
 
 
 # -- claim -----------------------------------------------------------------------------------------
@@ -278,8 +369,8 @@ def outcome_in(fs: Fs, path: str) -> Outcome:
     return outcome
 
 
-def event_of(outcome: Outcome, totals: dict[str, int] | None = None) -> Event:
-    """The line of history that tells the outcome."""
+def event_of(outcome: Outcome, totals: dict[str, int] | None = None, *, lease: str = "") -> Event:
+    """The line of history of that lease that tells the outcome."""
     return Event(
         id=outcome.task.id,
         attempt=outcome.attempt,
@@ -295,8 +386,21 @@ def event_of(outcome: Outcome, totals: dict[str, int] | None = None) -> Event:
         started=outcome.started,
         elapsed_seconds=outcome.elapsed_seconds,
         gpus=outcome.gpus,
+        retried=outcome.task.retried.get(lease, ""),
         totals=dict(totals or {}),
     )
+
+
+def counted(event: Event) -> list[tuple[str, int]]:
+    """What the line of history changes in the numbers of finished tasks: state and number.
+
+    A LOST task is not over: what it was counted as before stays counted until its last attempt is.
+    """
+    if event.requeued:
+        return []
+    over = event.retried in State.__members__ and event.state is not State.LOST
+    before = [(event.retried, -1)] if over else []
+    return [(event.state.name, 1), *before]
 
 
 def command_text(task: Task) -> str:
@@ -362,6 +466,7 @@ def finish_cancelled(fs: Fs, lease: LeaseDir, held: Claim, *, ended: float, reas
     outcome = Outcome(
         task=task,
         attempt=held.entry.attempt,
+        order=held.entry.order,
         state=State.CANCELLED,
         incarnation=held.entry.owner,
         reason=reason,
@@ -409,6 +514,20 @@ def move_pending(fs: Fs, source: str, name: str, target: str) -> bool:
     return True
 
 
+def move_with_key(fs: Fs, target: LeaseDir, digest: str, source: str, name: str, directory: str) -> str:
+    """The pending file is in that directory of another lease, and so is its key, durably. Gives its id.
+
+    Or another's, which has the key there already: then nothing has moved. Or nothing: it was pending no longer. The
+    key goes first, so that whoever finds the task there finds the key; a task that has not moved has it in both leases.
+    """
+    entry = Entry.parse(name)
+    first, _ = _link_key(fs, target, target.key(digest), directory, entry.pending())
+    fs.sync_dir(target.keys)
+    if first.id != entry.id:
+        return first.id
+    return entry.id if move_pending(fs, source, name, directory) else ""
+
+
 def recover_lost(fs: Fs, lease: LeaseDir, entry: Entry, target: str) -> bool:
     """A task kept in lost/ is pending again as its next attempt; False if another did it and a runner has it."""
     name = str(entry.next_attempt())
@@ -426,6 +545,7 @@ def recover_stuck(fs: Fs, lease: LeaseDir, held: Claim, task: Task, *, ended: fl
     outcome = Outcome(
         task=task,
         attempt=held.entry.attempt,
+        order=held.entry.order,
         state=State.LOST,
         node=held.node,
         incarnation=new_incarnation(),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from leaseq import protocol
 from leaseq.errors import Malformed
-from leaseq.layout import ALPHABET, LeaseDir, parse_outcome
+from leaseq.layout import ALPHABET, LeaseDir, is_outcome, parse_outcome
 from leaseq.models import Outcome, State
 from leaseq.world import Fs
 
@@ -27,7 +27,7 @@ class Old:
 
 def old_tasks(fs: Fs, lease: LeaseDir, *, before: float, keep_failed: bool) -> Iterator[Old]:
     """Tasks that ended before that time (by the clock of the node they ended on), oldest place first."""
-    alive, keys = _alive(fs, lease), _keys(fs, lease)
+    alive, links = _alive(fs, lease), _links(fs, lease)
     for letter in ALPHABET:
         attempts: dict[str, list[int]] = defaultdict(list)
         for name in _names(fs, f"{lease.root}/done/{letter}"):
@@ -44,18 +44,20 @@ def old_tasks(fs: Fs, lease: LeaseDir, *, before: float, keep_failed: bool) -> I
                 continue
             if keep_failed and outcome.state is not State.DONE:
                 continue
-            yield Old(protocol.without_env(outcome), tuple(_files(lease, task_id, sorted(numbers), keys.get(task_id))))
+            yield Old(
+                protocol.without_env(outcome), tuple(_files(lease, task_id, sorted(numbers), links.get(task_id, [])))
+            )
 
 
-def _files(lease: LeaseDir, task_id: str, attempts: list[int], key: str | None) -> Iterator[str]:
-    """Everything of the task, its outcomes last: while one stands, a removal cut short can be repeated."""
+def _files(lease: LeaseDir, task_id: str, attempts: list[int], links: list[str]) -> Iterator[str]:
+    """Everything of the task but the key that its submitter gave it, which stands for it for ever."""
     for attempt in attempts:
         yield lease.log(task_id, attempt, "out")
         yield lease.log(task_id, attempt, "err")
-    if key:
-        yield key
+    # Oldest first: an attempt whose outcome is gone is not asked for again by `retry` while an older one stands.
     for attempt in attempts:
         yield lease.outcome(task_id, attempt)
+    yield from links
 
 
 def remove(fs: Fs, lease: LeaseDir, old: Old) -> None:
@@ -69,8 +71,12 @@ def remove(fs: Fs, lease: LeaseDir, old: Old) -> None:
 
 
 def leftovers(fs: Fs, lease: LeaseDir) -> list[str]:
-    """Hidden files of operations that died, and evidence, older than a day. In keys/ a hidden file is a task."""
-    places = [path for path in lease.directories() if path != lease.keys and not path.startswith(lease.logs)]
+    """Hidden files of operations that died, and evidence, older than a day. In keys/ and redone/ one is a task."""
+    places = [
+        path
+        for path in lease.directories()
+        if path not in (lease.keys, lease.redone) and not path.startswith(lease.logs)
+    ]
     nodes = [f"{parent}/{name}" for parent in (lease.inboxes, lease.controls) for name in _names(fs, parent)]
     unique = dict.fromkeys([*places, *nodes])
     found = [path for place in unique for path in fs.older(place, seconds=LEFTOVER_SECONDS, hidden=True)]
@@ -88,14 +94,13 @@ def _alive(fs: Fs, lease: LeaseDir) -> set[str]:
     return found
 
 
-def _keys(fs: Fs, lease: LeaseDir) -> dict[str, str]:
-    """The key files of `submit --key`, by the task they stand for."""
-    found = {}
-    for digest in _names(fs, lease.keys):
-        try:
-            found[protocol.read_key(fs, lease, digest)[0].id] = lease.key(digest)
-        except (Malformed, FileNotFoundError):
-            continue
+def _links(fs: Fs, lease: LeaseDir) -> dict[str, list[str]]:
+    """The files by which `retry` and `redo` made sure to act once, by the task that ran once more."""
+    found = defaultdict(list)
+    for directory in (lease.keys, lease.redone):
+        for name in _names(fs, directory):
+            if is_outcome(name):
+                found[parse_outcome(name)[0]].append(f"{directory}/{name}")
     return found
 
 

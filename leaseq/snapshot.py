@@ -31,6 +31,7 @@ from leaseq.world import Clock, Fs, boot_id, hostname, uptime_seconds
 __all__ = ["Health", "Listing", "NodeView", "Place", "Reader", "Snapshot", "TaskView"]
 
 BOOKED_READS_MAX = 1000
+RETRIED_READS_MAX = 1000
 SPECS_MAX = 5000
 EVENTS_OF_EACH = 20
 """How many of its newest events are looked at in every history, however few are asked for."""
@@ -43,8 +44,9 @@ class Reader:
         self.lease = lease
         self.fs = fs
         self.clock = clock
-        self._specs: dict[str, Task | str] = {}
+        self._specs: dict[tuple[str, str], Task | str] = {}
         self._booked: dict[tuple[str, int], Event] = {}
+        self._counted: dict[tuple[str, int], str] = {}
         self._tails: dict[str, Tail] = {}
         self._parsed: dict[str, tuple[bytes, Heartbeat]] = {}
         self._beats: dict[str, tuple[str, int, float]] = {}
@@ -62,7 +64,7 @@ class Reader:
             taken=self.clock.now(),
             nodes=tuple(nodes[name] for name in sorted(nodes)),
             tasks=tuple(rows),
-            totals=live.totals(self._finished()),
+            totals=live.totals(self._finished(), self._retried(live, listing)),
             notes=tuple(dict.fromkeys(listing.notes)),
         )
 
@@ -267,7 +269,7 @@ class Reader:
                 try:
                     # Not in booking/: a runner may have put it into its history, and removed it there, just now.
                     outcome = outcome_in(self.fs, self.lease.outcome(*key))
-                    self._booked[key] = event_of(outcome)
+                    self._booked[key] = event_of(outcome, lease=self.lease.id)
                 except FileNotFoundError:
                     continue
                 except (Malformed, PermissionError) as error:
@@ -282,6 +284,19 @@ class Reader:
                     counts[State[word]] = counts.get(State[word], 0) + number
         return counts
 
+    def _retried(self, live: Merge, listing: Listing) -> list[str]:
+        """The states in which the histories count tasks that are not over: `retry` has queued them again."""
+        later = live.later_attempts()
+        new = [key for key in later if key not in self._counted]
+        self._counted = {key: self._counted[key] for key in later if key in self._counted}
+        if len(new) > RETRIED_READS_MAX:
+            listing.notes.append(f"{len(new) - RETRIED_READS_MAX} later attempts were not read: some may count twice")
+        for key in new[:RETRIED_READS_MAX]:
+            task = self.spec(key[0], later[key])
+            if isinstance(task, Task):
+                self._counted[key] = task.retried.get(self.lease.id, "")
+        return [word for word in self._counted.values() if word in State.__members__]
+
     def booked_event(self, task_id: str) -> Event | None:
         """The event of a task whose outcome waits in booking/, as of the last read."""
         return next((event for event in self._booked.values() if event.id == task_id), None)
@@ -290,19 +305,21 @@ class Reader:
 
     def spec(self, task_id: str, path: str) -> Task | str:
         """The task in that file without its environment, read once; or why there is none to show."""
-        known = self._specs.get(task_id)
+        name = path.rpartition("/")[2]
+        key = task_id, name.split(".")[3]
+        known = self._specs.get(key)
         if isinstance(known, Task):
             return known
         try:
-            task = read_task(self.fs, path, Entry.parse(path.rpartition("/")[2]))
+            task = read_task(self.fs, path, Entry.parse(name))
         except FileNotFoundError:
             return ""
         except (Malformed, PermissionError) as error:
             return f"(unreadable: {error})"
         while len(self._specs) >= SPECS_MAX:
             del self._specs[next(iter(self._specs))]
-        self._specs[task_id] = replace(task, env={})
-        return self._specs[task_id]
+        self._specs[key] = replace(task, env={})
+        return self._specs[key]
 
 
 # A claim keeps its name as long as its task runs.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from leaseq import protocol
 from leaseq.cli.app import App
@@ -29,6 +29,8 @@ class Move:
     source: str
     target: str
     json: bool
+    keys: dict[str, dict[str, str]] = field(default_factory=dict, compare=False)
+    """By lease, the names of keys by task: read once, and only where a task that moves has one."""
 
     def perform(self, app: App) -> int:
         """0 where every task is where it was wanted, else 1."""
@@ -94,9 +96,21 @@ class Move:
         if node != ANY:
             protocol.prepare_node(app.fs, target, node)
         directory = target.held(node) if held else target.inbox(node)
-        if not protocol.move_pending(app.fs, row.place.directory, row.place.name, directory):
-            return f"{row.id} is no longer pending"
-        return ""
+        place = row.place.directory, row.place.name
+        spec = reader.spec(row.id, "/".join(place))
+        if not isinstance(spec, str) and spec.key and (digest := self._digest(app, reader, row.id)):
+            given = protocol.move_with_key(app.fs, target, digest, *place, directory)
+            if given not in ("", row.id):
+                return f"{row.id} stays: its key {spec.key!r} stands for {given} in lease {target.id}"
+            return "" if given else f"{row.id} is no longer pending"
+        return "" if protocol.move_pending(app.fs, *place, directory) else f"{row.id} is no longer pending"
+
+    def _digest(self, app: App, reader: Reader, task_id: str) -> str:
+        """The name of the task's key; empty where it has none in this lease."""
+        lease = reader.lease
+        if lease.id not in self.keys:
+            self.keys[lease.id] = protocol.keys_by_task(app.fs, lease)
+        return self.keys[lease.id].get(task_id, "")
 
     def _tell_of_the_rest(self, app: App, reader: Reader) -> None:
         totals = reader.read(recent=0, pending=0).totals

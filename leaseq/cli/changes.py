@@ -92,6 +92,11 @@ class Changes:
     on_lost: str = ""
     requeue: bool | None = None
 
+    @property
+    def said(self) -> bool:
+        """True where anything is to be different."""
+        return self != Changes(Need())
+
     def applied(self, app: App, old: Task) -> Task:
         """The task with these changes; it is said where its environment is not known any more."""
         if not self.export and not environment_known(old):

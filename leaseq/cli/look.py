@@ -15,6 +15,7 @@ from leaseq.cli.values import integer, yes
 from leaseq.errors import UsageError
 from leaseq.lease import records
 from leaseq.models import State
+from leaseq.protocol import redone
 from leaseq.snapshot import Health, NodeView, Snapshot, TaskView
 from leaseq.words import count, memory
 
@@ -123,7 +124,7 @@ class Tasks:
         out = self.look.output(app)
         snapshot, found = self._find(app)
         if self.look.json:
-            out.document({"lease": snapshot.lease_id, "tasks": [rows.task_json(row) for row in found]})
+            out.document({"lease": snapshot.lease_id, "tasks": _with_redone(app, snapshot.lease_id, found)})
         elif self.quiet:
             for row in found:
                 out.line(row.id)
@@ -170,6 +171,19 @@ class Tasks:
             out.talk(f"leaseq: {len(found):,} of {count(total, 'task')}; --all shows all that are not cleaned up")
         elif not total:
             _advise(out, snapshot)
+
+
+def _with_redone(app: App, lease_id: str, found: list[TaskView]) -> list[dict[str, object]]:
+    """The rows as JSON, each with the tasks that repeat it; which have any is listed once."""
+    lease = app.home.lease(lease_id)
+    try:
+        repeated = {name.partition(".")[0] for name in app.fs.names(lease.redone)}
+    except FileNotFoundError:
+        repeated = set()
+    return [
+        {**rows.task_json(row), "redone_as": redone(app.fs, lease, row.id) if row.id in repeated else []}
+        for row in found
+    ]
 
 
 def _cut(found: list[TaskView], limit: int) -> list[TaskView]:

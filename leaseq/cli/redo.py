@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import partial
 
 from leaseq import protocol
 from leaseq.cli.app import App
@@ -14,15 +15,16 @@ from leaseq.cli.here import start_if_none
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.output import COLOURS, about
 from leaseq.cli.progress import Progress
+from leaseq.cli.retry import Retry, failed, queue_again, queue_lost, task_at, tell_of_ended_leases, unknown
 from leaseq.cli.rows import short_id, task_json
 from leaseq.cli.values import yes
-from leaseq.errors import LeaseqError, Malformed, Refused, UsageError
+from leaseq.errors import Refused, UsageError
 from leaseq.layout import Entry, LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.leases import local_id
 from leaseq.lease.local import LocalBackend, user_name
 from leaseq.lease.lookup import Found, Located
-from leaseq.models import State, Task
+from leaseq.models import ANY, State, Task
 from leaseq.protocol import Claim
 from leaseq.snapshot import Health, Reader, TaskView
 from leaseq.submission import entries
@@ -45,43 +47,44 @@ class Redo:
     json: bool
 
     def perform(self, app: App) -> int:
-        found = _failed(app.reader(self.lease)) if self.failed else app.find(self.tasks, lease=self.lease)
+        found = failed(app.reader(self.lease)) if self.failed else app.find(self.tasks, lease=self.lease)
         for each in found.tasks:
             if not each.row.state.ended:
                 raise UsageError(
                     f"{each.row.id} has not ended: it is {each.row.state.name}",
                     hint=f"`leaseq cancel {each.row.id}` ends it first",
                 )
-        ids, olds, leases_used, code = [], [], dict[str, None](), 0
+        ids, olds, used, code = [], [], dict[str, Located](), 0
         progress = Progress(app.out, "submitting", len(found.tasks), quiet=self.json)
         for each in progress.over(found.tasks):
             row, lease = each.row, each.reader.lease
             old = each.detail.task
             if old is None:
-                progress.problem(_unknown(row))
+                progress.problem(unknown(row))
                 code = 1
                 continue
-            new_id = self._submit(app, lease, old, row)
-            if new_id is None:
-                progress.left(f"{row.id} was submitted again before")
+            if self.failed and (why := _redone_before(app, lease, row)):
+                progress.left(why)
                 continue
+            new_id = self._submit(app, lease, old)
             ids.append(new_id)
             olds.append(row.id)
-            leases_used[lease.id] = None
+            used[lease.id] = each
             progress.did(new_id, "submitted again")
             progress.print_ids([new_id])
         progress.end()
         if self.json:
-            first = next(iter(leases_used), "") or (found.lease if found.tasks else app.lease(self.lease).id)
+            first = next(iter(used), "") or (found.lease if found.tasks else app.lease(self.lease).id)
             app.out.document({"lease": first, "ids": ids, "redo_of": olds, "unknown": list(found.unknown)})
-        if self.start and local_id() in leases_used:
+        tell_of_ended_leases(app, list(used.values()))
+        if self.start and local_id() in used:
             start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
         if self.failed and not found.tasks:
             app.out.talk("leaseq: no task has failed")
         return app.tell(found.problems) or code
 
-    def _submit(self, app: App, lease: LeaseDir, old: Task, row: TaskView) -> str | None:
-        """The new task's id; None where `--failed` has submitted it again before."""
+    def _submit(self, app: App, lease: LeaseDir, old: Task) -> str:
+        """The new task's id, once it is durable."""
         now = app.clock.now()
         changed = self.changes.applied(app, old)
         entry = entries(1, need=changed.need, priority=self.priority, now=now)[0]
@@ -93,29 +96,34 @@ class Redo:
             user=user_name(),
             host=hostname(),
             redo_of=old.id,
+            retried={},
         )
+        if task.node != ANY:
+            protocol.prepare_node(app.fs, lease, task.node)
         directory = protocol.inbox_of(lease, task)
-        if not self.failed:
-            protocol.publish(app.fs, directory, entry, task)
-            return entry.id
-        digest = hashlib.sha256(f"redo\0{row.id}\0{row.attempt}".encode()).hexdigest()[:40]
-        given = protocol.publish_once(app.fs, lease, digest, directory, entry, task)
-        return given if given == entry.id else None
+        number = len(protocol.redos(app.fs, lease, old.id)) + 1
+        if self.failed:
+            # The first redo of it, whoever makes it: one that died on the way is brought to its end.
+            return protocol.publish_redo(app.fs, lease, 1, directory, entry, task)
+        while protocol.publish_redo(app.fs, lease, number, directory, entry, task) != entry.id:
+            number += 1
+        return entry.id
 
 
-def _failed(reader: Reader) -> Found:
-    """Every failed task that the history holds, oldest first."""
-    rows = reader.read(recent=10**9, pending=0).tasks
-    failed = [row for row in rows if row.state in (State.FAILED, State.TIMEOUT)]
-    return Found(tuple(Located(reader, row) for row in failed[::-1]))
+def _redone_before(app: App, lease: LeaseDir, row: TaskView) -> str:
+    """Why `--failed` leaves the task as it is; nothing where it was not submitted again."""
+    if newer := protocol.redone(app.fs, lease, row.id):
+        return f"{row.id} was submitted again before, as {newer[-1]}"
+    try:
+        protocol.read_key(app.fs, lease, _old_key(row))
+    except FileNotFoundError:
+        return ""
+    return f"{row.id} was submitted again before"
 
 
-def _unknown(row: TaskView) -> str:
-    """Why the task cannot be submitted again."""
-    if row.cleaned:
-        gone = "its whole command, its directory and its need are gone"
-        return f"`leaseq clean` has removed {row.id}: {gone}. It was: {row.command}"
-    return f"what {row.id} was cannot be read any more"
+def _old_key(row: TaskView) -> str:
+    """The key by which an older leaseq, which kept no links, submitted a failed task again once."""
+    return hashlib.sha256(f"redo\0{row.id}\0{row.attempt}".encode()).hexdigest()[:40]
 
 
 # -- recover ---------------------------------------------------------------------------------------
@@ -156,27 +164,8 @@ class Recover:
         return self._queue(app, Found(tuple(Located(reader, row) for row in rows))) if rows else 0
 
     def _queue(self, app: App, found: Found) -> int:
-        """The tasks are pending again, or it is said why not; the exit code."""
-        done: list[Located] = []
-        problems: list[LeaseqError] = []
-        progress = Progress(app.out, "recovering", len(found.tasks), quiet=self.json)
-        for each in progress.over(found.tasks):
-            try:
-                self._requeue(app, each.reader, each.row)
-                done.append(each)
-                progress.did(each.row.id, "queued again")
-                progress.print_ids([each.row.id])
-            except LeaseqError as error:
-                problems.append(error)
-                progress.problem(error.message + (f"\n  {error.hint}" if error.hint else ""))
-        progress.end()
-        if self.json:
-            said = [problem.message for problem in problems]
-            unknown = list(found.unknown)
-            app.out.document({"lease": found.lease, "ids": progress.ids, "problems": said, "unknown": unknown})
-        if self.start and any(each.reader.lease.id == local_id() for each in done):
-            start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
-        return app.tell(found.problems) or max((problem.exit_code for problem in problems), default=0)
+        act = partial(self._requeue, app)
+        return queue_again(app, found, act, start=self.start, json=self.json)
 
     def _list(self, app: App, reader: Reader) -> int:
         rows = _recoverable(reader)
@@ -196,34 +185,23 @@ class Recover:
         app.out.talk("leaseq: `leaseq recover ID...` or `--all` queues them again; what they did so far is done twice")
         return 0
 
-    def _requeue(self, app: App, reader: Reader, row: TaskView) -> None:
-        lease = reader.lease
-        if row.state is State.LOST and row.place is not None:
-            entry = Entry.parse(row.place.name)
-            task = _task_at(app, row, entry)
-            if not protocol.recover_lost(app.fs, lease, entry, protocol.inbox_of(lease, task)):
-                raise Refused(f"{row.id} was recovered by someone else just now")
-            return
+    def _requeue(self, app: App, each: Located) -> None:
+        reader, row, lease = each.reader, each.row, each.reader.lease
         if row.state is State.LOST:
-            raise Refused(f"the file of {row.id} is gone", hint=f"`leaseq redo {row.id}` submits it as a new task")
+            queue_lost(app, reader, row)
+            return
+        if row.state in (State.FAILED, State.TIMEOUT, State.CANCELLED):
+            hint = f"`leaseq retry {row.id}` queues it again as its next attempt"
+            raise Refused(f"{row.id} is {row.state.name}, neither stuck nor lost", hint=hint)
         if row.state is not State.STUCK or row.place is None:
             raise Refused(f"{row.id} is {row.state.name}, neither stuck nor lost", hint="nothing was done")
         if not self.force and (doubt := _doubt(app, reader, row)):
             raise Refused(f"{row.id}: {doubt}", hint=_next_step(app, reader, row))
         entry = Entry.parse(row.place.name)
-        task = _task_at(app, row, entry)
+        task = task_at(app, row, entry)
         decided = protocol.recover_stuck(app.fs, lease, Claim(entry, row.node), task, ended=app.clock.now())
         if not decided.requeued:
             raise Refused(f"{row.id} had ended after all: {decided.state.name}")
-
-
-def _task_at(app: App, row: TaskView, entry: Entry) -> Task:
-    """The task in the row's file; raises Refused."""
-    assert row.place is not None
-    try:
-        return protocol.read_task(app.fs, f"{row.place.directory}/{row.place.name}", entry)
-    except (FileNotFoundError, Malformed) as error:
-        raise Refused(f"{row.id}: its file cannot be read ({error})", hint="`leaseq info` tells more") from None
 
 
 def _recoverable(reader: Reader) -> list[TaskView]:
@@ -280,34 +258,33 @@ class Again:
         on_lost: str = "",
         requeue: str = "",
         priority: str = "",
+        in_place: str = "",
         start: str = "true",
         json: str = "",
-    ) -> Redo:
+    ) -> Redo | Retry:
         wanted = yes(failed, what="--failed")
         if bool(words) == wanted:
             raise UsageError("which tasks?", hint="leaseq redo ID..., or `leaseq redo --failed`")
-        return Redo(
-            tasks=words,
-            lease=lease,
-            failed=wanted,
-            changes=changes(
-                gpus=gpus,
-                cpus=cpus,
-                mem=mem,
-                time=time,
-                name=name,
-                env=env,
-                export=export,
-                node=node,
-                cwd=cwd,
-                retries=retries,
-                on_lost=on_lost,
-                requeue=requeue,
-            ),
-            priority=priority_of(priority),
-            start=yes(start, what="--start"),
-            json=yes(json, what="--json"),
+        said = changes(
+            gpus=gpus,
+            cpus=cpus,
+            mem=mem,
+            time=time,
+            name=name,
+            env=env,
+            export=export,
+            node=node,
+            cwd=cwd,
+            retries=retries,
+            on_lost=on_lost,
+            requeue=requeue,
         )
+        starts, as_json = yes(start, what="--start"), yes(json, what="--json")
+        if yes(in_place, what="--in-place"):
+            if priority:
+                raise UsageError("--in-place goes without --priority: the task keeps its place")
+            return Retry(words, lease, wanted, said, starts, as_json)
+        return Redo(words, lease, wanted, said, priority_of(priority), starts, as_json)
 
     def recover(
         self, *words: str, lease: str = "", all: str = "", force: str = "", start: str = "true", json: str = ""
@@ -331,6 +308,7 @@ COMMANDS = {
             Option("failed", "every failed or timed out task that was not submitted again yet", kind="flag"),
             *CHANGE_OPTIONS,
             PRIORITY,
+            Option("in-place", "the same as `leaseq retry`: their next attempt, no new task", kind="flag"),
             NO_START,
             JSON,
         ),

@@ -152,6 +152,7 @@ def status_json(snapshot: Snapshot) -> dict[str, object]:
 def detail_json(lease: LeaseDir, each: Detail, *, env: bool) -> dict[str, object]:
     """Everything known of the task; the values of its environment only where they were asked for."""
     body = {**task_json(each.view), "lease": lease.id, "cleaned": each.view.cleaned}
+    body["redone_as"] = list(each.redone_as)
     task = each.task
     if task is not None:
         body |= {
@@ -226,6 +227,8 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
             yield "", f"{name}={task.env[name]}"
         if task.redo_of:
             yield "redo of", task.redo_of
+        if each.redone_as:
+            yield "redone as", ", ".join(each.redone_as)
         yield "submitted", f"{stamp(task.submitted)} by {task.user or '?'} on {task.host or '?'}"
     if not row.state.ended:
         if row.node and row.node != ANY:
@@ -261,7 +264,9 @@ def _environment_text(task: Task) -> str:
 
 
 def _attempt_text(outcome: Outcome) -> str:
-    parts = [outcome.state.name]
+    # The lease ended under it, and it is known how it ended itself: nothing was lost.
+    interrupted = outcome.requeued == "requeue" and outcome.exit_code is not None
+    parts = ["interrupted" if interrupted else outcome.state.name]
     if outcome.exit_code is not None:
         parts.append(f"exit code {outcome.exit_code}" + (f" (signal {outcome.signal})" if outcome.signal else ""))
     if outcome.reason:

@@ -25,6 +25,7 @@ from leaseq.cli.command import Command, Option
 from leaseq.cli.here import start_if_none
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.progress import Progress
+from leaseq.cli.retry import tell_of_first
 from leaseq.cli.values import listed, yes
 from leaseq.errors import Refused, Unavailable, UsageError
 from leaseq.layout import Entry, LeaseDir, valid_name
@@ -57,6 +58,7 @@ OPTIONS = (
     *AGAIN_OPTIONS,
     PRIORITY,
     Option("key", "a repeated submit with this key gives the first task's id", metavar="KEY"),
+    Option("unless-done", "with --key: if that first task has ended and is not DONE, retry it", kind="flag"),
     Option("hold", "keep it from starting until `leaseq release`", kind="flag", short="H"),
     Option("file", "one task for each line of FILE, or of stdin (-)", short="f", metavar="FILE"),
     NO_START,
@@ -82,6 +84,7 @@ class Submit:
     requeue: bool
     priority: int
     key: str
+    unless_done: bool
     hold: bool
     start: bool
     json: bool
@@ -124,6 +127,9 @@ class Submit:
             progress.clear()
         try:
             self._tell(app, lease, ids)
+            if self.key:
+                known = {entry.id for entry, _ in batch}
+                tell_of_first(app, [each for each in ids if each not in known], again=self.unless_done)
         finally:
             if self.start and ids and record.kind == "local" and lease.id == local_id():
                 start_if_none(app, backend)
@@ -301,6 +307,7 @@ class Submitting:
         requeue: str = "",
         priority: str = "",
         key: str = "",
+        unless_done: str = "",
         hold: str = "",
         file: str = "",
         start: str = "true",
@@ -308,6 +315,8 @@ class Submitting:
     ) -> Submit:
         pairs = tuple(listed(env))
         refuse_owned(export, pairs)
+        if yes(unless_done, what="--unless-done") and not key:
+            raise UsageError("--unless-done goes with --key", hint="leaseq submit --key KEY --unless-done -- COMMAND")
         return Submit(
             command=self._command(words, file),
             file=file,
@@ -323,6 +332,7 @@ class Submitting:
             requeue=yes(requeue, what="--requeue"),
             priority=priority_of(priority),
             key=key,
+            unless_done=yes(unless_done, what="--unless-done"),
             hold=yes(hold, what="--hold"),
             start=yes(start, what="--start"),
             json=yes(json, what="--json"),

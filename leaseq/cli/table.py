@@ -16,6 +16,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "hold": ("change", "keep pending tasks from starting"),
     "release": ("change", "let held tasks start"),
     "redo": ("redo", "submit tasks again"),
+    "retry": ("retry", "queue ended tasks again, as their next attempt"),
     "recover": ("redo", "list stuck and lost tasks, and queue them again"),
     "lease ls": ("lease", "list leases"),
     "lease info": ("lease", "details of a lease"),

@@ -15,7 +15,7 @@ from leaseq.errors import UsageError
 from leaseq.find import remembered_outcome
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
-from leaseq.protocol import command_text
+from leaseq.protocol import command_text, redone
 from leaseq.waiting import Advice, final_outcome, pauses, wait_code
 
 EXIT_TIMEOUT = 124
@@ -69,20 +69,22 @@ class Wait:
         """What is worth saying of the ended tasks is said; the exit code for them."""
         known = [(each, ended[each.row.id]) for each in found.tasks if each.row.id in ended]
         if self.json:
-            tasks = [_json(each, outcome) for each, outcome in known]
+            tasks = [_json(app, each, outcome) for each, outcome in known]
             app.out.document({"lease": found.lease, "tasks": tasks, "unknown": list(found.unknown)})
         else:
-            for _, outcome in known:
+            for each, outcome in known:
                 if outcome.state is not State.DONE:
-                    app.out.talk(f"leaseq: {verdict(outcome)}")
+                    newer = redone(app.fs, each.reader.lease, each.row.id)
+                    again = f" (submitted again as {newer[-1]})" if newer else ""
+                    app.out.talk(f"leaseq: {verdict(outcome)}{again}")
         codes = [wait_code(outcome) for _, outcome in known]
         return next((code for code in codes if code != 0), 0)
 
 
-def _json(each: Located, outcome: Outcome) -> dict[str, object]:
+def _json(app: App, each: Located, outcome: Outcome) -> dict[str, object]:
     lease = each.reader.lease
     body = {"id": each.row.id, "lease": lease.id, "cleaned": each.row.cleaned, **attempt_json(lease, outcome)}
-    return {**body, "wait_code": wait_code(outcome)}
+    return {**body, "redone_as": redone(app.fs, lease, each.row.id), "wait_code": wait_code(outcome)}
 
 
 def verdict(outcome: Outcome) -> str:

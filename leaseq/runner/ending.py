@@ -21,6 +21,7 @@ def outcome_of(
     outcome = Outcome(
         task=task,
         attempt=entry.attempt,
+        order=entry.order,
         state=state,
         node=node,
         incarnation=incarnation,

@@ -128,9 +128,9 @@ class Ledger:
             totals = dict(self.totals)
             events = []
             for outcome in outcomes:
-                if not outcome.requeued:
-                    totals[outcome.state.name] = totals.get(outcome.state.name, 0) + 1
-                events.append(protocol.event_of(outcome, totals))
+                for name, number in protocol.counted(protocol.event_of(outcome, lease=self.lease.id)):
+                    totals[name] = totals.get(name, 0) + number
+                events.append(protocol.event_of(outcome, totals, lease=self.lease.id))
             mend, self._history_may_be_torn = self._history_may_be_torn, True
             protocol.record_events(self.fs, self.lease, self.node, events, mend=mend)
             self._history_may_be_torn = False

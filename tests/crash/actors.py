@@ -110,6 +110,9 @@ class Protocol:
     publish: Callable[..., None] = protocol.publish
     write_pending: Callable[..., None] = protocol.write_pending
     publish_once: Callable[..., str] = protocol.publish_once
+    publish_redo: Callable[..., str] = protocol.publish_redo
+    retry: Callable[..., Entry] = protocol.retry
+    move_with_key: Callable[..., str] = protocol.move_with_key
     claim: Callable[..., Claim | None] = protocol.claim
     read_task: Callable[..., Task] = protocol.read_task
     unclaim: Callable[..., None] = protocol.unclaim
@@ -147,6 +150,8 @@ class Truth:
     """Outcomes that somebody was told to be durable."""
     recovered: dict[str, int] = field(default_factory=dict)
     """How often another attempt of a LOST task was asked for."""
+    retried: set[Key] = field(default_factory=set)
+    """Ended attempts after which somebody began to ask for another."""
     attempts: dict[str, int] = field(default_factory=dict)
     """The attempt that somebody was told to follow."""
     keys: dict[str, str] = field(default_factory=dict)
@@ -275,6 +280,50 @@ def submit_with_key(world: World, fs: Fs, digest: str) -> str:
     if world.truth.keys.setdefault(digest, first) != first:
         raise AssertionError(f"the key stood for {world.truth.keys[digest]}, and now for {first}")
     return first
+
+
+def retry_first(world: World, fs: Fs) -> bool:
+    """The first task that ended for good, and not well, is pending again as its next attempt."""
+    for outcome in _last_outcomes(world, fs):
+        if outcome.state in (State.FAILED, State.CANCELLED) and not outcome.requeued:
+            task = outcome.task
+            world.truth.retried.add((task.id, outcome.attempt))
+            place = order(priority=0, micros=1, sequence=0)
+            entry = Entry(place, task.id, Need(), outcome.attempt + 1, _letters(world.number(), 10))
+            first = world.p.retry(fs, world.lease, outcome, world.lease.inbox(ANY), entry, task)
+            world.truth.attempts[task.id] = first.attempt
+            return True
+    return False
+
+
+def redo_first(world: World, fs: Fs) -> str:
+    """The first task that failed is submitted again as a new one, once; gives its id."""
+    failed = [each for each in _last_outcomes(world, fs) if each.state is State.FAILED]
+    if not failed:
+        return ""
+    old = failed[0].task
+    task = world.task(redo_of=old.id)
+    given = world.p.publish_redo(fs, world.lease, 1, world.lease.inbox(ANY), world.entry(task), task)
+    if world.truth.keys.setdefault(f"redo of {old.id}", given) != given:
+        raise AssertionError(f"the redo of {old.id} was {world.truth.keys[f'redo of {old.id}']}, and is {given}")
+    return given
+
+
+def _last_outcomes(world: World, fs: Fs) -> list[Outcome]:
+    """The newest outcome of each task that is neither pending nor claimed, oldest task first."""
+    live = {entry.id: entry.attempt for _, entry in pending(fs, world.lease, ("inbox", "held"))}
+    for node in [*world.nodes(), CLI]:
+        for entry in map(Entry.parse, fs.names(world.lease.claimed(node))):
+            live[entry.id] = max(entry.attempt, live.get(entry.id, 0))
+    newest: dict[str, int] = {}
+    for letter in ALPHABET:
+        for task_id, attempt in map(parse_outcome, fs.names(f"{world.lease.root}/done/{letter}")):
+            newest[task_id] = max(attempt, newest.get(task_id, 0))
+    found = []
+    for task_id, attempt in sorted(newest.items()):
+        if live.get(task_id, 0) <= attempt and (outcome := world.p.read_outcome(fs, world.lease, task_id, attempt)):
+            found.append(outcome)
+    return found
 
 
 def pending(fs: Fs, lease: LeaseDir, kinds: tuple[str, ...] = ("inbox",)) -> list[tuple[str, Entry]]:

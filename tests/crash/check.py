@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leaseq import protocol
 from leaseq.errors import Malformed
 from leaseq.layout import CLI, Entry, parse_outcome
-from leaseq.models import ANY, State, Task
+from leaseq.models import ANY, Outcome, State, Task
 from leaseq.world import Fs
 from tests.crash.actors import World, finish_cancellations, history, move_first
 
@@ -73,6 +74,7 @@ def check_always(world: World) -> None:
         if (stands.state, stands.incarnation, stands.ended) != (told.state, told.incarnation, told.ended):
             raise Violated(f"{task_id}.{attempt} was told to be {told.state.name}, and is now {stands.state.name}")
     _check_outcomes(world, fs, found)
+    _check_redos(world, fs, found)
     for path, allowed in world.truth.contents.items():
         if (content := fs.read(path)) not in allowed:
             raise Violated(f"{path} holds {content!r}, not one of {allowed}")
@@ -112,6 +114,19 @@ def _check_one_place(world: World, fs: Fs, task_id: str, seen: list[Place]) -> N
         raise Violated(f"{task_id}.{attempt} is LOST, and its task file is not kept")
 
 
+def _check_redos(world: World, fs: Fs, found: dict[str, list[Place]]) -> None:
+    """Each task that repeats another is linked from it, and it is the only one."""
+    for task_id, seen in found.items():
+        newest = max(seen, key=lambda place: place.attempt)
+        task = Outcome.from_json(fs.read(newest.path)).task if newest.kind == "done" else _task_in(fs, newest.path)
+        if task.redo_of and protocol.redone(fs, world.lease, task.redo_of) != [task_id]:
+            raise Violated(f"{task_id} repeats {task.redo_of}, which does not tell of it alone")
+
+
+def _task_in(fs: Fs, path: str) -> Task:
+    return Task.from_json(fs.read(path))
+
+
 def _check_starts(world: World) -> None:
     starts = world.truth.starts
     for key in set(starts):
@@ -137,6 +152,8 @@ def _check_outcomes(world: World, fs: Fs, found: dict[str, list[Place]]) -> None
             earlier = decided.get(attempt)
             if earlier is None:
                 raise Violated(f"{task_id} has an attempt after {attempt}, which nobody decided")
+            if (task_id, attempt) in world.truth.retried:
+                continue
             if not earlier.requeued and earlier.state is not State.LOST:
                 raise Violated(f"{task_id}.{attempt} is {earlier.state.name} for ever, and another attempt follows")
             if not earlier.requeued and not recovered:

@@ -10,7 +10,7 @@ from leaseq.world import Fs
 from tests.crash import actors
 from tests.crash.actors import Host, Protocol, World
 from tests.crash.check import check_always, check_claims_known, check_ended
-from tests.crash.sweep import SCENES, Act, claimed, ended, lost, named, report, submitted
+from tests.crash.sweep import SCENES, Act, claimed, ended, failed, lost, named, report, submitted
 from tests.faults import Fault, FaultFs, Kind
 
 
@@ -129,6 +129,14 @@ def _lost(act: Act, other: Act) -> Callable[[World], tuple[Act, Act]]:
     return build
 
 
+def _failed(act: Act, other: Act) -> Callable[[World], tuple[Act, Act]]:
+    def build(world: World) -> tuple[Act, Act]:
+        failed(world)
+        return act, other
+
+    return build
+
+
 def _scene(name: str, other: Act) -> Callable[[World], tuple[Act, Act]]:
     return lambda world: (SCENES[name].build(world), other)
 
@@ -147,6 +155,7 @@ def _giving_back(other: Act) -> Callable[[World], tuple[Act, Act]]:
 
 
 cancel, lose, recover = actors.cancel_first, actors.lose_first, actors.recover_lost_first
+retry, redo = actors.retry_first, actors.redo_first
 cleanup = actors.finish_cancellations
 
 MEETINGS = {
@@ -179,6 +188,15 @@ MEETINGS = {
     "lose, lose and recover and work": _losing(lose, _both(lose, recover, work)),
     "recover, recover": _lost(recover, recover),
     "recover, recover and work": _lost(recover, _both(recover, work)),
+    "retry, retry": _failed(retry, retry),
+    "retry, retry and work": _failed(retry, _both(retry, work)),
+    "retry, work": _failed(retry, work),
+    "retry, next runner and work": _failed(retry, _both(next_runner, work)),
+    "report, retry": _reporting(retry),
+    "report, retry and work": _reporting(_both(retry, work)),
+    "retry of a cancelled, cleanup and work": _scene("retry_cancelled", _both(cleanup, next_runner, work)),
+    "redo, redo": _failed(redo, redo),
+    "redo, redo and work": _failed(redo, _both(redo, work)),
     "next runner, next runner": _scene("next_runner_finds_decided", next_runner),
     "next runner with a retry, next runner and work": _scene("next_runner_finds_ended", _both(next_runner, work)),
     "next runner with an unstarted, next runner and work": _scene(

@@ -33,6 +33,7 @@ def cases(p: Protocol) -> Iterator[tuple[str, Iterator[str]]]:
         for name in MEETINGS:
             yield meet.__name__, meet(p, name)
     yield "new_leases", sweep.new_leases(p)
+    yield "keyed_moves", sweep.keyed_moves(p)
     for tries in SWEEPS[4:]:
         yield from _sweep(p, tries)
 

@@ -14,13 +14,14 @@ from typing import Any
 
 from leaseq import protocol
 from leaseq.errors import Malformed
-from leaseq.layout import LeaseDir
-from leaseq.models import ANY, Heartbeat
+from leaseq.layout import Entry, LeaseDir, order
+from leaseq.models import ANY, Heartbeat, Need, Task
 from leaseq.world import Fs
 from tests.crash import actors
 from tests.crash.actors import Protocol, Runner, World
 from tests.crash.check import Violated, check_always, check_claims_known, check_ended
 from tests.faults import SYNCED_CHANGES, Died, Fault, FaultFs, Kind
+from tests.memoryfs import MemoryFs
 
 Act = Callable[[World, Fs], object]
 """What one actor does; where it gives a truth value, that is what its user is told."""
@@ -153,6 +154,59 @@ def unclaim(world: World) -> Act:
 def recover_lost(world: World) -> Act:
     lost(world)
     return actors.recover_lost_first
+
+
+def failed(world: World) -> None:
+    """A task has failed for good, and its runner has told and settled it."""
+    runner = ended(world, code=3)
+    runner.report(runner.held[0])
+
+
+def retry_undurable(world: World) -> Act:
+    """The runner died after the link that decides, before the sync."""
+    runner = ended(world, code=3)
+
+    def act(world: World, fs: Fs) -> None:
+        if runner.alive:
+            _die(world, report(runner), Fault(4, Kind.DIE_BEFORE))
+            world.all_runners_die()
+        actors.retry_first(world, fs)
+
+    return act
+
+
+def retry(world: World) -> Act:
+    failed(world)
+    return actors.retry_first
+
+
+def retry_again(world: World) -> Act:
+    """The task was retried, and its next attempt failed, too."""
+    failed(world)
+    actors.retry_first(world, world.fs())
+    runner = world.runner()
+    held = runner.take()
+    assert held is not None
+    runner.start(held)
+    runner.host.end((held.entry.id, held.entry.attempt), 3)
+    runner.report(held)
+    return actors.retry_first
+
+
+def retry_cancelled(world: World) -> Act:
+    cancel(world)(world, world.fs())
+    return actors.retry_first
+
+
+def redo(world: World) -> Act:
+    failed(world)
+    return actors.redo_first
+
+
+def redo_again(world: World) -> Act:
+    failed(world)
+    actors.redo_first(world, world.fs())
+    return actors.redo_first
 
 
 def lose(world: World) -> Act:
@@ -292,6 +346,12 @@ SCENES = {
         finish_cancelled,
         unclaim,
         recover_lost,
+        retry,
+        retry_again,
+        retry_undurable,
+        retry_cancelled,
+        redo,
+        redo_again,
         lose,
         lose_undurable_claim,
         lose_requeue,
@@ -309,6 +369,8 @@ SCENES = {
 }
 
 
+SECOND = LeaseDir("2", "/home/runs/2")
+"""The lease to which tasks move."""
 NOT_DURABLE = {"beat"}
 """A heartbeat is worth nothing after a loss of power, and is not synced."""
 
@@ -454,7 +516,7 @@ def new_leases(p: Protocol) -> Iterator[str]:
 
 def _world_of_new_lease(p: Protocol) -> World:
     world = World(p)
-    world.lease = LeaseDir("2", "/home/runs/2")
+    world.lease = SECOND
     return world
 
 
@@ -463,6 +525,63 @@ def _make_lease(world: World, fs: Fs) -> None:
     for node in world.hosts:
         world.p.prepare_node(fs, world.lease, node)
     actors.submit(world, fs)
+
+
+def keyed_moves(p: Protocol) -> Iterator[str]:
+    """A task with a key moves to another lease, and its mover dies, fails or loses the power at each operation."""
+    at, struck = 0, True
+    while struck:
+        at += 1
+        case = f"a task with a key moves, its mover dies at operation {at}"
+        with named(case):
+            world, mover = _keyed(p)
+            struck = _die(world, mover, Fault(at, Kind.DIE_BEFORE))
+            for number, left in enumerate([*world.disk.losses(), world.disk]):
+                _check_keyed(p, MemoryFs(left), f"mixture {number}", moved=not struck)
+        yield case
+    world, mover = _keyed(p)
+    fs = FaultFs(world.fs())
+    mover(world, fs)
+    for at, (operation, *_) in enumerate(fs.calls, 1):
+        case = f"a task with a key moves, and operation {at} is done and reported as failed"
+        with named(case):
+            world, mover = _keyed(p)
+            if Kind.LOST_REPLY.applies_to(operation):
+                mover(world, FaultFs(world.fs(), Fault(at, Kind.LOST_REPLY)))
+                _check_keyed(p, world.fs(), "moved", moved=True)
+        yield case
+
+
+def _keyed(p: Protocol) -> tuple[World, Act]:
+    world = World(p)
+    protocol.prepare(world.fs(), SECOND)
+    actors.submit_with_key(world, world.fs(), "digest")
+    world.disk.sync_all()
+
+    def move(world: World, fs: Fs) -> None:
+        source, target = world.lease.inbox(ANY), SECOND.inbox(ANY)
+        (name,) = fs.names(source) or fs.names(target)
+        given = world.p.move_with_key(fs, SECOND, "digest", source, name, target)
+        if given != Entry.parse(name).id:
+            raise Violated(f"the task moved, and its mover was told {given!r}")
+
+    return world, move
+
+
+def _check_keyed(p: Protocol, fs: Fs, what: str, *, moved: bool) -> None:
+    """The task is in one of the leases, and whoever submits with its key where it is gets it."""
+    first = LeaseDir("1", "/home/runs/1")
+    here, there = fs.names(first.inbox(ANY)), fs.names(SECOND.inbox(ANY))
+    if len(here) + len(there) != 1:
+        raise Violated(f"{what}: it is {len(here)} times in the one lease, {len(there)} times in the other")
+    if moved and here:
+        raise Violated(f"{what}: it was told to have moved, and has not")
+    task_id = Entry.parse(*here, *there).id
+    for lease in (first, SECOND) if there else (first,):
+        task = Task(id="Tzzzzzzzzzzz", argv=("true",), cwd="/", submitted=2.0, key="digest")
+        entry = Entry(order(priority=0, micros=9, sequence=0), task.id, Need(), 1)
+        if (given := p.publish_once(fs, lease, "digest", lease.inbox(ANY), entry, task)) != task_id:
+            raise Violated(f"{what}: the key stands for {given} in lease {lease.id}")
 
 
 def _every_loss(world: World, before: str) -> Iterator[str]:

@@ -32,5 +32,9 @@ def test_a_new_lease_and_its_first_task_outlive_a_crash_and_a_loss_of_power() ->
     assert sum(1 for _ in sweep.new_leases(REAL)) > 90
 
 
+def test_a_task_and_its_key_move_together() -> None:
+    assert sum(1 for _ in sweep.keyed_moves(REAL)) > 10
+
+
 def test_the_sweep_is_not_empty() -> None:
     assert sum(1 for scene in sweep.SCENES.values() for _ in sweep.deaths(REAL, scene)) > 300

@@ -6,7 +6,12 @@ import os
 import stat
 from pathlib import Path
 
+from leaseq import protocol
+from leaseq.layout import Home
+from leaseq.models import Lease
+from leaseq.world import SystemFs
 from tests.e2e.cli import Box
+from tests.e2e.harness import SECONDS_MAX
 
 
 def printed(box: Box, task_id: str) -> str:
@@ -90,6 +95,139 @@ def test_what_the_node_sets_cannot_be_said(box: Box) -> None:
     # The command may, and what is only inherited is dropped without a word.
     one = box.run("submit", "--", "env CUDA_VISIBLE_DEVICES=1 printenv CUDA_VISIBLE_DEVICES", env={"SLURM_X": "1"}).id
     assert printed(box, one) == "1\n"
+
+
+# -- in place ----------------------------------------------------------------------------------------
+
+
+def counts(box: Box) -> dict[str, int]:
+    found = box.run("status", "--json", code=0).json["tasks"]
+    return {state: number for state, number in found.items() if number}
+
+
+def test_a_failed_task_is_retried_under_its_id_and_counts_once(box: Box) -> None:
+    gate, good = box.path / "gate", box.path / "good"
+    line = f"echo $LEASEQ_ATTEMPT $LR; while test -e {gate}; do sleep 0.05; done; test -e {good}"
+    first = box.submit(line, options=("-c", "1", "--env", "LR=1"))
+    assert box.run("wait", first).code == 1
+    assert counts(box) == {"FAILED": 1}
+    gate.touch()
+    assert box.run("retry", first, code=0).out.split() == [first]
+    box.until(first, "RUNNING")
+    assert counts(box) == {"RUNNING": 1}
+    said = box.run("retry", first, code=2)
+    assert "has not ended" in said.err
+    gate.unlink()
+    assert box.run("wait", first).code == 1
+    assert counts(box) == {"FAILED": 1}
+    good.touch()
+    assert box.run("redo", "--in-place", "--failed", "--time", "1h", "--env", "LR=2", code=0).out.split() == [first]
+    assert box.run("wait", first).code == 0
+    assert counts(box) == {"DONE": 1}
+    task = box.task(first)
+    assert [attempt["state"] for attempt in task["attempts"]] == ["FAILED", "FAILED", "DONE"]
+    assert (task["attempt"], task["need"]["time_seconds"]) == (3, 3600)
+    assert [box.run("logs", first, "-k", str(number)).out for number in (1, 2, 3)] == ["1 1\n", "2 1\n", "3 2\n"]
+    assert f"leaseq redo {first}" in box.run("retry", first, code=2).err
+    rows = [row["id"] for row in box.run("tasks", "--json", code=0).json["tasks"]]
+    assert rows == [first]
+
+
+def test_of_two_who_retry_at_once_one_makes_the_attempt(box: Box) -> None:
+    runs = box.path / "runs"
+    first = box.submit(f"echo $LEASEQ_ATTEMPT >>{runs}; exit 1", options=("-c", "1"))
+    box.run("wait", first)
+    box.run("daemon", "stop", code=0)
+    racers = [box.popen("retry", first, "--no-start") for _ in range(4)]
+    for racer in racers:
+        racer.communicate(timeout=SECONDS_MAX)
+    assert 0 in [racer.returncode for racer in racers]
+    box.run("daemon", "start", code=0)
+    box.until(first, "FAILED")
+    assert runs.read_text() == "1\n2\n"
+    assert len(box.task(first)["attempts"]) == 2
+
+
+def test_cancelled_and_timed_out_tasks_are_retried_and_recover_says_how(box: Box) -> None:
+    late = box.submit("sleep 60", options=("-c", "1", "--time", "1s"))
+    never = box.submit("true", options=("-c", "1", "--hold"))
+    box.run("cancel", never, code=0)
+    assert box.run("wait", late).code == 121
+    assert f"leaseq retry {late}" in box.run("recover", late, code=2).err
+    assert box.run("retry", never, late, "--time", "5m", "--no-start", code=0).out.split() == [never, late]
+    assert box.run("wait", never).code == 0
+    box.until(late, "RUNNING")
+    box.run("cancel", late, code=0)
+    box.until(late, "CANCELLED")
+    box.until(never, "DONE")
+
+
+# -- links and keys ----------------------------------------------------------------------------------
+
+
+def test_a_redone_task_is_linked_both_ways(box: Box) -> None:
+    first = box.submit("exit 3", options=("-c", "1"))
+    box.run("wait", first)
+    assert box.task(first)["redone_as"] == []
+    news = [box.run("redo", first).id, box.run("redo", first).id]
+    box.run("wait", *news)
+    assert box.task(first)["redone_as"] == news
+    assert [box.task(new)["redo_of"] for new in news] == [first, first]
+    (waited,) = box.run("wait", first, "--json").json["tasks"]
+    assert waited["redone_as"] == news
+    listed = {row["id"]: row["redone_as"] for row in box.run("tasks", "--json").json["tasks"]}
+    assert listed == {first: news, news[0]: [], news[1]: []}
+    assert news[1] in box.run("wait", first).err and news[1] in box.run("info", first).out
+    # Those that were submitted again are left alone, by both.
+    failed = box.run("redo", "--failed", code=0)
+    assert sorted(box.task(new)["redo_of"] for new in failed.out.split()) == sorted(news)
+    assert news[1] in failed.err
+
+
+def test_a_key_stands_for_its_task_after_clean_and_tells_how_it_ended(box: Box) -> None:
+    runs = box.path / "runs"
+    words = ("submit", "-c1", "--key", "run1")
+    first = box.run(*words, "--", f"echo ran >>{runs}").id
+    box.run("wait", first, code=0)
+    assert box.run(*words, "--", "true").err == ""
+    box.run("clean", "--older-than", "0", code=0)
+    assert box.run(*words, "--", f"echo ran >>{runs}").id == first
+    assert runs.read_text() == "ran\n"
+    failing = ("submit", "-c1", "--key", "run2")
+    second = box.run(*failing, "--", f"echo $LEASEQ_ATTEMPT; test -e {box.path}/good").id
+    box.run("wait", second)
+    said = box.run(*failing, "--", "true")
+    assert said.id == second and "FAILED" in said.err and f"leaseq retry {second}" in said.err
+    (box.path / "good").touch()
+    assert box.run(*failing, "--unless-done", "--", "true").id == second
+    assert printed(box, second) == "2\n"
+    said = box.run(*failing, "--unless-done", "--", "true")
+    assert (said.id, said.err) == (second, "")
+
+
+def test_keys_move_with_their_tasks(box: Box) -> None:
+    box.run("submit", "--no-start", "--", "true", code=0)
+    other = other_lease(box)
+    sweep = [box.run("submit", "--no-start", "--key", f"sweep-{n}", "--", "true").id for n in range(3)]
+    box.run("move", "--from", "local", "--to", other, *sweep, code=0)
+    for n, task_id in enumerate(sweep):
+        for lease in (other, "local"):
+            assert box.run("submit", "--no-start", "-l", lease, "--key", f"sweep-{n}", "--", "true").id == task_id
+    there = box.run("submit", "--no-start", "-l", other, "--key", "both", "--", "true").id
+    here = box.run("submit", "--no-start", "--key", "both", "--", "true").id
+    said = box.run("move", "--from", "local", "--to", other, here, code=1)
+    assert there in said.err and box.task(here)["lease"].startswith("local:")
+
+
+def other_lease(box: Box) -> str:
+    """Another lease of the home, which nobody serves: its record is all that a command asks for."""
+    fs, lease = SystemFs(remote=False), Home(str(box.home)).lease("local:elsewhere")
+    os.makedirs(lease.root)
+    protocol.prepare(fs, lease)
+    protocol.replace_file(
+        fs, lease.record, Lease(id=lease.id, kind="local", created=1.0, nodes=("elsewhere",)).to_json()
+    )
+    return lease.id
 
 
 def holding(root: Path, secret: str) -> list[Path]:

@@ -20,6 +20,7 @@ KEYS = {name: set(re.findall("`(.*?)`", keys)) for names, keys in ROWS for name 
 LINES = {  # HELD: a new task that does not start
     "submit": "submit --json -- true",
     "redo": "redo last --json",
+    "retry": "retry --failed --json",
     "status": "status --json",
     "tasks": "tasks --json",
     "info": "info last --json",

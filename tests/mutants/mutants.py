@@ -276,6 +276,51 @@ def recover_that_is_not_durable(fs: Fs, lease: LeaseDir, entry: Entry, target: s
     return True
 
 
+def retry_without_a_key(fs: Fs, lease: LeaseDir, ended: Outcome, directory: str, entry: Entry, task: Task) -> Entry:
+    fs.sync_dir(lease.done(task.id))
+    protocol.publish(fs, directory, entry.pending(), task)
+    return entry
+
+
+def retry_of_an_outcome_that_is_not_durable(
+    fs: Fs, lease: LeaseDir, ended: Outcome, directory: str, entry: Entry, task: Task
+) -> Entry:
+    protocol.publish_once(fs, lease, f"{task.id}.{entry.attempt}", directory, entry, task)
+    return entry
+
+
+def retry_by_hand_as_the_same_attempt(
+    fs: Fs, lease: LeaseDir, ended: Outcome, directory: str, entry: Entry, task: Task
+) -> Entry:
+    return protocol.retry(fs, lease, ended, directory, replace(entry, attempt=ended.attempt), task)
+
+
+def retry_whose_file_has_a_shared_name(
+    fs: Fs, lease: LeaseDir, ended: Outcome, directory: str, entry: Entry, task: Task
+) -> Entry:
+    return protocol.retry(fs, lease, ended, directory, entry.pending(), task)
+
+
+def redo_without_its_link(fs: Fs, lease: LeaseDir, number: int, directory: str, entry: Entry, task: Task) -> str:
+    protocol.publish(fs, directory, entry, task)
+    return entry.id
+
+
+def move_before_the_key(fs: Fs, target: LeaseDir, digest: str, source: str, name: str, directory: str) -> str:
+    if not protocol.move_pending(fs, source, name, directory):
+        return ""
+    return protocol.move_with_key(fs, target, digest, source, name, directory)
+
+
+def move_with_a_key_that_is_not_durable(
+    fs: Fs, target: LeaseDir, digest: str, source: str, name: str, directory: str
+) -> str:
+    body = f'{{"v":1,"entry":"{name}","directory":"inbox/_any"}}\n'
+    if not fs.names(target.keys):
+        fs.create(target.key(digest), body.encode())
+    return Entry.parse(name).id if protocol.move_pending(fs, source, name, directory) else ""
+
+
 def lose_by_the_claim_alone(fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome) -> Outcome:
     protocol.settle(fs, lease, held, outcome)
     return protocol.decide_and_book(fs, lease, outcome)
@@ -342,6 +387,13 @@ MUTANTS: dict[str, dict[str, Callable[..., Any]]] = {
     "hold that trusts ENOENT": {"move_pending": move_that_trusts_enoent},
     "recover as the same attempt": {"recover_lost": recover_as_the_same_attempt},
     "recover that is not durable": {"recover_lost": recover_that_is_not_durable},
+    "retry without a key": {"retry": retry_without_a_key},
+    "retry of an outcome that is not durable": {"retry": retry_of_an_outcome_that_is_not_durable},
+    "retry by hand as the same attempt": {"retry": retry_by_hand_as_the_same_attempt},
+    "retry whose file has a shared name": {"retry": retry_whose_file_has_a_shared_name},
+    "redo without its link": {"publish_redo": redo_without_its_link},
+    "move before the key": {"move_with_key": move_before_the_key},
+    "move with a key that is not durable": {"move_with_key": move_with_a_key_that_is_not_durable},
     "lose: settle before deciding": {"lose": lose_by_the_claim_alone},
     "lose a claim that is not durable": {"lose": lose_a_claim_that_is_not_durable},
     "recovery ignores a living owner": {"is_gone": ignore_a_living_owner},

@@ -80,14 +80,32 @@ def test_a_lost_task_waits_to_be_recovered_however_old_it_is(lease: LeaseDir) ->
     assert len(FS.names(lease.lost)) == 1
 
 
-def test_a_key_goes_with_its_task_and_names_a_new_one_afterwards(lease: LeaseDir) -> None:
+def test_a_key_outlives_its_task_so_that_it_never_runs_again_unasked(lease: LeaseDir) -> None:
     task, entry = task_and_entry()
     first = protocol.publish_once(FS, lease, "d" * 40, lease.inbox(ANY), entry, task)
     os.unlink(f"{lease.inbox(ANY)}/{entry}")
     protocol.decide_all(FS, lease, [Outcome(task=task, attempt=1, state=State.DONE, ended=0.0)])
     assert clean(lease) == {first}
     again, second = task_and_entry()
-    assert protocol.publish_once(FS, lease, "d" * 40, lease.inbox(ANY), second, again) == again.id
+    assert protocol.publish_once(FS, lease, "d" * 40, lease.inbox(ANY), second, again) == first
+    assert FS.names(lease.inbox(ANY)) == []
+
+
+def test_what_made_a_task_run_once_more_goes_with_it(lease: LeaseDir) -> None:
+    task = ended(lease, state=State.FAILED)
+    outcome = protocol.read_outcome(FS, lease, task.id, 1)
+    assert outcome is not None
+    entry = Entry(order(priority=0, micros=1, sequence=0), task.id, Need(), 2, "0123456789")
+    protocol.retry(FS, lease, outcome, lease.inbox(ANY), entry, task)
+    new, new_entry = task_and_entry()
+    protocol.publish_redo(FS, lease, 1, lease.inbox(ANY), new_entry, replace(new, redo_of=task.id))
+    assert protocol.redone(FS, lease, task.id) == [new.id]
+    assert clean(lease) == set(), "it is pending"
+    for name in FS.names(lease.inbox(ANY)):
+        os.unlink(f"{lease.inbox(ANY)}/{name}")
+    protocol.decide_all(FS, lease, [Outcome(task=task, attempt=2, state=State.DONE, ended=0.0)])
+    assert clean(lease) == {task.id}
+    assert FS.names(lease.keys) == FS.names(lease.redone) == []
 
 
 def test_leftovers_are_old_hidden_files_but_never_a_task_that_waits_in_keys(lease: LeaseDir) -> None:
