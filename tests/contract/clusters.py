@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from tests.patience import PATIENCE_SECONDS
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 MOCK = REPOSITORY / "slurm_mock" / "bin" / "mockslurm"
-SECONDS_MAX = 30.0
+SECONDS_MAX = PATIENCE_SECONDS
 
 
 class Cluster(Protocol):

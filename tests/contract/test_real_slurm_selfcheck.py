@@ -16,9 +16,10 @@ import pytest
 
 from tests.contract import real_slurm
 from tests.contract.real_slurm import Process, RealCluster, Unavailable, wait_until
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.real_slurm
-SECONDS_MAX = 20.0
+SECONDS_MAX = PATIENCE_SECONDS
 
 
 def require(proctrack: str) -> None:
@@ -57,7 +58,7 @@ def small_cluster() -> Iterator[RealCluster]:
 def run(cluster: RealCluster, *argv: str) -> str:
     """What the command prints; it has succeeded."""
     done = subprocess.run(
-        argv, env=cluster.env, cwd=cluster.shared, capture_output=True, text=True, timeout=30, check=False
+        argv, env=cluster.env, cwd=cluster.shared, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
     assert done.returncode == 0, f"{argv}: exit {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout

@@ -19,9 +19,10 @@ from leaseq.nodedir import Holder, NodeDir, node_path
 from leaseq.runner import record
 from leaseq.runner.record import Rec
 from leaseq.world import SystemFs, process_start
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS_MAX = 30.0
+SECONDS_MAX = PATIENCE_SECONDS
 START = (
     f"import sys; sys.path.insert(0, {str(ROOT)!r}); from leaseq.runner.main import main; sys.exit(main(sys.argv[1:]))"
 )

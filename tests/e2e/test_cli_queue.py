@@ -18,6 +18,7 @@ from leaseq.layout import LeaseDir
 from leaseq.models import Lease, Task
 from leaseq.world import SystemFs
 from tests.e2e.cli import Box
+from tests.patience import PATIENCE_SECONDS
 
 
 def queued(box: Box, *words: str, env: dict[str, str] | None = None) -> Task:
@@ -469,7 +470,7 @@ def test_a_reader_that_goes_away_is_no_error(box: Box) -> None:
     process.stdout.close()
     assert process.stderr.read() == b""
     process.stderr.close()
-    process.wait(timeout=30)
+    process.wait(timeout=PATIENCE_SECONDS)
 
 
 def test_a_full_disk_behind_stdout_is_told(box: Box) -> None:

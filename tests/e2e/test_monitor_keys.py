@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import subprocess
 import sys
 import time
@@ -37,10 +38,10 @@ class Live:
     def state(self, task: str) -> str:
         return self.leaseq("info", task)
 
-    def until(self, task: str, word: str) -> None:
-        deadline = time.monotonic() + 20
-        while word not in (last := self.state(task)):
-            assert time.monotonic() < deadline, f"{task} is not {word}: {last}"
+    def until(self, task: str, *words: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not any(word in (last := self.state(task)) for word in words):
+            assert time.monotonic() < deadline, f"{task} is none of {words}: {last}"
             time.sleep(0.05)
 
 
@@ -85,10 +86,12 @@ def select(screen: Screen, word: str) -> None:
     screen.send("g")
     for _ in range(20):
         screen.read()
-        if word in selected(screen):
+        here = selected(screen)
+        if word in here:
             return
         screen.send("j")
-        screen.read(0.1)
+        # A key pressed before the last one is seen would go too far.
+        screen.wait(lambda here=here: selected(screen) != here, "the cursor to move")
     raise AssertionError(f"no task {word!r} to select\n{screen.text}")
 
 
@@ -177,9 +180,12 @@ def redoes(screen: Screen, live: Live) -> None:
 
 
 def marks_several(screen: Screen, live: Live) -> None:
-    for _ in range(2):
-        live.submit("sleep 444", "--gpus", "0", "--name", "pair")
-    screen.wait(lambda: screen.text.count("pair:") == 2, "two tasks of a pair")
+    pair = [live.submit("sleep 444", "--gpus", "0", "--name", "pair") for _ in range(2)]
+    live.until(pair[0], "RUNNING")
+    live.until(pair[1], "RUNNING", "CPUs: needs")
+    # Now they stand beside each other, and stay there.
+    rows = re.compile("●.*pair:.*\n.*[●○].*pair:")
+    screen.wait(lambda: rows.search(screen.text), "two tasks of a pair, the first of them running")
     select(screen, "pair")
     screen.press(" ", "1 marked")
     screen.press(" ", "2 marked")

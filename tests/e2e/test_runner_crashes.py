@@ -17,6 +17,7 @@ from leaseq.layout import Entry, new_incarnation
 from leaseq.models import ANY, Need, Outcome, State
 from leaseq.protocol import Claim
 from tests.e2e.harness import Node, claim_of, of_task, wait_until
+from tests.patience import PATIENCE_SECONDS
 
 ONE = Need(cpus=1)
 
@@ -115,7 +116,7 @@ def test_a_runner_that_is_asked_to_kill_ends_its_tasks_first(node: Node) -> None
     node.printed(task, "began")
     pending = node.submit("true")
     node.ask("kill")
-    assert runner.wait(timeout=20) == 0
+    assert runner.wait(timeout=PATIENCE_SECONDS) == 0
     outcome = node.outcome(task)
     assert outcome is not None and (outcome.state, outcome.signal) == (State.CANCELLED, 9)
     assert node.outcome(pending) is None
@@ -144,7 +145,7 @@ def cpu_seconds(pid: int) -> float:
 def test_the_later_of_two_runners_refuses(node: Node) -> None:
     first = node.start()
     second = node.start(wait=False)
-    assert second.wait(timeout=20) == 75
+    assert second.wait(timeout=PATIENCE_SECONDS) == 75
     assert b"another runner serves vm" in node.said.read_bytes()
     assert first.poll() is None
     assert node.result(node.submit("true")).state is State.DONE

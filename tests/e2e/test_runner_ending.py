@@ -23,6 +23,7 @@ ONE = Need(cpus=1)
 STUBBORN = "trap '' TERM; echo began; while :; do sleep 0.05; done"
 DAEMON = """
 import os, signal, sys, time
+from tests.patience import PATIENCE_SECONDS
 def fork():
     if os.fork():
         os._exit(0)
@@ -274,7 +275,7 @@ def test_where_a_slurm_lease_ends_while_a_node_has_no_runner_its_tasks_end_all_t
         write_local(f"{step.directory.ask}/start-{waiting}", b"{}")
     where = ["--lease", step.lease_id, "--node", step.name, "--home", step.home]
     last = [sys.executable, "-c", START, *where, "--last", "--lease-grace", "0.5"]
-    subprocess.run(last, env=step.environment, check=True, timeout=30)
+    subprocess.run(last, env=step.environment, check=True, timeout=PATIENCE_SECONDS)
     assert not of_task(task)
     if dead == "runner and keeper":
         never = record.read(f"{step.directory.rec}/{waiting}")

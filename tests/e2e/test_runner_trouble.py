@@ -18,6 +18,7 @@ import pytest
 from leaseq.layout import Entry, new_incarnation, new_task_id, order
 from leaseq.models import ANY, Need, State, Task
 from tests.e2e.harness import Node, program, wait_until
+from tests.patience import PATIENCE_SECONDS
 
 ONE = Need(cpus=1)
 FORBIDDEN = ("fire", "jinja2", "blessed", "yaml", "GPUtil", "simple_slurm")
@@ -159,7 +160,7 @@ def test_a_runner_leaves_when_told_though_its_ledger_cannot_be_written(cramped: 
     wait_until(lambda: (rec := node.record(task)) and rec.over, "the end of the task")
     asked = time.monotonic()
     runner.terminate()
-    assert runner.wait(timeout=40) == 1
+    assert runner.wait(timeout=PATIENCE_SECONDS) == 1
     assert time.monotonic() - asked < 30
     assert node.outcome(task) is None
     full.unlink()

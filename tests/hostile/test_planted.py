@@ -19,6 +19,7 @@ from leaseq.world import hostname
 from tests.e2e.cli import Box, Said, on_terminal
 from tests.e2e.harness import Node, wait_until
 from tests.hostile.words import FILE_NAMES, NAMES
+from tests.patience import PATIENCE_SECONDS
 
 NOBODY = 65534
 MARK = "/tmp/leaseq-hostile"
@@ -223,7 +224,7 @@ def test_a_record_that_is_a_link_is_replaced_and_never_written_through(node: Nod
     path.symlink_to(outside / "precious")
     runner = node.start(wait=False)
     if name == "lease.json":
-        assert runner.wait(timeout=30) == 2
+        assert runner.wait(timeout=PATIENCE_SECONDS) == 2
         assert "cannot be read" in node.said.read_text()
     else:
         wait_until(lambda: not path.is_symlink(), "a file of its own, or none", seen=node.everything)
@@ -234,7 +235,7 @@ def test_a_record_that_is_a_link_is_replaced_and_never_written_through(node: Nod
 def test_a_history_that_is_a_link_is_said_to_be_one_and_not_written_through(node: Node, outside: Path) -> None:
     Path(node.lease.events("vm")).symlink_to(outside / "precious")
     runner = node.start(wait=False)
-    assert runner.wait(timeout=30) == 2
+    assert runner.wait(timeout=PATIENCE_SECONDS) == 2
     assert "vm.jsonl: cannot be read" in node.said.read_text()
     assert (outside / "precious").read_bytes() == b"precious"
 

@@ -13,6 +13,7 @@ import pytest
 from leaseq.models import GpuUse
 from leaseq.runner.gpus import GpuWatch, granted, measure, parse
 from leaseq.runner.grant import Gpus
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = """\
@@ -82,7 +83,12 @@ def test_a_driver_that_hangs_makes_no_caller_wait(driver: Path, tmp_path: Path) 
     )
     with open(tmp_path / "stderr", "w") as said:
         done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True, timeout=30
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            timeout=PATIENCE_SECONDS,
         )
     assert done.stdout.split(" for ")[0] == "nvidia-smi has not answered", (tmp_path / "stderr").read_text()
     assert done.stdout.endswith("True\n")

@@ -23,13 +23,14 @@ from leaseq.errors import EX_TEMPFAIL
 from leaseq.runner import session
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS_MAX = 20.0
+SECONDS_MAX = PATIENCE_SECONDS
 RUNNER = """
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
 from leaseq.nodedir import open_node_dir
 from leaseq.errors import EX_TEMPFAIL
 from leaseq.runner import session
+from tests.patience import PATIENCE_SECONDS
 directory = open_node_dir(sys.argv[2], "7", "node1")
 directory.take("runner", "0123456789")
 session.directory_of(directory.root)

@@ -13,6 +13,7 @@ from leaseq.models import ANY, SCHEMA, Outcome, State, Task
 from leaseq.world import hostname
 from tests.e2e.cli import Box
 from tests.e2e.harness import Node, wait_until
+from tests.patience import PATIENCE_SECONDS
 
 LATER = SCHEMA + 1
 NEWER = f"schema version {LATER} is newer than this leaseq's {SCHEMA}"
@@ -128,7 +129,7 @@ def test_a_runner_does_not_take_over_what_a_newer_one_has_served(node: Node, how
     claim.write_bytes(b"the newer runner's")
     how(node)
     runner = node.start(wait=False)
-    assert runner.wait(timeout=30) == 2
+    assert runner.wait(timeout=PATIENCE_SECONDS) == 2
     said = node.said.read_text()
     assert "newer" in said and "Traceback" not in said
     assert claim.exists() and node.names(node.lease.evidence) == []

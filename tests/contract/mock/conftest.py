@@ -12,13 +12,15 @@ from typing import TypeVar
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
+
 ROOT = Path(__file__).resolve().parents[3]
 TOOL = str(ROOT / "slurm_mock" / "bin" / "mockslurm")
 T = TypeVar("T")
 QUICK = ("kill_wait=0.5", "node_detection=0.3", "limit_check=0.1", "sched_delay=0.02", "message_timeout=0.2")
 
 
-def wait_until(look: Callable[[], T], seconds: float = 15.0) -> T:
+def wait_until(look: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
     """The first true value that `look` returns; fails with what was last seen."""
     until = time.monotonic() + seconds
     while not (seen := look()):
@@ -41,12 +43,12 @@ class Mock:
             [sys.executable, TOOL, *words, "--dir", str(self.folder / "c")],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE_SECONDS,
             check=True,
         )
 
     def run(
-        self, *words: str, env: dict[str, str] | None = None, stdin: str = "", seconds: float = 30
+        self, *words: str, env: dict[str, str] | None = None, stdin: str = "", seconds: float = PATIENCE_SECONDS
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             words,

@@ -253,6 +253,11 @@ class Shell:
         seen, self.seen = self.seen, ""
         return seen
 
+    def told(self, line: str) -> str:
+        """What the line prints, up to the next prompt."""
+        self.type(f'{line}; echo en""d\n')
+        return self.expect(r"end\r\n.*\$ $")
+
     def type(self, text: str) -> None:
         os.write(self.fd, text.encode())
 
@@ -266,12 +271,13 @@ def test_a_pty_is_a_real_terminal_with_size_signals_and_exit_code(mock: Mock, le
     shell.expect(r"\$ $")
     fcntl.ioctl(shell.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
     os.kill(shell.pid, signal.SIGWINCH)
-    shell.type("stty size; tty; hostname\n")
-    seen = shell.expect(r"node2\r")
-    assert "33 101" in seen
-    assert "/dev/pts/" in seen
-    shell.type("sleep 100\n")
-    shell.expect("sleep 100\r")
+    # The size goes through srun to the node, in its own time.
+    wait_until(lambda: "33 101" in shell.told("stty size"))
+    seen = shell.told("tty; hostname")
+    assert "/dev/pts/" in seen and "node2" in seen
+    # Not before it runs: until then the terminal is bash's, which takes the key for a letter.
+    shell.type("sh -c 'echo be\"\"gan; exec sleep 100'\n")
+    shell.expect("began\r")
     shell.type("\x03")
     shell.expect(r"\$ $")
     shell.type("exit 5\n")
