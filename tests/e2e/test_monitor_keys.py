@@ -16,6 +16,7 @@ import pytest
 from monitor_screen import Screen, on_terminal
 
 from leaseq.monitor.keys import TABLE
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 LEASEQ = [sys.executable, "-m", "leaseq"]

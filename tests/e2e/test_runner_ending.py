@@ -18,12 +18,12 @@ from leaseq.models import Need, State
 from leaseq.nodedir import write_local
 from leaseq.runner import record
 from tests.e2e.harness import START, Node, of_task, wait_until
+from tests.patience import PATIENCE_SECONDS
 
 ONE = Need(cpus=1)
 STUBBORN = "trap '' TERM; echo began; while :; do sleep 0.05; done"
 DAEMON = """
 import os, signal, sys, time
-from tests.patience import PATIENCE_SECONDS
 def fork():
     if os.fork():
         os._exit(0)

@@ -21,6 +21,7 @@ import pytest
 
 from leaseq.errors import EX_TEMPFAIL
 from leaseq.runner import session
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS_MAX = PATIENCE_SECONDS
@@ -30,7 +31,6 @@ sys.path.insert(0, sys.argv[1])
 from leaseq.nodedir import open_node_dir
 from leaseq.errors import EX_TEMPFAIL
 from leaseq.runner import session
-from tests.patience import PATIENCE_SECONDS
 directory = open_node_dir(sys.argv[2], "7", "node1")
 directory.take("runner", "0123456789")
 session.directory_of(directory.root)
