@@ -16,6 +16,7 @@ from leaseq.views import NODE_DOWN, NODE_SILENT, RUNNER_DOWN, Health, Listing, N
 
 QUEUED = "Queued"
 NO_RUNNER, RUNNER_STOPPED = "NoRunner", "RunnerStopped"
+NO_NODE = f"{NO_RUNNER}: the lease has no node yet"
 NOBODY = (NO_RUNNER, RUNNER_STOPPED, RUNNER_DOWN, NODE_SILENT, NODE_DOWN)
 """Reasons of a task that nobody takes now, the most hopeful first."""
 
@@ -225,7 +226,7 @@ def view_event(event: Event, lost: Entry | None, lease: LeaseDir) -> TaskView:
 def _nobody(nodes: Sequence[NodeView]) -> str:
     """Why no runner takes what is pending for these nodes: the one that may come back soonest says it."""
     said = {_silence(view) for view in nodes}
-    return min(said, key=lambda why: NOBODY.index(why.partition(":")[0]), default=NO_RUNNER)
+    return min(said, key=lambda why: NOBODY.index(why.partition(":")[0]), default=NO_NODE)
 
 
 def _silence(node: NodeView) -> str:

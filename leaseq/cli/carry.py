@@ -161,6 +161,8 @@ class Carrying:
     def move(self, *words: str, to: str = "", json: str = "", **named: str) -> Move:
         # `from` cannot be the name of a parameter.
         source = named.get("from", "")
+        if words and not to:
+            raise UsageError("to which lease?", hint=f"leaseq move --to LEASE {' '.join(words)}")
         if not to or not (source or words):
             raise UsageError("from which lease, to which?", hint="leaseq move --from LEASE --to LEASE [ID...]")
         return Move(words, source, to, yes(json, what="--json"))

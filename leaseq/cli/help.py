@@ -83,7 +83,7 @@ def text_for(words: list[str], room: int) -> list[str]:
     members = [member for member in FAMILIES if member.split()[0] == name]
     if not name:
         topics = "`leaseq COMMAND --help` tells more. Topics of `leaseq help`: " + ", ".join(TOPICS)
-        return [*_laid(INTRO, room), "", *_listing(list(FAMILIES), room), *wrapped(topics, room)]
+        return [*_laid(INTRO, room), "", *_listing(list(FAMILIES), room), "", *wrapped(topics, room)]
     if name in TOPICS:
         return _laid(TOPICS[name], room)
     if name in FAMILIES:

@@ -61,6 +61,8 @@ class Logs:
                     self._copy(app, paths[stream])
             if self.streams == ("out",) and not sizes["out"] and sizes["err"]:
                 app.out.talk(f"leaseq: stdout is empty; stderr has {sizes['err']} bytes (--stderr shows them)")
+            elif app.out.watched and not headed and not any(sizes.values()):
+                app.out.talk(f"leaseq: {row.id} has written nothing; it is {row.state.name}")
         if problems and len(found.tasks) == 1 and not found.unknown:
             raise problems[0]
         return app.tell([*problems, *found.problems])

@@ -98,6 +98,8 @@ def _advise(out: Output, snapshot: Snapshot) -> None:
         stuck = snapshot.totals[State.STUCK]
         out.talk(f"leaseq: {count(stuck, 'task is', 'tasks are')} stuck: `leaseq recover` tells the next step")
     elif snapshot.totals[State.PENDING] and not any(view.health.serving for view in snapshot.nodes):
+        if snapshot.lease.kind == "slurm" and not snapshot.nodes:
+            out.talk(f"leaseq: it has no node yet: `leaseq lease info {snapshot.lease_id}` tells what Slurm says of it")
         if snapshot.lease.kind == "local" and snapshot.lease.ended is None:
             out.talk("leaseq: no runner takes the pending tasks: `leaseq daemon start` starts one")
     elif snapshot.totals[State.LOST]:
@@ -252,13 +254,13 @@ class Looking:
         extra_words(words, usage="tasks [--state S] [--search X]; `leaseq info ID` tells of one task")
         everything = yes(all, what="--all")
         if everything and limit:
-            raise UsageError("--all and -n contradict each other")
+            raise UsageError("--all and --limit contradict each other")
         return Tasks(
             lease=lease,
             states=_states(state),
             node=node,
             search=search,
-            limit=ALL_ROWS if everything else integer(limit, what="-n", low=1) if limit else DEFAULT_ROWS,
+            limit=ALL_ROWS if everything else integer(limit, what="--limit", low=1) if limit else DEFAULT_ROWS,
             quiet=yes(quiet, what="--quiet"),
             look=look(json, color, no_header),
         )

@@ -133,7 +133,9 @@ def command_words(head: list[str]) -> tuple[str, list[str]]:
     if not head:
         raise UsageError("no command before `--`", hint="leaseq submit -- COMMAND queues a task")
     if head[0].startswith("-"):
-        raise UsageError(f"no command before {head[0]}", hint="options follow the command: leaseq COMMAND OPTIONS")
+        near = nearest_hint(head[0], ("--help", "--version"))
+        hint = near or "options follow the command: leaseq COMMAND OPTIONS"
+        raise UsageError(f"no command before {head[0]}", hint=hint)
     first, rest = head[0], head[1:]
     groups = {name.split()[0] for name in FAMILIES if " " in name}
     if first in groups:

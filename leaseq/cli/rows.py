@@ -28,6 +28,12 @@ def short_id(task_id: str) -> str:
     return task_id[:ID_LETTERS]
 
 
+def _reason(row: TaskView, exit: str) -> str:
+    """Why the task is as it is; of one that failed and gave no other reason, its exit code."""
+    failed = row.state is State.FAILED and not row.reason and row.exit_code is not None
+    return f"{exit} {row.exit_code}" if failed else row.reason
+
+
 def short_cause(text: str) -> str:
     """A cell of `short_reason` in few letters: a code, and which attempt it is."""
     reason, attempt, number = text.rpartition("(attempt ")
@@ -54,14 +60,17 @@ def task_table(out: Output, found: Sequence[TaskView]) -> None:
     table = []
     for row in found:
         exit_code = "" if row.exit_code is None else str(row.exit_code)
-        cells = [row.id, out.state(row.state), short_reason(row), "" if row.node == ANY else row.node, gpu_text(row)]
+        reason = short_reason(row, whole=not out.watched)
+        cells = [row.id, out.state(row.state), reason, "" if row.node == ANY else row.node, gpu_text(row)]
         table.append([*cells, duration(row.elapsed_seconds), exit_code, row.name, row.command])
     out.table(TASK_COLUMNS, table, paint=[COLOURS[row.state] for row in found])
 
 
-def short_reason(row: TaskView) -> str:
-    """The reason in one cell: an attempt after the first is told, long reasons are for `info`."""
-    reason = row.reason if len(row.reason) <= 32 else row.reason[:31] + "~"
+def short_reason(row: TaskView, *, whole: bool = False) -> str:
+    """The reason in one cell: an attempt after the first is told; long reasons are for `info`, unless it is `whole`."""
+    reason = _reason(row, "exit")
+    if not whole and len(reason) > 32:
+        reason = reason[:31] + "~"
     return f"{reason} (attempt {row.attempt})".strip() if row.attempt > 1 else reason
 
 
@@ -207,7 +216,8 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
     row, task = each.view, each.task
     yield "id", row.id
     yield "lease", lease.id
-    yield "state", f"{row.state.name} ({row.state.code})" + (f": {row.reason}" if row.reason else "")
+    reason = _reason(row, "exit code")
+    yield "state", f"{row.state.name} ({row.state.code})" + (f": {reason}" if reason else "")
     if row.name:
         yield "name", row.name
     if task is not None and not task.shell:

@@ -17,7 +17,7 @@ from leaseq import protocol
 from leaseq.layout import LeaseDir
 from leaseq.models import Lease, Task
 from leaseq.world import SystemFs
-from tests.e2e.cli import Box
+from tests.e2e.cli import Box, on_terminal
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -114,6 +114,9 @@ def test_one_plain_word_is_a_command(box: Box, word: str) -> None:
         (["tasks", "--state", "brunning"], "running (R)"),
         (["tasks", "-n", "0"], "at least 1"),
         (["tasks", "--all", "-n", "3"], "contradict"),
+        (["tasks", "--limit=-3"], "--limit '-3'"),
+        (["move", "T0c4"], "leaseq move --to LEASE T0c4"),
+        (["--versoin"], "did you mean --version"),
         (["status", "--", "x"], "takes no `--`"),
         (["daemon", "strt"], "start"),
         (["daemon", "status", "json"], "unexpected argument 'json'"),
@@ -306,6 +309,39 @@ def test_looking_at_nothing_is_no_error_and_creates_nothing(box: Box) -> None:
         assert box.run(*words).code in (0, 1, 3)
     assert not box.home.exists()
     assert "leaseq submit" in box.run("status").err
+
+
+def test_a_failure_without_another_reason_tells_its_exit_code(box: Box) -> None:
+    task = box.submit("sh", "-c", "exit 3", options=("--cpus", "1"))
+    box.run("wait", task, code=3)
+    assert "state:      FAILED (F): exit code 3\n" in box.run("info", task, code=0).out
+    assert box.task(task)["reason"] == ""
+    assert f"{task[:8]}  ✗F  exit 3" in on_terminal(box, "tasks", "--color", "never", columns=60)
+
+
+def test_silence_of_a_task_is_told_to_a_person_only(box: Box) -> None:
+    task = box.submit("true", options=("--cpus", "1"))
+    box.run("wait", task, code=0)
+    assert f"leaseq: {task} has written nothing; it is DONE" in on_terminal(box, "logs", task)
+    said = box.run("logs", task, code=0)
+    assert (said.out, said.err) == ("", "")
+
+
+def test_a_reason_in_a_pipe_is_whole(box: Box) -> None:
+    task = box.submit("/no/such/directory/with/a/long/name/program", options=("--cpus", "1"))
+    box.run("wait", task, code=127)
+    reason = box.task(task)["reason"]
+    assert len(reason) > 32 and reason in box.run("tasks", code=0).out
+
+
+def test_a_lease_that_has_not_started_says_so_where_its_tasks_wait(box: Box) -> None:
+    lease = box.home / "runs" / "77"
+    box.run("submit", "--no-start", "--", "true", code=0)
+    protocol.prepare(SystemFs(remote=False), LeaseDir("77", str(lease)))
+    (lease / "lease.json").write_bytes(Lease(id="77", kind="slurm", job="77", created=1.0).to_json())
+    task = box.run("submit", "--lease", "77", "--", "true").id
+    assert box.task(task)["reason"] == "NoRunner: the lease has no node yet"
+    assert "it has no node yet: `leaseq lease info 77`" in box.run("status", "--lease", "77", code=0).err
 
 
 def test_a_table_in_a_pipe_is_whole_and_plain(box: Box) -> None:

@@ -238,6 +238,16 @@ def health(lab: Lab) -> Health:
     return view.health
 
 
+def test_a_lease_without_any_node_runs_nothing_yet_and_says_so(lab: Lab) -> None:
+    entry = lab.pending()
+    for parent in (lab.lease.inboxes, lab.lease.helds, lab.lease.claims):
+        for node in os.listdir(parent):
+            if node != ANY:
+                os.rmdir(f"{parent}/{node}")
+    assert lab.read().nodes == ()
+    assert lab.states()[entry.id] == (State.PENDING, "NoRunner: the lease has no node yet")
+
+
 def test_a_node_without_heartbeat_is_unknown_and_its_tasks_have_no_runner(lab: Lab) -> None:
     entry = lab.pending()
     assert health(lab) is Health.UNKNOWN
