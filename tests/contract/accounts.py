@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -175,10 +176,12 @@ def srun(site: Site, lease: str, batch_host: str, node: str) -> list[int]:
 
 
 def kill(*pids: int) -> None:
-    """They were sent KILL; there is at least one."""
+    """They were sent KILL, or have ended because another of them was; there is at least one."""
     assert pids, "nobody to kill"
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    os.kill(pids[0], signal.SIGKILL)
+    for pid in pids[1:]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _matching(site: Site, node: str, *words: str) -> dict[int, str]:
