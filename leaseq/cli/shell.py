@@ -57,7 +57,16 @@ class Shell:
             from leaseq.lease.local import refuse_if_forbidden
 
             refuse_if_forbidden(app.home)
-        return enter(app, record, replace(self, node=self.node or _ready_node(app, record)))
+        if self.node or record.kind != "slurm":
+            return enter(app, record, replace(self, node=self.node or _ready_node(app, record)))
+        from leaseq.lease.steps import NodeLost
+
+        try:
+            return enter(app, record, replace(self, node=_ready_node(app, record)))
+        except NodeLost as lost:
+            # Slurm was asked meanwhile, and that node is no choice any more.
+            app.out.talk(f"leaseq: {lost.message}")
+            return enter(app, record, replace(self, node=_ready_node(app, record)))
 
 
 def _ready_node(app: App, record: Lease) -> str:

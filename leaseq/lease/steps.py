@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from leaseq.errors import LeaseqError, SlurmError
-from leaseq.lease import beats, records
+from leaseq.lease import beats
 from leaseq.lease.slurm import SlurmBackend
 from leaseq.lease.slurm_command import ask
 from leaseq.lease.slurm_text import expand_hosts
@@ -15,21 +15,25 @@ from leaseq.models import Lease
 SECONDS_MAX = 20.0
 
 
+class NodeLost(SlurmError):
+    """The node is not the lease's any more; others may be."""
+
+
 def refuse_impossible(backend: SlurmBackend, lease: Lease, node: str) -> None:
     """Raises SlurmError where Slurm says that the node, or what starts steps, is not the lease's any more."""
     job = told(lease)
     nodes = nodes_of_job(job)
     if not nodes:
         return
-    directory = backend.home.lease(lease.id)
-    heard = [name for name in records.node_names(backend.fs, directory) if beats.lives(backend.fs, directory, name)]
-    if node not in nodes:
-        raise SlurmError(f"{node} is no longer part of lease {lease.id}", hint=_others(heard))
     if step_manager_is_lost(job):
         words = (
             f"no step can be started in lease {lease.id}: its first node, which manages its steps (stepmgr), is lost"
         )
         raise SlurmError(words, hint="its runners go on: submit tasks, or drain it and add another")
+    if node not in nodes:
+        directory = backend.home.lease(lease.id)
+        heard = [name for name in nodes if beats.lives(backend.fs, directory, name)]
+        raise NodeLost(f"{node} is no longer part of lease {lease.id}", hint=_others(heard))
 
 
 def told(lease: Lease) -> dict[str, str]:
