@@ -29,16 +29,21 @@ class Move:
     source: str
     target: str
     json: bool
+    node: str = ""
+    """The node that they are pinned to from now on, `_any` for whichever has room; empty: as they are."""
     keys: dict[str, dict[str, str]] = field(default_factory=dict, compare=False)
     """By lease, the names of keys by task: read once, and only where a task that moves has one."""
 
     def perform(self, app: App) -> int:
         """0 where every task is where it was wanted, else 1."""
-        target = app.lease(self.target)
-        if self.source and app.lease(self.source).id == target.id:
+        if self.target and not self.node and self.source and app.lease(self.source).id == app.lease(self.target).id:
             raise UsageError("both are the same lease", hint="leaseq move --from LEASE --to ANOTHER")
-        record = self._open(app, target)
         found = app.find(self.tasks, lease=self.source) if self.tasks else _pending(app.reader(self.source))
+        homes = {each.reader.lease.id for each in found.tasks}
+        if not self.target and len(homes) > 1:
+            raise UsageError(f"they are in {count(len(homes), 'lease')}", hint="--from LEASE, or --to LEASE")
+        target = app.lease(self.target or next(iter(homes), self.source))
+        record = self._open(app, target)
         progress = Progress(app.out, "moving", len(found.tasks), quiet=self.json)
         moved = Counter[str]()
         for each in progress.over(found.tasks):
@@ -81,7 +86,7 @@ class Move:
 
     def _move(self, app: App, reader: Reader, row: TaskView, target: LeaseDir, record: Lease) -> str:
         """Why the task stays where it is; nothing once it has moved."""
-        if reader.lease.id == target.id:
+        if reader.lease.id == target.id and not self.node:
             return f"{row.id} is in lease {target.id} already"
         if row.state is not State.PENDING or row.place is None:
             return f"{row.id} is {row.state.name}: only a pending task can move" + (
@@ -89,19 +94,22 @@ class Move:
                 if row.state in (State.LOST, State.STUCK)
                 else ""
             )
-        node = row.place.directory.rpartition("/")[2]
+        node = self.node or row.place.directory.rpartition("/")[2]
         if node != ANY and node not in record.nodes:
-            return f"{row.id} is pinned to {node}, which lease {target.id} does not have"
+            return f"{row.id} is pinned to {node}, which lease {target.id} does not have; `--node any` unpins it"
         held = row.place.directory.startswith(reader.lease.helds)
         if node != ANY:
             protocol.prepare_node(app.fs, target, node)
         directory = target.held(node) if held else target.inbox(node)
         place = row.place.directory, row.place.name
+        if directory == place[0]:
+            return f"{row.id} is there already"
         spec = reader.spec(row.id, "/".join(place))
-        if not isinstance(spec, str) and spec.key and (digest := self._digest(app, reader, row.id)):
+        key = "" if isinstance(spec, str) or reader.lease.id == target.id else spec.key
+        if key and (digest := self._digest(app, reader, row.id)):
             given = protocol.move_with_key(app.fs, target, digest, *place, directory)
             if given not in ("", row.id):
-                return f"{row.id} stays: its key {spec.key!r} stands for {given} in lease {target.id}"
+                return f"{row.id} stays: its key {key!r} stands for {given} in lease {target.id}"
             return "" if given else f"{row.id} is no longer pending"
         return "" if protocol.move_pending(app.fs, *place, directory) else f"{row.id} is no longer pending"
 
@@ -158,14 +166,15 @@ class Adopt:
 class Carrying:
     """Fire's component of `move` and `lease adopt`."""
 
-    def move(self, *words: str, to: str = "", json: str = "", **named: str) -> Move:
+    def move(self, *words: str, to: str = "", node: str = "", json: str = "", **named: str) -> Move:
         # `from` cannot be the name of a parameter.
         source = named.get("from", "")
-        if words and not to:
+        if words and not (to or node):
             raise UsageError("to which lease?", hint=f"leaseq move --to LEASE {' '.join(words)}")
-        if not to or not (source or words):
+        if not (to or node) or not (source or words):
             raise UsageError("from which lease, to which?", hint="leaseq move --from LEASE --to LEASE [ID...]")
-        return Move(words, source, to, yes(json, what="--json"))
+        pin = ANY if node == "any" else valid_name(node, what="--node") if node else ""
+        return Move(words, source, to, yes(json, what="--json"), pin)
 
     def adopt(self, *words: str, name: str = "", json: str = "") -> Adopt:
         if len(words) != 1 or whole(words[0]) is None:
@@ -177,14 +186,16 @@ COMMANDS = {
     "move": Command(
         Carrying,
         "move",
-        "[--from LEASE] --to LEASE [ID...]",
-        "Pending tasks of one lease become another's, all of them or those named. Prints their ids, which stay.",
+        "[--from LEASE] [--to LEASE] [--node NODE] [ID...]",
+        "Pending tasks of one lease become another's, all of them or those named. Prints their ids, which stay. With "
+        "--node they are pinned to another node, or with `any` to none; a later attempt is pinned as the first was.",
         (
             Option("from", "the lease whose tasks they are; ids need none", metavar="LEASE"),
-            Option("to", "the lease that is to run them", metavar="LEASE"),
+            Option("to", "the lease that is to run them (with --node: the same)", metavar="LEASE"),
+            Option("node", "the node that is to run them; any: whichever has room", metavar="NODE"),
             JSON,
         ),
-        ("leaseq move --from 12345 --to 12399", "leaseq move --to local T0c4"),
+        ("leaseq move --from 12345 --to 12399", "leaseq move --to local T0c4", "leaseq move --node any T0c4"),
     ),
     "lease adopt": Command(
         Carrying,

@@ -219,11 +219,14 @@ def test_what_a_lost_node_held_is_decided_while_the_lease_lives_and_what_a_lost_
         assert str(accounts.rows(lease)[lost[0]]["reason"]).startswith("NodeDown: ")
         refused = site.leaseq("submit", "--lease", lease, "--node", "node3", "--", "true")
         assert refused.returncode == 2 and "has no node node3" in refused.stderr
+        assert "which lease" in site.leaseq("move", "--node", "node3", *lost).stderr
+        site.ok("move", "--node", "any", *lost)
         accounts.gate.touch()
-        accounts.wait_states(lease, kept, "DONE")
+        accounts.wait_states(lease, [*kept, *lost], "DONE")
     finally:
         site.cluster.start_slurmd("node2")
         site.cluster.revive_node("node3")
+    assert accounts.rows(lease)[lost[0]]["node"] == "node1"
     assert accounts.attempts()[f"{kept[0]}.1"] == 1
     assert site.squeue("-j", lease, "-o", "%T") == ["RUNNING"]
     cancel(site, lease)
