@@ -44,6 +44,8 @@ class Config:
     """How long before a lease's end Slurm warns it."""
     warning_signal: str = ""
     """The signal that running tasks get then; none unless it is set."""
+    warning_to: str = "leader"
+    """Who gets it: `leader`, the task's own process, or `all` of its processes."""
     local: str = "allow"
     """`never` where no task may run on the host where leaseq is typed, as on a login node."""
     prologue: str = ""
@@ -121,11 +123,13 @@ def parse(text: str, *, path: str) -> Config:
     for name in ("slurm_poll_seconds", "warning_seconds"):
         if name in values:
             made[name] = _number(values[name], f"{path}: {name}", low=1)
-    for name in ("warning_signal", "local", "prologue", "epilogue", "prologue_failure"):
+    for name in ("warning_signal", "warning_to", "local", "prologue", "epilogue", "prologue_failure"):
         if name in values:
             made[name] = _text(values[name], f"{path}: {name}")
     if "warning_signal" in made:
         made["warning_signal"] = _signal(made["warning_signal"], f"{path}: warning_signal")
+    if made.get("warning_to", "leader") not in ("leader", "all"):
+        raise UsageError(f"{path}: warning_to must be `leader` or `all`, not {shown(made['warning_to'])}")
     if "prologue_failure" in made:
         _stop_or_go(made["prologue_failure"], f"{path}: prologue_failure")
     if made.get("local", "allow") not in ("allow", "never"):

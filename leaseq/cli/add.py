@@ -126,6 +126,7 @@ def _request(asked: Add, settings: config.Config, *, umask: int) -> Request:
         epilogues=_snippets("epilogue", settings.epilogue, profile.epilogue, asked.profile),
         warning_seconds=settings.warning_seconds,
         warning_signal=settings.warning_signal,
+        warning_to=settings.warning_to,
         umask=umask,
         prologue_failure=profile.prologue_failure or settings.prologue_failure,
     )

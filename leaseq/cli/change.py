@@ -40,6 +40,7 @@ class Cancel:
     all: bool
     pending: bool
     signal: int
+    leader: bool
     json: bool
 
     def perform(self, app: App) -> int:
@@ -88,7 +89,13 @@ class Cancel:
         if row.state.ended or row.state is State.PENDING or row.place is None:
             raise UsageError(f"{row.id} is {row.state.name}: only a running task takes a signal")
         key = Entry.parse(row.place.name).key
-        protocol.ask(app.fs, reader.lease, row.node, f"signal.{key}", {"signal": self.signal})
+        protocol.ask(
+            app.fs,
+            reader.lease,
+            row.node,
+            f"signal.{key}",
+            {"signal": self.signal, "to": "leader" if self.leader else "all"},
+        )
         if row.state is State.RUNNING:
             return f"sent {name}", f"{row.id} gets {name}"
         return f"to get {name} when a runner is back", _unheard(row, f"it gets {name}")
@@ -161,12 +168,22 @@ class Changing:
     """Fire's component of the commands that change tasks."""
 
     def cancel(
-        self, *words: str, lease: str = "", all: str = "", pending: str = "", signal: str = "", json: str = ""
+        self,
+        *words: str,
+        lease: str = "",
+        all: str = "",
+        pending: str = "",
+        signal: str = "",
+        leader: str = "",
+        json: str = "",
     ) -> Cancel:
         everything, waiting = yes(all, what="--all"), yes(pending, what="--pending")
         if bool(words) == (everything or waiting):
             raise UsageError("which tasks?", hint="leaseq cancel ID..., or --pending, or --all")
-        return Cancel(words, lease, everything, waiting, _signal_number(signal), yes(json, what="--json"))
+        own = yes(leader, what="--leader")
+        if own and not signal:
+            raise UsageError("--leader goes with --signal", hint="leaseq cancel ID --signal USR1 --leader")
+        return Cancel(words, lease, everything, waiting, _signal_number(signal), own, yes(json, what="--json"))
 
     def hold(self, *words: str, lease: str = "", json: str = "") -> Hold:
         return Hold(_some(words, "hold"), lease, hold=True, json=yes(json, what="--json"))
@@ -204,7 +221,8 @@ COMMANDS = {
             LEASE,
             Option("pending", "every pending task of the lease", kind="flag"),
             Option("all", "every pending and running task of the lease", kind="flag"),
-            Option("signal", "send this signal instead; the task goes on", short="s", metavar="SIGNAL"),
+            Option("signal", "send this signal to all its processes instead", short="s", metavar="SIGNAL"),
+            Option("leader", "with --signal: to its own process only, which handles it", kind="flag"),
             JSON,
         ),
         ("leaseq cancel T0c4 T9aa", "leaseq cancel last --signal USR1"),

@@ -55,6 +55,8 @@ class Request:
     warning_signal: str = ""
     """What running tasks get when Slurm warns of the end, without SIG; empty: nothing, since USR1 ends a program that
     does not expect it. The user's --signal says it too."""
+    warning_to: str = "leader"
+    """Who gets it: `leader`, the task's own process, or `all` of its processes."""
     warning_seconds: int = WARNING_SECONDS
     umask: int = 0o022
     """The user's: that of the prologue and the epilogue."""
@@ -133,6 +135,7 @@ def _values(home: Home, request: Request, record: Lease) -> dict[str, object]:
         "umask": f"{request.umask:04o}",
         "prologue_failure": request.prologue_failure,
         "kept": OF_JOB,
+        "warning_to": request.warning_to,
         "warning_signal": signal_of(request.checked.options.get("signal", "")) or request.warning_signal,
         "tries_max": TRIES_MAX,
         "clock_seconds": CLOCK_SECONDS,

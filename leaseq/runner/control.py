@@ -1,10 +1,10 @@
 """What commands ask of a node's runner: files in control/NODE, each carried out once and removed.
 
 cancel.ID.ATTEMPT.X   that attempt ends; where it is not running, whatever of the task is pending here ends
-signal.ID.ATTEMPT.X   its processes are sent body["signal"]
+signal.ID.ATTEMPT.X   its processes are sent body["signal"]; body["to"]: `all`, or `leader`
 drain.X  resume.X     nothing new starts; starts again
 stop.X   kill.X       the runner leaves its tasks to the keeper and ends; ends them first
-ending.X              every process of every task is sent body["signal"] (a name): the lease ends soon
+ending.X              every task is sent body["signal"] (a name): the lease ends soon; body["to"] as above
 """
 
 from __future__ import annotations
@@ -51,13 +51,14 @@ def _carry_out(runner: Runner, words: list[str], path: str) -> bool:
     if verb == "cancel":
         return _cancel(runner, *parse_outcome(f"{words[1]}.{words[2]}"))
     if verb == "signal":
-        number = signal.Signals(int(str(protocol.read_request(runner.fs, path)["signal"])))
+        body = protocol.read_request(runner.fs, path)
+        number = signal.Signals(int(str(body["signal"])))
         if f"{words[1]}.{words[2]}" in runner.held:
-            runner.procs.signal(f"{words[1]}.{words[2]}", number)
+            runner.procs.signal(f"{words[1]}.{words[2]}", number, to=_whom(body, otherwise="all"))
     elif verb == "ending":
-        number = signal.Signals["SIG" + str(protocol.read_request(runner.fs, path)["signal"]).removeprefix("SIG")]
-        for key in list(runner.held):
-            runner.procs.signal(key, number)
+        body = protocol.read_request(runner.fs, path)
+        number = signal.Signals["SIG" + str(body["signal"]).removeprefix("SIG")]
+        runner.warn(number, to=_whom(body, otherwise="leader"))
     elif verb == "drain":
         if runner.state == "up":
             runner.state = "draining"
@@ -71,6 +72,14 @@ def _carry_out(runner: Runner, words: list[str], path: str) -> bool:
     else:
         raise Malformed(f"unknown request {verb!r:.40}")
     return True
+
+
+def _whom(body: dict[str, object], *, otherwise: str) -> str:
+    """Who gets the signal, of a request that may be an older leaseq's."""
+    to = str(body.get("to", otherwise))
+    if to not in ("all", "leader"):
+        raise Malformed(f"neither all nor leader: {to!r:.40}")
+    return to
 
 
 def _cancel(runner: Runner, task_id: str, attempt: int) -> bool:

@@ -18,6 +18,7 @@ from leaseq.words import count, memory
 
 LOOKAHEAD = 64
 """How many pending tasks behind a blocked head are looked at."""
+LEASE_ENDS = "LeaseTime: its lease ends soon, and it has no time limit that fits"
 LEASE_TIME = "LeaseTime: its time limit is longer than the lease lasts"
 STAGGER_SECONDS = 0.025
 STAGGER_SECONDS_MAX = 1.0
@@ -102,7 +103,12 @@ class Choice:
 
 
 def choose(
-    pending: Iterable[Entry], capacity: Room, bookings: Sequence[Booking], *, seconds_left: float | None
+    pending: Iterable[Entry],
+    capacity: Room,
+    bookings: Sequence[Booking],
+    *,
+    seconds_left: float | None,
+    warned: bool = False,
 ) -> tuple[list[Choice], dict[str, str]]:
     """(tasks to start now in order, why the others seen do not: task id to reason, `CODE` or `CODE: words`).
 
@@ -122,6 +128,9 @@ def choose(
         if len(waiting) >= LOOKAHEAD:
             break
         need = entry.need
+        if warned and entry.attempt > 1 and need.time_seconds is None:
+            waiting[entry.id] = LEASE_ENDS
+            continue
         if seconds_left is not None and need.time_seconds is not None and need.time_seconds > seconds_left:
             waiting[entry.id] = LEASE_TIME
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+from leaseq.errors import EX_TEMPFAIL
 from leaseq.fate import with_requeue
 from leaseq.layout import Entry
 from leaseq.models import Outcome, State, Task
@@ -36,7 +37,14 @@ def outcome_of(
         max_rss_mb=None if rec.rss_kb is None else round(rec.rss_kb / 1024, 1),
         cpu_seconds=rec.cpu_seconds,
     )
-    return with_requeue(outcome, stopping=rec.stopping)
+    return with_requeue(outcome, stopping=rec.stopping or ("lease" if _of_the_warning(rec) else ""))
+
+
+def _of_the_warning(rec: Rec) -> bool:
+    """True where it ended by the warning of its lease's end: killed by that signal, or with 75, as one that saved."""
+    if rec.warned is None or rec.status is None or rec.stopping:
+        return False
+    return os.waitstatus_to_exitcode(rec.status) in (-rec.warned, 128 + rec.warned, EX_TEMPFAIL)
 
 
 def _verdict(rec: Rec) -> tuple[State, int | None, int | None, str]:
@@ -54,7 +62,7 @@ def _verdict(rec: Rec) -> tuple[State, int | None, int | None, str]:
         return State.CANCELLED, code, number, "the runner was told to end its tasks"
     if rec.stopping == "timeout":
         return State.TIMEOUT, code, number, "time limit"
-    if rec.stopping == "lease" and code != 0:
+    if (rec.stopping == "lease" and code != 0) or _of_the_warning(rec):
         return State.LOST, code, number, "LeaseEnd"
     if code == 0:
         return State.DONE, 0, None, ""

@@ -34,7 +34,7 @@ from leaseq.runner.cgroup import limits, memory_kills
 from leaseq.runner.inotify import IN_MOVED_TO, Inotify, become_subreaper
 from leaseq.runner.record import Rec, keys_in
 from leaseq.runner.spawn import CannotStart, spawn
-from leaseq.runner.sweep import Process, alive, has_orphans, kill_all, not_ours, processes_of, send
+from leaseq.runner.sweep import Process, alive, catching, has_orphans, kill_all, not_ours, processes_of, send
 from leaseq.world import boot_id, process_start
 
 IDLE_SECONDS = 5.0
@@ -155,10 +155,17 @@ class Keeper:
             if kept and verb == "stop":
                 self.stop(kept, text(body["why"]), number(body["grace"]))
             elif kept and verb == "signal":
-                send(self.members(kept), signal.Signals(body["signal"]))
+                self.signal(kept, signal.Signals(body["signal"]), body)
         except (LookupError, ValueError, TypeError, AttributeError):
             # A power cut has torn it: what is left says nothing that could be done.
             _removed(path)
+
+    def signal(self, kept: Kept, number: signal.Signals, body: Mapping[str, Any]) -> None:
+        """The attempt's processes got the signal: all of them, or where it is for the task's own, who handles it."""
+        if body.get("warning"):
+            self.note(kept, {"e": "warn", "signal": int(number)})
+        members = self.members(kept)
+        send(catching(number, members, kept.leader) if body.get("to") == "leader" else members, number)
 
     def start(self, key: str, body: Mapping[str, Any], request: str) -> None:
         """The attempt runs, or its record says why not. An attempt that has a record is not started again.

@@ -66,6 +66,7 @@ class Runner:
         self.ends_at: float | None = None
         """When the lease ends, by the monotonic clock."""
         self.end_lead_seconds = options.end_lead_seconds
+        self._warned_at_left: float | None = None
         self.lease_ends = False
         """True once tasks were ended because the lease is: the runner stays for the terminals on its node."""
         self.idle_since = clock.monotonic()
@@ -271,6 +272,19 @@ class Runner:
         self.procs.stop(held.key, why=why, grace=self.options.grace_seconds if grace is None else grace)
         self.changed = True
 
+    def warn(self, number: int, *, to: str) -> None:
+        """Every running task was told that the lease ends soon."""
+        for key in list(self.held):
+            self.procs.signal(key, number, to=to, warning=True)
+        self._warned_at_left = self._seconds_left(self.clock.monotonic())
+
+    def _seconds_left(self, now: float) -> float | None:
+        return None if self.ends_at is None else self.ends_at - self.end_lead_seconds - now
+
+    def _warned(self, left: float | None) -> bool:
+        """True since tasks were told of the end, unless the lease was prolonged since."""
+        return left is not None and self._warned_at_left is not None and left <= self._warned_at_left
+
     def end_all(self, why: str, grace: float) -> None:
         """No task starts any more, and every running one is being ended."""
         self.state = "stopping"
@@ -308,8 +322,10 @@ class Runner:
             self._refresh()
         now = self.clock.monotonic()
         candidates, self._next_claim = self.queue.candidates(now)
-        left = None if self.ends_at is None else self.ends_at - self.end_lead_seconds - now
-        choices, waiting = choose(candidates, self.options.capacity, self._bookings(), seconds_left=left)
+        left = self._seconds_left(now)
+        choices, waiting = choose(
+            candidates, self.options.capacity, self._bookings(), seconds_left=left, warned=self._warned(left)
+        )
         for choice in choices:
             claim = self._claim(choice.entry)
             if claim:

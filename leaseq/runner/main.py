@@ -313,7 +313,7 @@ class Service:
                     self.procs.stop(key, why="lease", grace=self.lease_grace_seconds)
         elif number == signal.SIGUSR1:
             for key in list(self.runner.held):
-                self.procs.signal(key, signal.SIGUSR1)
+                self.procs.signal(key, signal.SIGUSR1, to="leader", warning=True)
         self._wake()
 
     def _wake(self) -> None:

@@ -42,8 +42,8 @@ class Procs(Protocol):
         """The attempt is being ended: TERM, the grace in seconds, KILL, over all its processes."""
         ...
 
-    def signal(self, key: str, number: int) -> None:
-        """Every process of the attempt is sent the signal."""
+    def signal(self, key: str, number: int, *, to: str, warning: bool = False) -> None:
+        """The attempt's processes are sent the signal. to: `all`, or `leader`, the outermost that handle it."""
         ...
 
     def record(self, key: str) -> Rec | None:
@@ -116,8 +116,8 @@ class KeeperProcs:
     def stop(self, key: str, *, why: str, grace: float) -> None:
         self._ask(f"stop-{key}-{self._numbered()}", {"why": why, "grace": grace})
 
-    def signal(self, key: str, number: int) -> None:
-        self._ask(f"signal-{key}-{self._numbered()}", {"signal": number})
+    def signal(self, key: str, number: int, *, to: str, warning: bool = False) -> None:
+        self._ask(f"signal-{key}-{self._numbered()}", {"signal": number, "to": to, "warning": warning})
 
     def record(self, key: str) -> Rec | None:
         return record.read(f"{self.directory.rec}/{key}")

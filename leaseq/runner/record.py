@@ -4,6 +4,7 @@
                                                   unknown from here
     {"e":"spawn", "pid":P, "start":S, "t":T, "m":M}   it runs since T, which is M on the clock that counts from boot
     {"e":"stop",  "why":W}                        it is being ended: `cancel`, `timeout`, `lease`, `kill`
+    {"e":"warn",  "signal":N}                     it was told by that signal that its lease ends soon
     {"e":"exit",  "status":N, "t":T, "elapsed":S, "rss":KB, "cpu":S}   wait(2) status of the task's own process;
                                                   "oom":N, "limit":MB  the kernel has killed so many here for memory
                                                   since it began, and the limit of their group, where that is known
@@ -51,6 +52,8 @@ class Rec:
     memory_limit_mb: float | None = None
     """The limit of the control group that the node's tasks are in, if it has one and the kernel has killed."""
     stopping: str = ""
+    warned: int | None = None
+    """The signal by which it was told that its lease ends soon."""
     resists: str = ""
     """Whose process of it could not be killed: `process N belongs to USER`."""
     failure: str = ""
@@ -101,6 +104,8 @@ def _fields(fact: dict[str, object], known: dict[str, Any]) -> dict[str, Any]:
         return {"stopping": known.get("stopping") or str(fact["why"])}
     if kind == "resist":
         return {"resists": f"process {integer(fact['pid'])} belongs to {fact['user']!s:.60}"}
+    if kind == "warn":
+        return {"warned": integer(fact["signal"])}
     if kind == "exit":
         return {
             "status": _status(fact["status"]),

@@ -61,6 +61,32 @@ def processes_of(key: str, leader: Process) -> set[Process]:
     return {(pid, starts[pid]) for pid in found}
 
 
+def catching(number: int, processes: set[Process], leader: Process) -> set[Process]:
+    """Of the leader and what descends from it, the outermost that have a handler for the signal.
+
+    A shell that only waits for the program, and what stands in a pipe with it, have none and would die of it; what a
+    program starts inherits its handlers, and would do the same work again. No program can catch KILL and STOP.
+    """
+    if number in (signal.SIGKILL, signal.SIGSTOP):
+        return {leader}
+    children: dict[int, list[Process]] = {}
+    caught: set[Process] = set()
+    for process in processes:
+        try:
+            with open(f"/proc/{process[0]}/status", "rb") as file:
+                known = dict(line.partition(b":")[::2] for line in file)
+            children.setdefault(int(known[b"PPid"]), []).append(process)
+            if int(known[b"SigCgt"], 16) >> (number - 1) & 1:
+                caught.add(process)
+        except (OSError, KeyError, ValueError):
+            continue  # it has just ended
+    found, level = set[Process](), [leader]
+    while level:
+        found |= caught.intersection(level)
+        level = [child for process in level if process not in caught for child in children.get(process[0], [])]
+    return found
+
+
 def alive(process: Process) -> bool:
     """True where that very process runs now; one whose start nobody saw had ended by then."""
     return process[1] != 0 and process_start(process[0]) == process[1]

@@ -349,7 +349,7 @@ class SimProcs:
         self._pause().asks.append(("stop", key, {"why": why, "grace": grace}))
         self.host.keeper_soon()
 
-    def signal(self, key: str, number: int) -> None:
+    def signal(self, key: str, number: int, *, to: str, warning: bool = False) -> None:
         self._pause()
 
     def record(self, key: str) -> Rec | None:

@@ -161,7 +161,7 @@ def test_tasks_are_warned_only_where_that_was_asked_for(home: Home) -> None:
     assert 'warn_node "$(basename' not in lease_script(home)
     script = lease_script(home, "--signal=B:USR2@300")
     assert "trap 'warn_runners' USR1 USR2\n" in script
-    assert '"signal":"%s"}\\n\' "USR2"' in script
+    assert """'{"v":1,"signal":"%s","to":"%s"}\\n' "USR2" "leader" >""" in script
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from leaseq.layout import Entry, new_task_id, order
 from leaseq.models import ALL_GPUS, Need
 from leaseq.runner.decide import (
+    LEASE_ENDS,
     LEASE_TIME,
     LOOKAHEAD,
     Booking,
@@ -175,3 +178,14 @@ def test_what_a_busy_node_leaves_goes_to_all_the_others(count: int) -> None:
             assert sorted(order) == list(range(count)), "no two nodes have one place"
             seconds.add(order[1])
     assert len(seconds) > (count - 1) / 3
+
+
+def test_once_the_end_was_told_what_it_interrupted_does_not_begin_again() -> None:
+    again, limited, first = (
+        replace(entry(Need(cpus=1), 0), attempt=2),
+        replace(entry(Need(cpus=1, time_seconds=5), 1), attempt=2),
+        entry(Need(cpus=1), 2),
+    )
+    chosen, waiting = choose([again, limited, first], NODE, (), seconds_left=60.0, warned=True)
+    assert [choice.entry for choice in chosen] == [limited, first]
+    assert waiting == {again.id: LEASE_ENDS}
