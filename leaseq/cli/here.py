@@ -10,7 +10,7 @@ from leaseq.cli.trouble import explained
 from leaseq.errors import LeaseqError
 from leaseq.lease import leases
 from leaseq.lease.around import job_around
-from leaseq.lease.local import LocalBackend, Started
+from leaseq.lease.local import LocalBackend, Started, refuse_if_forbidden
 
 
 def slurm_is_here() -> bool:
@@ -18,6 +18,16 @@ def slurm_is_here() -> bool:
     from shutil import which
 
     return which("sbatch") is not None
+
+
+def refuse_again(app: App, lease_id: str, *, start: bool) -> None:
+    """A task of that lease may run again there; raises Refused where that is this host and the settings forbid it.
+
+    With `--no-start` it may be queued there all the same: so it can move to another lease.
+    """
+    if start and lease_id == leases.local_id():
+        way = "`--no-start` queues it all the same, and `leaseq move --to LEASE ID` carries it to another lease"
+        refuse_if_forbidden(app.home, hint=way)
 
 
 def start_if_none(app: App, backend: LocalBackend) -> None:

@@ -37,12 +37,12 @@ def _when(app: App, lease: LeaseDir, record: Lease, entry: Entry) -> str:
 
 
 def too_long(app: App, lease: LeaseDir, ids: Sequence[str], time_seconds: int) -> str:
-    """That the lease ends before those tasks' time limit would, by what its script wrote last; empty if it does not."""
+    """That those tasks' time limit is longer than the lease lasts, by its script's last word; empty if it is not."""
     left = records.seconds_left(app.fs, lease)
-    if left is None or time_seconds <= left:
+    if left is None or left <= 0 or time_seconds <= left:
         return ""
     one = len(ids) == 1
     waits = f"{ids[0]} waits: its" if one else f"{counted(len(ids), 'task')} wait: their"
-    lasts = f"lease {lease.id} lasts ({duration(left)} left)" if left > 0 else f"lease {lease.id} lasts"
     carries = "carries it to another" if one else "carries them to another"
+    lasts = f"lease {lease.id} lasts ({duration(left)} left)"
     return f"{waits} time limit ({duration(time_seconds)}) is longer than {lasts}; `leaseq move` {carries}"

@@ -11,9 +11,10 @@ from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, Changes, changes, priority_of
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option
-from leaseq.cli.here import start_if_none
+from leaseq.cli.here import refuse_again, start_if_none
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.output import COLOURS, about
+from leaseq.cli.place import too_long
 from leaseq.cli.progress import Progress
 from leaseq.cli.retry import Retry, failed, queue_again, queue_lost, task_at, tell_of_ended_leases, unknown
 from leaseq.cli.rows import short_id, task_json
@@ -54,7 +55,9 @@ class Redo:
                     f"{each.row.id} has not ended: it is {each.row.state.name}",
                     hint=f"`leaseq cancel {each.row.id}` ends it first",
                 )
+            refuse_again(app, each.reader.lease.id, start=self.start)
         ids, olds, used, code = [], [], dict[str, Located](), 0
+        limited: dict[tuple[str, int], list[str]] = {}
         progress = Progress(app.out, "submitting", len(found.tasks), quiet=self.json)
         for each in progress.over(found.tasks):
             row, lease = each.row, each.reader.lease
@@ -66,7 +69,8 @@ class Redo:
             if self.failed and (why := _redone_before(app, lease, row)):
                 progress.left(why)
                 continue
-            new_id = self._submit(app, lease, old)
+            new_id, seconds = self._submit(app, lease, old)
+            limited.setdefault((lease.id, seconds), []).append(new_id)
             ids.append(new_id)
             olds.append(row.id)
             used[lease.id] = each
@@ -76,15 +80,18 @@ class Redo:
         if self.json:
             first = next(iter(used), "") or (found.lease if found.tasks else app.lease(self.lease).id)
             app.out.document({"lease": first, "ids": ids, "redo_of": olds, "unknown": list(found.unknown)})
-        tell_of_ended_leases(app, list(used.values()))
+        ended = tell_of_ended_leases(app, list(used.values()))
+        for (lease_id, seconds), those in limited.items():
+            if seconds and lease_id not in ended and (words := too_long(app, app.home.lease(lease_id), those, seconds)):
+                app.out.talk(f"leaseq: {words}")
         if self.start and local_id() in used:
             start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
         if self.failed and not found.tasks:
             app.out.talk("leaseq: no task has failed")
         return app.tell(found.problems) or code
 
-    def _submit(self, app: App, lease: LeaseDir, old: Task) -> str:
-        """The new task's id, once it is durable."""
+    def _submit(self, app: App, lease: LeaseDir, old: Task) -> tuple[str, int]:
+        """(the new task's id, once it is durable; the seconds of its time limit, 0 if it has none)"""
         now = app.clock.now()
         changed = self.changes.applied(app, old)
         entry = entries(1, need=changed.need, priority=self.priority, now=now)[0]
@@ -104,10 +111,10 @@ class Redo:
         number = len(protocol.redos(app.fs, lease, old.id)) + 1
         if self.failed:
             # The first redo of it, whoever makes it: one that died on the way is brought to its end.
-            return protocol.publish_redo(app.fs, lease, 1, directory, entry, task)
+            return protocol.publish_redo(app.fs, lease, 1, directory, entry, task), task.need.time_seconds or 0
         while protocol.publish_redo(app.fs, lease, number, directory, entry, task) != entry.id:
             number += 1
-        return entry.id
+        return entry.id, task.need.time_seconds or 0
 
 
 def _redone_before(app: App, lease: LeaseDir, row: TaskView) -> str:

@@ -10,7 +10,7 @@ from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, Changes, changes
 from leaseq.cli.command import Command, Option
-from leaseq.cli.here import start_if_none
+from leaseq.cli.here import refuse_again, start_if_none
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.progress import Progress
 from leaseq.cli.values import yes
@@ -115,6 +115,7 @@ def queue_again(
     progress = Progress(app.out, "queueing", len(found.tasks), quiet=json)
     for each in progress.over(found.tasks):
         try:
+            refuse_again(app, each.reader.lease.id, start=start)
             act(each)
             done.append(each)
             progress.did(each.row.id, "queued again")
@@ -171,14 +172,17 @@ def _way_on(row: TaskView) -> str:
     return f"`leaseq retry {row.id}` queues it again, and so does --unless-done"
 
 
-def tell_of_ended_leases(app: App, queued: list[Located]) -> None:
-    """It is said where a queued task waits in a lease that has ended: nothing runs there any more."""
+def tell_of_ended_leases(app: App, queued: list[Located]) -> set[str]:
+    """It is said where a queued task waits in a lease that has ended: nothing runs there any more. Their ids."""
+    ended = set()
     for lease in dict.fromkeys(each.reader.lease for each in queued):
         record = read_record(app.fs, lease)
         if record is not None and record.ended is not None:
+            ended.add(lease.id)
             app.out.talk(
                 f"leaseq: lease {lease.id} has ended: `leaseq move --from {lease.id} --to LEASE` takes its tasks on"
             )
+    return ended
 
 
 def failed(reader: Reader) -> Found:

@@ -212,12 +212,15 @@ class LocalBackend:
         return True
 
 
-def refuse_if_forbidden(home: Home) -> None:
+LEASES_HINT = "`leaseq add` asks Slurm for nodes; `--lease LEASE` or `leaseq lease use LEASE` names a lease"
+
+
+def refuse_if_forbidden(home: Home, *, hint: str = LEASES_HINT) -> None:
     """Tasks may run on this host; raises Refused where the settings say that they may not."""
     if config.local_is_forbidden(home):
         raise Refused(
             f"no task may run on this host: {home.config} says `local: never`",
-            hint="`leaseq add` asks Slurm for nodes; `--lease LEASE` or `leaseq lease use LEASE` names a lease",
+            hint=hint,
         )
 
 

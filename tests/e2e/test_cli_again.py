@@ -233,3 +233,16 @@ def other_lease(box: Box) -> str:
 def holding(root: Path, secret: str) -> list[Path]:
     """The files under that directory in which the secret stands."""
     return [path for path in root.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+
+
+def test_nothing_runs_again_on_a_host_where_the_settings_forbid_tasks_unless_it_is_to_move(box: Box) -> None:
+    task = box.run("submit", "--no-start", "--", "true").id
+    box.run("cancel", task, code=0)
+    (box.home / "config.yaml").write_text("local: never\n")
+    before = sorted(path.name for path in box.home.glob("runs/*/inbox/*/*"))
+    for verb in ("redo", "retry"):
+        said = box.run(verb, task, code=2)
+        assert said.out == "" and "no task may run on this host" in said.err and "--no-start" in said.err
+    assert sorted(path.name for path in box.home.glob("runs/*/inbox/*/*")) == before
+    assert box.run("retry", "--no-start", task, code=0).id == task
+    assert box.task(task)["state"] == "PENDING"

@@ -153,7 +153,7 @@ def test_many_moved_many_recovered_and_many_removed_tasks_are_counted(box: Box) 
     assert [line for line in lines_of(shown) if line] == [f"leaseq: 12 tasks of lease {here} moved to local:elsewhere"]
     shown = on_terminal(box, "recover", *ids, columns=120)
     lines = [line for line in lines_of(shown) if line]
-    assert "recovering 0/12" in shown
+    assert "queueing 0/12" in shown
     assert lines[-1] == "leaseq: 12 tasks left as they are" and len(lines) < 12
     box.run("cancel", *ids, code=0)
     shown = on_terminal(box, "clean", "--lease", "local:elsewhere", "--older-than", "0")

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -259,6 +260,14 @@ def test_a_task_longer_than_its_lease_lasts_is_queued_and_that_is_said(box: Box)
     many = box.run("submit", "--lease", "77", "--time", "5h", "--file", "-", input=b"true\ntrue\n", code=0)
     assert many.err.startswith("leaseq: 2 tasks wait: their time limit (5:00:00) is longer than lease 77 lasts (")
     assert many.err.endswith("`leaseq move` carries them to another\n")
+    box.run("cancel", said.id, code=0)
+    again = box.run("redo", said.id, code=0)
+    assert again.err.startswith(f"leaseq: {again.id} waits: its time limit (5:00:00) is longer than lease 77 lasts (")
+    assert box.run("redo", said.id, "--time", "30m", code=0).err == ""
+    record = Lease(id="77", kind="slurm", job="77", created=1.0)
+    (lease / "lease.json").write_bytes(replace(record, ended=2.0).to_json())
+    assert "waits" not in box.run("redo", said.id, code=0).err, "it has ended, which is said"
+    (lease / "lease.json").write_bytes(record.to_json())
     for words in (["--time", "30m"], []):
         assert box.run("submit", "--lease", "77", *words, "--", "true", code=0).err == ""
     assert box.run("submit", "--no-start", "--time", "5h", "--", "true", code=0).err == "", "this host has no end"
