@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from leaseq.errors import LeaseqError, SlurmError
+from leaseq.errors import LeaseqError, NotFound, SlurmError
 from leaseq.layout import LeaseDir
 from leaseq.lease import beats, records
 from leaseq.lease.base import LeaseState
@@ -45,7 +45,7 @@ class Progress:
 
 
 def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
-    """What is known now, again and again, until a node is ready; raises SlurmError where the lease has ended.
+    """What is known now, again and again, until a node is ready; raises where the lease has ended.
 
     The caller waits between two of them for LOOK_SECONDS. Slurm is not asked more often than for everything else.
     """
@@ -70,6 +70,9 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
             period = FIRST_ANSWER_SECONDS if not asked or news else backend.period_seconds
             asked, given_up = waited, given_up or news
             state, starts = _ask(backend, lease, period_seconds=period)
+            if state.word == "ENDED" and begun:
+                left = "`leaseq lease ls --all` shows what is left"
+                raise NotFound(f"lease {lease.id} has ended: {state.reason}", hint=left)
             if state.word == "ENDED":
                 raise ended_early(backend, lease, state)
         if state.word != "RUNNING" or begun or notes or records.node_names(backend.fs, directory):
