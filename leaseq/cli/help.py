@@ -32,15 +32,15 @@ if they differ, so does what is newest.
 Tasks are not chosen by name: `leaseq tasks --search WORD` finds their ids.
 """,
     "states": """\
-PENDING  PD  waits; the reason says for what (Queued, GPU, Behind, Held, LeaseTime, ...)
-RUNNING  R   runs
-DONE     CD  ended with exit code 0
-FAILED   F   ended with another exit code, or could not start
-CANCELLED CA was cancelled
-TIMEOUT  TO  ran into its --time
-LOST     NF  nobody can know how it ended; `leaseq recover` queues it again
-STUCK    ST  taken by a runner that is down; `leaseq recover` tells the next step
-UNKNOWN  ??  taken by a runner that has been silent for more than a minute: wait
+PENDING    PD  waits; the reason says for what (Queued, GPU, Behind, Held, LeaseTime, ...)
+RUNNING    R   runs
+DONE       CD  ended with exit code 0
+FAILED     F   ended with another exit code, or could not start
+CANCELLED  CA  was cancelled
+TIMEOUT    TO  ran into its --time
+LOST       NF  nobody can know how it ended; `leaseq recover` queues it again
+STUCK      ST  taken by a runner that is down; `leaseq recover` tells the next step
+UNKNOWN    ??  taken by a runner that has been silent for more than a minute: wait
 Filters take both spellings in any case.
 """,
     "exit-codes": """\
