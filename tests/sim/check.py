@@ -8,9 +8,13 @@ cost, and what ran beside what was noted as the history went on.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from leaseq.fate import LOST_ATTEMPTS_MAX
 from leaseq.layout import parse_outcome
 from leaseq.models import Outcome, State, Task
+from leaseq.snapshot import Reader
+from leaseq.world import SystemClock
 from tests.crash.check import Violated, check_always, check_settled
 from tests.sim.history import History
 
@@ -32,6 +36,7 @@ def check(history: History) -> None:
     check_now(history)
     check_settled(history)  # type: ignore[arg-type]
     outcomes = _outcomes(history)
+    _check_counts(history, outcomes)
     for (task_id, attempt), outcome in outcomes.items():
         _check_true(history, (task_id, attempt), outcome)
     for task_id in {task_id for task_id, _ in outcomes}:
@@ -48,6 +53,17 @@ def _outcomes(history: History) -> dict[tuple[str, int], Outcome]:
             assert outcome is not None
             found[key] = outcome
     return found
+
+
+def _check_counts(history: History, outcomes: dict[tuple[str, int], Outcome]) -> None:
+    """Each task counts once, as its last attempt ended, however often it was retried."""
+    newest = dict(sorted(outcomes))
+    ended = Counter(outcomes[key].state for key in newest.items())
+    reader = Reader(history.lease, history.fs(), SystemClock())
+    totals = reader.read(recent=0, pending=0).totals
+    for state in (State.DONE, State.FAILED, State.TIMEOUT, State.CANCELLED):
+        if totals[state] != ended[state]:
+            raise Violated(f"{totals[state]} tasks are counted as {state.name}, and {ended[state]} are")
 
 
 def _check_true(history: History, key: tuple[str, int], outcome: Outcome) -> None:
@@ -90,7 +106,7 @@ def _check_asked_for(history: History, task_id: str, outcomes: dict[tuple[str, i
             "recover": recovered > 0,
             "": recovered > 0,
         }[before.requeued]
-        if not asked:
+        if not asked and (task_id, attempt - 1) not in history.truth.retried:
             raise Violated(
                 f"{task_id}.{attempt} follows a {before.state.name} ({before.requeued}), and nobody asked for it"
             )

@@ -50,7 +50,7 @@ class TaskPlan:
 
 @dataclass(frozen=True)
 class Command:
-    """A command of a user: `cancel`, `hold`, `release`, `recover`; `which` picks a task."""
+    """A command of a user: `cancel`, `hold`, `release`, `recover`, `retry`; `which` picks a task."""
 
     at: float
     host: str
@@ -259,7 +259,7 @@ def _task(chance: Random) -> TaskPlan:
 
 
 def _command(chance: Random) -> Command:
-    verb = chance.choice(("cancel", "cancel", "hold", "release", "recover", "recover"))
+    verb = chance.choice(("cancel", "cancel", "hold", "release", "recover", "recover", "retry", "retry"))
     return Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), verb, chance.randrange(100))
 
 

@@ -6,14 +6,14 @@ Each command does with the real functions what the command line does, on a file 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from leaseq import protocol, submission
 from leaseq.errors import Malformed, NotFound
-from leaseq.find import find
-from leaseq.layout import CLI, Entry, LeaseDir
-from leaseq.models import State, Task
+from leaseq.find import detail, find
+from leaseq.layout import CLI, Entry, LeaseDir, new_incarnation
+from leaseq.models import Outcome, State, Task
 from leaseq.protocol import Claim
 from leaseq.snapshot import Reader, Snapshot, TaskView
 from leaseq.world import Clock, Fs
@@ -96,7 +96,13 @@ class User:
 
     def command(self, plan: Command) -> None:
         """The command was carried out, or failed: who waits for a file system may give up."""
-        act = {"cancel": self._cancel, "hold": self._hold, "release": self._hold, "recover": self._recover}[plan.verb]
+        act = {
+            "cancel": self._cancel,
+            "hold": self._hold,
+            "release": self._hold,
+            "recover": self._recover,
+            "retry": self._retry,
+        }[plan.verb]
         try:
             act(plan)
         except OSError:
@@ -164,6 +170,26 @@ class User:
         for node in self.fs.names(self.lease.helds):
             for name in self.fs.names(self.lease.held(node)):
                 protocol.move_pending(self.fs, self.lease.held(node), name, self.lease.inbox(node))
+
+    def _retry(self, plan: Command) -> None:
+        """As `retry` does, of every task that ended and not well, from the one that is picked on."""
+        known = sorted({*self.truth.acknowledged, *self.truth.keys.values()})
+        for task_id in known[plan.which % max(1, len(known)) :]:
+            try:
+                found = detail(self.reader(), task_id)
+            except NotFound:
+                self.truth.violated(f"{task_id} was acknowledged, and a command does not find it")
+                continue
+            if found.view.state in (State.FAILED, State.TIMEOUT, State.CANCELLED) and found.outcomes:
+                self._retry_outcome(found.outcomes[-1])
+
+    def _retry_outcome(self, ended: Outcome) -> None:
+        task_id, attempt = ended.task.id, ended.attempt
+        self.truth.retried.add((task_id, attempt))
+        task = replace(ended.task, retried={**ended.task.retried, self.lease.id: ended.state.name})
+        entry = Entry(ended.order, task_id, task.need, attempt + 1, new_incarnation())
+        protocol.retry(self.fs, self.lease, ended, protocol.inbox_of(self.lease, task), entry, task)
+        self.truth.attempts[task_id] = max(attempt + 1, self.truth.attempts.get(task_id, 1))
 
     def _recover(self, plan: Command) -> None:
         """As `recover --all --force` does."""
