@@ -28,7 +28,10 @@ def test_many_commands_share_one_question_to_slurm(site: Site) -> None:
     for _ in range(4):
         site.ok("lease", "ls", **counted)
         site.ok("lease", "info", **counted)
-    calls = len((site.directory / "count" / "calls").read_text().splitlines())
+    counted_calls = site.directory / "count" / "calls"
+    calls = (
+        len(counted_calls.read_text().splitlines()) if counted_calls.exists() else 0
+    )  # a kept answer can be new enough
     assert calls <= 1 + (time.monotonic() - began) / 30
 
 

@@ -25,6 +25,13 @@ def answer(site: Site, *argv: str, **env: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+def skip_where_words_are_newer(site: Site) -> None:
+    """The mock has the words of 22.05, and other versions have others."""
+    version = answer(site, "sbatch", "--version")[1].split()[-1]
+    if not version.startswith("22.05"):
+        pytest.skip(f"the words are those of 22.05, this is {version}")
+
+
 def submit(site: Site, *words: str) -> str:
     return site.slurm("sbatch", "--parsable", *words).strip()
 
@@ -121,6 +128,7 @@ REFUSED: list[tuple[str, int, tuple[str, ...]]] = [
     ],
 )
 def test_bad_values_are_refused_in_the_same_words(site: Site, command: str, failed: str) -> None:
+    skip_where_words_are_newer(site)
     words = ("--wrap", "true") if command == "sbatch" else ("true",)
     wrong = {}
     for option, code, lines in REFUSED:
@@ -145,6 +153,7 @@ def test_bad_values_are_refused_in_the_same_words(site: Site, command: str, fail
     ],
 )  # fmt: skip
 def test_sbatch_refuses_bad_values(site: Site, option: str, code: int, told: str) -> None:
+    skip_where_words_are_newer(site)
     assert answer(site, "sbatch", option, "--wrap", "true") == (code, "", f"sbatch: error: {told}\n")
 
 
