@@ -270,10 +270,16 @@ def _tell(directory: NodeDir, name: str, text: str) -> None:
         here = os.ttyname(0)
     except OSError:
         return
-    words = [_tmux(), "-S", socket_of(directory.root, name), "display-message", "-c", here]
+    server = [_tmux(), "-S", socket_of(directory.root, name)]
+    words = [*server, "display-message", "-c", here]
     until = time.monotonic() + WAIT_SECONDS_MAX
-    # A client that has just been started is not there yet.
+    # A client that has just been started is not there yet, or has no session yet: then the message would be lost.
     while time.monotonic() < until:
+        listed = [*server, "list-clients", "-F", "#{client_tty}"]
+        shown = subprocess.run(listed, stdin=subprocess.DEVNULL, capture_output=True, check=False).stdout.split()
+        if os.fsencode(here) not in shown:
+            time.sleep(0.2)
+            continue
         for options in (["-d", f"{SHOWN_SECONDS * 1000}"], []):  # an old tmux has no -d
             done = subprocess.run([*words, *options, text], stdin=subprocess.DEVNULL, capture_output=True, check=False)
             if done.returncode == 0:

@@ -13,6 +13,7 @@ from leaseq.cli.main import command
 from leaseq.cli.table import FAMILIES
 from leaseq.models import Lease
 from tests.e2e.cli import Box
+from tests.e2e.harness import wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs/exit-codes-and-json.md").read_text()
 ROWS = re.findall(r"^\| (`[a-z][^|]*) \| (`[^|]*) \|.*\|$", PAGE, re.MULTILINE)
@@ -84,7 +85,10 @@ def test_every_command_with_json_is_on_the_page_and_is_run_here() -> None:
 
 def test_the_runner_of_this_host_is_alive_or_the_exit_code_is_3(used: Box) -> None:
     used.run("daemon", "start", code=0)
-    alive = used.run("daemon", "status", "--json", code=0).json
+    # Its keeper comes a moment after the runner itself.
+    alive = wait_until(
+        lambda: (said := used.run("daemon", "status", "--json", code=0).json)["keeper_pid"] and said, "a keeper"
+    )
     assert alive["running"] is True and alive["pid"] > 1 and alive["keeper_pid"] > 1
     used.run("daemon", "stop", code=0)
     gone = used.run("daemon", "status", "--json", code=3).json

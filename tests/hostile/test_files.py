@@ -82,8 +82,8 @@ def every_answer(home: Home) -> Iterator[object]:
 def told(reader: Reader, task_id: str) -> list[str]:
     """All that `info` prints of the task."""
     found = detail(reader, task_id)
-    json.dumps(rows.detail_json(reader.lease, found))
-    lines = [visible(f"{key} {value}") for key, value in rows.detail_lines(reader.lease, found)]
+    json.dumps(rows.detail_json(reader.lease, found, env=True))
+    lines = [visible(f"{key} {value}") for key, value in rows.detail_lines(reader.lease, found, env=True)]
     assert all(line.isprintable() for line in lines)
     return lines
 

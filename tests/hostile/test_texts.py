@@ -91,7 +91,7 @@ def test_any_answer_of_squeue_is_rows_with_an_id_and_a_state_each(text: str) -> 
 @given(st.integers(0, 300), st.lists(BANNERS, max_size=3))
 def test_a_line_that_was_cut_is_no_job_and_the_others_are(length: int, banners: list[str]) -> None:
     whole = SEPARATOR.join(
-        ["12", "RUNNING", "1:00", "2:00", "N/A", "N/A", "1", "p", "1", "n1", "None", "/s.sh", "name"]
+        ["12", "RUNNING", "1:00", "2:00", "N/A", "N/A", "1", "p", "1", "n1", "None", "u", "/s.sh", "(null)", "name"]
     )
     assert len(FIELDS) == whole.count(SEPARATOR) + 1
     cut = whole[:length]
