@@ -11,13 +11,14 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.here import slurm_is_here, tell_of_start
 from leaseq.cli.output import visible
 from leaseq.cli.values import yes
-from leaseq.errors import NotFound, Unavailable, UsageError
+from leaseq.errors import LeaseqError, NotFound, Unavailable, UsageError
 from leaseq.installation import main_file
 from leaseq.layout import valid_name
 from leaseq.lease import leases, records
@@ -25,6 +26,10 @@ from leaseq.lease.base import Backend, LeaseState
 from leaseq.models import Lease
 from leaseq.world import SystemFs, is_remote
 
+if TYPE_CHECKING:
+    from leaseq.lease.slurm import SlurmBackend
+
+ENDS = ("COMPLETING", "ENDING")
 EXIT_OF_SRUN = 1
 """srun's own failures end with it, and so may a command."""
 REFUSED_SECONDS_MAX = 15.0
@@ -129,19 +134,31 @@ def _what_follows(app: App, record: Lease) -> str:
     backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=FRESH_SECONDS)
     until = time.monotonic() + ENDING_SECONDS_MAX
     # An answer of just before may be kept for a moment, and a job that ends has its reason only once it has ended.
-    while (state := backend.state(record)).word == "COMPLETING" or _is_old(state):
+    while (state := _state(backend, record)).word in ENDS or _is_old(state):
         if time.monotonic() > until:
             break
         time.sleep(0.2)
     if state.word == "ENDED":
         return f"lease {record.id} has ended: {WHY.get(state.reason.partition(' ')[0], state.reason)}"
-    if state.word == "COMPLETING":
+    if state.word in ENDS:
         return f"lease {record.id} is ending"
     if state.word == "PENDING":
         return f"lease {record.id} waits for its nodes again; {ways}"
     if state.word == "RUNNING" and not _is_old(state):
         return f"lease {record.id} goes on; {ways}"
     return f"whether lease {record.id} goes on is not known: {state.reason or 'Slurm has not answered just now'}"
+
+
+def _state(backend: SlurmBackend, record: Lease) -> LeaseState:
+    """The lease's state by an answer of now; UNKNOWN where Slurm gives none, whatever was heard a moment ago."""
+    try:
+        queue = backend.queue()
+        state = backend.state_by(queue, record)
+    except (OSError, LeaseqError) as error:
+        return LeaseState("UNKNOWN", reason=str(error))
+    if queue.failure and state.word != "ENDED":
+        return replace(state, word="UNKNOWN", reason=queue.failure.strip().splitlines()[0])
+    return state
 
 
 def _is_old(state: LeaseState) -> bool:

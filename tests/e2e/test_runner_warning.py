@@ -102,7 +102,7 @@ def test_a_signal_of_a_person_is_no_warning_and_may_be_for_the_program_alone(nod
     outcome = node.result(task)
     assert (outcome.state, outcome.exit_code, outcome.requeued) == (State.FAILED, 75, "")
     assert (node.out(task), saved.read_text()) == (b"began\nsaved\nleft\n", "saved\n")
-    killed = node.shell("echo began; sleep 300; true", need=ONE, requeue=True)
+    killed = node.shell("sleep 300 & echo began; wait; true", need=ONE, requeue=True)
     node.printed(killed, "began")
     node.ask(f"signal.{killed}.1", signal=10)
     assert node.result(killed).state is State.FAILED
