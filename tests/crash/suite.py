@@ -44,9 +44,9 @@ def _sweep(p: Protocol, tries: Tries) -> Iterator[tuple[str, Iterator[str]]]:
             yield tries.__name__, tries(p, scene)
 
 
-def first_violation(p: Protocol) -> tuple[str, str] | None:
-    """(what was tried, the case and the rule it broke) of the first case that fails, or None."""
-    for tried, each in cases(p):
+def first_violation(p: Protocol, *, first: str = "") -> tuple[str, str] | None:
+    """(what was tried, the case and the rule it broke) of the first case that fails, or None. first: tried first."""
+    for tried, each in sorted(cases(p), key=lambda case: case[0] != first):
         try:
             for _ in each:
                 pass

@@ -401,3 +401,16 @@ MUTANTS: dict[str, dict[str, Callable[..., Any]]] = {
     "replace by remove and rename": {"replace_file": replace_by_remove_and_rename},
     "directories that are not durable": {"prepare": prepare_without_sync},
 }
+
+CAUGHT_BY = {
+    "move before the key": "keyed_moves",
+    "move with a key that is not durable": "keyed_moves",
+    "directories that are not durable": "new_leases",
+    "settle another's outcome unsynced": "recovery_power_losses",
+    "history durable only by its first writer": "recovery_power_losses",
+    "retry whose file has a shared name": "meetings",
+    "retry without a key": "meetings",
+    "recovery ignores a living owner": "meetings",
+    "publish under a fixed temporary name": "meetings",
+}
+"""What was seen to catch a mutant that is late in the suite: it is tried first, and all else if it no longer does."""

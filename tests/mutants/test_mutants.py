@@ -8,7 +8,7 @@ import pytest
 
 from tests.crash.actors import REAL
 from tests.crash.suite import first_violation
-from tests.mutants.mutants import MUTANTS
+from tests.mutants.mutants import CAUGHT_BY, MUTANTS
 from tests.mutants.runner_mutants import MUTANTS as RUNNER_MUTANTS
 from tests.sim.history import run
 from tests.sim.plan import draw
@@ -18,7 +18,7 @@ HISTORIES_MAX = 400
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_of_the_protocol_is_caught(name: str) -> None:
-    violation = first_violation(replace(REAL, **MUTANTS[name]))
+    violation = first_violation(replace(REAL, **MUTANTS[name]), first=CAUGHT_BY.get(name, ""))
     assert violation is not None, f"{name}: nothing is caught"
     _tell(name, f"crash: {violation[0]}", violation[1])
 
