@@ -226,7 +226,7 @@ def test_what_a_lost_node_held_is_decided_while_the_lease_lives_and_what_a_lost_
     finally:
         site.cluster.start_slurmd("node2")
         site.cluster.revive_node("node3")
-    assert accounts.rows(lease)[lost[0]]["node"] == "node1"
+    assert accounts.rows(lease)[lost[0]]["node"] in ("node1", "node2"), "the runner of node2 lives on"
     assert accounts.attempts()[f"{kept[0]}.1"] == 1
     assert site.squeue("-j", lease, "-o", "%T") == ["RUNNING"]
     cancel(site, lease)
