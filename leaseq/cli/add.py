@@ -151,7 +151,7 @@ def wait_for_start(app: App, lease: Lease, *, seconds_max: float | None) -> str:
     """The node where a shell can be opened; empty where the time is over. Ctrl-C leaves the lease as it is."""
     from leaseq.lease.start import LOOK_SECONDS, progress
 
-    backend: SlurmBackend = leases.backend(lease, fs=app.fs, home=app.home, clock=app.clock)  # type: ignore[assignment]
+    backend = _slurm(app, lease)
     line = ProgressLine(lease.id)
     try:
         for now in progress(backend, lease):
@@ -175,7 +175,7 @@ def _not_ready(app: App, lease: Lease) -> str:
     """What is known of a lease that has no runner yet; raises SlurmError where it has ended meanwhile."""
     from leaseq.lease.start import ended_early
 
-    backend: SlurmBackend = leases.backend(lease, fs=app.fs, home=app.home, clock=app.clock)  # type: ignore[assignment]
+    backend = _slurm(app, lease)
     state = backend.state(lease)
     if state.word == "ENDED":
         raise ended_early(backend, lease, state)
@@ -185,6 +185,15 @@ def _not_ready(app: App, lease: Lease) -> str:
         return f"lease {lease.id} runs, and no node of it has a runner yet"
     reason = f" ({state.reason})" if state.reason else ""
     return f"whether lease {lease.id} has started is not known: {state.word}{reason}"
+
+
+def _slurm(app: App, lease: Lease) -> SlurmBackend:
+    """What `add` has made is Slurm's."""
+    from leaseq.lease.slurm import SlurmBackend
+
+    backend = leases.backend(lease, fs=app.fs, home=app.home, clock=app.clock)
+    assert isinstance(backend, SlurmBackend)
+    return backend
 
 
 def _way_back(lease: Lease) -> str:

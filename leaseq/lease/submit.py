@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -278,13 +277,3 @@ def completed(script: str, lease: Lease) -> str:
     for word, value in ((LEASE, lease.id), (JOB, lease.job or lease.id), (CLUSTER, lease.cluster)):
         script = script.replace(word, value)
     return script
-
-
-def dump(prepared: Prepared) -> str:
-    """The request as text for --dry-run: the command line, then the script."""
-    return f"# {shlex.join(prepared.argv)}\n{prepared.script}"
-
-
-def as_json(prepared: Prepared) -> str:
-    """The request as one JSON document for --dry-run --json."""
-    return json.dumps({"v": 1, "argv": list(prepared.argv), "script": prepared.script})
