@@ -326,10 +326,13 @@ def socket_of(root: str, name: str) -> str:
 
 
 def shell_of(environment: Mapping[str, str]) -> list[str]:
-    """The user's own shell, interactive."""
+    """The user's own shell, interactive; /bin/sh for a user without one that runs here, or unknown to this node."""
     shell = environment.get("SHELL", "")
     if not (shell.startswith("/") and os.access(shell, os.X_OK)):
-        shell = pwd.getpwuid(os.getuid()).pw_shell
+        try:
+            shell = pwd.getpwuid(os.getuid()).pw_shell
+        except KeyError:
+            shell = ""
     return [shell if os.access(shell, os.X_OK) else "/bin/sh", "-i"]
 
 

@@ -154,4 +154,6 @@ def on_terminal(box: Box, *words: str, columns: int = 60, **options: Any) -> str
             break
     process.wait(timeout=SECONDS_MAX)
     os.close(master)
-    return seen.decode()
+    shown = seen.decode()
+    assert "Traceback" not in shown, shown
+    return shown

@@ -45,6 +45,7 @@ class User(Box):
         self.uid = uid
         self.sleepers: list[subprocess.Popen[bytes]] = []
         del self.environment["LEASEQ_NODE_DIR"]
+        self.environment.pop("SHELL", None)  # of the tests' own user; nothing tells the shell of this one
         self.environment["HOME"] = str(path)
         self.own(path, path / "w")
 
@@ -256,6 +257,11 @@ def test_a_shell_is_not_attached_to_another_users_tmux(users: tuple[User, User])
         listener.settimeout(0)
         with pytest.raises(BlockingIOError):
             listener.accept()
+
+
+def test_a_user_whom_no_file_of_users_names_gets_a_plain_shell(users: tuple[User, User]) -> None:
+    said = users[0].run("shell", "--plain", input=b"echo this is $0\n", code=0)
+    assert "this is /bin/sh\n" in said.out
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
