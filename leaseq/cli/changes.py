@@ -108,7 +108,7 @@ class Changes:
         task = with_environment(old, self.export, self.env, os.environ)
         return replace(
             task,
-            need=self._need(old.need),
+            need=self.need_after(old.need),
             name=old.name if self.name is None else self.name,
             node=self.node or old.node,
             cwd=os.path.normpath(os.path.join(os.getcwd(), os.path.expanduser(self.cwd))) if self.cwd else old.cwd,
@@ -117,7 +117,8 @@ class Changes:
             requeue=old.requeue if self.requeue is None else self.requeue,
         )
 
-    def _need(self, old: Need) -> Need:
+    def need_after(self, old: Need) -> Need:
+        """What the task needs with these changes."""
         said = {name: value for name, value in vars(self.need).items() if value is not None and name != "extra"}
         return replace(old, **said)
 

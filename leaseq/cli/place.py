@@ -1,13 +1,13 @@
-"""Which lease has taken a task, and its place in that lease's queue: as one line for whoever watches."""
+"""Which lease has taken a task, its place in that lease's queue, and whether the lease lasts long enough: as lines."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from leaseq.cli.app import App
 from leaseq.layout import Entry, LeaseDir
 from leaseq.lease import leases, records
-from leaseq.models import ANY, Lease
+from leaseq.models import ANY, Lease, Need
 from leaseq.snapshot import Reader
 from leaseq.views import duration
 from leaseq.words import count as counted
@@ -36,13 +36,24 @@ def _when(app: App, lease: LeaseDir, record: Lease, entry: Entry) -> str:
     return ahead or "starts next"
 
 
-def too_long(app: App, lease: LeaseDir, ids: Sequence[str], time_seconds: int) -> str:
-    """That those tasks' time limit is longer than the lease lasts, by its script's last word; empty if it is not."""
-    left = records.seconds_left(app.fs, lease)
-    if left is None or left <= 0 or time_seconds <= left:
-        return ""
+def tell_if_too_long(app: App, queued: Iterable[tuple[str, str, Need]]) -> None:
+    """It is said which of the queued tasks (lease, id, need) have a time limit that is longer than their lease lasts.
+
+    That is known by the last word of the lease's script.
+    """
+    limited: dict[tuple[str, int], list[str]] = {}
+    for lease_id, task_id, need in queued:
+        if need.time_seconds:
+            limited.setdefault((lease_id, need.time_seconds), []).append(task_id)
+    for (lease_id, seconds), ids in limited.items():
+        left = records.seconds_left(app.fs, app.home.lease(lease_id))
+        if left is not None and 0 < left < seconds:
+            app.out.talk(f"leaseq: {_too_long(lease_id, ids, seconds, left)}")
+
+
+def _too_long(lease_id: str, ids: Sequence[str], seconds: int, left: float) -> str:
     one = len(ids) == 1
     waits = f"{ids[0]} waits: its" if one else f"{counted(len(ids), 'task')} wait: their"
     carries = "carries it to another" if one else "carries them to another"
-    lasts = f"lease {lease.id} lasts ({duration(left)} left)"
-    return f"{waits} time limit ({duration(time_seconds)}) is longer than {lasts}; `leaseq move` {carries}"
+    lasts = f"lease {lease_id} lasts ({duration(left)} left)"
+    return f"{waits} time limit ({duration(seconds)}) is longer than {lasts}; `leaseq move` {carries}"

@@ -11,12 +11,22 @@ from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, Changes, changes, priority_of
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option
+from leaseq.cli.fits import Fits
 from leaseq.cli.here import refuse_again, start_if_none
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.output import COLOURS, about
-from leaseq.cli.place import too_long
+from leaseq.cli.place import tell_if_too_long
 from leaseq.cli.progress import Progress
-from leaseq.cli.retry import Retry, failed, queue_again, queue_lost, task_at, tell_of_ended_leases, unknown
+from leaseq.cli.retry import (
+    Retry,
+    failed,
+    queue_again,
+    queue_lost,
+    refuse_unfit,
+    task_at,
+    tell_of_ended_leases,
+    unknown,
+)
 from leaseq.cli.rows import short_id, task_json
 from leaseq.cli.values import yes
 from leaseq.errors import Refused, UsageError
@@ -25,7 +35,7 @@ from leaseq.lease import leases
 from leaseq.lease.leases import local_id
 from leaseq.lease.local import LocalBackend, user_name
 from leaseq.lease.lookup import Found, Located
-from leaseq.models import ANY, State, Task
+from leaseq.models import ANY, Need, State, Task
 from leaseq.protocol import Claim
 from leaseq.snapshot import Health, Reader, TaskView
 from leaseq.submission import entries
@@ -49,6 +59,7 @@ class Redo:
 
     def perform(self, app: App) -> int:
         found = failed(app.reader(self.lease)) if self.failed else app.find(self.tasks, lease=self.lease)
+        fits = Fits(app)
         for each in found.tasks:
             if not each.row.state.ended:
                 raise UsageError(
@@ -56,8 +67,9 @@ class Redo:
                     hint=f"`leaseq cancel {each.row.id}` ends it first",
                 )
             refuse_again(app, each.reader.lease.id, start=self.start)
+            refuse_unfit(fits, each, self.changes)
         ids, olds, used, code = [], [], dict[str, Located](), 0
-        limited: dict[tuple[str, int], list[str]] = {}
+        queued: list[tuple[str, str, Need]] = []
         progress = Progress(app.out, "submitting", len(found.tasks), quiet=self.json)
         for each in progress.over(found.tasks):
             row, lease = each.row, each.reader.lease
@@ -69,8 +81,8 @@ class Redo:
             if self.failed and (why := _redone_before(app, lease, row)):
                 progress.left(why)
                 continue
-            new_id, seconds = self._submit(app, lease, old)
-            limited.setdefault((lease.id, seconds), []).append(new_id)
+            new_id, need = self._submit(app, lease, old)
+            queued.append((lease.id, new_id, need))
             ids.append(new_id)
             olds.append(row.id)
             used[lease.id] = each
@@ -81,17 +93,15 @@ class Redo:
             first = next(iter(used), "") or (found.lease if found.tasks else app.lease(self.lease).id)
             app.out.document({"lease": first, "ids": ids, "redo_of": olds, "unknown": list(found.unknown)})
         ended = tell_of_ended_leases(app, list(used.values()))
-        for (lease_id, seconds), those in limited.items():
-            if seconds and lease_id not in ended and (words := too_long(app, app.home.lease(lease_id), those, seconds)):
-                app.out.talk(f"leaseq: {words}")
+        tell_if_too_long(app, [each for each in queued if each[0] not in ended])
         if self.start and local_id() in used:
             start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
         if self.failed and not found.tasks:
             app.out.talk("leaseq: no task has failed")
         return app.tell(found.problems) or code
 
-    def _submit(self, app: App, lease: LeaseDir, old: Task) -> tuple[str, int]:
-        """(the new task's id, once it is durable; the seconds of its time limit, 0 if it has none)"""
+    def _submit(self, app: App, lease: LeaseDir, old: Task) -> tuple[str, Need]:
+        """(the new task's id, once it is durable; what it needs)"""
         now = app.clock.now()
         changed = self.changes.applied(app, old)
         entry = entries(1, need=changed.need, priority=self.priority, now=now)[0]
@@ -111,10 +121,10 @@ class Redo:
         number = len(protocol.redos(app.fs, lease, old.id)) + 1
         if self.failed:
             # The first redo of it, whoever makes it: one that died on the way is brought to its end.
-            return protocol.publish_redo(app.fs, lease, 1, directory, entry, task), task.need.time_seconds or 0
+            return protocol.publish_redo(app.fs, lease, 1, directory, entry, task), task.need
         while protocol.publish_redo(app.fs, lease, number, directory, entry, task) != entry.id:
             number += 1
-        return entry.id, task.need.time_seconds or 0
+        return entry.id, task.need
 
 
 def _redone_before(app: App, lease: LeaseDir, row: TaskView) -> str:
@@ -192,11 +202,11 @@ class Recover:
         app.out.talk("leaseq: `leaseq recover ID...` or `--all` queues them again; what they did so far is done twice")
         return 0
 
-    def _requeue(self, app: App, each: Located) -> None:
+    def _requeue(self, app: App, each: Located) -> Need:
+        """What the task needs, which is pending; raises Refused."""
         reader, row, lease = each.reader, each.row, each.reader.lease
         if row.state is State.LOST:
-            queue_lost(app, reader, row)
-            return
+            return queue_lost(app, reader, row)
         if row.state in (State.FAILED, State.TIMEOUT, State.CANCELLED):
             hint = f"`leaseq retry {row.id}` queues it again as its next attempt"
             raise Refused(f"{row.id} is {row.state.name}, neither stuck nor lost", hint=hint)
@@ -209,6 +219,7 @@ class Recover:
         decided = protocol.recover_stuck(app.fs, lease, Claim(entry, row.node), task, ended=app.clock.now())
         if not decided.requeued:
             raise Refused(f"{row.id} had ended after all: {decided.state.name}")
+        return task.need
 
 
 def _recoverable(reader: Reader) -> list[TaskView]:

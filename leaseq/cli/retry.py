@@ -10,8 +10,10 @@ from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, Changes, changes
 from leaseq.cli.command import Command, Option
+from leaseq.cli.fits import Fits
 from leaseq.cli.here import refuse_again, start_if_none
 from leaseq.cli.options import JSON, LEASE, NO_START
+from leaseq.cli.place import tell_if_too_long
 from leaseq.cli.progress import Progress
 from leaseq.cli.values import yes
 from leaseq.errors import LeaseqError, Malformed, NotFound, Refused, UsageError
@@ -36,27 +38,40 @@ class Retry:
 
     def perform(self, app: App) -> int:
         found = failed(app.reader(self.lease)) if self.failed else app.find(self.tasks, lease=self.lease)
-        code = queue_again(app, found, partial(self._queue, app), start=self.start, json=self.json, lease=self.lease)
+        code = queue_again(
+            app, found, partial(self._queue, app, Fits(app)), start=self.start, json=self.json, lease=self.lease
+        )
         if self.failed and not found.tasks and not self.json:
             app.out.talk("leaseq: no task has failed")
         return code
 
-    def _queue(self, app: App, each: Located) -> None:
-        """The task is pending; raises LeaseqError where it is not, and why."""
+    def _queue(self, app: App, fits: Fits, each: Located) -> Need:
+        """What the task needs, which is pending; raises LeaseqError where it is not, and why."""
         row, reader = each.row, each.reader
         if row.state is State.LOST:
             if self.changes.said:
                 raise Refused(f"{row.id} is LOST: it is queued again as it is", hint=f"leaseq retry {row.id}")
-            queue_lost(app, reader, row)
-            return
+            return queue_lost(app, reader, row)
         ended = last_outcome(each)
         if self.failed and (newer := protocol.redone(app.fs, reader.lease, row.id)):
             raise Refused(f"{row.id} was submitted again as {newer[-1]}", hint=f"`leaseq retry {row.id}` does it still")
-        retry(app, reader, ended, self.changes)
+        refuse_unfit(fits, each, self.changes)
+        return retry(app, reader, ended, self.changes)
 
 
-def retry(app: App, reader: Reader, ended: Outcome, changes: Changes) -> None:
-    """Another attempt of the task is pending; raises Refused where somebody was first and these changes are lost."""
+def refuse_unfit(fits: Fits, each: Located, changes: Changes) -> None:
+    """Raises LeaseqError where the ended task, with these changes, could never run in the lease that has it."""
+    old = each.detail.task
+    if old is not None:
+        node = changes.node or old.node
+        fits.refuse(each.reader.lease, changes.need_after(old.need), node, named=changes.node)
+
+
+def retry(app: App, reader: Reader, ended: Outcome, changes: Changes) -> Need:
+    """Another attempt of the task is pending; what it needs.
+
+    Raises Refused where somebody was first and these changes are lost.
+    """
     lease = reader.lease
     task = changes.applied(app, ended.task)
     task = replace(task, retried={**task.retried, lease.id: ended.state.name})
@@ -70,6 +85,7 @@ def retry(app: App, reader: Reader, ended: Outcome, changes: Changes) -> None:
             f"{task.id} was queued again before, without these options",
             hint=f"`leaseq cancel {task.id}` and retry it then, or `leaseq redo {task.id}` submits a new one",
         )
+    return task.need
 
 
 def last_outcome(each: Located) -> Outcome:
@@ -87,14 +103,15 @@ def last_outcome(each: Located) -> Outcome:
     return outcomes[-1]
 
 
-def queue_lost(app: App, reader: Reader, row: TaskView) -> None:
-    """The LOST task is pending as its next attempt; raises Refused."""
+def queue_lost(app: App, reader: Reader, row: TaskView) -> Need:
+    """What the LOST task needs, which is pending as its next attempt; raises Refused."""
     if row.place is None:
         raise Refused(f"the file of {row.id} is gone", hint=f"`leaseq redo {row.id}` submits it as a new task")
     entry = Entry.parse(row.place.name)
     task = task_at(app, row, entry)
     if not protocol.recover_lost(app.fs, reader.lease, entry, protocol.inbox_of(reader.lease, task)):
         raise Refused(f"{row.id} was queued again by someone else just now")
+    return task.need
 
 
 def task_at(app: App, row: TaskView, entry: Entry) -> Task:
@@ -107,16 +124,17 @@ def task_at(app: App, row: TaskView, entry: Entry) -> Task:
 
 
 def queue_again(
-    app: App, found: Found, act: Callable[[Located], None], *, start: bool, json: bool, lease: str = ""
+    app: App, found: Found, act: Callable[[Located], Need], *, start: bool, json: bool, lease: str = ""
 ) -> int:
-    """Each task was queued again by `act`, or it is said why not; the exit code."""
+    """Each task was queued again by `act`, which gives its need, or it is said why not; the exit code."""
     done: list[Located] = []
+    queued: list[tuple[str, str, Need]] = []
     problems: list[LeaseqError] = []
     progress = Progress(app.out, "queueing", len(found.tasks), quiet=json)
     for each in progress.over(found.tasks):
         try:
             refuse_again(app, each.reader.lease.id, start=start)
-            act(each)
+            queued.append((each.reader.lease.id, each.row.id, act(each)))
             done.append(each)
             progress.did(each.row.id, "queued again")
             progress.print_ids([each.row.id])
@@ -128,7 +146,8 @@ def queue_again(
         said = [problem.message for problem in problems]
         lease = found.lease if found.tasks else app.lease(lease).id
         app.out.document({"lease": lease, "ids": progress.ids, "problems": said, "unknown": list(found.unknown)})
-    tell_of_ended_leases(app, done)
+    ended = tell_of_ended_leases(app, done)
+    tell_if_too_long(app, [each for each in queued if each[0] not in ended])
     if start and any(each.reader.lease.id == local_id() for each in done):
         start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
     return app.tell(found.problems) or max((problem.exit_code for problem in problems), default=0)

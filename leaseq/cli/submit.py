@@ -22,12 +22,13 @@ from leaseq.cli.changes import (
     retries_of,
 )
 from leaseq.cli.command import Command, Option
+from leaseq.cli.fits import refuse_impossible, refuse_strange_node
 from leaseq.cli.here import start_if_none
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.progress import Progress
 from leaseq.cli.retry import tell_of_first
 from leaseq.cli.values import listed, yes
-from leaseq.errors import Refused, Unavailable, UsageError
+from leaseq.errors import Unavailable, UsageError
 from leaseq.layout import Entry, LeaseDir, valid_name
 from leaseq.lease.leases import living, local_id
 from leaseq.lease.local import LocalBackend, refuse_if_forbidden, user_name
@@ -45,8 +46,6 @@ from leaseq.submission import (
 from leaseq.words import count
 from leaseq.world import hostname
 
-DRIVER_SECONDS = 10.0
-"""How long a submit waits for a GPU driver where no runner has asked it yet."""
 OPTIONS = (
     LEASE,
     Option("node", "run on this node only", short="w", metavar="NODE"),
@@ -172,46 +171,12 @@ class Submit:
             refuse_if_forbidden(app.home)
         found = backend.record() if here else app.record(lease)
         nodes = (backend.node,) if found is None else living(found).nodes
-        if self.node and nodes and self.node not in nodes:
-            raise UsageError(f"lease {lease.id} has no node {self.node}", hint=f"it has {', '.join(nodes[:20])}")
-        self._refuse_impossible(app, lease, nodes)
+        refuse_strange_node(lease, nodes, self.node)
+        refuse_impossible(app, lease, (self.node,) if self.node else nodes, self.need)
         record = found or backend.ensure()
         if self.node and self.node not in nodes:
             protocol.prepare_node(app.fs, lease, self.node)
         return lease, record
-
-    def _refuse_impossible(self, app: App, lease: LeaseDir, nodes: tuple[str, ...]) -> None:
-        """Raises Refused where every node of the lease is known and none can ever run the task."""
-        if self.need.alone:
-            return
-        from leaseq.errors import Malformed
-        from leaseq.runner.decide import Room, never_fits
-        from leaseq.runner.grant import from_environment, installed
-        from leaseq.runner.node import granted
-
-        reasons: dict[str, str] = {}
-        for node in (self.node,) if self.node else nodes:
-            try:
-                beat = protocol.read_heartbeat(app.fs, lease, node)
-            except Malformed:
-                return
-            if beat is not None:
-                room = Room(beat.cpus, beat.mem_mb, beat.gpus, gpus_known=beat.gpus_known)
-            elif lease.id == local_id():
-                gpus = from_environment(os.environ) or installed(seconds_max=DRIVER_SECONDS)
-                room = granted(os.environ, gpus)
-            else:
-                return
-            why = never_fits(self.need, room)
-            if not why:
-                return
-            reasons.setdefault(why, node)
-        if reasons:
-            told = [why if len(reasons) == 1 else f"{node}: {why}" for why, node in reasons.items()]
-            raise Refused(
-                f"no node of lease {lease.id} can ever run this: {'; '.join(told[:3])}",
-                hint="ask for less, or name another lease with --lease",
-            )
 
     def _publish(
         self, app: App, lease: LeaseDir, batch: list[tuple[Entry, Task]], progress: Progress
@@ -243,10 +208,9 @@ class Submit:
             if new:
                 app.out.talk(f"leaseq: {place_of(app, lease, record, new[0], count=len(new))}")
         if new and self.need.time_seconds:
-            from leaseq.cli.place import too_long
+            from leaseq.cli.place import tell_if_too_long
 
-            if words := too_long(app, lease, [entry.id for entry in new], self.need.time_seconds):
-                app.out.talk(f"leaseq: {words}")
+            tell_if_too_long(app, [(lease.id, entry.id, self.need) for entry in new])
 
     def _tell(self, app: App, lease: LeaseDir, ids: list[str]) -> None:
         if self.json:

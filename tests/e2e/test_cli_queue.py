@@ -246,6 +246,38 @@ def test_a_refused_submit_leaves_nothing_behind(box: Box) -> None:
     assert box.run("status", "--json", code=0).json["nodes"] == []
 
 
+@pytest.mark.parametrize("verb", ["redo", "retry"])
+def test_nothing_runs_again_with_a_need_that_its_lease_can_never_meet(box: Box, verb: str) -> None:
+    task = box.submit("false", options=("--cpus", "1"))
+    box.until(task, "FAILED")
+    before = sorted(box.home.glob("runs/*/inbox/*/*"))
+    for words, why in (
+        (["--gpus", "9999"], "needs 9,999 GPUs, the node has"),
+        (["--cpus", "99999"], "needs 99,999 CPUs, the node has"),
+        (["--node", "elsewhere"], "has no node elsewhere"),
+    ):
+        said = box.run(verb, *words, task, code=2)
+        assert why in said.err and said.out == ""
+        assert sorted(box.home.glob("runs/*/inbox/*/*")) == before
+    submitted = box.run("submit", "--gpus", "9999", "--", "false", code=2).err.splitlines()[0]
+    assert submitted in box.run(verb, "--gpus", "9999", task, code=2).err
+    lease = next(box.home.glob("runs/*/lease.json"))
+    record = Lease.from_json(lease.read_bytes())
+    lease.write_bytes(replace(record, ended=2.0).to_json())
+    box.run(verb, "--no-start", "--gpus", "9999", task, code=0)
+
+
+@pytest.mark.parametrize("verb", ["redo", "retry"])
+def test_a_lease_whose_nodes_are_not_known_yet_takes_any_need_again(box: Box, verb: str) -> None:
+    lease = box.home / "runs" / "77"
+    box.run("submit", "--no-start", "--", "true", code=0)
+    protocol.prepare(SystemFs(remote=False), LeaseDir("77", str(lease)))
+    (lease / "lease.json").write_bytes(Lease(id="77", kind="slurm", job="77", created=1.0).to_json())
+    task = box.run("submit", "--lease", "77", "--gpus", "1", "--", "true", code=0).id
+    box.run("cancel", task, code=0)
+    box.run(verb, "--gpus", "99", task, code=0)
+
+
 def test_a_task_longer_than_its_lease_lasts_is_queued_and_that_is_said(box: Box) -> None:
     lease = box.home / "runs" / "77"
     box.run("submit", "--no-start", "--", "true", code=0)
@@ -264,6 +296,11 @@ def test_a_task_longer_than_its_lease_lasts_is_queued_and_that_is_said(box: Box)
     again = box.run("redo", said.id, code=0)
     assert again.err.startswith(f"leaseq: {again.id} waits: its time limit (5:00:00) is longer than lease 77 lasts (")
     assert box.run("redo", said.id, "--time", "30m", code=0).err == ""
+    third = box.run("retry", said.id, "--time", "4h", code=0)
+    assert f"leaseq: {said.id} waits: its time limit (4:00:00) is longer than lease 77 lasts (" in third.err
+    box.run("cancel", said.id, code=0)
+    assert "waits" not in box.run("retry", said.id, "--time", "30m", code=0).err
+    box.run("cancel", said.id, code=0)
     record = Lease(id="77", kind="slurm", job="77", created=1.0)
     (lease / "lease.json").write_bytes(replace(record, ended=2.0).to_json())
     assert "waits" not in box.run("redo", said.id, code=0).err, "it has ended, which is said"
