@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from leaseq import protocol
 from leaseq.cli.app import App
+from leaseq.cli.here import nodes_around
 from leaseq.errors import Malformed, Refused, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.lease.leases import local_id
@@ -32,7 +33,7 @@ def refuse_strange_node(lease: LeaseDir, nodes: tuple[str, ...], node: str) -> N
 def refuse_impossible(app: App, lease: LeaseDir, nodes: tuple[str, ...], need: Need, *, hint: str = ANOTHER) -> None:
     """Raises Refused where every one of these nodes of the lease is known and none can ever run the need."""
     if not need.alone:
-        _refuse(lease, {node: _room(app, lease, node) for node in nodes}, need, hint=hint)
+        _refuse(app, lease, {node: _room(app, lease, node) for node in nodes}, need, hint=hint)
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Fits:
         for each in pinned:
             if (lease.id, each) not in self.rooms:
                 self.rooms[lease.id, each] = _room(self.app, lease, each)
-        _refuse(lease, {each: self.rooms[lease.id, each] for each in pinned}, need, hint=SUBMIT)
+        _refuse(self.app, lease, {each: self.rooms[lease.id, each] for each in pinned}, need, hint=SUBMIT)
 
 
 def _nodes_now(app: App, lease: LeaseDir) -> tuple[str, ...]:
@@ -66,7 +67,7 @@ def _nodes_now(app: App, lease: LeaseDir) -> tuple[str, ...]:
     return () if record.ended is not None else record.nodes
 
 
-def _refuse(lease: LeaseDir, rooms: dict[str, Room | None], need: Need, *, hint: str) -> None:
+def _refuse(app: App, lease: LeaseDir, rooms: dict[str, Room | None], need: Need, *, hint: str) -> None:
     from leaseq.runner.decide import never_fits
 
     reasons: dict[str, str] = {}
@@ -77,6 +78,8 @@ def _refuse(lease: LeaseDir, rooms: dict[str, Room | None], need: Need, *, hint:
         reasons.setdefault(why, node)
     if reasons:
         told = [why if len(reasons) == 1 else f"{node}: {why}" for why, node in reasons.items()]
+        elsewhere = nodes_around(app) if lease.id == local_id() else ""
+        hint = f"{hint}; {elsewhere}" if elsewhere else hint
         raise Refused(f"no node of lease {lease.id} can ever run this: {'; '.join(told[:3])}", hint=hint)
 
 

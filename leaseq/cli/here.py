@@ -9,7 +9,7 @@ from leaseq.cli.output import about, stamp
 from leaseq.cli.trouble import explained
 from leaseq.errors import LeaseqError
 from leaseq.lease import leases
-from leaseq.lease.around import job_around
+from leaseq.lease.around import Job, job_around
 from leaseq.lease.local import LocalBackend, Started, refuse_if_forbidden
 
 
@@ -56,18 +56,28 @@ def tell_of_start(app: App, started: Started | None) -> None:
 
 def tell_of_job(app: App, started: Started | None) -> None:
     """A shell inside a Slurm job hears that its job is no lease, and when what it starts on this host ends."""
-    job = job_around(os.environ)
-    if job is None:
+    elsewhere = nodes_around(app)
+    if elsewhere:
+        app.out.talk(f"leaseq: {elsewhere}")
         return
-    known = leases.of_job(app.fs, app.home, job.id)
-    way = (
-        f"its lease is {known.id}: --lease {known.id}"
-        if known
-        else f"`leaseq lease adopt {job.id}` makes a lease of it"
-    )
-    if not job.here:
-        app.out.talk(f"leaseq: this host is used, not the nodes of job {job.id} around this shell; {way}")
-    elif started is not None and started.job:
+    job = job_around(os.environ)
+    if job is not None and started is not None and started.job:
         left = started.left_seconds
         when = "" if left is None else f", in {about(left)}, at {stamp(app.clock.now() + left)}"
-        app.out.talk(f"leaseq: this host's lease ends with job {job.id}{when}; {way}")
+        app.out.talk(f"leaseq: this host's lease ends with job {job.id}{when}; {_way_in(app, job)}")
+
+
+def nodes_around(app: App) -> str:
+    """That a job around this shell has nodes, of which this host is none, and the way to them; empty without one."""
+    job = job_around(os.environ)
+    if job is None or job.here:
+        return ""
+    return f"this host is used, not the nodes of job {job.id} around this shell; {_way_in(app, job)}"
+
+
+def _way_in(app: App, job: Job) -> str:
+    """How tasks get to the job's nodes."""
+    known = leases.of_job(app.fs, app.home, job.id)
+    if known:
+        return f"its lease is {known.id}: --lease {known.id}"
+    return f"`leaseq lease adopt {job.id}` makes a lease of it"

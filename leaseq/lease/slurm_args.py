@@ -145,6 +145,11 @@ def _next_word(rest: list[str], option: str) -> str:
 
 
 def _refuse_script(word: str) -> None:
+    if word == ":":
+        raise UsageError(
+            "a lease is one job of nodes that are asked for alike, and ':' parts several",
+            hint="`leaseq add [SLURM OPTIONS]` once for each part makes a lease of each",
+        )
     raise UsageError(
         f"{word!r} is not an option: a lease runs leaseq's own script",
         hint=f"`leaseq add [SLURM OPTIONS]` first, then `leaseq submit -- {word} ...`",

@@ -142,9 +142,11 @@ def test_the_setting_is_suggested_where_slurm_is(site: Site) -> None:
 
 
 def test_a_local_runner_knows_nothing_of_the_job_it_was_started_in(site: Site) -> None:
-    said = in_job(site, ["salloc", "-N1", "-p", "gpu", "--gres=gpu:2"], "$lq wait $($lq submit -- true)")
+    script = "$lq wait $($lq submit -- true) && ! $lq submit --gpus 99 -- true 2>refused"
+    said = in_job(site, ["salloc", "-N1", "-p", "gpu", "--gres=gpu:2"], script)
     assert said.returncode == 0, said.stderr
-    assert "not the nodes of job" in said.stderr and "leaseq lease adopt" in said.stderr
+    for words in (said.stderr, (site.directory / "refused").read_text()):
+        assert "not the nodes of job" in words and "leaseq lease adopt" in words
     task = site.ok("submit", "--", "env")
     assert site.leaseq("wait", task).returncode == 0
     assert [line for line in site.ok("logs", task).splitlines() if line.startswith("SLURM_JOB")] == []

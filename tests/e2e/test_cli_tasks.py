@@ -322,6 +322,19 @@ def test_releasing_the_local_lease_ends_its_tasks(box: Box) -> None:
     assert of_task(task_id) == []
 
 
+def test_a_release_tells_running_and_stuck_and_pending_tasks_apart(box: Box) -> None:
+    task_id = box.submit("sleep 300")
+    waiting = box.submit("true")
+    box.until(task_id, "RUNNING")
+    os.kill(box.runner_pid, signal.SIGKILL)
+    box.until(task_id, "STUCK")
+    assert box.task(waiting)["state"] == "PENDING"
+    said = box.run("lease", "release", "local", "--yes", code=0)
+    assert "released; 1 stuck task ends with it" in said.err and "running" not in said.err
+    assert "1 pending task stays in its queue" in said.err
+    assert of_task(task_id) == []
+
+
 # -- a terminal --------------------------------------------------------------------------------------
 
 

@@ -73,6 +73,12 @@ def test_a_script_is_refused_with_the_way_to_run_it(spelled: str) -> None:
     assert "leaseq submit" in caught.value.hint
 
 
+def test_parts_of_a_heterogeneous_job_are_leases_of_their_own() -> None:
+    with pytest.raises(UsageError, match="a lease is one job") as caught:
+        check(["-N1", "-pgpu", ":", "-N1"])
+    assert "once for each part" in caught.value.hint and "submit" not in caught.value.hint
+
+
 def test_an_option_without_its_value_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="-p needs a value"):
         check(["-N2", "-p"])
