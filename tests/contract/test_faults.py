@@ -113,6 +113,24 @@ def test_a_killed_srun_costs_its_node_the_running_tasks_at_most(site: Site, help
     accounts.check_ended(lease)
 
 
+def test_a_cancelled_step_costs_its_node_the_running_tasks_and_the_node_serves_on(site: Site) -> None:
+    lease = site.add("-N2", *CPUS)
+    accounts = Accounts(site)
+    tasks = accounts.submit(lease, POLITE, options=("--cpus", "1", "--node", "node2"))
+    others = accounts.submit(lease, accounts.gated, options=("--cpus", "1", "--node", "node1"))
+    accounts.started(*tasks, *others)
+    steps = [line.split() for line in site.slurm("squeue", "-h", "-s", "-j", lease, "-o", "%i %N").splitlines()]
+    (step,) = [step for step, node in steps if node == "node2" and not step.endswith((".batch", ".extern"))]
+    site.slurm("scancel", step)
+    accounts.wait_states(lease, tasks, "LOST")
+    more = accounts.submit(lease, "true", options=("--cpus", "1", "--node", "node2"))
+    accounts.wait_states(lease, more, "DONE")
+    accounts.gate.touch()
+    accounts.wait_states(lease, others, "DONE")
+    cancel(site, lease)
+    accounts.check_ended(lease)
+
+
 # -- Slurm's daemons and the nodes ---------------------------------------------------------------------
 
 

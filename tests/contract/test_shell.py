@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from tests.contract.clusters import run
@@ -71,6 +73,17 @@ def test_a_shell_without_a_terminal_reads_its_input(site: Site) -> None:
     done = run([*LEASEQ, "shell"], site.env, cwd=site.directory, stdin="echo from-$(hostname)\nexit 6\n")
     assert "from-node1" in done.stdout
     assert done.returncode == 6
+
+
+def test_a_plain_shell_carries_any_bytes_both_ways(site: Site) -> None:
+    """As the proxy command of another program needs it."""
+    site.add("-N1")
+    words, data = [*LEASEQ, "shell", "--plain", "--", "sh", "-c", "cat; exit 7"], bytes(range(256)) * 4096
+    done = subprocess.run(
+        words, env=site.env, cwd=site.directory, input=data, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 7, done.stderr
+    assert done.stdout == data
 
 
 def test_an_srun_typed_in_a_shell_spans_the_lease(site: Site) -> None:

@@ -39,14 +39,18 @@ def test_a_silent_controller_makes_leases_unknown_and_ends_none(site: Site) -> N
     broken = site.directory / "broken"
     broken.mkdir()
     (broken / "squeue").write_text(
-        "#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact slurm controller' >&2\nexit 1\n"
+        "#!/bin/sh\nfor each in 1 2 3; do echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; done\n"
+        "exit 1\n"
     )
     (broken / "squeue").chmod(0o755)
     site.ask_slurm_anew()
-    document = json.loads(site.ok("lease", "ls", "--json", PATH=f"{broken}:{site.env['PATH']}"))
+    path = f"{broken}:{site.env['PATH']}"
+    document = json.loads(site.ok("lease", "ls", "--json", PATH=path))
     (row,) = [each for each in document["leases"] if each["id"] == lease]
     assert row["state"] == "UNKNOWN"
     assert "Unable to contact slurm controller" in row["reason"]
+    shown = site.ok("lease", "ls", PATH=path)
+    assert len(shown.splitlines()) == 1 + len(document["leases"]) and "\\n" not in shown, "a row is a line"
     assert site.record(lease).get("ended") is None
 
 
@@ -82,6 +86,9 @@ def test_doctor_finds_a_sound_site_sound(site: Site) -> None:
     site.add("-N2", "--gres=gpu:1")
     document = json.loads(site.ok("doctor", "--json"))
     assert [each for each in document["findings"] if each["verdict"] == "bad"] == []
+    (home,) = [each for each in document["findings"] if each["what"] == "home"]
+    assert "local to this host" in home["words"], "where nodes are other hosts, they cannot see it"
+    assert "nodes other than this host do not see it" in home["advice"]
     stepped = [each["what"] for each in document["findings"] if "a step starts" in each["words"]]
     assert stepped == ["node1", "node2"]
 

@@ -86,6 +86,14 @@ def test_a_lease_whose_nodes_have_another_home_under_its_path_is_told_soon(site:
     site.ok("lease", "release", lease, "--yes", PATH=sbatch.path)
 
 
+def test_a_lease_that_runs_without_a_runner_is_not_said_to_stay_queued(site: Site) -> None:
+    sbatch = another_script(site, "2i sleep 300")
+    said = site.leaseq("add", "-N1", *CPUS, "--wait", "20s", PATH=sbatch.path, seconds_max=120)
+    assert said.returncode == 124, said
+    assert "runs, and no node of it has a runner yet" in said.stderr
+    assert "stays queued" not in said.stderr
+
+
 def test_a_lease_that_fails_while_it_is_waited_for_is_not_said_to_stay_queued(site: Site) -> None:
     sbatch = another_script(site, "2i exit 3")
     said = site.leaseq("add", "-N1", *CPUS, "--wait", "90s", PATH=sbatch.path, seconds_max=120)
