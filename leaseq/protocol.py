@@ -31,7 +31,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from leaseq.errors import Malformed, Newer
+from leaseq.errors import Malformed, Newer, Refused
 from leaseq.layout import CLI, Entry, LeaseDir, is_node, is_outcome, new_incarnation
 from leaseq.models import ANY, Event, Heartbeat, Lease, Outcome, State, Task, check_schema, text, whole
 from leaseq.words import joined
@@ -63,6 +63,17 @@ def read_lease(fs: Fs, lease: LeaseDir) -> Lease:
         raise Newer(f"{lease.record}: {error}", error.body) from None
     if record.id != lease.id:
         raise Malformed(f"holds lease {record.id!r:.60}, not {lease.id}")
+    return record
+
+
+def read_own_lease(fs: Fs, lease: LeaseDir, token: str) -> Lease:
+    """The record of the lease that bears that token; raises as `read_lease`, and Refused where it is another's.
+
+    A job's number comes again. token: empty for whoever was told none.
+    """
+    record = read_lease(fs, lease)
+    if token and record.token != token:
+        raise Refused(f"{lease.root} is another lease's: its token is {record.token}, not {token}")
     return record
 
 

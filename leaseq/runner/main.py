@@ -110,9 +110,7 @@ class Service:
         self.owner = private.owner_of(self.home, remote=remote)
         private.check_lease(self.home, self.lease, node, owner=self.owner)
         self.fs = SystemFs(remote=remote, owner=self.owner)
-        self.record = self._read_record()
-        if token and self.record.token != token:
-            raise Refused(f"{self.lease.root} is another lease's: its token is {self.record.token}, not {token}")
+        self.record = self._read_record(token)
         nodes = self.record.nodes or tuple(expand_hosts(os.environ.get("SLURM_JOB_NODELIST", "")))
         self.nodes = nodes if node in nodes else (node,)
         self.directory = open_node_dir(home, lease_id, node)
@@ -131,9 +129,9 @@ class Service:
         self.keeper_looked_at = time.monotonic()
         self.asking: subprocess.Popen[bytes] | None = None
 
-    def _read_record(self) -> Lease:
+    def _read_record(self, token: str) -> Lease:
         try:
-            return protocol.read_lease(self.fs, self.lease)
+            return protocol.read_own_lease(self.fs, self.lease, token)
         except FileNotFoundError:
             raise Refused(f"there is no lease {self.lease.id} in {self.lease.root}") from None
         except Newer as error:

@@ -16,7 +16,8 @@ from typing import Any
 from leaseq import protocol
 from leaseq.errors import Malformed
 from leaseq.layout import ALPHABET, CLI, Entry, LeaseDir, order, parse_outcome
-from leaseq.models import ANY, Event, Need, Outcome, State, Task
+from leaseq.lease.verdict import Judge
+from leaseq.models import ANY, Event, Lease, Need, Outcome, State, Task
 from leaseq.protocol import Claim
 from leaseq.world import Fs
 from tests.memoryfs import Disk, MemoryFs
@@ -105,6 +106,7 @@ def fate(host: Host, held: Claim) -> str:
 class Protocol:
     """The functions that the actors use. A mutant replaces one."""
 
+    read_own_lease: Callable[..., Lease] = protocol.read_own_lease
     prepare: Callable[..., None] = protocol.prepare
     prepare_node: Callable[..., None] = protocol.prepare_node
     publish: Callable[..., None] = protocol.publish
@@ -126,6 +128,7 @@ class Protocol:
     recover_lost: Callable[..., bool] = protocol.recover_lost
     lose: Callable[..., Outcome] = protocol.lose
     replace_file: Callable[..., None] = protocol.replace_file
+    judge: type[Judge] = Judge
     start: Callable[..., Task] = start
     finish: Callable[..., Outcome] = finish
     finish_decided: Callable[..., None] = finish_decided

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from tests.crash import sweep
 from tests.crash.actors import Protocol
+from tests.crash.answers import foreign_answers
 from tests.crash.check import Violated
 from tests.crash.meetings import MEETINGS, meetings, meetings_with_lost_replies
 from tests.crash.sweep import NOT_DURABLE, SCENES, Scene
@@ -34,6 +35,8 @@ def cases(p: Protocol) -> Iterator[tuple[str, Iterator[str]]]:
             yield meet.__name__, meet(p, name)
     yield "new_leases", sweep.new_leases(p)
     yield "keyed_moves", sweep.keyed_moves(p)
+    yield "strangers", sweep.strangers(p)
+    yield "foreign_answers", foreign_answers(p)
     for tries in SWEEPS[4:]:
         yield from _sweep(p, tries)
 

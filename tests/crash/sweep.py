@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaseq import protocol
-from leaseq.errors import Malformed
+from leaseq.errors import Malformed, Refused
 from leaseq.layout import Entry, LeaseDir, order
-from leaseq.models import ANY, Heartbeat, Need, Task
+from leaseq.models import ANY, Heartbeat, Lease, Need, Task
 from leaseq.world import Fs
 from tests.crash import actors
 from tests.crash.actors import Protocol, Runner, World
@@ -525,6 +525,47 @@ def _make_lease(world: World, fs: Fs) -> None:
     for node in world.hosts:
         world.p.prepare_node(fs, world.lease, node)
     actors.submit(world, fs)
+
+
+def strangers(p: Protocol) -> Iterator[str]:
+    """A runner of another lease, whose job had the number of this one, comes to its directory under every fault."""
+    for kind in Kind:
+        at, struck = 0, True
+        while struck:
+            at += 1
+            case = f"a runner of another lease comes, fault {kind.name} at operation {at}"
+            with named(case):
+                world = _world_with_token(p)
+                fs = FaultFs(world.fs(), Fault(at, kind))
+                try:
+                    _serve(world, fs, "bbbbbbbbbb")
+                except (Refused, Died, OSError):
+                    pass
+                struck = len(fs.calls) >= at
+                if len(world.fs().names(world.lease.inbox(ANY))) != 1:
+                    raise Violated("it took a task of a lease that is not its own")
+                _serve(world, world.fs(), "aaaaaaaaaa")
+                if world.fs().names(world.lease.inbox(ANY)):
+                    raise Violated("the lease's own runner took nothing")
+            yield case
+
+
+def _world_with_token(p: Protocol) -> World:
+    world = World(p)
+    record = Lease(world.lease.id, "slurm", 1.0, token="aaaaaaaaaa")
+    protocol.replace_file(world.fs(), world.lease.record, record.to_json())
+    actors.submit(world, world.fs())
+    world.disk.sync_all()
+    return world
+
+
+def _serve(world: World, fs: Fs, token: str) -> None:
+    """A runner with that token has begun, and has claimed what there is; raises Refused."""
+    world.p.read_own_lease(fs, world.lease, token)
+    world.p.prepare_node(fs, world.lease, "n1")
+    source = world.lease.inbox(ANY)
+    for name in fs.names(source):
+        world.p.claim(fs, world.lease, source, Entry.parse(name), node="n1", incarnation=token)
 
 
 def keyed_moves(p: Protocol) -> Iterator[str]:

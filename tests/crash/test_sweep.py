@@ -36,5 +36,9 @@ def test_a_task_and_its_key_move_together() -> None:
     assert sum(1 for _ in sweep.keyed_moves(REAL)) > 10
 
 
+def test_a_runner_of_another_lease_of_that_number_takes_nothing() -> None:
+    assert sum(1 for _ in sweep.strangers(REAL)) > 10
+
+
 def test_the_sweep_is_not_empty() -> None:
     assert sum(1 for scene in sweep.SCENES.values() for _ in sweep.deaths(REAL, scene)) > 300

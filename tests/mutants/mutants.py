@@ -11,7 +11,8 @@ from typing import Any
 
 from leaseq import protocol
 from leaseq.layout import CLI, Entry, LeaseDir
-from leaseq.models import Event, Outcome, State, Task
+from leaseq.lease.verdict import Judge
+from leaseq.models import Event, Lease, Outcome, State, Task
 from leaseq.protocol import Claim, discard, event_of, hidden
 from leaseq.world import Fs
 from tests.crash import actors
@@ -344,6 +345,10 @@ def replace_by_remove_and_rename(fs: Fs, path: str, data: bytes) -> None:
     fs.sync_dir(directory)
 
 
+def read_whichever_lease(fs: Fs, lease: LeaseDir, token: str) -> Lease:
+    return protocol.read_lease(fs, lease)
+
+
 def prepare_without_sync(fs: Fs, lease: LeaseDir) -> None:
     for directory in lease.directories():
         fs.mkdir(directory)
@@ -354,6 +359,13 @@ def _rename_done(fs: Fs, temporary: str, path: str) -> None:
         fs.rename(temporary, path)
     except FileNotFoundError:
         fs.names(path.rpartition("/")[0])
+
+
+class JudgesTheLeasesOfAllClusters(Judge):
+    """An answer of one cluster is held against the leases of another."""
+
+    def _may_be_here(self, lease: Lease) -> bool:
+        return lease.kind == "slurm"
 
 
 MUTANTS: dict[str, dict[str, Callable[..., Any]]] = {
@@ -400,12 +412,16 @@ MUTANTS: dict[str, dict[str, Callable[..., Any]]] = {
     "requeue on unknown": {"fate": requeue_on_unknown},
     "replace by remove and rename": {"replace_file": replace_by_remove_and_rename},
     "directories that are not durable": {"prepare": prepare_without_sync},
+    "a runner serves any lease of its number": {"read_own_lease": read_whichever_lease},
+    "an answer judges another cluster's leases": {"judge": JudgesTheLeasesOfAllClusters},
 }
 
 CAUGHT_BY = {
     "move before the key": "keyed_moves",
     "move with a key that is not durable": "keyed_moves",
     "directories that are not durable": "new_leases",
+    "a runner serves any lease of its number": "strangers",
+    "an answer judges another cluster's leases": "foreign_answers",
     "settle another's outcome unsynced": "recovery_power_losses",
     "history durable only by its first writer": "recovery_power_losses",
     "retry whose file has a shared name": "meetings",
