@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Mapping
 
 from leaseq.lease.slurm_text import expand_hosts
@@ -47,6 +48,11 @@ COUNTS = ("SLURM_NNODES", "SLURM_JOB_NUM_NODES")
 A nested srun without -N then takes them all, whatever -w names; one with -N is as free as before (measured).
 """
 
+TASKS = "SLURM_TASKS_PER_NODE"
+"""The batch script's counts for every node; in an adopted lease, whose batch script is another's, a runner's step has
+its own. Tasks get one for each node then: mpirun takes the list of nodes and these counts together."""
+_PER_NODE = re.compile(r"[0-9]{1,9}(?:\(x([0-9]{1,9})\))?", re.ASCII)
+
 PROLOGUE = "LEASEQ_FROM_PROLOGUE"
 """Set by the lease script: the names of the variables that the lease's prologue has set or changed."""
 
@@ -67,7 +73,18 @@ def kept_for_tasks(environment: Mapping[str, str]) -> dict[str, str]:
     prologue = [name for name in environment.get(PROLOGUE, "").split() if not name.startswith((*FAMILIES, *RANKS))]
     kept = {name: value for name, value in environment.items() if name in FOR_TASKS or name in prologue}
     count = _count_of(kept.get("SLURM_JOB_NODELIST", ""))
-    return {**kept, **dict.fromkeys(COUNTS, count)} if count else kept
+    if not count:
+        return kept
+    kept |= dict.fromkeys(COUNTS, count)
+    if TASKS in kept and _nodes_told(kept[TASKS]) != int(count):
+        kept[TASKS] = "1" if count == "1" else f"1(x{count})"
+    return kept
+
+
+def _nodes_told(tasks: str) -> int:
+    """Of how many nodes `2(x3),1` tells; 0 where it is nothing of the kind."""
+    parts = [_PER_NODE.fullmatch(part) for part in tasks.split(",")]
+    return sum(int(part[1] or 1) for part in parts if part) if all(parts) else 0
 
 
 @functools.lru_cache(maxsize=8)

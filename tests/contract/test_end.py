@@ -116,6 +116,11 @@ def test_an_allocation_made_elsewhere_becomes_a_lease(site: Site, tmp_path: Path
     task = site.ok("submit", "--node", "node2", "--", "hostname")
     assert site.ok("follow", task) == "node2"
     assert site.ok("shell", "--", "hostname") == "node1"
+    environment = dict(
+        line.split("=", 1) for line in site.ok("follow", site.ok("submit", "--", "env")).splitlines() if "=" in line
+    )
+    counts = [environment[name] for name in ("SLURM_NNODES", "SLURM_JOB_NUM_NODES", "SLURM_TASKS_PER_NODE")]
+    assert counts == ["2", "2", "1(x2)"], counts
     again = site.leaseq("lease", "adopt", job)
     assert again.returncode == 2
     assert "has a runner" in again.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from leaseq.lease import scrub
 
 STEP = {
@@ -49,6 +51,23 @@ def test_the_counts_of_nodes_agree_with_the_list_that_a_task_gets() -> None:
         assert (kept["SLURM_NNODES"], kept["SLURM_JOB_NUM_NODES"]) == (count, count)
     for nodes in ("", "node[", "x" * 300):
         assert not set(scrub.COUNTS) & set(scrub.kept_for_tasks({**STEP, "SLURM_JOB_NODELIST": nodes}))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "tasks", "told"),
+    [
+        ("node[1-2]", "1", "1(x2)"),
+        ("node[1-3]", "4", "1(x3)"),
+        ("node1", "2(x2)", "1"),
+        ("node[1-2]", "?", "1(x2)"),
+        ("node[1-2]", "2(x2)", "2(x2)"),
+        ("node[1-3]", "4,2(x2)", "4,2(x2)"),
+        ("node1", "8", "8"),
+    ],
+)
+def test_the_counts_of_tasks_tell_of_as_many_nodes_as_the_list(nodes: str, tasks: str, told: str) -> None:
+    kept = scrub.kept_for_tasks({**STEP, "SLURM_JOB_NODELIST": nodes, "SLURM_TASKS_PER_NODE": tasks})
+    assert kept["SLURM_TASKS_PER_NODE"] == told
 
 
 def test_a_command_of_ours_prints_what_we_parse_whatever_the_user_has_set() -> None:
