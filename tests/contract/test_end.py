@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,40 @@ def test_the_time_limit_warns_tasks_and_leaves_none_behind(site: Site) -> None:
     assert after[long]["state"] == "PENDING"
     assert {after[task]["state"] for task in rude} == {"LOST"}
     assert "TERM" in heard.read_text()
+
+
+TRAINER = """
+import signal, sys, time
+def save(number, frame):
+    with open(sys.argv[1], "a") as file:
+        file.write("saved\\n")
+    for word in ("saved", "left"):
+        print(word, flush=True)
+        time.sleep(0.5)
+    sys.exit(75)
+signal.signal(signal.SIGUSR2, save)
+print("began", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_slurms_warning_reaches_the_program_in_a_pipe_and_nothing_beside_it(site: Site) -> None:
+    lease = site.add("-N1", "-c", "4", "-t", "3", "--signal=B:USR2@30")
+    script, directory = site.directory / "trainer.py", site.directory
+    script.write_text(TRAINER)
+    plain = f"{sys.executable} {script} {directory}/saved.plain | tee {directory}/log.plain"
+    piped = f"set -o pipefail; {sys.executable} {script} {directory}/saved.piped | tee {directory}/log.piped"
+    shell = site.ok("submit", "--cpus", "1", "--", "sh", "-c", plain)
+    again = site.ok("submit", "--cpus", "1", "--", piped)
+    logs = [directory / "log.plain", directory / "log.piped"]
+    site.wait_until(lambda: all(log.exists() and log.read_text() == "began\n" for log in logs), "both programs")
+    site.wait_until(
+        lambda: all(log.read_text() == "began\nsaved\nleft\n" for log in logs), "what they save", seconds_max=200
+    )
+    assert [(directory / f"saved.{each}").read_text() for each in ("plain", "piped")] == ["saved\n", "saved\n"]
+    # What a shell makes of its pipe is its last program's word, unless it was told otherwise.
+    site.wait_until(lambda: tasks(site, lease)[shell]["state"] == "DONE", "the end of the one")
+    site.wait_until(lambda: tasks(site, lease)[again]["attempt"] == 2, "another attempt of the other")
+    assert site.squeue("-j", lease, "-o", "%T") == ["RUNNING"], "that was before the end"
