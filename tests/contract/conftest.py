@@ -58,7 +58,7 @@ def real(directory: Path, proctrack: str, **shape: object) -> Iterator[Cluster]:
 
 @pytest.fixture
 def site(cluster: Cluster) -> Iterator[Site]:
-    """A user's home on the cluster; every job of the test is gone afterwards."""
+    """A user's home on the cluster; every job of the test is gone afterwards, and every process of the home."""
     yield from site_of(cluster)
 
 
@@ -66,5 +66,8 @@ def site_of(cluster: Cluster) -> Iterator[Site]:
     with tempfile.TemporaryDirectory(dir=cluster.shared, prefix="u") as name:
         site = Site(cluster, Path(name))
         yield site
-        run(["scancel", "--me"], cluster.env, cwd=cluster.shared)
-        site.wait_until(lambda: not site.squeue("-o", "%i"), "the end of all jobs")
+        try:
+            run(["scancel", "--me"], cluster.env, cwd=cluster.shared)
+            site.wait_until(lambda: not site.squeue("-o", "%i"), "the end of all jobs")
+        finally:
+            site.end_processes()

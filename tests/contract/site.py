@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.contract.clusters import REPOSITORY, SECONDS_MAX, Cluster, run, wait_until
+from tests.e2e.harness import processes
 
 LEASEQ = (sys.executable, "-E", str(REPOSITORY / "leaseq" / "__main__.py"))
 
@@ -134,6 +135,24 @@ class Site:
         for lease in sorted((self.home / "runs").glob("[!.]*")):
             parts += [f"== {lease.name}", self.script_log(lease.name), self.notes(lease.name)]
         return "\n".join(parts)
+
+    # -- processes -------------------------------------------------------------------------------
+
+    def processes(self) -> list[int]:
+        """What runs on this host and on the nodes for this home: runners, keepers, tasks, commands."""
+        mark = f"LEASEQ_HOME={self.home}\0".encode()
+        return processes(lambda environment: mark in environment)
+
+    def end_processes(self) -> None:
+        """None is left: a local runner would stay for its five minutes without a home."""
+
+        def ended() -> bool:
+            for pid in (left := self.processes()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not left
+
+        wait_until(ended, f"the end of every process of {self.home}", seen=self.processes)
 
     def terminal(self, *words: str, **env: str) -> Terminal:
         """leaseq on a terminal of its own."""

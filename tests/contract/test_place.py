@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import subprocess
 
+from tests.contract.clusters import Cluster
+from tests.contract.conftest import site_of
 from tests.contract.site import LEASEQ, Site
 
 
@@ -136,6 +138,17 @@ def test_the_setting_is_suggested_where_slurm_is(site: Site) -> None:
     assert site.leaseq("submit", "--", "true").stderr == ""
     assert "`local: never`" in site.ok("doctor")
     site.ok("daemon", "stop", "--kill")
+
+
+def test_what_a_test_has_started_ends_with_it(cluster: Cluster) -> None:
+    sites = site_of(cluster)
+    site = next(sites)
+    site.add("-N1")
+    task = site.ok("submit", "--lease", "local", "--", "sleep", "600")
+    site.wait_until(lambda: "RUNNING" in site.ok("info", task), "the task")
+    assert len(site.processes()) > 3, "a runner, its keeper and its task here, and as many on the node"
+    assert list(sites) == []
+    assert site.processes() == []
 
 
 # -- the job around a shell --------------------------------------------------------------------------
