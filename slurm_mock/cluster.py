@@ -39,6 +39,7 @@ class Settings:
     partitions: dict[str, int | None] = field(default_factory=lambda: {"gpu": 60, "long": 240})
     features: str = ""
     kill_wait: float = 5.0
+    output_wait: float = 60.0
     node_detection: float = 2.0
     limit_check: float = 1.0
     minute: float = 60.0

@@ -495,8 +495,8 @@ class Controller(Lifecycle):
         job = self._known(message)
         step = job.steps.get(message["step"])
         if step and not job.completing:
-            self.signal_step(job, step, signal.SIGKILL)
-        return {"ok": True}
+            return {"ok": True, "missing": self.signal_step(job, step, signal.SIGKILL)}
+        return {"ok": True, "missing": []}
 
     def on_step_abort(self, message: wire.Message, peer: wire.Peer) -> wire.Message:
         """srun could not launch on the node."""

@@ -6,7 +6,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from slurm_mock import environ, wire
@@ -191,6 +191,8 @@ class Launch:
             os.set_blocking(self.terminal.master, True)
         for node in self.step.nodes:
             self._launch_on(node, stdout, stderr)
+        if self.failed:
+            self._kill_step()
 
     def _launch_on(self, node: str, stdout: int, stderr: int) -> None:
         ids = self.step.tasks[node]
@@ -222,7 +224,6 @@ class Launch:
         self.failed = LAUNCH_FAILED
         self.open_nodes.discard(node)
         self.client.ask({"op": "step_abort", "job": self.job.id, "step": str(self.step.id), "node": node})
-        self._kill_step()
 
     def _message(self, node: str) -> wire.Message:
         width = len(str(max(procid for ids in self.step.tasks.values() for procid in ids)))
@@ -339,11 +340,15 @@ class Launch:
         self._kill_step()
 
     def _kill_step(self) -> None:
+        """Each node's part is killed, also one whose daemon is only being launched and does not listen yet."""
         message = {"op": "step_kill", "job": self.job.id, "step": str(self.step.id)}
-        wire.call(self.client.cluster.socket, message)
+        reply = wire.call(self.client.cluster.socket, message) or {}
+        self._forward(signal.SIGKILL, reply.get("missing"))
 
-    def _forward(self, number: int) -> None:
-        for peer in self.stepds.values():
+    def _forward(self, number: int, nodes: Iterable[str] | None = None) -> None:
+        for node, peer in self.stepds.items():
+            if nodes is not None and node not in nodes:
+                continue
             try:
                 peer.send({"signal": number})
             except OSError:

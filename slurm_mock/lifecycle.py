@@ -120,13 +120,16 @@ class Lifecycle:
                 missing.append(node)
         return missing
 
-    def signal_step(self, job: Job, step: Step, number: int) -> None:
-        """Measured: TERM and KILL leave a note in the step's output, KILL makes srun say that it is aborted."""
+    def signal_step(self, job: Job, step: Step, number: int) -> list[str]:
+        """Nodes whose stepd is not there.
+
+        Measured: TERM and KILL leave a note in the step's output, KILL makes srun say that it is aborted.
+        """
         text = f"CANCELLED AT {_stamp()}" if number in (signal.SIGTERM, signal.SIGKILL) else ""
         srun = self.sruns.get((job.id, str(step.id)))
         if srun and number == signal.SIGKILL:
             self._push(srun, {"event": "aborting"})
-        self._signal_nodes(job, step, [number], text)
+        return self._signal_nodes(job, step, [number], text)
 
     def signal_job(self, job: Job, number: int, *, batch_only: bool, full: bool) -> None:
         """Measured: --signal reaches the steps only, with --batch the batch shell only, with --full both."""

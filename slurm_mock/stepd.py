@@ -1,7 +1,8 @@
 """One batch script or one step on one node: its processes are started, relayed, signalled and accounted for here.
 
 Measured, slurm 22.05: with proctrack/linuxproc a signal reaches the tasks' process trees and leftovers outlive the
-step; with proctrack/cgroup signals reach the tasks alone and KILL takes everything that is left.
+step; with proctrack/cgroup signals reach the tasks alone and KILL takes everything that is left. A leftover that
+holds the output of a step keeps it from ending for a minute, then its output is given up (slurm's eio.c).
 """
 
 import errno
@@ -22,7 +23,7 @@ from slurm_mock import processes, wire
 from slurm_mock.cluster import Cluster, Settings
 
 CHUNK = 65536
-HEARTBEAT_SECONDS = 0.2  # how often leftovers of a dying step are looked for again
+HEARTBEAT_SECONDS = 0.2  # how often a step whose tasks have ended is looked at again
 
 
 class Relay:
@@ -57,7 +58,7 @@ class Relay:
 
 
 class Stepd:
-    """Runs until the last task is gone, its output is delivered and the controller knows."""
+    """Runs until the last task is gone, its output is delivered or given up, and the controller knows."""
 
     def __init__(
         self, cluster: Cluster, settings: Settings, node: str, message: dict[str, Any], srun: wire.Peer | None
@@ -77,6 +78,7 @@ class Stepd:
         self.relays: list[Relay] = []
         self.selector = selectors.DefaultSelector()
         self.swept = False
+        self.given_up_at = 0.0
 
     def run(self) -> None:
         os.setsid()
@@ -91,7 +93,7 @@ class Stepd:
         try:
             self._start_tasks()
             while not self._finished():
-                for key, _ in self.selector.select(HEARTBEAT_SECONDS if self._sweeping() else None):
+                for key, _ in self.selector.select(HEARTBEAT_SECONDS if self._tasks_over() else None):
                     key.data()
         finally:
             os.unlink(path)
@@ -214,33 +216,36 @@ class Stepd:
                 self.statuses[procid] = status
                 self._tell_srun({"event": "exit", "procid": procid, "status": status, "node": self.node})
 
-    def _sweeping(self) -> bool:
-        """True while a cgroup's leftovers are being killed."""
-        return self._tasks_over() and self.settings.proctrack == "cgroup"
-
     def _tasks_over(self) -> bool:
         return len(self.statuses) == len(self.message["tasks"])
 
     def _finished(self) -> bool:
         if not self._tasks_over():
             return False
-        if self._sweeping() and not self.swept:
+        if self.settings.proctrack == "cgroup" and not self.swept:
             processes.kill_below(os.getpid())
             self.swept = True
-        return not self.relays
+        self.given_up_at = self.given_up_at or time.monotonic() + self.settings.output_wait
+        return not self.relays or time.monotonic() >= self.given_up_at
 
     def _control(self, listener: socket.socket) -> None:
-        """Signals from the controller, one message per connection."""
+        """The controller has connected; what it says may come as late as it likes."""
         sock, _ = listener.accept()
-        sock.settimeout(1.0)
         peer = wire.Peer(sock)
-        message = peer.wait()
-        if message:
+        self._watch(peer, lambda: self._hear_controller(peer))
+
+    def _hear_controller(self, peer: wire.Peer) -> None:
+        """Notes and signals, until the connection's end."""
+        messages = peer.receive()
+        if messages is None:
+            self.selector.unregister(peer)
+            peer.close()
+            return
+        for message in messages:
             if message.get("note"):
                 self._complain(message["note"])
             for number in message["signals"]:
                 self.signal(number, shell_only=message.get("shell_only", False))
-        peer.close()
 
     def _complain(self, text: str) -> None:
         for line in text.splitlines():

@@ -17,7 +17,14 @@ from tests.patience import PATIENCE_SECONDS
 ROOT = Path(__file__).resolve().parents[3]
 TOOL = str(ROOT / "slurm_mock" / "bin" / "mockslurm")
 T = TypeVar("T")
-QUICK = ("kill_wait=0.5", "node_detection=0.3", "limit_check=0.1", "sched_delay=0.02", "message_timeout=0.2")
+QUICK = (
+    "kill_wait=0.5",
+    "output_wait=5",
+    "node_detection=0.3",
+    "limit_check=0.1",
+    "sched_delay=0.02",
+    "message_timeout=0.2",
+)
 
 
 def wait_until(look: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:

@@ -9,10 +9,13 @@ import select
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from slurm_mock import processes
 from tests.contract.mock.conftest import Mock, wait_until
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -286,9 +289,35 @@ def test_a_pty_is_a_real_terminal_with_size_signals_and_exit_code(mock: Mock, le
 
 
 def test_a_bad_exit_ends_the_others_only_when_asked(mock: Mock, lease: str) -> None:
-    script = "[ $SLURM_PROCID = 0 ] && exit 3; trap 'echo term; exit 0' TERM; sleep 300 & wait"
+    script = (
+        "if [ $SLURM_PROCID = 0 ]; then until [ -e trapped ]; do sleep 0.02; done; exit 3; fi\n"
+        "trap 'echo term; exit 0' TERM; : >trapped; while :; do sleep 0.05; done"
+    )
     done = overlap(mock, lease, "-N2", "-n2", "-K", "bash", "-c", script)
     assert (done.returncode, done.stdout) == (3, "term\n")
+
+
+def test_a_step_ends_though_a_leftover_holds_its_output(mock: Mock, lease: str) -> None:
+    """With proctrack/linuxproc no signal reaches it: its task has ended."""
+    done = overlap(mock, lease, "-N1", "-n1", "sh", "-c", "sleep 300 & echo $! >left; echo said")
+    assert (done.returncode, done.stdout) == (0, "said\n")
+    os.kill(int(mock.read("left")), signal.SIGKILL)
+
+
+def test_a_step_that_is_only_being_launched_is_killed_with_its_srun(own: Mock) -> None:
+    job = own.lease("-N1", "-w", "node2")
+    daemon = processes.recorded(str(own.folder / "c/nodes/node2/daemon.pid"))
+    os.kill(daemon, signal.SIGSTOP)
+    srun = own.popen("srun", f"--jobid={job}", "--overlap", "-N1", "-n1", "sleep", "300")
+    caught = re.compile(r"SigCgt:.*[67ef]...\n")  # TERM and ALRM: the step has been made
+    wait_until(lambda: caught.search(Path(f"/proc/{srun.pid}/status").read_text()))
+    srun.terminate()
+    assert srun.stdout
+    assert srun.stdout.readline() == "srun: forcing job termination\n"
+    os.kill(daemon, signal.SIGCONT)
+    assert srun.wait(PATIENCE_SECONDS) == 137
+    srun.stdout.close()
+    own.end(job)
 
 
 def test_a_signal_to_srun_is_forwarded(mock: Mock, lease: str) -> None:
@@ -297,7 +326,7 @@ def test_a_signal_to_srun_is_forwarded(mock: Mock, lease: str) -> None:
     assert srun.stdout
     assert srun.stdout.readline() == "ready\n"
     srun.send_signal(signal.SIGUSR1)
-    assert srun.wait(10) == 4
+    assert srun.wait(PATIENCE_SECONDS) == 4
     assert "got" in srun.stdout.read()
     srun.stdout.close()
 
@@ -323,7 +352,7 @@ def test_an_unknown_job_and_no_command_are_refused(mock: Mock) -> None:
 def test_many_steps_at_once_all_run(mock: Mock, lease: str) -> None:
     words = ["srun", f"--jobid={lease}", "--overlap", "-N1", "-n1"]
     steps = [mock.popen(*words, "-w", f"node{number % 3 + 1}", "hostname") for number in range(24)]
-    assert [step.wait(60) for step in steps] == [0] * 24
+    assert [step.wait(PATIENCE_SECONDS) for step in steps] == [0] * 24
     for number, step in enumerate(steps):
         assert step.stdout
         assert step.stdout.read() == f"node{number % 3 + 1}\n"
