@@ -93,8 +93,11 @@ def alive(process: Process) -> bool:
 
 
 def send(processes: Iterable[Process], *numbers: int) -> None:
-    """The signals were sent to those of the processes that still exist."""
-    for process in processes:
+    """The signals were sent to those of the processes that still exist, to a parent before its children.
+
+    A shell whose program ended first would go on with its next line.
+    """
+    for process in sorted(processes, key=lambda each: (each[1], each[0])):
         if not alive(process):
             continue
         try:
