@@ -151,7 +151,7 @@ def test_many_strange_names_before_a_task_do_not_keep_it_waiting(node: Node) -> 
         Path(node.lease.inbox(ANY), f"!{number}").write_bytes(b"")
     task = node.submit("true")
     node.start()
-    assert node.result(task, seconds=10).state is State.DONE
+    assert node.result(task).state is State.DONE
 
 
 # -- links -----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 
 from slurm_mock import processes
 from tests.contract.mock.conftest import Mock, cluster_in, wait_until
+from tests.patience import PATIENCE_SECONDS
 
 RUNNERS = """
 for node in node1 node2 node3; do
@@ -68,10 +69,10 @@ def test_a_spanning_step_dies_with_a_node_unless_it_says_no_kill(own: Mock) -> N
         assert step.stdout
         assert [step.stdout.readline() for _ in range(3)] == ["up\n"] * 3
     own.tool("kill-node", "node3")
-    assert plain.wait(15) == 137
+    assert plain.wait(PATIENCE_SECONDS) == 137
     assert lasting.poll() is None
     own.end(job)
-    assert lasting.wait(15) == 137 or lasting.returncode == 143
+    assert lasting.wait(PATIENCE_SECONDS) == 137 or lasting.returncode == 143
     for step in (plain, lasting):
         assert step.stdout
         step.stdout.close()

@@ -98,8 +98,8 @@ def test_a_step_without_overlap_waits_for_another_one_and_says_so(mock: Mock, le
     second = mock.popen("srun", f"--jobid={lease}", "-N1", "-n1", "-w", "node1", "hostname")
     step = mock.out("squeue", "-h", "-s", "-o", "%i %j").split(" sleep")[0].split()[-1]
     mock.out("scancel", step)
-    assert first.wait(10) == 137
-    assert second.wait(10) == 0
+    assert first.wait(PATIENCE_SECONDS) == 137
+    assert second.wait(PATIENCE_SECONDS) == 0
     assert first.stdout and second.stdout
     waited = second.stdout.read()
     assert f"Job {lease} step creation temporarily disabled, retrying (Requested nodes are busy)" in waited
@@ -113,7 +113,7 @@ def test_an_overlapping_step_blocks_nobody(mock: Mock, lease: str) -> None:
     plain = mock.run("srun", f"--jobid={lease}", "-N1", "-n1", "sh", "-c", "echo $CUDA_VISIBLE_DEVICES")
     assert plain.stdout == "0,1,2,3\n"
     runner.terminate()
-    assert runner.wait(10) == 137
+    assert runner.wait(PATIENCE_SECONDS) == 137
     assert runner.stdout
     assert "srun: forcing job termination" in runner.stdout.read()
     runner.stdout.close()
@@ -130,7 +130,7 @@ def test_exact_steps_share_out_the_gpus(mock: Mock, lease: str) -> None:
     assert sorted(gpus) == ["0", "1", "2", "3"]
     (mock.work / "done").touch()
     for step in steps:
-        assert step.wait(10) == 0
+        assert step.wait(PATIENCE_SECONDS) == 0
         assert step.stdout
         step.stdout.close()
 
