@@ -45,10 +45,11 @@ ntasks-per-node ntasks-per-socket relative sockets-per-node thread-spec threads 
 ZERO_TOO = ("relative", "core-spec", "thread-spec")
 
 UNSUPPORTED = """bcast container cpus-per-gpu epilog export-file get-user-env gpus-per-socket het-group
-mem-per-gpu mincpus no-allocate ntasks-per-core ntasks-per-gpu ntasks-per-socket preserve-env prolog reboot task-epilog
-task-prolog time-min tmp x11""".split()
+mem-per-gpu mincpus no-allocate ntasks-per-core ntasks-per-gpu ntasks-per-socket oversubscribe preserve-env prolog
+propagate reboot task-epilog task-prolog time-min tmp x11""".split()
 """A value that is good would change what the job gets or does, and here it would not."""
 
+UNSUPPORTED_VALUES = {"exclusive": ("mcs",), "kill-on-invalid-dep": ("yes",)}
 LAYOUT = ("cores-per-socket", "sockets-per-node", "threads-per-core")
 CHOICES: dict[str, tuple[str, ...]] = {
     "exclusive": ("", "user", "mcs"),
@@ -86,7 +87,7 @@ def check(options: Options) -> None:
             CHECKS[name](value)
     _check_together(options)
     for name, value in options.items():
-        if name in UNSUPPORTED or (name == "exclusive" and value == "mcs") or (name in LAYOUT and int(value) > 1):
+        if name in UNSUPPORTED or value in UNSUPPORTED_VALUES.get(name, ()) or (name in LAYOUT and int(value) > 1):
             raise unsupported(name, value)
 
 

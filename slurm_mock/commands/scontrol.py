@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from slurm_mock import array, grammar, units
@@ -16,6 +16,19 @@ from slurm_mock.show import job_text, node_text, partition_text, step_text
 from slurm_mock.update import HELD, JOB_KEYS
 
 NODE_KEYS = ("state", "reason")
+JOB_KEYS_OF_SLURM = """account admincomment batchhost burstbuffer clusterfeatures clusters contiguous corespec
+cpus-per-task cpuspertask deadline delayboot endtime excnodelist features gres
+gresallocate licenses mailtype mailuser mcs_label mincpusnode minmemorycpu minmemorynode mintmpdisknode
+network numcpus numtasks oversubscribe power prefer qos reboot
+reqcores reqnodelist reqsockets reqthreads reservation reservationname resetaccruetime shared sitefactor stdout switches
+tasks threadspec timemin tresperjob userid wait-for-switch wckey workdir""".split()
+NODE_KEYS_OF_SLURM = (
+    "activefeatures availablefeatures comment cpubind extra features gres nodeaddr nodehostname weight".split()
+)
+NODE_STATES = ("down", "drain", "idle", "resume", "undrain")
+"""Those that the mock carries out."""
+NODE_STATES_OF_SLURM = """cancel_reboot fail future noresp power_down power_down_asap power_down_force power_up
+resv""".split()
 
 
 def main(client: Client, argv: list[str]) -> int:
@@ -198,8 +211,13 @@ def _update(client: Client, words: list[str], given: dict[str, str]) -> int:
     return 1
 
 
-def _unsupported(changes: dict[str, tuple[str, str]], keys: tuple[str, ...]) -> bool:
+def _unsupported(
+    client: Client, changes: dict[str, tuple[str, str]], keys: Collection[str], of_slurm: Collection[str]
+) -> bool:
+    """True where a word is refused: in Slurm's own words what it does not know, in the mock's what that does not."""
     for key, (_, word) in changes.items():
+        if key in of_slurm:
+            client.fail(f"update {word}: not supported by slurm_mock")
         if key not in keys:
             print(f"Update of this parameter is not supported: {word}\nRequest aborted", file=sys.stderr)
             return True
@@ -208,7 +226,7 @@ def _unsupported(changes: dict[str, tuple[str, str]], keys: tuple[str, ...]) -> 
 
 def _update_job(client: Client, changes: dict[str, tuple[str, str]]) -> int:
     jobs, _ = changes.pop("jobid")
-    if _unsupported(changes, JOB_KEYS):
+    if _unsupported(client, changes, JOB_KEYS, JOB_KEYS_OF_SLURM):
         return 1
     values = {key: value for key, (value, _) in changes.items()}
     try:
@@ -238,9 +256,15 @@ def _is_limit(text: str) -> bool:
 
 def _update_node(client: Client, changes: dict[str, tuple[str, str]]) -> int:
     names, _ = changes.pop("nodename")
-    if _unsupported(changes, NODE_KEYS):
+    if _unsupported(client, changes, NODE_KEYS, NODE_KEYS_OF_SLURM):
         return 1
     values = {key: value for key, (value, _) in changes.items()}
+    state = values.get("state", "resume").lower()
+    if state in NODE_STATES_OF_SLURM:
+        client.fail(f"update State={values['state']}: not supported by slurm_mock")
+    if state not in NODE_STATES:
+        print(f"Invalid input: State={values['state']}\nRequest aborted", file=sys.stderr)
+        return 1
     reply = client.ask({"op": "update_node", "nodes": expand(names), "changes": values})
     if "error" in reply:
         print(f"slurm_update error: {client.words(reply)}", file=sys.stderr)

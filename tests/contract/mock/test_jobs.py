@@ -295,6 +295,9 @@ def test_a_comment_and_a_limit_can_be_changed(mock: Mock) -> None:
     mock.out("scontrol", "update", f"JobId={job}", "TimeLimit=-10")
     assert mock.out("squeue", "-h", "-j", job, "-o", "%k|%l") == "two words|30:00"
     assert "Update of this parameter is not supported" in mock.run("scontrol", "update", f"JobId={job}", "X=1").stderr
+    for change in ("Features=a", "QOS=high", "ExcNodeList=node1"):
+        done = mock.run("scontrol", "update", f"JobId={job}", change)
+        assert (done.returncode, done.stderr) == (1, f"scontrol: error: update {change}: not supported by slurm_mock\n")
     mock.end(job)
 
 

@@ -131,3 +131,11 @@ def test_a_slurmd_that_is_back_in_time_was_never_missed(tmp_path: Path) -> None:
     assert nodes(own, job) == "RUNNING node2"
     own.end(job)
     assert next(running, None) is None
+
+
+def test_a_change_of_a_node_that_would_not_be_carried_out_is_refused(mock: Mock) -> None:
+    for change in ("Weight=3", "State=FAIL", "State=POWER_DOWN"):
+        done = mock.run("scontrol", "update", "NodeName=node1", change)
+        assert (done.returncode, done.stderr) == (1, f"scontrol: error: update {change}: not supported by slurm_mock\n")
+    done = mock.run("scontrol", "update", "NodeName=node1", "State=asleep")
+    assert (done.returncode, done.stderr) == (1, "Invalid input: State=asleep\nRequest aborted\n")

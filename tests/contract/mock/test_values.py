@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm_mock import control, dependency, grammar, units
+from slurm_mock import control, dependency, grammar, options, units
 from slurm_mock.dependency import Term
 from slurm_mock.hostlist import compress, expand, repeats
 from slurm_mock.records import Job, Request
@@ -86,6 +86,22 @@ def test_a_file_pattern_is_filled_in() -> None:
 
 def test_export_items_are_split_at_commas_outside_quotes() -> None:
     assert split_commas("ALL,A=1,B='x,y'") == ["ALL", "A=1", "B=x,y"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("propagate", ""),
+        ("propagate", "NOFILE"),
+        ("kill-on-invalid-dep", "yes"),
+        ("oversubscribe", ""),
+        ("exclusive", "mcs"),
+    ],
+)
+def test_an_option_that_would_not_be_carried_out_is_refused_as_such(option: str, value: str) -> None:
+    with pytest.raises(options.Refused, match="not supported by slurm_mock"):
+        options.check({option: value})
+    options.check({"kill-on-invalid-dep": "no", "exclusive": "user"})
 
 
 def test_a_bad_dependency_is_refused() -> None:
