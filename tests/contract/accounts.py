@@ -9,8 +9,8 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-from tests.contract.clusters import wait_until
 from tests.contract.site import Site
+from tests.patience import wait_until
 
 FINISHED = ("DONE", "FAILED", "TIMEOUT", "CANCELLED")
 END_SECONDS_MAX = 4.0
@@ -113,13 +113,13 @@ class Accounts:
         wait_until(
             lambda: not tasks_of(home),
             "the end of every task's processes",
-            seconds_max=END_SECONDS_MAX,
+            seconds=END_SECONDS_MAX,
             seen=lambda: f"{tasks_of(home)}\n{self.site.seen()}",
         )
         wait_until(
             lambda: not self._servants(),
             "the end of runners and keepers",
-            seconds_max=LEAVE_SECONDS_MAX,
+            seconds=LEAVE_SECONDS_MAX,
             seen=lambda: f"{self._servants()}\n{self.site.seen()}",
         )
 

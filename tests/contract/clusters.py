@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from tests.contract.mock import inside
 from tests.patience import PATIENCE_SECONDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -61,6 +61,10 @@ class Cluster(Protocol):
 
     def processes(self, node: str) -> list[tuple[int, str]]:
         """(pid on this host, command line) of what runs on the node, daemons included."""
+        ...
+
+    def squeue(self, *options: str) -> str:
+        """What squeue prints now; it has succeeded."""
         ...
 
 
@@ -133,6 +137,10 @@ class MockCluster:
                 found.append((int(entry.name), line))
         return found
 
+    def squeue(self, *options: str) -> str:
+        """What squeue prints now; it has succeeded."""
+        return inside.squeue(self.directory, *options)
+
     def stop(self) -> None:
         self._control("stop")
 
@@ -154,13 +162,3 @@ def run(
         check=False,
         input=stdin,
     )
-
-
-def wait_until(
-    condition: Callable[[], object], what: str, *, seconds_max: float = SECONDS_MAX, seen: Callable[[], object] = str
-) -> None:
-    """The condition holds; else the test fails with what was seen last."""
-    until = time.monotonic() + seconds_max
-    while not condition():
-        assert time.monotonic() < until, f"waited {seconds_max:.0f} s for {what}; seen last: {seen()}"
-        time.sleep(0.05)

@@ -243,6 +243,11 @@ class RealCluster:
         address = self._address(r"SlurmctldPort=(\d+)")
         self._wait_for_daemon("slurmctld", lambda: _accepts(socket.AF_INET, address))
 
+    def squeue(self, *options: str) -> str:
+        """What squeue prints now; it has succeeded."""
+        argv = [_program("squeue"), *options]
+        return subprocess.run(argv, check=True, env=self.env, capture_output=True, text=True).stdout
+
     def processes(self, node: str) -> list[tuple[int, str]]:
         """The node's processes but its first, as (pid on this host, command line); [] when it is down."""
         try:

@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.contract.clusters import REPOSITORY, SECONDS_MAX, Cluster, run, wait_until
+from tests.contract.clusters import REPOSITORY, SECONDS_MAX, Cluster, run
 from tests.e2e.harness import processes
+from tests.patience import wait_until
 
 LEASEQ = (sys.executable, "-E", str(REPOSITORY / "leaseq" / "__main__.py"))
 
@@ -61,7 +62,7 @@ class Site:
         return done.stdout
 
     def squeue(self, *options: str) -> list[str]:
-        return self.slurm("squeue", "-h", *options).split()
+        return self.cluster.squeue("-h", *options).split()
 
     def job(self, job: str) -> dict[str, str]:
         """What scontrol tells of the job."""
@@ -127,7 +128,7 @@ class Site:
         return path.read_text(errors="replace") if path.exists() else "(no slurm.log)"
 
     def wait_until(self, condition: Callable[[], object], what: str, *, seconds_max: float = SECONDS_MAX) -> None:
-        wait_until(condition, what, seconds_max=seconds_max, seen=self.seen)
+        wait_until(condition, what, seconds=seconds_max, seen=self.seen)
 
     def seen(self) -> str:
         """Everything that helps to tell why a wait was in vain."""

@@ -38,7 +38,7 @@ def submit(site: Site, *words: str) -> str:
 
 def until(site: Site, *words: str, is_: str) -> None:
     """squeue says this."""
-    site.wait_until(lambda: site.slurm("squeue", "-h", *words).strip() == is_, f"{is_!r} from {words}")
+    site.wait_until(lambda: site.cluster.squeue("-h", *words).strip() == is_, f"{is_!r} from {words}")
 
 
 @pytest.mark.parametrize("verb", ["scontrol requeue", "scancel"])

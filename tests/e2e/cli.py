@@ -9,7 +9,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,11 +107,14 @@ class Box:
 
     def until(self, task_id: str, *states: str) -> dict[str, Any]:
         """What `info --json` tells of the task once it is in one of the states."""
-        deadline = time.monotonic() + SECONDS_MAX
-        while (task := self.task(task_id))["state"] not in states:
-            assert time.monotonic() < deadline, f"{task_id} is not {states}: {task}"
-            time.sleep(0.05)
-        return task
+        found: list[dict[str, Any]] = []
+
+        def look() -> bool:
+            found[:] = [self.task(task_id)]
+            return found[0]["state"] in states
+
+        wait_until(look, f"{task_id} to be {states}", seen=lambda: found)
+        return found[0]
 
     @property
     def runner_pid(self) -> int:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from leaseq import protocol
 from leaseq.layout import Entry, Home, new_task_id, order
@@ -19,26 +19,13 @@ from leaseq.nodedir import Holder, NodeDir, node_path
 from leaseq.runner import record
 from leaseq.runner.record import Rec
 from leaseq.world import SystemFs, process_start
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS_MAX = PATIENCE_SECONDS
 START = (
     f"import sys; sys.path.insert(0, {str(ROOT)!r}); from leaseq.runner.main import main; sys.exit(main(sys.argv[1:]))"
 )
-T = TypeVar("T")
-
-
-def wait_until(look: Callable[[], T], what: str, *, seconds: float = SECONDS_MAX, seen: Any = None) -> T:
-    """What look() gave once it was true; fails with what was last seen. seen: called for that message."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = look()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:.0f} s for {what}; last seen: {seen() if seen else value!r}")
-        time.sleep(0.005)
 
 
 class Node:

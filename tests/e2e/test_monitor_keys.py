@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from monitor_screen import Screen, on_terminal
 
 from leaseq.monitor.keys import TABLE
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import wait_until
 
 ROOT = Path(__file__).parents[2]
 LEASEQ = [sys.executable, "-m", "leaseq"]
@@ -40,10 +39,9 @@ class Live:
         return self.leaseq("info", task)
 
     def until(self, task: str, *words: str) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not any(word in (last := self.state(task)) for word in words):
-            assert time.monotonic() < deadline, f"{task} is none of {words}: {last}"
-            time.sleep(0.05)
+        wait_until(
+            lambda: any(word in self.state(task) for word in words), f"{task} in {words}", seen=lambda: self.state(task)
+        )
 
 
 @pytest.fixture(scope="module")

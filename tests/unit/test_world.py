@@ -7,15 +7,14 @@ import os
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from leaseq import world
 from leaseq.world import SystemClock, SystemFs
-
-DEADLINE_SECONDS = 20.0
+from tests.patience import wait_until
 
 
 @pytest.fixture(params=[False, True], ids=["local", "remote"])
@@ -28,13 +27,6 @@ def open_umask() -> Iterator[None]:
     before = os.umask(0)
     yield
     os.umask(before)
-
-
-def wait_until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def test_what_was_created_is_read(fs: SystemFs, tmp_path: Path) -> None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
-from tests.patience import PATIENCE_SECONDS
+from tests.contract.mock import inside
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 TOOL = str(ROOT / "slurm_mock" / "bin" / "mockslurm")
-T = TypeVar("T")
 QUICK = (
     "kill_wait=0.5",
     "output_wait=5",
@@ -25,15 +23,6 @@ QUICK = (
     "sched_delay=0.02",
     "message_timeout=0.2",
 )
-
-
-def wait_until(look: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
-    """The first true value that `look` returns; fails with what was last seen."""
-    until = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < until, f"not within {seconds} s, last seen: {seen!r}"
-        time.sleep(0.02)
-    return seen
 
 
 class Mock:
@@ -83,6 +72,10 @@ class Mock:
         assert done.returncode == 0, f"{words}: {done.returncode} {done.stdout} {done.stderr}"
         return done.stdout.strip()
 
+    def squeue(self, *options: str) -> str:
+        """What squeue prints now, without a header."""
+        return inside.squeue(self.folder / "c", "-h", *options).strip()
+
     def submit(self, *words: str) -> str:
         return self.out("sbatch", "--parsable", *words)
 
@@ -92,7 +85,7 @@ class Mock:
         return str(path)
 
     def state(self, job: str) -> str:
-        return self.out("squeue", "-h", "-t", "all", "-j", job, "-o", "%T")
+        return self.squeue("-t", "all", "-j", job, "-o", "%T")
 
     def wait_state(self, job: str, *states: str) -> str:
         return wait_until(lambda: self.state(job) in states and self.state(job))

@@ -87,7 +87,7 @@ def test_stop_leaves_no_process(tmp_path: Path) -> None:
     running = cluster_in(tmp_path)
     own = next(running)
     job = own.lease("-N3", "--exclusive", script="srun --overlap sleep 300")
-    wait_until(lambda: "sleep" in own.out("squeue", "-h", "-s", "-j", job, "-o", "%j"))
+    wait_until(lambda: "sleep" in own.squeue("-s", "-j", job, "-o", "%j"))
     controller = processes.recorded(str(tmp_path / "c" / "ctld.pid"))
     everything = [controller, *processes.descendants(controller)]
     assert len(everything) > 8

@@ -134,9 +134,9 @@ def test_jobs_share_a_node_and_its_gpus_and_queue_when_full(mock: Mock) -> None:
     second = mock.lease("-N1", "-w", "node1", "--gres=gpu:2", "-c4", script="echo $SLURM_JOB_GPUS; sleep 300")
     assert mock.wait_text(f"{first}.out") + mock.wait_text(f"{second}.out") == "0,1\n2,3\n"
     third = mock.submit("-w", "node1", "--wrap", "true")
-    wait_until(lambda: mock.out("squeue", "-h", "-j", third, "-o", "%T|%R") == "PENDING|(Resources)")
+    wait_until(lambda: mock.squeue("-j", third, "-o", "%T|%R") == "PENDING|(Resources)")
     fourth = mock.submit("-w", "node1", "--wrap", "true")
-    wait_until(lambda: mock.out("squeue", "-h", "-j", fourth, "-o", "%R") == "(Priority)")
+    wait_until(lambda: mock.squeue("-j", fourth, "-o", "%R") == "(Priority)")
     elsewhere = mock.submit("-w", "node2", "--wrap", "true")
     mock.wait_state(elsewhere, "COMPLETED")
     mock.end(first)
@@ -147,11 +147,11 @@ def test_jobs_share_a_node_and_its_gpus_and_queue_when_full(mock: Mock) -> None:
 def test_a_whole_lease_waits_for_its_nodes_and_small_jobs_fill_the_gap(mock: Mock) -> None:
     holder = mock.lease("-N1", "--exclusive", "-w", "node1", "-t", "30")
     wide = mock.submit("-N3", "--exclusive", "-t", "30", "--wrap", "true")
-    wait_until(lambda: mock.out("squeue", "-h", "-j", wide, "-o", "%R") == "(Resources)")
+    wait_until(lambda: mock.squeue("-j", wide, "-o", "%R") == "(Resources)")
     short = mock.submit("-N1", "-t", "5", "--wrap", "true")
     mock.wait_state(short, "COMPLETED")
     long = mock.submit("-N1", "-t", "60", "--wrap", "true")
-    wait_until(lambda: mock.out("squeue", "-h", "-j", long, "-o", "%R") == "(Priority)")
+    wait_until(lambda: mock.squeue("-j", long, "-o", "%R") == "(Priority)")
     mock.end(holder)
     mock.wait_state(long, "COMPLETED")
 
@@ -166,7 +166,7 @@ def test_a_whole_lease_waits_for_its_nodes_and_small_jobs_fill_the_gap(mock: Moc
 )
 def test_how_a_job_ended_is_shown(mock: Mock, script: str, line: str, exit_code: str) -> None:
     job = mock.submit("-w", "node1", "-o", "/dev/null", "--wrap", script)
-    wait_until(lambda: mock.out("squeue", "-h", "-t", "all", "-j", job, "-o", "%T|%R") == line)
+    wait_until(lambda: mock.squeue("-t", "all", "-j", job, "-o", "%T|%R") == line)
     assert f"ExitCode={exit_code}" in mock.out("scontrol", "show", "job", job)
     assert mock.out("squeue", "-h", "-j", job) == ""
 
@@ -242,7 +242,7 @@ def test_a_requeued_job_keeps_its_id_and_counts_restarts(mock: Mock) -> None:
     job = mock.lease(script="echo run ${SLURM_RESTART_COUNT-unset}; sleep 300")
     mock.wait_text(f"{job}.out", "run unset")
     mock.out("scontrol", "requeue", job)
-    wait_until(lambda: mock.out("squeue", "-h", "-j", job, "-o", "%T|%R") == "PENDING|(BeginTime)")
+    wait_until(lambda: mock.squeue("-j", job, "-o", "%T|%R") == "PENDING|(BeginTime)")
     mock.out("scontrol", "update", f"JobId={job}", "StartTime=now")
     mock.wait_state(job, "RUNNING")
     assert "run 1" in mock.wait_text(f"{job}.out", "run 1")
@@ -257,10 +257,10 @@ def test_a_successor_waits_for_its_predecessor(mock: Mock) -> None:
     first = mock.lease()
     second = mock.submit("-d", f"afterany:{first}", "--wrap", "true")
     third = mock.submit("-d", f"afterok:{first}", "--wrap", "true")
-    wait_until(lambda: mock.out("squeue", "-h", "-j", second, "-o", "%R") == "(Dependency)")
+    wait_until(lambda: mock.squeue("-j", second, "-o", "%R") == "(Dependency)")
     mock.end(first)
     mock.wait_state(second, "COMPLETED")
-    wait_until(lambda: mock.out("squeue", "-h", "-j", third, "-o", "%R") == "(DependencyNeverSatisfied)")
+    wait_until(lambda: mock.squeue("-j", third, "-o", "%R") == "(DependencyNeverSatisfied)")
     mock.end(third)
     unknown = mock.submit("-d", "afterany:9999", "--wrap", "true")
     mock.wait_state(unknown, "COMPLETED")
@@ -276,7 +276,7 @@ def test_a_job_can_submit_its_own_successor(mock: Mock) -> None:
 def test_holds_and_begin_times_are_reasons(mock: Mock) -> None:
     held = mock.submit("-H", "--wrap", "true")
     later = mock.submit("-b", "now+1hour", "--wrap", "true")
-    wait_until(lambda: mock.out("squeue", "-h", "-j", f"{held},{later}", "-o", "%R") == "(JobHeldUser)\n(BeginTime)")
+    wait_until(lambda: mock.squeue("-j", f"{held},{later}", "-o", "%R") == "(JobHeldUser)\n(BeginTime)")
     mock.out("scontrol", "release", held)
     mock.wait_state(held, "COMPLETED")
     mock.end(later)

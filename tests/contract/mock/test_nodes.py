@@ -28,7 +28,7 @@ def alive(pid: int) -> bool:
 
 
 def nodes(mock: Mock, job: str) -> str:
-    return mock.out("squeue", "-h", "-j", job, "-o", "%T %N")
+    return mock.squeue("-j", job, "-o", "%T %N")
 
 
 def test_a_job_of_no_kill_goes_on_smaller(own: Mock) -> None:
@@ -94,7 +94,7 @@ def test_a_dead_node_is_shown_and_launching_on_it_fails(own: Mock) -> None:
     assert done.returncode in (233, 1)
     wait_until(lambda: own.out("sinfo", "-h", "-n", "node3", "-p", "gpu", "-o", "%t") == "down*")
     waiting = own.submit("-N3", "--exclusive", "--wrap", "true")
-    wait_until(lambda: "are DOWN" in own.out("squeue", "-h", "-j", waiting, "-o", "%R"))
+    wait_until(lambda: "are DOWN" in own.squeue("-j", waiting, "-o", "%R"))
     own.end(job, waiting)
 
 
