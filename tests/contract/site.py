@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests import forked
 from tests.contract.clusters import REPOSITORY, SECONDS_MAX, Cluster, run
 from tests.e2e.harness import processes
 from tests.patience import wait_until
@@ -47,7 +48,8 @@ class Site:
 
     def leaseq(self, *words: str, seconds_max: float = SECONDS_MAX, **env: str) -> subprocess.CompletedProcess[str]:
         """leaseq's end, whatever its exit code."""
-        return run([*LEASEQ, *words], {**self.env, **env}, cwd=self.directory, seconds_max=seconds_max)
+        code, out, err = forked.run(words, {**self.env, **env}, cwd=self.directory, seconds=seconds_max)
+        return subprocess.CompletedProcess(words, code, out.decode(), err.decode())
 
     def ok(self, *words: str, seconds_max: float = SECONDS_MAX, **env: str) -> str:
         """What leaseq printed; it has succeeded."""

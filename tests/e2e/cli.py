@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import forked
 from tests.e2e.harness import ROOT, SECONDS_MAX, processes, wait_until
 
 
@@ -78,22 +79,29 @@ class Box:
         **options: Any,
     ) -> Said:
         """What the command said; code: the exit code it must have."""
-        if input is not None:
-            options["stdin"] = subprocess.PIPE
-        process = self.popen(*words, env=env, **options)
-        try:
-            out, err = process.communicate(input, timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            raise AssertionError(f"leaseq {words} does not end; it said {out!r} {err!r}") from None
-        said = Said(
-            process.returncode, (out or b"").decode("utf-8", "replace"), (err or b"").decode("utf-8", "replace")
-        )
+        if self.python != sys.executable or options.keys() - {"cwd"} or forked.matters_at_start(env or {}):
+            status, out, err = self._run_afresh(*words, input=input, env=env, **options)
+        else:
+            environment = {**self.environment, **(env or {})}
+            status, out, err = forked.run(words, environment, cwd=options.get("cwd", self.work), stdin=input)
+        said = Said(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
         assert "Traceback" not in said.err, said
         if code is not None:
             assert said.code == code, said
         return said
+
+    def _run_afresh(self, *words: str, input: bytes | None, **options: Any) -> tuple[int, bytes, bytes]:
+        """(exit code, stdout, stderr) of a Python that starts for it."""
+        if input is not None:
+            options["stdin"] = subprocess.PIPE
+        process = self.popen(*words, **options)
+        try:
+            out, err = process.communicate(input, timeout=SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"leaseq {words} does not end; it said {out!r} {err!r}") from None
+        return process.returncode, out or b"", err or b""
 
     def submit(self, *command: str, options: tuple[str, ...] = ()) -> str:
         """The id of the submitted command."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pytest
 from monitor_screen import Screen, on_terminal
 
 from leaseq.monitor.keys import TABLE
+from tests import forked
 from tests.patience import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -28,9 +28,9 @@ class Live:
     env: dict[str, str]
 
     def leaseq(self, *words: str) -> str:
-        done = subprocess.run([*LEASEQ, *words], env=self.env, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, (words, done.stdout, done.stderr)
-        return done.stdout.strip()
+        code, out, err = forked.run(words, self.env, cwd=ROOT)
+        assert code == 0, (words, out, err)
+        return out.decode().strip()
 
     def submit(self, command: str, *options: str) -> str:
         return self.leaseq("submit", *options, "--", command)
