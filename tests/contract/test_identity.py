@@ -148,8 +148,12 @@ class Another:
     """One more mock cluster, of whose home-sharing users this test's is one."""
 
     def __init__(self, directory: Path, name: str) -> None:
-        self.directory = directory
-        words = ["--nodes", "b1,b2", "--cpus", "8", "--gpus", "4", "--option", f"name={name}"]
+        self.directory, self.name = directory, name
+
+    def start(self, *, first_job: str) -> None:
+        """It runs, and counts its jobs from there."""
+        words = ["--nodes", "b1,b2", "--cpus", "8", "--gpus", "4", "--option", f"name={self.name}"]
+        words += ["--option", f"first_job_id={first_job}"]
         self._control("start", *words, "--until-exit-of", str(os.getpid()))
 
     @property
@@ -165,13 +169,10 @@ class Another:
             words, env={**os.environ, **self.env}, capture_output=True, text=True, check=True, cwd=self.directory
         ).stdout.strip()
 
-    def next_number(self, number: int) -> None:
-        """Jobs are counted from there."""
-        while int(self.run("sbatch", "--parsable", "-o", "/dev/null", "--wrap", "true")) < number - 1:
-            pass
-
     def stop(self) -> None:
-        self._control("stop")
+        """Nothing of it runs, if it was ever started."""
+        if self.directory.exists():
+            self._control("stop")
 
     def _control(self, *words: str) -> None:
         subprocess.run([str(MOCK), *words, "--dir", str(self.directory)], check=True, stdout=subprocess.DEVNULL)
@@ -192,7 +193,7 @@ def test_a_look_from_another_cluster_ends_nothing_and_cancels_no_job_of_it(site:
     accounts = Accounts(site)
     tasks = accounts.submit(lease, accounts.gated, options=("--cpus", "1", "--requeue"))
     accounts.started(*tasks)
-    another.next_number(int(lease))
+    another.start(first_job=lease)
     stranger = another.run("sbatch", "--parsable", "-o", "/dev/null", "-J", "stranger", "--wrap", "sleep 600")
     assert stranger == lease
     for _ in range(4):
@@ -217,7 +218,7 @@ def test_a_number_that_comes_again_mixes_no_leases(site: Site, another: Another)
     site.started(first)
     accounts = Accounts(site)
     old = accounts.submit(first, "true", options=("--cpus", "1", "--time", "30m"))
-    another.next_number(int(first))
+    another.start(first_job=first)
     second = site.ok("add", "--detach", "--name", "second", "-N1", "-t", "60", *CPUS, **another.env)
     assert second == f"{first}.{site.record(second)['token']}"
     site.started(second)
