@@ -292,6 +292,11 @@ def inbox_of(lease: LeaseDir, task: Task) -> str:
     return lease.inbox(task.node if is_node(task.node) else ANY)
 
 
+def pinned_as_claimed(task: Task, node: str) -> Task:
+    """The task that this node has claimed: if its file pins it to another, it was moved, and is pinned to none."""
+    return task if task.node in (ANY, node) else replace(task, node=ANY)
+
+
 def unclaim(fs: Fs, lease: LeaseDir, held: Claim, target: str) -> None:
     """A claim that never started is pending again, same attempt."""
     _move_claim(fs, lease, held, target, held.entry.pending())

@@ -188,7 +188,7 @@ COMMANDS = {
         "move",
         "[--from LEASE] [--to LEASE] [--node NODE] [ID...]",
         "Pending tasks of one lease become another's, all of them or those named. Prints their ids, which stay. With "
-        "--node they are pinned to another node, or with `any` to none; a later attempt is pinned as the first was.",
+        "--node they are pinned to another node, or with `any` to none, and later attempts too.",
         (
             Option("from", "the lease whose tasks they are; ids need none", metavar="LEASE"),
             Option("to", "the lease that is to run them (with --node: the same)", metavar="LEASE"),

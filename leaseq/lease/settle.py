@@ -70,7 +70,7 @@ def _settle(fs: Fs, lease: LeaseDir, node: str, name: str, *, clock: Clock, reas
     path = f"{lease.claimed(node)}/{name}"
     try:
         entry = Entry.parse(name)
-        task = protocol.read_task(fs, path, entry)
+        task = protocol.pinned_as_claimed(protocol.read_task(fs, path, entry), node)
     except (FileNotFoundError, Newer):
         return  # gone, or a later leaseq's to settle
     except Malformed as error:

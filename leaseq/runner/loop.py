@@ -51,6 +51,8 @@ class Runner:
         self.held: dict[str, Held] = {}
         self.won: dict[str, tuple[Claim, Booking]] = {}
         """Claims that are not yet in the keeper's hands; empty between turns unless a file system failed."""
+        self.pins: dict[str, str] = {}
+        """Of those that were won, in whose inbox they lay: what their files say is past where they were moved."""
         self.ledger = ledger
         self.recorded: frozenset[str] = frozenset()
         """Keys of attempts that stood in the history when this runner started."""
@@ -301,6 +303,7 @@ class Runner:
         """The claim, which has not been started, is a cancelled task."""
         self._finish_cancelled(self.won[key][0])
         del self.won[key]
+        self.pins.pop(key, None)
 
     def _finish_cancelled(self, claim: Claim) -> None:
         protocol.finish_cancelled(self.fs, self.lease, claim, ended=self.clock.now(), reason="cancelled")
@@ -361,6 +364,8 @@ class Runner:
         self._claims_in_doubt = True
         claim = protocol.claim(self.fs, self.lease, source, entry, node=self.node, incarnation=self.incarnation)
         self._claims_in_doubt = False
+        if claim is not None:
+            self.pins[claim.entry.key] = self.node if own else ANY
         if claim is None:
             self._list_at = -1e9  # others take from it, so what is known of the inbox is old
         return claim
@@ -388,6 +393,7 @@ class Runner:
         for key, (claim, booking) in list(self.won.items()):
             self._start(claim, booking)
             del self.won[key]
+            self.pins.pop(key, None)
 
     def _start(self, claim: Claim, booking: Booking) -> None:
         try:
@@ -402,6 +408,7 @@ class Runner:
             if str(claim.entry) in self.fs.names(self.lease.claimed(self.node)):
                 raise
             return  # taken away between the claim and now, by a command that had taken this runner for dead
+        task = replace(task, node=self.pins.get(claim.entry.key, task.node))
         held = Held(claim, task, booking, self.clock.monotonic(), slot=free_slot(self.held.values()))
         self.procs.start(held.key, start_request(self, held))
         self.held[held.key] = held

@@ -31,7 +31,7 @@ def read_claimed(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
         raise Malformed("it has no command")
     if task.node != ANY and not is_node(task.node):
         raise Malformed(f"its node is not a name: {task.node!r:.60}")
-    return task
+    return protocol.pinned_as_claimed(task, claim.node)
 
 
 def _read_again(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:

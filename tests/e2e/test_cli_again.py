@@ -8,7 +8,7 @@ from pathlib import Path
 
 from leaseq import protocol
 from leaseq.layout import Home
-from leaseq.models import Lease
+from leaseq.models import ANY, Lease, Outcome
 from leaseq.world import SystemFs
 from tests.e2e.cli import Box
 from tests.e2e.harness import SECONDS_MAX
@@ -160,6 +160,24 @@ def test_cancelled_and_timed_out_tasks_are_retried_and_recover_says_how(box: Box
     box.run("cancel", late, code=0)
     box.until(late, "CANCELLED")
     box.until(never, "DONE")
+
+
+def test_what_was_unpinned_stays_unpinned_in_the_attempts_that_follow(box: Box) -> None:
+    node = box.run("submit", "--no-start", "--json", "--", "true", code=0).json["lease"].partition(":")[2]
+    task = box.run("submit", "--no-start", "-c1", "--node", node, "--retries", "1", "--", "false").id
+    box.run("move", "--node", "any", task, code=0)
+    box.run("daemon", "start", code=0)
+    box.until(task, "FAILED")
+    outcomes = [Outcome.from_json(path.read_bytes()) for path in sorted(box.home.glob(f"runs/*/done/*/{task}.*"))]
+    assert [(outcome.attempt, outcome.task.node) for outcome in outcomes] == [(1, ANY), (2, ANY)]
+    box.run("daemon", "stop", code=0)
+    box.run("retry", "--no-start", task, code=0)
+    (pending,) = box.home.glob(f"runs/*/inbox/*/*{task}*")
+    assert pending.parent.name == ANY
+    box.run("cancel", task, code=0)
+    box.run("retry", "--no-start", "--node", node, task, code=0)
+    (pending,) = box.home.glob(f"runs/*/inbox/*/*{task}*")
+    assert pending.parent.name == node
 
 
 # -- links and keys ----------------------------------------------------------------------------------
