@@ -38,4 +38,8 @@ def main(directory: str, command: str, argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    ended = main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    for stream in (sys.stdout, sys.stderr):
+        if stream:
+            stream.flush()
+    os._exit(ended)  # to take apart all that was imported is a fifth of a command's time
