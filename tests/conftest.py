@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 
+import pytest
 from hypothesis import settings
 
 # A background job of a shell has it ignored, and every program that a test starts would inherit that.
@@ -22,3 +23,13 @@ settings.register_profile(
     "leaseq", derandomize=not LONG, database=None, deadline=None, max_examples=2000 if LONG else 40
 )
 settings.load_profile("leaseq")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each worker begins with its share of the slow tests: what waits long is no one's last, nor all one's."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    rest = [item for item in items if not item.get_closest_marker("slow")]
+    bounds = [len(rest) * each // workers for each in range(workers + 1)]
+    items[:] = [item for n in range(workers) for item in (*slow[n::workers], *rest[bounds[n] : bounds[n + 1]])]

@@ -146,6 +146,7 @@ def test_a_terminal_that_the_node_does_not_know_gets_its_session(site: Site) -> 
     assert "leaseq shell --plain" in dumb.seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["--plain", "--session=main"])
 def test_an_open_shell_is_told_before_the_time_limit_and_of_it_afterwards(site: Site, kind: str) -> None:
     lease = site.add("-N1", "-t", "1")

@@ -69,6 +69,7 @@ def test_a_release_without_an_answer_says_so_and_again_does_no_harm(site: Site, 
     site.wait_until(lambda: site.squeue("-j", lease, "-o", "%T") in ([], ["COMPLETING"]), "the end", seconds_max=60)
 
 
+@pytest.mark.slow
 def test_a_lease_whose_nodes_have_another_home_under_its_path_is_told_soon(site: Site) -> None:
     """As on a login host whose home is not the nodes': what the lease writes there is never seen here."""
     real, other = str(site.home), f"{site.directory}/elsewhere"

@@ -18,6 +18,7 @@ def left(node: Node) -> list[int]:
     return [pid for pid in processes(lambda environ: mark in environ) if pid != os.getpid()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("removed", ["home", "lease"])
 def test_a_runner_and_its_keeper_end_with_their_home_once_no_task_runs(node: Node, removed: str) -> None:
     node.gone = "2"
