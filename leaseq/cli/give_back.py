@@ -76,7 +76,7 @@ class Release:
             app.out.talk(f"leaseq: lease {record.id} has ended already")
         pending = snapshot.totals.get(State.PENDING, 0)
         if pending:
-            way = f"`leaseq move --from {record.id} --to LEASE` takes them along"
+            way = f"`leaseq move --from {record.id} --to LEASE` takes {'it' if pending == 1 else 'them'} along"
             stay = count(pending, "pending task stays", "pending tasks stay")
             app.out.talk(f"leaseq: {stay} in its queue; {way}")
         if record.kind == "slurm" and leases.chosen(app.fs, app.home) == record.id:
@@ -133,7 +133,8 @@ def _ask(record: Lease, snapshot: Snapshot) -> None:
     ends = "ends" if held == 1 else "end"
     what = f"{name} has {_tasks(snapshot)}, which {ends} with it" if held else f"{name} runs no task"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Refused(what, hint="--yes ends them, --drain waits for them")
+        ended = "it" if held == 1 else "them"
+        raise Refused(what, hint=f"--yes ends {ended}, --drain waits for {ended}" if held else "--yes releases it")
     print(f"{what}. Release it? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Refused(f"lease {record.id} is kept", hint="--drain waits for its running tasks first")

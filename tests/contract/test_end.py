@@ -21,7 +21,7 @@ def test_a_release_leaves_nothing_on_the_nodes_and_the_record_says_so(site: Site
     refused = site.leaseq("lease", "release", lease)
     assert refused.returncode == 2
     assert "1 running task" in refused.stderr
-    assert "--yes" in refused.stderr
+    assert "--yes ends it, --drain waits for it" in refused.stderr
     done = site.leaseq("lease", "release", lease, "--yes")
     assert done.returncode == 0
     site.wait_until(lambda: lease not in site.squeue("-o", "%i"), "the end of the lease")
@@ -50,7 +50,7 @@ def test_a_release_that_names_no_lease_means_the_one_in_use_and_asks(site: Site)
     lease = site.add("-N1", "--name", "mine")
     refused = site.leaseq("lease", "release")
     assert refused.returncode == 2
-    assert f"lease {lease} (mine) runs no task" in refused.stderr
+    assert f"lease {lease} (mine) runs no task\n  --yes releases it\n" in refused.stderr
     terminal = site.terminal("lease", "release")
     terminal.expect("Release it? [y/N]")
     terminal.type("n\n")
