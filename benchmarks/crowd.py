@@ -22,9 +22,9 @@ from operations import attach, count, detach
 
 sys.path.insert(0, str(ROOT))
 
-from leaseq import protocol
 from leaseq.layout import Home, LeaseDir
 from leaseq.models import Lease
+from leaseq.protocol import files, records, terms
 from leaseq.world import SystemFs
 
 LEASE = "4711"
@@ -37,9 +37,9 @@ def lease_of(env: dict[str, str], nodes: list[str]) -> LeaseDir:
     fs, lease = SystemFs(remote=False), Home(env["LEASEQ_HOME"]).lease(LEASE)
     os.makedirs(Home(env["LEASEQ_HOME"]).runs, mode=0o700)
     os.chmod(env["LEASEQ_HOME"], 0o700)
-    protocol.prepare(fs, lease)
+    records.prepare(fs, lease)
     record = Lease(id=LEASE, kind="local", created=time.time(), nodes=tuple(nodes))
-    protocol.replace_file(fs, lease.record, record.to_json())
+    files.replace_file(fs, lease.record, record.to_json())
     return lease
 
 
@@ -108,7 +108,7 @@ def idle() -> list[Row]:
     with home() as env, tempfile.TemporaryDirectory() as scratch:
         lease, trace = lease_of(env, nodes), Path(scratch) / "trace"
         with runners(env, lease, nodes[:1]):
-            beat = protocol.read_heartbeat(SystemFs(remote=False), lease, nodes[0])
+            beat = terms.read_heartbeat(SystemFs(remote=False), lease, nodes[0])
             assert beat is not None
             # The first half minute after a start counts as busy.
             time.sleep(35)

@@ -27,19 +27,21 @@ from throughput import lease_of
 
 sys.path.insert(0, str(ROOT))
 
-from leaseq import logtail, protocol
-from leaseq.find import find
 from leaseq.layout import Entry, Home, LeaseDir, new_incarnation, new_task_id, order
 from leaseq.models import ANY, Need, Task
 from leaseq.monitor.model import Data, Want
 from leaseq.monitor.reader import LeasesWatch, LeaseWatch, LogWatch
-from leaseq.runner.decide import Room, rank
+from leaseq.node.record import Rec
+from leaseq.protocol import records, terms
+from leaseq.reading import logtail
+from leaseq.reading.find import find
+from leaseq.reading.snapshot import Reader
+from leaseq.room import Room
+from leaseq.runner.decide import rank
 from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
 from leaseq.runner.pulse import heartbeat_of, interval_seconds
-from leaseq.runner.record import Rec
 from leaseq.runner.state import Options, poll_seconds
-from leaseq.snapshot import Reader
 from leaseq.world import SystemClock, SystemFs
 
 PENDING = (10_000, 100_000)
@@ -273,7 +275,7 @@ def polling() -> list[Row]:
         with home() as env:
             fs, clock, nodes = Counting(), Hand(), ["n1"]
             lease = lease_of_nodes(env, nodes)
-            protocol.prepare_node(fs, lease, nodes[0])
+            records.prepare_node(fs, lease, nodes[0])
             fill(fs, lease, count)
             runner = polling_runner(fs, lease, clock, nodes)
             spent = cost_of(fs, partial(turn, runner, clock, 60.0, pace=0.5))
@@ -283,11 +285,11 @@ def polling() -> list[Row]:
         with home() as env:
             fs, clock, nodes = Counting(), Hand(), [f"n{n:04d}" for n in range(number)]
             lease = lease_of_nodes(env, nodes)
-            protocol.prepare_node(fs, lease, nodes[0])
+            records.prepare_node(fs, lease, nodes[0])
             runner = polling_runner(fs, lease, clock, nodes)
             turn(runner, clock, 60.0)
             spent = cost_of(fs, partial(turn, runner, clock, 6000.0))
-            beat = cost_of(fs, partial(protocol.beat, fs, lease, heartbeat_of(runner)))
+            beat = cost_of(fs, partial(terms.beat, fs, lease, heartbeat_of(runner)))
             idle.append((spent.operations / 6000, beat.operations / interval_seconds(number)))
             ranks.append(cost_of(fs, partial(rank, nodes[0], "T0123456789a", nodes), times=2000).ms * 1000)
     each = f"nodes, one runner (times {NODES[0]} and {NODES[1]:,}: the lease)"

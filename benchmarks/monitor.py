@@ -23,7 +23,6 @@ from pathlib import Path
 
 from bench import LEASEQ, Row, home, run, show
 
-from leaseq import protocol
 from leaseq.layout import Entry, Home, LeaseDir, new_task_id, order
 from leaseq.models import Event, GpuUse, Heartbeat, Lease, Need, Running, State, Task
 from leaseq.monitor.model import Data, Scene, Ui, Want
@@ -31,6 +30,7 @@ from leaseq.monitor.paint import changes
 from leaseq.monitor.reader import LeaseWatch
 from leaseq.monitor.stage import arranged
 from leaseq.monitor.view import frame
+from leaseq.protocol import records
 from leaseq.world import SystemClock, SystemFs
 
 IDLE_SECONDS = 60.0
@@ -212,14 +212,14 @@ def big(
     fs, lease = SystemFs(remote=False), Home(root).lease(lease_id)
     os.makedirs(Home(root).runs, mode=0o700, exist_ok=True)
     os.chmod(root, 0o700)
-    protocol.prepare(fs, lease)
+    records.prepare(fs, lease)
     names = tuple(f"n{number:02d}" for number in range(nodes))
     record = Lease(id=lease_id, kind=kind, created=time.time(), nodes=names)
     Path(lease.record).write_bytes(record.to_json())
     for n in range(pending):
         _file(lease.inbox("_any"), n, lease)
     for node in names:
-        protocol.prepare_node(fs, lease, node)
+        records.prepare_node(fs, lease, node)
         running = []
         for gpu in range(8):
             task = _file(lease.claimed(node), gpu, lease, owner="abcdefghjk")

@@ -12,9 +12,9 @@ from throughput import lease_of
 
 sys.path.insert(0, str(ROOT))
 
-from leaseq import protocol
 from leaseq.layout import LeaseDir, new_task_id
 from leaseq.models import Outcome, State, Task
+from leaseq.protocol import history
 from leaseq.world import hostname
 
 PENDING = 10_000
@@ -42,7 +42,7 @@ def make_history(lease: LeaseDir, count: int) -> None:
             )
             totals[state.name] = totals.get(state.name, 0) + 1
             Path(lease.outcome(task.id, 1)).write_bytes(outcome.to_json())
-            events.write(protocol.event_of(outcome, totals).to_json())
+            events.write(history.event_of(outcome, totals).to_json())
 
 
 def measure(finished: int) -> dict[str, float]:

@@ -22,9 +22,9 @@ from bench import LEASEQ, ROOT, Row, home, median_ms, run, show, spawn_floor, wa
 
 sys.path.insert(0, str(ROOT))
 
-from leaseq import protocol
 from leaseq.layout import Entry, Home, LeaseDir, new_task_id, order
 from leaseq.models import ANY, Need, Task
+from leaseq.protocol import tasks
 from leaseq.world import SystemFs, hostname
 
 TASKS = 1000
@@ -159,7 +159,7 @@ def starting() -> list[Row]:
                 argv = ("sh", "-c", f"date +%s.%N >{stamp}")
             task = Task(id=task_id, argv=argv, cwd="/", submitted=time.time(), env={"PATH": os.environ["PATH"]})
             entry = Entry(order(priority=0, micros=int(time.time() * 1e6), sequence=0), task_id, Need(), 1)
-            protocol.publish(fs, lease.inbox(ANY), entry, task)
+            tasks.publish(fs, lease.inbox(ANY), entry, task)
             began = time.time()
             wait_for(lambda stamp=stamp: stamp.exists() and bool(stamp.read_text()), seconds=20, what="action")
             taken.append((float(stamp.read_text()) - began) * 1000)

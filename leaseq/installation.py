@@ -7,9 +7,14 @@ import sys
 from collections.abc import Sequence
 
 
+def package_directory() -> str:
+    """The directory of the package, wherever it is installed."""
+    return os.path.dirname(os.path.abspath(__file__))
+
+
 def main_file() -> str:
     """The file that starts it on any host that sees it: `python -E FILE ...`."""
-    return f"{os.path.dirname(os.path.abspath(__file__))}/__main__.py"
+    return f"{package_directory()}/__main__.py"
 
 
 def starts_runner(words: Sequence[str]) -> bool:

@@ -21,9 +21,9 @@ from leaseq.lease import leases
 from leaseq.models import Lease
 
 if TYPE_CHECKING:
-    from leaseq.lease.slurm import SlurmBackend
-    from leaseq.lease.start import Progress
-    from leaseq.lease.submit import Request
+    from leaseq.lease.slurm.job import SlurmBackend
+    from leaseq.lease.slurm.sbatch import Request
+    from leaseq.lease.slurm.start import Progress
 
 EXIT_WAITED = 124
 EXIT_INTERRUPTED = 130
@@ -49,14 +49,14 @@ class Add:
 
     def perform(self, app: App) -> int:
         """The exit code of the shell; 0 where none is opened, 124 where the lease did not start in time."""
-        from leaseq.lease import submit
-        from leaseq.lease.local import user_name
+        from leaseq.lease.host import user_name
+        from leaseq.lease.slurm import sbatch
         from leaseq.world import hostname
 
         request = _request(self, config.load(app.home), umask=app.umask)
         for note in request.checked.notes:
             app.out.talk(f"leaseq: {note}")
-        prepared = submit.prepare(app.home, request, clock=app.clock, user=user_name(), host=hostname())
+        prepared = sbatch.prepare(app.home, request, clock=app.clock, user=user_name(), host=hostname())
         if self.dry_run:
             if self.json:
                 app.out.document({"argv": list(prepared.argv), "script": prepared.script})
@@ -66,7 +66,7 @@ class Add:
                 print("\t".join(map(visible_lines, text.split("\t"))) if app.out.watched else text, end="")
             return 0
         app.make_home()
-        lease, said = submit.submit(app.fs, app.home, prepared, request=request)
+        lease, said = sbatch.submit(app.fs, app.home, prepared, request=request)
         for line in said.splitlines():
             app.out.talk(visible(line))
         _choose(app, lease)
@@ -112,8 +112,8 @@ def _choose(app: App, lease: Lease) -> None:
 
 def _request(asked: Add, settings: config.Config, *, umask: int) -> Request:
     """What is asked of Slurm: the profile's options, then those on the command line, which win."""
-    from leaseq.lease.slurm_args import check
-    from leaseq.lease.submit import Request
+    from leaseq.lease.slurm.args import check
+    from leaseq.lease.slurm.sbatch import Request
 
     profile = settings.profile(asked.profile)
     tokens = (*profile.slurm, *asked.tokens)
@@ -140,7 +140,7 @@ def _job_name(options: Mapping[str, str]) -> str:
 
 def _snippets(kind: str, general: str, special: str, profile: str) -> tuple[str, ...]:
     """The parts of a script that the settings and the profile give; bash can read each by itself."""
-    from leaseq.lease.render import snippet
+    from leaseq.lease.slurm.render import snippet
 
     parts = [(general, f"the {kind} in config.yaml"), (special, f"the {kind} of profile {profile}")]
     made = [snippet(text, origin=origin) for text, origin in parts if text.strip()]
@@ -149,7 +149,7 @@ def _snippets(kind: str, general: str, special: str, profile: str) -> tuple[str,
 
 def wait_for_start(app: App, lease: Lease, *, seconds_max: float | None) -> str:
     """The node where a shell can be opened; empty where the time is over. Ctrl-C leaves the lease as it is."""
-    from leaseq.lease.start import LOOK_SECONDS, progress
+    from leaseq.lease.slurm.start import LOOK_SECONDS, progress
 
     backend = _slurm(app, lease)
     line = ProgressLine(lease.id)
@@ -173,7 +173,7 @@ def wait_for_start(app: App, lease: Lease, *, seconds_max: float | None) -> str:
 
 def _not_ready(app: App, lease: Lease) -> str:
     """What is known of a lease that has no runner yet; raises SlurmError where it has ended meanwhile."""
-    from leaseq.lease.start import ended_early
+    from leaseq.lease.slurm.start import ended_early
 
     backend = _slurm(app, lease)
     state = backend.state(lease)
@@ -189,7 +189,7 @@ def _not_ready(app: App, lease: Lease) -> str:
 
 def _slurm(app: App, lease: Lease) -> SlurmBackend:
     """What `add` has made is Slurm's."""
-    from leaseq.lease.slurm import SlurmBackend
+    from leaseq.lease.slurm.job import SlurmBackend
 
     backend = leases.backend(lease, fs=app.fs, home=app.home, clock=app.clock)
     assert isinstance(backend, SlurmBackend)
@@ -249,7 +249,7 @@ def _columns() -> int:
 
 
 def _document(app: App, lease: Lease) -> None:
-    from leaseq.lease import records
+    from leaseq.protocol import records
 
     nodes = records.node_names(app.fs, app.home.lease(lease.id))
     body = {name: value for name, value in lease.as_record().items() if name not in ("v", "extra")}
@@ -258,11 +258,11 @@ def _document(app: App, lease: Lease) -> None:
 
 def _remark_on_cpus(app: App, lease: Lease, node: str) -> None:
     """Said on stderr where the node's share is the one CPU that Slurm gives where nobody says how many."""
-    from leaseq import protocol
     from leaseq.errors import Malformed
+    from leaseq.protocol import terms
 
     try:
-        beat = protocol.read_heartbeat(app.fs, app.home.lease(lease.id), node)
+        beat = terms.read_heartbeat(app.fs, app.home.lease(lease.id), node)
     except Malformed:
         return
     if beat is not None and beat.cpus == 1:
@@ -285,7 +285,7 @@ OPTIONS = (
 
 def parse(words: Sequence[str], tail: tuple[str, ...] | None) -> Add:
     """The request; leaseq's own options are those before `--`, all else is sbatch's as it stands."""
-    from leaseq.lease.slurm_args import takes_next
+    from leaseq.lease.slurm.args import takes_next
 
     kinds = {f"--{option.name}": option.kind for option in OPTIONS}
     own: dict[str, str] = {}
@@ -317,7 +317,7 @@ def _value(key: str, rest: list[str]) -> str:
 
 def _add(own: dict[str, str], tokens: tuple[str, ...]) -> Add:
     from leaseq.cli.values import yes
-    from leaseq.lease.slurm_args import check
+    from leaseq.lease.slurm.args import check
 
     flags = {name: yes(own.get(name, ""), what=f"--{name}") for name in ("detach", "dry-run", "json")}
     if flags["detach"] and ("wait" in own or "shell" in own):

@@ -14,10 +14,11 @@ from typing import Any, cast
 from leaseq.cli.output import Output
 from leaseq.errors import LeaseqError, NotFound
 from leaseq.layout import Home, LeaseDir, default_home
-from leaseq.lease import leases, records
+from leaseq.lease import leases
 from leaseq.lease.lookup import Found, Lookup
 from leaseq.models import Lease
-from leaseq.snapshot import Reader
+from leaseq.protocol import records
+from leaseq.reading.snapshot import Reader
 from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
 
 SLOW_SECONDS = 12.0

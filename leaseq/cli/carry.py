@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.here import start_if_none
@@ -17,7 +16,8 @@ from leaseq.layout import LeaseDir, valid_name
 from leaseq.lease import leases
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import ANY, Lease, State, whole
-from leaseq.snapshot import Reader, TaskView
+from leaseq.protocol import keys, records, tasks
+from leaseq.reading.snapshot import Reader, TaskView
 from leaseq.words import count
 
 
@@ -55,7 +55,7 @@ class Move:
                 progress.print_ids([each.row.id])
                 moved[each.reader.lease.id] += 1
         if moved and target.id == leases.local_id():
-            from leaseq.lease.local import LocalBackend
+            from leaseq.lease.host import LocalBackend
 
             start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
         code = progress.end(summed=True)
@@ -71,7 +71,7 @@ class Move:
 
     def _open(self, app: App, target: LeaseDir) -> Lease:
         if target.id == leases.local_id():
-            from leaseq.lease.local import LocalBackend, refuse_if_forbidden
+            from leaseq.lease.host import LocalBackend, refuse_if_forbidden
 
             refuse_if_forbidden(app.home)
             record = LocalBackend(app.fs, app.home, clock=app.clock).ensure()
@@ -99,7 +99,7 @@ class Move:
             return f"{row.id} is pinned to {node}, which lease {target.id} does not have; `--node any` unpins it"
         held = row.place.directory.startswith(reader.lease.helds)
         if node != ANY:
-            protocol.prepare_node(app.fs, target, node)
+            records.prepare_node(app.fs, target, node)
         directory = target.held(node) if held else target.inbox(node)
         place = row.place.directory, row.place.name
         if directory == place[0]:
@@ -107,17 +107,17 @@ class Move:
         spec = reader.spec(row.id, "/".join(place))
         key = "" if isinstance(spec, str) or reader.lease.id == target.id else spec.key
         if key and (digest := self._digest(app, reader, row.id)):
-            given = protocol.move_with_key(app.fs, target, digest, *place, directory)
+            given = keys.move_with_key(app.fs, target, digest, *place, directory)
             if given not in ("", row.id):
                 return f"{row.id} stays: its key {key!r} stands for {given} in lease {target.id}"
             return "" if given else f"{row.id} is no longer pending"
-        return "" if protocol.move_pending(app.fs, *place, directory) else f"{row.id} is no longer pending"
+        return "" if tasks.move_pending(app.fs, *place, directory) else f"{row.id} is no longer pending"
 
     def _digest(self, app: App, reader: Reader, task_id: str) -> str:
         """The name of the task's key; empty where it has none in this lease."""
         lease = reader.lease
         if lease.id not in self.keys:
-            self.keys[lease.id] = protocol.keys_by_task(app.fs, lease)
+            self.keys[lease.id] = keys.keys_by_task(app.fs, lease)
         return self.keys[lease.id].get(task_id, "")
 
     def _tell_of_the_rest(self, app: App, reader: Reader) -> None:
@@ -144,9 +144,9 @@ class Adopt:
     json: bool
 
     def perform(self, app: App) -> int:
-        from leaseq.lease.adopt import adopt
-        from leaseq.lease.local import user_name
-        from leaseq.lease.slurm import SlurmBackend
+        from leaseq.lease.host import user_name
+        from leaseq.lease.slurm.adopt import adopt
+        from leaseq.lease.slurm.job import SlurmBackend
         from leaseq.world import hostname
 
         app.make_home()

@@ -7,19 +7,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.progress import Progress
 from leaseq.cli.values import nearest_hint, yes
 from leaseq.errors import Malformed, NotFound, UsageError
-from leaseq.find import find
 from leaseq.layout import CLI, Entry
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import ANY, State, whole
-from leaseq.protocol import Claim
-from leaseq.snapshot import Reader, TaskView
+from leaseq.protocol import requests, tasks
+from leaseq.protocol.tasks import Claim
+from leaseq.reading.find import find
+from leaseq.reading.snapshot import Reader, TaskView
 
 MOVING_SECONDS_MAX = 3.0
 """How long a task that is on the move between two places is looked for again."""
@@ -70,16 +70,16 @@ class Cancel:
         entry = Entry.parse(row.place.name)
         now = app.clock.now()
         if row.place.directory == reader.lease.claimed(CLI):
-            protocol.finish_cancelled(app.fs, reader.lease, Claim(entry, CLI), ended=now, reason="cancelled")
+            tasks.finish_cancelled(app.fs, reader.lease, Claim(entry, CLI), ended=now, reason="cancelled")
             return "cancelled", f"{row.id} is cancelled"
         if row.state is State.PENDING:
             if entry.owner:
                 return None
-            done = protocol.cancel_pending(
+            done = tasks.cancel_pending(
                 app.fs, reader.lease, row.place.directory, entry, ended=now, reason="cancelled while pending"
             )
             return None if done is None else ("cancelled", f"{row.id} is cancelled; it had not started")
-        protocol.ask(app.fs, reader.lease, row.node, f"cancel.{entry.key}", {"reason": "leaseq cancel"})
+        requests.ask(app.fs, reader.lease, row.node, f"cancel.{entry.key}", {"reason": "leaseq cancel"})
         if row.state is State.RUNNING:
             return "being ended", f"{row.id} is being ended: TERM now, KILL if that is not enough"
         return "to be ended when a runner is back", _unheard(row, "it is ended")
@@ -89,7 +89,7 @@ class Cancel:
         if row.state.ended or row.state is State.PENDING or row.place is None:
             raise UsageError(f"{row.id} is {row.state.name}: only a running task takes a signal")
         key = Entry.parse(row.place.name).key
-        protocol.ask(
+        requests.ask(
             app.fs,
             reader.lease,
             row.node,
@@ -130,7 +130,7 @@ class Hold:
             return already, f"{row.id} is {already}"
         node = row.node or ANY
         target = reader.lease.held(node) if self.hold else reader.lease.inbox(node)
-        moved = protocol.move_pending(app.fs, row.place.directory, row.place.name, target)
+        moved = tasks.move_pending(app.fs, row.place.directory, row.place.name, target)
         return (word, f"{row.id} is {word}") if moved else None
 
 

@@ -13,8 +13,8 @@ from leaseq.cli.values import gpu_count, integer, listed, mebibytes, one_of, sec
 from leaseq.errors import UsageError
 from leaseq.layout import valid_name
 from leaseq.models import Need, Task
-from leaseq.runner.environ import GPU_OWNED, owned_by_node
-from leaseq.submission import environment_known, with_environment
+from leaseq.node.environ import GPU_OWNED, owned_by_node
+from leaseq.protocol.submission import environment_known, with_environment
 
 NEED_OPTIONS = (
     Option("gpus", "GPUs it needs, 0 for none, or `all`; packs it beside others", short="G", metavar="N"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.progress import Progress
 from leaseq.cli.values import seconds, yes
-from leaseq.retention import leftovers, old_tasks, remove
+from leaseq.protocol import files
+from leaseq.protocol.retention import leftovers, old_tasks, remove
 from leaseq.words import count
 
 
@@ -37,14 +37,14 @@ class Clean:
         stale = leftovers(app.fs, lease)
         if not self.dry_run:
             for path in stale:
-                protocol.discard(app.fs, path)
+                files.discard(app.fs, path)
         if self.json:
             tasks = [{"id": each.task.id, "state": each.state.name, "ended": each.ended} for each in removed]
             app.out.document({"lease": lease.id, "dry_run": self.dry_run, "removed": tasks, "leftovers": len(stale)})
             return 0
         verb = "would remove" if self.dry_run else "removed"
-        files = f" and {count(len(stale), 'leftover file')}" if stale else ""
-        app.out.wrap(f"{verb} the results and logs of {count(len(removed), 'task')}{files}")
+        leftover = f" and {count(len(stale), 'leftover file')}" if stale else ""
+        app.out.wrap(f"{verb} the results and logs of {count(len(removed), 'task')}{leftover}")
         return 0
 
 

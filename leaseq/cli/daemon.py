@@ -11,10 +11,10 @@ from leaseq.cli.here import tell_of_job
 from leaseq.cli.options import JSON
 from leaseq.cli.output import visible
 from leaseq.cli.values import yes
+from leaseq.lease.host import LocalBackend, refuse_if_forbidden
 from leaseq.lease.leases import read_record
-from leaseq.lease.local import LocalBackend, refuse_if_forbidden
 from leaseq.models import State
-from leaseq.snapshot import Reader, TaskView
+from leaseq.reading.snapshot import Reader, TaskView
 from leaseq.words import count
 
 EXIT_NO_RUNNER = 3

@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from leaseq import config, protocol
+from leaseq import config
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, extra_words
 from leaseq.cli.options import LEASE, LOOK, Look, look
 from leaseq.cli.output import Output, visible
 from leaseq.errors import LeaseqError
+from leaseq.installation import package_directory
 from leaseq.lease import leases
 from leaseq.lease.private import open_places
 from leaseq.models import Lease
-from leaseq.nodedir import find_node_dir, node_path
+from leaseq.node.nodedir import find_node_dir, node_path
+from leaseq.protocol import terms
 from leaseq.words import one_line
 from leaseq.world import file_system, hostname, is_remote
 
@@ -101,7 +103,7 @@ class Doctor:
 
 def _gpus(app: App, record: Lease) -> Iterator[Finding]:
     """What this host's runner knows of its GPUs."""
-    beat = protocol.read_heartbeat(app.fs, app.home.lease(record.id), record.nodes[0]) if record.nodes else None
+    beat = terms.read_heartbeat(app.fs, app.home.lease(record.id), record.nodes[0]) if record.nodes else None
     if beat is None:
         yield Finding("GPUs", "ok", "this host's runner asks the driver when it starts")
     elif beat.gpu_error:
@@ -119,7 +121,7 @@ def python(app: App) -> Iterator[Finding]:
 
     where = file_system(sys.executable)[0] or "unknown"
     yield Finding("python", "ok", f"{sys.version.split()[0]}, {sys.executable} ({where})")
-    yield Finding("leaseq", "ok", f"{leaseq.__version__}, {os.path.dirname(os.path.abspath(leaseq.__file__))}")
+    yield Finding("leaseq", "ok", f"{leaseq.__version__}, {package_directory()}")
     missing, versions = [], []
     for name in PACKAGES:
         try:
@@ -214,7 +216,7 @@ def logout(app: App) -> Iterator[Finding]:
     """Whether systemd ends this host's runner when the user logs out (logind.conf(5), KillUserProcesses)."""
     from shutil import which
 
-    from leaseq.lease.slurm_command import ask
+    from leaseq.lease.slurm.command import ask
 
     if not which("busctl"):
         return
@@ -232,9 +234,9 @@ def slurm(app: App) -> Iterator[Finding]:
     """Slurm's commands, their version, and whether the controller answers."""
     from shutil import which
 
-    from leaseq.lease.clusters import here, slurm_version
-    from leaseq.lease.slurm_command import ask
-    from leaseq.lease.squeue import command
+    from leaseq.lease.slurm.clusters import here, slurm_version
+    from leaseq.lease.slurm.command import ask
+    from leaseq.lease.slurm.squeue import command
 
     missing = [name for name in ("sbatch", "srun", "squeue", "scancel", "scontrol") if not which(name)]
     if len(missing) == 5:

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from leaseq.cli.app import App
 from leaseq.cli.doctor import SKEW_SECONDS_MAX, Finding
 from leaseq.errors import LeaseqError
-from leaseq.lease import leases, records, steps
-from leaseq.lease.reach import STEP_SECONDS_MAX, fresh_file
-from leaseq.lease.slurm_command import ask
+from leaseq.lease import leases
+from leaseq.lease.slurm import steps
+from leaseq.lease.slurm.command import ask
+from leaseq.lease.slurm.reach import STEP_SECONDS_MAX, fresh_file
 from leaseq.models import Lease
-from leaseq.snapshot import Health, NodeView, Reader
+from leaseq.protocol import records
+from leaseq.reading.snapshot import Health, NodeView, Reader
 
 NODES_MAX = 32
 """More nodes than these are not stepped onto one after another."""

@@ -6,17 +6,17 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.here import nodes_around
 from leaseq.errors import Malformed, Refused, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.lease.leases import local_id
 from leaseq.models import ANY, Need
+from leaseq.protocol import terms
 from leaseq.world import hostname
 
 if TYPE_CHECKING:
-    from leaseq.runner.decide import Room
+    from leaseq.room import Room
 
 DRIVER_SECONDS = 10.0
 """How long a command waits for a GPU driver where no runner has asked it yet."""
@@ -68,7 +68,7 @@ def _nodes_now(app: App, lease: LeaseDir) -> tuple[str, ...]:
 
 
 def _refuse(app: App, lease: LeaseDir, rooms: dict[str, Room | None], need: Need, *, hint: str) -> None:
-    from leaseq.runner.decide import never_fits
+    from leaseq.room import never_fits
 
     reasons: dict[str, str] = {}
     for node, room in rooms.items():
@@ -85,12 +85,12 @@ def _refuse(app: App, lease: LeaseDir, rooms: dict[str, Room | None], need: Need
 
 def _room(app: App, lease: LeaseDir, node: str) -> Room | None:
     """What the node has by its last heartbeat, or what this host has before its first; None where that is not known."""
-    from leaseq.runner.decide import Room
-    from leaseq.runner.grant import from_environment, installed
-    from leaseq.runner.node import granted
+    from leaseq.node.grant import from_environment, installed
+    from leaseq.node.granted import granted
+    from leaseq.room import Room
 
     try:
-        beat = protocol.read_heartbeat(app.fs, lease, node)
+        beat = terms.read_heartbeat(app.fs, lease, node)
     except Malformed:
         return None
     if beat is not None:

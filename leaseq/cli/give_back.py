@@ -6,7 +6,6 @@ import sys
 import time
 from dataclasses import dataclass
 
-from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON
@@ -14,9 +13,10 @@ from leaseq.cli.output import about
 from leaseq.cli.values import yes
 from leaseq.errors import Refused, UsageError
 from leaseq.lease import leases
-from leaseq.lease.local import refuse_if_elsewhere
+from leaseq.lease.host import refuse_if_elsewhere
 from leaseq.models import Lease, State
-from leaseq.snapshot import Reader, Snapshot
+from leaseq.protocol import records, requests
+from leaseq.reading.snapshot import Reader, Snapshot
 from leaseq.words import count
 
 DRAIN_LOOK_SECONDS = 0.5
@@ -164,8 +164,8 @@ def _to_all_nodes(app: App, record: Lease, reader: Reader, verb: str) -> tuple[s
     """Every node of the lease has been asked; their names."""
     nodes = record.nodes or tuple(view.node for view in reader.read(recent=0, pending=0).nodes)
     for node in nodes:
-        protocol.prepare_node(app.fs, reader.lease, node)
-        protocol.ask(app.fs, reader.lease, node, verb, {})
+        records.prepare_node(app.fs, reader.lease, node)
+        requests.ask(app.fs, reader.lease, node, verb, {})
     return nodes
 
 

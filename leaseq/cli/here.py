@@ -9,8 +9,8 @@ from leaseq.cli.output import about, stamp
 from leaseq.cli.trouble import explained
 from leaseq.errors import LeaseqError
 from leaseq.lease import leases
-from leaseq.lease.around import Job, job_around
-from leaseq.lease.local import LocalBackend, Started, refuse_if_forbidden
+from leaseq.lease.host import LocalBackend, Started, refuse_if_forbidden
+from leaseq.lease.slurm.around import Job, job_around
 
 
 def slurm_is_here() -> bool:

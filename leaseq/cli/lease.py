@@ -12,11 +12,12 @@ from leaseq.cli.options import JSON, LOOK, Look, look
 from leaseq.cli.output import about, iso, stamp
 from leaseq.cli.values import yes
 from leaseq.errors import NotFound, UsageError
-from leaseq.lease import leases, records
+from leaseq.lease import leases
 from leaseq.lease.base import LeaseState
 from leaseq.models import Lease, State
-from leaseq.snapshot import Reader
-from leaseq.views import NodeView, duration
+from leaseq.protocol import records
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import NodeView, duration
 from leaseq.words import count, joined, one_line
 
 

@@ -6,19 +6,19 @@ import sys
 import time
 from dataclasses import dataclass
 
-from leaseq import logtail
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, extra_words
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.values import integer, yes
 from leaseq.errors import NotFound, UsageError
-from leaseq.find import detail
 from leaseq.layout import LeaseDir
-from leaseq.logtail import Folder
-from leaseq.logtext import Harmless
 from leaseq.models import Outcome, State
-from leaseq.snapshot import Reader, TaskView
-from leaseq.waiting import Advice, final_outcome, pauses, wait_code
+from leaseq.reading import logtail
+from leaseq.reading.find import detail
+from leaseq.reading.logtail import Folder
+from leaseq.reading.logtext import Harmless
+from leaseq.reading.snapshot import Reader, TaskView
+from leaseq.reading.waiting import Advice, final_outcome, pauses, wait_code
 
 ALL_LINES = -1
 FOLLOW_LINES = 100

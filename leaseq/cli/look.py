@@ -13,10 +13,10 @@ from leaseq.cli.options import LEASE, LOOK, Look, look
 from leaseq.cli.output import COLOURS, Output, about, visible
 from leaseq.cli.values import integer, yes
 from leaseq.errors import UsageError
-from leaseq.lease import records
 from leaseq.models import State
-from leaseq.protocol import redone
-from leaseq.snapshot import Health, NodeView, Snapshot, TaskView
+from leaseq.protocol import records
+from leaseq.protocol.keys import redone
+from leaseq.reading.snapshot import Health, NodeView, Snapshot, TaskView
 from leaseq.words import count, memory
 
 DEFAULT_ROWS = 50

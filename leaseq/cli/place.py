@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from leaseq.cli.app import App
 from leaseq.layout import Entry, LeaseDir
-from leaseq.lease import leases, records
+from leaseq.lease import leases
 from leaseq.models import ANY, Lease, Need
-from leaseq.snapshot import Reader
-from leaseq.views import duration
+from leaseq.protocol import records
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import duration
 from leaseq.words import count as counted
 
 

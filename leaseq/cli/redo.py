@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import dataclass, replace
 from functools import partial
 
-from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, Changes, changes, priority_of
 from leaseq.cli.columns import Column
@@ -32,13 +31,14 @@ from leaseq.cli.values import yes
 from leaseq.errors import Refused, UsageError
 from leaseq.layout import Entry, LeaseDir
 from leaseq.lease import leases
+from leaseq.lease.host import LocalBackend, user_name
 from leaseq.lease.leases import local_id
-from leaseq.lease.local import LocalBackend, user_name
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import ANY, Need, State, Task
-from leaseq.protocol import Claim
-from leaseq.snapshot import Health, Reader, TaskView
-from leaseq.submission import entries
+from leaseq.protocol import keys, records, tasks
+from leaseq.protocol.submission import entries
+from leaseq.protocol.tasks import Claim
+from leaseq.reading.snapshot import Health, Reader, TaskView
 from leaseq.words import reason_code
 from leaseq.world import hostname
 
@@ -116,23 +116,23 @@ class Redo:
             retried={},
         )
         if task.node != ANY:
-            protocol.prepare_node(app.fs, lease, task.node)
-        directory = protocol.inbox_of(lease, task)
-        number = len(protocol.redos(app.fs, lease, old.id)) + 1
+            records.prepare_node(app.fs, lease, task.node)
+        directory = tasks.inbox_of(lease, task)
+        number = len(keys.redos(app.fs, lease, old.id)) + 1
         if self.failed:
             # The first redo of it, whoever makes it: one that died on the way is brought to its end.
-            return protocol.publish_redo(app.fs, lease, 1, directory, entry, task), task.need
-        while protocol.publish_redo(app.fs, lease, number, directory, entry, task) != entry.id:
+            return keys.publish_redo(app.fs, lease, 1, directory, entry, task), task.need
+        while keys.publish_redo(app.fs, lease, number, directory, entry, task) != entry.id:
             number += 1
         return entry.id, task.need
 
 
 def _redone_before(app: App, lease: LeaseDir, row: TaskView) -> str:
     """Why `--failed` leaves the task as it is; nothing where it was not submitted again."""
-    if newer := protocol.redone(app.fs, lease, row.id):
+    if newer := keys.redone(app.fs, lease, row.id):
         return f"{row.id} was submitted again before, as {newer[-1]}"
     try:
-        protocol.read_key(app.fs, lease, _old_key(row))
+        keys.read_key(app.fs, lease, _old_key(row))
     except FileNotFoundError:
         return ""
     return f"{row.id} was submitted again before"
@@ -216,7 +216,7 @@ class Recover:
             raise Refused(f"{row.id}: {doubt}", hint=_next_step(app, reader, row))
         entry = Entry.parse(row.place.name)
         task = task_at(app, row, entry)
-        decided = protocol.recover_stuck(app.fs, lease, Claim(entry, row.node), task, ended=app.clock.now())
+        decided = tasks.recover_stuck(app.fs, lease, Claim(entry, row.node), task, ended=app.clock.now())
         if not decided.requeued:
             raise Refused(f"{row.id} had ended after all: {decided.state.name}")
         return task.need

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, Changes, changes
 from leaseq.cli.command import Command, Option
@@ -18,11 +17,12 @@ from leaseq.cli.progress import Progress
 from leaseq.cli.values import yes
 from leaseq.errors import LeaseqError, Malformed, NotFound, Refused, UsageError
 from leaseq.layout import Entry, new_incarnation, order
+from leaseq.lease.host import LocalBackend
 from leaseq.lease.leases import local_id, read_record
-from leaseq.lease.local import LocalBackend
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import ANY, Need, Outcome, State, Task
-from leaseq.snapshot import Reader, TaskView
+from leaseq.protocol import keys, records, tasks
+from leaseq.reading.snapshot import Reader, TaskView
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Retry:
                 raise Refused(f"{row.id} is LOST: it is queued again as it is", hint=f"leaseq retry {row.id}")
             return queue_lost(app, reader, row)
         ended = last_outcome(each)
-        if self.failed and (newer := protocol.redone(app.fs, reader.lease, row.id)):
+        if self.failed and (newer := keys.redone(app.fs, reader.lease, row.id)):
             raise Refused(f"{row.id} was submitted again as {newer[-1]}", hint=f"`leaseq retry {row.id}` does it still")
         refuse_unfit(fits, each, self.changes)
         return retry(app, reader, ended, self.changes)
@@ -78,8 +78,8 @@ def retry(app: App, reader: Reader, ended: Outcome, changes: Changes) -> Need:
     place = ended.order or order(priority=0, micros=int(task.submitted * 1e6), sequence=0)
     entry = Entry(place, task.id, task.need, ended.attempt + 1, new_incarnation())
     if task.node != ANY:
-        protocol.prepare_node(app.fs, lease, task.node)
-    first = protocol.retry(app.fs, lease, ended, protocol.inbox_of(lease, task), entry, task)
+        records.prepare_node(app.fs, lease, task.node)
+    first = keys.retry(app.fs, lease, ended, tasks.inbox_of(lease, task), entry, task)
     if first.owner != entry.owner and changes.said:
         raise Refused(
             f"{task.id} was queued again before, without these options",
@@ -109,7 +109,7 @@ def queue_lost(app: App, reader: Reader, row: TaskView) -> Need:
         raise Refused(f"the file of {row.id} is gone", hint=f"`leaseq redo {row.id}` submits it as a new task")
     entry = Entry.parse(row.place.name)
     task = task_at(app, row, entry)
-    if not protocol.recover_lost(app.fs, reader.lease, entry, protocol.inbox_of(reader.lease, task)):
+    if not tasks.recover_lost(app.fs, reader.lease, entry, tasks.inbox_of(reader.lease, task)):
         raise Refused(f"{row.id} was queued again by someone else just now")
     return task.need
 
@@ -118,7 +118,7 @@ def task_at(app: App, row: TaskView, entry: Entry) -> Task:
     """The task in the row's file; raises Refused."""
     assert row.place is not None
     try:
-        return protocol.read_task(app.fs, f"{row.place.directory}/{row.place.name}", entry)
+        return tasks.read_task(app.fs, f"{row.place.directory}/{row.place.name}", entry)
     except (FileNotFoundError, Malformed) as error:
         raise Refused(f"{row.id}: its file cannot be read ({error})", hint="`leaseq info` tells more") from None
 

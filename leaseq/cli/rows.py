@@ -10,14 +10,14 @@ from leaseq.cli.columns import Column
 from leaseq.cli.output import COLOURS, Output, iso, stamp
 from leaseq.layout import LeaseDir
 from leaseq.models import ALL_GPUS, ANY, Need, Outcome, State, Task
-from leaseq.protocol import command_text
-from leaseq.snapshot import NodeView, Snapshot, TaskView
-from leaseq.submission import environment_known
-from leaseq.views import duration, need_text
+from leaseq.protocol.history import command_text
+from leaseq.protocol.submission import environment_known
+from leaseq.reading.snapshot import NodeView, Snapshot, TaskView
+from leaseq.reading.views import duration, need_text
 from leaseq.words import count, memory, reason_code
 
 if TYPE_CHECKING:
-    from leaseq.find import Detail
+    from leaseq.reading.find import Detail
 
 
 ID_LETTERS = 8

@@ -21,13 +21,14 @@ from leaseq.cli.values import yes
 from leaseq.errors import LeaseqError, NotFound, Unavailable, UsageError
 from leaseq.installation import main_file
 from leaseq.layout import valid_name
-from leaseq.lease import leases, records
+from leaseq.lease import leases
 from leaseq.lease.base import Backend, LeaseState
 from leaseq.models import Lease
+from leaseq.protocol import records
 from leaseq.world import SystemFs, is_remote
 
 if TYPE_CHECKING:
-    from leaseq.lease.slurm import SlurmBackend
+    from leaseq.lease.slurm.job import SlurmBackend
 
 ENDS = ("COMPLETING", "ENDING")
 EXIT_OF_SRUN = 1
@@ -59,12 +60,12 @@ class Shell:
         """The shell's exit code."""
         record = chosen(app, self.lease)
         if record.kind == "local":
-            from leaseq.lease.local import refuse_if_forbidden
+            from leaseq.lease.host import refuse_if_forbidden
 
             refuse_if_forbidden(app.home)
         if self.node or record.kind != "slurm":
             return enter(app, record, replace(self, node=self.node or _ready_node(app, record)))
-        from leaseq.lease.steps import NodeLost
+        from leaseq.lease.slurm.steps import NodeLost
 
         try:
             return enter(app, record, replace(self, node=_ready_node(app, record)))
@@ -80,7 +81,7 @@ def _ready_node(app: App, record: Lease) -> str:
         from leaseq.cli.add import wait_for_start
 
         return wait_for_start(app, record, seconds_max=None)
-    from leaseq.lease.local import LocalBackend
+    from leaseq.lease.host import LocalBackend
 
     tell_of_start(app, LocalBackend(app.fs, app.home, clock=app.clock).start())
     return record.nodes[0]
@@ -113,7 +114,7 @@ def _counting(app: App, record: Lease, *, silent: bool) -> AbstractContextManage
     """Meanwhile the terminal is told before the lease ends; a session's own terminal on the node tells it there."""
     if silent or record.kind != "slurm":
         return nullcontext()
-    from leaseq.lease.countdown import counting
+    from leaseq.node.countdown import counting
 
     directory = app.home.lease(record.id)
     # Another thread than the one that `app.fs` watches. The terminal may be raw: a line begins and ends by itself.
@@ -129,7 +130,7 @@ def _what_follows(app: App, record: Lease) -> str:
     ways = f"`leaseq shell` gets back, `leaseq lease release {record.id}` gives it up"
     if record.kind != "slurm":
         return f"lease {record.id} goes on; {ways}"
-    from leaseq.lease.slurm import SlurmBackend
+    from leaseq.lease.slurm.job import SlurmBackend
 
     backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=FRESH_SECONDS)
     until = time.monotonic() + ENDING_SECONDS_MAX
@@ -171,8 +172,8 @@ def _explain_refusal(app: App, record: Lease, node: str) -> None:
     What is kept of Slurm's answers can be old.
     """
     if record.kind == "slurm":
-        from leaseq.lease.slurm import SlurmBackend
-        from leaseq.lease.steps import refuse_impossible
+        from leaseq.lease.slurm.job import SlurmBackend
+        from leaseq.lease.slurm.steps import refuse_impossible
 
         backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=0.1)
         _not_ended(app, record, backend)
@@ -240,7 +241,7 @@ def _beats(app: App, record: Lease) -> bool:
 
 
 def _local(app: App) -> Lease:
-    from leaseq.lease.local import LocalBackend
+    from leaseq.lease.host import LocalBackend
 
     return LocalBackend(app.fs, app.home, clock=app.clock).ensure()
 

@@ -7,7 +7,6 @@ import shlex
 import sys
 from dataclasses import dataclass, replace
 
-from leaseq import protocol
 from leaseq.cli.app import App
 from leaseq.cli.changes import (
     AGAIN_OPTIONS,
@@ -30,10 +29,11 @@ from leaseq.cli.retry import tell_of_first
 from leaseq.cli.values import listed, yes
 from leaseq.errors import Unavailable, UsageError
 from leaseq.layout import Entry, LeaseDir, valid_name
+from leaseq.lease.host import LocalBackend, refuse_if_forbidden, user_name
 from leaseq.lease.leases import living, local_id
-from leaseq.lease.local import LocalBackend, refuse_if_forbidden, user_name
 from leaseq.models import ANY, Lease, Need, Task
-from leaseq.submission import (
+from leaseq.protocol import keys, records, tasks
+from leaseq.protocol.submission import (
     chosen_environment,
     command_of,
     commands_in,
@@ -175,7 +175,7 @@ class Submit:
         refuse_impossible(app, lease, (self.node,) if self.node else nodes, self.need)
         record = found or backend.ensure()
         if self.node and self.node not in nodes:
-            protocol.prepare_node(app.fs, lease, self.node)
+            records.prepare_node(app.fs, lease, self.node)
         return lease, record
 
     def _publish(
@@ -185,7 +185,7 @@ class Submit:
         directory = lease.held(node) if self.hold else lease.inbox(node)
         if not self.key:
             if len(batch) == 1:
-                protocol.publish(app.fs, directory, *batch[0])
+                tasks.publish(app.fs, directory, *batch[0])
                 return [batch[0][0].id], None
             published = publish_batch(app.fs, directory, batch, at=progress.at)
             return published.ids, published.failure
@@ -193,7 +193,7 @@ class Submit:
         for number, (entry, task) in enumerate(progress.over(batch)):
             digest = _digest(self.key, number, task, single=not self.file)
             try:
-                ids.append(protocol.publish_once(app.fs, lease, digest, directory, entry, task))
+                ids.append(keys.publish_once(app.fs, lease, digest, directory, entry, task))
             except OSError as error:
                 return ids, error
         return ids, None

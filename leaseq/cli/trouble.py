@@ -38,7 +38,7 @@ def no_process() -> LeaseqError:
 def _where(path: object) -> str:
     """What must be writable for that path to be."""
     from leaseq.layout import default_home
-    from leaseq.nodedir import node_root
+    from leaseq.node.nodedir import node_root
 
     if not isinstance(path, str):
         return "it belongs to another user, or the system forbids it"

@@ -12,11 +12,12 @@ from leaseq.cli.output import visible
 from leaseq.cli.rows import attempt_json
 from leaseq.cli.values import seconds, yes
 from leaseq.errors import UsageError
-from leaseq.find import remembered_outcome
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
-from leaseq.protocol import command_text, redone
-from leaseq.waiting import Advice, final_outcome, pauses, wait_code
+from leaseq.protocol.history import command_text
+from leaseq.protocol.keys import redone
+from leaseq.reading.find import remembered_outcome
+from leaseq.reading.waiting import Advice, final_outcome, pauses, wait_code
 
 EXIT_TIMEOUT = 124
 

@@ -13,12 +13,11 @@ import stat
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from leaseq import protocol
 from leaseq.errors import Malformed, Newer, NotFound, Refused, UsageError
 from leaseq.layout import LEASE_ID, Home, LeaseDir
-from leaseq.lease import records
 from leaseq.models import SCHEMA, Lease
-from leaseq.nodedir import anybody_may_replace
+from leaseq.node.nodedir import anybody_may_replace
+from leaseq.protocol import files, records
 from leaseq.world import Clock, Fs, hostname, user_name
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def local_id() -> str:
 def read_record(fs: Fs, lease: LeaseDir) -> Lease | None:
     """The lease's record, or None where there is no such lease or its record cannot be read; raises Newer."""
     try:
-        return protocol.read_lease(fs, lease)
+        return records.read_lease(fs, lease)
     except Newer:
         raise
     except (FileNotFoundError, NotADirectoryError, Malformed):
@@ -124,7 +123,7 @@ def unreadable(fs: Fs, home: Home, listed: Iterable[Lease]) -> dict[str, str]:
     for lease_id in sorted(set(_ids(fs, home)) - {lease.id for lease in listed}):
         lease = home.lease(lease_id)
         try:
-            protocol.read_lease(fs, lease)
+            records.read_lease(fs, lease)
         except Newer as error:
             found[lease_id] = str(error)
         except Malformed as error:
@@ -201,7 +200,7 @@ def choose(fs: Fs, home: Home, lease_id: str) -> None:
 
 def revive(fs: Fs, home: Home, lease_id: str) -> None:
     """The lease has not ended, whatever was said: Slurm has requeued its job, or knows it again."""
-    from leaseq.lease import records
+    from leaseq.protocol import records
 
     records.mark_alive(fs, home.lease(lease_id))
     index = _read_index(fs, home)
@@ -275,12 +274,12 @@ def living(lease: Lease) -> Lease:
 def backend(lease: Lease, *, fs: Fs, home: Home, clock: Clock, period_seconds: float | None = None) -> Backend:
     """Who keeps that lease's allocation. period_seconds: how old an answer of Slurm may be (None: by the settings)."""
     if lease.kind == "local":
-        from leaseq.lease.local import LocalBackend
+        from leaseq.lease.host import LocalBackend
 
         return LocalBackend(fs, home, clock=clock)
     if lease.kind == "slurm":
         from leaseq import config
-        from leaseq.lease.slurm import SlurmBackend
+        from leaseq.lease.slurm.job import SlurmBackend
 
         period = config.load(home).slurm_poll_seconds if period_seconds is None else period_seconds
         return SlurmBackend(fs, home, clock=clock, period_seconds=period)
@@ -299,7 +298,7 @@ def _from_cache(cached: object, lease_id: str) -> Lease | None:
 def _read_index(fs: Fs, home: Home) -> dict[str, object]:
     """The index as it is, or an empty one where there is none that can be used; raises Newer."""
     try:
-        index = protocol.json_object(protocol.content(fs, home.index))
+        index = files.json_object(files.content(fs, home.index))
     except Newer as error:
         raise Newer(f"{home.index}: {error}", error.body) from None
     except (FileNotFoundError, NotADirectoryError, Malformed):
@@ -316,4 +315,4 @@ def _cached(index: dict[str, object]) -> dict[str, object]:
 
 def _write_index(fs: Fs, home: Home, index: dict[str, object]) -> None:
     body = {"default": "", "leases": {}, **index, "v": SCHEMA}
-    protocol.replace_file(fs, home.index, json.dumps(body).encode() + b"\n")
+    files.replace_file(fs, home.index, json.dumps(body).encode() + b"\n")

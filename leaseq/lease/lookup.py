@@ -11,22 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from leaseq.errors import LeaseqError, NotFound
-from leaseq.find import (
-    Detail,
-    Search,
-    detail,
-    is_last,
-    only,
-    remembered,
-    remembered_outcome,
-    way_to,
-    words_of,
-)
 from leaseq.layout import TASK_ID, Home, LeaseDir
 from leaseq.lease import leases
 from leaseq.models import State
-from leaseq.snapshot import Reader
-from leaseq.views import TaskView
+from leaseq.reading.find import Detail, Search, detail, is_last, only, remembered, remembered_outcome, way_to, words_of
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import TaskView
 from leaseq.world import Clock, Fs
 
 

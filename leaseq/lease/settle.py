@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from leaseq import protocol
 from leaseq.errors import Malformed, Newer
-from leaseq.fate import lost, with_requeue
 from leaseq.layout import Entry, Home, LeaseDir, is_node, new_incarnation
-from leaseq.lease import beats
 from leaseq.lease.private import owner_of
-from leaseq.protocol import Claim
+from leaseq.protocol import files, tasks
+from leaseq.protocol.fate import lost, with_requeue
+from leaseq.protocol.tasks import Claim
+from leaseq.reading import beats
 from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
 
 LEASE_END = "LeaseEnd"
@@ -70,13 +70,13 @@ def _settle(fs: Fs, lease: LeaseDir, node: str, name: str, *, clock: Clock, reas
     path = f"{lease.claimed(node)}/{name}"
     try:
         entry = Entry.parse(name)
-        task = protocol.pinned_as_claimed(protocol.read_task(fs, path, entry), node)
+        task = tasks.pinned_as_claimed(tasks.read_task(fs, path, entry), node)
     except (FileNotFoundError, Newer):
         return  # gone, or a later leaseq's to settle
     except Malformed as error:
-        protocol.set_aside(fs, lease, path, str(error))
+        files.set_aside(fs, lease, path, str(error))
         return
     outcome = lost(task, entry, node=node, incarnation=new_incarnation(), reason=reason, now=clock.now())
     if not outcome.requeued:
         outcome = with_requeue(outcome, stopping="lease")
-    protocol.lose(fs, lease, Claim(entry, node), outcome)
+    tasks.lose(fs, lease, Claim(entry, node), outcome)

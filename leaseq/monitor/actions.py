@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from leaseq.models import State
 from leaseq.monitor.model import Scene
 from leaseq.monitor.overlays import Confirm, Field, Form, Item, Menu
-from leaseq.views import Health, TaskView, duration
+from leaseq.reading.views import Health, TaskView, duration
 from leaseq.words import count
 
 ACTIVE = (State.RUNNING, State.STUCK, State.UNKNOWN)

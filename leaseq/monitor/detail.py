@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from leaseq.logtext import printable
 from leaseq.models import State
 from leaseq.monitor.model import Pane, Scene
 from leaseq.monitor.panes import Rows, history, node_age, owner, why
@@ -17,7 +16,8 @@ from leaseq.monitor.theme import (
     memory,
     state_glyph,
 )
-from leaseq.views import NodeView, TaskView, duration, need_text
+from leaseq.reading.logtext import printable
+from leaseq.reading.views import NodeView, TaskView, duration, need_text
 
 LABEL = 11
 

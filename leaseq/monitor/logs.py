@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from leaseq.logtext import Line
 from leaseq.monitor.model import Log, Scene
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.text import Span, fold, pad, part
+from leaseq.reading.logtext import Line
 
 STREAMS = {"out": "stdout", "err": "stderr", "both": "stdout+stderr"}
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 
-from leaseq.logtext import Line
 from leaseq.models import Heartbeat, State
-from leaseq.views import Health, NodeView, Snapshot, TaskView
+from leaseq.reading.logtext import Line
+from leaseq.reading.views import Health, NodeView, Snapshot, TaskView
 
 HISTORY_SAMPLES = 60
 RECENT_PENDING = 5

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from leaseq.logtext import printable
-from leaseq.merge import QUEUED
 from leaseq.models import GpuUse, Heartbeat, State
 from leaseq.monitor.model import Filter, LeaseRow, Pane, Scene, Sort, gpu_count
 from leaseq.monitor.text import Span, cells, fit, pad, restyle, short, tail
@@ -16,7 +14,9 @@ from leaseq.monitor.theme import (
     memory,
     state_glyph,
 )
-from leaseq.views import Health, NodeView, TaskView, duration
+from leaseq.reading.logtext import printable
+from leaseq.reading.merge import QUEUED
+from leaseq.reading.views import Health, NodeView, TaskView, duration
 from leaseq.words import reason_code
 
 Rows = list[list[Span]]

@@ -13,10 +13,10 @@ from dataclasses import replace
 
 from leaseq.errors import LeaseqError, Malformed
 from leaseq.layout import Home
-from leaseq.lease import records
-from leaseq.logtext import Line, LogTail
 from leaseq.monitor.model import Data, LeaseRow, Log, Want, with_history
-from leaseq.snapshot import Reader
+from leaseq.protocol import records
+from leaseq.reading.logtext import Line, LogTail
+from leaseq.reading.snapshot import Reader
 from leaseq.world import Clock, Fs
 
 REFRESH_SECONDS = 2.0
@@ -78,7 +78,7 @@ class LeasesWatch:
         if any(lease.kind == "slurm" and lease.ended is None for lease in active):
             # Imported here: most first frames need no Slurm, and it brings subprocess with it.
             from leaseq import config
-            from leaseq.lease.slurm import SlurmBackend
+            from leaseq.lease.slurm.job import SlurmBackend
 
             period = config.load(self.home).slurm_poll_seconds
             backend = SlurmBackend(self.fs, self.home, clock=self.clock, period_seconds=period)

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from leaseq.installation import main_file
 from leaseq.layout import Home
-from leaseq.logtext import Span, sanitise
 from leaseq.monitor.actions import Foreground, Pager, Run
+from leaseq.reading.logtext import Span, sanitise
 
 LINES_MAX = 5000
 
@@ -35,8 +36,7 @@ class Answer:
 
 def argv(words: tuple[str, ...]) -> list[str]:
     """This very leaseq, wherever it is installed."""
-    main_file = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "__main__.py")
-    return [sys.executable, main_file, *words]
+    return [sys.executable, main_file(), *words]
 
 
 def answer_of(run: Run, environment: Mapping[str, str], *, umask: int) -> Answer:

@@ -7,7 +7,7 @@ from leaseq.monitor.layout import Ask, Layout, Rect, arrange
 from leaseq.monitor.model import Pane, Scene, settled
 from leaseq.monitor.panes import Rows, has_header
 from leaseq.monitor.text import wrap
-from leaseq.views import Health
+from leaseq.reading.views import Health
 from leaseq.words import count
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaseq.models import State
-from leaseq.views import Health
+from leaseq.reading.views import Health
 
 COLOURS = {
     "": "",

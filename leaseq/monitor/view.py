@@ -13,7 +13,7 @@ from leaseq.monitor.panes import Rows
 from leaseq.monitor.stage import banner, laid_out, message_lines
 from leaseq.monitor.text import Span, Spans, cells, joined, pad, short, splice, width
 from leaseq.monitor.theme import STATE_STYLES, age, state_glyph, to_ascii
-from leaseq.views import Health, duration
+from leaseq.reading.views import Health, duration
 
 Frame = tuple[Spans, ...]
 

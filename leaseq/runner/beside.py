@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from leaseq import protocol
 from leaseq.errors import Malformed, Newer, Unavailable
 from leaseq.layout import LeaseDir
 from leaseq.models import Heartbeat
+from leaseq.protocol import terms
 from leaseq.world import Clock, Fs
 
 LOOK_SECONDS = 0.5
@@ -34,9 +34,9 @@ def begin_alone(
     this boot lives.
     """
     node = first.node
-    term = protocol.newest_term(fs, lease, node)
-    beat = _read(lambda: protocol.read_heartbeat(fs, lease, node))
-    holder = _read(lambda: protocol.read_term(fs, lease, node, term))
+    term = terms.newest_term(fs, lease, node)
+    beat = _read(lambda: terms.read_heartbeat(fs, lease, node))
+    holder = _read(lambda: terms.read_term(fs, lease, node, term))
     suspects = {lease.heartbeat(node): beat}
     if beat is None or holder is None or beat.incarnation != holder.incarnation:
         suspects[lease.term(node, term)] = holder  # it has not beaten yet, or not lately
@@ -48,13 +48,13 @@ def begin_alone(
     while clock.monotonic() < deadline:
         pause(LOOK_SECONDS)
         asked = clock.monotonic()
-        again = _read(lambda: protocol.read_heartbeat(fs, lease, node))
+        again = _read(lambda: terms.read_heartbeat(fs, lease, node))
         if again and (beat is None or (again.incarnation, again.counter) != (beat.incarnation, beat.counter)):
             raise Unavailable(f"{again.host} serves {node} of {lease.id}; this host is not needed")
         if clock.monotonic() - asked > watched / WATCHED_INTERVALS / 2:
             # The server kept this host waiting, and perhaps the other: its silence meanwhile says nothing.
             deadline = clock.monotonic() + watched
-    if not protocol.begin_term(fs, lease, term + 1, first):
+    if not terms.begin_term(fs, lease, term + 1, first):
         raise Unavailable(f"another runner begins to serve {node} of {lease.id}; this one is not needed")
     return term + 1
 
@@ -82,6 +82,6 @@ def _may_live(
     if beat.host != first.host:
         return True  # however old the file looks: one that was written before a link was cut may be put in place after
     try:
-        return fs.age(path, lease.heartbeats) <= protocol.down_seconds(beat)
+        return fs.age(path, lease.heartbeats) <= terms.down_seconds(beat)
     except FileNotFoundError:
         return False

@@ -13,10 +13,10 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING
 
-from leaseq import protocol
 from leaseq.errors import Malformed
 from leaseq.layout import Entry, parse_outcome
 from leaseq.models import ANY
+from leaseq.protocol import files, requests, tasks
 
 if TYPE_CHECKING:
     from leaseq.runner.loop import Runner
@@ -32,14 +32,14 @@ def serve(runner: Runner) -> bool:
     for name in sorted(runner.fs.names(directory)):
         path = f"{directory}/{name}"
         try:
-            protocol.content(runner.fs, path)  # whoever's name it has: another user's request is refused by its owner
+            files.content(runner.fs, path)  # whoever's name it has: another user's request is refused by its owner
             done = _carry_out(runner, name.split("."), path)
             if done:
-                protocol.discard(runner.fs, path)
+                files.discard(runner.fs, path)
         except FileNotFoundError:
             continue  # carried out before, and this listing is older
         except (Malformed, ValueError, KeyError, IndexError, IsADirectoryError) as error:
-            protocol.set_aside(runner.fs, runner.lease, path, f"not a request: {error!r:.200}")
+            files.set_aside(runner.fs, runner.lease, path, f"not a request: {error!r:.200}")
             continue
         all_done = all_done and done
         runner.changed = True
@@ -51,12 +51,12 @@ def _carry_out(runner: Runner, words: list[str], path: str) -> bool:
     if verb == "cancel":
         return _cancel(runner, *parse_outcome(f"{words[1]}.{words[2]}"))
     if verb == "signal":
-        body = protocol.read_request(runner.fs, path)
+        body = requests.read_request(runner.fs, path)
         number = signal.Signals(int(str(body["signal"])))
         if f"{words[1]}.{words[2]}" in runner.held:
             runner.procs.signal(f"{words[1]}.{words[2]}", number, to=_whom(body, otherwise="all"))
     elif verb == "ending":
-        body = protocol.read_request(runner.fs, path)
+        body = requests.read_request(runner.fs, path)
         number = signal.Signals["SIG" + str(body["signal"]).removeprefix("SIG")]
         runner.warn(number, to=_whom(body, otherwise="leader"))
     elif verb == "drain":
@@ -94,7 +94,7 @@ def _cancel(runner: Runner, task_id: str, attempt: int) -> bool:
     if any(item.claim.entry.key == key for item in list(runner.ledger.open)):
         return False
     try:
-        decided = protocol.read_outcome(runner.fs, runner.lease, task_id, attempt)
+        decided = tasks.read_outcome(runner.fs, runner.lease, task_id, attempt)
     except Malformed:
         return True  # it has ended, and what follows cannot be told
     if decided is None or decided.requeued in AGAIN_BY_ITSELF:
@@ -117,6 +117,4 @@ def _cancel_later(runner: Runner, task_id: str, attempt: int) -> None:
                 if entry.id == task_id and entry.attempt >= attempt and not entry.owner:
                     now = runner.clock.now()
                     with contextlib.suppress(Malformed):  # it cannot be started either
-                        protocol.cancel_pending(
-                            runner.fs, runner.lease, directory, entry, ended=now, reason="cancelled"
-                        )
+                        tasks.cancel_pending(runner.fs, runner.lease, directory, entry, ended=now, reason="cancelled")

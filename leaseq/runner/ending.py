@@ -6,10 +6,10 @@ import os
 import signal
 
 from leaseq.errors import EX_TEMPFAIL
-from leaseq.fate import with_requeue
 from leaseq.layout import Entry
 from leaseq.models import Outcome, State, Task
-from leaseq.runner.record import Rec
+from leaseq.node.record import Rec
+from leaseq.protocol.fate import with_requeue
 
 
 def outcome_of(

@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from leaseq import protocol
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import CLI, Entry, is_node
-from leaseq.lease import beats
-from leaseq.lease.records import seconds_left
 from leaseq.models import Outcome
-from leaseq.protocol import Claim
+from leaseq.protocol import files, tasks, terms
+from leaseq.protocol.records import seconds_left
+from leaseq.protocol.tasks import Claim
+from leaseq.reading import beats
 from leaseq.runner.recover import take_claims
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ def _finish_cancels(runner: Runner) -> None:
         try:
             if fs.age(path, lease.heartbeats) > ABANDONED_SECONDS:
                 claim = Claim(Entry.parse(name), CLI)
-                protocol.finish_cancelled(fs, lease, claim, ended=runner.clock.now(), reason="cancelled")
+                tasks.finish_cancelled(fs, lease, claim, ended=runner.clock.now(), reason="cancelled")
         except (FileNotFoundError, Newer):
             continue  # gone, or a newer leaseq's to finish
         except Malformed as error:
-            protocol.set_aside(fs, lease, path, str(error))
+            files.set_aside(fs, lease, path, str(error))
 
 
 def book(runner: Runner) -> None:
@@ -78,11 +78,11 @@ def book(runner: Runner) -> None:
     for name in runner.fs.names(runner.lease.booking):
         path = f"{runner.lease.booking}/{name}"
         try:
-            outcome = protocol.outcome_in(runner.fs, path)
+            outcome = tasks.outcome_in(runner.fs, path)
         except (FileNotFoundError, Newer):
             continue
         except Malformed as error:
-            protocol.set_aside(runner.fs, runner.lease, path, str(error))
+            files.set_aside(runner.fs, runner.lease, path, str(error))
             continue
         booked.append(path)
         if name not in runner.recorded:
@@ -90,7 +90,7 @@ def book(runner: Runner) -> None:
     runner.ledger.write_history(outcomes)
     runner.recorded |= {path.rpartition("/")[2] for path in booked}
     for path in booked:
-        protocol.discard(runner.fs, path)
+        files.discard(runner.fs, path)
 
 
 def _end_recovered(runner: Runner, claims: Sequence[str]) -> None:
@@ -100,7 +100,7 @@ def _end_recovered(runner: Runner, claims: Sequence[str]) -> None:
         if str(entry) in claims or each.asked_to_stop:
             continue
         try:
-            decided = protocol.read_outcome(runner.fs, runner.lease, entry.id, entry.attempt) is not None
+            decided = tasks.read_outcome(runner.fs, runner.lease, entry.id, entry.attempt) is not None
         except Malformed:
             decided = True  # whatever it says, it is there, and the claim is not
         if decided:
@@ -139,10 +139,10 @@ def _look_for_a_later_term(runner: Runner) -> None:
     if not term:
         return
     try:
-        protocol.read_term(fs, lease, node, term)
+        terms.read_term(fs, lease, node, term)
     except FileNotFoundError:
         # Who begins a later one removes it. A listing of all nodes at every look would cost a large lease too much.
-        if protocol.newest_term(fs, lease, node) > term:
+        if terms.newest_term(fs, lease, node) > term:
             runner.give_way()
     except Malformed:
         return

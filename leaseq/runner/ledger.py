@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from leaseq import protocol
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome
-from leaseq.protocol import Claim
-from leaseq.runner.procs import Procs
+from leaseq.node.procs import Procs
+from leaseq.protocol import files, history, tasks
+from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
 
 RETRY_SECONDS = 2.0
@@ -84,14 +84,14 @@ class Ledger:
         decided: dict[str, Outcome] = {}
         for item in items:
             try:
-                decided[item.claim.entry.key] = protocol.decide(self.fs, self.lease, item.outcome)
+                decided[item.claim.entry.key] = tasks.decide(self.fs, self.lease, item.outcome)
             except Newer:
                 # A newer leaseq has decided it, and settles the claim.
                 self._forget(item)
             except Malformed as error:
                 # What stands for its outcome cannot be read; the claim is no use to anybody without one.
                 reason = f"its outcome cannot be read: {error}"
-                protocol.set_aside(self.fs, self.lease, item.claim.path(self.lease), reason)
+                files.set_aside(self.fs, self.lease, item.claim.path(self.lease), reason)
                 self._forget(item)
         for item in items:
             item.decided = decided.get(item.claim.entry.key)
@@ -105,7 +105,7 @@ class Ledger:
 
     def _settle(self, item: Finished) -> None:
         assert item.decided is not None
-        protocol.settle(self.fs, self.lease, item.claim, item.decided)
+        tasks.settle(self.fs, self.lease, item.claim, item.decided)
         self._forget(item)
 
     def _forget(self, item: Finished) -> None:
@@ -128,11 +128,11 @@ class Ledger:
             totals = dict(self.totals)
             events = []
             for outcome in outcomes:
-                for name, number in protocol.counted(protocol.event_of(outcome, lease=self.lease.id)):
+                for name, number in history.counted(history.event_of(outcome, lease=self.lease.id)):
                     totals[name] = totals.get(name, 0) + number
-                events.append(protocol.event_of(outcome, totals, lease=self.lease.id))
+                events.append(history.event_of(outcome, totals, lease=self.lease.id))
             mend, self._history_may_be_torn = self._history_may_be_torn, True
-            protocol.record_events(self.fs, self.lease, self.node, events, mend=mend)
+            history.record_events(self.fs, self.lease, self.node, events, mend=mend)
             self._history_may_be_torn = False
             self.totals = totals
 

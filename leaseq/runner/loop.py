@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from leaseq import protocol
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import Entry, LeaseDir, is_node
 from leaseq.models import ANY, Task
-from leaseq.protocol import Claim
+from leaseq.node.procs import Procs
+from leaseq.node.record import Rec
+from leaseq.protocol import files, tasks
+from leaseq.protocol.tasks import Claim
+from leaseq.room import Booking, booking_of, room_left
 from leaseq.runner import control, housework
-from leaseq.runner.decide import LOOKAHEAD, Booking, booking_of, choose, room_left
+from leaseq.runner.decide import LOOKAHEAD, choose
 from leaseq.runner.ending import outcome_of
 from leaseq.runner.ledger import RETRY_SECONDS, Finished, Ledger
-from leaseq.runner.procs import Procs
 from leaseq.runner.queue import Queue
-from leaseq.runner.record import Rec
 from leaseq.runner.starting import read_claimed, start_request
 from leaseq.runner.state import Held, Options, free_slot
 from leaseq.world import Clock, Fs
@@ -250,7 +251,7 @@ class Runner:
             if held.asked_to_stop in ("cancel", "kill"):
                 self._finish_cancelled(held.claim)
             else:
-                protocol.unclaim(self.fs, self.lease, held.claim, self.lease.inbox(held.task.node))
+                tasks.unclaim(self.fs, self.lease, held.claim, self.lease.inbox(held.task.node))
         except OSError as error:
             self.touched(held.key)
             self._failed(f"file system: {error.strerror or error} ({error.filename or ''})")
@@ -306,7 +307,7 @@ class Runner:
         self.pins.pop(key, None)
 
     def _finish_cancelled(self, claim: Claim) -> None:
-        protocol.finish_cancelled(self.fs, self.lease, claim, ended=self.clock.now(), reason="cancelled")
+        tasks.finish_cancelled(self.fs, self.lease, claim, ended=self.clock.now(), reason="cancelled")
 
     def _watch_the_end(self, now: float) -> None:
         lead = self.end_lead_seconds
@@ -362,7 +363,7 @@ class Runner:
         source = self.lease.inbox(self.node if own else ANY)
         self.queue.remove(str(entry), own=own)
         self._claims_in_doubt = True
-        claim = protocol.claim(self.fs, self.lease, source, entry, node=self.node, incarnation=self.incarnation)
+        claim = tasks.claim(self.fs, self.lease, source, entry, node=self.node, incarnation=self.incarnation)
         self._claims_in_doubt = False
         if claim is not None:
             self.pins[claim.entry.key] = self.node if own else ANY
@@ -422,7 +423,7 @@ class Runner:
         except FileExistsError:
             pass
         except PermissionError:
-            protocol.set_aside(self.fs, self.lease, path, reason)  # a directory cannot be linked, nor unlinked later
+            files.set_aside(self.fs, self.lease, path, reason)  # a directory cannot be linked, nor unlinked later
         task = Task(id=claim.entry.id, argv=(), cwd="/", submitted=0.0)
         rec = Rec(failure=f"the task's file is malformed: {reason}", failure_code=1)
         self.end(Held(claim, task, booking, self.clock.monotonic()), rec)
@@ -434,7 +435,7 @@ class Runner:
         entry = claim.entry.pending()
         self.fs.mkdir(self.lease.inbox(node))
         self.queue.leave(str(entry), str(error), own=node == self.node)
-        protocol.unclaim(self.fs, self.lease, claim, self.lease.inbox(node))
+        tasks.unclaim(self.fs, self.lease, claim, self.lease.inbox(node))
         self.procs.forget(claim.entry.key)
         self.changed = True
 
@@ -449,4 +450,4 @@ class Runner:
             own, name = self.queue.malformed.pop()
             self.queue.remove(name, own=own)
             path = f"{self.lease.inbox(self.node if own else ANY)}/{name}"
-            protocol.set_aside(self.fs, self.lease, path, "not a task's file name")
+            files.set_aside(self.fs, self.lease, path, "not a task's file name")

@@ -18,26 +18,28 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from leaseq import __version__, protocol
+from leaseq import __version__
 from leaseq.errors import EX_TEMPFAIL, LeaseqError, Malformed, Newer, Refused, Unavailable
+from leaseq.hostlist import expand_hosts
 from leaseq.installation import main_file
 from leaseq.layout import Home, default_home, new_incarnation, valid_name
 from leaseq.lease import private
-from leaseq.lease.scrub import PROLOGUE_FAILED, kept_for_tasks, newest_functions
-from leaseq.lease.slurm_text import expand_hosts
 from leaseq.models import ANY, Heartbeat, Lease
-from leaseq.nodedir import Holder, open_node_dir
-from leaseq.runner import housework, last, session
+from leaseq.node import last
+from leaseq.node.gpus import GpuWatch
+from leaseq.node.grant import Gpus, from_environment, present
+from leaseq.node.granted import granted
+from leaseq.node.inotify import IN_CLOSE_WRITE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, Inotify, become_subreaper
+from leaseq.node.keeper import LEASE_GRACE_SECONDS
+from leaseq.node.nodedir import Holder, open_node_dir
+from leaseq.node.procs import KeeperProcs
+from leaseq.node.scrub import PROLOGUE_FAILED, kept_for_tasks, newest_functions
+from leaseq.protocol import records
+from leaseq.runner import housework, session
 from leaseq.runner.beside import begin_alone
-from leaseq.runner.gpus import GpuWatch
-from leaseq.runner.grant import Gpus, from_environment, present
 from leaseq.runner.homewatch import GONE_SECONDS, HomeWatch
-from leaseq.runner.inotify import IN_CLOSE_WRITE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, Inotify, become_subreaper
-from leaseq.runner.keeper import LEASE_GRACE_SECONDS
 from leaseq.runner.ledger import Ledger, LedgerThread
 from leaseq.runner.loop import Runner
-from leaseq.runner.node import granted
-from leaseq.runner.procs import KeeperProcs
 from leaseq.runner.pulse import Pulse, interval_seconds, whoami
 from leaseq.runner.recover import history, take_over
 from leaseq.runner.state import Options, poll_seconds
@@ -131,7 +133,7 @@ class Service:
 
     def _read_record(self, token: str) -> Lease:
         try:
-            return protocol.read_own_lease(self.fs, self.lease, token)
+            return records.read_own_lease(self.fs, self.lease, token)
         except FileNotFoundError:
             raise Refused(f"there is no lease {self.lease.id} in {self.lease.root}") from None
         except Newer as error:
@@ -143,7 +145,7 @@ class Service:
         if not self.directory.take("runner", self.incarnation):
             raise Unavailable(f"another runner serves {self.node} of {self.lease.id} on this host")
         try:
-            protocol.prepare_node(self.fs, self.lease, self.node)
+            records.prepare_node(self.fs, self.lease, self.node)
             self.term = begin_alone(
                 self.fs,
                 self.lease,

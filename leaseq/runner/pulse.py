@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from leaseq import __version__, protocol
+from leaseq import __version__
 from leaseq.models import Heartbeat, Running
-from leaseq.protocol import command_text
-from leaseq.runner.decide import room_left
-from leaseq.runner.gpus import GpuWatch
+from leaseq.node.gpus import GpuWatch
+from leaseq.node.granted import memory
+from leaseq.protocol import terms
+from leaseq.protocol.history import command_text
+from leaseq.room import room_left
 from leaseq.runner.homewatch import HomeWatch
 from leaseq.runner.loop import Runner
-from leaseq.runner.node import memory
 from leaseq.runner.state import Held
 from leaseq.world import boot_id, hostname, process_start
 
@@ -138,7 +139,7 @@ class Pulse:
             "note": latest["note"] or error,
             "state": state or latest["state"],
         }
-        protocol.beat(self.runner.fs, self.runner.lease, Heartbeat(**{**latest, **self._me, **now}))
+        terms.beat(self.runner.fs, self.runner.lease, Heartbeat(**{**latest, **self._me, **now}))
 
     def _run(self) -> None:
         period = interval_seconds(len(self.runner.options.nodes))

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from leaseq import protocol
 from leaseq.errors import Malformed, Newer
-from leaseq.fate import lost
-from leaseq.history import Tail
 from leaseq.layout import Entry, LeaseDir, parse_outcome
 from leaseq.models import Event
-from leaseq.protocol import Claim
-from leaseq.runner.decide import Booking, booking_of
+from leaseq.protocol import files, tasks
+from leaseq.protocol.fate import lost
+from leaseq.protocol.tasks import Claim
+from leaseq.reading.history import Tail
+from leaseq.room import Booking, booking_of
 from leaseq.runner.ledger import Finished
 from leaseq.runner.starting import read_claimed
 from leaseq.runner.state import Held
@@ -68,7 +68,7 @@ def take_claims(runner: Runner, names: Iterable[str]) -> set[str]:
             # Its name, its task or its outcome is a newer leaseq's, and so is what becomes of it.
             runner.leave(name, error)
         except Malformed as error:
-            protocol.set_aside(fs, lease, f"{directory}/{name}", str(error))
+            files.set_aside(fs, lease, f"{directory}/{name}", str(error))
     return keys
 
 
@@ -83,7 +83,7 @@ def _end_stray(runner: Runner, key: str) -> None:
         return
     try:
         task_id, attempt = parse_outcome(key)
-        decided = protocol.read_outcome(runner.fs, runner.lease, task_id, attempt)
+        decided = tasks.read_outcome(runner.fs, runner.lease, task_id, attempt)
     except Malformed:
         decided = None
     if decided is None:
@@ -98,7 +98,7 @@ def _end_stray(runner: Runner, key: str) -> None:
 
 def _take_claim(runner: Runner, claim: Claim, noted: frozenset[str]) -> None:
     fs, lease, procs, entry = runner.fs, runner.lease, runner.procs, claim.entry
-    decided = protocol.read_outcome(fs, lease, entry.id, entry.attempt)
+    decided = tasks.read_outcome(fs, lease, entry.id, entry.attempt)
     if decided is not None:
         runner.ledger.add(Finished(claim, decided, decided, noted=entry.key in noted))
         return
@@ -118,7 +118,7 @@ def _take_claim(runner: Runner, claim: Claim, noted: frozenset[str]) -> None:
         runner.refuse(claim, Booking(), str(error))
         return
     if rec is not None and (rec.void or rec.again):
-        protocol.unclaim(fs, lease, claim, lease.inbox(task.node))
+        tasks.unclaim(fs, lease, claim, lease.inbox(task.node))
         procs.forget(entry.key)
         return
     since = runner.clock.monotonic()

@@ -26,11 +26,11 @@ from collections.abc import Mapping, Sequence
 
 from leaseq.errors import EX_TEMPFAIL, Refused
 from leaseq.layout import Home, LeaseDir
-from leaseq.lease.countdown import counting
-from leaseq.lease.records import seconds_left
-from leaseq.lease.scrub import OF_JOB, PROLOGUE, PROLOGUE_FAILED, for_tasks
 from leaseq.models import whole
-from leaseq.nodedir import NodeDir, find_node_dir, make_private, read_local, write_local
+from leaseq.node.countdown import counting
+from leaseq.node.nodedir import NodeDir, find_node_dir, make_private, read_local, write_local
+from leaseq.node.scrub import OF_JOB, PROLOGUE, PROLOGUE_FAILED, for_tasks
+from leaseq.protocol.records import seconds_left
 from leaseq.world import SystemFs, is_remote
 
 WAIT_SECONDS_MAX = 20.0

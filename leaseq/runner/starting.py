@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from leaseq import protocol
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir, is_node
 from leaseq.models import ANY, Task
-from leaseq.protocol import Claim
-from leaseq.runner.environ import task_environment
+from leaseq.node.environ import task_environment
+from leaseq.protocol import tasks
+from leaseq.protocol.tasks import Claim
 from leaseq.runner.state import Held
 from leaseq.world import Fs
 
@@ -24,21 +24,21 @@ WORD_BYTES_MAX = 1 << 17
 def read_claimed(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
     """The task of that claim; raises Malformed where it is none that could be started or put back."""
     try:
-        task = protocol.read_task(fs, claim.path(lease), claim.entry)
+        task = tasks.read_task(fs, claim.path(lease), claim.entry)
     except PermissionError:
         task = _read_again(fs, lease, claim)
     if not task.argv or (task.shell and len(task.argv) != 1):
         raise Malformed("it has no command")
     if task.node != ANY and not is_node(task.node):
         raise Malformed(f"its node is not a name: {task.node!r:.60}")
-    return protocol.pinned_as_claimed(task, claim.node)
+    return tasks.pinned_as_claimed(task, claim.node)
 
 
 def _read_again(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
     """The task, which a first look was denied: a mount in trouble (no ticket) says so of everything for a while."""
     fs.names(lease.claimed(claim.node))
     try:
-        return protocol.read_task(fs, claim.path(lease), claim.entry)
+        return tasks.read_task(fs, claim.path(lease), claim.entry)
     except PermissionError as error:
         raise Malformed(f"cannot be read: {error.strerror}") from None  # somebody else's; trying again would not help
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from leaseq.models import Task
-from leaseq.protocol import Claim
-from leaseq.runner.decide import Booking, Room
-from leaseq.runner.grant import CUDA
-from leaseq.runner.record import Rec
+from leaseq.node.grant import CUDA
+from leaseq.node.record import Rec
+from leaseq.protocol.tasks import Claim
+from leaseq.room import Booking, Room
 
 
 def poll_seconds(nodes: int, *, busy: bool) -> float:

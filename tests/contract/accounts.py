@@ -163,7 +163,7 @@ def runner(site: Site, lease: str, node: str) -> list[int]:
 
 
 def keeper(site: Site, lease: str, node: str) -> list[int]:
-    return _first_of(site, node, f"/{lease}/{node} ", "leaseq.runner.keeper")
+    return _first_of(site, node, f"/{lease}/{node} ", "leaseq.node.keeper")
 
 
 def batch_script(site: Site, node: str) -> list[int]:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from leaseq import protocol
 from leaseq.errors import Malformed
 from leaseq.layout import ALPHABET, CLI, Entry, LeaseDir, order, parse_outcome
-from leaseq.lease.verdict import Judge
+from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import ANY, Event, Lease, Need, Outcome, State, Task
-from leaseq.protocol import Claim
+from leaseq.protocol import files, history, keys, records, tasks
+from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
 from tests.memoryfs import Disk, MemoryFs
 
@@ -66,11 +66,11 @@ def book(p: Protocol, fs: Fs, lease: LeaseDir, node: str) -> None:
 
 
 def record_if_missing(p: Protocol, fs: Fs, lease: LeaseDir, decided: Outcome, node: str) -> None:
-    if (decided.task.id, decided.attempt) not in {(event.id, event.attempt) for event in history(fs, lease, node)}:
-        p.record_events(fs, lease, node, [protocol.event_of(decided)])
+    if (decided.task.id, decided.attempt) not in {(event.id, event.attempt) for event in events_of(fs, lease, node)}:
+        p.record_events(fs, lease, node, [history.event_of(decided)])
 
 
-def history(fs: Fs, lease: LeaseDir, node: str) -> list[Event]:
+def events_of(fs: Fs, lease: LeaseDir, node: str) -> list[Event]:
     """The whole lines of a node's history; torn ones are passed over."""
     try:
         data = fs.read(lease.events(node))
@@ -106,28 +106,28 @@ def fate(host: Host, held: Claim) -> str:
 class Protocol:
     """The functions that the actors use. A mutant replaces one."""
 
-    read_own_lease: Callable[..., Lease] = protocol.read_own_lease
-    prepare: Callable[..., None] = protocol.prepare
-    prepare_node: Callable[..., None] = protocol.prepare_node
-    publish: Callable[..., None] = protocol.publish
-    write_pending: Callable[..., None] = protocol.write_pending
-    publish_once: Callable[..., str] = protocol.publish_once
-    publish_redo: Callable[..., str] = protocol.publish_redo
-    retry: Callable[..., Entry] = protocol.retry
-    move_with_key: Callable[..., str] = protocol.move_with_key
-    claim: Callable[..., Claim | None] = protocol.claim
-    read_task: Callable[..., Task] = protocol.read_task
-    unclaim: Callable[..., None] = protocol.unclaim
-    decide_all: Callable[..., list[Outcome]] = protocol.decide_all
-    settle: Callable[..., None] = protocol.settle
-    read_outcome: Callable[..., Outcome | None] = protocol.read_outcome
-    record_events: Callable[..., None] = protocol.record_events
-    cancel_pending: Callable[..., Outcome | None] = protocol.cancel_pending
-    finish_cancelled: Callable[..., Outcome] = protocol.finish_cancelled
-    move_pending: Callable[..., bool] = protocol.move_pending
-    recover_lost: Callable[..., bool] = protocol.recover_lost
-    lose: Callable[..., Outcome] = protocol.lose
-    replace_file: Callable[..., None] = protocol.replace_file
+    read_own_lease: Callable[..., Lease] = records.read_own_lease
+    prepare: Callable[..., None] = records.prepare
+    prepare_node: Callable[..., None] = records.prepare_node
+    publish: Callable[..., None] = tasks.publish
+    write_pending: Callable[..., None] = tasks.write_pending
+    publish_once: Callable[..., str] = keys.publish_once
+    publish_redo: Callable[..., str] = keys.publish_redo
+    retry: Callable[..., Entry] = keys.retry
+    move_with_key: Callable[..., str] = keys.move_with_key
+    claim: Callable[..., Claim | None] = tasks.claim
+    read_task: Callable[..., Task] = tasks.read_task
+    unclaim: Callable[..., None] = tasks.unclaim
+    decide_all: Callable[..., list[Outcome]] = tasks.decide_all
+    settle: Callable[..., None] = tasks.settle
+    read_outcome: Callable[..., Outcome | None] = tasks.read_outcome
+    record_events: Callable[..., None] = history.record_events
+    cancel_pending: Callable[..., Outcome | None] = tasks.cancel_pending
+    finish_cancelled: Callable[..., Outcome] = tasks.finish_cancelled
+    move_pending: Callable[..., bool] = tasks.move_pending
+    recover_lost: Callable[..., bool] = tasks.recover_lost
+    lose: Callable[..., Outcome] = tasks.lose
+    replace_file: Callable[..., None] = files.replace_file
     judge: type[Judge] = Judge
     start: Callable[..., Task] = start
     finish: Callable[..., Outcome] = finish
@@ -241,9 +241,9 @@ def _prepared_disk(lease: LeaseDir) -> Disk:
     disk = Disk()
     fs = MemoryFs(disk)
     fs.mkdir("/home/runs")
-    protocol.prepare(fs, lease)
+    records.prepare(fs, lease)
     for node in NODES:
-        protocol.prepare_node(fs, lease, node)
+        records.prepare_node(fs, lease, node)
     disk.sync_all()
     return disk
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from leaseq import protocol
 from leaseq.layout import Entry, Home
-from leaseq.lease import records
-from leaseq.lease.slurm_text import Row
-from leaseq.lease.squeue import Queue, cache_of
+from leaseq.lease.slurm.squeue import Queue, cache_of
+from leaseq.lease.slurm.text import Row
 from leaseq.models import Heartbeat, Lease, Need, Task
+from leaseq.protocol import records, tasks, terms
 from leaseq.world import Fs, SystemClock
 from tests.crash.actors import REAL, Protocol
 from tests.crash.check import Violated
@@ -33,7 +32,7 @@ def disk() -> Disk:
     for directory in (HOME.runs, HOME.cache, cache_of(HOME, "here")):
         fs.mkdir(directory)
     records.register(fs, HOME, record(OLD))
-    protocol.prepare_node(fs, HOME.lease("1"), "n1")
+    records.prepare_node(fs, HOME.lease("1"), "n1")
     made.seconds = 0.0
     return made
 
@@ -61,11 +60,11 @@ def running(beat_seconds: float | None) -> Disk:
     made = disk()
     fs, lease = MemoryFs(made), HOME.lease("1")
     task = Task(ENTRY.id, ("true",), "/", 1.0, requeue=True)
-    protocol.publish(fs, lease.inbox("_any"), ENTRY, task)
-    assert protocol.claim(fs, lease, lease.inbox("_any"), ENTRY, node="n1", incarnation="0123456789")
+    tasks.publish(fs, lease.inbox("_any"), ENTRY, task)
+    assert tasks.claim(fs, lease, lease.inbox("_any"), ENTRY, node="n1", incarnation="0123456789")
     if beat_seconds is not None:
         made.seconds = -beat_seconds
-        protocol.beat(fs, lease, Heartbeat("1", "n1", "0123456789", 1, 1.0, 5.0))
+        terms.beat(fs, lease, Heartbeat("1", "n1", "0123456789", 1, 1.0, 5.0))
         made.seconds = 0.0
     return made
 
@@ -93,6 +92,6 @@ def foreign_answers(p: Protocol) -> Iterator[str]:
         for seconds in (100.0, 200.0):
             fs.disk.seconds = seconds  # type: ignore[attr-defined]
             asked(fs)
-        if protocol.read_lease(fs, HOME.lease("1")).ended is not None:
+        if records.read_lease(fs, HOME.lease("1")).ended is not None:
             raise Violated(f"{case}: the lease of one cluster was ended by the answer of another")
         yield case

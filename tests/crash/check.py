@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leaseq import protocol
 from leaseq.errors import Malformed
 from leaseq.layout import CLI, Entry, parse_outcome
 from leaseq.models import ANY, Outcome, State, Task
+from leaseq.protocol import keys
 from leaseq.world import Fs
-from tests.crash.actors import World, finish_cancellations, history, move_first
+from tests.crash.actors import World, events_of, finish_cancellations, move_first
 
 RANK = {"inbox": 1, "held": 1, "claimed": 2, "done": 3}
 DRAIN_ROUNDS_MAX = 60
@@ -119,7 +119,7 @@ def _check_redos(world: World, fs: Fs, found: dict[str, list[Place]]) -> None:
     for task_id, seen in found.items():
         newest = max(seen, key=lambda place: place.attempt)
         task = Outcome.from_json(fs.read(newest.path)).task if newest.kind == "done" else _task_in(fs, newest.path)
-        if task.redo_of and protocol.redone(fs, world.lease, task.redo_of) != [task_id]:
+        if task.redo_of and keys.redone(fs, world.lease, task.redo_of) != [task_id]:
             raise Violated(f"{task_id} repeats {task.redo_of}, which does not tell of it alone")
 
 
@@ -202,7 +202,7 @@ def check_settled(world: World) -> None:
     fs = world.fs()
     lease = world.lease
     found = places(fs, world)
-    booked = {(event.id, event.attempt) for node in world.nodes() for event in history(fs, lease, node)}
+    booked = {(event.id, event.attempt) for node in world.nodes() for event in events_of(fs, lease, node)}
     for task_id, seen in found.items():
         for each in seen:
             if each.kind in ("inbox", "held", "claimed"):

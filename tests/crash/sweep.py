@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from leaseq import protocol
 from leaseq.errors import Malformed, Refused
 from leaseq.layout import Entry, LeaseDir, order
 from leaseq.models import ANY, Heartbeat, Lease, Need, Task
+from leaseq.protocol import files, records, requests, terms
 from leaseq.world import Fs
 from tests.crash import actors
 from tests.crash.actors import Protocol, Runner, World
@@ -308,9 +308,9 @@ def ask(world: World) -> Act:
     """A request is in the node's control directory, once."""
 
     def act(world: World, fs: Fs) -> None:
-        protocol.ask(fs, world.lease, "n1", "cancel", {"id": "T1"})
+        requests.ask(fs, world.lease, "n1", "cancel", {"id": "T1"})
         for name in world.fs().names(world.lease.control("n1")):
-            protocol.read_request(world.fs(), f"{world.lease.control('n1')}/{name}")
+            requests.read_request(world.fs(), f"{world.lease.control('n1')}/{name}")
 
     return act
 
@@ -320,11 +320,11 @@ def beat(world: World) -> Act:
         return Heartbeat("1", "n1", "0000000000", counter, 1.0, 2.0)
 
     path = world.lease.heartbeat("n1")
-    protocol.beat(world.fs(), world.lease, heartbeat(1))
+    terms.beat(world.fs(), world.lease, heartbeat(1))
 
     def act(world: World, fs: Fs) -> None:
         world.truth.contents[path] = (heartbeat(1).to_json(), heartbeat(2).to_json())
-        protocol.beat(fs, world.lease, heartbeat(2))
+        terms.beat(fs, world.lease, heartbeat(2))
         world.truth.contents[path] = (heartbeat(2).to_json(),)
 
     return act
@@ -553,7 +553,7 @@ def strangers(p: Protocol) -> Iterator[str]:
 def _world_with_token(p: Protocol) -> World:
     world = World(p)
     record = Lease(world.lease.id, "slurm", 1.0, token="aaaaaaaaaa")
-    protocol.replace_file(world.fs(), world.lease.record, record.to_json())
+    files.replace_file(world.fs(), world.lease.record, record.to_json())
     actors.submit(world, world.fs())
     world.disk.sync_all()
     return world
@@ -595,7 +595,7 @@ def keyed_moves(p: Protocol) -> Iterator[str]:
 
 def _keyed(p: Protocol) -> tuple[World, Act]:
     world = World(p)
-    protocol.prepare(world.fs(), SECOND)
+    records.prepare(world.fs(), SECOND)
     actors.submit_with_key(world, world.fs(), "digest")
     world.disk.sync_all()
 

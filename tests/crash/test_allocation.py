@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from leaseq import protocol
-from leaseq.lease import records
-from leaseq.lease.squeue import cache_of
+from leaseq.lease.slurm.squeue import cache_of
 from leaseq.models import Lease
+from leaseq.protocol import records
 from leaseq.world import Fs
 from tests.crash.actors import REAL
 from tests.crash.answers import ENTRY, HOME, NEW, OLD, disk, every_fault, foreign_answers, learn, record, running
@@ -22,11 +21,11 @@ def test_a_number_that_comes_again_gives_one_new_lease_and_leaves_the_old_one_al
 
     for fs, case in every_fault(disk, register):
         cases += 1
-        assert protocol.read_lease(fs, HOME.lease("1")) == record(OLD), case
+        assert records.read_lease(fs, HOME.lease("1")) == record(OLD), case
         made = register(fs)
         assert (made.id, made.token) == (f"1.{NEW}", NEW), case
         assert sorted(fs.names(HOME.runs)) == ["1", f"1.{NEW}"], case
-        assert protocol.read_lease(fs, HOME.lease("1")) == record(OLD), case
+        assert records.read_lease(fs, HOME.lease("1")) == record(OLD), case
     assert cases > 300
 
 
@@ -48,7 +47,7 @@ def test_who_learns_of_an_end_starts_every_task_once_more_at_most(state: str) ->
         fs.disk.seconds = 200.0  # type: ignore[attr-defined]
         learn(state)(fs)
         lease = HOME.lease("1")
-        assert protocol.read_lease(fs, lease).ended is not None, case
+        assert records.read_lease(fs, lease).ended is not None, case
         assert fs.names(lease.inbox("_any")) == [str(ENTRY.next_attempt())], case
         assert fs.names(lease.claimed("n1")) == [], case
     assert cases > 100
@@ -58,7 +57,7 @@ def test_who_learns_of_an_end_starts_every_task_once_more_at_most(state: str) ->
 def test_no_fault_makes_an_answer_end_a_lease_that_is_heard(state: str) -> None:
     for fs, case in every_fault(lambda: running(10.0), learn(state)):
         lease = HOME.lease("1")
-        assert protocol.read_lease(fs, lease).ended is None, case
+        assert records.read_lease(fs, lease).ended is None, case
         assert fs.names(lease.inbox("_any")) == [], case
         assert fs.names(lease.claimed("n1")) == [str(ENTRY.claimed_by("0123456789"))], case
 

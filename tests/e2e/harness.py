@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leaseq import protocol
 from leaseq.layout import Entry, Home, new_task_id, order
 from leaseq.models import ANY, Heartbeat, Lease, Need, Outcome, Task
-from leaseq.nodedir import Holder, NodeDir, node_path
-from leaseq.runner import record
-from leaseq.runner.record import Rec
+from leaseq.node import record
+from leaseq.node.nodedir import Holder, NodeDir, node_path
+from leaseq.node.record import Rec
+from leaseq.protocol import files, records, requests, tasks, terms
 from leaseq.world import SystemFs, process_start
 from tests.patience import PATIENCE_SECONDS, wait_until
 
@@ -51,10 +51,10 @@ class Node:
         self.lease = Home(self.home).lease(self.lease_id)
         for directory in (self.home, f"{self.home}/runs"):
             self.fs.mkdir(directory)
-        protocol.prepare(self.fs, self.lease)
-        protocol.prepare_node(self.fs, self.lease, self.name)
+        records.prepare(self.fs, self.lease)
+        records.prepare_node(self.fs, self.lease, self.name)
         lease = Lease(id=self.lease_id, kind=self.kind, created=time.time(), nodes=(self.name,))
-        protocol.replace_file(self.fs, self.lease.record, lease.to_json())
+        files.replace_file(self.fs, self.lease.record, lease.to_json())
         self.directory = NodeDir(node_path(self.home, self.lease_id, self.name))
         self.runners: list[subprocess.Popen[bytes]] = []
         self.submitted: list[tuple[str, int]] = []
@@ -89,9 +89,9 @@ class Node:
         )
         entry = Entry(order(priority=priority, micros=int(time.time() * 1e6), sequence=self.sequence), task_id, need, 1)
         if durable:
-            protocol.publish(self.fs, self.lease.inbox(inbox), entry, task)
+            tasks.publish(self.fs, self.lease.inbox(inbox), entry, task)
         else:
-            protocol.write_pending(self.fs, self.lease.inbox(inbox), entry, task)
+            tasks.write_pending(self.fs, self.lease.inbox(inbox), entry, task)
         return task_id
 
     def shell(self, line: str, **more: Any) -> str:
@@ -102,10 +102,10 @@ class Node:
         self.ask(f"cancel.{task_id}.{attempt}")
 
     def ask(self, request: str, **body: object) -> None:
-        protocol.ask(self.fs, self.lease, self.name, request, body)
+        requests.ask(self.fs, self.lease, self.name, request, body)
 
     def outcome(self, task_id: str, attempt: int = 1) -> Outcome | None:
-        return protocol.read_outcome(self.fs, self.lease, task_id, attempt)
+        return tasks.read_outcome(self.fs, self.lease, task_id, attempt)
 
     def result(self, task_id: str, attempt: int = 1, *, seconds: float = SECONDS_MAX) -> Outcome:
         """The outcome, once it stands."""
@@ -178,7 +178,7 @@ class Node:
         wait_until(look, "the runner's first heartbeat", seen=self.everything)
 
     def beat(self) -> Heartbeat | None:
-        return protocol.read_heartbeat(self.fs, self.lease, self.name)
+        return terms.read_heartbeat(self.fs, self.lease, self.name)
 
     def keeper(self) -> Holder:
         holder = wait_until(lambda: self.directory.alive("keeper"), "a keeper")
@@ -235,10 +235,10 @@ class Node:
     def everything(self) -> str:
         """What is where, for the message of a failed wait."""
         shown = []
-        for root, _, files in os.walk(self.lease.root):
-            shown += [os.path.join(root, name)[len(self.lease.root) :] for name in files]
-        for root, _, files in os.walk(self.directory.root):
-            shown += [os.path.join(root, name)[len(self.directory.root) :] for name in files]
+        for root, _, names in os.walk(self.lease.root):
+            shown += [os.path.join(root, name)[len(self.lease.root) :] for name in names]
+        for root, _, names in os.walk(self.directory.root):
+            shown += [os.path.join(root, name)[len(self.directory.root) :] for name in names]
         said = self.said.read_text(errors="replace")[-2000:] if self.said.exists() else ""
         log = Path(self.directory.log)
         kept = log.read_text(errors="replace")[-2000:] if log.exists() else ""

@@ -6,9 +6,9 @@ import os
 import stat
 from pathlib import Path
 
-from leaseq import protocol
 from leaseq.layout import Home
 from leaseq.models import ANY, Lease, Outcome
+from leaseq.protocol import files, records
 from leaseq.world import SystemFs
 from tests.e2e.cli import Box
 from tests.e2e.harness import SECONDS_MAX
@@ -241,10 +241,8 @@ def other_lease(box: Box) -> str:
     """Another lease of the home, which nobody serves: its record is all that a command asks for."""
     fs, lease = SystemFs(remote=False), Home(str(box.home)).lease("local:elsewhere")
     os.makedirs(lease.root)
-    protocol.prepare(fs, lease)
-    protocol.replace_file(
-        fs, lease.record, Lease(id=lease.id, kind="local", created=1.0, nodes=("elsewhere",)).to_json()
-    )
+    records.prepare(fs, lease)
+    files.replace_file(fs, lease.record, Lease(id=lease.id, kind="local", created=1.0, nodes=("elsewhere",)).to_json())
     return lease.id
 
 

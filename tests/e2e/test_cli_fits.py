@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 import pytest
 from wcwidth import wcswidth
 
-from leaseq import protocol
 from leaseq.layout import LeaseDir
 from leaseq.models import Lease
+from leaseq.protocol import records
 from leaseq.world import SystemFs
 from tests.e2e.cli import Box, on_terminal
 
@@ -145,7 +145,7 @@ def test_a_file_that_grew_says_how_many_tasks_are_new(box: Box) -> None:
 def test_many_moved_many_recovered_and_many_removed_tasks_are_counted(box: Box) -> None:
     ids = box.run("submit", "--no-start", "--file", "-", input=b"true\n" * 12, code=0).out.split()
     other = box.home / "runs" / "local:elsewhere"
-    protocol.prepare(SystemFs(remote=False), LeaseDir("local:elsewhere", str(other)))
+    records.prepare(SystemFs(remote=False), LeaseDir("local:elsewhere", str(other)))
     (other / "lease.json").write_bytes(Lease(id="local:elsewhere", kind="local", created=1.0).to_json())
     here = next(path.name for path in other.parent.iterdir() if path != other)
     shown = on_terminal(box, "move", "--from", "local", "--to", "local:elsewhere", columns=120)

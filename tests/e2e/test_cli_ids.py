@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from leaseq import protocol
 from leaseq.layout import Home
 from leaseq.models import Lease
+from leaseq.protocol import files, records
 from leaseq.world import SystemFs
 from tests.e2e.cli import Box
 
@@ -20,7 +20,7 @@ def make_lease(box: Box, lease_id: str, *, name: str = "", ended: float | None =
     box.home.mkdir(mode=0o700, exist_ok=True)
     (box.home / "runs").mkdir(mode=0o700, exist_ok=True)
     directory = Home(str(box.home)).lease(lease_id)
-    protocol.prepare(FS, directory)
+    records.prepare(FS, directory)
     record = Lease(
         id=lease_id,
         kind="local",
@@ -32,7 +32,7 @@ def make_lease(box: Box, lease_id: str, *, name: str = "", ended: float | None =
         ended=ended,
         end_reason="TIMEOUT" if ended else "",
     )
-    protocol.replace_file(FS, directory.record, record.to_json())
+    files.replace_file(FS, directory.record, record.to_json())
 
 
 def queued(box: Box, lease: str, *words: str) -> str:

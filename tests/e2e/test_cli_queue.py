@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from leaseq import protocol
 from leaseq.layout import LeaseDir
 from leaseq.models import Lease, Task
+from leaseq.protocol import records
 from leaseq.world import SystemFs
 from tests.e2e.cli import Box, on_terminal
 from tests.patience import PATIENCE_SECONDS
@@ -271,7 +271,7 @@ def test_nothing_runs_again_with_a_need_that_its_lease_can_never_meet(box: Box, 
 def test_a_lease_whose_nodes_are_not_known_yet_takes_any_need_again(box: Box, verb: str) -> None:
     lease = box.home / "runs" / "77"
     box.run("submit", "--no-start", "--", "true", code=0)
-    protocol.prepare(SystemFs(remote=False), LeaseDir("77", str(lease)))
+    records.prepare(SystemFs(remote=False), LeaseDir("77", str(lease)))
     (lease / "lease.json").write_bytes(Lease(id="77", kind="slurm", job="77", created=1.0).to_json())
     task = box.run("submit", "--lease", "77", "--gpus", "1", "--", "true", code=0).id
     box.run("cancel", task, code=0)
@@ -281,7 +281,7 @@ def test_a_lease_whose_nodes_are_not_known_yet_takes_any_need_again(box: Box, ve
 def test_a_task_longer_than_its_lease_lasts_is_queued_and_that_is_said(box: Box) -> None:
     lease = box.home / "runs" / "77"
     box.run("submit", "--no-start", "--", "true", code=0)
-    protocol.prepare(SystemFs(remote=False), LeaseDir("77", str(lease)))
+    records.prepare(SystemFs(remote=False), LeaseDir("77", str(lease)))
     (lease / "lease.json").write_bytes(Lease(id="77", kind="slurm", job="77", created=1.0).to_json())
     (lease / "nodes").write_text("n1\n")
     (lease / "ends").write_text("3600\n")
@@ -383,7 +383,7 @@ def test_a_reason_in_a_pipe_is_whole(box: Box) -> None:
 def test_a_lease_that_has_not_started_says_so_where_its_tasks_wait(box: Box) -> None:
     lease = box.home / "runs" / "77"
     box.run("submit", "--no-start", "--", "true", code=0)
-    protocol.prepare(SystemFs(remote=False), LeaseDir("77", str(lease)))
+    records.prepare(SystemFs(remote=False), LeaseDir("77", str(lease)))
     (lease / "lease.json").write_bytes(Lease(id="77", kind="slurm", job="77", created=1.0).to_json())
     task = box.run("submit", "--lease", "77", "--", "true").id
     assert box.task(task)["reason"] == "NoRunner: the lease has no node yet"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from leaseq import protocol
 from leaseq.layout import Entry, new_incarnation
 from leaseq.models import ANY, Need, Outcome, State
-from leaseq.protocol import Claim
+from leaseq.protocol import tasks
+from leaseq.protocol.tasks import Claim
 from tests.e2e.harness import Node, claim_of, of_task, wait_until
 from tests.patience import PATIENCE_SECONDS
 
@@ -230,9 +230,9 @@ def test_with_both_killed_a_task_is_lost_only_after_its_process_has_ended(node: 
     assert not of_task(task)
     wait_until(lambda: node.names(node.lease.lost), "its file in lost/")
     entry = Entry.parse(node.names(node.lease.lost)[0])
-    kept = protocol.read_task(node.fs, f"{node.lease.lost}/{entry}", entry)
+    kept = tasks.read_task(node.fs, f"{node.lease.lost}/{entry}", entry)
     assert (kept.id, kept.argv[0], kept.env["KEPT"]) == (task, until(go, 7), "yes")
-    assert protocol.recover_lost(node.fs, node.lease, entry, node.lease.inbox(ANY))
+    assert tasks.recover_lost(node.fs, node.lease, entry, node.lease.inbox(ANY))
     assert node.result(task, 2).exit_code == 7
 
 
@@ -287,7 +287,7 @@ def test_after_a_reboot_what_ran_is_lost_and_what_had_not_begun_is_lost_too(node
     unbegun = node.submit("true", need=ONE)
     name = node.names(node.lease.inbox(ANY))[0]
     entry = Entry.parse(name)
-    claim = protocol.claim(
+    claim = tasks.claim(
         node.fs, node.lease, node.lease.inbox(ANY), entry, node=node.name, incarnation=new_incarnation()
     )
     assert claim is not None
@@ -320,9 +320,9 @@ def test_a_task_whose_records_were_deleted_is_ended_before_it_is_lost(node: Node
 def recover(node: Node, task: str) -> None:
     """What `recover` does to a claim whose runner is gone: LOST, and pending again as the next attempt."""
     claim = Claim(Entry.parse(claim_of(node, task)), node.name)
-    body = protocol.read_task(node.fs, claim.path(node.lease), claim.entry)
+    body = tasks.read_task(node.fs, claim.path(node.lease), claim.entry)
     outcome = Outcome(task=body, attempt=1, state=State.LOST, reason="recovered", requeued="recover", ended=time.time())
-    protocol.lose(node.fs, node.lease, claim, outcome)
+    tasks.lose(node.fs, node.lease, claim, outcome)
 
 
 def test_an_attempt_that_was_recovered_meanwhile_is_ended_and_its_end_is_evidence_only(node: Node) -> None:
@@ -363,7 +363,7 @@ def test_a_claim_that_never_started_is_pending_again_and_a_cancel_meant_for_it_h
     runs, ends = node.submit("true", need=ONE), node.submit("touch", str(node.path / "never"), need=ONE)
     for name in node.names(node.lease.inbox(ANY)):
         inbox = node.lease.inbox(ANY)
-        assert protocol.claim(node.fs, node.lease, inbox, Entry.parse(name), node=node.name, incarnation=born)
+        assert tasks.claim(node.fs, node.lease, inbox, Entry.parse(name), node=node.name, incarnation=born)
     node.cancel(ends)
     node.start()
     assert node.result(runs).state is State.DONE

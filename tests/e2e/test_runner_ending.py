@@ -15,8 +15,8 @@ import pytest
 
 from leaseq.layout import new_task_id
 from leaseq.models import Need, State
-from leaseq.nodedir import write_local
-from leaseq.runner import record
+from leaseq.node import record
+from leaseq.node.nodedir import write_local
 from tests.e2e.harness import START, Node, of_task, wait_until
 from tests.patience import PATIENCE_SECONDS
 

@@ -181,7 +181,7 @@ def test_the_heartbeat_goes_on_while_the_loop_is_blocked(node: Node) -> None:
     def stopped() -> int:
         for pid in Path(f"/proc/{runner.pid}/task").glob("*/children"):
             for child in pid.read_text().split():
-                if b"leaseq.runner.keeper" in Path(f"/proc/{child}/cmdline").read_bytes():
+                if b"leaseq.node.keeper" in Path(f"/proc/{child}/cmdline").read_bytes():
                     os.kill(int(child), signal.SIGSTOP)
                     return int(child)
         return 0

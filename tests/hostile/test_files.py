@@ -16,20 +16,23 @@ from leaseq import config
 from leaseq.cli import rows
 from leaseq.cli.output import visible
 from leaseq.errors import LeaseqError, Malformed
-from leaseq.find import detail, find
-from leaseq.history import Tail
 from leaseq.layout import Entry, Home, LeaseDir, new_incarnation
-from leaseq.lease import leases, records, squeue
-from leaseq.lease.slurm import state_in
-from leaseq.lease.slurm_text import Row
+from leaseq.lease import leases
+from leaseq.lease.slurm import squeue
+from leaseq.lease.slurm.job import state_in
+from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease, Outcome, State, Task
-from leaseq.nodedir import NodeDir
-from leaseq.protocol import read_key, read_request
-from leaseq.retention import old_tasks
-from leaseq.runner import record
+from leaseq.node import record
+from leaseq.node.nodedir import NodeDir
+from leaseq.protocol import records
+from leaseq.protocol.keys import read_key
+from leaseq.protocol.requests import read_request
+from leaseq.protocol.retention import old_tasks
+from leaseq.reading.find import detail, find
+from leaseq.reading.history import Tail
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import Snapshot
 from leaseq.runner.ending import outcome_of
-from leaseq.snapshot import Reader
-from leaseq.views import Snapshot
 from leaseq.world import SystemClock, SystemFs
 from tests.hostile.words import FILE_NAMES, blobs, broken, plain, words
 from tests.upgrade.make import FS, IDS, LOCAL

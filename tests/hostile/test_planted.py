@@ -14,7 +14,7 @@ import pytest
 
 from leaseq.layout import Entry, new_task_id, order
 from leaseq.models import ANY, Need, State
-from leaseq.nodedir import node_path
+from leaseq.node.nodedir import node_path
 from leaseq.world import hostname
 from tests.e2e.cli import Box, Said, on_terminal
 from tests.e2e.harness import Node, wait_until

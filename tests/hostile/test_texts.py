@@ -19,14 +19,15 @@ from leaseq.cli.main import command, command_words, main, split
 from leaseq.cli.output import visible
 from leaseq.cli.table import FAMILIES
 from leaseq.errors import UsageError
+from leaseq.hostlist import HOSTS_MAX, expand_hosts
 from leaseq.layout import Home, is_node
-from leaseq.lease import render, slurm_args, submit
-from leaseq.lease.slurm import nodes_of
-from leaseq.lease.slurm_text import FIELDS, HOSTS_MAX, SEPARATOR, expand_hosts, parse_duration, parse_job_id, parse_rows
-from leaseq.logtail import Folder, folded
-from leaseq.logtext import Harmless, LogTail, printable, sanitise
-from leaseq.runner.gpus import parse as parse_gpus
-from leaseq.submission import commands_in
+from leaseq.lease.slurm import args, render, sbatch
+from leaseq.lease.slurm.job import nodes_of
+from leaseq.lease.slurm.text import FIELDS, SEPARATOR, parse_duration, parse_job_id, parse_rows
+from leaseq.node.gpus import parse as parse_gpus
+from leaseq.protocol.submission import commands_in
+from leaseq.reading.logtail import Folder, folded
+from leaseq.reading.logtext import Harmless, LogTail, printable, sanitise
 from leaseq.world import SystemFs
 from tests.hostile.words import arguments, pieces, words
 
@@ -115,12 +116,12 @@ def test_a_duration_and_a_job_id_are_known_or_not(text: str) -> None:
 )
 def test_any_slurm_options_are_understood_or_refused_with_a_hint(tokens: list[str]) -> None:
     try:
-        checked = slurm_args.check(tokens)
+        checked = args.check(tokens)
     except UsageError as error:
         assert error.message and error.hint
     else:
         assert all(isinstance(value, str) for value in checked.options.values())
-        submit.signal_of(checked.options.get("signal", ""))
+        sbatch.signal_of(checked.options.get("signal", ""))
 
 
 @given(st.lists(words | st.just("0, GPU-1, a card, 1, 2, 3, 4"), max_size=4).map("\n".join))

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from leaseq import protocol
 from leaseq.layout import CLI, Entry, LeaseDir
-from leaseq.lease.verdict import Judge
+from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import Event, Lease, Outcome, State, Task
-from leaseq.protocol import Claim, discard, event_of, hidden
+from leaseq.protocol import keys, records, tasks
+from leaseq.protocol.files import discard, hidden
+from leaseq.protocol.history import event_of
+from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
 from tests.crash import actors
 from tests.crash.actors import Host, Protocol
@@ -62,7 +64,7 @@ def reserve_the_key_and_then_publish(
     fs.sync_dir(lease.keys)
     first = fs.read(lease.key(digest)).decode()
     if first == task.id:
-        protocol.publish(fs, directory, entry, task)
+        tasks.publish(fs, directory, entry, task)
     return first
 
 
@@ -83,7 +85,7 @@ def claim_that_trusts_enoent(
 def claim_under_a_shared_name(
     fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, node: str, incarnation: str
 ) -> Claim | None:
-    return protocol.claim(fs, lease, source, entry, node=node, incarnation="")
+    return tasks.claim(fs, lease, source, entry, node=node, incarnation="")
 
 
 def claim_by_link_and_unlink(
@@ -101,9 +103,9 @@ def claim_by_link_and_unlink(
 
 
 def unclaim_by_unlink_and_publish(fs: Fs, lease: LeaseDir, held: Claim, target: str) -> None:
-    task = protocol.read_task(fs, held.path(lease), held.entry)
+    task = tasks.read_task(fs, held.path(lease), held.entry)
     discard(fs, held.path(lease))
-    protocol.publish(fs, target, held.entry.pending(), task)
+    tasks.publish(fs, target, held.entry.pending(), task)
 
 
 def start_before_the_claim_is_durable(
@@ -128,7 +130,7 @@ def decide_by_rename(fs: Fs, lease: LeaseDir, outcomes: list[Outcome]) -> list[O
 
 
 def decide_without_directory_sync(fs: Fs, lease: LeaseDir, outcomes: list[Outcome]) -> list[Outcome]:
-    return [protocol.decide(fs, lease, outcome) for outcome in outcomes]
+    return [tasks.decide(fs, lease, outcome) for outcome in outcomes]
 
 
 def unlink_the_claim_before_the_outcome(
@@ -163,13 +165,13 @@ def settle_before_the_history(
 
 def retry_as_the_same_attempt(fs: Fs, lease: LeaseDir, held: Claim, decided: Outcome) -> None:
     if decided.requeued:
-        protocol.unclaim(fs, lease, held, lease.inbox(decided.task.node))
+        tasks.unclaim(fs, lease, held, lease.inbox(decided.task.node))
     else:
-        protocol.settle(fs, lease, held, decided)
+        tasks.settle(fs, lease, held, decided)
 
 
 def drop_the_file_of_a_lost_task(fs: Fs, lease: LeaseDir, held: Claim, decided: Outcome) -> None:
-    protocol.settle(fs, lease, held, replace(decided, state=State.FAILED))
+    tasks.settle(fs, lease, held, replace(decided, state=State.FAILED))
 
 
 def settle_unsynced_outcome_of_another(
@@ -202,51 +204,51 @@ def cancel_without_a_claim(
     fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, ended: float, reason: str
 ) -> Outcome | None:
     try:
-        task = protocol.read_task(fs, f"{source}/{entry}", entry)
+        task = tasks.read_task(fs, f"{source}/{entry}", entry)
     except FileNotFoundError:
         return None
     outcome = Outcome(task, entry.attempt, State.CANCELLED, ended=ended, reason=reason)
-    decided = protocol.decide_and_book(fs, lease, outcome)
+    decided = tasks.decide_and_book(fs, lease, outcome)
     discard(fs, f"{source}/{entry}")
     return decided
 
 
 def cancel_whose_claim_is_dropped_first(fs: Fs, lease: LeaseDir, held: Claim, *, ended: float, reason: str) -> Outcome:
-    task = protocol.read_task(fs, held.path(lease), held.entry)
+    task = tasks.read_task(fs, held.path(lease), held.entry)
     discard(fs, held.path(lease))
     outcome = Outcome(task, held.entry.attempt, State.CANCELLED, incarnation=held.entry.owner, ended=ended)
-    return protocol.decide_and_book(fs, lease, outcome)
+    return tasks.decide_and_book(fs, lease, outcome)
 
 
 def cancel_whose_claim_is_not_durable(
     fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, ended: float, reason: str
 ) -> Outcome | None:
-    held = protocol.claim(fs, lease, source, entry, node=CLI, incarnation="00000000ca")
+    held = tasks.claim(fs, lease, source, entry, node=CLI, incarnation="00000000ca")
     if held is None:
         return None
-    task = protocol.read_task(fs, held.path(lease), held.entry)
+    task = tasks.read_task(fs, held.path(lease), held.entry)
     outcome = Outcome(task, entry.attempt, State.CANCELLED, incarnation=held.entry.owner, ended=ended)
-    decided = protocol.decide_and_book(fs, lease, outcome)
-    protocol.settle(fs, lease, held, decided)
+    decided = tasks.decide_and_book(fs, lease, outcome)
+    tasks.settle(fs, lease, held, decided)
     return decided
 
 
 def lose_a_claim_that_is_not_durable(fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome) -> Outcome:
-    decided = protocol.decide_and_book(fs, lease, outcome)
-    protocol.settle(fs, lease, held, decided)
+    decided = tasks.decide_and_book(fs, lease, outcome)
+    tasks.settle(fs, lease, held, decided)
     return decided
 
 
 def cancel_that_is_not_booked(
     fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, ended: float, reason: str
 ) -> Outcome | None:
-    held = protocol.claim(fs, lease, source, entry, node=CLI, incarnation="00000000ca")
+    held = tasks.claim(fs, lease, source, entry, node=CLI, incarnation="00000000ca")
     if held is None:
         return None
-    task = protocol.read_task(fs, held.path(lease), held.entry)
+    task = tasks.read_task(fs, held.path(lease), held.entry)
     outcome = Outcome(task, entry.attempt, State.CANCELLED, incarnation=held.entry.owner, ended=ended)
-    decided = protocol.decide_all(fs, lease, [outcome])[0]
-    protocol.settle(fs, lease, held, decided)
+    decided = tasks.decide_all(fs, lease, [outcome])[0]
+    tasks.settle(fs, lease, held, decided)
     return decided
 
 
@@ -279,38 +281,38 @@ def recover_that_is_not_durable(fs: Fs, lease: LeaseDir, entry: Entry, target: s
 
 def retry_without_a_key(fs: Fs, lease: LeaseDir, ended: Outcome, directory: str, entry: Entry, task: Task) -> Entry:
     fs.sync_dir(lease.done(task.id))
-    protocol.publish(fs, directory, entry.pending(), task)
+    tasks.publish(fs, directory, entry.pending(), task)
     return entry
 
 
 def retry_of_an_outcome_that_is_not_durable(
     fs: Fs, lease: LeaseDir, ended: Outcome, directory: str, entry: Entry, task: Task
 ) -> Entry:
-    protocol.publish_once(fs, lease, f"{task.id}.{entry.attempt}", directory, entry, task)
+    keys.publish_once(fs, lease, f"{task.id}.{entry.attempt}", directory, entry, task)
     return entry
 
 
 def retry_by_hand_as_the_same_attempt(
     fs: Fs, lease: LeaseDir, ended: Outcome, directory: str, entry: Entry, task: Task
 ) -> Entry:
-    return protocol.retry(fs, lease, ended, directory, replace(entry, attempt=ended.attempt), task)
+    return keys.retry(fs, lease, ended, directory, replace(entry, attempt=ended.attempt), task)
 
 
 def retry_whose_file_has_a_shared_name(
     fs: Fs, lease: LeaseDir, ended: Outcome, directory: str, entry: Entry, task: Task
 ) -> Entry:
-    return protocol.retry(fs, lease, ended, directory, entry.pending(), task)
+    return keys.retry(fs, lease, ended, directory, entry.pending(), task)
 
 
 def redo_without_its_link(fs: Fs, lease: LeaseDir, number: int, directory: str, entry: Entry, task: Task) -> str:
-    protocol.publish(fs, directory, entry, task)
+    tasks.publish(fs, directory, entry, task)
     return entry.id
 
 
 def move_before_the_key(fs: Fs, target: LeaseDir, digest: str, source: str, name: str, directory: str) -> str:
-    if not protocol.move_pending(fs, source, name, directory):
+    if not tasks.move_pending(fs, source, name, directory):
         return ""
-    return protocol.move_with_key(fs, target, digest, source, name, directory)
+    return keys.move_with_key(fs, target, digest, source, name, directory)
 
 
 def move_with_a_key_that_is_not_durable(
@@ -319,12 +321,12 @@ def move_with_a_key_that_is_not_durable(
     body = f'{{"v":1,"entry":"{name}","directory":"inbox/_any"}}\n'
     if not fs.names(target.keys):
         fs.create(target.key(digest), body.encode())
-    return Entry.parse(name).id if protocol.move_pending(fs, source, name, directory) else ""
+    return Entry.parse(name).id if tasks.move_pending(fs, source, name, directory) else ""
 
 
 def lose_by_the_claim_alone(fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome) -> Outcome:
-    protocol.settle(fs, lease, held, outcome)
-    return protocol.decide_and_book(fs, lease, outcome)
+    tasks.settle(fs, lease, held, outcome)
+    return tasks.decide_and_book(fs, lease, outcome)
 
 
 def ignore_a_living_owner(owner: str, host: Host, certain: frozenset[str]) -> bool:
@@ -346,7 +348,7 @@ def replace_by_remove_and_rename(fs: Fs, path: str, data: bytes) -> None:
 
 
 def read_whichever_lease(fs: Fs, lease: LeaseDir, token: str) -> Lease:
-    return protocol.read_lease(fs, lease)
+    return records.read_lease(fs, lease)
 
 
 def prepare_without_sync(fs: Fs, lease: LeaseDir) -> None:
@@ -372,7 +374,7 @@ MUTANTS: dict[str, dict[str, Callable[..., Any]]] = {
     "publish in place": {"publish": publish_in_place},
     "publish under a fixed temporary name": {"publish": publish_under_a_fixed_temporary_name},
     "publish without syncing the data": {"publish": publish_without_data_sync},
-    "acknowledge without syncing the directory": {"publish": protocol.write_pending},
+    "acknowledge without syncing the directory": {"publish": tasks.write_pending},
     "publish that trusts ENOENT": {"publish": publish_that_trusts_enoent},
     "reserve the key, then publish": {"publish_once": reserve_the_key_and_then_publish},
     "claim that trusts ENOENT": {"claim": claim_that_trusts_enoent},

@@ -9,20 +9,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from leaseq import protocol
 from leaseq.errors import Malformed
 from leaseq.layout import Entry, LeaseDir
 from leaseq.lease import leases
-from leaseq.lease.slurm_text import Row
-from leaseq.lease.squeue import Queue
-from leaseq.lease.verdict import Judge
+from leaseq.lease.slurm.squeue import Queue
+from leaseq.lease.slurm.text import Row
+from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import ANY, Lease, Outcome, State
-from leaseq.protocol import Claim
+from leaseq.node.record import Rec
+from leaseq.protocol import files, tasks
+from leaseq.protocol.tasks import Claim
 from leaseq.runner import recover
 from leaseq.runner.beside import begin_alone
 from leaseq.runner.ledger import Finished, Ledger
 from leaseq.runner.loop import Runner
-from leaseq.runner.record import Rec
 from leaseq.runner.recover import take_over
 from leaseq.runner.state import Held
 from tests.sim.host import SimProcs
@@ -162,9 +162,9 @@ def starts_what_was_decided(runner: Runner, recorded: set[str]) -> None:
     """A decided attempt's claim is taken for one that is still to be started."""
     for name in runner.fs.names(runner.lease.claimed(runner.node)):
         claim = Claim(Entry.parse(name), runner.node)
-        decided = protocol.read_outcome(runner.fs, runner.lease, claim.entry.id, claim.entry.attempt)
+        decided = tasks.read_outcome(runner.fs, runner.lease, claim.entry.id, claim.entry.attempt)
         if decided is not None:
-            protocol.unclaim(runner.fs, runner.lease, claim, runner.lease.inbox(decided.task.node))
+            tasks.unclaim(runner.fs, runner.lease, claim, runner.lease.inbox(decided.task.node))
             runner.procs.forget(claim.entry.key)
     take_over(runner, recorded)
 
@@ -198,7 +198,7 @@ class SettlesBeforeTheHistory(Ledger):
     def _note(self, items: Sequence[Finished]) -> None:
         for item in items:
             assert item.decided is not None
-            protocol.settle(self.fs, self.lease, item.claim, item.decided)
+            tasks.settle(self.fs, self.lease, item.claim, item.decided)
         super()._note(items)
 
 
@@ -243,7 +243,7 @@ class TellsNothingOfCommands(Runner):
 
     def _drop_bookings(self) -> None:
         for name in self.fs.names(self.lease.booking):
-            protocol.discard(self.fs, f"{self.lease.booking}/{name}")
+            files.discard(self.fs, f"{self.lease.booking}/{name}")
 
 
 class TakesTheFirstWordForTheLast(Runner):
@@ -302,7 +302,7 @@ class OverwritesTerms:
         return getattr(self.fs, name)
 
     def link(self, source: str, target: str) -> None:
-        protocol.discard(self.fs, target)
+        files.discard(self.fs, target)
         self.fs.link(source, target)
 
 

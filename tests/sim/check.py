@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from leaseq.fate import LOST_ATTEMPTS_MAX
 from leaseq.layout import parse_outcome
 from leaseq.models import Outcome, State, Task
-from leaseq.snapshot import Reader
+from leaseq.protocol.fate import LOST_ATTEMPTS_MAX
+from leaseq.reading.snapshot import Reader
 from leaseq.world import SystemClock
 from tests.crash.check import Violated, check_always, check_settled
 from tests.sim.history import History

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from leaseq import protocol
 from leaseq.layout import LeaseDir, names_drawn_from
-from leaseq.runner.decide import Room
+from leaseq.protocol import files, records
+from leaseq.room import Room
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
 from tests.faults import Fault, Kind
@@ -179,8 +179,8 @@ class History:
         self.disk.seconds = -OLD_SECONDS
         fs.mkdir("/home/runs")
         for lease in map(HOME.lease, TOKENS):
-            protocol.prepare(fs, lease)
-            protocol.replace_file(fs, lease.record, record(lease.id, EPOCH).to_json())
+            records.prepare(fs, lease)
+            files.replace_file(fs, lease.record, record(lease.id, EPOCH).to_json())
         self.disk.sync_all()
         self.disk.seconds = 0.0
 
@@ -287,7 +287,7 @@ class History:
             self.scheduler.at(ASK_SECONDS, self._ask_slurm)
 
     def _called_ended(self, lease: str) -> bool:
-        return protocol.read_lease(self.fs(), HOME.lease(lease)).ended is not None
+        return records.read_lease(self.fs(), HOME.lease(lease)).ended is not None
 
     def _watch(self, user: User) -> None:
         watcher = self.watcher = Watcher(user)

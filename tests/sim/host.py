@@ -1,6 +1,6 @@
 """A machine that serves a node: its clock, its boot, its keeper, its tasks and its node-local records.
 
-The keeper here does what `leaseq.runner.keeper` does, by callbacks: it takes requests, begins records, spawns, notes
+The keeper here does what `leaseq.node.keeper` does, by callbacks: it takes requests, begins records, spawns, notes
 how tasks end, and ends them. What really happened is noted in `Truth`, whoever sees it. When a keeper dies its tasks
 go to the runner that started it, and when that is dead too, nobody sees how they end.
 """
@@ -14,8 +14,8 @@ from random import Random
 from typing import Any
 
 from leaseq.layout import parse_outcome
-from leaseq.runner.decide import Room
-from leaseq.runner.record import Rec
+from leaseq.node.record import Rec
+from leaseq.room import Room
 from tests.sim.nfs import Client
 from tests.sim.scheduler import Process, Scheduler
 from tests.sim.truth import SimTruth

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from leaseq import protocol
 from leaseq.errors import Unavailable
 from leaseq.layout import LeaseDir, new_incarnation
-from leaseq.lease.verdict import Judge
+from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import Heartbeat
+from leaseq.protocol import records, terms
 from leaseq.runner import housework
 from leaseq.runner.beside import begin_alone
 from leaseq.runner.ledger import RETRY_SECONDS, Ledger
@@ -96,7 +96,7 @@ class Service:
         self._turn()
 
     def _begin_alone(self) -> None:
-        protocol.prepare_node(self.fs, self.lease, self.host.node)
+        records.prepare_node(self.fs, self.lease, self.host.node)
         first = Heartbeat(
             lease=self.lease.id,
             node=self.host.node,
@@ -206,5 +206,5 @@ class Service:
             **self._whoami(),
             state=state or beat.state,
         )
-        protocol.beat(self.fs, self.lease, beat)
+        terms.beat(self.fs, self.lease, beat)
         self.beats.append(self.scheduler.now)

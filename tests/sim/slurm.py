@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from leaseq.layout import Home
-from leaseq.lease.slurm_text import Row
-from leaseq.lease.squeue import Queue, cache_of
-from leaseq.lease.verdict import Judge
+from leaseq.lease.slurm.squeue import Queue, cache_of
+from leaseq.lease.slurm.text import Row
+from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import Lease
 from leaseq.world import Clock, Fs
 from tests.sim.truth import SimTruth

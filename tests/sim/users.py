@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from leaseq import protocol, submission
 from leaseq.errors import Malformed, NotFound
-from leaseq.find import detail, find
 from leaseq.layout import CLI, Entry, LeaseDir, new_incarnation
 from leaseq.models import Outcome, State, Task
-from leaseq.protocol import Claim
-from leaseq.snapshot import Reader, Snapshot, TaskView
+from leaseq.protocol import files, keys, records, requests, submission, tasks
+from leaseq.protocol.tasks import Claim
+from leaseq.reading.find import detail, find
+from leaseq.reading.snapshot import Reader, Snapshot, TaskView
 from leaseq.world import Clock, Fs
 from tests.sim.host import ALONE
 from tests.sim.plan import Command, TaskPlan
@@ -43,7 +43,7 @@ class User:
     def submit(self, plan: TaskPlan) -> None:
         """The tasks are acknowledged, or the command failed; one with a key is tried again."""
         try:
-            protocol.prepare_node(self.fs, self.lease, plan.node)
+            records.prepare_node(self.fs, self.lease, plan.node)
             if plan.key:
                 self._submit_with_key(plan)
             else:
@@ -80,15 +80,15 @@ class User:
         """As `submission.publish_batch` does, whose threads a simulation cannot repeat."""
         made = self._make(plan)
         directory = self.lease.inbox(plan.node)
-        staged = [protocol.stage(self.fs, directory, task.to_json()) for _, task in made]
+        staged = [files.stage(self.fs, directory, task.to_json()) for _, task in made]
         for path, (entry, _) in zip(staged, made, strict=True):
-            protocol.show_pending(self.fs, path, directory, entry)
+            tasks.show_pending(self.fs, path, directory, entry)
         self.fs.sync_dir(directory)
         self.truth.acknowledged.update((task.id, task) for _, task in made)
 
     def _submit_with_key(self, plan: TaskPlan) -> None:
         entry, task = self._make(plan)[0]
-        first = protocol.publish_once(self.fs, self.lease, plan.key, self.lease.inbox(plan.node), entry, task)
+        first = keys.publish_once(self.fs, self.lease, plan.key, self.lease.inbox(plan.node), entry, task)
         if self.truth.keys.setdefault(plan.key, first) != first:
             self.truth.violated(f"the key {plan.key} stood for {self.truth.keys[plan.key]}, and now for {first}")
 
@@ -139,18 +139,18 @@ class User:
         self.truth.cancelled.add(row.id)
         entry = Entry.parse(row.place.name)
         if in_hand:
-            protocol.finish_cancelled(self.fs, lease, Claim(entry, CLI), ended=self.clock.now(), reason="cancelled")
+            tasks.finish_cancelled(self.fs, lease, Claim(entry, CLI), ended=self.clock.now(), reason="cancelled")
             return True
         if row.state is State.PENDING:
             if entry.owner:
                 return False
-            done = protocol.cancel_pending(
+            done = tasks.cancel_pending(
                 self.fs, lease, row.place.directory, entry, ended=self.clock.now(), reason="cancelled while pending"
             )
             if done is not None:
                 self.truth.stands[done.task.id, done.attempt] = done
             return done is not None
-        protocol.ask(self.fs, lease, row.node, f"cancel.{entry.key}", {"reason": "leaseq cancel"})
+        requests.ask(self.fs, lease, row.node, f"cancel.{entry.key}", {"reason": "leaseq cancel"})
         return True
 
     def _hold(self, plan: Command) -> None:
@@ -163,13 +163,13 @@ class User:
         if plan.verb == "release":
             source, target = target, source
         if place.directory == source:
-            protocol.move_pending(self.fs, source, place.name, target)
+            tasks.move_pending(self.fs, source, place.name, target)
 
     def release_all(self) -> None:
         """Nothing is held."""
         for node in self.fs.names(self.lease.helds):
             for name in self.fs.names(self.lease.held(node)):
-                protocol.move_pending(self.fs, self.lease.held(node), name, self.lease.inbox(node))
+                tasks.move_pending(self.fs, self.lease.held(node), name, self.lease.inbox(node))
 
     def _retry(self, plan: Command) -> None:
         """As `retry` does, of every task that ended and not well, from the one that is picked on."""
@@ -188,7 +188,7 @@ class User:
         self.truth.retried.add((task_id, attempt))
         task = replace(ended.task, retried={**ended.task.retried, self.lease.id: ended.state.name})
         entry = Entry(ended.order, task_id, task.need, attempt + 1, new_incarnation())
-        protocol.retry(self.fs, self.lease, ended, protocol.inbox_of(self.lease, task), entry, task)
+        keys.retry(self.fs, self.lease, ended, tasks.inbox_of(self.lease, task), entry, task)
         self.truth.attempts[task_id] = max(attempt + 1, self.truth.attempts.get(task_id, 1))
 
     def _recover(self, plan: Command) -> None:
@@ -207,19 +207,19 @@ class User:
     def _recover_lost(self, row: TaskView) -> None:
         assert row.place is not None
         entry = Entry.parse(row.place.name)
-        task = protocol.read_task(self.fs, f"{row.place.directory}/{row.place.name}", entry)
+        task = tasks.read_task(self.fs, f"{row.place.directory}/{row.place.name}", entry)
         self.truth.recovered[row.id] = self.truth.recovered.get(row.id, 0) + 1
-        if protocol.recover_lost(self.fs, self.lease, entry, self.lease.inbox(task.node)):
+        if tasks.recover_lost(self.fs, self.lease, entry, self.lease.inbox(task.node)):
             self.truth.attempts[row.id] = entry.attempt + 1
 
     def _recover_stuck(self, row: TaskView) -> None:
         assert row.place is not None
         entry = Entry.parse(row.place.name)
-        task = protocol.read_task(self.fs, f"{row.place.directory}/{row.place.name}", entry)
+        task = tasks.read_task(self.fs, f"{row.place.directory}/{row.place.name}", entry)
         self.truth.recovered[row.id] = self.truth.recovered.get(row.id, 0) + 1
         self.truth.forced.add((entry.id, entry.attempt))
         held = Claim(entry, row.node)
-        decided = protocol.recover_stuck(self.fs, self.lease, held, task, ended=self.clock.now())
+        decided = tasks.recover_stuck(self.fs, self.lease, held, task, ended=self.clock.now())
         self.truth.stands[task.id, entry.attempt] = decided
 
 

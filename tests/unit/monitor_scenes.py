@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from leaseq.logtext import Line, sanitise
 from leaseq.models import GpuUse, Heartbeat, Lease, Need, Running, State
 from leaseq.monitor.model import Data, LeaseRow, Log, Scene, Ui
-from leaseq.views import Health, NodeView, Place, Snapshot, TaskView
+from leaseq.reading.logtext import Line, sanitise
+from leaseq.reading.views import Health, NodeView, Place, Snapshot, TaskView
 
 WALL = 1_752_567_000.0
 """A Tuesday morning."""

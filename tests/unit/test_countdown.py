@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from leaseq.lease.countdown import LOOK_SECONDS, Countdown
+from leaseq.node.countdown import LOOK_SECONDS, Countdown
 
 
 def said(lefts: Iterable[float | None]) -> list[str]:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.lease import render
-from leaseq.lease.gres import step_option
+from leaseq.lease.slurm import render
+from leaseq.lease.slurm.gres import step_option
 
 TEXT = """JobId=7 JobName=Nodes=node1 GRES=gpu:9
    Comment=TresPerJob=gres:gpu:8

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.logtail import CHUNK_BYTES, LINE_BYTES_MAX, Folder, chunks, folded, size, start_of_last_lines
+from leaseq.reading.logtail import CHUNK_BYTES, LINE_BYTES_MAX, Folder, chunks, folded, size, start_of_last_lines
 from leaseq.world import SystemFs
 
 FS = SystemFs(remote=False)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from leaseq import models
 from leaseq.errors import Malformed
-from leaseq.lease.slurm_text import Row
+from leaseq.lease.slurm.text import Row
 from leaseq.models import Event, GpuUse, Heartbeat, Lease, Need, Outcome, Record, Running, State, Task
 
 RECORDS = [Need, Task, Outcome, Event, Running, GpuUse, Heartbeat, Lease, Row]

@@ -8,11 +8,11 @@ from pathlib import Path
 import monitor_scenes as situations
 import pytest
 
-from leaseq import protocol
 from leaseq.layout import Home
-from leaseq.logtext import LINE_CHARS_MAX, LogTail, next_style, printable, sanitise
 from leaseq.monitor.model import Want
 from leaseq.monitor.reader import LogWatch
+from leaseq.protocol import records
+from leaseq.reading.logtext import LINE_CHARS_MAX, LogTail, next_style, printable, sanitise
 from leaseq.world import SystemClock, SystemFs
 
 FS = SystemFs(remote=False)
@@ -142,7 +142,7 @@ def test_a_file_that_is_not_there_that_shrinks_or_that_leaps_is_no_error(tmp_pat
 def watch(tmp_path: Path) -> tuple[LogWatch, Path, Path]:
     home = Home(str(tmp_path))
     (tmp_path / "runs").mkdir()
-    protocol.prepare(FS, home.lease("1"))
+    records.prepare(FS, home.lease("1"))
     lease, task = home.lease("1"), situations.task_id(1)
     made = LogWatch(FS, home, SystemClock())
     return made, Path(lease.log(task, 1, "out")), Path(lease.log(task, 1, "err"))

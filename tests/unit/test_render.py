@@ -10,7 +10,7 @@ import pytest
 
 from leaseq.errors import UsageError
 from leaseq.layout import Home
-from leaseq.lease import render, slurm_args, submit
+from leaseq.lease.slurm import args, render, sbatch
 from leaseq.world import SystemClock
 
 
@@ -20,14 +20,14 @@ def home(tmp_path: Path) -> Home:
 
 
 def lease_script(home: Home, *tokens: str, template: str = "", prologue: str = "", **environment: str) -> str:
-    request = submit.Request(
+    request = sbatch.Request(
         tokens=tokens,
-        checked=slurm_args.check(tokens),
+        checked=args.check(tokens),
         template=template,
         prologues=(prologue,) if prologue else (),
         environment=environment,
     )
-    return submit.prepare(home, request, clock=SystemClock(), user="u", host="login").script
+    return sbatch.prepare(home, request, clock=SystemClock(), user="u", host="login").script
 
 
 def write(path: Path, text: str) -> Path:
@@ -154,7 +154,7 @@ def test_the_quoting_filter_makes_one_word_of_anything() -> None:
     ],
 )
 def test_the_signal_that_warns_tasks_is_the_one_that_was_asked_for(option: str, name: str) -> None:
-    assert submit.signal_of(option) == name
+    assert sbatch.signal_of(option) == name
 
 
 def test_tasks_are_warned_only_where_that_was_asked_for(home: Home) -> None:
@@ -197,6 +197,6 @@ def test_a_step_on_a_node_that_does_not_see_the_lease_ends_with_72_and_says_so(h
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
 def test_the_users_umask_stands_in_the_script(home: Home, umask: int) -> None:
-    request = submit.Request(tokens=(), checked=slurm_args.check(()), umask=umask)
-    script = submit.prepare(home, request, clock=SystemClock(), user="u", host="login").script
+    request = sbatch.Request(tokens=(), checked=args.check(()), umask=umask)
+    script = sbatch.prepare(home, request, clock=SystemClock(), user="u", host="login").script
     assert f"\numask 077\nuser_umask={umask:04o}\n" in script

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from leaseq import protocol, retention
 from leaseq.layout import Entry, Home, LeaseDir, new_task_id, order
 from leaseq.models import ANY, Need, Outcome, State, Task
+from leaseq.protocol import keys, records, retention, tasks
 from leaseq.world import SystemFs
 
 FS = SystemFs(remote=False)
@@ -22,8 +22,8 @@ DAY = 86400.0
 def lease(tmp_path: Path) -> LeaseDir:
     found = Home(str(tmp_path)).lease("local:here")
     os.makedirs(found.root)
-    protocol.prepare(FS, found)
-    protocol.prepare_node(FS, found, "here")
+    records.prepare(FS, found)
+    records.prepare_node(FS, found, "here")
     return found
 
 
@@ -35,7 +35,7 @@ def task_and_entry() -> tuple[Task, Entry]:
 def ended(lease: LeaseDir, *, state: State = State.DONE, age: float = 100 * DAY, attempt: int = 1) -> Task:
     task, _ = task_and_entry()
     outcome = Outcome(task=task, attempt=attempt, state=state, ended=time.time() - age)
-    protocol.decide_all(FS, lease, [outcome])
+    tasks.decide_all(FS, lease, [outcome])
     for stream in ("out", "err"):
         Path(lease.log(task.id, attempt, stream)).write_text("x")
     return task
@@ -64,46 +64,46 @@ def test_keep_failed_keeps_everything_that_is_not_done(lease: LeaseDir) -> None:
 def test_a_task_that_is_pending_again_keeps_its_first_attempt(lease: LeaseDir) -> None:
     task, entry = task_and_entry()
     outcome = Outcome(task=task, attempt=1, state=State.LOST, ended=0.0, requeued="recover")
-    protocol.decide_all(FS, lease, [outcome])
-    protocol.publish(FS, lease.inbox(ANY), entry.next_attempt(), task)
+    tasks.decide_all(FS, lease, [outcome])
+    tasks.publish(FS, lease.inbox(ANY), entry.next_attempt(), task)
     assert clean(lease) == set()
 
 
 def test_a_lost_task_waits_to_be_recovered_however_old_it_is(lease: LeaseDir) -> None:
     task, entry = task_and_entry()
-    protocol.publish(FS, lease.inbox(ANY), entry, task)
-    claim = protocol.claim(FS, lease, lease.inbox(ANY), entry, node="here", incarnation="0123456789")
+    tasks.publish(FS, lease.inbox(ANY), entry, task)
+    claim = tasks.claim(FS, lease, lease.inbox(ANY), entry, node="here", incarnation="0123456789")
     assert claim is not None
     outcome = Outcome(task=task, attempt=1, state=State.LOST, ended=0.0)
-    protocol.lose(FS, lease, claim, outcome)
+    tasks.lose(FS, lease, claim, outcome)
     assert clean(lease) == set()
     assert len(FS.names(lease.lost)) == 1
 
 
 def test_a_key_outlives_its_task_so_that_it_never_runs_again_unasked(lease: LeaseDir) -> None:
     task, entry = task_and_entry()
-    first = protocol.publish_once(FS, lease, "d" * 40, lease.inbox(ANY), entry, task)
+    first = keys.publish_once(FS, lease, "d" * 40, lease.inbox(ANY), entry, task)
     os.unlink(f"{lease.inbox(ANY)}/{entry}")
-    protocol.decide_all(FS, lease, [Outcome(task=task, attempt=1, state=State.DONE, ended=0.0)])
+    tasks.decide_all(FS, lease, [Outcome(task=task, attempt=1, state=State.DONE, ended=0.0)])
     assert clean(lease) == {first}
     again, second = task_and_entry()
-    assert protocol.publish_once(FS, lease, "d" * 40, lease.inbox(ANY), second, again) == first
+    assert keys.publish_once(FS, lease, "d" * 40, lease.inbox(ANY), second, again) == first
     assert FS.names(lease.inbox(ANY)) == []
 
 
 def test_what_made_a_task_run_once_more_goes_with_it(lease: LeaseDir) -> None:
     task = ended(lease, state=State.FAILED)
-    outcome = protocol.read_outcome(FS, lease, task.id, 1)
+    outcome = tasks.read_outcome(FS, lease, task.id, 1)
     assert outcome is not None
     entry = Entry(order(priority=0, micros=1, sequence=0), task.id, Need(), 2, "0123456789")
-    protocol.retry(FS, lease, outcome, lease.inbox(ANY), entry, task)
+    keys.retry(FS, lease, outcome, lease.inbox(ANY), entry, task)
     new, new_entry = task_and_entry()
-    protocol.publish_redo(FS, lease, 1, lease.inbox(ANY), new_entry, replace(new, redo_of=task.id))
-    assert protocol.redone(FS, lease, task.id) == [new.id]
+    keys.publish_redo(FS, lease, 1, lease.inbox(ANY), new_entry, replace(new, redo_of=task.id))
+    assert keys.redone(FS, lease, task.id) == [new.id]
     assert clean(lease) == set(), "it is pending"
     for name in FS.names(lease.inbox(ANY)):
         os.unlink(f"{lease.inbox(ANY)}/{name}")
-    protocol.decide_all(FS, lease, [Outcome(task=task, attempt=2, state=State.DONE, ended=0.0)])
+    tasks.decide_all(FS, lease, [Outcome(task=task, attempt=2, state=State.DONE, ended=0.0)])
     assert clean(lease) == {task.id}
     assert FS.names(lease.keys) == FS.names(lease.redone) == []
 
@@ -120,7 +120,7 @@ def test_leftovers_are_old_hidden_files_but_never_a_task_that_waits_in_keys(leas
 def test_an_outcome_that_no_history_tells_yet_keeps_no_environment(lease: LeaseDir) -> None:
     task = replace(task_and_entry()[0], env={"TOKEN": "hunter2"})
     outcome = Outcome(task=task, attempt=1, state=State.CANCELLED, ended=time.time() - 100 * DAY, reason="cancelled")
-    protocol.decide_and_book(FS, lease, outcome)
+    tasks.decide_and_book(FS, lease, outcome)
     assert clean(lease) == {task.id}
-    told = protocol.outcome_in(FS, f"{lease.booking}/{task.id}.1")
+    told = tasks.outcome_in(FS, f"{lease.booking}/{task.id}.1")
     assert told.task.env == {} and told.reason == "cancelled"

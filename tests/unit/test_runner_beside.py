@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from leaseq import protocol
 from leaseq.errors import Newer, Unavailable
 from leaseq.layout import LeaseDir, new_incarnation
 from leaseq.models import Heartbeat
+from leaseq.protocol import records, terms
 from leaseq.runner.beside import begin_alone
 from tests.faults import Died, Fault, FaultFs, Kind
 from tests.memoryfs import Disk, MemoryFs
@@ -44,7 +44,7 @@ class Starter:
 
     def beat(self, *, state: str = "up") -> None:
         self.beats += 1
-        protocol.beat(MemoryFs(self.disk), LEASE, replace(self.first, counter=self.beats, state=state))
+        terms.beat(MemoryFs(self.disk), LEASE, replace(self.first, counter=self.beats, state=state))
 
     def holds_a_term(self) -> bool:
         return any(
@@ -73,7 +73,7 @@ class World:
         self.disk = Disk()
         fs = MemoryFs(self.disk)
         fs.mkdir(LEASE.root)
-        protocol.prepare(fs, LEASE)
+        records.prepare(fs, LEASE)
 
     def starter(self, host: str, *faults: Fault, boot: str = "") -> Starter:
         first = Heartbeat(

@@ -8,19 +8,8 @@ import pytest
 
 from leaseq.layout import Entry, new_task_id, order
 from leaseq.models import ALL_GPUS, Need
-from leaseq.runner.decide import (
-    LEASE_ENDS,
-    LEASE_TIME,
-    LOOKAHEAD,
-    Booking,
-    Room,
-    booking_of,
-    choose,
-    never_fits,
-    rank,
-    room_left,
-    stagger_seconds,
-)
+from leaseq.room import Booking, Room, booking_of, never_fits, room_left
+from leaseq.runner.decide import LEASE_ENDS, LEASE_TIME, LOOKAHEAD, choose, rank, stagger_seconds
 
 NODE = Room(cpus=8, mem_mb=1000, gpus=("a", "b", "c", "d"))
 

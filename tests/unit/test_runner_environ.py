@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from leaseq.models import Task
-from leaseq.runner.environ import task_environment
+from leaseq.node.environ import task_environment
 
 NODE = {"HOME": "/h", "PATH": "/node", "USER": "u", "SECRET_OF_NODE": "x", "SLURM_NTASKS": "4", "LEASEQ_TASK_ID": "old"}
 MARKS = {"LEASEQ_TASK_ID": "T1"}

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from leaseq.models import GpuUse
-from leaseq.runner.gpus import GpuWatch, granted, measure, parse
-from leaseq.runner.grant import Gpus
+from leaseq.node.gpus import GpuWatch, granted, measure, parse
+from leaseq.node.grant import Gpus
 from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +75,7 @@ def test_a_driver_that_hangs_makes_no_caller_wait(driver: Path, tmp_path: Path) 
     """In a process of its own, which leaves the hanging thread behind, and the driver, which holds its stderr."""
     says(driver, "exec sleep 30")
     code = (
-        "import time; from leaseq.runner.gpus import GpuWatch; from leaseq.runner.grant import Gpus\n"
+        "import time; from leaseq.node.gpus import GpuWatch; from leaseq.node.grant import Gpus\n"
         "w = GpuWatch(Gpus(('0',)), deadline_seconds=0.2); b = time.monotonic()\n"
         "assert w.look() == ((), '')\n"
         "while not w.look()[1] and time.monotonic() - b < 10: time.sleep(0.01)\n"

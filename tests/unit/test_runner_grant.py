@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.runner.gpus import amd
-from leaseq.runner.grant import CUDA, LEVEL_ZERO, ROCR, Gpus, from_environment, installed, parse_tokens, present
+from leaseq.node.gpus import amd
+from leaseq.node.grant import CUDA, LEVEL_ZERO, ROCR, Gpus, from_environment, installed, parse_tokens, present
 
 
 @pytest.fixture

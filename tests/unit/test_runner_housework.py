@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from leaseq import protocol
 from leaseq.layout import Entry, LeaseDir, new_incarnation, new_task_id, order
 from leaseq.models import ANY, Heartbeat, Need, Outcome, State, Task
-from leaseq.runner.decide import Room
+from leaseq.node.record import Rec
+from leaseq.protocol import records, requests, tasks, terms
+from leaseq.room import Room
 from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
-from leaseq.runner.record import Rec
 from leaseq.runner.state import Options
 from tests.memoryfs import Disk, MemoryFs
 
@@ -65,13 +65,13 @@ class World:
     def __init__(self) -> None:
         self.clock = Clock()
         self.fs = MemoryFs(Disk())
-        protocol.prepare(self.fs, LEASE)
-        protocol.prepare_node(self.fs, LEASE, "n")
+        records.prepare(self.fs, LEASE)
+        records.prepare_node(self.fs, LEASE, "n")
         self.sequence = 0
 
     def runner(self, term: int) -> Runner:
         first = Heartbeat(lease="L", node="n", incarnation=new_incarnation(), counter=0, time=0.0, interval_seconds=5.0)
-        assert protocol.begin_term(self.fs, LEASE, term, first)
+        assert terms.begin_term(self.fs, LEASE, term, first)
         procs = Local()
         given: dict[str, Any] = {"fs": self.fs, "procs": procs, "lease": LEASE, "node": "n"}
         options = Options(Room(4, 1, ()), term=term)
@@ -88,11 +88,11 @@ class World:
         self.sequence += 1
         entry = Entry(order(priority=0, micros=1, sequence=self.sequence), new_task_id(), Need(cpus=1), 1)
         task = Task(id=entry.id, argv=("x",), cwd="/", submitted=1.0)
-        protocol.publish(self.fs, LEASE.inbox(ANY), entry, task)
+        tasks.publish(self.fs, LEASE.inbox(ANY), entry, task)
         return entry.id
 
     def outcome(self, task_id: str) -> Outcome | None:
-        return protocol.read_outcome(self.fs, LEASE, task_id, 1)
+        return tasks.read_outcome(self.fs, LEASE, task_id, 1)
 
     def claims(self) -> list[str]:
         return self.fs.names(LEASE.claimed("n"))
@@ -113,7 +113,7 @@ def test_a_runner_gives_way_to_a_later_term_and_leaves_when_its_tasks_have_ended
     later = world.submit()
     world.turn(old)
     assert [*old.held] == [f"{held}.1"] and later not in str(world.claims())
-    protocol.ask(world.fs, LEASE, "n", "resume", {})
+    requests.ask(world.fs, LEASE, "n", "resume", {})
     world.turn(old, seconds=1.0)
     assert old.state == "draining", "no request makes it serve again"
     old.procs.records[f"{held}.1"] = replace(old.procs.records[f"{held}.1"], status=3 << 8)  # type: ignore[attr-defined]
@@ -138,7 +138,7 @@ def test_what_another_runner_claimed_and_left_is_taken_over_after_two_minutes(wo
     left = world.submit()
     (name,) = world.fs.names(LEASE.inbox(ANY))
     other = new_incarnation()
-    assert protocol.claim(world.fs, LEASE, LEASE.inbox(ANY), Entry.parse(name), node="n", incarnation=other)
+    assert tasks.claim(world.fs, LEASE, LEASE.inbox(ANY), Entry.parse(name), node="n", incarnation=other)
     own = world.submit()
     world.turn(runner, seconds=MINUTE)
     world.turn(runner, seconds=MINUTE)
@@ -180,11 +180,11 @@ def watching(world: World, *, asked: list[str], nodes: tuple[str, ...] = ("n", "
     """A runner that can have Slurm asked; n2 holds a task."""
     runner = world.runner(1)
     runner.options = replace(runner.options, nodes=nodes, ask_slurm=lambda: asked.append("asked"))
-    protocol.prepare_node(world.fs, LEASE, "n2")
+    records.prepare_node(world.fs, LEASE, "n2")
     task = Task(id=new_task_id(), argv=("x",), cwd="/", submitted=0.0)
     entry = Entry(order(priority=0, micros=1, sequence=0), task.id, Need(), 1)
-    protocol.publish(world.fs, LEASE.inbox("n2"), entry, task)
-    assert protocol.claim(world.fs, LEASE, LEASE.inbox("n2"), entry, node="n2", incarnation="0123456789")
+    tasks.publish(world.fs, LEASE.inbox("n2"), entry, task)
+    assert tasks.claim(world.fs, LEASE, LEASE.inbox("n2"), entry, node="n2", incarnation="0123456789")
     return runner
 
 
@@ -205,7 +205,7 @@ def test_a_node_that_is_heard_has_nobody_asked(world: World) -> None:
     asked: list[str] = []
     runner = watching(world, asked=asked)
     beat = Heartbeat(lease="L", node="n2", incarnation="0123456789", counter=1, time=0.0, interval_seconds=5.0)
-    protocol.beat(world.fs, LEASE, beat)
+    terms.beat(world.fs, LEASE, beat)
     turns(world, runner)
     assert asked == []
 

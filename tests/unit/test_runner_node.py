@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.runner.cgroup import limits, memory_kills
-from leaseq.runner.grant import Gpus
-from leaseq.runner.node import granted, memory
+from leaseq.node.cgroup import limits, memory_kills
+from leaseq.node.grant import Gpus
+from leaseq.node.granted import granted, memory
 
 NONE = Gpus()
 

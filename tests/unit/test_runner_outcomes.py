@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from leaseq.fate import LOST_ATTEMPTS_MAX, lost
 from leaseq.layout import Entry, new_task_id, order
 from leaseq.models import Need, Outcome, State, Task
+from leaseq.node.record import Rec
+from leaseq.protocol.fate import LOST_ATTEMPTS_MAX, lost
 from leaseq.runner.ending import outcome_of
-from leaseq.runner.record import Rec
 
 RAN = Rec(boot="b", pid=7, pid_start=9, started=100.0, ended=103.0, elapsed=2.5, rss_kb=2048, cpu_seconds=0.5)
 

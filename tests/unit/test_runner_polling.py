@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from leaseq import protocol
 from leaseq.layout import Entry, LeaseDir, new_incarnation, new_task_id, order
 from leaseq.models import ANY, Need, Task
-from leaseq.runner.decide import Room
+from leaseq.node.record import Rec
+from leaseq.protocol import records, tasks
+from leaseq.room import Room
 from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
-from leaseq.runner.record import Rec
 from leaseq.runner.state import Options
 from tests.memoryfs import Disk, MemoryFs
 
@@ -65,7 +65,7 @@ def fill(fs: MemoryFs, lease: LeaseDir, count: int) -> list[str]:
     for number in range(count):
         entry = Entry(order(priority=0, micros=1, sequence=number), new_task_id(), Need(cpus=1), 1)
         task = Task(id=entry.id, argv=("x",), cwd="/", submitted=1.0)
-        protocol.write_pending(fs, lease.inbox(ANY), entry, task)
+        tasks.write_pending(fs, lease.inbox(ANY), entry, task)
         names.append(str(entry))
     return names
 
@@ -86,8 +86,8 @@ def listings(fs: Listed, lease: LeaseDir, *, seconds: int = SECONDS) -> int:
 @pytest.fixture
 def place() -> tuple[Listed, LeaseDir]:
     fs, lease = Listed(Disk()), LeaseDir("L", "/home/L")
-    protocol.prepare(fs, lease)
-    protocol.prepare_node(fs, lease, "n")
+    records.prepare(fs, lease)
+    records.prepare_node(fs, lease, "n")
     return fs, lease
 
 

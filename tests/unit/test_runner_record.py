@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.runner import record
-from leaseq.runner.record import Rec
+from leaseq.node import record
+from leaseq.node.record import Rec
 
 BEGIN = {"e": "begin", "boot": "b", "gpus": ["0"], "limit": 5, "grace": 2.5}
 SPAWN = {"e": "spawn", "pid": 7, "start": 9, "t": 100.0, "m": 50.0}
@@ -71,7 +71,7 @@ def test_who_creates_a_record_decides_and_nobody_else(tmp_path: Path) -> None:
 
 def test_a_record_that_finds_no_room_does_not_exist(tmp_path: Path) -> None:
     code = (
-        "import resource, signal, sys; from leaseq.runner import record\n"
+        "import resource, signal, sys; from leaseq.node import record\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))\n"
         "try: record.begin(sys.argv[1], {'e': 'begin', 'boot': 'b' * 40, 'gpus': []})\n"
         "except OSError as error: print(error.errno)"

@@ -7,7 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from leaseq.runner.sweep import Process, kill_all, send
+from leaseq.node.sweep import Process, kill_all, send
 from leaseq.world import process_start
 from tests.e2e.harness import wait_until
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leaseq.lease import scrub
+from leaseq.node import scrub
 
 STEP = {
     "HOME": "/home/u",

@@ -28,7 +28,7 @@ SECONDS_MAX = PATIENCE_SECONDS
 RUNNER = """
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
-from leaseq.nodedir import open_node_dir
+from leaseq.node.nodedir import open_node_dir
 from leaseq.errors import EX_TEMPFAIL
 from leaseq.runner import session
 directory = open_node_dir(sys.argv[2], "7", "node1")

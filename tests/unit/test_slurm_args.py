@@ -9,7 +9,7 @@ import shlex
 import pytest
 
 from leaseq.errors import UsageError
-from leaseq.lease.slurm_args import check
+from leaseq.lease.slurm.args import check
 
 
 @pytest.mark.parametrize(

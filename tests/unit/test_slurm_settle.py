@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from leaseq import protocol
 from leaseq.layout import Entry, Home, LeaseDir, new_incarnation, new_task_id, order
 from leaseq.lease import settle
 from leaseq.lease.settle import settle_claims
 from leaseq.models import Heartbeat, Need, Outcome, State, Task
+from leaseq.protocol import records, tasks, terms
 from leaseq.world import SystemClock, SystemFs
 
 FS, CLOCK = SystemFs(remote=False), SystemClock()
@@ -21,8 +21,8 @@ FS, CLOCK = SystemFs(remote=False), SystemClock()
 def lease(tmp_path: Path) -> LeaseDir:
     directory = Home(str(tmp_path)).lease("7")
     os.mkdir(f"{tmp_path}/runs")
-    protocol.prepare(FS, directory)
-    protocol.prepare_node(FS, directory, "node1")
+    records.prepare(FS, directory)
+    records.prepare_node(FS, directory, "node1")
     return directory
 
 
@@ -30,14 +30,14 @@ def claimed(lease: LeaseDir, **of_task: object) -> Entry:
     """A task that the runner of node1 held when it was killed."""
     entry = Entry(order(priority=0, micros=1, sequence=0), new_task_id(), Need(), 1)
     task = Task(id=entry.id, argv=("true",), cwd="/", submitted=1.0, **of_task)  # type: ignore[arg-type]
-    protocol.publish(FS, lease.inbox("_any"), entry, task)
-    held = protocol.claim(FS, lease, lease.inbox("_any"), entry, node="node1", incarnation=new_incarnation())
+    tasks.publish(FS, lease.inbox("_any"), entry, task)
+    held = tasks.claim(FS, lease, lease.inbox("_any"), entry, node="node1", incarnation=new_incarnation())
     assert held is not None
     return held.entry
 
 
 def outcome(lease: LeaseDir, entry: Entry) -> Outcome:
-    found = protocol.read_outcome(FS, lease, entry.id, entry.attempt)
+    found = tasks.read_outcome(FS, lease, entry.id, entry.attempt)
     assert found is not None
     return found
 
@@ -63,8 +63,8 @@ def test_a_task_that_wants_to_go_on_is_pending_again_as_its_next_attempt(
 
 def test_what_a_runner_decided_first_stands(lease: LeaseDir) -> None:
     entry = claimed(lease)
-    task = protocol.read_task(FS, f"{lease.claimed('node1')}/{entry}", entry)
-    protocol.decide_all(FS, lease, [Outcome(task=task, attempt=1, state=State.DONE, exit_code=0, ended=5.0)])
+    task = tasks.read_task(FS, f"{lease.claimed('node1')}/{entry}", entry)
+    tasks.decide_all(FS, lease, [Outcome(task=task, attempt=1, state=State.DONE, exit_code=0, ended=5.0)])
     settle_claims(FS, lease, clock=CLOCK, reason="CANCELLED")
     assert outcome(lease, entry).state is State.DONE
     assert os.listdir(lease.claimed("node1")) == []
@@ -88,7 +88,7 @@ def test_nothing_is_done_twice(lease: LeaseDir) -> None:
 
 def test_what_a_node_holds_that_is_heard_stays_its_own(lease: LeaseDir) -> None:
     entry = claimed(lease, requeue=True)
-    protocol.beat(FS, lease, Heartbeat("7", "node1", new_incarnation(), 1, 1.0, 5.0))
+    terms.beat(FS, lease, Heartbeat("7", "node1", new_incarnation(), 1, 1.0, 5.0))
     assert settle_claims(FS, lease, clock=CLOCK, reason="requeued by Slurm") == ["node1"]
     assert os.listdir(lease.claimed("node1")) == [str(entry)]
     assert os.listdir(lease.inbox("_any")) == []

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from leaseq import protocol
 from leaseq.errors import SlurmError
 from leaseq.layout import Home, LeaseDir, new_incarnation
-from leaseq.lease import clusters, records, start, steps
-from leaseq.lease.slurm import SlurmBackend
+from leaseq.lease.slurm import clusters, start, steps
+from leaseq.lease.slurm.job import SlurmBackend
 from leaseq.models import Heartbeat, Lease
+from leaseq.protocol import records, terms
 from leaseq.world import SystemClock, SystemFs
 from tests.unit.fake_program import FakeProgram, on_path
 
@@ -54,7 +54,7 @@ def beats(lease: LeaseDir, **ages: float) -> None:
     """The nodes, each heard so many seconds ago."""
     Path(lease.node_names).write_text("".join(f"{node}\n" for node in ages))
     for node, age in ages.items():
-        protocol.beat(FS, lease, Heartbeat("9", node, new_incarnation(), 1, 1.0, 5.0))
+        terms.beat(FS, lease, Heartbeat("9", node, new_incarnation(), 1, 1.0, 5.0))
         then = time.time() - age
         os.utime(lease.heartbeat(node), (then, then))
 

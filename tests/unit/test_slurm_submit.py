@@ -10,11 +10,12 @@ import pytest
 
 from leaseq.errors import SlurmError, Unavailable
 from leaseq.layout import Home
-from leaseq.lease import records, squeue, submit
-from leaseq.lease.slurm import SlurmBackend
-from leaseq.lease.slurm_args import check
-from leaseq.lease.slurm_text import Row
+from leaseq.lease.slurm import sbatch, squeue
+from leaseq.lease.slurm.args import check
+from leaseq.lease.slurm.job import SlurmBackend
+from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease
+from leaseq.protocol import records
 from leaseq.world import SystemClock, SystemFs
 from tests.unit.fake_program import FakeProgram, on_path
 
@@ -29,38 +30,38 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def sbatch(tmp_path: Path) -> Iterator[FakeProgram]:
+def fake(tmp_path: Path) -> Iterator[FakeProgram]:
     before = os.environ["PATH"]
     os.environ["PATH"] = on_path(tmp_path / "bin")["PATH"]
     yield FakeProgram(tmp_path / "bin", "sbatch")
     os.environ["PATH"] = before
 
 
-def request(*tokens: str, name: str = "") -> submit.Request:
-    return submit.Request(tokens=tokens or TOKENS, checked=check(tokens or TOKENS), name=name)
+def request(*tokens: str, name: str = "") -> sbatch.Request:
+    return sbatch.Request(tokens=tokens or TOKENS, checked=check(tokens or TOKENS), name=name)
 
 
-def prepared(home: Home, asked: submit.Request) -> submit.Prepared:
-    return submit.prepare(home, asked, clock=CLOCK, user="u", host="login")
+def prepared(home: Home, asked: sbatch.Request) -> sbatch.Prepared:
+    return sbatch.prepare(home, asked, clock=CLOCK, user="u", host="login")
 
 
 def add(home: Home, *tokens: str) -> Lease:
     asked = request(*tokens)
-    return submit.submit(FS, home, prepared(home, asked), request=asked)[0]
+    return sbatch.submit(FS, home, prepared(home, asked), request=asked)[0]
 
 
-def test_the_users_words_reach_sbatch_verbatim_and_in_order(home: Home, sbatch: FakeProgram) -> None:
-    sbatch.answer("77\n")
+def test_the_users_words_reach_sbatch_verbatim_and_in_order(home: Home, fake: FakeProgram) -> None:
+    fake.answer("77\n")
     add(home)
-    (call,) = sbatch.calls()
+    (call,) = fake.calls()
     assert call[:-1] == ["--parsable", *TOKENS]
     assert call[-1].startswith(home.scripts)
 
 
-def test_the_record_and_the_script_stand_beside_each_other(home: Home, sbatch: FakeProgram) -> None:
-    sbatch.answer("  *** welcome ***\n77\n", err="sbatch: lua: your default account is x\n")
+def test_the_record_and_the_script_stand_beside_each_other(home: Home, fake: FakeProgram) -> None:
+    fake.answer("  *** welcome ***\n77\n", err="sbatch: lua: your default account is x\n")
     asked = request(name="mine")
-    lease, said = submit.submit(FS, home, prepared(home, asked), request=asked)
+    lease, said = sbatch.submit(FS, home, prepared(home, asked), request=asked)
     assert (lease.id, lease.name, lease.argv, lease.kind) == ("77", "mine", TOKENS, "slurm")
     assert records.read(FS, home.lease("77")) == lease
     assert said == "sbatch: lua: your default account is x"
@@ -68,20 +69,20 @@ def test_the_record_and_the_script_stand_beside_each_other(home: Home, sbatch: F
     assert os.listdir(home.scripts) == []
 
 
-def test_a_surrounding_jobs_variables_do_not_reach_sbatch(home: Home, sbatch: FakeProgram) -> None:
-    sbatch.answer("77\n")
+def test_a_surrounding_jobs_variables_do_not_reach_sbatch(home: Home, fake: FakeProgram) -> None:
+    fake.answer("77\n")
     inherited = {**os.environ, "SLURM_MEM_PER_CPU": "100", "SBATCH_ACCOUNT": "mine", "SLURM_JOB_ID": "3"}
-    asked = submit.Request(tokens=(), checked=check(()), environment=inherited)
-    submit.submit(FS, home, prepared(home, asked), request=asked)
-    environment = sbatch.environment()
+    asked = sbatch.Request(tokens=(), checked=check(()), environment=inherited)
+    sbatch.submit(FS, home, prepared(home, asked), request=asked)
+    environment = fake.environment()
     assert environment["SBATCH_ACCOUNT"] == "mine"
     assert "SLURM_MEM_PER_CPU" not in environment
     assert "SLURM_JOB_ID" not in environment
 
 
-def test_a_refusal_is_told_in_sbatchs_own_words_and_leaves_nothing(home: Home, sbatch: FakeProgram) -> None:
+def test_a_refusal_is_told_in_sbatchs_own_words_and_leaves_nothing(home: Home, fake: FakeProgram) -> None:
     words = "sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid ..."
-    sbatch.answer(err=words, code=1)
+    fake.answer(err=words, code=1)
     with pytest.raises(SlurmError) as caught:
         add(home)
     assert caught.value.message == words
@@ -89,15 +90,15 @@ def test_a_refusal_is_told_in_sbatchs_own_words_and_leaves_nothing(home: Home, s
     assert os.listdir(home.runs) == []
 
 
-def test_a_misspelt_option_that_sbatch_refuses_gets_a_suggestion(home: Home, sbatch: FakeProgram) -> None:
-    sbatch.answer(err="sbatch: unrecognized option '--partiton=gpu'", code=255)
+def test_a_misspelt_option_that_sbatch_refuses_gets_a_suggestion(home: Home, fake: FakeProgram) -> None:
+    fake.answer(err="sbatch: unrecognized option '--partiton=gpu'", code=255)
     with pytest.raises(SlurmError) as caught:
         add(home, "--partiton=gpu")
     assert caught.value.hint == "did you mean --partition?"
 
 
-def test_an_answer_without_a_job_id_is_an_error(home: Home, sbatch: FakeProgram) -> None:
-    sbatch.answer("nothing to see\n")
+def test_an_answer_without_a_job_id_is_an_error(home: Home, fake: FakeProgram) -> None:
+    fake.answer("nothing to see\n")
     with pytest.raises(SlurmError, match="printed no job id: nothing to see"):
         add(home)
 
@@ -112,7 +113,7 @@ def test_a_missing_sbatch_says_where_it_is_to_be_found(home: Home, tmp_path: Pat
         os.environ["PATH"] = before
 
 
-def test_a_lease_whose_command_died_after_sbatch_gets_its_record_from_squeue(home: Home, sbatch: FakeProgram) -> None:
+def test_a_lease_whose_command_died_after_sbatch_gets_its_record_from_squeue(home: Home, fake: FakeProgram) -> None:
     asked = request(name="orphan")
     ready = prepared(home, asked)
     # What `submit` has written before sbatch answers, as a killed command leaves it.
@@ -122,11 +123,11 @@ def test_a_lease_whose_command_died_after_sbatch_gets_its_record_from_squeue(hom
     FS.create(ready.path, ready.script.encode())
     other = Row(id="5", state="RUNNING", script="/somewhere/else.sh")
     queue = squeue.Queue({"5": other, "88": Row(id="88", state="PENDING", script=ready.path)}, age_seconds=0.0)
-    assert submit.heal(FS, home, queue) == ["88"]
+    assert sbatch.heal(FS, home, queue) == ["88"]
     healed = records.read(FS, home.lease("88"))
     assert (healed.id, healed.name, healed.argv) == ("88", "orphan", TOKENS)
     assert os.listdir(home.scripts) == []
-    assert submit.heal(FS, home, queue) == []
+    assert sbatch.heal(FS, home, queue) == []
 
 
 @pytest.mark.parametrize(
@@ -139,9 +140,9 @@ def test_a_lease_whose_command_died_after_sbatch_gets_its_record_from_squeue(hom
     ],
 )
 def test_stepping_in_asks_for_one_task_beside_all_others(
-    home: Home, sbatch: FakeProgram, told: str, gpus: list[str]
+    home: Home, fake: FakeProgram, told: str, gpus: list[str]
 ) -> None:
-    scontrol = FakeProgram(sbatch.directory, "scontrol")
+    scontrol = FakeProgram(fake.directory, "scontrol")
     scontrol.answer(told)
     backend = SlurmBackend(FS, home, clock=CLOCK)
     words = backend.attach(Lease(id="9", kind="slurm", created=0.0), "node2", ["bash", "-l"], tty=True)
@@ -151,8 +152,8 @@ def test_stepping_in_asks_for_one_task_beside_all_others(
     assert scontrol.calls()[-1] == ["show", "job", "-d", "9"]
 
 
-def test_stepping_in_leaves_a_surrounding_jobs_variables_behind(home: Home, sbatch: FakeProgram) -> None:
-    FakeProgram(sbatch.directory, "scontrol")
+def test_stepping_in_leaves_a_surrounding_jobs_variables_behind(home: Home, fake: FakeProgram) -> None:
+    FakeProgram(fake.directory, "scontrol")
     os.environ["SLURM_NNODES"] = "3"
     try:
         words = SlurmBackend(FS, home, clock=CLOCK).attach(
@@ -163,25 +164,25 @@ def test_stepping_in_leaves_a_surrounding_jobs_variables_behind(home: Home, sbat
     assert words[: words.index("srun")] == ["env", "-u", "SLURM_NNODES"]
 
 
-def test_the_number_counts_that_sbatch_printed_before_it_hung(home: Home, sbatch: FakeProgram) -> None:
-    sbatch.answer("77\n", err="sbatch: a site's words\n", hangs=60)
+def test_the_number_counts_that_sbatch_printed_before_it_hung(home: Home, fake: FakeProgram) -> None:
+    fake.answer("77\n", err="sbatch: a site's words\n", hangs=60)
     asked = request(name="mine")
-    lease, said = submit.submit(FS, home, prepared(home, asked), request=asked, seconds_max=3.0)
+    lease, said = sbatch.submit(FS, home, prepared(home, asked), request=asked, seconds_max=3.0)
     assert (lease.id, said) == ("77", "sbatch: a site's words")
     assert records.read(FS, home.lease("77")).name == "mine"
     assert os.listdir(home.scripts) == []
 
 
-def test_half_a_number_is_none(home: Home, sbatch: FakeProgram) -> None:
-    sbatch.answer("77", hangs=60)
+def test_half_a_number_is_none(home: Home, fake: FakeProgram) -> None:
+    fake.answer("77", hangs=60)
     asked = request()
     with pytest.raises(Unavailable, match="has not answered"):
-        submit.submit(FS, home, prepared(home, asked), request=asked, seconds_max=3.0)
+        sbatch.submit(FS, home, prepared(home, asked), request=asked, seconds_max=3.0)
     assert len(os.listdir(home.scripts)) == 2, "what heals it if it was queued"
 
 
-def test_a_number_that_another_lease_has_is_not_taken_from_it(home: Home, sbatch: FakeProgram) -> None:
-    sbatch.answer("77\n")
+def test_a_number_that_another_lease_has_is_not_taken_from_it(home: Home, fake: FakeProgram) -> None:
+    fake.answer("77\n")
     first, second = add(home), add(home)
     assert (first.id, second.id, second.job) == ("77", f"77.{second.token}", "77")
     assert records.read(FS, home.lease("77")).token == first.token

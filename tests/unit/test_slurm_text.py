@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from leaseq.lease.slurm_text import SEPARATOR, expand_hosts, parse_duration, parse_job_id, parse_rows
+from leaseq.hostlist import expand_hosts
+from leaseq.lease.slurm.text import SEPARATOR, parse_duration, parse_job_id, parse_rows
 
 
 def line(**given: str) -> str:

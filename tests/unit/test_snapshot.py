@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from leaseq import protocol
 from leaseq.errors import NotFound, UsageError
-from leaseq.find import detail, find
 from leaseq.layout import CLI, Entry, LeaseDir, new_incarnation, new_task_id, order
 from leaseq.models import ANY, Event, Heartbeat, Need, Outcome, Running, State, Task
-from leaseq.protocol import Claim
-from leaseq.snapshot import Health, Reader, Snapshot
+from leaseq.protocol import files, history, records, tasks, terms
+from leaseq.protocol.tasks import Claim
+from leaseq.reading.find import detail, find
+from leaseq.reading.snapshot import Health, Reader, Snapshot
 from leaseq.world import SystemClock, SystemFs, boot_id, hostname, process_start
 
 NODE = "n1"
@@ -54,8 +54,8 @@ class Lab:
         self.fs = CountingFs()
         self.lease = LeaseDir("local:lab", str(root / "runs" / "local:lab"))
         os.makedirs(root / "runs")
-        protocol.prepare(self.fs, self.lease)
-        protocol.prepare_node(self.fs, self.lease, NODE)
+        records.prepare(self.fs, self.lease)
+        records.prepare_node(self.fs, self.lease, NODE)
         self.reader = Reader(self.lease, self.fs, SystemClock())
         self.sequence = 0
         self.totals: dict[str, int] = {}
@@ -69,32 +69,32 @@ class Lab:
 
     def pending(self, *, node: str = ANY, held: bool = False, **options: object) -> Entry:
         entry, task = self.task(node=node, **options)
-        protocol.publish(self.fs, (self.lease.held if held else self.lease.inbox)(node), entry, task)
+        tasks.publish(self.fs, (self.lease.held if held else self.lease.inbox)(node), entry, task)
         return entry
 
     def claimed(self, entry: Entry | None = None) -> Claim:
         entry = entry or self.pending()
-        won = protocol.claim(self.fs, self.lease, self.lease.inbox(ANY), entry, node=NODE, incarnation=INC)
+        won = tasks.claim(self.fs, self.lease, self.lease.inbox(ANY), entry, node=NODE, incarnation=INC)
         assert won
         return won
 
     def outcome(self, claim: Claim, state: State, **options: object) -> Outcome:
-        task = protocol.read_task(self.fs, claim.path(self.lease), claim.entry)
+        task = tasks.read_task(self.fs, claim.path(self.lease), claim.entry)
         made = Outcome(task=task, attempt=claim.entry.attempt, state=state, node=NODE, incarnation=INC, ended=2e9)
         return replace(made, **options)  # type: ignore[arg-type]
 
     def finished(self, state: State = State.DONE, *, claim: Claim | None = None, **options: object) -> str:
         claim = claim or self.claimed()
         outcome = self.outcome(claim, state, **options)
-        protocol.decide_all(self.fs, self.lease, [outcome])
+        tasks.decide_all(self.fs, self.lease, [outcome])
         self.record(outcome)
-        protocol.settle(self.fs, self.lease, claim, outcome)
+        tasks.settle(self.fs, self.lease, claim, outcome)
         return claim.entry.id
 
     def record(self, outcome: Outcome) -> None:
         if not outcome.requeued:
             self.totals[outcome.state.name] = self.totals.get(outcome.state.name, 0) + 1
-        protocol.record_events(self.fs, self.lease, NODE, [protocol.event_of(outcome, self.totals)])
+        history.record_events(self.fs, self.lease, NODE, [history.event_of(outcome, self.totals)])
 
     def beat(self, **options: object) -> None:
         here = Heartbeat(
@@ -109,7 +109,7 @@ class Lab:
             pid=os.getpid(),
             pid_start=process_start(os.getpid()),
         )
-        protocol.beat(self.fs, self.lease, replace(here, **options))  # type: ignore[arg-type]
+        terms.beat(self.fs, self.lease, replace(here, **options))  # type: ignore[arg-type]
 
     def silent_for(self, seconds: float) -> None:
         """The last heartbeat, of some other host, is that old."""
@@ -146,7 +146,7 @@ def test_every_stage_of_a_task_is_one_row_with_its_state(lab: Lab) -> None:
     pending, running = lab.pending(), lab.claimed()
     done, failed = lab.finished(), lab.finished(State.FAILED, exit_code=3)
     cancelled = lab.pending()
-    protocol.cancel_pending(lab.fs, lab.lease, lab.lease.inbox(ANY), cancelled, ended=1.0, reason="asked")
+    tasks.cancel_pending(lab.fs, lab.lease, lab.lease.inbox(ANY), cancelled, ended=1.0, reason="asked")
     assert {task_id: state for task_id, (state, _) in lab.states().items()} == {
         pending.id: State.PENDING,
         running.entry.id: State.RUNNING,
@@ -166,7 +166,7 @@ def test_every_stage_of_a_task_is_one_row_with_its_state(lab: Lab) -> None:
 
 def test_a_booked_outcome_that_reached_the_history_counts_once(lab: Lab) -> None:
     entry = lab.pending()
-    outcome = protocol.cancel_pending(lab.fs, lab.lease, lab.lease.inbox(ANY), entry, ended=1.0, reason="")
+    outcome = tasks.cancel_pending(lab.fs, lab.lease, lab.lease.inbox(ANY), entry, ended=1.0, reason="")
     assert outcome
     lab.record(outcome)
     snapshot = lab.read()
@@ -176,7 +176,7 @@ def test_a_booked_outcome_that_reached_the_history_counts_once(lab: Lab) -> None
 
 def test_a_claim_of_a_command_counts_as_cancelled(lab: Lab) -> None:
     entry = lab.pending()
-    protocol.claim(lab.fs, lab.lease, lab.lease.inbox(ANY), entry, node=CLI, incarnation=new_incarnation())
+    tasks.claim(lab.fs, lab.lease, lab.lease.inbox(ANY), entry, node=CLI, incarnation=new_incarnation())
     assert lab.states()[entry.id][0] is State.CANCELLED
 
 
@@ -184,7 +184,7 @@ def test_done_wins_over_a_claim_that_is_not_settled_yet(lab: Lab) -> None:
     lab.beat()
     claim = lab.claimed()
     outcome = lab.outcome(claim, State.DONE, exit_code=0)
-    protocol.decide_all(lab.fs, lab.lease, [outcome])
+    tasks.decide_all(lab.fs, lab.lease, [outcome])
     lab.record(outcome)
     assert lab.states() == {claim.entry.id: (State.DONE, "")}
     assert find(lab.reader, claim.entry.id)[0].state is State.DONE
@@ -201,7 +201,7 @@ def test_a_higher_attempt_wins_over_the_outcome_of_the_one_before(lab: Lab) -> N
 def test_a_requeue_that_was_decided_and_not_yet_moved_is_pending(lab: Lab) -> None:
     claim = lab.claimed()
     outcome = lab.outcome(claim, State.FAILED, requeued="retry")
-    protocol.decide_all(lab.fs, lab.lease, [outcome])
+    tasks.decide_all(lab.fs, lab.lease, [outcome])
     lab.record(outcome)
     assert lab.states() == {claim.entry.id: (State.PENDING, "Requeue")}
     assert find(lab.reader, claim.entry.id)[0].state is State.PENDING
@@ -212,7 +212,7 @@ def test_a_task_that_moves_back_while_the_directories_are_listed_is_seen(lab: La
     claim = lab.claimed()
 
     def unclaim() -> None:
-        protocol.unclaim(lab.fs, lab.lease, claim, lab.lease.inbox(ANY))
+        tasks.unclaim(lab.fs, lab.lease, claim, lab.lease.inbox(ANY))
 
     # After the first listing of the inboxes, before that of the node's claims.
     lab.fs.before_names[lab.lease.claims] = [unclaim]
@@ -225,7 +225,7 @@ def test_a_lost_task_stays_listed_until_it_is_recovered(lab: Lab) -> None:
     assert (row.state, row.place and row.place.directory) == (State.LOST, lab.lease.lost)
     assert lab.read(recent=0).totals[State.LOST] == 1
     assert row.place
-    assert protocol.recover_lost(lab.fs, lab.lease, Entry.parse(row.place.name), lab.lease.inbox(ANY))
+    assert tasks.recover_lost(lab.fs, lab.lease, Entry.parse(row.place.name), lab.lease.inbox(ANY))
     assert lab.states()[task_id][0] is State.PENDING
     assert lab.read().totals[State.LOST] == 0
 
@@ -306,7 +306,7 @@ def test_a_runner_that_stopped_on_purpose_is_stopped(lab: Lab) -> None:
 def test_a_pending_task_says_why(lab: Lab) -> None:
     held = lab.pending(held=True)
     blocked, free, pinned = lab.pending(), lab.pending(), lab.pending(node=NODE)
-    protocol.prepare_node(lab.fs, lab.lease, "n2")
+    records.prepare_node(lab.fs, lab.lease, "n2")
     elsewhere = lab.pending(node="n2")
     lab.beat(waiting={blocked.id: "GPU: needs 1, 0 free"})
     assert lab.states() == {
@@ -330,7 +330,7 @@ def test_a_task_behind_others_that_is_longer_than_the_lease_is_told_so(lab: Lab)
 
 
 def test_of_several_nodes_the_reason_says_on_which(lab: Lab) -> None:
-    protocol.prepare_node(lab.fs, lab.lease, "n2")
+    records.prepare_node(lab.fs, lab.lease, "n2")
     blocked = lab.pending()
     lab.beat(waiting={blocked.id: "GPU: needs 1, 0 free"})
     lab.beat(node="n2")
@@ -338,7 +338,7 @@ def test_of_several_nodes_the_reason_says_on_which(lab: Lab) -> None:
 
 
 def test_of_nodes_that_take_nothing_the_most_hopeful_says_why(lab: Lab) -> None:
-    protocol.prepare_node(lab.fs, lab.lease, "n2")
+    records.prepare_node(lab.fs, lab.lease, "n2")
     waits, pinned = lab.pending(), lab.pending(node=NODE)
     lab.beat(pid_start=1)
     assert re.fullmatch(r"RunnerDown: its process \d+ is gone", lab.states()[pinned.id][1])
@@ -347,9 +347,9 @@ def test_of_nodes_that_take_nothing_the_most_hopeful_says_why(lab: Lab) -> None:
 
 
 def test_a_node_that_the_lease_no_longer_has_says_so_and_one_that_beats_is_believed(lab: Lab) -> None:
-    protocol.prepare_node(lab.fs, lab.lease, "n2")
+    records.prepare_node(lab.fs, lab.lease, "n2")
     pinned, claim = lab.pending(node=NODE), lab.claimed()
-    protocol.replace_file(lab.fs, lab.lease.node_names, b"n2\n")
+    files.replace_file(lab.fs, lab.lease.node_names, b"n2\n")
     lab.beat()
     assert lab.states()[claim.entry.id] == (State.RUNNING, "")
     lab.beat(pid_start=1, counter=2)
@@ -388,8 +388,8 @@ def test_the_cost_of_a_read_does_not_depend_on_how_much_is_finished(lab: Lab) ->
     outcome = lab.outcome(claim, State.DONE)
     for count in (10, 3000):
         lines = [replace(outcome, task=replace(outcome.task, id=new_task_id())) for _ in range(count)]
-        events = [protocol.event_of(line, {"DONE": n}) for n, line in enumerate(lines, 1)]
-        protocol.record_events(lab.fs, lab.lease, NODE, events)
+        events = [history.event_of(line, {"DONE": n}) for n, line in enumerate(lines, 1)]
+        history.record_events(lab.fs, lab.lease, NODE, events)
     reader = Reader(lab.lease, lab.fs, SystemClock())
     lab.fs.calls.clear()
     snapshot = reader.read(recent=50)
@@ -404,7 +404,7 @@ def test_the_last_ended_are_found_whichever_histories_hold_them(lab: Lab) -> Non
     ends = {"n1": range(900, 1000), "n2": range(700, 900, 2), "n3": range(100), "n4": range(701, 900, 20)}
     for node, times in ends.items():
         events = [Event(new_task_id(), 1, State.DONE, float(time), node) for time in times]
-        protocol.record_events(lab.fs, lab.lease, node, events)
+        history.record_events(lab.fs, lab.lease, node, events)
     newest = sorted((time for times in ends.values() for time in times), reverse=True)
     for recent in (1, 20, 120, 10**9):
         assert [row.ended for row in lab.read(recent=recent).tasks] == newest[:recent]
@@ -413,8 +413,8 @@ def test_the_last_ended_are_found_whichever_histories_hold_them(lab: Lab) -> Non
 def test_last_looks_at_the_ended_tasks_of_all_nodes(lab: Lab) -> None:
     for number in range(5):
         outcome = Outcome(task=lab.task()[1], attempt=1, state=State.DONE, node=f"n{number}", ended=2e9)
-        protocol.decide_all(lab.fs, lab.lease, [outcome])
-        protocol.record_events(lab.fs, lab.lease, outcome.node, [protocol.event_of(outcome)])
+        tasks.decide_all(lab.fs, lab.lease, [outcome])
+        history.record_events(lab.fs, lab.lease, outcome.node, [history.event_of(outcome)])
     assert [find(lab.reader, f"last-{back}")[0].node for back in range(5)] == ["n4", "n3", "n2", "n1", "n0"]
 
 

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from leaseq import protocol
 from leaseq.errors import Refused, Unavailable
 from leaseq.layout import Entry, Home, new_task_id, order
-from leaseq.lease import leases, records, squeue
-from leaseq.lease.local import user_name
-from leaseq.lease.slurm import SlurmBackend, state_in
-from leaseq.lease.slurm_text import SEPARATOR
+from leaseq.lease import leases
+from leaseq.lease.host import user_name
+from leaseq.lease.slurm import squeue
+from leaseq.lease.slurm.job import SlurmBackend, state_in
+from leaseq.lease.slurm.text import SEPARATOR
 from leaseq.models import Heartbeat, Lease, Need, Task
+from leaseq.protocol import files, records, tasks, terms
 from leaseq.world import SystemClock, SystemFs
 from tests.unit.fake_program import FakeProgram, on_path
 
@@ -54,13 +55,13 @@ class World:
         record = Lease(job, "slurm", 1.0, cluster=cluster, job=job, token=token or token_of(job))
         lease = records.register(self.fs, self.home, record)
         set_age(self.home.lease(lease.id).record, age_seconds)
-        protocol.prepare_node(self.fs, self.home.lease(lease.id), "node1")
+        records.prepare_node(self.fs, self.home.lease(lease.id), "node1")
         return lease
 
     def beat(self, lease: Lease, *, seconds_ago: float = 0.0, state: str = "up") -> None:
         """Its runner was heard that long ago."""
         beat = Heartbeat(lease.id, "node1", "0123456789", 1, 1.0, 5.0, state=state)
-        protocol.beat(self.fs, self.home.lease(lease.id), beat)
+        terms.beat(self.fs, self.home.lease(lease.id), beat)
         set_age(self.home.lease(lease.id).heartbeat("node1"), seconds_ago)
 
     def running(self, lease: Lease) -> Entry:
@@ -68,10 +69,8 @@ class World:
         directory = self.home.lease(lease.id)
         entry = Entry(order(priority=0, micros=1, sequence=0), new_task_id(), Need(), 1)
         task = Task(id=entry.id, argv=("true",), cwd="/", submitted=1.0, requeue=True)
-        protocol.publish(self.fs, directory.inbox("_any"), entry, task)
-        held = protocol.claim(
-            self.fs, directory, directory.inbox("_any"), entry, node="node1", incarnation="0123456789"
-        )
+        tasks.publish(self.fs, directory.inbox("_any"), entry, task)
+        held = tasks.claim(self.fs, directory, directory.inbox("_any"), entry, node="node1", incarnation="0123456789")
         assert held is not None
         return held.entry
 
@@ -294,13 +293,13 @@ def test_the_time_left_is_that_of_the_file_less_its_age(world: World) -> None:
     world.lease("1")
     lease = world.home.lease("1")
     assert records.seconds_left(world.fs, lease) is None
-    protocol.replace_file(world.fs, lease.ends, b"600\n")
+    files.replace_file(world.fs, lease.ends, b"600\n")
     then = CLOCK.now() - 100
     os.utime(lease.ends, (then, then))
     left = records.seconds_left(world.fs, lease)
     assert left is not None
     assert 495 < left <= 500
-    protocol.replace_file(world.fs, lease.ends, b"UNLIMITED\n")
+    files.replace_file(world.fs, lease.ends, b"UNLIMITED\n")
     assert records.seconds_left(world.fs, lease) is None
 
 
@@ -379,7 +378,7 @@ def test_a_runner_that_has_begun_and_not_beaten_yet_is_not_silent(world: World) 
     lease = world.lease("1")
     directory = world.home.lease("1")
     world.beat(lease, state="stopped")
-    protocol.begin_term(world.fs, directory, 1, Heartbeat("1", "node1", "9876543210", 0, 1.0, 5.0))
+    terms.begin_term(world.fs, directory, 1, Heartbeat("1", "node1", "9876543210", 0, 1.0, 5.0))
     world.answers(line("1", "NODE_FAIL"))
     assert world.ended(lease) == ""
     set_age(directory.term("node1", 1), 200)
@@ -628,11 +627,11 @@ def test_a_node_is_lost_where_slurm_has_taken_it_and_it_is_silent(
 ) -> None:
     lease = world.lease("1")
     directory = world.home.lease("1")
-    protocol.replace_file(world.fs, directory.node_names, b"node1\nnode2\n")
+    files.replace_file(world.fs, directory.node_names, b"node1\nnode2\n")
     entry = world.running(lease)
     world.beat(lease, seconds_ago=silent_for)
     world.answers(row, row)
-    outcome = protocol.read_outcome(world.fs, directory, entry.id, 1)
+    outcome = tasks.read_outcome(world.fs, directory, entry.id, 1)
     assert (outcome is not None) is lost
     assert bool(world.starts(lease)) is lost
     assert not world.ended(lease)

@@ -14,7 +14,14 @@ from leaseq.cli.app import Watched
 from leaseq.errors import UsageError
 from leaseq.layout import Entry
 from leaseq.models import Need, Task
-from leaseq.submission import chosen_environment, command_of, commands_in, entries, is_shell_line, publish_batch
+from leaseq.protocol.submission import (
+    chosen_environment,
+    command_of,
+    commands_in,
+    entries,
+    is_shell_line,
+    publish_batch,
+)
 from leaseq.world import SystemFs
 from tests.e2e.harness import wait_until
 

@@ -18,12 +18,12 @@ from leaseq.cli.rows import gpu_text
 from leaseq.cli.table import FAMILIES
 from leaseq.errors import UsageError
 from leaseq.lease.base import LeaseState
-from leaseq.lease.slurm import state_in
-from leaseq.lease.slurm_text import Row
-from leaseq.lease.squeue import Queue
+from leaseq.lease.slurm.job import state_in
+from leaseq.lease.slurm.squeue import Queue
+from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease, Need, State
-from leaseq.submission import command_of
-from leaseq.views import TaskView, need_text
+from leaseq.protocol.submission import command_of
+from leaseq.reading.views import TaskView, need_text
 from leaseq.words import count, joined, memory, reason_code
 
 

@@ -10,13 +10,13 @@ import json
 import sys
 from pathlib import Path
 
-from leaseq import protocol
 from leaseq.layout import Entry, Home, LeaseDir, order
-from leaseq.lease.slurm_text import Row
-from leaseq.lease.squeue import Queue, _to_json
+from leaseq.lease.slurm.squeue import Queue, _to_json
+from leaseq.lease.slurm.text import Row
 from leaseq.models import ANY, GpuUse, Heartbeat, Lease, Need, Outcome, Running, State, Task
-from leaseq.protocol import Claim
-from leaseq.runner import record
+from leaseq.node import record
+from leaseq.protocol import files, history, keys, records, requests, tasks, terms
+from leaseq.protocol.tasks import Claim
 from leaseq.world import SystemFs
 
 EPOCH = 1_700_000_000.0
@@ -67,14 +67,14 @@ def task_of(name: str, **more: object) -> tuple[Entry, Task]:
 def local_lease(home: Home) -> LeaseDir:
     """This host's lease, with a task in every place."""
     lease = home.lease(LOCAL)
-    protocol.prepare(FS, lease)
-    protocol.prepare_node(FS, lease, NODE)
+    records.prepare(FS, lease)
+    records.prepare_node(FS, lease, NODE)
     made = Lease(id=LOCAL, kind="local", created=EPOCH, user="somebody", host=NODE, nodes=(NODE,), version="0.1")
-    protocol.replace_file(FS, lease.record, made.to_json())
-    protocol.publish(FS, lease.inbox(ANY), *task_of("any"))
-    protocol.publish(FS, lease.inbox(NODE), *task_of("pinned", node=NODE))
-    protocol.publish(FS, lease.held(ANY), *task_of("held"))
-    protocol.publish_once(FS, lease, "k" * 40, lease.inbox(ANY), *task_of("keyed", key="again"))
+    files.replace_file(FS, lease.record, made.to_json())
+    tasks.publish(FS, lease.inbox(ANY), *task_of("any"))
+    tasks.publish(FS, lease.inbox(NODE), *task_of("pinned", node=NODE))
+    tasks.publish(FS, lease.held(ANY), *task_of("held"))
+    keys.publish_once(FS, lease, "k" * 40, lease.inbox(ANY), *task_of("keyed", key="again"))
     for name in ("ended", "rebooted"):
         _claim(lease, name)
     _claim(lease, "cancelling", node="_cli", incarnation=NEW)
@@ -88,12 +88,12 @@ def local_lease(home: Home) -> LeaseDir:
     for outcome in outcomes:
         if not outcome.requeued:
             totals[outcome.state.name] = totals.get(outcome.state.name, 0) + 1
-        protocol.record_events(FS, lease, NODE, [protocol.event_of(outcome, dict(totals))])
+        history.record_events(FS, lease, NODE, [history.event_of(outcome, dict(totals))])
     task = task_of("booked")[1]
     cancelled = Outcome(task, 1, State.CANCELLED, incarnation=NEW, reason="cancelled while pending", ended=EPOCH + 90)
-    protocol.decide_and_book(FS, lease, _as_then(cancelled))
-    protocol.beat(FS, lease, heartbeat())
-    protocol.ask(FS, lease, NODE, "resume", {})
+    tasks.decide_and_book(FS, lease, _as_then(cancelled))
+    terms.beat(FS, lease, heartbeat())
+    requests.ask(FS, lease, NODE, "resume", {})
     FS.create(f"{lease.evidence}/strange.{NEW}.reason", b"not a task's file name\n")
     for stream, said in (("out", b"done \xff\x1b[31mred\x1b[0m\n"), ("err", b"")):
         FS.create(lease.log(IDS["done"], 1, stream), said)
@@ -102,8 +102,8 @@ def local_lease(home: Home) -> LeaseDir:
 
 def _claim(lease: LeaseDir, name: str, *, node: str = NODE, incarnation: str = OLD) -> Claim:
     entry, task = task_of(name, retries=1 if name == "retried" else 0)
-    protocol.publish(FS, lease.inbox(ANY), entry, task)
-    claim = protocol.claim(FS, lease, lease.inbox(ANY), entry, node=node, incarnation=incarnation)
+    tasks.publish(FS, lease.inbox(ANY), entry, task)
+    claim = tasks.claim(FS, lease, lease.inbox(ANY), entry, node=node, incarnation=incarnation)
     assert claim is not None
     return claim
 
@@ -116,14 +116,14 @@ def finish(lease: LeaseDir, name: str, state: State, **more: object) -> Outcome:
         "gpus": ("0",), "pid": 4242, "max_rss_mb": 12.5, "cpu_seconds": 0.25, **more,
     }  # fmt: skip
     outcome = _as_then(Outcome(task, 1, state, **fields))  # type: ignore[arg-type]
-    decided = protocol.decide_all(FS, lease, [outcome])[0]
-    protocol.settle(FS, lease, claim, decided)
+    decided = tasks.decide_all(FS, lease, [outcome])[0]
+    tasks.settle(FS, lease, claim, decided)
     return decided
 
 
 def _as_then(outcome: Outcome) -> Outcome:
     """The outcome as the first leaseq wrote it: a task's environment ended with the task."""
-    return protocol.without_env(outcome)
+    return tasks.without_env(outcome)
 
 
 def heartbeat() -> Heartbeat:
@@ -139,14 +139,14 @@ def heartbeat() -> Heartbeat:
 def slurm_lease(home: Home, job: str, *, ended: float | None) -> Lease:
     """A lease that is a Slurm job, as far as its record and the lease script's files go."""
     lease = home.lease(job)
-    protocol.prepare(FS, lease)
+    records.prepare(FS, lease)
     FS.mkdir(lease.notes)
     extra = {"token": NEW, "options": {"gpus": "2"}, "python": "/usr/bin/python3", "main": "/opt/leaseq/__main__.py"}
     made = Lease(
         id=job, kind="slurm", created=EPOCH, user="somebody", host="login", name="night", argv=("-N2", "--gpus=2"),
         cwd="/", ended=ended, end_reason="TIMEOUT" if ended else "", version="0.1", extra=extra,
     )  # fmt: skip
-    protocol.replace_file(FS, lease.record, made.to_json())
+    files.replace_file(FS, lease.record, made.to_json())
     FS.create(lease.node_names, b"n1\nn2\n")
     FS.create(lease.ends, b"3600\n")
     FS.create(f"{lease.notes}/n2", b"12:00 no python here\n")
@@ -175,7 +175,7 @@ def make(directory: Path) -> None:
     slurm_lease(home, "42", ended=None)
     ended = slurm_lease(home, "41", ended=EPOCH + 500)
     index = {"v": 1, "default": "42", "leases": {"41": ended.as_record()}}
-    protocol.replace_file(FS, home.index, json.dumps(index).encode() + b"\n")
+    files.replace_file(FS, home.index, json.dumps(index).encode() + b"\n")
     row = Row(id="42", state="RUNNING", left_seconds=3000.0, nodes="n[1-2]", node_count=2, name="leaseq")
     FS.create(f"{home.cache}/squeue.json", _to_json(Queue({"42": row}, {})))
     FS.create(home.config, b"slurm_poll_seconds: 60\nprofiles:\n  gpu:\n    slurm: {partition: gpu, time: 4:00:00}\n")

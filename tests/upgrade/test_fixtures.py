@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from leaseq import protocol
 from leaseq.config import load
 from leaseq.errors import Malformed
-from leaseq.find import detail, find
 from leaseq.layout import Home
-from leaseq.lease import leases, records, squeue
+from leaseq.lease import leases
+from leaseq.lease.slurm import squeue
 from leaseq.models import ANY, SCHEMA, Lease, State
-from leaseq.retention import old_tasks
-from leaseq.snapshot import Reader
+from leaseq.protocol import files, keys, records
+from leaseq.protocol.retention import old_tasks
+from leaseq.reading.find import detail, find
+from leaseq.reading.snapshot import Reader
 from leaseq.world import SystemClock, SystemFs
 from tests.e2e.cli import Box
 from tests.e2e.harness import Node, wait_until
@@ -100,7 +101,7 @@ def test_the_files_of_the_home_are_read(home: Home) -> None:
     assert records.node_names(FS, home.lease("42")) == ("n1", "n2")
     assert load(home).profiles["gpu"].slurm == ("--partition=gpu", "--time=4:00:00")
     assert squeue.read(FS, home).rows["42"].left_seconds == 3000.0
-    entry, directory = protocol.read_key(FS, home.lease(LOCAL), "k" * 40)
+    entry, directory = keys.read_key(FS, home.lease(LOCAL), "k" * 40)
     assert (entry.id, directory) == (IDS["keyed"], home.lease(LOCAL).inbox(ANY))
     old = {each.outcome.task.name for each in old_tasks(FS, home.lease(LOCAL), before=EPOCH + 999, keep_failed=False)}
     assert old == {"done", "failed", "booked"}
@@ -147,11 +148,11 @@ def test_a_runner_of_today_takes_over_and_finishes_what_the_old_one_left(node: N
 def test_fields_of_a_later_version_survive_what_today_s_code_writes_again(home: Home) -> None:
     lease = home.lease("42")
     record = {**json.loads(FS.read(lease.record)), "colour": {"of": "later"}}
-    protocol.replace_file(FS, lease.record, json.dumps(record).encode())
+    files.replace_file(FS, lease.record, json.dumps(record).encode())
     records.mark_ended(FS, lease, ended=EPOCH, reason="TIMEOUT")
     assert json.loads(FS.read(lease.record))["colour"] == {"of": "later"}
     index = {**json.loads(FS.read(home.index)), "shape": [1]}
-    protocol.replace_file(FS, home.index, json.dumps(index).encode())
+    files.replace_file(FS, home.index, json.dumps(index).encode())
     leases.choose(FS, home, "41")
     assert {key: json.loads(FS.read(home.index))[key] for key in ("shape", "default")} == {
         "shape": [1],

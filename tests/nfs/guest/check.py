@@ -14,8 +14,8 @@ from typing import Any
 
 from leaseq.layout import Home, LeaseDir, default_home, parse_outcome
 from leaseq.models import Outcome, State, Task
-from leaseq.protocol import read_outcome
-from leaseq.snapshot import Reader
+from leaseq.protocol.tasks import read_outcome
+from leaseq.reading.snapshot import Reader
 from leaseq.world import Fs, SystemClock, SystemFs
 from tests.crash.actors import REAL, Protocol, Truth
 from tests.crash.check import Violated, check_settled

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from leaseq.layout import Home, default_home
 from leaseq.monitor.reader import REFRESH_SECONDS
-from leaseq.snapshot import Reader
+from leaseq.reading.snapshot import Reader
 from leaseq.world import SystemClock, SystemFs
 
 GUEST = "/mnt/leaseq/tests/nfs/guest"

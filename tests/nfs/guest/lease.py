@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 
-from leaseq import protocol
 from leaseq.layout import Home, default_home
 from leaseq.lease.leases import make_home
 from leaseq.models import Lease
+from leaseq.protocol import files, records
 from leaseq.world import SystemFs
 
 
@@ -17,10 +17,10 @@ def main(lease_id: str, *nodes: str) -> None:
     lease = home.lease(lease_id)
     make_home(home)
     fs.mkdir(home.runs)
-    protocol.prepare(fs, lease)
+    records.prepare(fs, lease)
     for node in nodes:
-        protocol.prepare_node(fs, lease, node)
-    protocol.replace_file(fs, lease.record, Lease(lease_id, "local", time.time(), nodes=nodes).to_json())
+        records.prepare_node(fs, lease, node)
+    files.replace_file(fs, lease.record, Lease(lease_id, "local", time.time(), nodes=nodes).to_json())
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import threading
 
 from leaseq.layout import Home, default_home
 from leaseq.monitor.reader import REFRESH_SECONDS
-from leaseq.snapshot import Reader
-from leaseq.views import TaskView
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import TaskView
 from leaseq.world import SystemClock, SystemFs
 
 ALL = 100_000

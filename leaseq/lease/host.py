@@ -1,0 +1,245 @@
+"""This host as a lease of one node: always granted, never queued, kept by a runner that leaseq starts itself."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import leaseq
+from leaseq import config, world
+from leaseq.errors import Refused, Unavailable
+from leaseq.installation import main_file
+from leaseq.layout import Home, LeaseDir
+from leaseq.lease.base import LeaseState
+from leaseq.lease.leases import local_id, make_home, read_record
+from leaseq.lease.slurm.around import job_around, runner_environment, seconds_left
+from leaseq.models import Lease
+from leaseq.node.nodedir import Holder, find_node_dir, node_path, open_node_dir
+from leaseq.protocol import files, records, requests
+from leaseq.world import Clock, Fs, hostname
+
+START_SECONDS_MAX = 20.0
+STOP_SECONDS_MAX = 20.0
+KILL_SECONDS_MAX = 60.0
+"""Tasks get TERM, a grace, then KILL; their outcomes are written before the runner leaves."""
+LOG_LINES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Started:
+    """The runner that serves this host now."""
+
+    pid: int
+    already: bool
+    job: str = ""
+    """The Slurm job that it ends with; empty where there is none, or where it was started by another command."""
+    left_seconds: float | None = None
+    """How long that job has left; None where it has no end, or where that is not known."""
+
+
+class LocalBackend:
+    """The lease `local:HOST` of this host."""
+
+    def __init__(self, fs: Fs, home: Home, *, clock: Clock) -> None:
+        self.fs, self.home, self.clock = fs, home, clock
+        self.node = hostname()
+        self.lease: LeaseDir = home.lease(local_id())
+
+    def state(self, lease: Lease) -> LeaseState:
+        """A host is always held; whether its runner lives is the node's matter."""
+        left = None if lease.ended else records.seconds_left(self.fs, self.home.lease(lease.id))
+        ends = None if left is None or left < 0 else self.clock.now() + left
+        return LeaseState("ENDED" if lease.ended else "RUNNING", reason=lease.end_reason, nodes=lease.nodes, ends=ends)
+
+    def release(self, lease: Lease) -> bool:
+        """The runner has ended and so have its tasks: nothing of this lease uses the host any more.
+
+        Raises Refused where the lease is another host's.
+        """
+        refuse_if_elsewhere(lease)
+        return self.stop(kill=True) or lease.ended is None
+
+    def attach(self, lease: Lease, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
+        """The words run here, in the lease's environment."""
+        if node != self.node:
+            raise Unavailable(f"{lease.id} is on another host", hint=f"log in to {node} first")
+        marks = {"LEASEQ_HOME": self.home.root, "LEASEQ_LEASE": lease.id, "LEASEQ_NODE": node}
+        return ["env", *(f"{name}={value}" for name, value in marks.items()), *argv]
+
+    # -- the lease -----------------------------------------------------------------------------------
+
+    def record(self) -> Lease | None:
+        """The lease's record; None before `ensure` has made it. Raises Newer."""
+        return read_record(self.fs, self.lease)
+
+    def ensure(self) -> Lease:
+        """The home, the lease's directories and its record exist, durably; the record. Raises Newer."""
+        found = self.record()
+        if found is not None:
+            return found
+        make_home(self.home)
+        self.fs.mkdir(self.home.runs)
+        records.prepare(self.fs, self.lease)
+        records.prepare_node(self.fs, self.lease, self.node)
+        if "lease.json" in self.fs.names(self.lease.root):
+            files.set_aside(self.fs, self.lease, self.lease.record, "not the record of this lease")
+        record = Lease(
+            id=self.lease.id,
+            kind="local",
+            created=self.clock.now(),
+            user=user_name(),
+            host=self.node,
+            nodes=(self.node,),
+            version=leaseq.__version__,
+        )
+        files.replace_file(self.fs, self.lease.record, record.to_json())
+        return record
+
+    # -- its runner ----------------------------------------------------------------------------------
+
+    @property
+    def log(self) -> str:
+        """What this host's runner and keeper had to say; it may not exist."""
+        return f"{node_path(self.home.root, self.lease.id, self.node)}/runner.log"
+
+    def runner(self) -> Holder | None:
+        """The runner that is alive on this host; raises Refused where somebody else may have named it."""
+        return self._alive("runner")
+
+    def keeper(self) -> Holder | None:
+        """The process that keeps this host's tasks, with or without a runner; raises Refused."""
+        return self._alive("keeper")
+
+    def _alive(self, role: str) -> Holder | None:
+        found = find_node_dir(self.home.root, self.lease.id, self.node)
+        return found.alive(role) if found else None
+
+    def _proved(self, holder: Holder | None) -> Holder | None:
+        """The holder, once it is seen to be a runner of this lease: before a signal its file alone is not believed."""
+        if holder is None:
+            return None
+        try:
+            owner, words = world.process_owner(holder.pid)
+        except FileNotFoundError:
+            return None
+        pairs = set(itertools.pairwise(words))
+        ours = owner == os.getuid() and {"_run", "run"} & set(words)  # `run`: a runner that an older leaseq has started
+        if ours and pairs >= {("--lease", self.lease.id), ("--node", self.node)}:
+            return holder
+        raise Refused(
+            f"process {holder.pid} is no runner of {self.lease.id}: {world.user_name(owner)} runs {shlex.join(words)}",
+            hint=f"nothing was sent to it; remove {os.path.dirname(self.log)}/runner, which names it",
+        )
+
+    def start(self) -> Started:
+        """A runner serves this host; raises Unavailable with the end of its log, and Refused."""
+        refuse_if_forbidden(self.home)
+        return self._start()
+
+    def _start(self) -> Started:
+        if (alive := self.runner()) is not None:
+            return Started(alive.pid, already=True)
+        self.ensure()
+        job, left = self._end_with_the_job()
+        directory = open_node_dir(self.home.root, self.lease.id, self.node)
+        place = {"--lease": self.lease.id, "--node": self.node, "--home": self.home.root}
+        # -E: what a user keeps on PYTHONPATH may have the names of Python's own modules.
+        words = [sys.executable, "-E", main_file(), "_run", *(word for pair in place.items() for word in pair)]
+        with open(directory.log, "ab") as log:
+            before = log.tell()
+            child = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+                env=runner_environment(os.environ),
+            )
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < deadline:
+            if (alive := self.runner()) is not None:
+                return Started(alive.pid, already=alive.pid != child.pid, job=job, left_seconds=left)
+            if child.poll() is not None and self.runner() is None:
+                raise _did_not_start(f"ended with {child.returncode}", directory.log, before)
+            time.sleep(0.01)
+        raise _did_not_start(f"is not up after {START_SECONDS_MAX:.0f} s", directory.log, before)
+
+    def _end_with_the_job(self) -> tuple[str, float | None]:
+        """The lease ends as the Slurm job ends that this process is in, on a node of it: (its id, the seconds left)."""
+        job = job_around(os.environ)
+        if job is None or not job.here:
+            files.discard(self.fs, self.lease.ends)
+            return "", None
+        left = seconds_left(job, os.environ)
+        if left is None:
+            files.discard(self.fs, self.lease.ends)
+        else:
+            files.replace_file(self.fs, self.lease.ends, b"%d\n" % max(0, int(left)))
+        return job.id, left
+
+    def stop(self, *, kill: bool = False) -> bool:
+        """No runner serves this host, and with `kill` no task runs; False where none was alive before.
+
+        Without `kill` running tasks go on under the keeper, and the next runner takes them up again.
+        """
+        alive = self._proved(self.runner())
+        if alive is None:
+            if not kill or self.keeper() is None:
+                return False
+            # Only a runner can write how the keeper's tasks end.
+            self._start()
+            alive = self._proved(self.runner())
+        if kill:
+            requests.ask(self.fs, self.lease, self.node, "kill", {"reason": "leaseq daemon stop --kill"})
+        elif alive:
+            os.kill(alive.pid, signal.SIGTERM)
+        limit = KILL_SECONDS_MAX if kill else STOP_SECONDS_MAX
+        deadline = time.monotonic() + limit
+        while alive and alive.alive():
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"the runner (process {alive.pid}) has not ended after {limit:.0f} s",
+                    hint=f"its log is {self.log}; `kill -9 {alive.pid}` costs no task",
+                )
+            time.sleep(0.02)
+        return True
+
+
+LEASES_HINT = "`leaseq add` asks Slurm for nodes; `--lease LEASE` or `leaseq lease use LEASE` names a lease"
+
+
+def refuse_if_forbidden(home: Home, *, hint: str = LEASES_HINT) -> None:
+    """Tasks may run on this host; raises Refused where the settings say that they may not."""
+    if config.local_is_forbidden(home):
+        raise Refused(
+            f"no task may run on this host: {home.config} says `local: never`",
+            hint=hint,
+        )
+
+
+def refuse_if_elsewhere(lease: Lease) -> None:
+    """The lease is no other host's own; raises Refused, for what runs there can only be ended there."""
+    if lease.kind == "local" and lease.id != local_id():
+        host = lease.id.partition(":")[2]
+        raise Refused(f"{lease.id} is the lease of another host", hint=f"on {host}: `leaseq lease release local`")
+
+
+def _did_not_start(how: str, log: str, offset: int) -> Unavailable:
+    with open(log, encoding="utf-8", errors="replace") as file:
+        file.seek(offset)
+        said = [line.rstrip() for line in file.read().splitlines() if line.strip()][-LOG_LINES_SHOWN:]
+    words = "\n  ".join(said) or "(it said nothing)"
+    return Unavailable(f"the local runner {how}:\n  {words}", hint=f"its log is {log}")
+
+
+def user_name() -> str:
+    """This user's name; the number where it has none."""
+    return world.user_name(os.getuid())

@@ -1,0 +1,1 @@
+"""Leases that are Slurm jobs: asking Slurm, its scripts, its answers."""

@@ -1,0 +1,229 @@
+"""Leases that Slurm holds: their state, releasing them, stepping into them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from leaseq.errors import LeaseqError, NotFound, Refused, SlurmError, Unavailable, UsageError
+from leaseq.hostlist import expand_hosts
+from leaseq.layout import Home
+from leaseq.lease.base import LeaseState
+from leaseq.lease.slurm import clusters, squeue
+from leaseq.lease.slurm.command import Unanswered, ask
+from leaseq.lease.slurm.gres import step_option
+from leaseq.lease.slurm.identity import Match, compare, of_lease, of_row
+from leaseq.lease.slurm.text import PENDING, RUNNING, Row, is_no_answer
+from leaseq.lease.slurm.verdict import NEW_SECONDS
+from leaseq.models import Lease
+from leaseq.node.scrub import for_commands
+from leaseq.protocol import records
+from leaseq.reading import beats
+from leaseq.world import Clock, Fs
+
+UNKNOWN_AFTER_SECONDS = 600.0
+"""An answer older than this is no knowledge of now."""
+
+
+class SlurmBackend:
+    """Leases that are Slurm jobs. `period_seconds`: how old an answer of squeue may get before it is asked again."""
+
+    def __init__(self, fs: Fs, home: Home, *, clock: Clock, period_seconds: float = squeue.PERIOD_SECONDS) -> None:
+        self.fs, self.home, self.clock, self.period_seconds = fs, home, clock, period_seconds
+
+    def queue(self, *, period_seconds: float | None = None) -> squeue.Queue:
+        """The shared answer of squeue, asked anew where it is too old; leases without a record have one."""
+        period = self.period_seconds if period_seconds is None else period_seconds
+        queue = squeue.refresh(self.fs, self.home, clock=self.clock, period_seconds=period)
+        if self._scripts_wait():
+            from leaseq.lease.slurm.sbatch import heal
+
+            heal(self.fs, self.home, queue)
+        return queue
+
+    def _scripts_wait(self) -> bool:
+        """True where a command may have died between sbatch's answer and its lease's record."""
+        try:
+            return bool(self.fs.names(self.home.scripts))
+        except FileNotFoundError:
+            return False
+
+    def state(self, lease: Lease) -> LeaseState:
+        """The allocation's state by the shared squeue; UNKNOWN where no answer is recent enough to tell."""
+        try:
+            return self.state_by(self.queue(), lease)
+        except (OSError, LeaseqError) as error:
+            return LeaseState("UNKNOWN", reason=f"cannot tell: {error}")
+
+    def state_by(self, queue: squeue.Queue, lease: Lease) -> LeaseState:
+        """The allocation's state by that answer, by what leaseq has told Slurm since, and by what its runners say."""
+        directory = self.home.lease(lease.id)
+        record = records.read(self.fs, directory)  # the answer may have changed it
+        state = state_in(queue, record, now=self.clock.now(), lease_age_seconds=self._age(lease, queue))
+        if state.word in ("ENDED", "COMPLETING") or _is_elsewhere(record, queue.cluster):
+            return state
+        if records.is_released(self.fs, directory):
+            return replace(state, word="ENDING", reason="released")
+        heard = beats.newest(self.fs, directory) if state.word == "PENDING" else None
+        if heard is not None and heard < queue.age_seconds:
+            left = records.seconds_left(self.fs, directory)
+            ends = None if left is None else self.clock.now() + left
+            return LeaseState("RUNNING", nodes=records.node_names(self.fs, directory), ends=ends, age_seconds=heard)
+        return state
+
+    def release(self, lease: Lease) -> bool:
+        """True where Slurm has been told to end the job: its tasks get TERM now, and KILL after the site's KillWait.
+
+        False where Slurm says that the job has ended. Raises Refused where the job may be another than the lease's.
+        """
+        job = lease.job or lease.id
+        cluster = clusters.here(self.fs, self.home, anew=True)
+        if _is_elsewhere(lease, cluster):
+            if lease.ended is not None:
+                return False
+            raise _elsewhere(lease, cluster)
+        row = squeue.look(job)
+        if row is None or row.ended:
+            squeue.changed(self.fs, self.home, cluster)
+            return False
+        match = compare(of_lease(lease), of_row(row, cluster))
+        if match is Match.UNKNOWN and lease.cluster and cluster:
+            # A runner looks before it begins whether the directory is its own job's.
+            heard = beats.newest(self.fs, self.home.lease(lease.id))
+            match = Match.SAME if heard is not None and heard < beats.RECENT_SECONDS else match
+        if match is not Match.SAME:
+            if lease.ended is not None:
+                return False
+            raise _another(lease, row, match)
+        try:
+            answer = ask(["scancel", job])
+        except Unanswered as error:
+            raise _perhaps_released(lease, error.message) from None
+        # scancel says nothing of an id that has already ended or never was, and ends with 0.
+        if answer.code != 0 and "Invalid job id" not in answer.words:
+            if is_no_answer(answer.words):
+                squeue.changed(self.fs, self.home, cluster)
+                raise _perhaps_released(lease, answer.words)
+            raise SlurmError(answer.words, hint=f"the lease is as it was; `squeue -j {job}` tells Slurm's side")
+        records.mark_released(self.fs, self.home.lease(lease.id))
+        squeue.changed(self.fs, self.home, cluster)
+        return True
+
+    def attach(self, lease: Lease, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
+        """srun's command line for a step beside all others on that node, with all GPUs of the lease there."""
+        self._check_reach(lease)
+        inherited = sorted(name for name in os.environ if name not in for_commands(os.environ))
+        scrubbed = ["env", *(word for name in inherited for word in ("-u", name))] if inherited else []
+        job = lease.job or lease.id
+        # Where Slurm does not say what the node has, srun tells why.
+        gpus = step_option(ask(["scontrol", "show", "job", "-d", job]).out, node)
+        options = ["--overlap", "-N1", "-n1", "-w", node, "--mpi=none", *([gpus] if gpus else [])]
+        return [*scrubbed, "srun", f"--jobid={job}", *options, *(["--pty"] if tty else []), *argv]
+
+    def _check_reach(self, lease: Lease) -> None:
+        """Raises Refused where the job of that number is another's, as far as is known without asking Slurm."""
+        cluster = clusters.here(self.fs, self.home)
+        if _is_elsewhere(lease, cluster):
+            raise _elsewhere(lease, cluster)
+        queue = squeue.read(self.fs, self.home, cluster)
+        row = queue.rows.get(lease.job or lease.id)
+        if row is not None and queue.match(lease, row) is Match.OTHER:
+            raise _another(lease, row, Match.OTHER)
+
+    def _age(self, lease: Lease, queue: squeue.Queue) -> float:
+        """How much older the lease's record is than the answer, by the file server's clock."""
+        try:
+            return self.fs.age(self.home.lease(lease.id).record, self.home.cache) - queue.age_seconds
+        except OSError:
+            return 0.0
+
+
+def _perhaps_released(lease: Lease, words: str) -> Unavailable:
+    return Unavailable(
+        f"Slurm has not answered scancel, and whether lease {lease.id} ends is not known\n  {words}",
+        hint=f"`leaseq lease ls` tells once Slurm answers; `leaseq lease release {lease.id}` again does no harm",
+    )
+
+
+def _is_elsewhere(lease: Lease, cluster: str) -> bool:
+    return bool(lease.cluster and cluster and lease.cluster.casefold() != cluster.casefold())
+
+
+def _elsewhere(lease: Lease, cluster: str) -> Refused:
+    return Refused(
+        f"lease {lease.id} is on cluster {lease.cluster}; Slurm's commands mean {cluster} here",
+        hint=f"on a login host of {lease.cluster}, or with its SLURM_CONF",
+    )
+
+
+def _another(lease: Lease, row: Row, match: Match) -> Refused:
+    job = lease.job or lease.id
+    if match is Match.UNKNOWN:
+        return Refused(
+            f"whether job {job} ({row.name}) is lease {lease.id} cannot be known: it bears no mark of leaseq",
+            hint=f"`scontrol show job {job}` tells what it is; `scancel {job}` ends it, whatever it is",
+        )
+    return Refused(
+        f"job {job} ({row.name}) is not lease {lease.id}: its number was given again",
+        hint="`leaseq lease info` tells what is known of the lease",
+    )
+
+
+def state_in(queue: squeue.Queue, lease: Lease, *, now: float, lease_age_seconds: float) -> LeaseState:
+    """What the answer says of the lease; that it has ended its record says alone."""
+    row, age = queue.row(lease), queue.age_seconds
+    if lease.ended is not None and (row is None or row.ended):
+        return LeaseState("ENDED", reason=lease.end_reason, age_seconds=0.0)
+    if _is_elsewhere(lease, queue.cluster):
+        return LeaseState("UNKNOWN", reason=f"on cluster {lease.cluster}; this is {queue.cluster}", age_seconds=0.0)
+    if age > UNKNOWN_AFTER_SECONDS:
+        why = queue.failure or "squeue has not been asked"
+        was = f"; {row.state} {age / 60:.0f} min ago" if row else ""
+        return LeaseState("UNKNOWN", reason=f"{why}{was}", age_seconds=0.0 if age == float("inf") else age)
+    if row is None:
+        job = lease.job or lease.id
+        if job in queue.rows:
+            return LeaseState("UNKNOWN", reason=f"job {job} is another's now", age_seconds=age)
+        last = queue.gone.get(job)
+        if last is None and lease_age_seconds <= NEW_SECONDS:
+            return LeaseState("PENDING", reason="just submitted", age_seconds=age)
+        was = f", {last.state} when seen last" if last else ""
+        return LeaseState("UNKNOWN", reason=f"not in Slurm's answer{was}", age_seconds=age)
+    return _state_of(row, now=now, age=age)
+
+
+def _state_of(row: Row, *, now: float, age: float) -> LeaseState:
+    nodes = nodes_of(row)
+    if row.ended:
+        # Its record says so once its runners are silent.
+        return LeaseState("COMPLETING", reason=row.state, nodes=nodes, age_seconds=age)
+    if row.state in PENDING:
+        reason = row.reason if row.state == "PENDING" else row.state.capitalize()
+        return LeaseState("PENDING", reason=reason, starts=row.starts, age_seconds=age)
+    ends = None if row.left_seconds is None else now - age + row.left_seconds
+    if row.state in RUNNING:
+        reason = "" if row.state == "RUNNING" else row.state.capitalize()
+        return LeaseState("RUNNING", reason=reason, nodes=nodes, ends=ends, age_seconds=age)
+    if row.state == "COMPLETING":
+        return LeaseState("COMPLETING", reason=row.reason, nodes=nodes, age_seconds=age)
+    return LeaseState("UNKNOWN", reason=f"Slurm calls it {row.state}", nodes=nodes, age_seconds=age)
+
+
+def nodes_of(row: Row) -> tuple[str, ...]:
+    """The nodes the job has now; empty while it has none."""
+    try:
+        return expand_hosts(row.nodes)
+    except ValueError:
+        return ()
+
+
+def adoptable(row: Row | None, job: str) -> Row:
+    """The running job of that id; else an error that says why runners cannot be put into it."""
+    if row is None:
+        raise NotFound(f"squeue knows no job {job} of yours", hint="`squeue --me` lists your jobs")
+    if row.state not in RUNNING:
+        raise UsageError(
+            f"job {job} is {row.state}, it has no nodes to put runners on", hint="adopt it once it is RUNNING"
+        )
+    return row

@@ -1,0 +1,279 @@
+"""Asking Slurm for a lease: the script, sbatch's command line, the record that survives a crash between the two."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import leaseq
+from leaseq.errors import Malformed, SlurmError, Unavailable, UsageError
+from leaseq.installation import main_file
+from leaseq.layout import Home, LeaseDir, new_incarnation
+from leaseq.lease.slurm import clusters, squeue
+from leaseq.lease.slurm.args import Checked
+from leaseq.lease.slurm.command import SECONDS_MAX, Answer, Unanswered, ask
+from leaseq.lease.slurm.squeue import Queue
+from leaseq.lease.slurm.text import is_no_answer, parse_job_id, parse_rows
+from leaseq.models import Lease
+from leaseq.node.scrub import OF_JOB, for_sbatch
+from leaseq.protocol import files, records
+from leaseq.world import Clock, Fs
+
+FIND_SECONDS = 20.0
+"""How long Slurm may take to tell whether it has queued a lease for which sbatch got no answer."""
+WARNING_SECONDS = 120
+"""How long before the end Slurm warns the lease script; it may be up to 60 s more."""
+TRIES_MAX = 6
+"""How often a node tries to start a runner that never started there: a minute, with growing waits."""
+CLOCK_SECONDS = 300
+"""How often a lease asks Slurm for the time it has left."""
+STEP_SECONDS = 30
+"""How long a step may take to begin before its node's note says that it has not."""
+WARNINGS = frozenset({"USR1", "USR2", "HUP", "INT", "ALRM", "URG", "XCPU", "WINCH"})
+"""Signals that can warn. TERM means the end, and CONT comes with every other signal of Slurm's."""
+LEASE, JOB, CLUSTER = "@LEASE@", "@JOB@", "@CLUSTER@"
+"""What stands in a record and a script for what is known once Slurm has given a number."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A lease to be asked for."""
+
+    tokens: tuple[str, ...]
+    """The user's Slurm options, verbatim."""
+    checked: Checked
+    name: str = ""
+    template: str = ""
+    prologues: tuple[str, ...] = ()
+    epilogues: tuple[str, ...] = ()
+    warning_signal: str = ""
+    """What running tasks get when Slurm warns of the end, without SIG; empty: nothing, since USR1 ends a program that
+    does not expect it. The user's --signal says it too."""
+    warning_to: str = "leader"
+    """Who gets it: `leader`, the task's own process, or `all` of its processes."""
+    warning_seconds: int = WARNING_SECONDS
+    umask: int = 0o022
+    """The user's: that of the prologue and the epilogue."""
+    prologue_failure: str = "stop"
+    """`stop`: a node whose prologue failed takes no task; `go`: it does."""
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request as it would be handed to sbatch."""
+
+    script: str
+    argv: tuple[str, ...]
+    """sbatch's command line; its last word is the script's path."""
+    record: Lease
+    """With `@JOB@` for the number that Slurm will give, and the like."""
+
+    @property
+    def path(self) -> str:
+        return self.argv[-1]
+
+
+def prepare(home: Home, request: Request, *, clock: Clock, user: str, host: str, token: str = "") -> Prepared:
+    """The script, the command line and the record of a lease that has not been asked for; with that token if any."""
+    # Jinja2 is only needed where a script is made.
+    from leaseq.lease.slurm import render
+
+    token = token or new_incarnation()
+    try:
+        cwd = os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the current directory does not exist any more", hint="cd to one that does") from None
+    record = Lease(
+        id=LEASE,
+        kind="slurm",
+        created=clock.now(),
+        user=user,
+        host=host,
+        name=request.name,
+        argv=request.tokens,
+        cwd=cwd,
+        version=leaseq.__version__,
+        cluster=CLUSTER,
+        job=JOB,
+        token=token,
+        extra={"options": dict(request.checked.options), "python": sys.executable, "main": main_file()},
+    )
+    script = render.render(home, _values(home, request, record), template=request.template)
+    argv = ("sbatch", "--parsable", *request.tokens, f"{home.scripts}/{token}.sh")
+    return Prepared(script, argv, record)
+
+
+def _values(home: Home, request: Request, record: Lease) -> dict[str, object]:
+    output_chosen = "output" in request.checked.options or "SBATCH_OUTPUT" in request.environment
+    directives = [
+        f"--job-name={request.name or 'leaseq'}",
+        "--no-kill",
+        "--no-requeue",
+        f"--signal=B:USR1@{request.warning_seconds}",
+    ]
+    # The lease's directory has no name before Slurm gives one, so the script itself turns its output there.
+    directives += [] if output_chosen else ["--output=/dev/null"]
+    return {
+        "home": home.root,
+        "python": sys.executable,
+        "main": main_file(),
+        "record": record.to_json().decode("ascii").strip(),
+        "token": record.token,
+        "directories": [path.removeprefix("/") for path in LeaseDir("", "").directories() if path],
+        "slurm_bin": os.path.dirname(shutil.which("sbatch") or ""),
+        "directives": directives,
+        "log_to_lease": not output_chosen,
+        "prologues": request.prologues,
+        "epilogues": request.epilogues,
+        "umask": f"{request.umask:04o}",
+        "prologue_failure": request.prologue_failure,
+        "kept": OF_JOB,
+        "warning_to": request.warning_to,
+        "warning_signal": signal_of(request.checked.options.get("signal", "")) or request.warning_signal,
+        "tries_max": TRIES_MAX,
+        "clock_seconds": CLOCK_SECONDS,
+        "step_seconds": STEP_SECONDS,
+        "version": leaseq.__version__,
+        "name": request.name,
+        "options": dict(request.checked.options),
+    }
+
+
+def signal_of(option: str) -> str:
+    """The name of the signal that the value of --signal asks for; empty where a lease script cannot wait for it."""
+    word = option.rpartition(":")[2].partition("@")[0].upper().removeprefix("SIG")
+    try:
+        name = signal.Signals(int(word)).name if word.isdigit() else signal.Signals["SIG" + word].name
+    except (ValueError, KeyError):
+        return ""
+    return name[3:] if name[3:] in WARNINGS else ""
+
+
+# -- submitting ------------------------------------------------------------------------------------
+
+
+def submit(
+    fs: Fs, home: Home, prepared: Prepared, *, request: Request, seconds_max: float = SECONDS_MAX
+) -> tuple[Lease, str]:
+    """(the lease that Slurm has queued, what sbatch had to say); its record stands, durably.
+
+    Between sbatch's answer and the record this process may die: the script beside its unfinished record in
+    scripts/ lets `heal` find the lease, and the lease writes its own record when it starts.
+    """
+    for directory in (home.root, home.runs, home.scripts):
+        fs.mkdir(directory)
+    unfinished = prepared.path.removesuffix(".sh") + ".json"
+    fs.create(unfinished, prepared.record.to_json())
+    fs.create(prepared.path, prepared.script.encode("utf-8", "surrogateescape"))
+    fs.sync_dir(home.scripts)
+    try:
+        # Slurm makes files that the user asks for (--output) with the umask of sbatch.
+        environment = for_sbatch(request.environment)
+        answer = ask(prepared.argv, environment=environment, umask=request.umask, seconds_max=seconds_max)
+    except Unanswered as error:
+        # It may print the number and then hang: with a site's wrapper, or as its node runs out of something.
+        if (job := parse_job_id(error.out)) is None:
+            return _found(fs, home, prepared, request, error.message), error.err.strip()
+        return _queued(fs, home, prepared, *job), error.err.strip()
+    except Unavailable:
+        _forget_script(fs, prepared.path)
+        raise
+    job = parse_job_id(answer.out) if answer.code == 0 else None
+    if job is None and answer.code != 0 and is_no_answer(answer.words):
+        return _found(fs, home, prepared, request, answer.words), ""
+    if job is None:
+        _forget_script(fs, prepared.path)
+        raise _refusal(answer, request.checked)
+    return _queued(fs, home, prepared, *job), answer.err.strip()
+
+
+def _found(fs: Fs, home: Home, prepared: Prepared, request: Request, words: str) -> Lease:
+    """The lease, where Slurm has queued it without answering sbatch; raises Unavailable where that is not known.
+
+    Its script and unfinished record stay: should it be queued yet, `heal` finds it.
+    """
+    try:
+        answer = ask(squeue.command(), seconds_max=FIND_SECONDS)
+        rows = parse_rows(answer.out) if answer.code == 0 else []
+    except Unavailable:
+        rows = []
+    for row in rows:
+        if row.script == prepared.path and not row.ended:
+            return _queued(fs, home, prepared, row.id, "")
+    name = request.checked.options.get("job-name") or request.name or "leaseq"
+    raise Unavailable(
+        f"Slurm has not answered sbatch, and whether it has queued the lease is not known\n  {words}",
+        hint=f"`leaseq lease ls` finds it if so, `squeue --me -n {shlex.quote(name)}` tells; "
+        "if you add again, you may hold both",
+    )
+
+
+def _queued(fs: Fs, home: Home, prepared: Prepared, job: str, cluster: str) -> Lease:
+    """The record of the lease that has that job."""
+    here = clusters.here(fs, home)
+    stands = records.register(fs, home, replace(prepared.record, job=job, cluster=(cluster or here).lower()))
+    _keep_script(fs, home.lease(stands.id), prepared.path)
+    squeue.changed(fs, home, here)
+    return stands
+
+
+def _refusal(answer: Answer, checked: Checked) -> SlurmError:
+    said = answer.words
+    if answer.code == 0:
+        return SlurmError(
+            f"sbatch printed no job id: {said}", hint="`squeue --me` tells whether a job named leaseq was queued"
+        )
+    near = [known for bad, known in checked.suggestions.items() if bad.lstrip("-") in said]
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else "nothing was allocated; `sinfo` shows partitions and limits"
+    )
+    return SlurmError(said, hint=hint)
+
+
+def _keep_script(fs: Fs, lease: LeaseDir, path: str) -> None:
+    """The script is beside its lease's record, and nothing of it is left in scripts/."""
+    fs.rename(path, f"{lease.root}/lease.sh")
+    files.discard(fs, path.removesuffix(".sh") + ".json")
+
+
+def _forget_script(fs: Fs, path: str) -> None:
+    files.discard(fs, path)
+    files.discard(fs, path.removesuffix(".sh") + ".json")
+
+
+def heal(fs: Fs, home: Home, queue: Queue) -> list[str]:
+    """Leases whose command died between sbatch's answer and the record have one now; their ids.
+
+    A job is such a lease where its script is one that still waits in scripts/.
+    """
+    try:
+        waiting = {name for name in fs.names(home.scripts) if name.endswith(".sh")}
+    except FileNotFoundError:
+        return []
+    healed = []
+    for row in queue.rows.values():
+        directory, _, script = row.script.rpartition("/")
+        if script not in waiting or directory != home.scripts:
+            continue
+        try:
+            unfinished = Lease.from_json(fs.read(f"{directory}/{script.removesuffix('.sh')}.json"))
+            stands = records.register(fs, home, replace(unfinished, job=row.id, cluster=queue.cluster))
+            _keep_script(fs, home.lease(stands.id), row.script)
+        except (FileNotFoundError, Malformed):
+            # Another command is healing it, or it is half written; the next look finds what is left.
+            continue
+        healed.append(stands.id)
+    return healed
+
+
+def completed(script: str, lease: Lease) -> str:
+    """The script with the lease in the place of what stood for it."""
+    for word, value in ((LEASE, lease.id), (JOB, lease.job or lease.id), (CLUSTER, lease.cluster)):
+        script = script.replace(word, value)
+    return script

@@ -1,0 +1,204 @@
+"""The one `squeue` of a cluster that everything of a user shares: asked at most once in a while, kept in the cache.
+
+    cache/CLUSTER/squeue.json      the last good answer; its age is the file's age by the file server's clock
+    cache/CLUSTER/squeue.failed    why the last try gave none; absent after a good one
+    cache/CLUSTER/ask.SECONDS.N    taken, by an exclusive link, by whoever may ask in the Nth period of that length
+    cache/CLUSTER/stale.TOKEN      leaseq has changed something since the answer: whoever takes ask.TOKEN asks anew
+
+Whoever finds the answer too old and takes the period's name asks; all others use what is there, with its age.
+A name left behind by a command that died blocks nobody: the next period has another. Where it is not known which
+cluster answers, the files are in cache/ itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from leaseq.errors import LeaseqError, Malformed, Unavailable
+from leaseq.layout import Home, new_incarnation
+from leaseq.lease.host import user_name
+from leaseq.lease.slurm import clusters
+from leaseq.lease.slurm.command import ask
+from leaseq.lease.slurm.identity import Match, compare, of_lease, of_row
+from leaseq.lease.slurm.text import FORMAT, Row, parse_rows
+from leaseq.models import Lease
+from leaseq.protocol import files
+from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
+
+PERIOD_SECONDS = 30.0
+OTHERS_MAX = 500
+"""Jobs that are no leases are kept for `lease adopt`, but not without bound."""
+
+
+def command(*of: str) -> list[str]:
+    """squeue for everything of this user, or for what `of` says."""
+    # Not --me: wrappers and Slurms before 20.02 know only -u.
+    return ["squeue", *(of or ("-u", user_name())), "-h", "-t", "all", "-o", FORMAT]
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What Slurm said last of this user's jobs on a cluster, by job number."""
+
+    rows: Mapping[str, Row] = field(default_factory=dict)
+    gone: Mapping[str, Row] = field(default_factory=dict)
+    """Jobs of leases that an earlier answer had and the last good one no longer has, as they were seen last."""
+    age_seconds: float = float("inf")
+    """Of the answer; infinite where there never was one."""
+    failure: str = ""
+    """Why no newer answer could be had, in Slurm's words."""
+    cluster: str = ""
+    """Who answered; empty: not known."""
+
+    def row(self, lease: Lease) -> Row | None:
+        """The lease's line, unless the job of that number is another's."""
+        row = self.rows.get(lease.job or lease.id)
+        return row if row and self.match(lease, row) is not Match.OTHER else None
+
+    def match(self, lease: Lease, row: Row) -> Match:
+        """Whether that line is the lease's."""
+        return compare(of_lease(lease), of_row(row, self.cluster))
+
+
+def cache_of(home: Home, cluster: str) -> str:
+    """Where the answers of that cluster are kept."""
+    return f"{home.cache}/{cluster}" if cluster else home.cache
+
+
+def read(fs: Fs, home: Home, cluster: str = "") -> Queue:
+    """The last answer of the cluster as it is kept; nobody is asked."""
+    cache = cache_of(home, cluster)
+    try:
+        kept = files.json_object(files.content(fs, f"{cache}/squeue.json"))
+        rows, gone = _rows(kept["rows"]), _rows(kept["gone"])
+        age = fs.age(f"{cache}/squeue.json", cache)
+    except (OSError, Malformed, KeyError):
+        # No answer yet, or one that another version wrote: both are "not known".
+        return Queue(failure=_failure(fs, cache), cluster=cluster)
+    return Queue(rows, gone, age, _failure(fs, cache), cluster)
+
+
+def _rows(kept: object) -> dict[str, Row]:
+    if not isinstance(kept, list):
+        raise Malformed("not a list of jobs")
+    return {row.id: row for row in map(Row.from_record, kept)}
+
+
+def refresh(fs: Fs, home: Home, *, clock: Clock, period_seconds: float = PERIOD_SECONDS) -> Queue:
+    """An answer at most that old where Slurm gives one; else the last there was, with its age and the failure.
+
+    What an answer says of leases is in their records when this returns.
+    """
+    from leaseq.lease.slurm.verdict import Judge
+
+    cluster = clusters.here(fs, home)
+    cache, kept = cache_of(home, cluster), read(fs, home, cluster)
+    stale = _stale(fs, cache)
+    if kept.age_seconds < period_seconds and not stale:
+        return kept
+    for directory in (home.root, home.cache, cache):
+        fs.mkdir(directory)
+    period = f"ask.{period_seconds:g}."
+    turns = [f"{period}{int(clock.now() // period_seconds)}"] if kept.age_seconds >= period_seconds else []
+    if not any(_take(fs, cache, turn) for turn in (*turns, *(f"ask.{mark}" for mark in stale))):
+        return kept
+    try:
+        answer = ask(command())
+        failure = "" if answer.code == 0 else answer.words
+    except LeaseqError as error:
+        failure = error.message
+    _tidy(fs, cache, period=period if turns else "", keep=turns, stale=() if failure else stale)
+    if failure:
+        _publish(fs, f"{cache}/squeue.failed", failure.encode("utf-8", "replace"))
+        return Queue(kept.rows, kept.gone, kept.age_seconds, failure, cluster)
+    judge = Judge(fs, home, cluster, clock=clock, unknown_to_slurm=lambda job: _unknown(fs, home, cluster, job))
+    fresh = judge.learn(kept, parse_rows(answer.out))
+    _publish(fs, f"{cache}/squeue.json", _to_json(fresh))
+    files.discard(fs, f"{cache}/squeue.failed")
+    return fresh
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`ask HOME`: what Slurm says now is known to all commands of the home, and what follows from it is done."""
+    (home,) = arguments
+    refresh(SystemFs(remote=is_remote(home)), Home(home), clock=SystemClock())
+    return 0
+
+
+def look(job: str) -> Row | None:
+    """The job as Slurm knows it now; None only where Slurm says that there is none. Raises Unavailable."""
+    answer = ask(command("-j", job))
+    if answer.code != 0:
+        if "invalid job id" in answer.words.lower():
+            return None
+        raise Unavailable(f"what job {job} is now cannot be known: {answer.words}", hint=f"`squeue -j {job}`")
+    row = next((row for row in parse_rows(answer.out) if row.id == job), None)
+    if row is None:
+        raise Unavailable(f"squeue says nothing of job {job}, neither that it is there nor that it is not")
+    return row
+
+
+def changed(fs: Fs, home: Home, cluster: str) -> None:
+    """Leaseq has changed what Slurm would answer: the next look asks."""
+    cache = cache_of(home, cluster)
+    for directory in (home.root, home.cache, cache):
+        fs.mkdir(directory)
+    fs.create(f"{cache}/stale.{new_incarnation()}", b"", durable=False)
+
+
+def _unknown(fs: Fs, home: Home, cluster: str, job: str) -> bool:
+    """True where this cluster, and no other by mistake, says now that there is no such job."""
+    try:
+        return look(job) is None and clusters.here(fs, home, anew=True) == cluster
+    except LeaseqError:
+        return False
+
+
+def _stale(fs: Fs, cache: str) -> list[str]:
+    try:
+        return [name for name in fs.names(cache) if name.startswith("stale.")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _take(fs: Fs, cache: str, turn: str) -> bool:
+    """True for one caller."""
+    temporary = files.hidden(cache)
+    fs.create(temporary, b"", durable=False)
+    try:
+        fs.link(temporary, f"{cache}/{turn}")
+    except FileExistsError:
+        return False
+    finally:
+        files.discard(fs, temporary)
+    return True
+
+
+def _tidy(fs: Fs, cache: str, *, period: str, keep: Sequence[str], stale: Sequence[str]) -> None:
+    """Turns of other periods are gone, and so is what said that the answer of before is stale."""
+    for name in fs.names(cache):
+        if period and name.startswith(period) and name not in keep:
+            files.discard(fs, f"{cache}/{name}")
+    for name in stale:
+        files.discard(fs, f"{cache}/{name}")
+        files.discard(fs, f"{cache}/ask.{name}")
+
+
+def _publish(fs: Fs, path: str, data: bytes) -> None:
+    temporary = files.hidden(path.rpartition("/")[0])
+    fs.create(temporary, data, durable=False)
+    fs.rename(temporary, path)
+
+
+def _failure(fs: Fs, cache: str) -> str:
+    try:
+        return fs.read(f"{cache}/squeue.failed").decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _to_json(queue: Queue) -> bytes:
+    rows, gone = ([row.as_record() for row in part.values()] for part in (queue.rows, queue.gone))
+    return json.dumps({"v": 1, "rows": rows, "gone": gone}, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,172 @@
+"""Waiting for a lease to start: by files, which cost Slurm nothing, and by the shared squeue for the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from leaseq.errors import LeaseqError, NotFound, SlurmError
+from leaseq.layout import LeaseDir
+from leaseq.lease.base import LeaseState
+from leaseq.lease.slurm.command import ask
+from leaseq.lease.slurm.job import SlurmBackend
+from leaseq.lease.slurm.reach import another_home, sees_home
+from leaseq.models import Lease, whole
+from leaseq.protocol import records
+from leaseq.reading import beats
+
+LOOK_SECONDS = 0.1
+"""How often the lease's files are looked at. A listing costs a file server far less than a person's wait."""
+FIRST_ANSWER_SECONDS = 2.0
+"""A lease asked for a moment ago is in no answer that others have fetched: this one may be asked for early, once."""
+FIRST_NODE_SECONDS = 10.0
+"""How long the first node may be later than another before the other is taken for the shell."""
+UNHEARD_SECONDS = 15.0
+"""How long a lease that runs may have written nothing before its first node is asked what it sees."""
+GIVEN_UP = "given up after"
+"""In a note: the node tries no more, and the lease may end any moment."""
+HOME_UNSEEN = 72
+"""The lease script's exit code on a node that does not see the home."""
+NO_RUNNER = 70
+"""Its exit code where no node could ever start a runner."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is known of a lease that has not started, and how long it was waited for."""
+
+    waited_seconds: float
+    state: LeaseState
+    starts: str = ""
+    """When the scheduler plans to start it, in the cluster's local time."""
+    notes: tuple[str, ...] = ()
+    """Why nodes have no runner."""
+    node: str = ""
+    """Where a shell can be opened now; empty while there is none."""
+
+
+def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
+    """What is known now, again and again, until a node is ready; raises where the lease has ended.
+
+    The caller waits between two of them for LOOK_SECONDS. Slurm is not asked more often than for everything else.
+    """
+    began = backend.clock.monotonic()
+    directory = backend.home.lease(lease.id)
+    state, starts, asked, first_begun = LeaseState("PENDING", reason="just submitted"), "", 0.0, 0.0
+    silent_since: float | None = None
+    """Since when it runs, by Slurm's word, and has written nothing."""
+    given_up = looked = False
+    while True:
+        waited = backend.clock.monotonic() - began
+        begun = _begun(backend, directory)
+        notes = records.notes(backend.fs, directory)
+        if begun:
+            first_begun = first_begun or waited
+            node = _ready(backend, directory, begun=begun, since=waited - first_begun, notes=notes)
+            if node:
+                yield Progress(waited, LeaseState("RUNNING"), notes=_told(notes), node=node)
+                return
+        news = not given_up and any(GIVEN_UP in note for note in notes.values())
+        if news or waited - asked >= (FIRST_ANSWER_SECONDS if not asked else backend.period_seconds / 2):
+            period = FIRST_ANSWER_SECONDS if not asked or news else backend.period_seconds
+            asked, given_up = waited, given_up or news
+            state, starts = _ask(backend, lease, period_seconds=period)
+            if state.word == "ENDED" and begun:
+                left = "`leaseq lease ls --all` shows what is left"
+                raise NotFound(f"lease {lease.id} has ended: {state.reason}", hint=left)
+            if state.word == "ENDED":
+                raise ended_early(backend, lease, state)
+        if state.word != "RUNNING" or begun or notes or records.node_names(backend.fs, directory):
+            silent_since = None
+        else:
+            silent_since = waited if silent_since is None else silent_since
+            if waited - silent_since >= UNHEARD_SECONDS and not looked:
+                looked = True
+                _look_from_there(backend, lease, state)
+        yield Progress(waited, state, starts, _told(notes))
+
+
+def _look_from_there(backend: SlurmBackend, lease: Lease, state: LeaseState) -> None:
+    """Raises SlurmError where the lease's first node does not see this home: nothing will ever be heard of it."""
+    if state.nodes and sees_home(backend, lease, state.nodes[0]) is False:
+        raise SlurmError(
+            f"lease {lease.id} runs, and {another_home(state.nodes[0], backend.home.root)}",
+            hint=f"LEASEQ_HOME must be on a file system that all nodes share; `leaseq lease release {lease.id}` first",
+        )
+
+
+def _begun(backend: SlurmBackend, directory: LeaseDir) -> list[str]:
+    """Nodes whose runner has ever beaten, in no order."""
+    try:
+        return [name[:-5] for name in backend.fs.names(directory.heartbeats) if name.endswith(".json")]
+    except FileNotFoundError:
+        return []
+
+
+def _ready(
+    backend: SlurmBackend,
+    directory: LeaseDir,
+    *,
+    begun: list[str],
+    since: float,
+    notes: dict[str, str],
+) -> str:
+    """The first of the lease's nodes whose runner is heard.
+
+    Nothing while the very first is about to begin. Where none is heard, after a while, the first that has ever been.
+    """
+    names = records.node_names(backend.fs, directory) or (sorted(begun) if since > FIRST_NODE_SECONDS else ())
+    if not names or (names[0] not in begun and since <= FIRST_NODE_SECONDS and names[0] not in notes):
+        return ""
+    heard = next((name for name in names if name in begun and beats.lives(backend.fs, directory, name)), "")
+    if heard or since <= FIRST_NODE_SECONDS:
+        return heard
+    return next((name for name in names if name in begun), "")
+
+
+def _told(notes: dict[str, str]) -> tuple[str, ...]:
+    return tuple(notes[node] for node in sorted(notes))
+
+
+def _ask(backend: SlurmBackend, lease: Lease, *, period_seconds: float) -> tuple[LeaseState, str]:
+    try:
+        queue = backend.queue(period_seconds=period_seconds)
+        state = backend.state_by(queue, lease)
+    except (OSError, LeaseqError) as error:
+        return LeaseState("UNKNOWN", reason=f"cannot tell: {error}"), ""
+    row = queue.row(lease)
+    return state, row.starts if row and state.word == "PENDING" else ""
+
+
+def ended_early(backend: SlurmBackend, lease: Lease, state: LeaseState) -> SlurmError:
+    """Why a lease ended before it could be used: the best of what Slurm, the notes and the script's log tell."""
+    directory = backend.home.lease(lease.id)
+    code = _exit_code(lease.job or lease.id)
+    told = [*records.notes(backend.fs, directory).values(), *_last_words(backend, directory)]
+    if code == HOME_UNSEEN and not told:
+        told = [
+            f"the node it started on does not see {backend.home.root}",
+            "LEASEQ_HOME must be on a file system that the login host and all nodes share",
+        ]
+    words = "\n  ".join(dict.fromkeys(told))
+    hint = f"what it had to say: {directory.script_log}" if code != HOME_UNSEEN else "export LEASEQ_HOME=..., add again"
+    return SlurmError(f"lease {lease.id} has ended: {state.reason}" + (f"\n  {words}" if words else ""), hint=hint)
+
+
+def _exit_code(job: str) -> int | None:
+    """The exit code of the lease script, while Slurm still knows it."""
+    try:
+        answer = ask(["scontrol", "show", "job", job], seconds_max=10)
+    except LeaseqError:
+        return None
+    _, found, rest = answer.out.partition(" ExitCode=")
+    return whole(rest.partition(":")[0]) if found else None
+
+
+def _last_words(backend: SlurmBackend, directory: LeaseDir) -> list[str]:
+    try:
+        data, _ = backend.fs.read_range(directory.script_log, -2000, 2000)
+    except OSError:
+        return []
+    lines = data.decode("utf-8", "replace").strip().splitlines()
+    return [line for line in lines if "error" in line.lower() or "cannot" in line or "does not see" in line][-3:]

@@ -1,0 +1,213 @@
+"""What the GPUs of this node are doing now, and which they are where a driver is slow to tell.
+
+GPUtil asks nvidia-smi; the kernel tells it of AMD's. A driver that hangs only makes the answer old.
+"""
+
+from __future__ import annotations
+
+import glob
+import importlib
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from leaseq.models import GpuUse
+from leaseq.node.grant import CUDA, ROCR, Gpus, amd_devices, installed
+
+FIELDS = "index,uuid,name,utilization.gpu,memory.used,memory.total,temperature.gpu"
+DEADLINE_SECONDS = 10.0
+PERIOD_SECONDS = 10.0
+AGAIN_SECONDS_MAX = 300.0
+"""How seldom a driver that does not tell its GPUs is asked again, at last."""
+
+
+class GpuWatch:
+    """The GPUs of this node and their last known use, asked of the driver by a thread that a wedged one keeps."""
+
+    def __init__(
+        self, gpus: Gpus, *, told: Callable[[], None] = lambda: None, deadline_seconds: float = DEADLINE_SECONDS
+    ) -> None:
+        self.gpus = gpus
+        self.told = told
+        """Called on the thread once the driver has told which GPUs it has."""
+        self.deadline_seconds = deadline_seconds
+        self.use: tuple[GpuUse, ...] = ()
+        self.error = ""
+        self._began = 0.0
+        self._period = PERIOD_SECONDS
+        self._thread: threading.Thread | None = None
+
+    def look(self) -> tuple[tuple[GpuUse, ...], str]:
+        """(use of the granted GPUs, what is wrong with knowing them or their use); returns at once."""
+        now = time.monotonic()
+        if self.gpus.known and not (self.gpus.tokens and self._measurable):
+            return (), self.gpus.trouble
+        if self._thread and self._thread.is_alive():
+            if now - self._began > self.deadline_seconds:
+                if self.gpus.known:
+                    self.close()  # it only measures, and is started anew
+                return self.use, f"{self._driver()} has not answered for {now - self._began:.0f} s"
+        elif now - self._began >= self._period or not self._began:
+            self.ask()
+        return self.use, self.error or self.gpus.trouble
+
+    def ask(self) -> threading.Thread:
+        """The thread that asks now."""
+        self._began = time.monotonic()
+        self._thread = threading.Thread(target=self._ask, name="gpus", daemon=True)
+        self._thread.start()
+        return self._thread
+
+    def close(self) -> None:
+        """The driver's programs that this process waits for are ended."""
+        if self._thread and self._thread.native_id:
+            _end_children(os.getpid(), self._thread.native_id)
+
+    @property
+    def _measurable(self) -> bool:
+        """True where somebody tells what the GPUs do: nvidia-smi, or the kernel of AMD's."""
+        return self.gpus.variable == ROCR or (self.gpus.variable == CUDA and shutil.which("nvidia-smi") is not None)
+
+    def _driver(self) -> str:
+        return "the driver" if self.gpus.variable == ROCR else "nvidia-smi"
+
+    def _ask(self) -> None:
+        if self.gpus.known:
+            self._measure()
+            return
+        self.gpus = installed()
+        self._period = PERIOD_SECONDS if self.gpus.known else min(2 * self._period, AGAIN_SECONDS_MAX)
+        self.told()
+
+    def _measure(self) -> None:
+        try:
+            seen, self.error = amd() if self.gpus.variable == ROCR else measure(), ""
+        except Exception as error:  # GPUtil's own mistakes among them: no measurement is worth a runner
+            seen, self.error = (), f"{self._driver()}: {error}"
+        self.use = granted(seen, self.gpus.tokens)
+
+
+def _end_children(pid: int, thread: int) -> None:
+    """What that thread of the process has started, and what that has, was sent KILL (proc(5), children)."""
+    try:
+        with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+            children = [int(word) for word in file.read().split()]
+    except OSError:
+        return
+    for child in children:
+        _end_children(child, child)
+        try:
+            os.kill(child, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has ended meanwhile
+
+
+def granted(seen: Sequence[GpuUse], tokens: Sequence[str]) -> tuple[GpuUse, ...]:
+    """The use of the granted GPUs in their order, named by their tokens (an index, or a UUID or a start of one)."""
+    by_token = []
+    for token in tokens:
+        for use in seen:
+            if use.token == token or (token.startswith(("GPU-", "MIG-")) and use.uuid.startswith(token)):
+                by_token.append(GpuUse(**{**vars(use), "token": token}))
+                break
+    return tuple(by_token)
+
+
+def amd(*, root: str = "") -> tuple[GpuUse, ...]:
+    """Every AMD GPU that this process may use, as the kernel tells it (amdgpu: gpu_busy_percent, mem_info_vram_*)."""
+    rows = []
+    for place, device in enumerate(amd_devices(root=root)):
+        used, total = (_first(f"{device}/mem_info_vram_{word}") for word in ("used", "total"))
+        heat = _first(*sorted(glob.glob(f"{glob.escape(device)}/hwmon/hwmon*/temp1_input")))
+        unique = _words(f"{device}/unique_id")
+        rows.append(
+            GpuUse(
+                token=str(place),
+                uuid=f"GPU-{unique}" if unique else "",
+                name=_words(f"{device}/product_name"),
+                utilisation=_first(f"{device}/gpu_busy_percent"),
+                mem_used_mb=None if used is None else used / 1048576,
+                mem_total_mb=None if total is None else total / 1048576,
+                temperature_c=None if heat is None else heat / 1000,
+            )
+        )
+    return tuple(rows)
+
+
+def _first(*paths: str) -> float | None:
+    return _number(_words(paths[0])) if paths else None
+
+
+def _words(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def measure() -> tuple[GpuUse, ...]:
+    """Every GPU that the driver lists; raises OSError, ValueError or SubprocessError with the driver's words."""
+    try:
+        # Imported here: a quarter of a second and ten megabytes that a node without GPUs never pays.
+        gputil = importlib.import_module("GPUtil")
+        found = gputil.getGPUs()
+        if found:
+            return tuple(_from_gputil(gpu) for gpu in found)
+    except Exception:
+        pass  # one unreadable row makes GPUtil give up on all of them; the driver is asked again below
+    answer = subprocess.run(
+        ["nvidia-smi", f"--query-gpu={FIELDS}", "--format=csv,noheader,nounits"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    rows = parse(answer.stdout)
+    if not rows:
+        # The exit code tells nothing here: the runner reaps every child, and may have taken it.
+        raise ValueError((answer.stdout + answer.stderr).strip()[:200] or "it lists no GPU")
+    return rows
+
+
+def _from_gputil(gpu: object) -> GpuUse:
+    def value(name: str, scale: float = 1.0) -> float | None:
+        number = getattr(gpu, name, None)
+        # GPUtil says NaN for what the driver does not tell (MIG, unified memory).
+        return None if not isinstance(number, (int, float)) or number != number else number * scale
+
+    return GpuUse(
+        token=str(getattr(gpu, "id", "")),
+        uuid=str(getattr(gpu, "uuid", "")),
+        name=str(getattr(gpu, "name", "")),
+        utilisation=value("load", 100.0),
+        mem_used_mb=value("memoryUsed"),
+        mem_total_mb=value("memoryTotal"),
+        temperature_c=value("temperature"),
+    )
+
+
+def parse(text: str) -> tuple[GpuUse, ...]:
+    """The rows of nvidia-smi's CSV in the order of FIELDS; a row that is none is passed over, `[N/A]` is None."""
+    rows = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split(",")]
+        if len(cells) < 7 or not cells[0].isdigit():
+            continue
+        index, uuid, name = cells[0], cells[1], ", ".join(cells[2:-4])
+        use, mem, total, heat = map(_number, cells[-4:])
+        rows.append(GpuUse(index, uuid, name, use, mem, total, heat))
+    return tuple(rows)
+
+
+def _number(cell: str) -> float | None:
+    try:
+        number = float(cell)
+    except ValueError:
+        return None
+    return number if number == number else None

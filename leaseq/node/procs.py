@@ -1,0 +1,207 @@
+"""The port Procs: what a runner asks of its node's keeper, and what it learns."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from leaseq.errors import Unavailable
+from leaseq.node import record
+from leaseq.node.nodedir import NodeDir, write_local
+from leaseq.node.record import Rec, keys_in
+from leaseq.node.sweep import kill_all, processes_of
+from leaseq.world import boot_id, process_start
+
+_KEEPER = (sys.executable, "-X", "utf8", "-m", "leaseq.node.keeper")
+END_SECONDS_MAX = 10.0
+"""How long a process may take to die of KILL; one that hangs in a dead file system does not die at all."""
+
+
+class Procs(Protocol):
+    """The processes of one node. An attempt's key is `ID.ATTEMPT`."""
+
+    def born(self, incarnation: str) -> None:
+        """From now on this incarnation is known to have started in this boot with these records."""
+        ...
+
+    def knows(self, incarnation: str) -> bool:
+        """True where that incarnation started in this boot, so that a missing record means: never started."""
+        ...
+
+    def start(self, key: str, request: Mapping[str, Any]) -> None:
+        """The keeper will start the attempt, unless its record exists."""
+        ...
+
+    def stop(self, key: str, *, why: str, grace: float) -> None:
+        """The attempt is being ended: TERM, the grace in seconds, KILL, over all its processes."""
+        ...
+
+    def signal(self, key: str, number: int, *, to: str, warning: bool = False) -> None:
+        """The attempt's processes are sent the signal. to: `all`, or `leader`, the outermost that handle it."""
+        ...
+
+    def record(self, key: str) -> Rec | None:
+        """What is known of the attempt; None where it never began here."""
+        ...
+
+    def void(self, key: str) -> bool:
+        """True where the attempt had not begun, and now never will."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """The record is gone. Only after the attempt's outcome is durable."""
+        ...
+
+    def end_now(self, key: str) -> None:
+        """No process of the attempt is alive: for one that no keeper watches any more."""
+        ...
+
+    def attempts(self) -> list[str]:
+        """Attempts that have a record."""
+        ...
+
+    def given(self, key: str) -> tuple[str, ...] | None:
+        """The GPU tokens that the attempt was given; None where its record does not say."""
+        ...
+
+    def same_boot(self, rec: Rec) -> bool:
+        """True where the record was begun in this boot of the node."""
+        ...
+
+    def reap(self) -> None:
+        """Orphans that came to this process were waited for, and their status recorded."""
+        ...
+
+    def ensure(self) -> None:
+        """A keeper is alive."""
+        ...
+
+
+class KeeperProcs:
+    """The real Procs: files in the node-local directory, read and written by a keeper process."""
+
+    def __init__(self, directory: NodeDir, incarnation: str, *, step_grace_seconds: float | None = None) -> None:
+        self.directory = directory
+        self.incarnation = incarnation
+        self.step_grace_seconds = step_grace_seconds
+        self.numbers = itertools.count(1)
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def born(self, incarnation: str) -> None:
+        write_local(f"{self.directory.born}/{incarnation}", boot_id().encode())
+
+    def knows(self, incarnation: str) -> bool:
+        try:
+            with open(f"{self.directory.born}/{incarnation}", encoding="ascii") as file:
+                return file.read() == boot_id()
+        except OSError:
+            return False
+
+    def _ask(self, name: str, body: Mapping[str, Any]) -> None:
+        write_local(f"{self.directory.ask}/{name}", json.dumps(body).encode())
+
+    def _numbered(self) -> str:
+        # Two threads ask: next() on a count is one step of the interpreter.
+        return f"{self.incarnation}{next(self.numbers)}"
+
+    def start(self, key: str, request: Mapping[str, Any]) -> None:
+        self._ask(f"start-{key}", {**request, "boot": boot_id()})
+
+    def stop(self, key: str, *, why: str, grace: float) -> None:
+        self._ask(f"stop-{key}-{self._numbered()}", {"why": why, "grace": grace})
+
+    def signal(self, key: str, number: int, *, to: str, warning: bool = False) -> None:
+        self._ask(f"signal-{key}-{self._numbered()}", {"signal": number, "to": to, "warning": warning})
+
+    def record(self, key: str) -> Rec | None:
+        return record.read(f"{self.directory.rec}/{key}")
+
+    def void(self, key: str) -> bool:
+        fd = record.begin(f"{self.directory.rec}/{key}", {"e": "void"})
+        if fd is None:
+            return False
+        os.close(fd)
+        _remove(f"{self.directory.ask}/start-{key}")
+        return True
+
+    def forget(self, key: str) -> None:
+        # The request first: a keeper that has it in hand, but not the record, finds it withdrawn.
+        _remove(f"{self.directory.ask}/start-{key}")
+        _remove(f"{self.directory.rec}/{key}")
+
+    def end_now(self, key: str) -> None:
+        deadline = time.monotonic() + END_SECONDS_MAX
+        while kill_all(processes_of(key, (0, 0))) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def attempts(self) -> list[str]:
+        return keys_in(self.directory.rec)
+
+    def given(self, key: str) -> tuple[str, ...] | None:
+        rec = self.record(key)
+        return rec.gpus if rec else None
+
+    def same_boot(self, rec: Rec) -> bool:
+        return rec.boot == boot_id()
+
+    def reap(self) -> None:
+        """Where the keeper was killed, its tasks come to this process, a subreaper, with their true status."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if self.child and pid == self.child.pid:
+                self.child.returncode = status
+                self.child = None
+                continue
+            self._record_orphan(pid, status, usage.ru_maxrss, usage.ru_utime + usage.ru_stime)
+
+    def _record_orphan(self, pid: int, status: int, rss: int, cpu: float) -> None:
+        for key in self.attempts():
+            rec = self.record(key)
+            if rec and rec.pid == pid and rec.boot == boot_id() and rec.status is None:
+                now = time.time()
+                began = rec.started_monotonic
+                elapsed = 0.0 if began is None else round(time.monotonic() - began, 6)
+                fact = {"e": "exit", "status": status, "t": now, "elapsed": elapsed, "rss": rss, "cpu": cpu}
+                record.append(f"{self.directory.rec}/{key}", fact)
+
+    def ensure(self) -> None:
+        if self.directory.alive("keeper"):
+            return
+        grace = [] if self.step_grace_seconds is None else [str(self.step_grace_seconds)]
+        with open(self.directory.log, "ab", opener=_private) as log:
+            self.child = subprocess.Popen(
+                [*_KEEPER, self.directory.root, self.incarnation, *grace],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",  # `-m` looks for modules there first: not in what a user keeps beside a script
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            )
+        deadline = time.monotonic() + 30
+        while not self.directory.alive("keeper"):
+            if process_start(self.child.pid) == 0 or time.monotonic() > deadline:
+                raise Unavailable("the keeper of this node's tasks does not start", hint=f"see {self.directory.log}")
+            time.sleep(0.002)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except (FileNotFoundError, IsADirectoryError):
+        pass  # a directory was never a request or a record of ours
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

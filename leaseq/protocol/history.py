@@ -1,0 +1,71 @@
+"""The history of a lease: one line for each outcome, appended by the node's own runner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from leaseq.layout import LeaseDir
+from leaseq.models import Event, Outcome, State, Task
+from leaseq.words import joined
+from leaseq.world import Fs
+
+
+def event_of(outcome: Outcome, totals: dict[str, int] | None = None, *, lease: str = "") -> Event:
+    """The line of history of that lease that tells the outcome."""
+    return Event(
+        id=outcome.task.id,
+        attempt=outcome.attempt,
+        state=outcome.state,
+        ended=outcome.ended,
+        node=outcome.node,
+        name=outcome.task.name,
+        command=command_text(outcome.task)[:200],
+        exit_code=outcome.exit_code,
+        reason=outcome.reason,
+        requeued=outcome.requeued,
+        submitted=outcome.task.submitted,
+        started=outcome.started,
+        elapsed_seconds=outcome.elapsed_seconds,
+        gpus=outcome.gpus,
+        retried=outcome.task.retried.get(lease, ""),
+        totals=dict(totals or {}),
+    )
+
+
+def counted(event: Event) -> list[tuple[str, int]]:
+    """What the line of history changes in the numbers of finished tasks: state and number.
+
+    A LOST task is not over: what it was counted as before stays counted until its last attempt is.
+    """
+    if event.requeued:
+        return []
+    over = event.retried in State.__members__ and event.state is not State.LOST
+    before = [(event.retried, -1)] if over else []
+    return [(event.state.name, 1), *before]
+
+
+def command_text(task: Task) -> str:
+    """The command as a person would type it."""
+    if task.shell:
+        return task.argv[0]
+    return joined(task.argv)
+
+
+def record_events(fs: Fs, lease: LeaseDir, node: str, events: Iterable[Event], *, mend: bool = True) -> None:
+    """The lines are at the end of the node's history, durably. Only the node's own runner calls this.
+
+    mend: a line that a crash may have torn is ended first, or it would take the next line with it; and the name of
+    the file is made durable first, which the runner that created it may not have lived to do.
+    """
+    path = lease.events(node)
+    lines = b"".join(event.to_json() for event in events)
+    if mend:
+        try:
+            last, size = fs.read_range(path, -1, 1)
+        except FileNotFoundError:
+            fs.append(path, b"")
+            last, size = b"", 0
+        fs.sync_dir(lease.events_dir)
+        if size and last != b"\n":
+            lines = b"\n" + lines
+    fs.append(path, lines)

@@ -1,0 +1,120 @@
+"""What old results leave behind, and its removal. Never anything pending, held, running, or waiting to be recovered."""
+
+from __future__ import annotations
+
+import errno
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from leaseq.errors import Malformed
+from leaseq.layout import ALPHABET, LeaseDir, is_outcome, parse_outcome
+from leaseq.models import Outcome, State
+from leaseq.protocol import files, tasks
+from leaseq.world import Fs
+
+LEFTOVER_SECONDS = 86400.0
+"""A hidden file older than this belongs to no operation that still runs."""
+
+
+@dataclass(frozen=True)
+class Old:
+    """A finished task whose results may go: its last outcome and the files that are its own."""
+
+    outcome: Outcome
+    files: tuple[str, ...]
+
+
+def old_tasks(fs: Fs, lease: LeaseDir, *, before: float, keep_failed: bool) -> Iterator[Old]:
+    """Tasks that ended before that time (by the clock of the node they ended on), oldest place first."""
+    alive, links = _alive(fs, lease), _links(fs, lease)
+    for letter in ALPHABET:
+        attempts: dict[str, list[int]] = defaultdict(list)
+        for name in _names(fs, f"{lease.root}/done/{letter}"):
+            try:
+                task_id, attempt = parse_outcome(name)
+            except Malformed:
+                continue
+            attempts[task_id].append(attempt)
+        for task_id, numbers in attempts.items():
+            if task_id in alive:
+                continue
+            outcome = _outcome(fs, lease, task_id, max(numbers))
+            if outcome is None or outcome.requeued or outcome.ended >= before:
+                continue
+            if keep_failed and outcome.state is not State.DONE:
+                continue
+            yield Old(
+                tasks.without_env(outcome), tuple(_files(lease, task_id, sorted(numbers), links.get(task_id, [])))
+            )
+
+
+def _files(lease: LeaseDir, task_id: str, attempts: list[int], links: list[str]) -> Iterator[str]:
+    """Everything of the task but the key that its submitter gave it, which stands for it for ever."""
+    for attempt in attempts:
+        yield lease.log(task_id, attempt, "out")
+        yield lease.log(task_id, attempt, "err")
+    # Oldest first: an attempt whose outcome is gone is not asked for again by `retry` while an older one stands.
+    for attempt in attempts:
+        yield lease.outcome(task_id, attempt)
+    yield from links
+
+
+def remove(fs: Fs, lease: LeaseDir, old: Old) -> None:
+    """Nothing of the task is left but its line of history; where no history has it yet, what waits to become one."""
+    key = f"{old.outcome.task.id}.{old.outcome.attempt}"
+    if key in _names(fs, lease.booking):
+        # Another link to the outcome, which would keep the task's environment.
+        files.replace_file(fs, f"{lease.booking}/{key}", old.outcome.to_json())
+    for path in old.files:
+        files.discard(fs, path)
+
+
+def leftovers(fs: Fs, lease: LeaseDir) -> list[str]:
+    """Hidden files of operations that died, and evidence, older than a day. In keys/ and redone/ one is a task."""
+    places = [
+        path
+        for path in lease.directories()
+        if path not in (lease.keys, lease.redone) and not path.startswith(lease.logs)
+    ]
+    nodes = [f"{parent}/{name}" for parent in (lease.inboxes, lease.controls) for name in _names(fs, parent)]
+    unique = dict.fromkeys([*places, *nodes])
+    found = [path for place in unique for path in fs.older(place, seconds=LEFTOVER_SECONDS, hidden=True)]
+    return found + fs.older(lease.evidence, seconds=LEFTOVER_SECONDS, hidden=False)
+
+
+def _alive(fs: Fs, lease: LeaseDir) -> set[str]:
+    """Ids of tasks that are pending, held, claimed, or lost and waiting to be recovered."""
+    found = set()
+    places = [
+        f"{parent}/{node}" for parent in (lease.inboxes, lease.helds, lease.claims) for node in _names(fs, parent)
+    ]
+    for place in [*places, lease.lost]:
+        found |= {name.split(".")[1] for name in _names(fs, place) if name.count(".") >= 3}
+    return found
+
+
+def _links(fs: Fs, lease: LeaseDir) -> dict[str, list[str]]:
+    """The files by which `retry` and `redo` made sure to act once, by the task that ran once more."""
+    found = defaultdict(list)
+    for directory in (lease.keys, lease.redone):
+        for name in _names(fs, directory):
+            if is_outcome(name):
+                found[parse_outcome(name)[0]].append(f"{directory}/{name}")
+    return found
+
+
+def _outcome(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Outcome | None:
+    try:
+        return tasks.read_outcome(fs, lease, task_id, attempt)
+    except Malformed:
+        return None
+
+
+def _names(fs: Fs, directory: str) -> list[str]:
+    try:
+        return fs.names(directory)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return []
+        raise

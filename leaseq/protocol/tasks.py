@@ -1,0 +1,281 @@
+"""The protocol of the lease directory: the only code that creates, moves or removes tasks.
+
+A task is one file that moves forward by rename and never changes:
+
+    inbox/NODE/NAME  ->  claimed/OWNER/NAME.INCARNATION  ->  gone, once done/x/ID.ATTEMPT holds its outcome
+
+* publish   write `.tmp`, fsync, rename into the inbox, fsync the directory; then the id may be printed.
+* claim     rename to a name that only this claimant uses, fsync the directory; then the task may start.
+* decide    write the outcome to a hidden name, fsync, link it to `done/x/ID.ATTEMPT` (the link is exclusive:
+            an attempt is decided once, whoever asks), fsync; then note it in the history, then settle the claim.
+* retry     an attempt that ended for good is followed by another through a key of its own: of several who ask, one
+            has it, and it is queued once.
+* settle    after the outcome: drop the claim, or rename it back into the inbox under the next attempt's name
+            (retry), or into lost/, whole, so that `recover` can put it back.
+* unclaim   rename a claim that provably never started back into the inbox, same attempt.
+* cancel    a pending task is claimed by the command itself and finished as CANCELLED; a running one is asked
+            of its runner by a file in control/NODE.
+
+A task seen in two places counts by highest attempt, then done > claimed > inbox; each function resolves the
+state that a crash between two steps of another leaves. On NFS a call can succeed and report failure
+(measured: 12 of 48 server crashes), so no error of rename or link is believed before the directory was
+listed afresh. Functions take the file system as a port and raise OSError where the truth cannot be had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from leaseq.errors import Malformed
+from leaseq.layout import CLI, Entry, LeaseDir, is_node, new_incarnation
+from leaseq.models import ANY, Outcome, State, Task
+from leaseq.protocol.files import content, discard, hidden, rename_over, rename_own, stage
+from leaseq.world import Fs
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A task file held by an owner: a node's runner, or a command under the name `_cli`."""
+
+    entry: Entry
+    node: str
+
+    def path(self, lease: LeaseDir) -> str:
+        return f"{lease.claimed(self.node)}/{self.entry}"
+
+
+def publish(fs: Fs, directory: str, entry: Entry, task: Task) -> None:
+    """The task is in the directory, durably. The id is then the submitter's to print."""
+    write_pending(fs, directory, entry, task)
+    fs.sync_dir(directory)
+
+
+def write_pending(fs: Fs, directory: str, entry: Entry, task: Task) -> None:
+    """The task is visible in the directory; it is durable once the directory has been synced (a batch shares that)."""
+    show_pending(fs, stage(fs, directory, task.to_json()), directory, entry)
+
+
+def show_pending(fs: Fs, staged: str, directory: str, entry: Entry) -> None:
+    """The staged task is visible under its name; durable once the directory has been synced."""
+    rename_own(fs, staged, directory, str(entry))
+
+
+def claim(fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, node: str, incarnation: str) -> Claim | None:
+    """The claim on a pending task, or None where another was first. Durable once `claimed/NODE` is synced."""
+    won = Claim(entry.claimed_by(incarnation), node)
+    directory = lease.claimed(node)
+    try:
+        fs.rename(f"{source}/{entry}", f"{directory}/{won.entry}")
+    except OSError as error:
+        if str(won.entry) not in fs.names(directory):
+            if isinstance(error, FileNotFoundError):
+                return None
+            raise
+    return won
+
+
+def read_task(fs: Fs, path: str, entry: Entry) -> Task:
+    """The task in that file; raises Malformed where the content does not belong to the name."""
+    task = Task.from_json(content(fs, path))
+    if task.id != entry.id:
+        raise Malformed(f"holds task {task.id!r:.40}, not {entry.id}")
+    return task
+
+
+def inbox_of(lease: LeaseDir, task: Task) -> str:
+    """The inbox that a later attempt of the task goes to; a node that is no name leads nowhere else."""
+    return lease.inbox(task.node if is_node(task.node) else ANY)
+
+
+def pinned_as_claimed(task: Task, node: str) -> Task:
+    """The task that this node has claimed: if its file pins it to another, it was moved, and is pinned to none."""
+    return task if task.node in (ANY, node) else replace(task, node=ANY)
+
+
+def unclaim(fs: Fs, lease: LeaseDir, held: Claim, target: str) -> None:
+    """A claim that never started is pending again, same attempt."""
+    _move_claim(fs, lease, held, target, held.entry.pending())
+
+
+def _move_claim(fs: Fs, lease: LeaseDir, held: Claim, target: str, entry: Entry) -> None:
+    try:
+        fs.rename(held.path(lease), f"{target}/{entry}")
+    except FileNotFoundError:
+        # Nobody but the owner (or a `recover` after it) moves a claim: gone means moved.
+        if str(held.entry) in fs.names(lease.claimed(held.node)):
+            raise
+    fs.sync_dir(target)
+
+
+def decide(fs: Fs, lease: LeaseDir, outcome: Outcome) -> Outcome:
+    """The outcome of the attempt as it stands for ever: this one, or the one that was first. Not yet synced.
+
+    Where another was first, ours stays in evidence/ and is never applied.
+    """
+    key = f"{outcome.task.id}.{outcome.attempt}"
+    directory = lease.done(outcome.task.id)
+    temporary = hidden(directory)
+    fs.create(temporary, outcome.to_json())
+    try:
+        fs.link(temporary, f"{directory}/{key}")
+    except OSError as error:
+        first = read_outcome(fs, lease, outcome.task.id, outcome.attempt)
+        if first is None:
+            discard(fs, temporary)
+            raise error
+        if (first.incarnation, first.state, first.ended) == (outcome.incarnation, outcome.state, outcome.ended):
+            discard(fs, temporary)
+        else:
+            rename_over(fs, temporary, f"{lease.evidence}/{key}.{outcome.incarnation or new_incarnation()}")
+        return first
+    discard(fs, temporary)
+    return outcome
+
+
+def decide_all(fs: Fs, lease: LeaseDir, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes as they stand, durable; one sync per directory."""
+    decided = [decide(fs, lease, outcome) for outcome in outcomes]
+    for directory in sorted({lease.done(outcome.task.id) for outcome in outcomes}):
+        fs.sync_dir(directory)
+    return decided
+
+
+def settle(fs: Fs, lease: LeaseDir, held: Claim, decided: Outcome) -> None:
+    """The claim is where its decided outcome says: pending again, in lost/, or gone.
+
+    Only after the outcome is durable and, for a runner, in the history.
+    """
+    if decided.requeued:
+        target = inbox_of(lease, decided.task)
+        fs.mkdir(target)
+        _move_claim(fs, lease, held, target, held.entry.next_attempt())
+    elif decided.state is State.LOST:
+        _move_claim(fs, lease, held, lease.lost, held.entry)
+    else:
+        discard(fs, held.path(lease))
+
+
+def without_env(outcome: Outcome) -> Outcome:
+    """The outcome without the task's environment, which is the greater part of it: for whoever keeps many."""
+    return replace(outcome, task=replace(outcome.task, env={}))
+
+
+def read_outcome(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Outcome | None:
+    """The decided outcome of an attempt, or None; raises Malformed."""
+    try:
+        return outcome_in(fs, lease.outcome(task_id, attempt))
+    except FileNotFoundError:
+        return None
+
+
+def outcome_in(fs: Fs, path: str) -> Outcome:
+    """The outcome in that file; raises FileNotFoundError, and Malformed where it is not the one that the name says."""
+    outcome = Outcome.from_json(content(fs, path))
+    key = f"{outcome.task.id}.{outcome.attempt}"
+    if key != path.rpartition("/")[2]:
+        raise Malformed(f"holds the outcome of {key!r:.60}")
+    return outcome
+
+
+def cancel_pending(fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, ended: float, reason: str) -> Outcome | None:
+    """The pending task is CANCELLED, durably; None where it is no longer pending there.
+
+    Raises Malformed, Newer: a task that cannot be read is left to those who can, or who set it aside.
+    """
+    try:
+        read_task(fs, f"{source}/{entry}", entry)
+    except FileNotFoundError:
+        return None
+    held = claim(fs, lease, source, entry, node=CLI, incarnation=new_incarnation())
+    if held is None:
+        return None
+    return finish_cancelled(fs, lease, held, ended=ended, reason=reason)
+
+
+def finish_cancelled(fs: Fs, lease: LeaseDir, held: Claim, *, ended: float, reason: str) -> Outcome:
+    """A claim in `claimed/_cli` is a cancelled task whose outcome may not stand yet; afterwards it does."""
+    # The claim first: were its outcome durable and its rename not, a loss of power would leave a decided task pending.
+    fs.sync_dir(lease.claimed(CLI))
+    try:
+        task = read_task(fs, held.path(lease), held.entry)
+    except FileNotFoundError:
+        # The command and a runner may both finish it; the claim goes after the outcome is durable.
+        decided = read_outcome(fs, lease, held.entry.id, held.entry.attempt)
+        if decided is None:
+            raise
+        return decided
+    outcome = Outcome(
+        task=task,
+        attempt=held.entry.attempt,
+        order=held.entry.order,
+        state=State.CANCELLED,
+        incarnation=held.entry.owner,
+        reason=reason,
+        ended=ended,
+    )
+    decided = decide_and_book(fs, lease, outcome)
+    settle(fs, lease, held, decided)
+    return decided
+
+
+def decide_and_book(fs: Fs, lease: LeaseDir, outcome: Outcome) -> Outcome:
+    """The outcome stands, durably, and waits in booking/ until a runner has put it into its history."""
+    decided = decide_all(fs, lease, [outcome])[0]
+    key = f"{outcome.task.id}.{outcome.attempt}"
+    try:
+        fs.link(lease.outcome(outcome.task.id, outcome.attempt), f"{lease.booking}/{key}")
+    except FileExistsError:
+        pass
+    fs.sync_dir(lease.booking)
+    return decided
+
+
+def move_pending(fs: Fs, source: str, name: str, target: str) -> bool:
+    """The pending file is in the other directory (hold, release, move to another lease); False if it was gone."""
+    try:
+        fs.rename(f"{source}/{name}", f"{target}/{name}")
+    except FileNotFoundError:
+        if name not in fs.names(target):
+            return False
+    fs.sync_dir(target)
+    return True
+
+
+def recover_lost(fs: Fs, lease: LeaseDir, entry: Entry, target: str) -> bool:
+    """A task kept in lost/ is pending again as its next attempt; False if another did it and a runner has it."""
+    name = str(entry.next_attempt())
+    try:
+        fs.rename(f"{lease.lost}/{entry}", f"{target}/{name}")
+    except FileNotFoundError:
+        if name not in fs.names(target):
+            return False
+    fs.sync_dir(target)
+    return True
+
+
+def recover_stuck(fs: Fs, lease: LeaseDir, held: Claim, task: Task, *, ended: float) -> Outcome:
+    """The attempt of a runner that is gone is LOST and another follows, or it stands as its late owner decided it."""
+    outcome = Outcome(
+        task=task,
+        attempt=held.entry.attempt,
+        order=held.entry.order,
+        state=State.LOST,
+        node=held.node,
+        incarnation=new_incarnation(),
+        reason="NodeDown",
+        requeued="recover",
+        ended=ended,
+    )
+    return lose(fs, lease, held, outcome)
+
+
+def lose(fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome) -> Outcome:
+    """The attempt is decided (as LOST, or as its late owner decided first), and its claim settled.
+
+    For a claim whose runner is gone for certain, perhaps before it had made the claim durable.
+    """
+    fs.sync_dir(lease.claimed(held.node))
+    decided = decide_and_book(fs, lease, outcome)
+    settle(fs, lease, held, decided)
+    return decided

@@ -1,0 +1,86 @@
+"""Heartbeats, and the terms in which a node is served: of several runners one has a term, by an exclusive link."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from leaseq.errors import Malformed
+from leaseq.layout import LeaseDir
+from leaseq.models import Heartbeat, whole
+from leaseq.protocol.files import content, discard, hidden, rename_over
+from leaseq.world import Fs
+
+
+def beat(fs: Fs, lease: LeaseDir, heartbeat: Heartbeat) -> None:
+    """The node's heartbeat file is this one."""
+    temporary = hidden(lease.heartbeats)
+    fs.create(temporary, heartbeat.to_json(), durable=False)
+    rename_over(fs, temporary, lease.heartbeat(heartbeat.node))
+
+
+def late_seconds(beat: Heartbeat) -> float:
+    """The silence after which a runner is late. A stock NFS server restart stalls everyone for 70 s (measured)."""
+    return max(60.0, 3 * beat.interval_seconds)
+
+
+def down_seconds(beat: Heartbeat) -> float:
+    """The silence after which a runner is taken for dead."""
+    return max(120.0, 6 * beat.interval_seconds)
+
+
+def read_heartbeat(fs: Fs, lease: LeaseDir, node: str) -> Heartbeat | None:
+    """The node's last heartbeat, or None; raises Malformed."""
+    try:
+        return Heartbeat.from_json(content(fs, lease.heartbeat(node)))
+    except FileNotFoundError:
+        return None
+
+
+def newest_term(fs: Fs, lease: LeaseDir, node: str) -> int:
+    """The number of the term in which the node is served, or was; 0 where it never was."""
+    return max(_terms(fs, lease, node), default=0)
+
+
+def _terms(fs: Fs, lease: LeaseDir, node: str) -> list[int]:
+    found = (name.rpartition(".") for name in fs.names(lease.heartbeats))
+    return [number for owner, _, digits in found if owner == node and (number := whole(digits))]
+
+
+def begin_term(fs: Fs, lease: LeaseDir, number: int, first: Heartbeat) -> bool:
+    """True: the node's term of that number is this runner's alone, durably. False: another runner has begun it."""
+    temporary = hidden(lease.heartbeats)
+    fs.create(temporary, first.to_json())
+    try:
+        fs.link(temporary, lease.term(first.node, number))
+    except OSError as error:
+        won = _began(fs, lease, number, first)
+        if not won and not isinstance(error, FileExistsError):
+            raise
+    else:
+        won = True
+    discard(fs, temporary)
+    if not won:
+        return False
+    fs.sync_dir(lease.heartbeats)
+    for other in _terms(fs, lease, first.node):
+        if other > number:
+            # That number was free because its runner and its successor have come and gone meanwhile.
+            discard(fs, lease.term(first.node, number))
+            return False
+        if other < number:
+            with suppress(IsADirectoryError):
+                discard(fs, lease.term(first.node, other))
+    return True
+
+
+def _began(fs: Fs, lease: LeaseDir, number: int, first: Heartbeat) -> bool:
+    """Whether a link that reported a failure was done."""
+    try:
+        return read_term(fs, lease, first.node, number).incarnation == first.incarnation
+    except (FileNotFoundError, Malformed):
+        return False
+
+
+def read_term(fs: Fs, lease: LeaseDir, node: str, number: int) -> Heartbeat:
+    """What the runner that began that term said of itself; raises FileNotFoundError, Malformed, Newer."""
+    return Heartbeat.from_json(content(fs, lease.term(node, number)))

@@ -1,0 +1,282 @@
+"""From what a person types to tasks: exact ids, unique prefixes, `last`, `last-N`, comma lists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from leaseq.errors import Malformed, NotFound, UsageError
+from leaseq.layout import TASK_ID, Entry, parse_outcome
+from leaseq.models import Event, Outcome, State, Task
+from leaseq.protocol.history import event_of
+from leaseq.protocol.keys import redone, was_retried
+from leaseq.protocol.tasks import read_outcome, read_task
+from leaseq.reading import history
+from leaseq.reading.merge import Merge, view_event
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import Listing, Place, TaskView
+from leaseq.words import count
+
+CANDIDATES_SHOWN = 6
+_LAST = re.compile(r"last(?:-(\d{1,6}))?")
+LAST_LOOKS_BACK = 1000
+"""How many of the newest ended tasks `last` considers, all nodes of the lease together."""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """Everything the lease directory knows of one task."""
+
+    view: TaskView
+    task: Task | None
+    """What was submitted, whole; None where no file of it can be read."""
+    outcomes: tuple[Outcome, ...]
+    """One for each attempt that has ended, oldest first."""
+    redone_as: tuple[str, ...] = ()
+    """The tasks that repeat it, oldest first."""
+
+
+def find(reader: Reader, selector: str) -> tuple[TaskView, ...]:
+    """The tasks that the selector names, in its order, each once; raises NotFound and UsageError."""
+    return find_all(reader, [selector])
+
+
+def find_all(reader: Reader, selectors: Sequence[str]) -> tuple[TaskView, ...]:
+    """The tasks that the selectors name, with one listing for all of them."""
+    search = Search(reader)
+    found: dict[str, TaskView] = {}
+    for word in words_of(selectors):
+        ids = search.ids(word)
+        if not ids:
+            raise NotFound(f"no task {word!r} in lease {reader.lease.id}", hint=way_to(word))
+        task_id = only(word, ids)
+        found.setdefault(task_id, search.view(task_id))
+    return tuple(found.values())
+
+
+def words_of(selectors: Sequence[str]) -> list[str]:
+    """The selectors one by one; raises UsageError where there is none."""
+    words = [word for selector in selectors for word in selector.split(",") if word]
+    if not words:
+        raise UsageError("which task?", hint="give an id (or its first letters), or `last`")
+    return words
+
+
+def way_to(word: str) -> str:
+    """How the task may be found that no id stands for."""
+    if TASK_ID.fullmatch(word):
+        return "`leaseq tasks --all` lists the tasks of a lease, `leaseq lease ls --all` the leases"
+    return f"tasks are named by their ids: `leaseq tasks --search {shlex.quote(word)}` finds them by name or command"
+
+
+def only(word: str, ids: Collection[str]) -> str:
+    """The one id that the word stands for; raises UsageError that names the candidates."""
+    if len(ids) > 1:
+        shown = sorted(ids)[:CANDIDATES_SHOWN]
+        more = f" and {len(ids) - len(shown)} more" if len(ids) > len(shown) else ""
+        raise UsageError(
+            f"{word!r} is ambiguous: {len(ids)} tasks start with it: {', '.join(shown)}{more}",
+            hint="type more letters of the id",
+        )
+    return next(iter(ids))
+
+
+def detail(reader: Reader, task_id: str) -> Detail:
+    """Everything of that task; raises NotFound."""
+    search = Search(reader)
+    view = search.view(task_id)
+    outcomes = tuple(search.outcomes(task_id))
+    task: Task | None = outcomes[-1].task if outcomes else None
+    if view.place:
+        with suppress(FileNotFoundError, Malformed, PermissionError):
+            place = f"{view.place.directory}/{view.place.name}"
+            task = read_task(reader.fs, place, Entry.parse(view.place.name))
+    return Detail(view, task, outcomes, tuple(redone(reader.fs, reader.lease, task_id)))
+
+
+def remembered(reader: Reader, word: str) -> tuple[TaskView, ...]:
+    """What the histories tell of the tasks that the word stands for, whatever else is left of them.
+
+    The histories are read whole, or as far back as a whole id's line: for what is found in no other way.
+    """
+    for wanted in prefixes(word):
+        newest: dict[str, Event] = {}
+        for tail in reader.tails():
+            for task_id, event in history.search(reader.fs, tail.path, wanted).items():
+                if task_id not in newest or newest[task_id].attempt < event.attempt:
+                    newest[task_id] = event
+        if newest:
+            return tuple(replace(view_event(event, None, reader.lease), cleaned=True) for event in newest.values())
+    return ()
+
+
+def remembered_outcome(row: TaskView) -> Outcome:
+    """How that task ended, as far as its line of history tells. Of the task it holds the name and the command alone."""
+    task = Task(row.id, (row.command,), "", row.submitted or 0.0, shell=True, name=row.name)
+    return Outcome(
+        task=task,
+        attempt=row.attempt,
+        state=row.state,
+        node=row.node,
+        exit_code=row.exit_code,
+        reason=row.reason,
+        started=row.started,
+        ended=row.ended or 0.0,
+        elapsed_seconds=row.elapsed_seconds,
+        gpus=row.gpus,
+    )
+
+
+def is_last(word: str) -> bool:
+    """True for `last` and `last-N`: one lease's tasks in their order."""
+    return _LAST.fullmatch(word.lower()) is not None
+
+
+class Search:
+    """The tasks of one lease by what a person types. Its names are listed once."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.lease = reader.lease
+        self.listing = reader.listing()
+        self._order: list[str] | None = None
+
+    def ids(self, word: str) -> set[str]:
+        """The ids of the lease's tasks that the word stands for; raises NotFound where it can be no task's."""
+        if match := _LAST.fullmatch(word.lower()):
+            return {self._last(int(match[1] or 0))}
+        for wanted in prefixes(word):
+            found = self._whole(wanted) if TASK_ID.fullmatch(wanted) else self._beginning_with(wanted)
+            if found:
+                return found
+        return set()
+
+    def _whole(self, task_id: str) -> set[str]:
+        known = task_id in self._live() or any(True for _ in self.outcomes(task_id))
+        return {task_id} if known else set()
+
+    def _beginning_with(self, prefix: str) -> set[str]:
+        found = {task_id for task_id in self._live() if task_id.startswith(prefix)}
+        if len(prefix) > 1:
+            found.update(task_id for task_id, _ in self._ended(prefix) if task_id.startswith(prefix))
+        return found
+
+    def _live(self) -> Iterable[str]:
+        for name in self.listing.pending:
+            yield name[26:38]
+        for _, entry in self.listing.claims:
+            yield entry.id
+        for entry in self.listing.lost:
+            yield entry.id
+        for task_id, _ in self.listing.booked:
+            yield task_id
+
+    def _first(self, task_id: str) -> bool:
+        """True where the task waits for its first attempt, or is in it."""
+        names = (name for name in self.listing.pending if name[26:38] == task_id)
+        attempts = [int(name.rpartition(".")[2]) for name in names]
+        attempts += [entry.attempt for _, entry in self.listing.claims if entry.id == task_id]
+        return attempts == [1]
+
+    def _ended(self, prefix: str) -> Iterable[tuple[str, int]]:
+        """(id, attempt) of every outcome in the directory of ids that begin so."""
+        for name in self.reader.names(self.lease.done(prefix)):
+            try:
+                yield parse_outcome(name)
+            except Malformed:
+                continue
+
+    def _last(self, back: int) -> str:
+        if self._order is None:
+            times = {name[26:38]: int(name[3:25]) for name in self.listing.pending}
+            times.update((entry.id, int(entry.order[3:])) for _, entry in self.listing.claims)
+            times.update((entry.id, int(entry.order[3:])) for entry in self.listing.lost)
+            share = LAST_LOOKS_BACK // max(1, len(self.listing.nodes))
+            snapshot = self.reader.read(recent=max(share, 2 * back), pending=0)
+            for row in snapshot.tasks:
+                times.setdefault(row.id, int((row.submitted or 0.0) * 1e6) * 10**6)
+            self._order = sorted(times, key=lambda task_id: times[task_id], reverse=True)
+        if back >= len(self._order):
+            known = len(self._order)
+            if not known:
+                raise NotFound(f"no task yet in lease {self.lease.id}", hint="`leaseq submit -- COMMAND` queues one")
+            raise NotFound(
+                f"the order of only the last {count(known, 'task')} of lease {self.lease.id} is known",
+                hint="`leaseq tasks --all` lists their ids",
+            )
+        return self._order[back]
+
+    def outcomes(self, task_id: str) -> Iterable[Outcome]:
+        """Every attempt of the task that was decided in this lease, oldest first."""
+        last: Outcome | None = None
+        attempt = 1
+        while attempt:
+            try:
+                outcome = read_outcome(self.reader.fs, self.lease, task_id, attempt)
+            except Malformed:
+                attempt += 1
+                continue
+            if outcome is not None:
+                yield outcome
+                last, attempt = outcome, attempt + 1
+            elif self._first(task_id) or (last is not None and not self._followed(last)):
+                return
+            else:
+                # A task that was moved has its other attempts in the leases where they were made.
+                later = (known for each, known in self._ended(task_id) if each == task_id and known > attempt)
+                attempt = min(later, default=0)
+
+    def _followed(self, outcome: Outcome) -> bool:
+        """True where another attempt follows, by itself or by `retry`."""
+        if outcome.requeued or outcome.state is State.DONE:
+            return bool(outcome.requeued)
+        return was_retried(self.reader.fs, self.lease, outcome.task.id, outcome.attempt)
+
+    def view(self, task_id: str) -> TaskView:
+        """The task's newest attempt; raises NotFound."""
+        outcome = None
+        for outcome in self.outcomes(task_id):  # noqa: B007
+            pass
+        decided = outcome.attempt if outcome else 0
+        listing = Listing(
+            pending={name: at for name, at in self.listing.pending.items() if name[26:38] == task_id},
+            claims=[(owner, entry) for owner, entry in self.listing.claims if entry.id == task_id],
+            lost=[entry for entry in self.listing.lost if entry.id == task_id],
+        )
+        listing.nodes = self.listing.nodes if listing.pending else {owner for owner, _ in listing.claims} - {"_cli"}
+        merge = Merge(self.lease, self.reader.spec, listing, self.reader.nodes(listing), {}, queue=self.listing.pending)
+        live = [(entry.attempt, merge.view_claim(owner, entry)) for owner, entry in merge.claims.values()]
+        live += [(row.attempt, row) for row in merge.pending(None)]
+        attempt, row = max(live, key=lambda pair: pair[0], default=(0, None))
+        if row is not None and attempt > decided:
+            return row
+        if outcome is None:
+            if listing.lost:
+                return merge.view_lost(listing.lost[0])
+            raise NotFound(f"no task {task_id} in lease {self.lease.id}", hint=way_to(task_id))
+        lost = next((entry for entry in listing.lost if entry.attempt == decided), None)
+        followed = self._followed(outcome)
+        return _of_outcome(outcome, lost, row, reader=self.reader, followed=followed)
+
+
+def prefixes(word: str) -> list[str]:
+    """What an id may begin with that was typed so: in any case, and perhaps without its T. Raises NotFound."""
+    lowered = word.lower()
+    if not re.fullmatch(r"[0-9a-z]{1,12}", lowered):
+        raise NotFound(f"{word!r} is not a task id", hint=way_to(word))
+    with_t = ["T" + lowered[1:]] if lowered[0] == "t" else []
+    return with_t + (["T" + lowered] if len(lowered) < 12 else [])
+
+
+def _of_outcome(
+    outcome: Outcome, lost: Entry | None, row: TaskView | None, *, reader: Reader, followed: bool
+) -> TaskView:
+    ended = view_event(event_of(outcome), lost, reader.lease)
+    ended = replace(ended, command=ended.command, need=outcome.task.need, pid=outcome.pid)
+    if not followed:
+        return ended
+    place: Place | None = row.place if row else None
+    return replace(ended, state=State.PENDING, reason="Requeue", attempt=outcome.attempt + 1, place=place)

@@ -1,0 +1,165 @@
+"""The history of a lease, read by offset: the newest lines first, and afterwards only what was added."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+
+from leaseq.errors import Malformed, Newer
+from leaseq.layout import TASK_ID
+from leaseq.models import Event
+from leaseq.protocol.files import never_readable_is_malformed
+from leaseq.world import Fs
+
+CHUNK_BYTES = 64 << 10
+SEARCH_BYTES = 1 << 20
+CATCH_UP_BYTES_MAX = 4 << 20
+"""A longer gap than this since the last look is skipped: the newest lines are read anew."""
+
+
+class Tail:
+    """The end of one node's `events/NODE.jsonl`. Lines are parsed when they are asked for, and once."""
+
+    def __init__(self, fs: Fs, path: str) -> None:
+        self._fs = fs
+        self.path = path
+        self._lines: list[tuple[int, bytes]] = []
+        self._parsed: dict[int, Event | None] = {}
+        self._start = 0
+        self._end = 0
+        self._fresh = True
+        self.newer = False
+        """True once a line was seen that a later leaseq wrote."""
+
+    def read(self, want: int, *, keep: int = 0) -> list[Event]:
+        """The newest `want` events, oldest first; a missing file is an empty one. Raises Malformed: it is no file.
+
+        keep: how many lines a later `known` may ask for, so that they need not be read again.
+        """
+        try:
+            with never_readable_is_malformed():
+                self._forward()
+        except FileNotFoundError:
+            self._forget()
+        events = self.known(want)
+        kept = max(want, keep, 250)
+        if len(self._lines) > 4 * kept:
+            del self._lines[: len(self._lines) - kept]
+            self._start = self._lines[0][0]
+            self._parsed = {offset: event for offset, event in self._parsed.items() if offset >= self._start}
+        return events
+
+    def known(self, want: int) -> list[Event]:
+        """The newest `want` events as of the last read, oldest first. Raises Malformed."""
+        try:
+            with never_readable_is_malformed():
+                while len(self._lines) < want and self._start > 0:
+                    self._backward()
+        except FileNotFoundError:
+            self._forget()
+        newest = self._lines[-want:] if want > 0 else []
+        return [event for offset, line in newest if (event := self._event(offset, line)) is not None]
+
+    def totals(self) -> dict[str, int]:
+        """The node's count of finished tasks by state, as its last whole line says; empty where none does."""
+        for offset, line in reversed(self._lines[-20:]):
+            event = self._event(offset, line)
+            if event is not None and event.totals:
+                return dict(event.totals)
+        return {}
+
+    @property
+    def name(self) -> str:
+        """The file's name, for messages."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def malformed(self) -> int:
+        """How many of the lines looked at are not events."""
+        return sum(1 for event in self._parsed.values() if event is None)
+
+    def _forget(self) -> None:
+        self._lines, self._parsed, self._start, self._end, self._fresh = [], {}, 0, 0, True
+
+    def _event(self, offset: int, line: bytes) -> Event | None:
+        if offset not in self._parsed:
+            try:
+                self._parsed[offset] = _parsed(line)
+            except Newer:
+                self.newer, self._parsed[offset] = True, None
+            except Malformed:
+                self._parsed[offset] = None
+        return self._parsed[offset]
+
+    def _forward(self) -> None:
+        if self._fresh:
+            data, size = self._fs.read_range(self.path, -CHUNK_BYTES, CHUNK_BYTES)
+            self._fresh = False
+            base = max(0, size - CHUNK_BYTES)
+            skip = data.find(b"\n") + 1 if base else 0
+            self._start = self._end = base + skip
+            self._lines = self._take(data[skip:])
+            return None
+        while True:
+            data, size = self._fs.read_range(self.path, self._end, CHUNK_BYTES)
+            if size < self._end or size - self._end > CATCH_UP_BYTES_MAX:
+                self._forget()
+                return self._forward()
+            self._lines += self._take(data)
+            if len(data) < CHUNK_BYTES:
+                return None
+
+    def _take(self, data: bytes) -> list[tuple[int, bytes]]:
+        """The whole lines at the start of data, which stands at the end offset; a line still being written waits."""
+        lines = []
+        for line in data.split(b"\n")[:-1]:
+            lines.append((self._end, line))
+            self._end += len(line) + 1
+        return lines
+
+    def _backward(self) -> None:
+        length = CHUNK_BYTES
+        while True:
+            base = max(0, self._start - length)
+            data, _ = self._fs.read_range(self.path, base, self._start - base)
+            skip = data.find(b"\n") + 1 if base else 0
+            if base == 0 or 0 < skip < len(data):
+                break
+            length *= 4
+        lines, offset = [], base + skip
+        for line in data[skip:].split(b"\n")[:-1]:
+            lines.append((offset, line))
+            offset += len(line) + 1
+        self._start = base + skip
+        self._lines = lines + self._lines
+
+
+def search(fs: Fs, path: str, prefix: str) -> dict[str, Event]:
+    """The newest line of each task whose id begins so, read from the end; of a whole id no further than its line."""
+    wanted = re.compile(rb'[{,]"id":"' + re.escape(prefix).encode())
+    found: dict[str, Event] = {}
+    rest = b""
+    try:
+        with never_readable_is_malformed():
+            _, end = fs.read_range(path, -1, 1)
+            while end > 0 and not (found and TASK_ID.fullmatch(prefix)):
+                base = max(0, end - SEARCH_BYTES)
+                data, _ = fs.read_range(path, base, end - base)
+                first, *lines = (data + rest).split(b"\n")
+                rest, end = first, base
+                for line in reversed(lines if base else [first, *lines]):
+                    if wanted.search(line):
+                        with contextlib.suppress(Malformed):
+                            event = _parsed(line)
+                            found.setdefault(event.id, event)
+    except (FileNotFoundError, Malformed):
+        pass  # no history, or nothing that can be one
+    return found
+
+
+def _parsed(line: bytes) -> Event:
+    """The event of that line; raises Malformed."""
+    event = Event.from_json(line)
+    if not TASK_ID.fullmatch(event.id) or event.attempt < 1:
+        raise Malformed(f"no event of a task: {event.id!r:.60}")
+    return event

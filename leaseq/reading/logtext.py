@@ -1,0 +1,251 @@
+"""Output of tasks as lines a terminal may show: folded, coloured, and harmless. Any bytes, any size.
+
+A task's output is not to be trusted with the screen: it may not move the cursor, set a title, write to the
+clipboard or hide text. Of all control sequences only colours and weights (SGR) are kept, as styles of spans.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+
+from leaseq.reading.logtail import folded
+from leaseq.world import Fs
+
+Span = tuple[str, str]
+"""(text, style): the style is the parameters of an SGR sequence, like `31;1`; empty is plain."""
+
+CHUNK_BYTES = 256 << 10
+LINE_CHARS_MAX = 8192
+"""What of one line is shown: a line of gigabytes is a file that wants a pager."""
+
+_SEQUENCE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
+    r"|\x1b[\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC, DCS, SOS, PM, APC with their payload
+    r"|\x1b[ -/]*[0-~]?"
+    r"|\x9b[0-?]*[ -/]*[@-~]"
+    r"|[\x90\x98\x9d-\x9f][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+)
+_SGR = re.compile(r"\x1b\[([0-9;:]*)m")
+_WEIGHTS = {"1", "2", "3", "4", "7", "9"}
+_ENDS = {"22": {"1", "2"}, "23": {"3"}, "24": {"4"}, "27": {"7"}, "29": {"9"}}
+TAB_COLUMNS = 8
+DIGITS_MAX = 4
+"""Of a number in a sequence; no colour has as many, and a line may hold thousands."""
+
+
+_ANY_CONTROL = re.compile(_SEQUENCE.pattern + r"|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_IN_LINE = re.compile(r"\x1b\[[0-9;:]{0,60}[mCDGK]")
+"""Colours, and what a progress bar does within its line."""
+_UNFINISHED = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*\Z"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*\x1b?\Z"
+    r"|\x1b[ -/]*\Z"
+)
+
+
+class Harmless:
+    """Output as a terminal may get it while it comes: text, colours, and moves within a line; nothing else passes."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+        """A sequence whose end has not come yet."""
+
+    def feed(self, data: bytes, *, final: bool = False) -> bytes:
+        """What the terminal may get of the bytes so far; with `final` nothing is kept back."""
+        text = self._rest + self._decoder.decode(data, final)
+        cut = None if final else _UNFINISHED.search(text)
+        at = cut.start() if cut and len(text) - cut.start() <= LINE_CHARS_MAX else len(text)
+        self._rest = text[at:]
+        return _ANY_CONTROL.sub(_shown, text[:at]).encode()
+
+
+def _shown(found: re.Match[str]) -> str:
+    """What a terminal gets in place of it: a mark that turns letters round is seen, not obeyed."""
+    if "\u2000" <= found[0] <= "\u2fff":
+        return f"\\u{ord(found[0]):04x}"
+    return found[0] if _IN_LINE.fullmatch(found[0]) else ""
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal acts on: controls are gone, invisible and direction marks too."""
+    if _safe(text):
+        return text
+    return "".join(_harmless(c) for c in _SEQUENCE.sub("", text.expandtabs(TAB_COLUMNS)))
+
+
+def _safe(text: str) -> bool:
+    """Printable, and no sign that makes an emoji of the letter before it: terminals disagree on its width."""
+    return text.isprintable() and "\ufe0f" not in text
+
+
+def _harmless(c: str) -> str:
+    if _safe(c):
+        return c
+    if c.isspace():
+        return " "
+    return "" if c < "\xa0" or c in "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\ufe0f" else "\ufffd"
+
+
+def sanitise(line: str, style: str = "") -> tuple[tuple[Span, ...], str]:
+    """(styled spans of the line, the style that goes on into the next line). Only colours and weights survive."""
+    line = line[:LINE_CHARS_MAX]
+    if _safe(line):
+        return (((line, style),) if line else ()), style
+    spans: list[Span] = []
+    at = 0
+    line = line.expandtabs(TAB_COLUMNS)
+    for match in _SEQUENCE.finditer(line):
+        _add(spans, line[at : match.start()], style)
+        at = match.end()
+        colour = _SGR.fullmatch(match[0])
+        if colour:
+            style = next_style(style, colour[1])
+    _add(spans, line[at:], style)
+    return tuple(spans), style
+
+
+def _add(spans: list[Span], text: str, style: str) -> None:
+    text = printable(text)
+    if text:
+        spans.append((text, style))
+
+
+def next_style(style: str, parameters: str) -> str:
+    """The style after an SGR sequence of those parameters; what it may not do (blink, conceal) changes nothing."""
+    weights, ink, paper = _parts(style)
+    words = parameters.replace(":", ";").split(";")
+    while words:
+        word = words.pop(0).lstrip("0")[:DIGITS_MAX]
+        if not word:
+            weights, ink, paper = set(), "", ""
+        elif word in _WEIGHTS:
+            weights = weights | {word}
+        elif word in _ENDS:
+            weights = weights - _ENDS[word]
+        elif word in ("38", "48"):
+            colour = _extended(words)
+            if colour:
+                ink, paper = (f"38;{colour}", paper) if word == "38" else (ink, f"48;{colour}")
+        elif word == "39":
+            ink = ""
+        elif word == "49":
+            paper = ""
+        elif word.isdigit() and (30 <= int(word) <= 37 or 90 <= int(word) <= 97):
+            ink = word
+        elif word.isdigit() and (40 <= int(word) <= 47 or 100 <= int(word) <= 107):
+            paper = word
+    return ";".join([*sorted(weights), *([ink] if ink else []), *([paper] if paper else [])])
+
+
+def _extended(words: list[str]) -> str:
+    """`5;N` or `2;R;G;B` taken off the front, or nothing where it is neither."""
+    kind = words.pop(0) if words else ""
+    count = {"5": 1, "2": 3}.get(kind, 0)
+    numbers = [words.pop(0) for _ in range(min(count, len(words)))]
+    if not count or len(numbers) != count or not all(n.isdigit() and len(n) <= 3 and int(n) < 256 for n in numbers):
+        return ""
+    return ";".join([kind, *numbers])
+
+
+def _parts(style: str) -> tuple[set[str], str, str]:
+    weights: set[str] = set()
+    ink = paper = ""
+    words = style.split(";") if style else []
+    while words:
+        word = words.pop(0)
+        if word in ("38", "48"):
+            colour = _extended(words)
+            ink, paper = (f"38;{colour}", paper) if word == "38" else (ink, f"48;{colour}")
+        elif word in _WEIGHTS:
+            weights.add(word)
+        elif int(word) % 60 < 40:
+            ink = word
+        else:
+            paper = word
+    return weights, ink, paper
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of output."""
+
+    spans: tuple[Span, ...]
+    stream: str = "out"
+
+    @property
+    def text(self) -> str:
+        return "".join(text for text, _ in self.spans)
+
+
+class LogTail:
+    """The end of one log file: read once from the end, then only what was appended."""
+
+    def __init__(self, fs: Fs, path: str, *, stream: str = "out", want_bytes: int = CHUNK_BYTES) -> None:
+        self.path = path
+        self.stream = stream
+        self.size = 0
+        self.skipped = 0
+        """Bytes before the first line that was read."""
+        self.missing = True
+        self._fs = fs
+        self._want = want_bytes
+        self._at = -1
+        self._open = b""
+        self._style = ""
+
+    def read(self) -> list[Line]:
+        """The whole lines that are new since the last call; a file that is not there has none."""
+        try:
+            return self._read()
+        except FileNotFoundError:
+            self.missing = True
+            return []
+
+    @property
+    def unfinished(self) -> Line | None:
+        """The line that is being written, which has no end yet: a prompt or a progress bar."""
+        if not self._open:
+            return None
+        spans, _ = sanitise(_decoded(self._open), self._style)
+        return Line(spans, self.stream)
+
+    def _read(self) -> list[Line]:
+        lines: list[Line] = []
+        if self._at < 0:
+            data, self.size = self._fs.read_range(self.path, -self._want, self._want)
+            self._at = self.skipped = max(0, self.size - self._want)
+            if self.skipped:
+                # The first line is cut, unless there is but one.
+                cut = data.find(b"\n") + 1
+                data, self._at, self.skipped = data[cut:], self._at + cut, self.skipped + cut
+            lines += self._take(data)
+        while True:
+            data, self.size = self._fs.read_range(self.path, self._at, CHUNK_BYTES)
+            self.missing = False
+            if self.size < self._at or self.size - self._at > 16 * CHUNK_BYTES:
+                # Replaced by something shorter, or grown by more than anybody can read: from its end anew.
+                self._at, self._open, self._style = -1, b"", ""
+                return self._read()
+            lines += self._take(data)
+            if len(data) < CHUNK_BYTES:
+                return lines
+
+    def _take(self, data: bytes) -> list[Line]:
+        self._at += len(data)
+        *whole, self._open = (self._open + data).split(b"\n")
+        if len(self._open) > LINE_CHARS_MAX:
+            # A progress bar that never ends its line: only what it shows now is kept.
+            self._open = folded(self._open)[-4 * LINE_CHARS_MAX :]
+        lines = []
+        for raw in whole:
+            spans, self._style = sanitise(_decoded(raw), self._style)
+            lines.append(Line(spans, self.stream))
+        return lines
+
+
+def _decoded(raw: bytes) -> str:
+    """The text of a line as progress bars left it; of a very long one, what it shows first."""
+    return folded(raw)[: 4 * LINE_CHARS_MAX].decode("utf-8", "replace")

@@ -1,0 +1,281 @@
+"""One row for each task out of all the places where its files were seen."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from leaseq.errors import Newer
+from leaseq.layout import CLI, Entry, LeaseDir
+from leaseq.models import ANY, Event, Running, State, Task
+from leaseq.protocol.history import command_text, counted
+from leaseq.reading.views import (
+    NODE_DOWN,
+    NODE_SILENT,
+    RUNNER_DOWN,
+    Health,
+    Listing,
+    NodeView,
+    Place,
+    TaskView,
+    duration,
+)
+
+QUEUED = "Queued"
+NO_RUNNER, RUNNER_STOPPED = "NoRunner", "RunnerStopped"
+NO_NODE = f"{NO_RUNNER}: the lease has no node yet"
+NOBODY = (NO_RUNNER, RUNNER_STOPPED, RUNNER_DOWN, NODE_SILENT, NODE_DOWN)
+"""Reasons of a task that nobody takes now, the most hopeful first."""
+
+
+class Merge:
+    """Joins what was seen in several places to one row for each task."""
+
+    def __init__(
+        self,
+        lease: LeaseDir,
+        spec: Callable[[str, str], Task | str],
+        listing: Listing,
+        nodes: Mapping[str, NodeView],
+        ended: Mapping[str, Event],
+        *,
+        queue: Mapping[str, tuple[str, str, bool]] | None = None,
+    ) -> None:
+        """queue: every pending name, if the listing holds a few of them only."""
+        self.lease = lease
+        self.spec = spec
+        self.listing = listing
+        self.nodes = nodes
+        self.queue = listing.pending if queue is None else queue
+        self.events = ended
+        self.serving = [view for view in nodes.values() if view.health.serving]
+        self.claims: dict[str, tuple[str, Entry]] = {}
+        for owner, entry in listing.claims:
+            if entry.id not in self.claims or self.claims[entry.id][1].attempt < entry.attempt:
+                self.claims[entry.id] = (owner, entry)
+        special = self.claims.keys() | ended.keys()
+        self.waiting: dict[str, str] = {name[26:38]: name for name in listing.pending}
+        if len(self.waiting) < len(listing.pending) or not special.isdisjoint(self.waiting):
+            self.waiting = {}
+            for name in listing.pending:
+                task_id = name[26:38]
+                if int(name.rpartition(".")[2]) > self._seen(task_id):
+                    self.waiting[task_id] = name
+        self.counts: dict[State, int] = {}
+
+    def _seen(self, task_id: str) -> int:
+        """The highest attempt seen claimed, ended or pending so far."""
+        claim, event, name = self.claims.get(task_id), self.events.get(task_id), self.waiting.get(task_id)
+        return max(
+            claim[1].attempt if claim else 0,
+            event.attempt if event else 0,
+            int(name.rpartition(".")[2]) if name else 0,
+        )
+
+    def _count(self, state: State, by: int = 1) -> None:
+        self.counts[state] = self.counts.get(state, 0) + by
+
+    def claimed(self) -> list[TaskView]:
+        rows = []
+        for owner, entry in self.claims.values():
+            event = self.events.get(entry.id)
+            if entry.id in self.waiting or (event and event.attempt >= entry.attempt and not event.requeued):
+                continue
+            row = self.view_claim(owner, entry)
+            if event and event.attempt >= entry.attempt:
+                row = replace(row, state=State.PENDING, reason="Requeue", attempt=entry.attempt + 1)
+            self._count(row.state)
+            rows.append(row)
+        return sorted(rows, key=lambda row: (row.state is State.PENDING, row.started or float("inf"), row.id))
+
+    def view_claim(self, owner: str, entry: Entry) -> TaskView:
+        place = Place(self.lease.claimed(owner), str(entry))
+        if owner == CLI:
+            return self._from_spec(TaskView(entry.id, entry.attempt, State.CANCELLED, place=place), entry)
+        node = self.nodes.get(owner) or NodeView(owner, Health.UNKNOWN)
+        state, reason = _claim_state(node)
+        submitted = _submitted(entry.order)
+        row = TaskView(entry.id, entry.attempt, state, reason, owner, need=entry.need, submitted=submitted, place=place)
+        beat = node.heartbeat
+        run = (
+            next((run for run in beat.running if run.id == entry.id and run.attempt == entry.attempt), None)
+            if beat
+            else None
+        )
+        return _from_heartbeat(row, run, node) if run else self._from_spec(row, entry)
+
+    def pending(self, limit: int | None) -> list[TaskView]:
+        self._count(State.PENDING, len(self.waiting))
+        names = self.waiting.values()
+        first = sorted(names) if limit is None else heapq.nsmallest(limit, names)
+        ahead = self._ahead(first)
+        return [self.view_pending(name, ahead[name]) for name in first]
+
+    def _ahead(self, first: Sequence[str]) -> dict[str, int]:
+        """How many tasks that may start stand before each of these in its node's queue."""
+        before: Counter[str] = Counter()
+        found = {}
+        for name in first if self.queue is self.listing.pending else sorted(self.queue):
+            _, node, held = self.queue[name]
+            found[name] = before[ANY] + (before[node] if node != ANY else 0)
+            if not held:
+                before[node] += 1
+        return found
+
+    def view_pending(self, name: str, ahead: int) -> TaskView:
+        directory, node, held = self.listing.pending[name]
+        place = Place(directory, name)
+        try:
+            entry = Entry.parse(name)
+        except Newer as error:
+            return TaskView(name[26:38], int(name.rpartition(".")[2]), State.PENDING, f"Newer: {error}", place=place)
+        reason = "Held" if held else self._reason(entry, node) or f"{QUEUED}: {f'{ahead} ahead' if ahead else 'next'}"
+        row = TaskView(entry.id, entry.attempt, State.PENDING, reason, place=place)
+        return self._from_spec(replace(row, node=node, need=entry.need, submitted=_submitted(entry.order)), entry)
+
+    def _reason(self, entry: Entry, node: str) -> str:
+        """Why no runner takes it now, as far as anybody says; empty where it stands in the queue."""
+        serving = self.serving if node == ANY else [view for view in self.serving if view.node == node]
+        if not serving:
+            return _nobody([view for view in self.nodes.values() if node in (ANY, view.node)])
+        for view in serving:
+            if view.heartbeat and (why := view.heartbeat.waiting.get(entry.id)):
+                return f"{why} on {view.node}" if len(serving) > 1 and ": " in why else why
+        if all(view.heartbeat and view.heartbeat.state == "draining" for view in serving):
+            return "Draining"
+        left = max((_seconds_left(view) for view in serving), default=math.inf)
+        if entry.need.time_seconds is not None and entry.need.time_seconds > left:
+            return f"LeaseTime: needs {duration(entry.need.time_seconds)}, {duration(left)} left"
+        return ""
+
+    def _from_spec(self, row: TaskView, entry: Entry) -> TaskView:
+        place = row.place
+        task = self.spec(entry.id, f"{place.directory}/{place.name}") if place else ""
+        if isinstance(task, str):
+            return replace(row, command=task)
+        return replace(row, name=task.name, command=command_text(task), need=task.need, submitted=task.submitted)
+
+    def ended(self, limit: int) -> list[TaskView]:
+        found: list[tuple[Event, Entry | None]] = []
+        lost = {entry.id: entry for entry in self.listing.lost if entry.id not in self.waiting}
+        for event in self.events.values():
+            if event.id in self.waiting or (
+                event.id in self.claims and self.claims[event.id][1].attempt > event.attempt
+            ):
+                lost.pop(event.id, None)
+            elif not event.requeued:
+                found.append((event, lost.pop(event.id, None)))
+            elif event.id not in self.claims:
+                found.append((event, None))
+        newest = heapq.nsmallest(max(limit, 0), found, key=lambda pair: -(pair[0].ended or 0.0))
+        rows = [view_event(event, entry, self.lease) for event, entry in newest]
+        rows = [
+            replace(row, state=State.PENDING, reason="Requeue") if event.requeued else row
+            for row, (event, _) in zip(rows, newest, strict=True)
+        ]
+        return rows + [self.view_lost(entry) for entry in list(lost.values())[: max(0, limit)]]
+
+    def view_lost(self, entry: Entry) -> TaskView:
+        place = Place(self.lease.lost, str(entry))
+        return self._from_spec(TaskView(entry.id, entry.attempt, State.LOST, need=entry.need, place=place), entry)
+
+    def later_attempts(self) -> dict[tuple[str, int], str]:
+        """The files of tasks that are not over and have had an attempt before, by id and attempt."""
+        found = {
+            (entry.id, entry.attempt): f"{self.lease.lost}/{entry}" for entry in self.listing.lost if entry.attempt > 1
+        }
+        for task_id, (owner, entry) in self.claims.items():
+            event = self.events.get(task_id)
+            if entry.attempt > 1 and not (event and event.attempt >= entry.attempt and not event.requeued):
+                found[task_id, entry.attempt] = f"{self.lease.claimed(owner)}/{entry}"
+        for task_id, name in self.waiting.items():
+            if not name.endswith(".1"):
+                found[task_id, int(name.rpartition(".")[2])] = f"{self.listing.pending[name][0]}/{name}"
+        return found
+
+    def totals(self, finished: dict[State, int], retried: Iterable[str]) -> dict[State, int]:
+        """Tasks by state. retried: how the histories count tasks that are not over."""
+        counts = dict(self.counts)
+        for state, count in finished.items():
+            counts[state] = counts.get(state, 0) + count
+        changes = [(state, -1) for state in retried]
+        for task_id, _ in self.listing.booked:
+            event = self.events.get(task_id)
+            changes += counted(event) if event else [(State.CANCELLED.name, 1)]
+        for word, number in changes:
+            counts[State[word]] = counts.get(State[word], 0) + number
+        # History counts every loss; what matters is how many still wait for `recover`.
+        counts[State.LOST] = len(self.listing.lost)
+        return {state: counts.get(state, 0) for state in State}
+
+
+def view_event(event: Event, lost: Entry | None, lease: LeaseDir) -> TaskView:
+    """The row of a task that has ended, as the history tells it; `lost` is its file where `recover` can take it."""
+    return TaskView(
+        id=event.id,
+        attempt=event.attempt,
+        state=event.state,
+        reason=event.reason,
+        node=event.node,
+        name=event.name,
+        command=event.command,
+        gpus=event.gpus,
+        submitted=event.submitted or None,
+        started=event.started,
+        ended=event.ended,
+        elapsed_seconds=event.elapsed_seconds,
+        exit_code=event.exit_code,
+        need=lost.need if lost else None,
+        place=Place(lease.lost, str(lost)) if lost else None,
+    )
+
+
+def _nobody(nodes: Sequence[NodeView]) -> str:
+    """Why no runner takes what is pending for these nodes: the one that may come back soonest says it."""
+    said = {_silence(view) for view in nodes}
+    return min(said, key=lambda why: NOBODY.index(why.partition(":")[0]), default=NO_NODE)
+
+
+def _silence(node: NodeView) -> str:
+    if node.cause:
+        return f"{node.cause}: {node.why}"
+    return RUNNER_STOPPED if node.health is Health.STOPPED else NO_RUNNER
+
+
+def _seconds_left(node: NodeView) -> float:
+    """Until the lease ends, by the node's own clock and its last heartbeat; infinite if it has no end."""
+    beat = node.heartbeat
+    if beat is None or beat.ends is None:
+        return math.inf
+    return max(0.0, beat.ends - beat.time - (node.age_seconds or 0.0))
+
+
+def _claim_state(node: NodeView) -> tuple[State, str]:
+    if node.health is Health.OK:
+        return State.RUNNING, ""
+    if node.kept:
+        return State.RUNNING, "NoRunner"
+    if node.health in (Health.LATE, Health.UNKNOWN):
+        return State.UNKNOWN, "NodeLate" if node.health is Health.LATE else "NoHeartbeat"
+    return State.STUCK, RUNNER_STOPPED if node.health is Health.STOPPED else node.cause
+
+
+def _from_heartbeat(row: TaskView, run: Running, node: NodeView) -> TaskView:
+    return replace(
+        row,
+        name=run.name,
+        command=run.command,
+        gpus=run.gpus,
+        started=run.started,
+        pid=run.pid,
+        elapsed_seconds=run.elapsed_seconds + (node.age_seconds or 0.0),
+        reason=row.reason or (f"stopping: {run.stopping}" if run.stopping else ""),
+    )
+
+
+def _submitted(order: str) -> float:
+    """The time of submission that a file name's order carries."""
+    return int(order[3:19]) / 1e6

@@ -1,0 +1,80 @@
+"""Waiting for tasks: for the outcome file of an attempt, polled politely."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from leaseq.errors import LeaseqError, Malformed, Unavailable
+from leaseq.layout import LeaseDir
+from leaseq.models import Outcome, State
+from leaseq.protocol.tasks import read_outcome, without_env
+from leaseq.reading.find import find
+from leaseq.reading.merge import NOBODY
+from leaseq.reading.snapshot import Reader
+from leaseq.world import Fs
+
+POLL_SECONDS = 0.05
+POLL_SECONDS_MAX = 1.0
+POLL_SECONDS_MAX_REMOTE = 2.0
+ADVICE_SECONDS = 5.0
+"""How often a wait looks whether anybody will ever run its task."""
+
+
+def final_outcome(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> tuple[int, Outcome | None]:
+    """(the newest attempt from that one on, its outcome if it has ended and no other follows)."""
+    while True:
+        try:
+            outcome = read_outcome(fs, lease, task_id, attempt)
+        except Malformed as error:
+            raise Unavailable(
+                f"the result of {task_id} cannot be read: {error}", hint=f"see {lease.outcome(task_id, attempt)}"
+            ) from None
+        if outcome is None or not outcome.requeued:
+            return attempt, None if outcome is None else without_env(outcome)
+        attempt += 1
+
+
+def wait_code(outcome: Outcome) -> int:
+    """The exit code that `wait` and `follow` give for the outcome."""
+    if outcome.state in (State.DONE, State.FAILED) and outcome.exit_code is not None:
+        return outcome.exit_code
+    return outcome.state.exit_code
+
+
+def pauses(fs: Fs) -> Iterator[float]:
+    """Seconds to pause between looks: short at first, then longer; longer still where other hosts share the server."""
+    pause, most = POLL_SECONDS, POLL_SECONDS_MAX_REMOTE if fs.remote else POLL_SECONDS_MAX
+    while True:
+        yield pause
+        pause = min(most, pause * 1.3)
+
+
+@dataclass
+class Advice:
+    """Tells once when a task waits for a runner that is not there."""
+
+    reader: Reader
+    last_look: float = 0.0
+    told: str = ""
+
+    def look(self, task_id: str, now: float) -> str:
+        """Something new to tell the person, or nothing."""
+        if now - self.last_look < ADVICE_SECONDS:
+            return ""
+        self.last_look = now
+        try:
+            (row,) = find(self.reader, task_id)
+        except LeaseqError:
+            return ""
+        text = ""
+        if row.state is State.STUCK:
+            text = f"{task_id} is stuck, its runner is down: `leaseq recover` tells the next step"
+        elif row.state is State.PENDING and row.reason.partition(":")[0] in NOBODY:
+            text = f"{task_id} is pending and no runner takes it: `leaseq status` tells how the nodes are"
+        elif row.state is State.PENDING and row.reason == "Held":
+            text = f"{task_id} is held: `leaseq release {task_id}` lets it start"
+        if text == self.told:
+            return ""
+        self.told = text
+        return text
