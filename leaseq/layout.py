@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from leaseq.errors import Malformed, Newer, UsageError
-from leaseq.models import ANY, Need
+from leaseq.models import ANY, Need, whole
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 LEASE_ID = re.compile(r"(local:)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 TASK_ID = re.compile(r"T[0-9a-hjkmnp-tv-z]{11}")
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no letter that reads as a digit."""
+_BEAT = ".json"
 CLI = "_cli"
 """The owner of claims made by commands (a pending task being cancelled)."""
 
@@ -36,7 +37,7 @@ _NEED = re.compile(
     r"(?:t(?P<time>0|[1-9][0-9]{0,11}))?"
 )
 """One spelling for each need: a runner renames what an entry is called, and would not find it under another."""
-_OUTCOME = re.compile(r"(?P<id>T[0-9a-hjkmnp-tv-z]{11})\.(?P<attempt>[1-9][0-9]{0,5})")
+_KEY = re.compile(r"(?P<id>T[0-9a-hjkmnp-tv-z]{11})\.(?P<attempt>[1-9][0-9]{0,5})")
 
 
 def new_task_id() -> str:
@@ -154,17 +155,79 @@ def _node(name: str) -> str:
     return name
 
 
-def is_outcome(name: str) -> bool:
-    """True where the name is an attempt's: `ID.ATTEMPT`."""
-    return _OUTCOME.fullmatch(name) is not None
+def is_key(name: str) -> bool:
+    """True if the name is an attempt's: `ID.ATTEMPT`."""
+    return _KEY.fullmatch(name) is not None
 
 
-def parse_outcome(name: str) -> tuple[str, int]:
-    """(task id, attempt) of an outcome's file name; raises Malformed."""
-    match = _OUTCOME.fullmatch(name)
+def parse_key(name: str) -> tuple[str, int]:
+    """(task id, attempt) of an attempt's key, which is its outcome's file name too; raises Malformed."""
+    match = _KEY.fullmatch(name)
     if not match:
-        raise Malformed(f"not an outcome file name: {name!r:.160}")
+        raise Malformed(f"not the key of an attempt: {name!r:.160}")
     return match["id"], int(match["attempt"])
+
+
+# -- what a name says that nobody parses: of thousands, and of those whose need a later leaseq spells -----------------
+
+
+def task_of(name: str) -> str:
+    """The task's id in a task file's name that has the form `PENDING`."""
+    return name[26:38]
+
+
+def attempt_of(name: str) -> int:
+    """The attempt in such a name, or in a claim's."""
+    return int(name.split(".")[3])
+
+
+def priority_of(name: str) -> str:
+    """How such a name begins: names of one priority have it alike, and those of a higher one sort first."""
+    return name[:3]
+
+
+def submission_of(order: str) -> int:
+    """A number that grows with the order of submission, whatever the priority, from an order or such a name."""
+    return int(order[3:25])
+
+
+def submitted_at(order: str) -> float:
+    """The time of submission, in seconds since the epoch, from an order or such a name."""
+    return int(order[3:19]) / 1e6
+
+
+def of_submission(seconds: float) -> int:
+    """What `submission_of` gives for a first task submitted then."""
+    return int(seconds * 1e6) * 10**6
+
+
+def ids_in(names: Iterable[str]) -> set[str]:
+    """The ids in those of the names that may be task files', or begin with an id as `ID.N`."""
+    found: set[str] = set()
+    for name in names:
+        parts = name.split(".")
+        found.update(part for part in (parts[0], parts[1] if len(parts) > 3 else "") if TASK_ID.fullmatch(part))
+    return found
+
+
+def beating(names: Iterable[str]) -> list[str]:
+    """The nodes that have a heartbeat among the names in hb/."""
+    return [name[: -len(_BEAT)] for name in names if name.endswith(_BEAT) and is_node(name[: -len(_BEAT)])]
+
+
+def terms_in(names: Iterable[str]) -> list[tuple[str, int]]:
+    """(node, number) of each term among the names in hb/."""
+    found = (name.rpartition(".") for name in names)
+    return [(node, number) for node, _, digits in found if is_node(node) and (number := whole(digits))]
+
+
+def parse_request(name: str) -> tuple[str, str]:
+    """(verb, the attempt's key or nothing) of a request's file name: `VERB[.ID.ATTEMPT].TOKEN`; raises Malformed."""
+    verb, _, rest = name.partition(".")
+    key = rest.rpartition(".")[0]
+    if key and not is_key(key):
+        raise Malformed(f"not the key of an attempt: {key!r:.160}")
+    return verb, key
 
 
 @dataclass(frozen=True)
@@ -312,7 +375,7 @@ class LeaseDir:
         return f"{self.root}/control/{_node(node)}"
 
     def heartbeat(self, node: str) -> str:
-        return f"{self.root}/hb/{_node(node)}.json"
+        return f"{self.root}/hb/{_node(node)}{_BEAT}"
 
     def term(self, node: str, number: int) -> str:
         """The first word of the runner that serves the node in that term."""

@@ -24,6 +24,22 @@ ANY = "_any"
 R = TypeVar("R", bound="Record")
 
 
+class Why(Enum):
+    """Why an attempt is being ended before it ends by itself; the first reason stands."""
+
+    CANCEL = "cancel"
+    KILL = "kill"
+    """The runner was told to end its tasks."""
+    TIMEOUT = "timeout"
+    LEASE = "lease"
+    """Its lease ends."""
+
+    @property
+    def by_user(self) -> bool:
+        """True if somebody wanted its end: then nobody wants another attempt."""
+        return self in (Why.CANCEL, Why.KILL)
+
+
 class State(Enum):
     """What a task is doing. STUCK and UNKNOWN are derived by a reader and never stored."""
 

@@ -13,6 +13,7 @@ from leaseq.cli.options import LEASE, LOOK, Look, look
 from leaseq.cli.output import COLOURS, Output, about, visible
 from leaseq.cli.values import integer, yes
 from leaseq.errors import UsageError
+from leaseq.layout import ids_in
 from leaseq.models import State
 from leaseq.protocol import records
 from leaseq.protocol.keys import redone
@@ -179,7 +180,7 @@ def _with_redone(app: App, lease_id: str, found: list[TaskView]) -> list[dict[st
     """The rows as JSON, each with the tasks that repeat it; which have any is listed once."""
     lease = app.home.lease(lease_id)
     try:
-        repeated = {name.partition(".")[0] for name in app.fs.names(lease.redone)}
+        repeated = ids_in(app.fs.names(lease.redone))
     except FileNotFoundError:
         repeated = set()
     return [

@@ -20,7 +20,7 @@ from leaseq.cli.output import visible
 from leaseq.cli.values import yes
 from leaseq.errors import LeaseqError, NotFound, Unavailable, UsageError
 from leaseq.installation import main_file
-from leaseq.layout import valid_name
+from leaseq.layout import beating, valid_name
 from leaseq.lease import leases
 from leaseq.lease.base import Backend, LeaseState
 from leaseq.models import Lease
@@ -234,8 +234,8 @@ def _beats(app: App, record: Lease) -> bool:
     """True where a runner of the lease was heard lately: it has not ended, and Slurm need not be asked."""
     directory = app.home.lease(record.id)
     try:
-        names = [name for name in app.fs.names(directory.heartbeats) if name.endswith(".json")]
-        return any(app.fs.age(f"{directory.heartbeats}/{name}", directory.root) < HEARD_SECONDS for name in names[:3])
+        nodes = beating(app.fs.names(directory.heartbeats))
+        return any(app.fs.age(directory.heartbeat(node), directory.root) < HEARD_SECONDS for node in nodes[:3])
     except FileNotFoundError:
         return False
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import Entry, Home, LeaseDir, is_node, new_incarnation
 from leaseq.lease.private import owner_of
+from leaseq.models import Why
 from leaseq.protocol import files, tasks
 from leaseq.protocol.fate import lost, with_requeue
 from leaseq.protocol.tasks import Claim
@@ -78,5 +79,5 @@ def _settle(fs: Fs, lease: LeaseDir, node: str, name: str, *, clock: Clock, reas
         return
     outcome = lost(task, entry, node=node, incarnation=new_incarnation(), reason=reason, now=clock.now())
     if not outcome.requeued:
-        outcome = with_requeue(outcome, stopping="lease")
+        outcome = with_requeue(outcome, stopping=Why.LEASE)
     tasks.lose(fs, lease, Claim(entry, node), outcome)

@@ -26,8 +26,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from leaseq.errors import EX_TEMPFAIL
-from leaseq.layout import is_outcome
-from leaseq.models import integer, maybe, number, several, text
+from leaseq.layout import is_key
+from leaseq.models import Why, integer, maybe, number, several, text
 from leaseq.node import record
 from leaseq.node.cgroup import limits, memory_kills
 from leaseq.node.inotify import IN_MOVED_TO, Inotify, become_subreaper
@@ -147,13 +147,13 @@ class Keeper:
             body = {}
         verb, _, rest = name.partition("-")
         try:
-            if verb == "start" and body and is_outcome(rest):
+            if verb == "start" and body and is_key(rest):
                 self.start(rest, body, path)
                 return
             _removed(path)
             kept = self.kept.get(rest.rpartition("-")[0])
             if kept and verb == "stop":
-                self.stop(kept, text(body["why"]), number(body["grace"]))
+                self.stop(kept, Why(body["why"]), number(body["grace"]))
             elif kept and verb == "signal":
                 self.signal(kept, signal.Signals(body["signal"]), body)
         except (LookupError, ValueError, TypeError, AttributeError):
@@ -242,12 +242,15 @@ class Keeper:
     def end_lease(self, grace: float) -> None:
         """Slurm ends the lease: every attempt is being ended for that reason."""
         for kept in list(self.kept.values()):
-            self.stop(kept, "lease", grace)
+            self.stop(kept, Why.LEASE, grace)
 
-    def stop(self, kept: Kept, why: str, grace: float) -> None:
-        """TERM was sent to every process of the attempt; KILL follows after the grace."""
+    def stop(self, kept: Kept, why: Why | None, grace: float) -> None:
+        """TERM was sent to every process of the attempt; KILL follows after the grace.
+
+        why: None if it has ended by itself, and this is what it left behind.
+        """
         if kept.stop_at is None and (kept.exit is None or kept.doubt_until is not None):
-            self.note(kept, {"e": "stop", "why": why})
+            self.note(kept, {"e": "stop", "why": why.value if why else ""})
         kept.doubt_until = None
         until = time.monotonic() + grace
         kept.stop_at = until if kept.stop_at is None else min(until, kept.stop_at)
@@ -297,7 +300,7 @@ class Keeper:
         if kept.ours and not has_orphans(set(self.by_pid)):
             self.close(kept)
         elif self.members(kept):
-            self.stop(kept, "", kept.grace_seconds)
+            self.stop(kept, None, kept.grace_seconds)
 
     def deadlines(self) -> float | None:
         """Time limits and graces were acted upon; seconds until the next look, None where nothing is due."""
@@ -314,7 +317,7 @@ class Keeper:
         if kept.exit is None and not kept.ours and not alive(kept.leader):
             self.ended(kept, {"e": "gone"})
         if kept.exit is None and kept.stop_at is None and kept.limit_at is not None and now >= kept.limit_at:
-            self.stop(kept, "timeout", kept.grace_seconds)
+            self.stop(kept, Why.TIMEOUT, kept.grace_seconds)
         if kept.doubt_until is not None:
             if now < kept.doubt_until:
                 return kept.doubt_until - now

@@ -11,6 +11,7 @@ import time
 from typing import NoReturn
 
 from leaseq.layout import new_incarnation
+from leaseq.models import Why
 from leaseq.node.nodedir import NodeDir
 from leaseq.node.procs import KeeperProcs
 
@@ -40,7 +41,7 @@ def _tell_keeper(procs: KeeperProcs, grace_seconds: float) -> NoReturn:
     try:
         procs.ensure()
         for key in _alive(procs):
-            procs.stop(key, why="lease", grace=grace_seconds)
+            procs.stop(key, why=Why.LEASE, grace=grace_seconds)
     finally:
         os._exit(0)
 

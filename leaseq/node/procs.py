@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from leaseq.errors import Unavailable
+from leaseq.models import Why
 from leaseq.node import record
 from leaseq.node.nodedir import NodeDir, write_local
 from leaseq.node.record import Rec, keys_in
@@ -38,7 +39,7 @@ class Procs(Protocol):
         """The keeper will start the attempt, unless its record exists."""
         ...
 
-    def stop(self, key: str, *, why: str, grace: float) -> None:
+    def stop(self, key: str, *, why: Why, grace: float) -> None:
         """The attempt is being ended: TERM, the grace in seconds, KILL, over all its processes."""
         ...
 
@@ -113,8 +114,8 @@ class KeeperProcs:
     def start(self, key: str, request: Mapping[str, Any]) -> None:
         self._ask(f"start-{key}", {**request, "boot": boot_id()})
 
-    def stop(self, key: str, *, why: str, grace: float) -> None:
-        self._ask(f"stop-{key}-{self._numbered()}", {"why": why, "grace": grace})
+    def stop(self, key: str, *, why: Why, grace: float) -> None:
+        self._ask(f"stop-{key}-{self._numbered()}", {"why": why.value, "grace": grace})
 
     def signal(self, key: str, number: int, *, to: str, warning: bool = False) -> None:
         self._ask(f"signal-{key}-{self._numbered()}", {"signal": number, "to": to, "warning": warning})

@@ -24,8 +24,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from leaseq.layout import is_outcome
-from leaseq.models import integer, number
+from leaseq.layout import is_key
+from leaseq.models import Why, integer, number
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Rec:
     """How many processes the kernel killed for memory on this node while the attempt ran, if it ended badly."""
     memory_limit_mb: float | None = None
     """The limit of the control group that the node's tasks are in, if it has one and the kernel has killed."""
-    stopping: str = ""
+    stopping: Why | None = None
     warned: int | None = None
     """The signal by which it was told that its lease ends soon."""
     resists: str = ""
@@ -101,7 +101,7 @@ def _fields(fact: dict[str, object], known: dict[str, Any]) -> dict[str, Any]:
             "started_monotonic": _maybe(fact.get("m")),
         }
     if kind == "stop":
-        return {"stopping": known.get("stopping") or str(fact["why"])}
+        return {"stopping": known.get("stopping") or (Why(fact["why"]) if fact["why"] else None)}
     if kind == "resist":
         return {"resists": f"process {integer(fact['pid'])} belongs to {fact['user']!s:.60}"}
     if kind == "warn":
@@ -152,7 +152,7 @@ def read(path: str) -> Rec | None:
 
 def keys_in(directory: str) -> list[str]:
     """The attempts that have a record in the directory; what has another name is none."""
-    return [name for name in os.listdir(directory) if is_outcome(name)]
+    return [name for name in os.listdir(directory) if is_key(name)]
 
 
 def begin(path: str, fact: dict[str, object]) -> int | None:

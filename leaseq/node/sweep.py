@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterable
 
+from leaseq.layout import parse_key
 from leaseq.world import process_start, user_name
 
 Process = tuple[int, int]
@@ -30,7 +31,7 @@ def processes_of(key: str, leader: Process) -> set[Process]:
 
     key: `ID.ATTEMPT`; another attempt of the same task may be alive beside it. leader: (0, 0) where it is not known.
     """
-    task_id, _, attempt = key.partition(".")
+    task_id, attempt = parse_key(key)
     marks = (f"\0LEASEQ_TASK_ID={task_id}\0".encode(), f"\0LEASEQ_ATTEMPT={attempt}\0".encode())
     parents: dict[int, int] = {}
     starts: dict[int, int] = {}

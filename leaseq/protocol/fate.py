@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from leaseq.errors import EX_TEMPFAIL
 from leaseq.layout import Entry
-from leaseq.models import Outcome, State, Task
+from leaseq.models import Outcome, State, Task, Why
 
 LOST_ATTEMPTS_MAX = 5
 """How often `--on-lost requeue` starts a task again: a task that takes its node down must not take all of them."""
@@ -27,11 +27,11 @@ def lost(task: Task, entry: Entry, *, node: str, incarnation: str, reason: str, 
     return with_requeue(outcome)
 
 
-def with_requeue(outcome: Outcome, *, stopping: str = "") -> Outcome:
+def with_requeue(outcome: Outcome, *, stopping: Why | None = None) -> Outcome:
     """The outcome with why another attempt follows, where one does. stopping: why the attempt was being ended."""
     task, attempt = outcome.task, outcome.attempt
     why = ""
-    if stopping == "lease" and outcome.state is State.LOST:
+    if stopping is Why.LEASE and outcome.state is State.LOST:
         if task.requeue or outcome.exit_code == EX_TEMPFAIL or task.on_lost == "requeue":
             why = "requeue"
     elif outcome.state in (State.FAILED, State.TIMEOUT):

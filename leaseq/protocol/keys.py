@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 
 from leaseq.errors import Malformed
-from leaseq.layout import Entry, LeaseDir, is_node, is_outcome
+from leaseq.layout import Entry, LeaseDir, is_key, is_node
 from leaseq.models import ANY, Outcome, Task, text
 from leaseq.protocol.files import content, directory_of, discard, hidden, json_object, make
 from leaseq.protocol.tasks import move_pending
@@ -135,7 +135,7 @@ def keys_by_task(fs: Fs, lease: LeaseDir) -> dict[str, str]:
     found = {}
     for digest in fs.names(lease.keys):
         try:
-            if not is_outcome(digest):
+            if not is_key(digest):
                 found[read_key(fs, lease, digest)[0].id] = digest
         except (Malformed, FileNotFoundError):
             continue

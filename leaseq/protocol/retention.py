@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leaseq.errors import Malformed
-from leaseq.layout import ALPHABET, LeaseDir, is_outcome, parse_outcome
+from leaseq.layout import ALPHABET, LeaseDir, ids_in, is_key, parse_key
 from leaseq.models import Outcome, State
 from leaseq.protocol import files, tasks
 from leaseq.world import Fs
@@ -32,7 +32,7 @@ def old_tasks(fs: Fs, lease: LeaseDir, *, before: float, keep_failed: bool) -> I
         attempts: dict[str, list[int]] = defaultdict(list)
         for name in _names(fs, f"{lease.root}/done/{letter}"):
             try:
-                task_id, attempt = parse_outcome(name)
+                task_id, attempt = parse_key(name)
             except Malformed:
                 continue
             attempts[task_id].append(attempt)
@@ -85,13 +85,10 @@ def leftovers(fs: Fs, lease: LeaseDir) -> list[str]:
 
 def _alive(fs: Fs, lease: LeaseDir) -> set[str]:
     """Ids of tasks that are pending, held, claimed, or lost and waiting to be recovered."""
-    found = set()
     places = [
         f"{parent}/{node}" for parent in (lease.inboxes, lease.helds, lease.claims) for node in _names(fs, parent)
     ]
-    for place in [*places, lease.lost]:
-        found |= {name.split(".")[1] for name in _names(fs, place) if name.count(".") >= 3}
-    return found
+    return set().union(*(ids_in(_names(fs, place)) for place in (*places, lease.lost)))
 
 
 def _links(fs: Fs, lease: LeaseDir) -> dict[str, list[str]]:
@@ -99,8 +96,8 @@ def _links(fs: Fs, lease: LeaseDir) -> dict[str, list[str]]:
     found = defaultdict(list)
     for directory in (lease.keys, lease.redone):
         for name in _names(fs, directory):
-            if is_outcome(name):
-                found[parse_outcome(name)[0]].append(f"{directory}/{name}")
+            if is_key(name):
+                found[parse_key(name)[0]].append(f"{directory}/{name}")
     return found
 
 

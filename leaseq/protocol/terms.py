@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from leaseq.errors import Malformed
-from leaseq.layout import LeaseDir
-from leaseq.models import Heartbeat, whole
+from leaseq.layout import LeaseDir, terms_in
+from leaseq.models import Heartbeat
 from leaseq.protocol.files import content, discard, hidden, rename_over
 from leaseq.world import Fs
 
@@ -42,8 +42,7 @@ def newest_term(fs: Fs, lease: LeaseDir, node: str) -> int:
 
 
 def _terms(fs: Fs, lease: LeaseDir, node: str) -> list[int]:
-    found = (name.rpartition(".") for name in fs.names(lease.heartbeats))
-    return [number for owner, _, digits in found if owner == node and (number := whole(digits))]
+    return [number for owner, number in terms_in(fs.names(lease.heartbeats)) if owner == node]
 
 
 def begin_term(fs: Fs, lease: LeaseDir, number: int, first: Heartbeat) -> bool:

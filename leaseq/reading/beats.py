@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaseq.errors import Malformed
-from leaseq.layout import LeaseDir, is_node
+from leaseq.layout import LeaseDir, beating, is_node, terms_in
 from leaseq.models import Heartbeat
 from leaseq.protocol import files, terms
 from leaseq.world import Fs
@@ -17,7 +17,8 @@ UNREADABLE_SECONDS = 600.0
 def nodes(fs: Fs, lease: LeaseDir) -> list[str]:
     """The nodes that a runner has ever served, or begun to."""
     try:
-        return sorted({name.rpartition(".")[0] for name in fs.names(lease.heartbeats)} - {""})
+        names = fs.names(lease.heartbeats)
+        return sorted({*beating(names), *(node for node, _ in terms_in(names))})
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -41,7 +42,7 @@ def lives(fs: Fs, lease: LeaseDir, node: str) -> bool:
 
 def newest(fs: Fs, lease: LeaseDir) -> float | None:
     """How long ago a runner of the lease was heard last that has not stopped; None where there is none."""
-    heard = [age(fs, lease, node) for node in nodes(fs, lease) if is_node(node)]
+    heard = [age(fs, lease, node) for node in nodes(fs, lease)]
     return min((each[1] for each in heard if each is not None), default=None)
 
 

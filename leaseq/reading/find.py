@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from leaseq.errors import Malformed, NotFound, UsageError
-from leaseq.layout import TASK_ID, Entry, parse_outcome
+from leaseq.layout import CLI, TASK_ID, Entry, attempt_of, of_submission, parse_key, submission_of, task_of
 from leaseq.models import Event, Outcome, State, Task
 from leaseq.protocol.history import event_of
 from leaseq.protocol.keys import redone, was_retried
@@ -166,7 +166,7 @@ class Search:
 
     def _live(self) -> Iterable[str]:
         for name in self.listing.pending:
-            yield name[26:38]
+            yield task_of(name)
         for _, entry in self.listing.claims:
             yield entry.id
         for entry in self.listing.lost:
@@ -176,8 +176,8 @@ class Search:
 
     def _first(self, task_id: str) -> bool:
         """True where the task waits for its first attempt, or is in it."""
-        names = (name for name in self.listing.pending if name[26:38] == task_id)
-        attempts = [int(name.rpartition(".")[2]) for name in names]
+        names = (name for name in self.listing.pending if task_of(name) == task_id)
+        attempts = [attempt_of(name) for name in names]
         attempts += [entry.attempt for _, entry in self.listing.claims if entry.id == task_id]
         return attempts == [1]
 
@@ -185,19 +185,19 @@ class Search:
         """(id, attempt) of every outcome in the directory of ids that begin so."""
         for name in self.reader.names(self.lease.done(prefix)):
             try:
-                yield parse_outcome(name)
+                yield parse_key(name)
             except Malformed:
                 continue
 
     def _last(self, back: int) -> str:
         if self._order is None:
-            times = {name[26:38]: int(name[3:25]) for name in self.listing.pending}
-            times.update((entry.id, int(entry.order[3:])) for _, entry in self.listing.claims)
-            times.update((entry.id, int(entry.order[3:])) for entry in self.listing.lost)
+            times = {task_of(name): submission_of(name) for name in self.listing.pending}
+            times.update((entry.id, submission_of(entry.order)) for _, entry in self.listing.claims)
+            times.update((entry.id, submission_of(entry.order)) for entry in self.listing.lost)
             share = LAST_LOOKS_BACK // max(1, len(self.listing.nodes))
             snapshot = self.reader.read(recent=max(share, 2 * back), pending=0)
             for row in snapshot.tasks:
-                times.setdefault(row.id, int((row.submitted or 0.0) * 1e6) * 10**6)
+                times.setdefault(row.id, of_submission(row.submitted or 0.0))
             self._order = sorted(times, key=lambda task_id: times[task_id], reverse=True)
         if back >= len(self._order):
             known = len(self._order)
@@ -242,11 +242,11 @@ class Search:
             pass
         decided = outcome.attempt if outcome else 0
         listing = Listing(
-            pending={name: at for name, at in self.listing.pending.items() if name[26:38] == task_id},
+            pending={name: at for name, at in self.listing.pending.items() if task_of(name) == task_id},
             claims=[(owner, entry) for owner, entry in self.listing.claims if entry.id == task_id],
             lost=[entry for entry in self.listing.lost if entry.id == task_id],
         )
-        listing.nodes = self.listing.nodes if listing.pending else {owner for owner, _ in listing.claims} - {"_cli"}
+        listing.nodes = self.listing.nodes if listing.pending else {owner for owner, _ in listing.claims} - {CLI}
         merge = Merge(self.lease, self.reader.spec, listing, self.reader.nodes(listing), {}, queue=self.listing.pending)
         live = [(entry.attempt, merge.view_claim(owner, entry)) for owner, entry in merge.claims.values()]
         live += [(row.attempt, row) for row in merge.pending(None)]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from leaseq.errors import Newer
-from leaseq.layout import CLI, Entry, LeaseDir
+from leaseq.layout import CLI, Entry, LeaseDir, attempt_of, submitted_at, task_of
 from leaseq.models import ANY, Event, Running, State, Task
 from leaseq.protocol.history import command_text, counted
 from leaseq.reading.views import (
@@ -57,12 +57,12 @@ class Merge:
             if entry.id not in self.claims or self.claims[entry.id][1].attempt < entry.attempt:
                 self.claims[entry.id] = (owner, entry)
         special = self.claims.keys() | ended.keys()
-        self.waiting: dict[str, str] = {name[26:38]: name for name in listing.pending}
+        self.waiting: dict[str, str] = {task_of(name): name for name in listing.pending}
         if len(self.waiting) < len(listing.pending) or not special.isdisjoint(self.waiting):
             self.waiting = {}
             for name in listing.pending:
-                task_id = name[26:38]
-                if int(name.rpartition(".")[2]) > self._seen(task_id):
+                task_id = task_of(name)
+                if attempt_of(name) > self._seen(task_id):
                     self.waiting[task_id] = name
         self.counts: dict[State, int] = {}
 
@@ -72,7 +72,7 @@ class Merge:
         return max(
             claim[1].attempt if claim else 0,
             event.attempt if event else 0,
-            int(name.rpartition(".")[2]) if name else 0,
+            attempt_of(name) if name else 0,
         )
 
     def _count(self, state: State, by: int = 1) -> None:
@@ -97,7 +97,7 @@ class Merge:
             return self._from_spec(TaskView(entry.id, entry.attempt, State.CANCELLED, place=place), entry)
         node = self.nodes.get(owner) or NodeView(owner, Health.UNKNOWN)
         state, reason = _claim_state(node)
-        submitted = _submitted(entry.order)
+        submitted = submitted_at(entry.order)
         row = TaskView(entry.id, entry.attempt, state, reason, owner, need=entry.need, submitted=submitted, place=place)
         beat = node.heartbeat
         run = (
@@ -131,10 +131,10 @@ class Merge:
         try:
             entry = Entry.parse(name)
         except Newer as error:
-            return TaskView(name[26:38], int(name.rpartition(".")[2]), State.PENDING, f"Newer: {error}", place=place)
+            return TaskView(task_of(name), attempt_of(name), State.PENDING, f"Newer: {error}", place=place)
         reason = "Held" if held else self._reason(entry, node) or f"{QUEUED}: {f'{ahead} ahead' if ahead else 'next'}"
         row = TaskView(entry.id, entry.attempt, State.PENDING, reason, place=place)
-        return self._from_spec(replace(row, node=node, need=entry.need, submitted=_submitted(entry.order)), entry)
+        return self._from_spec(replace(row, node=node, need=entry.need, submitted=submitted_at(entry.order)), entry)
 
     def _reason(self, entry: Entry, node: str) -> str:
         """Why no runner takes it now, as far as anybody says; empty where it stands in the queue."""
@@ -192,8 +192,8 @@ class Merge:
             if entry.attempt > 1 and not (event and event.attempt >= entry.attempt and not event.requeued):
                 found[task_id, entry.attempt] = f"{self.lease.claimed(owner)}/{entry}"
         for task_id, name in self.waiting.items():
-            if not name.endswith(".1"):
-                found[task_id, int(name.rpartition(".")[2])] = f"{self.listing.pending[name][0]}/{name}"
+            if (attempt := attempt_of(name)) > 1:
+                found[task_id, attempt] = f"{self.listing.pending[name][0]}/{name}"
         return found
 
     def totals(self, finished: dict[State, int], retried: Iterable[str]) -> dict[State, int]:
@@ -274,8 +274,3 @@ def _from_heartbeat(row: TaskView, run: Running, node: NodeView) -> TaskView:
         elapsed_seconds=run.elapsed_seconds + (node.age_seconds or 0.0),
         reason=row.reason or (f"stopping: {run.stopping}" if run.stopping else ""),
     )
-
-
-def _submitted(order: str) -> float:
-    """The time of submission that a file name's order carries."""
-    return int(order[3:19]) / 1e6

@@ -18,7 +18,7 @@ from functools import lru_cache
 from operator import itemgetter
 
 from leaseq.errors import Malformed, Refused
-from leaseq.layout import CLI, PENDING, Entry, LeaseDir, is_node, parse_outcome
+from leaseq.layout import CLI, PENDING, Entry, LeaseDir, attempt_of, beating, is_node, parse_key
 from leaseq.models import ANY, Event, Heartbeat, Lease, State, Task
 from leaseq.node.nodedir import Holder, find_node_dir
 from leaseq.protocol.files import content
@@ -58,7 +58,7 @@ class Reader:
         self.lease = lease
         self.fs = fs
         self.clock = clock
-        self._specs: dict[tuple[str, str], Task | str] = {}
+        self._specs: dict[tuple[str, int], Task | str] = {}
         self._booked: dict[tuple[str, int], Event] = {}
         self._counted: dict[tuple[str, int], str] = {}
         self._tails: dict[str, Tail] = {}
@@ -108,11 +108,10 @@ class Reader:
                 found.lost.append(entry)
         for name in self.names(lease.booking):
             try:
-                found.booked.append(parse_outcome(name))
+                found.booked.append(parse_key(name))
             except Malformed as error:
                 found.notes.append(f"booking: {error}")
-        beats = (name[:-5] for name in self.names(lease.heartbeats) if name.endswith(".json"))
-        found.nodes.update(name for name in beats if is_node(name))
+        found.nodes.update(beating(self.names(lease.heartbeats)))
         found.nodes.discard(ANY)
         return found
 
@@ -320,7 +319,7 @@ class Reader:
     def spec(self, task_id: str, path: str) -> Task | str:
         """The task in that file without its environment, read once; or why there is none to show."""
         name = path.rpartition("/")[2]
-        key = task_id, name.split(".")[3]
+        key = task_id, attempt_of(name)
         known = self._specs.get(key)
         if isinstance(known, Task):
             return known

@@ -14,8 +14,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from leaseq.errors import Malformed
-from leaseq.layout import Entry, parse_outcome
-from leaseq.models import ANY
+from leaseq.layout import Entry, parse_key, parse_request
+from leaseq.models import ANY, Why
 from leaseq.protocol import files, requests, tasks
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def serve(runner: Runner) -> bool:
         path = f"{directory}/{name}"
         try:
             files.content(runner.fs, path)  # whoever's name it has: another user's request is refused by its owner
-            done = _carry_out(runner, name.split("."), path)
+            done = _carry_out(runner, *parse_request(name), path)
             if done:
                 files.discard(runner.fs, path)
         except FileNotFoundError:
@@ -46,15 +46,14 @@ def serve(runner: Runner) -> bool:
     return all_done
 
 
-def _carry_out(runner: Runner, words: list[str], path: str) -> bool:
-    verb = words[0]
+def _carry_out(runner: Runner, verb: str, key: str, path: str) -> bool:
     if verb == "cancel":
-        return _cancel(runner, *parse_outcome(f"{words[1]}.{words[2]}"))
+        return _cancel(runner, *parse_key(key))
     if verb == "signal":
         body = requests.read_request(runner.fs, path)
         number = signal.Signals(int(str(body["signal"])))
-        if f"{words[1]}.{words[2]}" in runner.held:
-            runner.procs.signal(f"{words[1]}.{words[2]}", number, to=_whom(body, otherwise="all"))
+        if key in runner.held:
+            runner.procs.signal(key, number, to=_whom(body, otherwise="all"))
     elif verb == "ending":
         body = requests.read_request(runner.fs, path)
         number = signal.Signals["SIG" + str(body["signal"]).removeprefix("SIG")]
@@ -68,7 +67,7 @@ def _carry_out(runner: Runner, words: list[str], path: str) -> bool:
     elif verb == "stop":
         runner.state = "stopping"
     elif verb == "kill":
-        runner.end_all("kill", runner.options.grace_seconds)
+        runner.end_all(Why.KILL, runner.options.grace_seconds)
     else:
         raise Malformed(f"unknown request {verb!r:.40}")
     return True
@@ -86,7 +85,7 @@ def _cancel(runner: Runner, task_id: str, attempt: int) -> bool:
     """The task is being ended, or has been; False while it may become pending again by what is being written."""
     key = f"{task_id}.{attempt}"
     if key in runner.held:
-        runner.stop(runner.held[key], "cancel")
+        runner.stop(runner.held[key], Why.CANCEL)
         return True
     if key in runner.won:
         runner.cancel_won(key)
@@ -106,7 +105,7 @@ def _cancel_later(runner: Runner, task_id: str, attempt: int) -> None:
     """The attempt that was running, or seemed to, has been put back or failed and is retried: it ends as it is now."""
     for held in list(runner.held.values()):
         if held.claim.entry.id == task_id and held.claim.entry.attempt > attempt:
-            runner.stop(held, "cancel")
+            runner.stop(held, Why.CANCEL)
     for directory in (runner.lease.inbox(runner.node), runner.lease.inbox(ANY)):
         for name in runner.fs.names(directory):
             if f".{task_id}." in name:

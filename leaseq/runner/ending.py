@@ -7,7 +7,7 @@ import signal
 
 from leaseq.errors import EX_TEMPFAIL
 from leaseq.layout import Entry
-from leaseq.models import Outcome, State, Task
+from leaseq.models import Outcome, State, Task, Why
 from leaseq.node.record import Rec
 from leaseq.protocol.fate import with_requeue
 
@@ -37,7 +37,7 @@ def outcome_of(
         max_rss_mb=None if rec.rss_kb is None else round(rec.rss_kb / 1024, 1),
         cpu_seconds=rec.cpu_seconds,
     )
-    return with_requeue(outcome, stopping=rec.stopping or ("lease" if _of_the_warning(rec) else ""))
+    return with_requeue(outcome, stopping=rec.stopping or (Why.LEASE if _of_the_warning(rec) else None))
 
 
 def _of_the_warning(rec: Rec) -> bool:
@@ -56,13 +56,13 @@ def _verdict(rec: Rec) -> tuple[State, int | None, int | None, str]:
     code = os.waitstatus_to_exitcode(rec.status)
     number = -code if code < 0 else None
     code = 128 - code if code < 0 else code
-    if rec.stopping == "cancel":
+    if rec.stopping is Why.CANCEL:
         return State.CANCELLED, code, number, "cancelled while running"
-    if rec.stopping == "kill":
+    if rec.stopping is Why.KILL:
         return State.CANCELLED, code, number, "the runner was told to end its tasks"
-    if rec.stopping == "timeout":
+    if rec.stopping is Why.TIMEOUT:
         return State.TIMEOUT, code, number, "time limit"
-    if (rec.stopping == "lease" and code != 0) or _of_the_warning(rec):
+    if (rec.stopping is Why.LEASE and code != 0) or _of_the_warning(rec):
         return State.LOST, code, number, "LeaseEnd"
     if code == 0:
         return State.DONE, 0, None, ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import CLI, Entry, is_node
-from leaseq.models import Outcome
+from leaseq.models import Outcome, Why
 from leaseq.protocol import files, tasks, terms
 from leaseq.protocol.records import seconds_left
 from leaseq.protocol.tasks import Claim
@@ -104,7 +104,7 @@ def _end_recovered(runner: Runner, claims: Sequence[str]) -> None:
         except Malformed:
             decided = True  # whatever it says, it is there, and the claim is not
         if decided:
-            runner.stop(each, "cancel")
+            runner.stop(each, Why.CANCEL)
 
 
 def _take_strays(runner: Runner, claims: Sequence[str]) -> None:

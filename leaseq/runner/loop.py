@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from leaseq.errors import Malformed, Newer
-from leaseq.layout import Entry, LeaseDir, is_node
-from leaseq.models import ANY, Task
+from leaseq.layout import Entry, LeaseDir, is_node, task_of
+from leaseq.models import ANY, Task, Why
 from leaseq.node.procs import Procs
 from leaseq.node.record import Rec
 from leaseq.protocol import files, tasks
@@ -234,7 +234,7 @@ class Runner:
             gpus=held.booking.gpus,
             now=self.clock.now(),
         )
-        if held.asked_to_stop in ("cancel", "kill"):
+        if held.asked_to_stop and held.asked_to_stop.by_user:
             # It failed just before it was told to end: nobody wants another attempt.
             outcome = replace(outcome, requeued="")
         self.ledger.add(Finished(held.claim, outcome))
@@ -248,7 +248,7 @@ class Runner:
     def _put_back(self, held: Held, rec: Rec) -> None:
         """An attempt that never ran, for no reason of its own, is pending again; or cancelled, where that was asked."""
         try:
-            if held.asked_to_stop in ("cancel", "kill"):
+            if held.asked_to_stop and held.asked_to_stop.by_user:
                 self._finish_cancelled(held.claim)
             else:
                 tasks.unclaim(self.fs, self.lease, held.claim, self.lease.inbox(held.task.node))
@@ -269,7 +269,7 @@ class Runner:
     def _serve_control(self) -> None:
         self._look_at_control = not control.serve(self)
 
-    def stop(self, held: Held, why: str, *, grace: float | None = None) -> None:
+    def stop(self, held: Held, why: Why, *, grace: float | None = None) -> None:
         """The attempt is being ended for that reason."""
         held.asked_to_stop = held.asked_to_stop or why
         self.procs.stop(held.key, why=why, grace=self.options.grace_seconds if grace is None else grace)
@@ -288,7 +288,7 @@ class Runner:
         """True since tasks were told of the end, unless the lease was prolonged since."""
         return left is not None and self._warned_at_left is not None and left <= self._warned_at_left
 
-    def end_all(self, why: str, grace: float) -> None:
+    def end_all(self, why: Why, grace: float) -> None:
         """No task starts any more, and every running one is being ended."""
         self.state = "stopping"
         for held in list(self.held.values()):
@@ -313,7 +313,7 @@ class Runner:
         lead = self.end_lead_seconds
         if self.ends_at is not None and now >= self.ends_at - lead and self.state in ("up", "draining"):
             self.lease_ends = True
-            self.end_all("lease", max(1.0, lead / 2))
+            self.end_all(Why.LEASE, max(1.0, lead / 2))
 
     # -- what starts ---------------------------------------------------------------------------
 
@@ -337,7 +337,7 @@ class Runner:
         won = list(self.won)
         self._launch()
         started = sum(key in self.held for key in won)
-        waiting |= {name[26:38]: "Newer" for names in self.queue.left.values() for name in names}
+        waiting |= {task_of(name): "Newer" for names in self.queue.left.values() for name in names}
         if waiting != self.waiting:
             self.waiting, self.changed = waiting, True
         self._set_aside_malformed()

@@ -22,9 +22,9 @@ from leaseq import __version__
 from leaseq.errors import EX_TEMPFAIL, LeaseqError, Malformed, Newer, Refused, Unavailable
 from leaseq.hostlist import expand_hosts
 from leaseq.installation import main_file
-from leaseq.layout import Home, default_home, new_incarnation, valid_name
+from leaseq.layout import Home, default_home, new_incarnation, parse_key, valid_name
 from leaseq.lease import private
-from leaseq.models import ANY, Heartbeat, Lease
+from leaseq.models import ANY, Heartbeat, Lease, Why
 from leaseq.node import last
 from leaseq.node.gpus import GpuWatch
 from leaseq.node.grant import Gpus, from_environment, present
@@ -310,7 +310,7 @@ class Service:
             self.stopping = True
             if self.record.kind == "slurm":
                 for key in list(self.runner.held):
-                    self.procs.stop(key, why="lease", grace=self.lease_grace_seconds)
+                    self.procs.stop(key, why=Why.LEASE, grace=self.lease_grace_seconds)
         elif number == signal.SIGUSR1:
             for key in list(self.runner.held):
                 self.procs.signal(key, signal.SIGUSR1, to="leader", warning=True)
@@ -408,7 +408,7 @@ class Service:
 
     def _begin_stop(self) -> None:
         if self.record.kind == "slurm":
-            self.runner.end_all("lease", self.lease_grace_seconds)
+            self.runner.end_all(Why.LEASE, self.lease_grace_seconds)
         else:
             self.runner.state = "stopping"
 
@@ -451,9 +451,9 @@ class LogPusher:
         """Logs that grew since the last push are on the server."""
         seen: dict[str, int] = {}
         for key in list(self.runner.held):
-            task_id, _, attempt = key.partition(".")
+            task_id, attempt = parse_key(key)
             for stream in ("out", "err"):
-                path = self.runner.lease.log(task_id, int(attempt), stream)
+                path = self.runner.lease.log(task_id, attempt, stream)
                 size = self._push(path)
                 if size is not None:
                     seen[path] = size

@@ -80,7 +80,7 @@ def _running(held: Held, now: float) -> Running:
         elapsed_seconds=round(now - held.since, 3),
         name=held.task.name,
         command=command_text(held.task)[:200],
-        stopping="; ".join(filter(None, (held.asked_to_stop, rec.resists if rec else ""))),
+        stopping="; ".join(filter(None, (held.asked_to_stop and held.asked_to_stop.value, rec.resists if rec else ""))),
     )
 
 

@@ -15,12 +15,10 @@ from heapq import merge
 from itertools import chain
 
 from leaseq.errors import Malformed, Newer
-from leaseq.layout import Entry
+from leaseq.layout import Entry, priority_of, task_of
 from leaseq.runner.decide import LOOKAHEAD, rank, stagger_seconds
 
 WINDOW_PER_NODE = 4
-PRIORITY_DIGITS = 3
-"""How a task's order, and so its file's name, begins: see `layout.order`."""
 
 
 class Queue:
@@ -98,11 +96,10 @@ class Queue:
         With each two windows of tasks that overtake it, one node more counts as its first.
         """
         overtaken = (self.departed - self.seen[name][1]) // (2 * WINDOW_PER_NODE * len(self.nodes))
-        return name[:PRIORITY_DIGITS], max(0, self.ranks[name] - overtaken), name
+        return priority_of(name), max(0, self.ranks[name] - overtaken), name
 
     def _rank(self, name: str) -> int:
-        parts = name.split(".")
-        return rank(self.node, parts[1] if len(parts) > 1 else name, self.nodes)
+        return rank(self.node, task_of(name), self.nodes)
 
     def _parse(self, names: Iterable[str]) -> Iterator[Entry]:
         for name in names:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from leaseq.errors import Malformed, Newer
-from leaseq.layout import Entry, LeaseDir, parse_outcome
-from leaseq.models import Event
+from leaseq.layout import Entry, LeaseDir, parse_key
+from leaseq.models import Event, Why
 from leaseq.protocol import files, tasks
 from leaseq.protocol.fate import lost
 from leaseq.protocol.tasks import Claim
@@ -82,18 +82,18 @@ def _end_stray(runner: Runner, key: str) -> None:
         runner.procs.forget(key)
         return
     try:
-        task_id, attempt = parse_outcome(key)
+        task_id, attempt = parse_key(key)
         decided = tasks.read_outcome(runner.fs, runner.lease, task_id, attempt)
     except Malformed:
         decided = None
     if decided is None:
-        runner.procs.stop(key, why="cancel", grace=runner.options.grace_seconds)
+        runner.procs.stop(key, why=Why.CANCEL, grace=runner.options.grace_seconds)
         return
     entry = Entry(NO_ORDER, task_id, decided.task.need, attempt, runner.incarnation)
     since = runner.clock.monotonic()
     held = Held(Claim(entry, runner.node), decided.task, _booking(runner, entry), since, rec, slot=rec.slot)
     runner.held[key] = held
-    runner.stop(held, "cancel")
+    runner.stop(held, Why.CANCEL)
 
 
 def _take_claim(runner: Runner, claim: Claim, noted: frozenset[str]) -> None:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from leaseq.models import Task
+from leaseq.models import Task, Why
 from leaseq.node.grant import CUDA
 from leaseq.node.record import Rec
 from leaseq.protocol.tasks import Claim
@@ -62,7 +62,7 @@ class Held:
     booking: Booking
     since: float
     rec: Rec | None = None
-    asked_to_stop: str = ""
+    asked_to_stop: Why | None = None
     slot: int | None = None
     """A small number that no other attempt has that this node holds; None where an older leaseq gave it none."""
 

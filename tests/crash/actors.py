@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from leaseq.errors import Malformed
-from leaseq.layout import ALPHABET, CLI, Entry, LeaseDir, order, parse_outcome
+from leaseq.layout import ALPHABET, CLI, Entry, LeaseDir, order, parse_key
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import ANY, Event, Lease, Need, Outcome, State, Task
 from leaseq.protocol import files, history, keys, records, tasks
@@ -56,7 +56,7 @@ def finish_decided(p: Protocol, fs: Fs, lease: LeaseDir, held: Claim, decided: O
 def book(p: Protocol, fs: Fs, lease: LeaseDir, node: str) -> None:
     """What commands decided is in the node's history, and no longer in booking/."""
     for name in fs.names(lease.booking):
-        decided = p.read_outcome(fs, lease, *parse_outcome(name))
+        decided = p.read_outcome(fs, lease, *parse_key(name))
         assert decided is not None, f"booking/{name} stands for no outcome"
         record_if_missing(p, fs, lease, decided, node)
         try:
@@ -320,7 +320,7 @@ def _last_outcomes(world: World, fs: Fs) -> list[Outcome]:
             live[entry.id] = max(entry.attempt, live.get(entry.id, 0))
     newest: dict[str, int] = {}
     for letter in ALPHABET:
-        for task_id, attempt in map(parse_outcome, fs.names(f"{world.lease.root}/done/{letter}")):
+        for task_id, attempt in map(parse_key, fs.names(f"{world.lease.root}/done/{letter}")):
             newest[task_id] = max(attempt, newest.get(task_id, 0))
     found = []
     for task_id, attempt in sorted(newest.items()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaseq.errors import Malformed
-from leaseq.layout import CLI, Entry, parse_outcome
+from leaseq.layout import CLI, Entry, parse_key
 from leaseq.models import ANY, Outcome, State, Task
 from leaseq.protocol import keys
 from leaseq.world import Fs
@@ -40,7 +40,7 @@ def places(fs: Fs, world: World) -> dict[str, list[Place]]:
         _note(found, fs, "lost", f"{lease.lost}/{name}")
     for shard in fs.names(f"{lease.root}/done"):
         for name in fs.names(f"{lease.root}/done/{shard}"):
-            task_id, attempt = parse_outcome(name)
+            task_id, attempt = parse_key(name)
             try:
                 world.p.read_outcome(fs, lease, task_id, attempt)
             except Malformed as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from leaseq.layout import parse_outcome
+from leaseq.layout import parse_key
 from leaseq.models import Outcome, State, Task
 from leaseq.protocol.fate import LOST_ATTEMPTS_MAX
 from leaseq.reading.snapshot import Reader
@@ -48,7 +48,7 @@ def _outcomes(history: History) -> dict[tuple[str, int], Outcome]:
     found = {}
     for shard in fs.names(f"{lease.root}/done"):
         for name in fs.names(f"{lease.root}/done/{shard}"):
-            key = parse_outcome(name)
+            key = parse_key(name)
             outcome = history.p.read_outcome(fs, lease, *key)
             assert outcome is not None
             found[key] = outcome

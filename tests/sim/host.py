@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from leaseq.layout import parse_outcome
+from leaseq.layout import parse_key
+from leaseq.models import Why
 from leaseq.node.record import Rec
 from leaseq.room import Room
 from tests.sim.nfs import Client
@@ -124,7 +125,7 @@ class Host:
             if what == "start":
                 self._begin(keeper, key, body)
             elif what == "stop":
-                self._stop(key, body["why"], body["grace"])
+                self._stop(key, Why(body["why"]), body["grace"])
 
     def _begin(self, keeper: Keeper, key: str, body: Mapping[str, Any]) -> None:
         if body["boot"] != self.boot_id or key in self.records:
@@ -142,7 +143,7 @@ class Host:
             return
         seconds, code, manner = float(body["argv"][1]), int(body["argv"][2]), body["argv"][3]
         if manner == "missing":
-            self.truth.exits[parse_outcome(key)] = 127
+            self.truth.exits[parse_key(key)] = 127
             self._set(key, replace(rec, failure="no such command", failure_code=127))
             return
         self.pids += 1
@@ -158,7 +159,7 @@ class Host:
             limit=rec.limit_seconds,
             parent=keeper,
         )
-        self.truth.started(parse_outcome(key), self.name)
+        self.truth.started(parse_key(key), self.name)
         self._check_room(work)
         self.work.append(work)
         self._set(key, replace(rec, pid=work.pid, started=self.now(), started_monotonic=work.began))
@@ -181,9 +182,9 @@ class Host:
 
     def _limit(self, work: Work) -> None:
         if self.keeper and self.keeper.alive and not work.ended and work.boot == self.boot:
-            self._stop(work.key, "timeout", 10.0)
+            self._stop(work.key, Why.TIMEOUT, 10.0)
 
-    def _stop(self, key: str, why: str, grace: float) -> None:
+    def _stop(self, key: str, why: Why, grace: float) -> None:
         rec = self.records.get(key)
         if rec is None or rec.over:
             return
@@ -207,11 +208,11 @@ class Host:
         if work.ended or work.boot != self.boot:
             return
         work.ended, work.status, work.usage = True, status, self.monotonic() - work.began
-        self.truth.alive.discard(parse_outcome(work.key))
+        self.truth.alive.discard(parse_key(work.key))
         code = status >> 8 if status >> 8 else 128 + status if status else 0
-        self.truth.exits[parse_outcome(work.key)] = code
+        self.truth.exits[parse_key(work.key)] = code
         if work.parent is None:
-            self.truth.unseen.add(parse_outcome(work.key))
+            self.truth.unseen.add(parse_key(work.key))
         self.scheduler.at(self.chance.expovariate(100.0), lambda: self._keeper_sees(work))
         self.woken()
 
@@ -252,7 +253,7 @@ class Host:
                 if lost is not None:
                     self._keeper_sees(lost)
                 else:
-                    self.truth.unseen.add(parse_outcome(key))
+                    self.truth.unseen.add(parse_key(key))
                     self.scheduler.at(0.2, lambda key=key: self._note_gone(keeper, key))
                 continue
             if work.limit is not None:
@@ -290,7 +291,7 @@ class Host:
             if work.parent is parent:
                 work.parent = heir
                 if heir is None and work.ended:
-                    self.truth.unseen.add(parse_outcome(work.key))
+                    self.truth.unseen.add(parse_key(work.key))
                     self.work.remove(work)
 
     def reboot(self, *, keep_records: bool) -> None:
@@ -298,7 +299,7 @@ class Host:
         if self.runner is not None:
             self.scheduler.kill(self.runner)
         self.kill_keeper()
-        self.truth.alive.difference_update(parse_outcome(work.key) for work in self.work)
+        self.truth.alive.difference_update(parse_key(work.key) for work in self.work)
         self.work.clear()
         self.boot += 1
         self.booted = self.scheduler.now
@@ -317,7 +318,7 @@ class Host:
     def end_now(self, key: str) -> None:
         work = self._running(key)
         if work is not None:
-            if self.node not in self.truth.lossy and parse_outcome(key) not in self.truth.forced:
+            if self.node not in self.truth.lossy and parse_key(key) not in self.truth.forced:
                 self.truth.violated(f"{key} was killed, and nothing had happened to {self.node}")
             self._exits(work, int(signal.SIGKILL))
 
@@ -345,8 +346,8 @@ class SimProcs:
         host.asks.append(("start", key, {**request, "boot": host.boot_id}))
         host.keeper_soon()
 
-    def stop(self, key: str, *, why: str, grace: float) -> None:
-        self._pause().asks.append(("stop", key, {"why": why, "grace": grace}))
+    def stop(self, key: str, *, why: Why, grace: float) -> None:
+        self._pause().asks.append(("stop", key, {"why": why.value, "grace": grace}))
         self.host.keeper_soon()
 
     def signal(self, key: str, number: int, *, to: str, warning: bool = False) -> None:

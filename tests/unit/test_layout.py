@@ -17,7 +17,7 @@ from leaseq.layout import (
     new_incarnation,
     new_task_id,
     order,
-    parse_outcome,
+    parse_key,
     valid_name,
 )
 from leaseq.models import Need
@@ -130,14 +130,14 @@ def test_a_claim_keeps_the_attempt_and_a_retry_drops_the_owner(entry: Entry, own
 @given(ids, st.integers(1, 999_999))
 def test_an_outcome_is_found_under_the_name_that_is_read(task_id: str, attempt: int) -> None:
     path = LeaseDir("1", "/runs/1").outcome(task_id, attempt)
-    assert parse_outcome(path.rpartition("/")[2]) == (task_id, attempt)
+    assert parse_key(path.rpartition("/")[2]) == (task_id, attempt)
     assert path.rpartition("/")[0] in LeaseDir("1", "/runs/1").directories()
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "T0123456789a", "T0123456789a.0", "T0123456789a.1\n", "T0123456789a.1.x"])
 def test_a_name_that_is_no_outcome_is_malformed(name: str) -> None:
     with pytest.raises(Malformed):
-        parse_outcome(name)
+        parse_key(name)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from leaseq.layout import Entry, new_task_id, order
-from leaseq.models import Need, Outcome, State, Task
+from leaseq.models import Need, Outcome, State, Task, Why
 from leaseq.node.record import Rec
 from leaseq.protocol.fate import LOST_ATTEMPTS_MAX, lost
 from leaseq.runner.ending import outcome_of
@@ -38,12 +38,12 @@ def signalled(number: int) -> Rec:
         (exited(3), State.FAILED, 3, None, ""),
         (signalled(11), State.FAILED, 139, 11, "signal 11"),
         (signalled(11 | 128), State.FAILED, 139, 11, "signal 11"),
-        (replace(signalled(15), stopping="cancel"), State.CANCELLED, 143, 15, "cancelled while running"),
-        (replace(exited(0), stopping="cancel"), State.CANCELLED, 0, None, "cancelled while running"),
-        (replace(signalled(9), stopping="kill"), State.CANCELLED, 137, 9, "the runner was told to end its tasks"),
-        (replace(signalled(15), stopping="timeout"), State.TIMEOUT, 143, 15, "time limit"),
-        (replace(exited(0), stopping="lease"), State.DONE, 0, None, ""),
-        (replace(signalled(15), stopping="lease"), State.LOST, 143, 15, "LeaseEnd"),
+        (replace(signalled(15), stopping=Why.CANCEL), State.CANCELLED, 143, 15, "cancelled while running"),
+        (replace(exited(0), stopping=Why.CANCEL), State.CANCELLED, 0, None, "cancelled while running"),
+        (replace(signalled(9), stopping=Why.KILL), State.CANCELLED, 137, 9, "the runner was told to end its tasks"),
+        (replace(signalled(15), stopping=Why.TIMEOUT), State.TIMEOUT, 143, 15, "time limit"),
+        (replace(exited(0), stopping=Why.LEASE), State.DONE, 0, None, ""),
+        (replace(signalled(15), stopping=Why.LEASE), State.LOST, 143, 15, "LeaseEnd"),
         (replace(RAN, failure="no", failure_code=127), State.FAILED, 127, None, "no"),
         (replace(RAN, gone=True), State.LOST, None, None, "its process ended and nobody saw its exit code"),
         (replace(exited(4), gone=True), State.FAILED, 4, None, ""),
@@ -67,18 +67,18 @@ def test_an_outcome_carries_what_was_measured() -> None:
         (exited(1), 1, {"retries": 1}, "retry"),
         (exited(1), 2, {"retries": 1}, ""),
         (exited(0), 1, {"retries": 1}, ""),
-        (replace(signalled(9), stopping="timeout"), 1, {"retries": 1}, "retry"),
-        (replace(signalled(9), stopping="cancel"), 1, {"retries": 1}, ""),
+        (replace(signalled(9), stopping=Why.TIMEOUT), 1, {"retries": 1}, "retry"),
+        (replace(signalled(9), stopping=Why.CANCEL), 1, {"retries": 1}, ""),
         (replace(RAN, gone=True), 1, {}, ""),
         (replace(RAN, gone=True), 1, {"retries": 1}, "lost"),
         (replace(RAN, gone=True), 1, {"retries": 1, "on_lost": "fail"}, ""),
         (replace(RAN, gone=True), LOST_ATTEMPTS_MAX, {"on_lost": "requeue"}, "lost"),
         (replace(RAN, gone=True), LOST_ATTEMPTS_MAX + 1, {"on_lost": "requeue"}, ""),
-        (replace(signalled(15), stopping="lease"), 1, {}, ""),
-        (replace(signalled(15), stopping="lease"), 9, {"requeue": True}, "requeue"),
-        (replace(exited(75), stopping="lease"), 1, {}, "requeue"),
+        (replace(signalled(15), stopping=Why.LEASE), 1, {}, ""),
+        (replace(signalled(15), stopping=Why.LEASE), 9, {"requeue": True}, "requeue"),
+        (replace(exited(75), stopping=Why.LEASE), 1, {}, "requeue"),
         (exited(75), 1, {}, ""),
-        (replace(signalled(15), stopping="lease"), 1, {"on_lost": "requeue"}, "requeue"),
+        (replace(signalled(15), stopping=Why.LEASE), 1, {"on_lost": "requeue"}, "requeue"),
     ],
 )
 def test_another_attempt_follows_only_where_it_was_asked_for(

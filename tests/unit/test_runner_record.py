@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from leaseq.models import Why
 from leaseq.node import record
 from leaseq.node.record import Rec
 
@@ -25,7 +26,7 @@ def test_facts_add_up() -> None:
     rec = told(BEGIN, SPAWN, {"e": "stop", "why": "timeout"}, {"e": "stop", "why": "cancel"}, EXIT)
     assert (rec.boot, rec.gpus, rec.limit_seconds, rec.grace_seconds) == ("b", ("0",), 5.0, 2.5)
     assert (rec.pid, rec.pid_start, rec.started, rec.started_monotonic) == (7, 9, 100.0, 50.0)
-    assert rec.stopping == "timeout", "the first reason stands"
+    assert rec.stopping is Why.TIMEOUT, "the first reason stands"
     assert (rec.status, rec.ended, rec.elapsed) == (256, 103.0, 2.5)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leaseq.errors import LeaseqError, NotFound, SlurmError
-from leaseq.layout import LeaseDir
+from leaseq.layout import LeaseDir, beating
 from leaseq.lease.base import LeaseState
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.job import SlurmBackend
@@ -98,7 +98,7 @@ def _look_from_there(backend: SlurmBackend, lease: Lease, state: LeaseState) -> 
 def _begun(backend: SlurmBackend, directory: LeaseDir) -> list[str]:
     """Nodes whose runner has ever beaten, in no order."""
     try:
-        return [name[:-5] for name in backend.fs.names(directory.heartbeats) if name.endswith(".json")]
+        return beating(backend.fs.names(directory.heartbeats))
     except FileNotFoundError:
         return []
 

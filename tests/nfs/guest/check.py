@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from leaseq.layout import Home, LeaseDir, default_home, parse_outcome
+from leaseq.layout import Home, LeaseDir, default_home, parse_key
 from leaseq.models import Outcome, State, Task
 from leaseq.protocol.tasks import read_outcome
 from leaseq.reading.snapshot import Reader
@@ -66,7 +66,7 @@ def outcomes(directory: Directory) -> list[Outcome]:
     found = []
     for shard in directory.files.names(f"{directory.lease.root}/done"):
         for name in directory.files.names(f"{directory.lease.root}/done/{shard}"):
-            outcome = read_outcome(directory.files, directory.lease, *parse_outcome(name))
+            outcome = read_outcome(directory.files, directory.lease, *parse_key(name))
             assert outcome is not None, name
             found.append(outcome)
     return found
