@@ -71,8 +71,9 @@ def test_settings_and_a_profile_shape_the_lease(site: Site) -> None:
     assert site.ok("follow", task) == "a b-node1-1"
     done = site.terminal("shell")
     done.expect("# ")
-    done.type('echo "<$FROM_SETTINGS|$FROM_PROFILE>"; exit\n')
+    done.type('echo "<$FROM_SETTINGS|$FROM_PROFILE>"\n')
     done.expect("<a b|node1>")
+    done.type("exit\n")
     assert done.end() == 0
 
 

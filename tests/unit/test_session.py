@@ -213,8 +213,9 @@ def test_the_users_own_settings_count_otherwise(node: Node) -> None:
     (node.path / ".tmux.conf").write_text("set -g status-left MINE-$USER\nset -g history-limit 77\n")
     terminal = node.show("main", "sh")
     terminal.expect("MINE-")
-    terminal.type("tmux show -gv history-limit | sed 's/^/limit-/'; exit\n")
+    terminal.type("tmux show -gv history-limit | sed 's/^/limit-/'\n")
     terminal.expect("limit-77")
+    terminal.type("exit\n")
     assert terminal.end() == 0
 
 
@@ -222,8 +223,9 @@ def test_the_users_own_settings_count_otherwise(node: Node) -> None:
 def test_a_terminal_that_the_node_does_not_know_is_taken_for_one_that_it_does(node: Node, term: str) -> None:
     terminal = node.show("main", "sh", term=term)
     terminal.expect("$ ")  # what was typed before is lost with the client that could not draw
-    terminal.type("echo in-$((1 + 1)); exit 5\n")
+    terminal.type("echo in-$((1 + 1))\n")
     terminal.expect("in-2")
+    terminal.type("exit 5\n")
     assert terminal.end() == 5
     assert f"does not know the terminal {term}" in terminal.seen
 
