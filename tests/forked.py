@@ -54,14 +54,18 @@ def run(
     finally:
         for fd in (source, their_out, their_err):
             os.close(fd)
+    until = time.monotonic() + seconds
     try:
-        said = _exchange(ours_in, stdin or b"", out, err, time.monotonic() + seconds)
-    except TimeoutError:
+        said = _exchange(ours_in, stdin or b"", out, err, until)
+        return os.waitstatus_to_exitcode(origin.told(until)), *said
+    except BaseException as error:
+        # Whatever broke off the wait, the next command is not to be told of this one's end.
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        origin.status()
-        raise AssertionError(f"leaseq {list(words)} does not end") from None
-    return os.waitstatus_to_exitcode(origin.status()), *said
+        origin.told()
+        if isinstance(error, TimeoutError):
+            raise AssertionError(f"leaseq {list(words)} does not end") from None
+        raise
 
 
 def matters_at_start(variables: Iterable[str]) -> bool:
@@ -128,10 +132,11 @@ class Origin:
         data = json.dumps(order).encode()
         socket.send_fds(self.socket, [LENGTH.pack(len(data))], fds)
         self.socket.sendall(data)
-        return self.status()
+        return self.told()
 
-    def status(self) -> int:
-        """The number that it tells next: after the pid, how that process has ended."""
+    def told(self, until: float | None = None) -> int:
+        """The number that it tells next: after the pid, how that process has ended. Raises TimeoutError."""
+        self.socket.settimeout(None if until is None else max(0.001, until - time.monotonic()))
         return int(LENGTH.unpack(_exactly(self.socket, LENGTH.size))[0])
 
 
