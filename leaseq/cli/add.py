@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING
 from leaseq import config
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, HelpAsked, Option
-from leaseq.cli.output import about, visible, visible_lines
+from leaseq.cli.output import visible, visible_lines
+from leaseq.cli.starting import slurm, wait_for_start, way_back
 from leaseq.cli.values import seconds
 from leaseq.errors import UsageError
 from leaseq.layout import is_node, valid_name
@@ -21,14 +21,9 @@ from leaseq.lease import leases
 from leaseq.models import Lease
 
 if TYPE_CHECKING:
-    from leaseq.lease.slurm.job import SlurmBackend
     from leaseq.lease.slurm.sbatch import Request
-    from leaseq.lease.slurm.start import Progress
 
 EXIT_WAITED = 124
-EXIT_INTERRUPTED = 130
-QUIET_SECONDS = 30.0
-"""How often a wait says something where its line cannot be rewritten."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ class Add:
             if node:
                 leases.chosen(app.fs, app.home, news=app.tell_of_choice)
             else:
-                app.out.talk(f"leaseq: {_not_ready(app, lease)}. {_way_back(lease)}")
+                app.out.talk(f"leaseq: {_not_ready(app, lease)}. {way_back(lease)}")
         if self.json:
             _document(app, lease)
         elif self.detach or not watched:
@@ -147,35 +142,11 @@ def _snippets(kind: str, general: str, special: str, profile: str) -> tuple[str,
     return tuple(made if kind == "prologue" else made[::-1])
 
 
-def wait_for_start(app: App, lease: Lease, *, seconds_max: float | None) -> str:
-    """The node where a shell can be opened; empty where the time is over. Ctrl-C leaves the lease as it is."""
-    from leaseq.lease.slurm.start import LOOK_SECONDS, progress
-
-    backend = _slurm(app, lease)
-    line = ProgressLine(lease.id)
-    try:
-        for now in progress(backend, lease):
-            if now.node:
-                line.note(now.notes)
-                return now.node
-            if seconds_max is not None and now.waited_seconds >= seconds_max:
-                return ""
-            line.show(now)
-            time.sleep(LOOK_SECONDS)
-    except KeyboardInterrupt:
-        line.clear()
-        app.out.talk(f"leaseq: lease {lease.id} stays as it is. {_way_back(lease)}")
-        sys.exit(EXIT_INTERRUPTED)
-    finally:
-        line.clear()
-    return ""
-
-
 def _not_ready(app: App, lease: Lease) -> str:
     """What is known of a lease that has no runner yet; raises SlurmError where it has ended meanwhile."""
     from leaseq.lease.slurm.start import ended_early
 
-    backend = _slurm(app, lease)
+    backend = slurm(app, lease)
     state = backend.state(lease)
     if state.word == "ENDED":
         raise ended_early(backend, lease, state)
@@ -185,67 +156,6 @@ def _not_ready(app: App, lease: Lease) -> str:
         return f"lease {lease.id} runs, and no node of it has a runner yet"
     reason = f" ({state.reason})" if state.reason else ""
     return f"whether lease {lease.id} has started is not known: {state.word}{reason}"
-
-
-def _slurm(app: App, lease: Lease) -> SlurmBackend:
-    """What `add` has made is Slurm's."""
-    from leaseq.lease.slurm.job import SlurmBackend
-
-    backend = leases.backend(lease, fs=app.fs, home=app.home, clock=app.clock)
-    assert isinstance(backend, SlurmBackend)
-    return backend
-
-
-def _way_back(lease: Lease) -> str:
-    return f"`leaseq shell --lease {lease.id}` gets in, `leaseq lease release {lease.id}` gives it up"
-
-
-class ProgressLine:
-    """One line on stderr that is rewritten on a terminal; elsewhere a line now and then, and at every change."""
-
-    def __init__(self, lease_id: str) -> None:
-        self.lease_id = lease_id
-        self.rewritten = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
-        self.shown, self.said, self.said_at = "", "", -1e9
-        self.noted: set[str] = set()
-
-    def show(self, now: Progress) -> None:
-        self.note(now.notes)
-        state = f"{now.state.word} ({now.state.reason})" if now.state.reason else now.state.word
-        starts = f", expected {now.starts.replace('T', ' ')}" if now.starts else ""
-        if self.rewritten:
-            text = f"lease {self.lease_id}: {state}{starts}, waited {about(now.waited_seconds)}"
-            if text != self.shown:
-                self._write(f"\r{visible(text)[: _columns() - 1]}\x1b[K")
-                self.shown = text
-            return
-        changed = f"{state}{starts}"
-        if changed != self.said or now.waited_seconds - self.said_at >= QUIET_SECONDS:
-            self.said, self.said_at = changed, now.waited_seconds
-            self._write(f"leaseq: lease {self.lease_id}: {visible(changed)}, waited {about(now.waited_seconds)}\n")
-
-    def note(self, notes: Sequence[str]) -> None:
-        """Each note of the lease is told once."""
-        for text in notes:
-            if text not in self.noted:
-                self.noted.add(text)
-                self.clear()
-                self._write(f"leaseq: {visible(text)}\n")
-
-    def clear(self) -> None:
-        if self.shown:
-            self._write("\r\x1b[K")
-            self.shown = ""
-
-    def _write(self, text: str) -> None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-
-
-def _columns() -> int:
-    from shutil import get_terminal_size
-
-    return get_terminal_size().columns
 
 
 def _document(app: App, lease: Lease) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from leaseq import config
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, extra_words
+from leaseq.cli.findings import SKEW_SECONDS_MAX, Finding
 from leaseq.cli.options import LEASE, LOOK, Look, look
 from leaseq.cli.output import Output, visible
 from leaseq.errors import LeaseqError
@@ -24,23 +25,11 @@ from leaseq.words import one_line
 from leaseq.world import file_system, hostname, is_remote
 
 PACKAGES = ("jinja2", "simple-slurm", "fire", "blessed", "pyyaml", "gputil")
-SKEW_SECONDS_MAX = 2.0
 SLOW_SECONDS = 0.5
 """A file operation that takes longer is worth a word."""
 FREE_MB_MIN = 200
 INDENT = 25
 """Where the words of a finding begin."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    what: str
-    verdict: str
-    """`ok`, `note` (works, but), or `bad`."""
-    words: str
-    advice: str = ""
 
 
 @dataclass(frozen=True)

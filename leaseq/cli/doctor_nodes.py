@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from leaseq.cli.app import App
-from leaseq.cli.doctor import SKEW_SECONDS_MAX, Finding
+from leaseq.cli.findings import SKEW_SECONDS_MAX, Finding
 from leaseq.errors import LeaseqError
 from leaseq.lease import leases
 from leaseq.lease.slurm import steps

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 
 from leaseq.cli.columns import wrapped
-from leaseq.cli.main import command
 from leaseq.cli.output import terminal_columns
-from leaseq.cli.table import ALIASES, FAMILIES, foreign_hint
+from leaseq.cli.table import ALIASES, FAMILIES, command, foreign_hint
 from leaseq.cli.values import nearest_hint
 from leaseq.errors import UsageError
 

@@ -11,6 +11,18 @@ from leaseq.errors import LeaseqError
 from leaseq.lease import leases
 from leaseq.lease.host import LocalBackend, Started, refuse_if_forbidden
 from leaseq.lease.slurm.around import Job, job_around
+from leaseq.models import State
+from leaseq.reading.snapshot import Reader, TaskView
+
+
+def backend(app: App) -> LocalBackend:
+    return LocalBackend(app.fs, app.home, clock=app.clock)
+
+
+def running(app: App, local: LocalBackend) -> list[TaskView]:
+    """Tasks that this host's lease holds now."""
+    snapshot = Reader(local.lease, app.fs, app.clock).read(recent=0, pending=0)
+    return [row for row in snapshot.tasks if row.state in (State.RUNNING, State.STUCK, State.UNKNOWN)]
 
 
 def slurm_is_here() -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from leaseq.cli.command import Command, Request
+    from leaseq.cli.command import Request
     from leaseq.errors import LeaseqError, Malformed
 
 EXIT_INTERRUPTED = 130
@@ -156,16 +156,6 @@ def command_words(head: list[str]) -> tuple[str, list[str]]:
     return name, rest
 
 
-def command(name: str) -> Command:
-    """The command of that name, from its module."""
-    from importlib import import_module
-
-    from leaseq.cli.table import FAMILIES
-
-    found: Command = import_module(f"leaseq.cli.{FAMILIES[name][0]}").COMMANDS[name]
-    return found
-
-
 def _accept(name: str, rest: list[str], tail: tuple[str, ...] | None) -> Request | None:
     """The request that the line makes, or None where its help was asked for and shown."""
     if name.startswith("help "):
@@ -174,6 +164,7 @@ def _accept(name: str, rest: list[str], tail: tuple[str, ...] | None) -> Request
         show([name[5:]])
         return None
     from leaseq.cli.command import HelpAsked, request_of
+    from leaseq.cli.table import command
 
     try:
         return request_of(name, command(name), rest, tail=tail)

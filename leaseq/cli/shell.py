@@ -78,7 +78,7 @@ class Shell:
 def _ready_node(app: App, record: Lease) -> str:
     """The node for a terminal where none is named: the lease's first that has a runner."""
     if record.kind == "slurm":
-        from leaseq.cli.add import wait_for_start
+        from leaseq.cli.starting import wait_for_start
 
         return wait_for_start(app, record, seconds_max=None)
     from leaseq.lease.host import LocalBackend

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from leaseq.cli.command import Command
+
 FAMILIES: dict[str, tuple[str, str]] = {
     "tui": ("tui", "the monitor: leases, nodes, tasks and their output, live"),
     "submit": ("submit", "queue a task, or a file of tasks"),
     "add": ("add", "ask Slurm for a lease, and open a shell on it"),
-    "status": ("look", "counts of tasks and the health of nodes"),
-    "tasks": ("look", "list tasks"),
-    "info": ("look", "details of tasks"),
+    "status": ("status", "counts of tasks and the health of nodes"),
+    "tasks": ("tasks", "list tasks"),
+    "info": ("info", "details of tasks"),
     "logs": ("logs", "show a task's output"),
-    "follow": ("logs", "stream a task's output until it ends; gives its exit code"),
+    "follow": ("follow", "stream a task's output until it ends; gives its exit code"),
     "wait": ("wait", "wait for tasks; gives their exit code"),
-    "cancel": ("change", "cancel pending tasks, end running ones"),
-    "hold": ("change", "keep pending tasks from starting"),
-    "release": ("change", "let held tasks start"),
+    "cancel": ("cancel", "cancel pending tasks, end running ones"),
+    "hold": ("hold", "keep pending tasks from starting"),
+    "release": ("hold", "let held tasks start"),
     "redo": ("redo", "submit tasks again"),
     "retry": ("retry", "queue ended tasks again, as their next attempt"),
-    "recover": ("redo", "list stuck and lost tasks, and queue them again"),
-    "lease ls": ("lease", "list leases"),
-    "lease info": ("lease", "details of a lease"),
-    "lease use": ("lease", "choose the default lease"),
-    "lease release": ("give_back", "release a lease"),
-    "lease hold-queue": ("give_back", "keep a lease from starting tasks"),
-    "lease adopt": ("carry", "put runners into an allocation made elsewhere"),
-    "move": ("carry", "pending tasks of one lease become another's"),
+    "recover": ("recover", "list stuck and lost tasks, and queue them again"),
+    "lease ls": ("lease_ls", "list leases"),
+    "lease info": ("lease_info", "details of a lease"),
+    "lease use": ("lease_use", "choose the default lease"),
+    "lease release": ("lease_release", "release a lease"),
+    "lease hold-queue": ("lease_hold_queue", "keep a lease from starting tasks"),
+    "lease adopt": ("lease_adopt", "put runners into an allocation made elsewhere"),
+    "move": ("move", "pending tasks of one lease become another's"),
     "shell": ("shell", "open a shell, or run a command, in a lease"),
-    "daemon start": ("daemon", "start this host's runner"),
-    "daemon stop": ("daemon", "stop this host's runner; running tasks go on"),
-    "daemon status": ("daemon", "tell whether this host's runner is alive"),
-    "daemon restart": ("daemon", "stop the runner and start it again; tasks go on"),
+    "daemon start": ("daemon_start", "start this host's runner"),
+    "daemon stop": ("daemon_stop", "stop this host's runner; running tasks go on"),
+    "daemon status": ("daemon_status", "tell whether this host's runner is alive"),
+    "daemon restart": ("daemon_start", "stop the runner and start it again; tasks go on"),
     "clean": ("clean", "remove old results and logs"),
     "doctor": ("doctor", "check that everything works"),
-    "config show": ("configure", "show the settings and where they come from"),
+    "config show": ("config_show", "show the settings and where they come from"),
 }
 """Words of the command to (module in leaseq.cli, one line of help). A module's COMMANDS holds the rest."""
 
@@ -74,6 +79,14 @@ FOREIGN_IN = {
     "config": {"config show": "list ls get set edit"},
 }
 """The same for the second word of a group."""
+
+
+def command(name: str) -> Command:
+    """The command of that name, from its module."""
+    from importlib import import_module
+
+    found: Command = import_module(f"leaseq.cli.{FAMILIES[name][0]}").COMMANDS[name]
+    return found
 
 
 def foreign_hint(word: str, *, group: str = "") -> str:

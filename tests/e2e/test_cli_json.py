@@ -9,8 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from leaseq.cli.main import command
-from leaseq.cli.table import FAMILIES
+from leaseq.cli.table import FAMILIES, command
 from leaseq.models import Lease
 from tests.e2e.cli import Box
 from tests.e2e.harness import wait_until

@@ -565,7 +565,7 @@ def test_a_full_disk_behind_stdout_is_told(box: Box) -> None:
 def test_a_bug_is_one_line_and_its_traceback_is_kept(box: Box) -> None:
     box.submit("x", options=("--no-start",))
     (box.path / "tmp").mkdir()
-    broken = "import leaseq.cli.look as look; look.Status.perform = None"
+    broken = "import leaseq.cli.status as status; status.Status.perform = None"
     script = f"import sys; {broken}; from leaseq.cli.main import main; sys.exit(main(['status']))"
     process = subprocess.run(
         [sys.executable, "-c", script],

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from leaseq import config
 from leaseq.cli.command import HelpAsked, request_of
-from leaseq.cli.main import command, command_words, main, split
+from leaseq.cli.main import command_words, main, split
 from leaseq.cli.output import visible
-from leaseq.cli.table import FAMILIES
+from leaseq.cli.table import FAMILIES, command
 from leaseq.errors import UsageError
 from leaseq.hostlist import HOSTS_MAX, expand_hosts
 from leaseq.layout import Home, is_node

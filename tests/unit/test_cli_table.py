@@ -6,8 +6,8 @@ import pytest
 
 from leaseq.cli.command import request_of
 from leaseq.cli.help import text_for
-from leaseq.cli.main import command, command_words
-from leaseq.cli.table import ALIASES, FAMILIES, FOREIGN, FOREIGN_IN
+from leaseq.cli.main import command_words
+from leaseq.cli.table import ALIASES, FAMILIES, FOREIGN, FOREIGN_IN, command
 from leaseq.errors import UsageError
 from leaseq.installation import starts_runner
 

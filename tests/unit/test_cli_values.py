@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from leaseq.cli.command import HelpAsked, request_of
-from leaseq.cli.main import command, command_words, split
+from leaseq.cli.main import command_words, split
 from leaseq.cli.submit import Submit
-from leaseq.cli.table import FAMILIES, GROUP_DEFAULTS
+from leaseq.cli.table import FAMILIES, GROUP_DEFAULTS, command
 from leaseq.cli.values import gpu_count, integer, mebibytes, seconds, yes
 from leaseq.errors import UsageError
 from leaseq.models import ALL_GPUS

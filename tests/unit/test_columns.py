@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from wcwidth import wcswidth
 
-from leaseq.cli import configure, lease, look, redo, rows
+from leaseq.cli import config_show, lease_ls, recover, rows, status
 from leaseq.cli.columns import GAP, Column, fitted, shortened, whole, width, wrapped
 from leaseq.cli.help import PIPE_COLUMNS, TOPICS, text_for
 from leaseq.cli.output import visible
@@ -15,10 +15,10 @@ from leaseq.cli.table import FAMILIES
 
 TABLES = {
     "tasks": rows.TASK_COLUMNS,
-    "status": look.NODE_COLUMNS,
-    "lease ls": lease.COLUMNS,
-    "config show": configure.COLUMNS,
-    "recover": redo.RECOVER_COLUMNS,
+    "status": status.NODE_COLUMNS,
+    "lease ls": lease_ls.COLUMNS,
+    "config show": config_show.COLUMNS,
+    "recover": recover.COLUMNS,
 }
 LETTERS = st.sampled_from("abcxyz019 -_/.:'\"") | st.sampled_from("äß漢字한🙂…\n\t\x1b\x00\udcff\u200b")
 TEXTS = st.text(LETTERS, max_size=60) | st.just("") | st.just("node-" + "x" * 300) | st.just("漢" * 100)
@@ -133,7 +133,7 @@ def test_every_help_fits(name: str, room: int) -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_an_example_is_never_broken(name: str) -> None:
-    from leaseq.cli.main import command
+    from leaseq.cli.table import command
 
     lines = text_for(name.split(), 60)
     assert [example for example in command(name).examples if f"  {example}" not in lines] == []

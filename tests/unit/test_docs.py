@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from leaseq.cli import rows
-from leaseq.cli.lease import Overview, lease_json
+from leaseq.cli.overview import Overview, lease_json
 from leaseq.cli.table import ALIASES, FAMILIES
 from leaseq.errors import LeaseqError
 from leaseq.layout import Entry, Home, LeaseDir

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaseq.cli.command import request_of
-from leaseq.cli.lease import COLUMNS, Overview, cells, lease_json
-from leaseq.cli.main import command
+from leaseq.cli.lease_ls import COLUMNS, cells
 from leaseq.cli.output import about, visible
+from leaseq.cli.overview import Overview, lease_json
 from leaseq.cli.rows import gpu_text
-from leaseq.cli.table import FAMILIES
+from leaseq.cli.table import FAMILIES, command
 from leaseq.errors import UsageError
 from leaseq.lease.base import LeaseState
 from leaseq.lease.slurm.job import state_in

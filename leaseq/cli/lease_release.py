@@ -1,4 +1,4 @@
-"""`leaseq lease release` and `lease hold-queue`: a lease ends, or stops taking tasks, and what that means is said."""
+"""`leaseq lease release`: a lease ends, and what that means is said."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+from leaseq.cli.all_nodes import ask_all_nodes
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON
@@ -15,7 +16,6 @@ from leaseq.errors import Refused, UsageError
 from leaseq.lease import leases
 from leaseq.lease.host import refuse_if_elsewhere
 from leaseq.models import Lease, State
-from leaseq.protocol import records, requests
 from leaseq.reading.snapshot import Reader, Snapshot
 from leaseq.words import count
 
@@ -143,7 +143,7 @@ def _ask(record: Lease, snapshot: Snapshot) -> None:
 def _drain(app: App, record: Lease, reader: Reader) -> None:
     """No task runs on the lease and none will start; Ctrl-C leaves it draining."""
     told, began = 0, time.monotonic()
-    _to_all_nodes(app, record, reader, "drain")
+    ask_all_nodes(app, record, reader, "drain")
     try:
         while running := _held(reader.read(recent=0, pending=0)):
             if running != told:
@@ -160,56 +160,19 @@ def _drain(app: App, record: Lease, reader: Reader) -> None:
         sys.exit(EXIT_INTERRUPTED)
 
 
-def _to_all_nodes(app: App, record: Lease, reader: Reader, verb: str) -> tuple[str, ...]:
-    """Every node of the lease has been asked; their names."""
-    nodes = record.nodes or tuple(view.node for view in reader.read(recent=0, pending=0).nodes)
-    for node in nodes:
-        records.prepare_node(app.fs, reader.lease, node)
-        requests.ask(app.fs, reader.lease, node, verb, {})
-    return nodes
+_yes = yes
 
 
-@dataclass(frozen=True)
-class HoldQueue:
-    """A lease that is to start no task, or with `off` is to start them again."""
-
-    lease: str
-    off: bool
-    json: bool
-
-    def perform(self, app: App) -> int:
-        directory = app.lease(self.lease)
-        record = app.record(directory)
-        leases.living(record)
-        reader = Reader(directory, app.fs, app.clock)
-        nodes = _to_all_nodes(app, record, reader, "resume" if self.off else "drain")
-        if not nodes:
-            raise Refused(f"lease {record.id} has not started yet", hint="`leaseq hold ID...` holds single tasks")
-        if self.json:
-            app.out.document({"lease": record.id, "nodes": list(nodes), "held": not self.off})
-            return 0
-        word = "starts tasks again" if self.off else "starts no task until `leaseq lease hold-queue --off`"
-        app.out.talk(f"leaseq: lease {record.id} {word}; running ones go on")
-        return 0
-
-
-class GivingBack:
-    """Fire's component of `lease release` and `lease hold-queue`."""
+class Line:
+    """Fire's component of `lease release`."""
 
     def release(self, *words: str, yes: str = "", drain: str = "", json: str = "") -> Release:
         return Release(words, _yes(yes, what="--yes"), _yes(drain, what="--drain"), _yes(json, what="--json"))
 
-    def hold_queue(self, *words: str, off: str = "", json: str = "") -> HoldQueue:
-        if len(words) > 1:
-            raise UsageError("which lease?", hint="leaseq lease hold-queue [LEASE] [--off]")
-        return HoldQueue(words[0] if words else "", _yes(off, what="--off"), _yes(json, what="--json"))
-
-
-_yes = yes
 
 COMMANDS = {
     "lease release": Command(
-        GivingBack,
+        Line,
         "release",
         "[LEASE...] [--yes] [--drain]",
         "Releases leases; the Slurm lease in use, if none is named. What runs on them ends; what is pending "
@@ -220,12 +183,5 @@ COMMANDS = {
             JSON,
         ),
         ("leaseq lease release", "leaseq lease release 12345 --drain"),
-    ),
-    "lease hold-queue": Command(
-        GivingBack,
-        "hold_queue",
-        "[LEASE] [--off]",
-        "A lease starts no task any more; what runs goes on. --off lets it start tasks again.",
-        (Option("off", "start tasks again", kind="flag"), JSON),
     ),
 }

@@ -1,4 +1,4 @@
-"""`leaseq config`: the settings, and where each comes from."""
+"""`leaseq config show`: the settings, and where each comes from."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def _words(value: object) -> str:
     return str(value).replace("\n", "; ") or "-"
 
 
-class Configure:
-    """What Fire calls."""
+class Line:
+    """Fire's component of `config show`."""
 
     def show(self, *, json: str = "") -> Show:
         return Show(yes(json, what="--json"))
@@ -47,11 +47,11 @@ class Configure:
 
 COMMANDS = {
     "config show": Command(
-        Configure,
+        Line,
         "show",
         "",
         "Shows every setting, its value, and where it comes from: a default, or config.yaml in LEASEQ_HOME.",
         (JSON,),
         ("leaseq config show",),
-    )
+    ),
 }

@@ -1,4 +1,4 @@
-"""`leaseq move` and `leaseq lease adopt`: pending tasks go to another lease; an allocation becomes a lease."""
+"""`leaseq move`: pending tasks go to another lease, or node."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from leaseq.errors import Refused, UsageError
 from leaseq.layout import LeaseDir, valid_name
 from leaseq.lease import leases
 from leaseq.lease.lookup import Found, Located
-from leaseq.models import ANY, Lease, State, whole
+from leaseq.models import ANY, Lease, State
 from leaseq.protocol import keys, records, tasks
 from leaseq.reading.snapshot import Reader, TaskView
 from leaseq.words import count
@@ -135,36 +135,8 @@ def _pending(reader: Reader) -> Found:
     return Found(tuple(Located(reader, row) for row in rows))
 
 
-@dataclass(frozen=True)
-class Adopt:
-    """An allocation made elsewhere that is to be a lease."""
-
-    job: str
-    name: str
-    json: bool
-
-    def perform(self, app: App) -> int:
-        from leaseq.lease.host import user_name
-        from leaseq.lease.slurm.adopt import adopt
-        from leaseq.lease.slurm.job import SlurmBackend
-        from leaseq.world import hostname
-
-        app.make_home()
-        backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=0.1)
-        record, nodes = adopt(backend, self.job, name=self.name, user=user_name(), host=hostname(), umask=app.umask)
-        leases.choose(app.fs, app.home, record.id)
-        app.out.talk(f"leaseq: default lease is now {leases.called(record)}")
-        if self.json:
-            app.out.document({"lease": record.id, "nodes": list(nodes)})
-        else:
-            app.out.line(record.id)
-        app.out.talk(f"leaseq: runners start on {' '.join(nodes)}; `leaseq shell` gets in")
-        app.out.talk("leaseq: they hang on this host: if it shuts down they end (`lease adopt` again puts them back)")
-        return 0
-
-
-class Carrying:
-    """Fire's component of `move` and `lease adopt`."""
+class Line:
+    """Fire's component of `move`."""
 
     def move(self, *words: str, to: str = "", node: str = "", json: str = "", **named: str) -> Move:
         # `from` cannot be the name of a parameter.
@@ -176,15 +148,10 @@ class Carrying:
         pin = ANY if node == "any" else valid_name(node, what="--node") if node else ""
         return Move(words, source, to, yes(json, what="--json"), pin)
 
-    def adopt(self, *words: str, name: str = "", json: str = "") -> Adopt:
-        if len(words) != 1 or whole(words[0]) is None:
-            raise UsageError("which job?", hint="leaseq lease adopt JOBID; `squeue --me` lists your jobs")
-        return Adopt(words[0], valid_name(name, what="name") if name else "", yes(json, what="--json"))
-
 
 COMMANDS = {
     "move": Command(
-        Carrying,
+        Line,
         "move",
         "[--from LEASE] [--to LEASE] [--node NODE] [ID...]",
         "Pending tasks of one lease become another's, all of them or those named. Prints their ids, which stay. With "
@@ -196,14 +163,5 @@ COMMANDS = {
             JSON,
         ),
         ("leaseq move --from 12345 --to 12399", "leaseq move --to local T0c4", "leaseq move --node any T0c4"),
-    ),
-    "lease adopt": Command(
-        Carrying,
-        "adopt",
-        "JOBID [--name NAME]",
-        "Puts runners into a running allocation that was made elsewhere (salloc, sbatch), or onto the nodes of a "
-        "lease that have none. They hang on this host: the job is left alone when they end.",
-        (Option("name", "a name for the lease", metavar="NAME", blank=True), JSON),
-        ("leaseq lease adopt 12345",),
     ),
 }

@@ -1,0 +1,68 @@
+"""`leaseq daemon start` and `restart`: this host's runner is alive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leaseq.cli.app import App
+from leaseq.cli.command import Command
+from leaseq.cli.here import backend, running, tell_of_job
+from leaseq.cli.options import JSON
+from leaseq.cli.values import yes
+from leaseq.lease.host import refuse_if_forbidden
+from leaseq.words import count
+
+
+@dataclass(frozen=True)
+class Start:
+    restart: bool
+    json: bool
+
+    def perform(self, app: App) -> int:
+        """This host's runner is alive."""
+        app.make_home()
+        local = backend(app)
+        refuse_if_forbidden(app.home)
+        if self.restart:
+            local.stop()
+        started = local.start()
+        if self.json:
+            app.out.document({"lease": local.lease.id, "pid": started.pid, "already": started.already})
+            return 0
+        adopted = running(app, local)
+        verb = "was running already" if started.already else "runs"
+        kept = f"; it holds {count(len(adopted), 'task')}" if adopted else ""
+        app.out.talk(f"leaseq: this host's runner {verb} (process {started.pid}){kept}")
+        tell_of_job(app, started)
+        return 0
+
+
+class Line:
+    """Fire's component of `daemon start` and `daemon restart`."""
+
+    def start(self, *, json: str = "") -> Start:
+        return Start(restart=False, json=yes(json, what="--json"))
+
+    def restart(self, *, json: str = "") -> Start:
+        return Start(restart=True, json=yes(json, what="--json"))
+
+
+COMMANDS = {
+    "daemon start": Command(
+        Line,
+        "start",
+        "",
+        "Starts this host's runner, if none is alive. It takes up the tasks that still run. `leaseq submit` does the "
+        "same by itself.",
+        (JSON,),
+        ("leaseq daemon start",),
+    ),
+    "daemon restart": Command(
+        Line,
+        "restart",
+        "",
+        "Stops this host's runner and starts it again. Tasks go on.",
+        (JSON,),
+        ("leaseq daemon restart",),
+    ),
+}

@@ -1,0 +1,63 @@
+"""`leaseq daemon status`: whether this host's runner is alive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leaseq.cli.app import App
+from leaseq.cli.command import Command
+from leaseq.cli.here import backend, running
+from leaseq.cli.options import JSON
+from leaseq.cli.values import yes
+from leaseq.lease.leases import read_record
+from leaseq.words import count
+
+EXIT_NO_RUNNER = 3
+
+
+@dataclass(frozen=True)
+class Status:
+    json: bool
+
+    def perform(self, app: App) -> int:
+        """0 where this host's runner is alive, 3 where it is not."""
+        local = backend(app)
+        alive, keeper = local.runner(), local.keeper()
+        held = running(app, local) if read_record(app.fs, local.lease) is not None else []
+        if self.json:
+            body = {
+                "running": alive is not None,
+                "pid": alive.pid if alive else None,
+                "keeper_pid": keeper.pid if keeper else None,
+                "lease": local.lease.id,
+                "node": local.node,
+                "tasks": [row.id for row in held],
+                "log": local.log,
+            }
+            app.out.document(body)
+        elif alive:
+            app.out.wrap(f"runner alive, process {alive.pid}; {count(len(held), 'task')} running")
+        else:
+            left = f"; {count(len(held), 'task')} running" if held else ""
+            app.out.wrap(f"no runner is alive here{left}")
+            app.out.talk("  `leaseq daemon start` starts it; so does the next `leaseq submit`")
+        return 0 if alive else EXIT_NO_RUNNER
+
+
+class Line:
+    """Fire's component of `daemon status`."""
+
+    def status(self, *, json: str = "") -> Status:
+        return Status(json=yes(json, what="--json"))
+
+
+COMMANDS = {
+    "daemon status": Command(
+        Line,
+        "status",
+        "",
+        "Tells whether this host's runner is alive; the exit code is 3 if it is not.",
+        (JSON,),
+        ("leaseq daemon status", "leaseq daemon status --json"),
+    ),
+}

@@ -1,0 +1,65 @@
+"""`leaseq daemon stop`: no runner serves this host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from leaseq.cli.app import App
+from leaseq.cli.command import Command, Option
+from leaseq.cli.here import backend, running
+from leaseq.cli.options import JSON
+from leaseq.cli.output import visible
+from leaseq.cli.values import yes
+from leaseq.lease.host import LocalBackend
+from leaseq.lease.leases import read_record
+from leaseq.reading.snapshot import TaskView
+from leaseq.words import count
+
+TOLD_MAX = 20
+
+
+@dataclass(frozen=True)
+class Stop:
+    kill: bool
+    json: bool
+
+    def perform(self, app: App) -> int:
+        """No runner serves this host; with --kill its tasks have ended too."""
+        local = backend(app)
+        if read_record(app.fs, local.lease) is None:
+            return self._tell(app, local, stopped=False, left=[])
+        stopped = local.stop(kill=self.kill)
+        return self._tell(app, local, stopped=stopped, left=running(app, local))
+
+    def _tell(self, app: App, local: LocalBackend, *, stopped: bool, left: Sequence[TaskView]) -> int:
+        if self.json:
+            app.out.document({"lease": local.lease.id, "stopped": stopped, "tasks": [row.id for row in left]})
+            return 0
+        app.out.talk("leaseq: this host's runner has stopped" if stopped else "leaseq: no runner was alive here")
+        if left:
+            app.out.talk(f"  {count(len(left), 'task')} still running:")
+            for row in left[:TOLD_MAX]:
+                app.out.talk(f"    {row.id}  {visible(row.command)[:100]}")
+            app.out.talk("  `leaseq daemon start` takes them up again, `leaseq daemon stop --kill` ends them")
+        return 0
+
+
+class Line:
+    """Fire's component of `daemon stop`."""
+
+    def stop(self, *, kill: str = "", json: str = "") -> Stop:
+        return Stop(kill=yes(kill, what="--kill"), json=yes(json, what="--json"))
+
+
+COMMANDS = {
+    "daemon stop": Command(
+        Line,
+        "stop",
+        "[--kill]",
+        "Stops this host's runner. Running tasks go on, and the next runner takes them up with their exit codes; "
+        "--kill ends them first. Pending tasks stay queued.",
+        (Option("kill", "end the running tasks too", kind="flag"), JSON),
+        ("leaseq daemon stop", "leaseq daemon stop --kill"),
+    ),
+}

@@ -1,0 +1,58 @@
+"""`leaseq lease hold-queue`: whether a lease starts tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leaseq.cli.all_nodes import ask_all_nodes
+from leaseq.cli.app import App
+from leaseq.cli.command import Command, Option
+from leaseq.cli.options import JSON
+from leaseq.cli.values import yes
+from leaseq.errors import Refused, UsageError
+from leaseq.lease import leases
+from leaseq.reading.snapshot import Reader
+
+
+@dataclass(frozen=True)
+class HoldQueue:
+    """A lease that is to start no task, or with `off` is to start them again."""
+
+    lease: str
+    off: bool
+    json: bool
+
+    def perform(self, app: App) -> int:
+        directory = app.lease(self.lease)
+        record = app.record(directory)
+        leases.living(record)
+        reader = Reader(directory, app.fs, app.clock)
+        nodes = ask_all_nodes(app, record, reader, "resume" if self.off else "drain")
+        if not nodes:
+            raise Refused(f"lease {record.id} has not started yet", hint="`leaseq hold ID...` holds single tasks")
+        if self.json:
+            app.out.document({"lease": record.id, "nodes": list(nodes), "held": not self.off})
+            return 0
+        word = "starts tasks again" if self.off else "starts no task until `leaseq lease hold-queue --off`"
+        app.out.talk(f"leaseq: lease {record.id} {word}; running ones go on")
+        return 0
+
+
+class Line:
+    """Fire's component of `lease hold-queue`."""
+
+    def hold_queue(self, *words: str, off: str = "", json: str = "") -> HoldQueue:
+        if len(words) > 1:
+            raise UsageError("which lease?", hint="leaseq lease hold-queue [LEASE] [--off]")
+        return HoldQueue(words[0] if words else "", yes(off, what="--off"), yes(json, what="--json"))
+
+
+COMMANDS = {
+    "lease hold-queue": Command(
+        Line,
+        "hold_queue",
+        "[LEASE] [--off]",
+        "A lease starts no task any more; what runs goes on. --off lets it start tasks again.",
+        (Option("off", "start tasks again", kind="flag"), JSON),
+    ),
+}

@@ -1,0 +1,117 @@
+"""`leaseq lease ls`: which leases there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leaseq.cli.app import App
+from leaseq.cli.columns import Column
+from leaseq.cli.command import Command, Option, extra_words
+from leaseq.cli.options import LOOK, Look, look
+from leaseq.cli.overview import Overview, clock, default_of, lease_json, overview
+from leaseq.cli.values import yes
+from leaseq.lease import leases
+from leaseq.models import State
+from leaseq.reading.views import duration
+
+
+@dataclass(frozen=True)
+class ListLeases:
+    """The leases of this home; ended ones only with `all`."""
+
+    all: bool
+    look: Look
+
+    def perform(self, app: App) -> int:
+        out = self.look.output(app)
+        leases.check_home(app.home)
+        chosen = default_of(app)
+        rows: list[Overview] = []
+        known = leases.list_leases(app.fs, app.home)
+        unreadable = leases.unreadable(app.fs, app.home, known)
+        for lease in known:
+            if lease.ended is not None and not self.all:
+                continue
+            row = overview(app, lease)
+            if row.state.word != "ENDED" or self.all:
+                rows.append(row)
+        if self.look.json:
+            found = [lease_json(row, chosen=row.lease.id == chosen) for row in rows]
+            out.document({"default": chosen, "leases": found, "unreadable": unreadable})
+            return 0
+        out.table(COLUMNS, [cells(row, now=app.clock.now(), chosen=row.lease.id == chosen) for row in rows])
+        for lease_id, reason in unreadable.items():
+            out.talk(f"leaseq: lease {lease_id} cannot be read: {reason}")
+        if not rows and not unreadable:
+            ways = "no lease yet: `leaseq submit -- COMMAND` uses this host, `leaseq add` asks Slurm for nodes"
+            ended = "1 lease has ended" if len(known) == 1 else f"all {len(known)} leases have ended"
+            out.talk("leaseq: " + (f"{ended}: `leaseq lease ls --all` lists what is there" if known else ways))
+        return 0
+
+
+COLUMNS = (
+    Column(""),
+    Column("ID", least=8, ending=True),
+    Column("NAME", least=8, rank=6),
+    Column("STATE"),
+    Column("LEFT", right=True, rank=9),
+    Column("ALIVE", right=True, rank=5),
+    Column("GPUS", right=True, rank=2),
+    Column("RUN", right=True, rank=8),
+    Column("PEND", right=True, rank=7),
+    Column("FAIL", right=True, rank=3),
+    Column("TIMEOUT", right=True, rank=2),
+    Column("LOST", right=True, rank=4),
+    Column("IDLE", right=True, rank=1),
+    Column("NODES / REASON", least=20),
+)
+
+
+def cells(row: Overview, *, now: float, chosen: bool) -> list[str]:
+    """The lease as a row of the table."""
+    left = duration(row.state.ends - now) if row.state.ends is not None else ""
+    idle = row.idle_seconds
+    where = ",".join(row.nodes) if row.state.word != "ENDED" else ""
+    # What Slurm's commands had to say can be several lines: the first is the reason, `lease info` has them all.
+    starts = f"expected {clock(row.state.starts)}" if row.state.starts else ""
+    words = [
+        where,
+        *row.state.reason.splitlines()[:1],
+        starts,
+        *(f"{node}: {note}" for node, note in row.notes.items()),
+    ]
+    return [
+        "*" if chosen else "",
+        row.lease.id,
+        row.lease.name,
+        row.state.word,
+        left,
+        f"{row.alive}/{len(row.nodes)}" if row.nodes and row.state.word != "ENDED" else "",
+        str(row.gpus or "") if row.state.word != "ENDED" else "",
+        str(row.totals.get(State.RUNNING, 0)),
+        str(row.totals.get(State.PENDING, 0)),
+        str(row.totals.get(State.FAILED, 0)),
+        str(row.totals.get(State.TIMEOUT) or ""),
+        str(row.totals.get(State.LOST) or ""),
+        duration(idle) if idle is not None and row.state.word == "RUNNING" else "",
+        "  ".join(word for word in words if word),
+    ]
+
+
+class Line:
+    """Fire's component of `lease ls`."""
+
+    def ls(self, *words: str, all: str = "", json: str = "", color: str = "", no_header: str = "") -> ListLeases:
+        extra_words(words, usage="lease ls [--all]")
+        return ListLeases(yes(all, what="--all"), look(json, color, no_header))
+
+
+COMMANDS = {
+    "lease ls": Command(
+        Line,
+        "ls",
+        "[--all]",
+        "Lists leases; * marks the default: the one of commands that name none.",
+        (Option("all", "ended ones too", kind="flag", short="a"), *LOOK),
+    ),
+}

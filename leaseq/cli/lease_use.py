@@ -1,0 +1,52 @@
+"""`leaseq lease use`: which lease is the default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leaseq.cli.app import App
+from leaseq.cli.command import Command
+from leaseq.cli.options import JSON
+from leaseq.cli.values import yes
+from leaseq.errors import UsageError
+from leaseq.lease import leases
+
+
+@dataclass(frozen=True)
+class Use:
+    """The lease that is to be the default from now on."""
+
+    lease: str
+    json: bool
+
+    def perform(self, app: App) -> int:
+        directory = app.lease(self.lease)
+        record = None if directory.id == leases.local_id() else leases.living(app.record(directory))
+        app.make_home()
+        leases.choose(app.fs, app.home, directory.id)
+        if self.json:
+            app.out.document({"default": directory.id})
+        else:
+            app.out.talk(f"leaseq: default lease is now {directory.id if record is None else leases.called(record)}")
+        return 0
+
+
+class Line:
+    """Fire's component of `lease use`."""
+
+    def use(self, *words: str, json: str = "") -> Use:
+        if len(words) != 1:
+            raise UsageError("which lease?", hint="leaseq lease use LEASE; `local` is this host")
+        return Use(words[0], yes(json, what="--json"))
+
+
+COMMANDS = {
+    "lease use": Command(
+        Line,
+        "use",
+        "LEASE",
+        "Makes it the default lease, for commands that name none. LEASEQ_LEASE and --lease still go first.",
+        (JSON,),
+        ("leaseq lease use 12345", "leaseq lease use local"),
+    ),
+}

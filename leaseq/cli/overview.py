@@ -1,0 +1,93 @@
+"""A lease as its allocation, its nodes and its tasks are now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from leaseq.cli.app import App
+from leaseq.cli.output import iso
+from leaseq.errors import NotFound, UsageError
+from leaseq.lease import leases
+from leaseq.lease.base import LeaseState
+from leaseq.models import Lease, State
+from leaseq.protocol import records
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import NodeView
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A lease as its allocation, its nodes and its tasks are now."""
+
+    lease: Lease
+    state: LeaseState
+    nodes: tuple[str, ...]
+    views: tuple[NodeView, ...]
+    totals: Mapping[State, int]
+    notes: Mapping[str, str]
+    """Why nodes have no runner, by node."""
+
+    @property
+    def alive(self) -> int:
+        return sum(1 for view in self.views if view.health.serving and view.node in self.nodes)
+
+    @property
+    def gpus(self) -> int:
+        return sum(len(view.heartbeat.gpus) for view in self.views if view.heartbeat and view.node in self.nodes)
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """How long no node has run a task; None while one does, or where no runner tells."""
+        told = [view.heartbeat.idle_seconds for view in self.views if view.heartbeat and view.health.serving]
+        return min(told) if told and not self.totals.get(State.RUNNING) else None
+
+
+def overview(app: App, lease: Lease) -> Overview:
+    """The lease now: Slurm's part from the shared squeue, the rest from its files."""
+    directory = app.home.lease(lease.id)
+    state = leases.backend(lease, fs=app.fs, home=app.home, clock=app.clock).state(lease)
+    snapshot = Reader(directory, app.fs, app.clock).read(recent=0, pending=0)
+    nodes = state.nodes or lease.nodes or records.node_names(app.fs, directory)
+    notes = records.notes(app.fs, directory) if lease.kind == "slurm" and state.word != "ENDED" else {}
+    return Overview(lease, state, nodes, snapshot.nodes, snapshot.totals, notes)
+
+
+def default_of(app: App) -> str:
+    """The id of the default lease; empty where LEASEQ_LEASE names none."""
+    try:
+        return leases.default(app.fs, app.home)
+    except (NotFound, UsageError):
+        return ""
+
+
+def clock(stamp: str) -> str:
+    """A time of Slurm's as other times are shown."""
+    return stamp.replace("T", " ")
+
+
+def lease_json(row: Overview, *, chosen: bool) -> dict[str, object]:
+    lease, state = row.lease, row.state
+    return {
+        "id": lease.id,
+        "name": lease.name,
+        "kind": lease.kind,
+        "default": chosen,
+        "state": state.word,
+        "reason": state.reason,
+        "nodes": list(row.nodes),
+        "nodes_alive": row.alive,
+        "gpus": row.gpus,
+        "tasks": {each.name: count for each, count in row.totals.items()},
+        "idle_seconds": row.idle_seconds,
+        "notes": dict(row.notes),
+        "starts": state.starts or None,
+        "ends": state.ends,
+        "ends_at": iso(state.ends),
+        "age_seconds": state.age_seconds,
+        "created": lease.created,
+        "created_at": iso(lease.created),
+        "ended": lease.ended,
+        "end_reason": lease.end_reason,
+        "argv": list(lease.argv),
+    }

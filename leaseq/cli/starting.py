@@ -1,0 +1,107 @@
+"""Waiting for a lease to start, where a person watches."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from leaseq.cli.app import App
+from leaseq.cli.output import about, visible
+from leaseq.lease import leases
+from leaseq.models import Lease
+
+if TYPE_CHECKING:
+    from leaseq.lease.slurm.job import SlurmBackend
+    from leaseq.lease.slurm.start import Progress
+
+EXIT_INTERRUPTED = 130
+QUIET_SECONDS = 30.0
+"""How often a wait says something where its line cannot be rewritten."""
+
+
+def wait_for_start(app: App, lease: Lease, *, seconds_max: float | None) -> str:
+    """The node where a shell can be opened; empty where the time is over. Ctrl-C leaves the lease as it is."""
+    from leaseq.lease.slurm.start import LOOK_SECONDS, progress
+
+    backend = slurm(app, lease)
+    line = ProgressLine(lease.id)
+    try:
+        for now in progress(backend, lease):
+            if now.node:
+                line.note(now.notes)
+                return now.node
+            if seconds_max is not None and now.waited_seconds >= seconds_max:
+                return ""
+            line.show(now)
+            time.sleep(LOOK_SECONDS)
+    except KeyboardInterrupt:
+        line.clear()
+        app.out.talk(f"leaseq: lease {lease.id} stays as it is. {way_back(lease)}")
+        sys.exit(EXIT_INTERRUPTED)
+    finally:
+        line.clear()
+    return ""
+
+
+def slurm(app: App, lease: Lease) -> SlurmBackend:
+    """What `add` has made is Slurm's."""
+    from leaseq.lease.slurm.job import SlurmBackend
+
+    backend = leases.backend(lease, fs=app.fs, home=app.home, clock=app.clock)
+    assert isinstance(backend, SlurmBackend)
+    return backend
+
+
+def way_back(lease: Lease) -> str:
+    return f"`leaseq shell --lease {lease.id}` gets in, `leaseq lease release {lease.id}` gives it up"
+
+
+class ProgressLine:
+    """One line on stderr that is rewritten on a terminal; elsewhere a line now and then, and at every change."""
+
+    def __init__(self, lease_id: str) -> None:
+        self.lease_id = lease_id
+        self.rewritten = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+        self.shown, self.said, self.said_at = "", "", -1e9
+        self.noted: set[str] = set()
+
+    def show(self, now: Progress) -> None:
+        self.note(now.notes)
+        state = f"{now.state.word} ({now.state.reason})" if now.state.reason else now.state.word
+        starts = f", expected {now.starts.replace('T', ' ')}" if now.starts else ""
+        if self.rewritten:
+            text = f"lease {self.lease_id}: {state}{starts}, waited {about(now.waited_seconds)}"
+            if text != self.shown:
+                self._write(f"\r{visible(text)[: _columns() - 1]}\x1b[K")
+                self.shown = text
+            return
+        changed = f"{state}{starts}"
+        if changed != self.said or now.waited_seconds - self.said_at >= QUIET_SECONDS:
+            self.said, self.said_at = changed, now.waited_seconds
+            self._write(f"leaseq: lease {self.lease_id}: {visible(changed)}, waited {about(now.waited_seconds)}\n")
+
+    def note(self, notes: Sequence[str]) -> None:
+        """Each note of the lease is told once."""
+        for text in notes:
+            if text not in self.noted:
+                self.noted.add(text)
+                self.clear()
+                self._write(f"leaseq: {visible(text)}\n")
+
+    def clear(self) -> None:
+        if self.shown:
+            self._write("\r\x1b[K")
+            self.shown = ""
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def _columns() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns

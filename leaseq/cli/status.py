@@ -1,0 +1,101 @@
+"""`leaseq status`: counts of tasks and the health of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from leaseq.cli import rows
+from leaseq.cli.advice import advise
+from leaseq.cli.app import App
+from leaseq.cli.columns import Column
+from leaseq.cli.command import Command, extra_words
+from leaseq.cli.options import LEASE, LOOK, Look, look
+from leaseq.cli.output import COLOURS, Output, about, visible
+from leaseq.models import State
+from leaseq.protocol import records
+from leaseq.reading.snapshot import Health, NodeView
+from leaseq.words import memory
+
+HEALTH_COLOURS = {Health.OK: "32", Health.LATE: "33", Health.DOWN: "31", Health.STOPPED: "33", Health.UNKNOWN: "33"}
+
+
+@dataclass(frozen=True)
+class Status:
+    """How many tasks are in which state, and how the nodes are."""
+
+    lease: str
+    look: Look
+
+    def perform(self, app: App) -> int:
+        out = self.look.output(app)
+        reader = app.reader(self.lease)
+        snapshot = reader.read(recent=1, pending=0)
+        if self.look.json:
+            out.document(rows.status_json(snapshot))
+            return 0
+        record = snapshot.lease
+        name = f" ({record.name})" if record and record.name else ""
+        ended = f"  ended: {record.end_reason or 'released'}" if record and record.ended else ""
+        out.wrap(visible(f"lease {snapshot.lease_id}{name}{ended}"), indent=2)
+        shown = [state for state in State if snapshot.totals[state] or state in _ALWAYS]
+        counts = [
+            (f"{snapshot.totals[state]} {state.name.lower()}", COLOURS[state] if snapshot.totals[state] else "")
+            for state in shown
+        ]
+        out.items("tasks", counts)
+        if snapshot.nodes:
+            out.line()
+            self._nodes(out, snapshot.nodes, records.notes(app.fs, reader.lease))
+        advise(out, snapshot)
+        return 0
+
+    def _nodes(self, out: Output, nodes: Sequence[NodeView], notes: Mapping[str, str]) -> None:
+        """notes: what the lease script had to say of a node."""
+        table = [_node_row(view, notes.get(view.node, "")) for view in nodes]
+        out.table(NODE_COLUMNS, table, paint=[HEALTH_COLOURS[view.health] for view in nodes])
+
+
+NODE_COLUMNS = (
+    Column("NODE", least=8, ending=True),
+    Column("RUNNER"),
+    Column("SEEN", rank=4),
+    Column("TASKS", right=True, rank=3),
+    Column("CPUS", rank=2),
+    Column("GPUS", rank=5),
+    Column("MEMORY", rank=1),
+    Column("NOTE", least=20),
+)
+_ALWAYS = (State.PENDING, State.RUNNING, State.DONE, State.FAILED)
+
+
+def _node_row(view: NodeView, note: str) -> list[str]:
+    # How long it has been silent is what SEEN says.
+    beat, why = view.heartbeat, note or ("" if view.why.startswith("silent for ") else view.why)
+    word = "draining" if view.health is Health.OK and beat and beat.state == "draining" else view.health.value
+    if beat is None:
+        return [view.node, word, "never", str(view.claimed), "", "", "", why]
+    seen = f"{about(view.age_seconds or 0.0)} ago"
+    gpus = f"{len(view.booked_gpus)}/{len(beat.gpus)}" if beat.gpus else "0" if beat.gpus_known else "?"
+    booked = f"{memory(view.booked_mem_mb)}/{memory(beat.mem_mb)}" if beat.mem_mb else ""
+    return [view.node, word, seen, str(view.claimed), f"{view.booked_cpus}/{beat.cpus}", gpus, booked, why]
+
+
+class Line:
+    """Fire's component of `status`."""
+
+    def status(self, *words: str, lease: str = "", json: str = "", color: str = "", no_header: str = "") -> Status:
+        extra_words(words, usage="status [--lease LEASE]")
+        return Status(lease, look(json, color, no_header))
+
+
+COMMANDS = {
+    "status": Command(
+        Line,
+        "status",
+        "[--lease LEASE]",
+        "Counts of tasks by state, and the health and room of each node.",
+        (LEASE, *LOOK),
+        ("leaseq status", "leaseq status --json"),
+    ),
+}

@@ -1,0 +1,47 @@
+"""Which part of a task's output is meant, and why there is none."""
+
+from __future__ import annotations
+
+from leaseq.cli.command import Option
+from leaseq.cli.values import integer, yes
+from leaseq.errors import NotFound
+from leaseq.models import State
+from leaseq.reading.find import detail
+from leaseq.reading.snapshot import Reader, TaskView
+
+ALL_LINES = -1
+FOLLOW_LINES = 100
+"""How many lines of what was written before are shown by `follow` on a terminal."""
+STDOUT = Option("stdout", "what it wrote to stdout", kind="flag", short="o")
+STDERR = Option("stderr", "what it wrote to stderr", kind="flag", short="e")
+RAW = Option("raw", "every byte, what acts on a terminal too; progress bars are not folded", kind="flag")
+
+
+def streams_of(stdout: str, stderr: str) -> tuple[str, ...]:
+    chosen = (("out", yes(stdout, what="--stdout")), ("err", yes(stderr, what="--stderr")))
+    return tuple(stream for stream, wanted in chosen if wanted)
+
+
+def lines_of(tail: str, *, default: int) -> int:
+    if not tail:
+        return default
+    return ALL_LINES if tail == "all" else integer(tail, what="--tail", low=0)
+
+
+def no_log(reader: Reader, row: TaskView, attempt: int) -> NotFound:
+    if row.cleaned:
+        return NotFound(
+            f"`leaseq clean` has removed the output of {row.id}", hint=f"`leaseq info {row.id}` tells how it ended"
+        )
+    if row.state is State.PENDING and row.attempt == attempt:
+        why = f": {row.reason}" if row.reason else ""
+        return NotFound(
+            f"{row.id} has not started (PENDING{why})", hint=f"`leaseq follow {row.id}` waits for its start"
+        )
+    known = len(detail(reader, row.id).outcomes) or 1
+    if attempt > max(known, row.attempt):
+        return NotFound(f"{row.id} has no attempt {attempt}", hint=f"`leaseq info {row.id}` lists its attempts")
+    reason = f" ({row.reason})" if row.reason else ""
+    return NotFound(
+        f"{row.id} left no output; it is {row.state.name}{reason}", hint=f"`leaseq info {row.id}` tells more"
+    )

@@ -1,0 +1,178 @@
+"""`leaseq tasks`: the tasks of a lease, as a list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leaseq.cli import rows
+from leaseq.cli.advice import advise
+from leaseq.cli.app import App
+from leaseq.cli.command import Command, Option, extra_words
+from leaseq.cli.options import LEASE, LOOK, Look, look
+from leaseq.cli.output import Output
+from leaseq.cli.values import integer, yes
+from leaseq.errors import UsageError
+from leaseq.layout import ids_in
+from leaseq.models import State
+from leaseq.protocol.keys import redone
+from leaseq.reading.snapshot import Snapshot, TaskView
+from leaseq.words import count
+
+DEFAULT_ROWS = 50
+ALL_ROWS = 10**9
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """A list of tasks. None of `states`: all of them."""
+
+    lease: str
+    states: tuple[State, ...]
+    node: str
+    search: str
+    limit: int
+    quiet: bool
+    look: Look
+
+    def perform(self, app: App) -> int:
+        out = self.look.output(app)
+        snapshot, found = self._find(app)
+        if self.look.json:
+            out.document({"lease": snapshot.lease_id, "tasks": _with_redone(app, snapshot.lease_id, found)})
+        elif self.quiet:
+            for row in found:
+                out.line(row.id)
+        else:
+            rows.task_table(out, found)
+            self._remark(out, snapshot, found)
+        return 0
+
+    def _find(self, app: App) -> tuple[Snapshot, list[TaskView]]:
+        """(the snapshot, the rows asked for); history is read further back until there are enough of them."""
+        reader = app.reader(self.lease)
+        filtered = bool(self.states or self.node or self.search)
+        ends = not self.states or any(state.ended for state in self.states)
+        pending = None if self.limit >= ALL_ROWS or (filtered and self._wants_pending()) else self.limit
+        recent = (ALL_ROWS if self.limit >= ALL_ROWS else self.limit) if ends else 1
+        while True:
+            snapshot = reader.read(recent=recent, pending=pending)
+            found = [row for row in snapshot.tasks if self._matches(row)]
+            read = sum(1 for row in snapshot.tasks if row.state.ended)
+            if not filtered or not ends or len(found) >= self.limit or read < recent:
+                return snapshot, _cut(found, self.limit)
+            recent *= 10
+
+    def _wants_pending(self) -> bool:
+        return not self.states or State.PENDING in self.states
+
+    def _matches(self, row: TaskView) -> bool:
+        if self.states and row.state not in self.states:
+            return False
+        if self.node and row.node != self.node:
+            return False
+        wanted = self.search.lower()
+        return not wanted or any(wanted in text.lower() for text in (row.command, row.name, row.id, row.reason))
+
+    def _remark(self, out: Output, snapshot: Snapshot, found: list[TaskView]) -> None:
+        if self.states or self.node or self.search:
+            if not found:
+                out.talk("leaseq: no task matches")
+            elif len(found) == self.limit:
+                out.talk(f"leaseq: the first {self.limit} are shown; -n N shows more")
+            return
+        total = sum(snapshot.totals.values())
+        if total > len(found):
+            out.talk(f"leaseq: {len(found):,} of {count(total, 'task')}; --all shows all that are not cleaned up")
+        elif not total:
+            advise(out, snapshot)
+
+
+def _with_redone(app: App, lease_id: str, found: list[TaskView]) -> list[dict[str, object]]:
+    """The rows as JSON, each with the tasks that repeat it; which have any is listed once."""
+    lease = app.home.lease(lease_id)
+    try:
+        repeated = ids_in(app.fs.names(lease.redone))
+    except FileNotFoundError:
+        repeated = set()
+    return [
+        {**rows.task_json(row), "redone_as": redone(app.fs, lease, row.id) if row.id in repeated else []}
+        for row in found
+    ]
+
+
+def _cut(found: list[TaskView], limit: int) -> list[TaskView]:
+    """At most so many rows: what runs, then half of the room for what waits if what ended needs the other half."""
+    if len(found) <= limit:
+        return found
+    running = [row for row in found if not row.state.ended and row.state is not State.PENDING][:limit]
+    pending = [row for row in found if row.state is State.PENDING]
+    ended = [row for row in found if row.state.ended]
+    room = limit - len(running)
+    for_pending = max(room - room // 2, room - len(ended))
+    return running + pending[:for_pending] + ended[: room - min(for_pending, len(pending))]
+
+
+def _states(text: str) -> tuple[State, ...]:
+    found = []
+    for word in filter(None, (part.strip() for part in text.replace("\0", ",").split(","))):
+        if word.lower() == "all":
+            return ()
+        try:
+            found.append(State.parse(word))
+        except KeyError:
+            known = ", ".join(f"{state.name.lower()} ({state.code})" for state in State)
+            raise UsageError(f"{word!r} is not a state", hint=f"one of {known}") from None
+    return tuple(found)
+
+
+class Line:
+    """Fire's component of `tasks`."""
+
+    def tasks(
+        self,
+        *words: str,
+        lease: str = "",
+        state: str = "",
+        node: str = "",
+        search: str = "",
+        all: str = "",
+        limit: str = "",
+        quiet: str = "",
+        json: str = "",
+        color: str = "",
+        no_header: str = "",
+    ) -> Tasks:
+        extra_words(words, usage="tasks [--state S] [--search X]; `leaseq info ID` tells of one task")
+        everything = yes(all, what="--all")
+        if everything and limit:
+            raise UsageError("--all and --limit contradict each other")
+        return Tasks(
+            lease=lease,
+            states=_states(state),
+            node=node,
+            search=search,
+            limit=ALL_ROWS if everything else integer(limit, what="--limit", low=1) if limit else DEFAULT_ROWS,
+            quiet=yes(quiet, what="--quiet"),
+            look=look(json, color, no_header),
+        )
+
+
+COMMANDS = {
+    "tasks": Command(
+        Line,
+        "tasks",
+        "[OPTIONS]",
+        "Lists tasks: running, then pending in the order in which they start, then ended, newest first.",
+        (
+            LEASE,
+            Option("state", "only these states, by word or Slurm's code (repeatable, commas)", "list", "t", "STATE"),
+            Option("node", "only on this node", short="w", metavar="NODE"),
+            Option("search", "only where command, name, id or reason hold this", metavar="TEXT", blank=True),
+            Option("all", "as many as there are", kind="flag", short="a"),
+            Option("limit", f"at most N (default {DEFAULT_ROWS})", short="n", metavar="N"),
+            Option("quiet", "ids only", kind="flag", short="q"),
+            *LOOK,
+        ),
+        ("leaseq tasks", "leaseq tasks --state failed,to", "leaseq tasks -t PD -n 10"),
+    ),
+}
