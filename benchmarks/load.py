@@ -29,7 +29,8 @@ sys.path.insert(0, str(ROOT))
 
 from leaseq.layout import Entry, Home, LeaseDir, new_incarnation, new_task_id, order
 from leaseq.models import ANY, Need, Task
-from leaseq.monitor.model import Data, Want
+from leaseq.monitor.data import Watched
+from leaseq.monitor.model import Want
 from leaseq.monitor.reader import LeasesWatch, LeaseWatch, LogWatch
 from leaseq.node.record import Rec
 from leaseq.protocol import records, terms
@@ -190,9 +191,9 @@ def _pending(count: int) -> tuple[Cost, ...]:
         submitted = command(env, "submit", "--no-start", "--file", str(tasks))
         status, listed = command(env, "status"), command(env, "tasks")
         fs, lease = Counting(), lease_of(env)
-        watch, data = LeaseWatch(fs, Home(env["LEASEQ_HOME"]), SystemClock()), Data(lease_id=lease.id)
-        watch.read(Want(lease.id), data)
-        refresh = cost_of(fs, lambda: watch.read(Want(lease.id), data), times=3)
+        watch, seen = LeaseWatch(fs, Home(env["LEASEQ_HOME"]), SystemClock()), Watched()
+        watch.read(Want(lease.id), seen)
+        refresh = cost_of(fs, lambda: watch.read(Want(lease.id), seen), times=3)
         run([*LEASEQ, "daemon", "start"], env=env)
         began, before = time.perf_counter(), outcomes(lease)
         wait_for(lambda: outcomes(lease) >= before + RUN, seconds=400, what="tasks")
@@ -359,10 +360,9 @@ def leases() -> list[Row]:
             status.append(median_ms(partial(command, env, "status", "--lease", "700"), 5))
             fs, clock = Counting(), SystemClock()
             watch, others = LeaseWatch(fs, Home(root), clock), LeasesWatch(fs, Home(root), clock)
-            data = Data(lease_id="700")
-            watch.read(Want("700"), data)
-            refresh.append(cost_of(fs, partial(watch.read, Want("700"), data), times=5))
-            roster.append(cost_of(fs, partial(others.read, data), times=5))
+            watch.read(Want("700"), Watched())
+            refresh.append(cost_of(fs, partial(watch.read, Want("700"), Watched()), times=5))
+            roster.append(cost_of(fs, partial(others.read, "700"), times=5))
     return [
         *grown("lease ls; leases", "ms", LEASES, _pair(listed)),
         *grown("status of one; leases", "ms", LEASES, _pair(status)),

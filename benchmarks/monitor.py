@@ -25,7 +25,8 @@ from bench import LEASEQ, Row, home, run, show
 
 from leaseq.layout import Entry, Home, LeaseDir, new_task_id, order
 from leaseq.models import Event, GpuUse, Heartbeat, Lease, Need, Running, State, Task
-from leaseq.monitor.model import Data, Scene, Ui, Want
+from leaseq.monitor.data import Data, Watched
+from leaseq.monitor.model import Scene, Ui, Want
 from leaseq.monitor.paint import changes
 from leaseq.monitor.reader import LeaseWatch
 from leaseq.monitor.stage import arranged
@@ -257,14 +258,15 @@ def refreshes(rows: list[Row]) -> None:
             big(root, finished=finished)
             fs, clock = Counting(remote=False), SystemClock()
             watch = LeaseWatch(fs, Home(root), clock)
-            data, taken = Data(lease_id="777"), []
+            lease, taken = Watched(), []
             for _ in range(9):
                 before, began = fs.count, time.perf_counter()
-                data = watch.read(Want("777"), data)
+                lease = watch.read(Want("777"), lease)
                 taken.append(time.perf_counter() - began)
                 counts[finished] = fs.count - before
             refresh = statistics.median(taken[2:]) * 1000
-    assert data.snapshot is not None
+    assert lease.snapshot is not None
+    data = Data("777", lease)
     name = f"refresh: {PENDING:,} pending, {FINISHED:,} finished, {NODES} nodes"
     rows.append(Row(name, refresh, "ms", "<= 50", refresh <= 50))
     same = counts[1_000] == counts[FINISHED]

@@ -1,73 +1,19 @@
-"""What a key makes happen outside the monitor: command lines, as a person would type them, and their consequences."""
+"""The command lines that keys stand for, as a person would type them, and the questions before them."""
 
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 
 from leaseq.models import State
+from leaseq.monitor.effects import Foreground, Run, command_line
 from leaseq.monitor.model import Scene
-from leaseq.monitor.overlays import Confirm, Field, Form, Item, Menu
+from leaseq.monitor.overlays import Confirm, Field, Form
 from leaseq.reading.views import Health, TaskView, duration
 from leaseq.words import count
 
 ACTIVE = (State.RUNNING, State.STUCK, State.UNKNOWN)
 
 
-@dataclass(frozen=True)
-class Run:
-    """A leaseq command runs in the background, and its answer is shown. `whole`: in a window, however short."""
-
-    words: tuple[str, ...]
-    whole: bool = False
-    back: object = None
-    """What stands there again when the answer is closed."""
-
-
-@dataclass(frozen=True)
-class Foreground:
-    """A leaseq command has the terminal until it ends."""
-
-    words: tuple[str, ...]
-    pause: bool = False
-    """Its last words are to be read before the monitor comes back."""
-
-
-@dataclass(frozen=True)
-class Pager:
-    """A pager shows the whole output of an attempt."""
-
-    lease: str
-    task: str
-    attempt: int
-    streams: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Copy:
-    """The text is in the terminal's clipboard."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Another lease is shown."""
-
-    lease: str
-
-
-@dataclass(frozen=True)
-class Refresh:
-    """Everything is read anew, now."""
-
-
-@dataclass(frozen=True)
-class Quit:
-    """The monitor ends."""
-
-
-Effect = Run | Foreground | Pager | Copy | Watch | Refresh | Quit
 INTERACTIVE = {"shell", "follow", "tui", "monitor"}
 """Commands that need the terminal."""
 HARMLESS = {"status", "tasks", "ls", "info", "logs", "log", "help", "version", "--version", "--help"}
@@ -76,10 +22,6 @@ HARMLESS_PAIRS = {("lease", "ls"), ("lease", "info"), ("lease", "list"), ("daemo
 
 def on_lease(scene: Scene, verb: str, *words: str) -> tuple[str, ...]:
     return (verb, "--lease", scene.data.lease_id, *words)
-
-
-def command_line(words: tuple[str, ...]) -> str:
-    return "leaseq " + shlex.join(words)
 
 
 # -- tasks -------------------------------------------------------------------------------------------
@@ -144,50 +86,7 @@ def hold(scene: Scene) -> Run | str:
     return Run(on_lease(scene, verb, *(task.id for task in tasks)))
 
 
-def task_menu(scene: Scene) -> Menu | str:
-    """All that can be done with the selected or marked tasks; what cannot be done says why."""
-    tasks = scene.chosen
-    if not tasks:
-        return "no task is selected"
-    first = tasks[0]
-    locked = "read-only" if scene.ui.readonly else ""
-    ended = all(task.state.ended for task in tasks)
-    pending = any(task.state is State.PENDING for task in tasks)
-    held = pending and all(task.reason == "Held" for task in tasks if task.state is State.PENDING)
-    stuck = "" if any(recoverable(task) for task in tasks) else "neither stuck nor lost"
-    running = "" if first.state in ACTIVE and first.node else "it is on no node"
-    items = (
-        Item("v", "view logs", "zoom"),
-        Item("i", "details", "info"),
-        Item("o", "whole output in a pager", "pager"),
-        Item("b", "recover to inbox", "recover", locked or stuck),
-        Item("c", "cancel", "cancel", locked or ("it has ended" if ended else "")),
-        Item("r", "redo: submit it again", "redo", locked or ("" if ended else "it has not ended")),
-        Item("t", "let it start" if held else "hold", "hold", locked or ("" if pending else "it is not pending")),
-        Item("s", f"shell on {first.node}" if not running else "shell on its node", "shell", locked or running),
-        Item("y", "copy id", "copy"),
-    )
-    title = first.id if len(tasks) == 1 else f"{len(tasks)} tasks"
-    return Menu(title, items)
-
-
-# -- nodes and leases --------------------------------------------------------------------------------
-
-
-def node_menu(scene: Scene) -> Menu | str:
-    if scene.node is None:
-        return "no node is selected"
-    name = scene.node.node
-    only = f"tasks of {name} only" if scene.ui.only_node != name else "tasks of all nodes"
-    locked = "read-only" if scene.ui.readonly else ""
-    return Menu(
-        name,
-        (
-            Item("f", only, "only_node"),
-            Item("s", f"shell on {name}", "shell", locked),
-            Item("y", "copy name", "copy"),
-        ),
-    )
+# -- leases ------------------------------------------------------------------------------------------
 
 
 def release_lease(scene: Scene) -> Confirm | str:

@@ -115,7 +115,7 @@ def _node(scene: Scene, view: NodeView, columns: int) -> Rows:
     beat = view.heartbeat
     glyph = health_glyph(view.health, ascii_only=scene.ui.ascii)
     silent = node_age(scene, view)
-    note = scene.data.notes.get(view.node, "")
+    note = scene.data.lease.notes.get(view.node, "")
     pairs = [
         ("runner", f"{glyph} {view.health.value}" + (f", {view.why}" if view.why else ""), HEALTH_STYLES[view.health]),
         ("heartbeat", "" if silent is None else f"{age(silent)} ago", ""),
@@ -164,8 +164,8 @@ def _lease(scene: Scene, columns: int) -> Rows:
     row = scene.lease
     assert row is not None
     left = row.left_seconds
-    if left is not None and scene.data.leases_at is not None:
-        left = max(0.0, left - (scene.now - scene.data.leases_at))
+    if left is not None and scene.data.leases.at is not None:
+        left = max(0.0, left - (scene.now - scene.data.leases.at))
     watched = row.id == scene.data.lease_id
     counts = [f"{scene.count(state)} {state.name.lower()}" for state in State if scene.count(state)]
     pairs = [
@@ -178,6 +178,6 @@ def _lease(scene: Scene, columns: int) -> Rows:
         ("created", clock(row.created, scene.wall), ""),
         ("options", " ".join(row.argv), ""),
         ("tasks", ", ".join(counts) if watched else "Enter shows them", ""),
-        ("note", scene.data.notes.get("_lease", "") if watched else "", "warn"),
+        ("note", scene.data.lease.notes.get("_lease", "") if watched else "", "warn"),
     ]
     return _pairs(pairs, columns)

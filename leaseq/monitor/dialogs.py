@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from leaseq.monitor import actions, keys, moves
+from leaseq.monitor import actions, acts, moves
+from leaseq.monitor.effects import Run
+from leaseq.monitor.help import help_rows
 from leaseq.monitor.logs import current, matches
-from leaseq.monitor.model import Pane, Scene, Ui
+from leaseq.monitor.model import Scene, Ui, say
 from leaseq.monitor.moves import Step
 from leaseq.monitor.overlays import Confirm, Form, Help, Menu, Output, Prompt, output_content, output_width
+from leaseq.monitor.windows import room_over
 
 SCROLL = {"j": 1, "down": 1, "k": -1, "up": -1, "pgdn": 15, " ": 15, "ctrl-f": 15, "ctrl-d": 15, "pgup": -15}
 SCROLL |= {"ctrl-b": -15, "ctrl-u": -15, "g": -moves.FAR, "home": -moves.FAR, "G": moves.FAR, "end": moves.FAR}
@@ -59,12 +62,12 @@ def _entered(scene: Scene, prompt: Prompt) -> Step:
     closed = replace(scene, ui=_closed(scene))
     if prompt.kind == "command":
         done = actions.typed(prompt.edit.text, readonly=scene.ui.readonly)
-        return keys.opened(closed, done) if done else Step(closed.ui)
+        return acts.opened(closed, done) if done else Step(closed.ui)
     log = current(closed)
     if prompt.kind == "find" and log is not None and prompt.edit.text:
         found = matches(log, prompt.edit.text)
         if not found:
-            return Step(keys.say(closed.ui, f"no line has {prompt.edit.text}", "warn"))
+            return Step(say(closed.ui, f"no line has {prompt.edit.text}", "warn"))
         return Step(moves.to_match(closed, found, -1))
     return Step(closed.ui)
 
@@ -83,38 +86,16 @@ def _menu(scene: Scene, menu: Menu, key: str) -> Step:
             return Step(scene.ui)
         item = found
     if item.why_not:
-        return Step(keys.say(scene.ui, f"{item.label}: {item.why_not}", "warn"))
-    return perform(replace(scene, ui=_closed(scene)), item.action)
-
-
-def perform(scene: Scene, action: str) -> Step:
-    """The action of a menu's line."""
-    ui = scene.ui
-    if action == "zoom":
-        return Step(moves.zoom(scene))
-    if action == "info":
-        tasks = tuple(task.id for task in scene.chosen)
-        return Step(ui, (actions.Run(actions.on_lease(scene, "info", *tasks), whole=True),))
-    if action == "only_node":
-        assert scene.node is not None
-        only = "" if ui.only_node == scene.node.node else scene.node.node
-        return Step(replace(moves.focus(ui, Pane.TASKS), only_node=only))
-    if action == "pager":
-        return keys.pager(scene)
-    if action == "shell":
-        return keys.shell(scene)
-    if action == "copy":
-        return keys.copy(scene)
-    makers = {"recover": actions.recover, "cancel": actions.cancel, "redo": actions.redo, "hold": actions.hold}
-    return keys.opened(scene, makers[action](scene))
+        return Step(say(scene.ui, f"{item.label}: {item.why_not}", "warn"))
+    return item.act(replace(scene, ui=_closed(scene)))
 
 
 def _confirm(scene: Scene, confirm: Confirm, key: str) -> Step:
     if key in ("y", "Y"):
-        return Step(replace(scene.ui, overlay=None, marks=frozenset()), (actions.Run(confirm.then),))
+        return Step(replace(scene.ui, overlay=None, marks=frozenset()), (Run(confirm.then),))
     if key in ("n", "N", "esc", "q", "ctrl-c"):
-        return Step(keys.say(_closed(scene), "nothing was done", "dim"))
-    return Step(keys.say(scene.ui, "y: yes, n: no", "dim"))
+        return Step(say(_closed(scene), "nothing was done", "dim"))
+    return Step(say(scene.ui, "y: yes, n: no", "dim"))
 
 
 def _form(scene: Scene, form: Form, key: str) -> Step:
@@ -128,7 +109,7 @@ def _form(scene: Scene, form: Form, key: str) -> Step:
         if trouble:
             return Step(_closed(scene, replace(form, trouble=trouble)))
         if key == "enter":
-            return Step(_closed(scene), (actions.Run(actions.form_words(form), back=form),))
+            return Step(_closed(scene), (Run(actions.form_words(form), back=form),))
         return Step(scene.ui, (actions.preview(form),) if form.kind == "add" else ())
     edit = form.fields[form.at].edit.key(key)
     if edit is None:
@@ -143,9 +124,7 @@ def _text(scene: Scene, shown: Help | Output, key: str) -> Step:
         return Step(_closed(scene, shown.back if isinstance(shown, Output) else None))
     if key not in SCROLL:
         return Step(scene.ui)
-    from leaseq.monitor.windows import room_over
-
     most, high = room_over(scene)
-    rows = keys.help_rows(scene) if isinstance(shown, Help) else output_content(shown, output_width(shown, most))
+    rows = help_rows(scene) if isinstance(shown, Help) else output_content(shown, output_width(shown, most))
     top = max(0, min(shown.top + SCROLL[key], len(rows) - (high - 2)))
     return Step(_closed(scene, replace(shown, top=top)))

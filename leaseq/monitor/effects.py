@@ -1,71 +1,125 @@
-"""What keys ask for and the monitor itself does: commands, other programs on the terminal, the clipboard."""
+"""What a key asks of the world outside the scene, as values; each is done through a narrow port."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import shlex
+from dataclasses import dataclass
+from typing import Protocol
 
-from leaseq.monitor import actions, keys
-from leaseq.monitor.model import Message, Ui
-from leaseq.monitor.overlays import Form, Output
-from leaseq.monitor.run import Answer, answer_of, foreground, page
-
-if TYPE_CHECKING:
-    from leaseq.monitor.main import Monitor
-
-SHORT_LINES = 3
-"""A longer answer has a window of its own."""
+from leaseq.monitor.model import Ui, say
 
 
-def perform(monitor: Monitor, effect: actions.Effect) -> None:
-    """The effect is done, or begun."""
-    if isinstance(effect, actions.Quit):
-        monitor.ended = True
-    elif isinstance(effect, actions.Refresh):
-        monitor.readers.refresh()
-    elif isinstance(effect, actions.Copy):
-        monitor.terminal.copy(effect.text)
-    elif isinstance(effect, actions.Watch):
-        monitor.readers.watch(effect.lease)
-        monitor.ui = Ui(readonly=monitor.ui.readonly, ascii=monitor.ui.ascii, lease=effect.lease)
-        monitor.readers.refresh()
-    elif isinstance(effect, actions.Run):
-        monitor.ui = keys.say(monitor.ui, f"{actions.command_line(effect.words)} …", "dim")
-        environment, umask = monitor.environment(), monitor.options.umask
-        work = threading.Thread(
-            target=lambda: monitor.answered(answer_of(effect, environment, umask=umask)), daemon=True
-        )
-        work.start()
-    elif isinstance(effect, actions.Foreground):
-        _outside(monitor, lambda: foreground(effect, monitor.environment(), umask=monitor.options.umask))
-    else:
-        assert isinstance(effect, actions.Pager)
-        _outside(monitor, lambda: page(monitor.home, effect, umask=monitor.options.umask))
+class Outside(Protocol):
+    """What the monitor can do besides drawing."""
+
+    def quit(self) -> None:
+        """The monitor ends."""
+
+    def refresh(self) -> None:
+        """Everything is read again, now."""
+
+    def watch(self, lease: str) -> None:
+        """That lease is read from now on."""
+
+    def copy(self, text: str) -> None:
+        """The text is in the terminal's clipboard."""
+
+    def begin(self, run: Run) -> None:
+        """The command runs in the background; its answer comes later."""
+
+    def in_front(self, words: tuple[str, ...], *, pause: bool) -> str:
+        """The command has had the terminal; words for the person if it did not end well."""
+
+    def page(self, pager: Pager) -> str:
+        """The person has seen the output; words if there was none to see, or no pager."""
 
 
-def show(monitor: Monitor, answer: Answer) -> None:
-    """The answer of a command is on the screen, and what it changed soon is."""
-    monitor.readers.refresh()
-    ui, back = monitor.ui, answer.run.back
-    if (answer.run.whole or len(answer.lines) > SHORT_LINES) and (ui.overlay is None or ui.overlay == back):
-        output = Output(actions.command_line(answer.run.words), answer.lines, back=back)
-        monitor.ui = replace(ui, overlay=output, message=None)
-    elif answer.code and isinstance(back, Form) and ui.overlay is None:
-        # What was typed is not lost: the form comes back with what is wrong with it.
-        monitor.ui = replace(ui, overlay=replace(back, trouble=answer.text), message=None)
-    else:
-        monitor.ui = replace(ui, message=Message(answer.text or "done", "bad" if answer.code else ""))
+class Effect(Protocol):
+    """One thing to be done outside."""
+
+    def do(self, outside: Outside, ui: Ui) -> Ui:
+        """The effect is done, or begun; what the person sees then."""
 
 
-def _outside(monitor: Monitor, run: Callable[[], str]) -> None:
-    """Something else has the terminal until it ends."""
-    monitor.terminal.leave()
-    try:
-        said = run()
-    finally:
-        monitor.terminal.enter()
-        monitor.shown = ()
-    monitor.ui = keys.say(monitor.ui, said, "warn")
-    monitor.readers.refresh()
+@dataclass(frozen=True)
+class Run:
+    """A leaseq command runs in the background, and its answer is shown. `whole`: in a window, however short."""
+
+    words: tuple[str, ...]
+    whole: bool = False
+    back: object = None
+    """What stands there again when the answer is closed."""
+
+    def do(self, outside: Outside, ui: Ui) -> Ui:
+        outside.begin(self)
+        return say(ui, f"{command_line(self.words)} …", "dim")
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """A leaseq command has the terminal until it ends."""
+
+    words: tuple[str, ...]
+    pause: bool = False
+    """Its last words are to be read before the monitor comes back."""
+
+    def do(self, outside: Outside, ui: Ui) -> Ui:
+        return say(ui, outside.in_front(self.words, pause=self.pause), "warn")
+
+
+@dataclass(frozen=True)
+class Pager:
+    """A pager shows the whole output of an attempt."""
+
+    lease: str
+    task: str
+    attempt: int
+    streams: tuple[str, ...]
+
+    def do(self, outside: Outside, ui: Ui) -> Ui:
+        return say(ui, outside.page(self), "warn")
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The text is in the terminal's clipboard."""
+
+    text: str
+
+    def do(self, outside: Outside, ui: Ui) -> Ui:
+        outside.copy(self.text)
+        return ui
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Another lease is shown."""
+
+    lease: str
+
+    def do(self, outside: Outside, ui: Ui) -> Ui:
+        outside.watch(self.lease)
+        return Ui(readonly=ui.readonly, ascii=ui.ascii, lease=self.lease)
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """Everything is read again, now."""
+
+    def do(self, outside: Outside, ui: Ui) -> Ui:
+        outside.refresh()
+        return ui
+
+
+@dataclass(frozen=True)
+class Quit:
+    """The monitor ends."""
+
+    def do(self, outside: Outside, ui: Ui) -> Ui:
+        outside.quit()
+        return ui
+
+
+def command_line(words: tuple[str, ...]) -> str:
+    """The command as a person would type it."""
+    return "leaseq " + shlex.join(words)

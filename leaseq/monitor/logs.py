@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from leaseq.monitor.model import Log, Scene
+from leaseq.monitor.data import Log
+from leaseq.monitor.model import Scene
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.text import Span, fold, pad, part
 from leaseq.reading.logtext import Line

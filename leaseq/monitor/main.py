@@ -8,12 +8,14 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from leaseq.layout import Home
-from leaseq.monitor import keys
-from leaseq.monitor.model import Data, Scene, Ui, want
+from leaseq.monitor.data import Data
+from leaseq.monitor.model import Scene, Ui, want
 from leaseq.monitor.paint import changes, styled
+from leaseq.monitor.press import press
 from leaseq.monitor.reader import REFRESH_SECONDS, Readers, read_once
 from leaseq.monitor.stage import arranged
 from leaseq.monitor.terminal import Terminal
@@ -21,6 +23,7 @@ from leaseq.monitor.view import Frame, frame
 from leaseq.world import Clock, Fs
 
 if TYPE_CHECKING:
+    from leaseq.monitor.outside import World
     from leaseq.monitor.run import Answer
 
 TICK_SECONDS = 1.0
@@ -64,13 +67,13 @@ class Monitor:
         self.home, self.clock, self.options = home, clock, options
         self.terminal = Terminal(mouse=options.mouse)
         self.ui = Ui(readonly=options.readonly, ascii=options.ascii)
-        self.shown: Frame = ()
+        self._shown: Frame = ()
         self._awake, self._waker = os.pipe()
         os.set_blocking(self._awake, False)
         os.set_blocking(self._waker, False)
         self.readers = Readers(fs, home, clock, lease=options.lease, wake=self.wake, refresh=options.refresh)
         self._answers: list[Answer] = []
-        self.ended = self._stopped = self._continued = self._resized = False
+        self._ended = self._stopped = self._continued = self._resized = False
         self._touched = clock.monotonic()
 
     def run(self) -> int:
@@ -81,7 +84,7 @@ class Monitor:
             self.terminal.enter()
             self._first_frame()
             self.terminal.prepare()
-            while not self.ended:
+            while not self._ended:
                 self._turn()
         finally:
             self.terminal.leave()
@@ -101,7 +104,7 @@ class Monitor:
     def _first_frame(self) -> None:
         """What can be read at once is in the first frame; a slow file system does not delay it for long."""
         deadline = self.clock.monotonic() + 0.15
-        while self.readers.data.snapshot is None and self.readers.crash is None:
+        while self.readers.data.lease.snapshot is None and self.readers.crash is None:
             left = deadline - self.clock.monotonic()
             if left <= 0 or not select.select([self._awake], [], [], left)[0]:
                 break
@@ -119,16 +122,13 @@ class Monitor:
         if self._continued:
             self._continued = False
             self.terminal.enter()
-            self.shown = ()
         if self.terminal.fd_in in ready:
             self._keys()
         while self._answers:
-            from leaseq.monitor import effects
-
-            effects.show(self, self._answers.pop(0))
+            self._show(self._answers.pop(0))
         away = self.clock.monotonic() - self._touched > AWAY_SECONDS
         self.readers.slowness = AWAY_SLOWNESS if away else 1.0
-        if not self.ended:
+        if not self._ended:
             self._draw()
 
     def _drain(self) -> None:
@@ -148,36 +148,56 @@ class Monitor:
         self.ui = scene.ui
         self.readers.want(want(scene))
         new = frame(scene)
-        out = changes(self.shown, new, mono=self.options.mono)
+        out = changes(() if self.terminal.blank else self._shown, new, mono=self.options.mono)
         if out:
             self.terminal.write(out)
-        self.shown = new
+        self._shown, self.terminal.blank = new, False
 
     def _keys(self) -> None:
         typed = self.terminal.read()
         if not typed and not os.isatty(self.terminal.fd_in):
-            self.ended = True
+            self._ended = True
         self._touched = self.clock.monotonic()
-        from leaseq.monitor import effects, mouse
+        from leaseq.monitor import mouse
         from leaseq.monitor.moves import Mouse
 
         for event in typed:
             scene = self._scene()
-            step = mouse.moved(scene, event) if isinstance(event, Mouse) else keys.press(scene, event)
+            step = mouse.moved(scene, event) if isinstance(event, Mouse) else press(scene, event)
             self.ui = step.ui
             for effect in step.effects:
-                effects.perform(self, effect)
-            if self.ended:
+                self.ui = effect.do(self._world, self.ui)
+            if self._ended:
                 return
 
-    def answered(self, answer: Answer) -> None:
+    @cached_property
+    def _world(self) -> World:
+        """Made for the first effect: no first frame needs it."""
+        from leaseq.monitor.outside import World
+
+        return World(
+            home=self.home,
+            umask=self.options.umask,
+            terminal=self.terminal,
+            readers=self.readers,
+            quit=self._quit,
+            answered=self._answered,
+        )
+
+    def _quit(self) -> None:
+        self._ended = True
+
+    def _answered(self, answer: Answer) -> None:
         """The answer is shown in the next turn; called from the thread that waited for it."""
         self._answers.append(answer)
         self.wake()
 
-    def environment(self) -> dict[str, str]:
-        """Commands mean this home and, where they name none, the lease that is looked at."""
-        return {**os.environ, "LEASEQ_HOME": self.home.root, "LEASEQ_LEASE": self.readers.data.lease_id}
+    def _show(self, answer: Answer) -> None:
+        """The answer is on the screen, and what it changed soon is."""
+        from leaseq.monitor.outside import answered
+
+        self.readers.refresh()
+        self.ui = answered(self.ui, answer)
 
     # -- signals -------------------------------------------------------------------------------------
 
@@ -209,4 +229,3 @@ class Monitor:
         os.kill(os.getpid(), signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, ours)
         self.terminal.enter()
-        self.shown = ()

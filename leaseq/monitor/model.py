@@ -1,4 +1,4 @@
-"""What is known, what the person chose, and what follows from both: values, nothing read, nothing drawn."""
+"""What the person chose, and what follows from that and from what is known: values, nothing read, nothing drawn."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from enum import Enum
 from functools import cached_property
 
 from leaseq.models import Heartbeat, State
-from leaseq.reading.logtext import Line
-from leaseq.reading.views import Health, NodeView, Snapshot, TaskView
+from leaseq.monitor.data import Data, LeaseRow
+from leaseq.reading.views import Health, NodeView, TaskView
 
-HISTORY_SAMPLES = 60
 RECENT_PENDING = 5
 SLOW_SECONDS = 10.0
 IDLE_SECONDS = 600.0
@@ -70,63 +69,6 @@ class Sort(Enum):
 
 
 @dataclass(frozen=True)
-class LeaseRow:
-    """One line of the list of leases."""
-
-    id: str
-    kind: str
-    name: str = ""
-    word: str = ""
-    """PENDING, RUNNING, ENDED or UNKNOWN."""
-    reason: str = ""
-    left_seconds: float | None = None
-    nodes: tuple[str, ...] = ()
-    argv: tuple[str, ...] = ()
-    created: float = 0.0
-
-
-@dataclass(frozen=True)
-class Log:
-    """The end of a task's output as it was read last."""
-
-    task: str = ""
-    attempt: int = 0
-    stream: str = "out"
-    lines: tuple[Line, ...] = ()
-    first: int = 0
-    """The number of the first line: a line keeps its number while more is read before and after it."""
-    size: int = 0
-    skipped: int = 0
-    note: str = ""
-    at: float = 0.0
-
-
-@dataclass(frozen=True)
-class Data:
-    """Everything read so far. Times named `at` and `since` are this process's monotonic clock."""
-
-    lease_id: str = ""
-    snapshot: Snapshot | None = None
-    snapshot_at: float = 0.0
-    snapshot_since: float | None = None
-    """When the read that has not come back yet began."""
-    left_seconds: float | None = None
-    """Of the lease's time, when the snapshot was taken."""
-    notes: Mapping[str, str] = field(default_factory=dict)
-    """What the lease script said of nodes without a runner."""
-    failure: str = ""
-    leases: tuple[LeaseRow, ...] = ()
-    leases_at: float | None = None
-    slurm_age: float | None = None
-    """Of Slurm's answer at `leases_at`; None where no lease is Slurm's or it never answered."""
-    slurm_failure: str = ""
-    log: Log = Log()
-    log_since: float | None = None
-    gpus: Mapping[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)
-    """Utilisation of (node, GPU) as the last heartbeats told it, oldest first."""
-
-
-@dataclass(frozen=True)
 class Message:
     """An answer to the person; it stands until the next key."""
 
@@ -171,6 +113,11 @@ class Ui:
     """The list whose selection the detail pane tells of."""
 
 
+def say(ui: Ui, text: str, style: str = "") -> Ui:
+    """The text is the message, if there is any."""
+    return replace(ui, message=Message(text, style)) if text else ui
+
+
 @dataclass(frozen=True)
 class Want:
     """What the readers are to read."""
@@ -199,15 +146,15 @@ class Scene:
     @cached_property
     def tasks(self) -> tuple[TaskView, ...]:
         """The rows of the task list, filtered and sorted."""
-        if not self.data.snapshot:
+        if not self.data.lease.snapshot:
             return ()
-        rows = filtered(self.data.snapshot.tasks, self.ui)
+        rows = filtered(self.data.lease.snapshot.tasks, self.ui)
         return ordered(rows, self)
 
     @cached_property
     def unread(self) -> int:
         """How many tasks of the filter are known by number only."""
-        snapshot, chosen = self.data.snapshot, self.ui.filter
+        snapshot, chosen = self.data.lease.snapshot, self.ui.filter
         if not snapshot or self.ui.text or self.ui.only_node or chosen is Filter.RECENT:
             return 0
         wanted = STATES.get(chosen) or set(State)
@@ -216,7 +163,7 @@ class Scene:
 
     @cached_property
     def nodes(self) -> tuple[NodeView, ...]:
-        return self.data.snapshot.nodes if self.data.snapshot else ()
+        return self.data.lease.snapshot.nodes if self.data.lease.snapshot else ()
 
     @cached_property
     def task_place(self) -> int:
@@ -238,33 +185,33 @@ class Scene:
     @cached_property
     def lease_place(self) -> int:
         wanted = self.ui.lease or self.data.lease_id
-        return _place([row.id for row in self.data.leases], wanted, self.ui.places.get(Pane.LEASES, 0))
+        return _place([row.id for row in self.data.leases.rows], wanted, self.ui.places.get(Pane.LEASES, 0))
 
     @cached_property
     def lease(self) -> LeaseRow | None:
         """The lease that the cursor of the list of leases is on."""
-        return self.data.leases[self.lease_place] if self.data.leases else None
+        return self.data.leases.rows[self.lease_place] if self.data.leases.rows else None
 
     @cached_property
     def watched(self) -> LeaseRow | None:
         """The lease that the other panes show."""
-        return next((row for row in self.data.leases if row.id == self.data.lease_id), None)
+        return next((row for row in self.data.leases.rows if row.id == self.data.lease_id), None)
 
     @cached_property
     def chosen(self) -> tuple[TaskView, ...]:
         """The tasks that an action means: the marked ones, or else the selected one."""
-        every = self.data.snapshot.tasks if self.data.snapshot else ()
+        every = self.data.lease.snapshot.tasks if self.data.lease.snapshot else ()
         marked = tuple(row for row in every if row.id in self.ui.marks)
         return marked or ((self.task,) if self.task else ())
 
     @property
     def snapshot_age(self) -> float | None:
-        return None if self.data.snapshot is None else max(0.0, self.now - self.data.snapshot_at)
+        return None if self.data.lease.snapshot is None else max(0.0, self.now - self.data.lease.at)
 
     @property
     def not_answering(self) -> float | None:
         """For how long a read has not come back, where that is longer than a person should wonder."""
-        began = [since for since in (self.data.snapshot_since, self.data.log_since) if since is not None]
+        began = [since for since in (self.data.lease.since, self.data.log.since) if since is not None]
         waited = self.now - min(began) if began else 0.0
         return waited if waited >= SLOW_SECONDS else None
 
@@ -272,16 +219,18 @@ class Scene:
     def left_seconds(self) -> float | None:
         """What is left of the watched lease's time: by Slurm, or else by what the lease itself wrote."""
         row = self.watched
-        if row is not None and row.left_seconds is not None and self.data.leases_at is not None:
-            return max(0.0, row.left_seconds - (self.now - self.data.leases_at))
-        if self.data.left_seconds is None:
+        if row is not None and row.left_seconds is not None and self.data.leases.at is not None:
+            return max(0.0, row.left_seconds - (self.now - self.data.leases.at))
+        if self.data.lease.left_seconds is None:
             return None
-        return max(0.0, self.data.left_seconds - (self.now - self.data.snapshot_at))
+        return max(0.0, self.data.lease.left_seconds - (self.now - self.data.lease.at))
 
     def elapsed(self, task: TaskView) -> float | None:
         """How long it runs or ran; while pending, how long it has waited."""
         if task.state in (State.RUNNING, State.UNKNOWN, State.STUCK):
-            late = 0.0 if self.data.snapshot is None or task.state is not State.RUNNING else self.snapshot_age or 0.0
+            late = (
+                0.0 if self.data.lease.snapshot is None or task.state is not State.RUNNING else self.snapshot_age or 0.0
+            )
             return None if task.elapsed_seconds is None else task.elapsed_seconds + late
         if task.state is State.PENDING:
             return max(0.0, self.wall - task.submitted) if task.submitted and self.wall else None
@@ -292,7 +241,7 @@ class Scene:
         return view.heartbeat if view else None
 
     def count(self, *states: State) -> int:
-        totals = self.data.snapshot.totals if self.data.snapshot else {}
+        totals = self.data.lease.snapshot.totals if self.data.lease.snapshot else {}
         return sum(totals.get(state, 0) for state in states)
 
     @cached_property
@@ -387,13 +336,13 @@ def settled(scene: Scene, heights: Mapping[Pane, int]) -> Scene:
     """The scene with every selection on something that is there, and in sight: selections go by id."""
     ui = scene.ui
     places = {Pane.TASKS: scene.task_place, Pane.NODES: scene.node_place, Pane.LEASES: scene.lease_place}
-    sizes = {Pane.TASKS: len(scene.tasks), Pane.NODES: len(scene.nodes), Pane.LEASES: len(scene.data.leases)}
+    sizes = {Pane.TASKS: len(scene.tasks), Pane.NODES: len(scene.nodes), Pane.LEASES: len(scene.data.leases.rows)}
     tops = dict(ui.tops)
     for pane, place in places.items():
         height = max(1, heights.get(pane, 1))
         top = min(tops.get(pane, 0), place, max(0, sizes[pane] - height))
         tops[pane] = max(top, place - height + 1)
-    known = {row.id for row in scene.data.snapshot.tasks} if ui.marks and scene.data.snapshot else set()
+    known = {row.id for row in scene.data.lease.snapshot.tasks} if ui.marks and scene.data.lease.snapshot else set()
     task = scene.task.id if scene.task else ui.task
     if ui.task and task != ui.task:
         ui = replace(ui, task=task, follow=True, log_top=0, log_bytes=LOG_BYTES)
@@ -406,19 +355,3 @@ def settled(scene: Scene, heights: Mapping[Pane, int]) -> Scene:
         marks=ui.marks & known,
     )
     return scene if new == scene.ui else replace(scene, ui=new)
-
-
-def with_history(data: Data, before: Data) -> Data:
-    """The data with one more sample of each GPU whose node has reported since."""
-    if data.snapshot is None:
-        return data
-    last = {view.node: view.heartbeat for view in before.snapshot.nodes} if before.snapshot else {}
-    found = {}
-    for view in data.snapshot.nodes:
-        beat, old = view.heartbeat, last.get(view.node)
-        for use in beat.gpu_use if beat else ():
-            samples = before.gpus.get((view.node, use.token), ())
-            if old is None or beat is None or old.counter != beat.counter:
-                samples = (*samples, use.utilisation or 0.0)[-HISTORY_SAMPLES:]
-            found[view.node, use.token] = samples
-    return replace(data, gpus=found)

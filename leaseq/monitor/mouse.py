@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from leaseq.monitor import dialogs, keys, moves
+from leaseq.monitor import dialogs, moves
 from leaseq.monitor.layout import Rect
 from leaseq.monitor.model import Pane, Scene, Ui
 from leaseq.monitor.moves import Mouse, Step
 from leaseq.monitor.overlays import Help, Menu, Output, Prompt
 from leaseq.monitor.panes import node_at
+from leaseq.monitor.press import press
 from leaseq.monitor.stage import laid_out, task_at
 from leaseq.monitor.text import width
 from leaseq.monitor.view import footer_hit
@@ -26,7 +27,7 @@ def moved(scene: Scene, mouse: Mouse) -> Step:
         return _over(scene, overlay, mouse)
     if mouse.kind == "press" and mouse.y == layout.foot:
         key = footer_hit(scene, mouse.x)
-        return keys.press(scene, key) if key else Step(scene.ui)
+        return press(scene, key) if key else Step(scene.ui)
     found = next(((pane, rect) for pane, rect in layout.panes.items() if rect.holds(mouse.x, mouse.y)), None)
     if found is None:
         return Step(scene.ui)
@@ -46,7 +47,7 @@ def _click(scene: Scene, pane: Pane, rect: Rect, y: int) -> Step:
     before = {Pane.TASKS: scene.task_place, Pane.NODES: scene.node_place, Pane.LEASES: scene.lease_place}[pane]
     focused = replace(scene, ui=ui)
     if place == before and scene.ui.focus is pane:
-        return keys.press(focused, "enter")
+        return press(focused, "enter")
     return Step(moves.select(focused, pane, place))
 
 
@@ -59,7 +60,7 @@ def _place(scene: Scene, pane: Pane, rect: Rect, y: int) -> int | None:
         return scene.nodes.index(view) if view else None
     if pane is Pane.LEASES:
         place = scene.ui.tops.get(pane, 0) + y - rect.y
-        return place if place < len(scene.data.leases) else None
+        return place if place < len(scene.data.leases.rows) else None
     return None
 
 

@@ -19,7 +19,7 @@ from leaseq.monitor.model import (
 from leaseq.monitor.stage import laid_out
 
 if TYPE_CHECKING:
-    from leaseq.monitor.actions import Effect
+    from leaseq.monitor.effects import Effect
 
 FAR = 1 << 40
 NEAR_END = 20
@@ -66,13 +66,13 @@ def _place(scene: Scene, pane: Pane) -> int:
 def select(scene: Scene, pane: Pane, place: int) -> Ui:
     """The list's cursor is on that place, or the nearest there is."""
     ui = replace(scene.ui, last_list=pane)
-    rows = {Pane.LEASES: scene.data.leases, Pane.NODES: scene.nodes, Pane.TASKS: scene.tasks}[pane]
+    rows = {Pane.LEASES: scene.data.leases.rows, Pane.NODES: scene.nodes, Pane.TASKS: scene.tasks}[pane]
     if not rows:
         return ui
     place = max(0, min(place, len(rows) - 1))
     ui = replace(ui, places={**ui.places, pane: place}, tops={**ui.tops, Pane.DETAIL: 0})
     if pane is Pane.LEASES:
-        return replace(ui, lease=scene.data.leases[place].id)
+        return replace(ui, lease=scene.data.leases.rows[place].id)
     if pane is Pane.NODES:
         return replace(ui, node=scene.nodes[place].node)
     if place >= len(rows) - NEAR_END and scene.unread:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from leaseq.monitor.model import Scene
+from leaseq.monitor.moves import Step
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.text import Span, cells, fit, fold, pad, part, restyle, short, width, wrap
 
@@ -66,11 +69,11 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Item:
-    """A line of a menu: a letter, what it does, the action's name in `actions`, and why it cannot be done now."""
+    """A line of a menu: a letter, what it does, the doing, and why it cannot be done now."""
 
     key: str
     label: str
-    action: str
+    act: Callable[[Scene], Step]
     why_not: str = ""
 
 
@@ -126,6 +129,8 @@ class Output:
     top: int = 0
     back: object = field(default=None, compare=False)
 
+
+Window = Prompt | Menu | Confirm | Form | Help | Output
 
 HINTS: dict[type, tuple[tuple[str, str, str], ...]] = {
     Menu: (("j/k", "choose", "j"), ("Enter", "do it", "enter"), ("Esc", "back", "esc")),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from leaseq.models import GpuUse, Heartbeat, State
-from leaseq.monitor.model import Filter, LeaseRow, Pane, Scene, Sort, gpu_count
+from leaseq.monitor.data import LeaseRow
+from leaseq.monitor.model import Filter, Pane, Scene, Sort, gpu_count
 from leaseq.monitor.text import Span, cells, fit, pad, restyle, short, tail
 from leaseq.monitor.theme import (
     HEALTH_STYLES,
@@ -45,9 +46,9 @@ def line(spans: list[Span], columns: int, *, selected: bool, focused: bool) -> l
 
 
 def leases(scene: Scene, columns: int, height: int) -> Rows:
-    rows = scene.data.leases
+    rows = scene.data.leases.rows
     if not rows:
-        text = "no lease yet" if scene.data.leases_at is not None else "reading …"
+        text = "no lease yet" if scene.data.leases.at is not None else "reading …"
         return [pad([(f" {text}", "dim")], columns)]
     top = scene.ui.tops.get(Pane.LEASES, 0)
     focused = scene.ui.focus is Pane.LEASES
@@ -61,8 +62,8 @@ def _lease(scene: Scene, row: LeaseRow, columns: int) -> list[Span]:
     glyph, style = LEASE_GLYPHS.get(row.word, ("··", "dim"))
     watched = row.id == scene.data.lease_id
     left = row.left_seconds
-    if left is not None and scene.data.leases_at is not None:
-        left = max(0.0, left - (scene.now - scene.data.leases_at))
+    if left is not None and scene.data.leases.at is not None:
+        left = max(0.0, left - (scene.now - scene.data.leases.at))
     if row.word == "RUNNING":
         end = duration(left) if left is not None else ""
     else:
@@ -79,7 +80,7 @@ def _lease(scene: Scene, row: LeaseRow, columns: int) -> list[Span]:
 
 def nodes(scene: Scene, columns: int, height: int) -> Rows:
     if not scene.nodes:
-        text = "no node has reported" if scene.data.snapshot else "reading …"
+        text = "no node has reported" if scene.data.lease.snapshot else "reading …"
         return [pad([(f" {text}", "dim")], columns)]
     strips = strips_fit(scene, height)
     top = 0 if strips else scene.ui.tops.get(Pane.NODES, 0)
@@ -158,7 +159,7 @@ def owner(beat: Heartbeat | None, token: str) -> str:
 
 
 def history(scene: Scene, node: str, token: str, columns: int) -> str:
-    samples = scene.data.gpus.get((node, token), ())[-columns:] if columns > 0 else ()
+    samples = scene.data.lease.gpus.get((node, token), ())[-columns:] if columns > 0 else ()
     return "".join(bar(value) for value in samples).rjust(columns)
 
 
@@ -199,8 +200,8 @@ def has_header(height: int) -> bool:
 
 
 def tasks(scene: Scene, columns: int, height: int) -> Rows:
-    if scene.data.snapshot is None:
-        return [pad([(f" {scene.data.failure or 'reading …'}", "dim")], columns)]
+    if scene.data.lease.snapshot is None:
+        return [pad([(f" {scene.data.lease.failure or 'reading …'}", "dim")], columns)]
     table = columns_of(scene, columns)
     rows: Rows = []
     if has_header(height):

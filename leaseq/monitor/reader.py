@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from leaseq.errors import LeaseqError, Malformed
 from leaseq.layout import Home
-from leaseq.monitor.model import Data, LeaseRow, Log, Want, with_history
+from leaseq.monitor.data import Data, LeaseRow, Leases, Log, Watched, with_history
+from leaseq.monitor.model import Want
 from leaseq.protocol import records
 from leaseq.reading.logtext import Line, LogTail
 from leaseq.reading.snapshot import Reader
@@ -37,8 +38,8 @@ class LeaseWatch:
         self.fs, self.home, self.clock = fs, home, clock
         self._reader: Reader | None = None
 
-    def read(self, want: Want, before: Data) -> Data:
-        """The data with the lease as it is now; raises OSError, LeaseqError."""
+    def read(self, want: Want, before: Watched) -> Watched:
+        """The lease as it is now; raises OSError, LeaseqError."""
         if self._reader is None or self._reader.lease.id != want.lease_id:
             self._reader = Reader(self.home.lease(want.lease_id), self.fs, self.clock)
         lease = self._reader.lease
@@ -47,15 +48,7 @@ class LeaseWatch:
         left = records.seconds_left(self.fs, lease) if slurm else None
         silent = slurm and any(view.heartbeat is None for view in snapshot.nodes)
         notes = records.notes(self.fs, lease) if silent else {}
-        found = replace(
-            before,
-            snapshot=snapshot,
-            snapshot_at=self.clock.monotonic(),
-            snapshot_since=None,
-            left_seconds=left,
-            notes=notes,
-            failure="",
-        )
+        found = Watched(snapshot, self.clock.monotonic(), left_seconds=left, notes=notes)
         return with_history(found, before)
 
 
@@ -65,12 +58,12 @@ class LeasesWatch:
     def __init__(self, fs: Fs, home: Home, clock: Clock) -> None:
         self.fs, self.home, self.clock = fs, home, clock
 
-    def read(self, before: Data) -> Data:
-        """The data with the leases as they are known now; raises OSError, LeaseqError."""
+    def read(self, watched: str) -> Leases:
+        """The leases as they are known now, with that one even if it has ended; raises OSError, LeaseqError."""
         from leaseq.lease import leases
 
         records_ = leases.list_leases(self.fs, self.home)
-        active = [lease for lease in records_ if lease.ended is None or lease.id == before.lease_id]
+        active = [lease for lease in records_ if lease.ended is None or lease.id == watched]
         ended = [lease for lease in records_ if lease not in active][:ENDED_SHOWN]
         rows: list[LeaseRow] = []
         age, failure = None, ""
@@ -104,8 +97,7 @@ class LeasesWatch:
                     lease.created,
                 )
             )
-        at = self.clock.monotonic()
-        return replace(before, leases=tuple(rows), leases_at=at, slurm_age=age, slurm_failure=failure)
+        return Leases(tuple(rows), self.clock.monotonic(), age, failure)
 
 
 class LogWatch:
@@ -121,7 +113,7 @@ class LogWatch:
         """How many reads in a row brought nothing."""
 
     def read(self, want: Want) -> Log | None:
-        """The log as it is now, or None where it is as it was; raises OSError."""
+        """The log as it is now, or None if it is as it was; raises OSError."""
         key = (want.lease_id, want.task, want.attempt, want.stream, want.log_bytes)
         again = key != self._key
         if again:
@@ -215,17 +207,10 @@ class Readers:
     def watch(self, lease: str) -> None:
         """Another lease is read from now on; nothing is known of it yet."""
         with self._lock:
-            data = self.data
-            self.data = Data(
-                lease_id=lease,
-                leases=data.leases,
-                leases_at=data.leases_at,
-                slurm_age=data.slurm_age,
-                slurm_failure=data.slurm_failure,
-            )
+            self.data = Data(lease, leases=self.data.leases)
 
     def refresh(self) -> None:
-        """Everything is read anew, now."""
+        """Everything is read again, now."""
         for event in self._changed.values():
             event.set()
 
@@ -237,98 +222,77 @@ class Readers:
             self.crash = error
             self._wake()
 
-    def _post(self, make: Callable[[Data], Data], *, tell: bool = True) -> None:
+    def _post(self, change: Callable[[Data], Data], *, lease_id: str = "", tell: bool = True) -> None:
+        """One part of the data is another; none is if it was read of a lease that is no longer looked at."""
         with self._lock:
-            self.data = make(self.data)
+            if lease_id in ("", self.data.lease_id):
+                self.data = change(self.data)
         if tell:
             self._wake()
 
     def _run_lease(self) -> None:
-        watch = LeaseWatch(self.fs, self.home, self.clock)
+        watch, event = LeaseWatch(self.fs, self.home, self.clock), self._changed["lease"]
         while True:
-            want, event = self._want, self._changed["lease"]
             event.clear()
             began = self.clock.monotonic()
-            if not want.paused:
-                self._post(lambda data, began=began: replace(data, snapshot_since=began), tell=False)  # type: ignore[misc]
-                self._read_lease(watch, want)
+            if not self._want.paused:
+                self._read_lease(watch, self._want, began)
             cost = self.clock.monotonic() - began
             event.wait(max(self.refresh_seconds * self.slowness, COST_FACTOR * cost))
 
-    def _read_lease(self, watch: LeaseWatch, want: Want) -> None:
-        before = self.data
+    def _read_lease(self, watch: LeaseWatch, want: Want, began: float) -> None:
+        self._post(lambda data: replace(data, lease=replace(data.lease, since=began)), tell=False)
         try:
-            found = watch.read(want, before)
+            found = watch.read(want, self.data.lease)
         except (OSError, LeaseqError, Malformed) as error:
             said = _words(error)
-            self._post(lambda data: replace(data, failure=said, snapshot_since=None))
-            return
-
-        def newest(data: Data) -> Data:
-            if data.lease_id != want.lease_id:
-                return data
-            return replace(
-                data,
-                snapshot=found.snapshot,
-                snapshot_at=found.snapshot_at,
-                snapshot_since=None,
-                left_seconds=found.left_seconds,
-                notes=found.notes,
-                failure="",
-                gpus=found.gpus,
-            )
-
-        self._post(newest)
+            self._post(lambda data: replace(data, lease=replace(data.lease, failure=said, since=None)))
+        else:
+            self._post(lambda data: replace(data, lease=found), lease_id=want.lease_id)
 
     def _run_leases(self) -> None:
-        watch = LeasesWatch(self.fs, self.home, self.clock)
+        watch, event = LeasesWatch(self.fs, self.home, self.clock), self._changed["leases"]
         while True:
-            event = self._changed["leases"]
             event.clear()
             if not self._want.paused:
-                try:
-                    found = watch.read(self.data)
-                except (OSError, LeaseqError, Malformed) as error:
-                    said = _words(error)
-                    self._post(lambda data, said=said: replace(data, slurm_failure=said))  # type: ignore[misc]
-                else:
-                    self._post(
-                        lambda data, found=found: replace(  # type: ignore[misc]
-                            data,
-                            leases=found.leases,
-                            leases_at=found.leases_at,
-                            slurm_age=found.slurm_age,
-                            slurm_failure=found.slurm_failure,
-                        )
-                    )
+                self._read_leases(watch)
             event.wait(LEASES_SECONDS * self.slowness)
 
+    def _read_leases(self, watch: LeasesWatch) -> None:
+        try:
+            found = watch.read(self.data.lease_id)
+        except (OSError, LeaseqError, Malformed) as error:
+            said = _words(error)
+            self._post(lambda data: replace(data, leases=replace(data.leases, failure=said)))
+        else:
+            self._post(lambda data: replace(data, leases=found))
+
     def _run_log(self) -> None:
-        watch = LogWatch(self.fs, self.home, self.clock)
+        watch, event = LogWatch(self.fs, self.home, self.clock), self._changed["log"]
         while True:
-            want, event = self._want, self._changed["log"]
             event.clear()
+            want = self._want
             if want.task and not want.paused:
-                began = self.clock.monotonic()
-                self._post(lambda data, began=began: replace(data, log_since=began), tell=False)  # type: ignore[misc]
-                try:
-                    log = watch.read(want)
-                except (OSError, LeaseqError) as error:
-                    log = Log(want.task, want.attempt, want.stream, note=_words(error), at=began)
-                self._post(
-                    lambda data, log=log: replace(data, log_since=None, log=log or data.log),  # type: ignore[misc]
-                    tell=log is not None,
-                )
+                self._read_log(watch, want)
             quiet = watch.quiet > QUIET_AFTER
             event.wait((QUIET_LOG_SECONDS if quiet else LOG_SECONDS) * self.slowness if want.task else None)
+
+    def _read_log(self, watch: LogWatch, want: Want) -> None:
+        began = self.clock.monotonic()
+        self._post(lambda data: replace(data, log=replace(data.log, since=began)), tell=False)
+        try:
+            log = watch.read(want)
+        except (OSError, LeaseqError) as error:
+            log = Log(want.task, want.attempt, want.stream, note=_words(error), at=began)
+        self._post(lambda data: replace(data, log=log or replace(data.log, since=None)), tell=log is not None)
 
 
 def read_once(fs: Fs, home: Home, clock: Clock, want: Want) -> Data:
     """Everything, read now and in this thread; raises OSError, LeaseqError."""
-    data = LeasesWatch(fs, home, clock).read(Data(lease_id=want.lease_id))
-    data = LeaseWatch(fs, home, clock).read(want, data)
+    leases = LeasesWatch(fs, home, clock).read(want.lease_id)
+    lease = LeaseWatch(fs, home, clock).read(want, Watched())
     log = LogWatch(fs, home, clock).read(want) if want.task else None
-    return replace(data, log=log) if log else data
+    return Data(want.lease_id, lease, leases, log or Log())
 
 
 def _words(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from leaseq.installation import main_file
 from leaseq.layout import Home
-from leaseq.monitor.actions import Foreground, Pager, Run
+from leaseq.monitor.effects import Pager, Run
 from leaseq.reading.logtext import Span, sanitise
 
 LINES_MAX = 5000
@@ -59,17 +59,17 @@ def answer_of(run: Run, environment: Mapping[str, str], *, umask: int) -> Answer
     return Answer(run, done.returncode, tuple(tuple((text, "") for text, _ in line) for line in lines))
 
 
-def foreground(effect: Foreground, environment: Mapping[str, str], *, umask: int) -> str:
-    """The command has had the terminal; words for the person where it did not end well."""
-    code = _in_front(argv(effect.words), environment, umask=umask)
-    if effect.pause:
+def foreground(words: tuple[str, ...], environment: Mapping[str, str], *, pause: bool, umask: int) -> str:
+    """The command has had the terminal; words for the person if it did not end well."""
+    code = _in_front(argv(words), environment, umask=umask)
+    if pause:
         print("\n-- Enter goes back to the monitor --", end="", flush=True)
         sys.stdin.readline()
-    return "" if code == 0 else f"leaseq {effect.words[0]} ended with {code}"
+    return "" if code == 0 else f"leaseq {words[0]} ended with {code}"
 
 
 def page(home: Home, effect: Pager, *, umask: int) -> str:
-    """The person has seen the output; words where there was none to see, or no pager."""
+    """The person has seen the output; words if there was none to see, or no pager."""
     lease = home.lease(effect.lease)
     paths = [lease.log(effect.task, effect.attempt, stream) for stream in effect.streams]
     pager = shlex.split(os.environ.get("PAGER", "")) or ["less"]

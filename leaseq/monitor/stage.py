@@ -19,7 +19,7 @@ def laid_out(scene: Scene) -> Layout:
         zoom=ui.zoom,
         banner=bool(banner(scene)),
         message_lines=len(message_lines(scene)),
-        leases=len(scene.data.leases),
+        leases=len(scene.data.leases.rows),
     )
     return arrange(scene.columns, scene.lines, ask)
 
@@ -38,8 +38,8 @@ def banner(scene: Scene) -> str:
     silent = scene.not_answering
     if silent is not None:
         return f"file system not answering for {silent:.0f} s"
-    if scene.data.failure and scene.data.snapshot is not None:
-        return scene.data.failure
+    if scene.data.lease.failure and scene.data.lease.snapshot is not None:
+        return scene.data.lease.failure
     stuck = scene.count(State.STUCK)
     if stuck:
         down = [view.node for view in scene.nodes if view.health in (Health.DOWN, Health.STOPPED) and view.claimed]
@@ -48,8 +48,8 @@ def banner(scene: Scene) -> str:
     if scene.idle_seconds is not None:
         held = len(scene.nodes)
         return f"no task for {scene.idle_seconds / 60:.0f} min, {count(held, 'node')} held. x releases the lease"
-    if scene.data.slurm_failure:
-        return f"Slurm does not answer: {scene.data.slurm_failure}"
+    if scene.data.leases.failure:
+        return f"Slurm does not answer: {scene.data.leases.failure}"
     return ""
 
 

@@ -53,6 +53,8 @@ class Terminal:
         self.fd_in, self.fd_out = 0, 1
         self.written = 0
         """Bytes written so far."""
+        self.blank = True
+        """Nothing has been drawn since it was entered."""
         self._mouse = mouse
         self._before: list[Any] | None = None
         self._keyboard: Any = None
@@ -63,6 +65,7 @@ class Terminal:
             self._before = termios.tcgetattr(self.fd_in)
         tty.setcbreak(self.fd_in, termios.TCSANOW)
         self.write(ENTER + (MOUSE_ON if self._mouse else ""))
+        self.blank = True
 
     def leave(self) -> None:
         """Everything is as it was found. Never fails: the terminal may be gone."""
@@ -94,7 +97,7 @@ class Terminal:
                 select.select([], [self.fd_out], [])
 
     def copy(self, text: str) -> None:
-        """The text is in the clipboard, where the terminal lets programs write to it (OSC 52)."""
+        """The text is in the clipboard, if the terminal lets programs write to it (OSC 52)."""
         self.write(f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07")
 
     def prepare(self) -> None:
@@ -103,7 +106,7 @@ class Terminal:
             self._keyboard = _keyboard(self.fd_in)
 
     def read(self) -> list[str | Mouse]:
-        """What was typed, without waiting; empty where standard input has ended."""
+        """What was typed, without waiting; empty if standard input has ended."""
         self.prepare()
         data = os.read(self.fd_in, 4096)
         found: list[str | Mouse] = []

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from leaseq.models import State
 from leaseq.monitor import detail, logs, panes
-from leaseq.monitor.keys import hints
 from leaseq.monitor.layout import Layout, Rect, lines_of
 from leaseq.monitor.model import Filter, Pane, Scene
 from leaseq.monitor.panes import Rows
+from leaseq.monitor.press import hints
 from leaseq.monitor.stage import banner, laid_out, message_lines
 from leaseq.monitor.text import Span, Spans, cells, joined, pad, short, splice, width
 from leaseq.monitor.theme import STATE_STYLES, age, state_glyph, to_ascii
@@ -93,7 +93,7 @@ def title_words(scene: Scene, pane: Pane) -> str:
     if pane is Pane.TASKS:
         words = [ui.filter.value]
         if ui.text or ui.only_node or ui.filter not in (Filter.RECENT, Filter.ALL):
-            every = len(scene.data.snapshot.tasks) if scene.data.snapshot else 0
+            every = len(scene.data.lease.snapshot.tasks) if scene.data.lease.snapshot else 0
             words.append(f"{len(scene.tasks)}/{every}")
         words += [f"/{ui.text}"] if ui.text else []
         words += [f"on {ui.only_node}"] if ui.only_node else []
@@ -160,9 +160,9 @@ def ages(scene: Scene, columns: int) -> list[Span]:
         word = "nodes " if columns >= 60 else ""
         spans.append((f"{word}{age(silent)}", "worse" if silent > 30 else "warn" if silent > 10 else "dim"))
     data = scene.data
-    if data.slurm_age is not None and data.leases_at is not None and columns >= 60:
-        old = data.slurm_age + scene.now - data.leases_at
-        spans.append((f"  slurm {age(old)}", "warn" if old > 120 or data.slurm_failure else "dim"))
+    if data.leases.slurm_age is not None and data.leases.at is not None and columns >= 60:
+        old = data.leases.slurm_age + scene.now - data.leases.at
+        spans.append((f"  slurm {age(old)}", "warn" if old > 120 or data.leases.failure else "dim"))
     return [*spans, (" ", "")]
 
 

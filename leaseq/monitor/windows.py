@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leaseq.monitor import logs, overlays
 from leaseq.monitor.actions import form_line
-from leaseq.monitor.keys import help_rows
+from leaseq.monitor.help import help_rows
 from leaseq.monitor.model import Scene
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.text import Span, cells, pad, part, splice, width
@@ -17,7 +17,7 @@ def prompt(scene: Scene, columns: int) -> list[Span]:
         return []
     count = ""
     if overlay.kind == "filter":
-        every = len(scene.data.snapshot.tasks) if scene.data.snapshot else 0
+        every = len(scene.data.lease.snapshot.tasks) if scene.data.lease.snapshot else 0
         count = f" {len(scene.tasks)}/{every} "
     elif overlay.kind == "find":
         count = f" {len(logs.matches(scene.data.log, scene.ui.log_find))} lines "

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from monitor_screen import Screen, on_terminal
 
-from leaseq.monitor.keys import TABLE
+from leaseq.monitor.keymap import TABLE
 from tests import forked
 from tests.patience import wait_until
 

@@ -6,7 +6,8 @@ import random
 from dataclasses import replace
 
 from leaseq.models import GpuUse, Heartbeat, Lease, Need, Running, State
-from leaseq.monitor.model import Data, LeaseRow, Log, Scene, Ui
+from leaseq.monitor.data import Data, LeaseRow, Leases, Log, Watched
+from leaseq.monitor.model import Scene, Ui
 from leaseq.reading.logtext import Line, sanitise
 from leaseq.reading.views import Health, NodeView, Place, Snapshot, TaskView
 
@@ -148,10 +149,15 @@ def scene(data: Data, ui: Ui = Ui(), *, size: str = "80x24") -> Scene:  # noqa: 
     return Scene(data, ui, columns, lines_, NOW, WALL)
 
 
+def with_snapshot(data: Data, snapshot: Snapshot) -> Data:
+    """The data with another look at the lease."""
+    return replace(data, lease=replace(data.lease, snapshot=snapshot))
+
+
 def empty() -> Data:
     """Nothing was ever submitted."""
     shot = Snapshot("local:atlas", None, WALL, (), (), dict.fromkeys(State, 0))
-    return Data("local:atlas", shot, NOW - 1, leases_at=NOW - 1)
+    return Data("local:atlas", Watched(shot, NOW - 1), Leases(at=NOW - 1))
 
 
 def one_lease() -> Data:
@@ -167,7 +173,7 @@ def one_lease() -> Data:
     log = Log(
         tasks[0].id, 1, "out", lines("fold 3 of 5\nreading features … 48,212 rows\niteration 12  rmse 0.2214"), size=73
     )
-    return Data("local:atlas", shot, NOW - 1, leases=(LOCAL,), leases_at=NOW - 1, log=log)
+    return Data("local:atlas", Watched(shot, NOW - 1), Leases((LOCAL,), NOW - 1), log)
 
 
 def busy() -> Data:
@@ -224,47 +230,42 @@ def busy() -> Data:
     log = Log(train.id, 1, "out", lines(TRAINING), size=1_482_331)
     return Data(
         "48213",
-        shot,
-        NOW - 3,
-        left_seconds=11564.0,
-        leases=(SWEEP, QUEUED, LOCAL),
-        leases_at=NOW - 2,
-        slurm_age=26.0,
-        log=log,
-        gpus=history,
+        Watched(shot, NOW - 3, left_seconds=11564.0, gpus=history),
+        Leases((SWEEP, QUEUED, LOCAL), NOW - 2, slurm_age=26.0),
+        log,
     )
 
 
 def stale_node() -> Data:
     """One of two nodes has not been heard of for more than a minute."""
     data = busy()
-    assert data.snapshot
-    one, two = data.snapshot.nodes
+    assert data.lease.snapshot
+    one, two = data.lease.snapshot.nodes
     late = replace(two, health=Health.LATE, age_seconds=83.0, why="silent for 83 s")
     tasks = tuple(
         replace(task, state=State.UNKNOWN, reason="NodeLate")
         if task.state is State.RUNNING and task.node == two.node
         else task
-        for task in data.snapshot.tasks
+        for task in data.lease.snapshot.tasks
     )
     totals = counted(tasks, DONE=114, FAILED=2)
-    return replace(data, snapshot=replace(data.snapshot, nodes=(one, late), tasks=tasks, totals=totals))
+    return with_snapshot(data, replace(data.lease.snapshot, nodes=(one, late), tasks=tasks, totals=totals))
 
 
 def stuck_task() -> Data:
     """The runner of a node is gone; what it ran is stuck."""
     data = busy()
-    assert data.snapshot
-    one, two = data.snapshot.nodes
+    assert data.lease.snapshot
+    one, two = data.lease.snapshot.nodes
     down = replace(two, health=Health.DOWN, age_seconds=412.0, why="silent for 412 s")
     tasks = tuple(
         replace(task, state=State.STUCK, reason="NodeDown")
         if task.state is State.RUNNING and task.node == two.node
         else task
-        for task in data.snapshot.tasks
+        for task in data.lease.snapshot.tasks
     )
     totals = counted(tasks, DONE=114, FAILED=2)
-    return replace(data, snapshot=replace(data.snapshot, nodes=(one, down), tasks=tasks, totals=totals))
+    return with_snapshot(data, replace(data.lease.snapshot, nodes=(one, down), tasks=tasks, totals=totals))
 
 
 def many_tasks() -> Data:
@@ -282,13 +283,9 @@ def many_tasks() -> Data:
     shot = Snapshot("48213", None, WALL, nodes, tasks, totals)
     return Data(
         "48213",
-        shot,
-        NOW - 2,
-        left_seconds=250_000.0,
-        leases=(SWEEP,),
-        leases_at=NOW - 2,
-        slurm_age=12.0,
-        log=Log(active[0].id, 1, "out", lines("seed 0"), size=7),
+        Watched(shot, NOW - 2, left_seconds=250_000.0),
+        Leases((SWEEP,), NOW - 2, slurm_age=12.0),
+        Log(active[0].id, 1, "out", lines("seed 0"), size=7),
     )
 
 
@@ -303,7 +300,10 @@ def wide_characters() -> Data:
     log = lines("エポック 1/10 損失 0.52 ███████░░░ 71%\n한국어 출력 🚀 ok\n👩\u200d🔬 ❤\ufe0f e\u0301\nplain again")
     shot = Snapshot("local:atlas", None, WALL, (view,), tasks, counted(tasks))
     return Data(
-        "local:atlas", shot, NOW - 1, leases=(LOCAL,), leases_at=NOW - 1, log=Log(tasks[0].id, 1, "out", log, size=200)
+        "local:atlas",
+        Watched(shot, NOW - 1),
+        Leases((LOCAL,), NOW - 1),
+        Log(tasks[0].id, 1, "out", log, size=200),
     )
 
 
@@ -323,11 +323,11 @@ HOSTILE = (
 def hostile_log() -> Data:
     """A task whose output tries to take the screen, and whose command does too."""
     data = one_lease()
-    assert data.snapshot
-    first, *rest = data.snapshot.tasks
+    assert data.lease.snapshot
+    first, *rest = data.lease.snapshot.tasks
     evil = replace(first, command="printf '\x1b[2J\x1b]0;owned\x07' && rm -rf /\n# second line", name="ev\x1b[31mil")
-    shot = replace(data.snapshot, tasks=(evil, *rest))
-    return replace(data, snapshot=shot, log=Log(first.id, 1, "out", lines(HOSTILE), size=512))
+    shot = replace(data.lease.snapshot, tasks=(evil, *rest))
+    return replace(with_snapshot(data, shot), log=Log(first.id, 1, "out", lines(HOSTILE), size=512))
 
 
 SITUATIONS = {

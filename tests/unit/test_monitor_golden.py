@@ -11,7 +11,8 @@ from pathlib import Path
 import monitor_scenes as situations
 import pytest
 
-from leaseq.monitor.actions import cancel, release_lease, submit_form, task_menu
+from leaseq.monitor.actions import cancel, release_lease, submit_form
+from leaseq.monitor.menus import task_menu
 from leaseq.monitor.model import Filter, Message, Pane, Scene, Ui
 from leaseq.monitor.overlays import Edit, Help, Output, Prompt
 from leaseq.monitor.stage import arranged

@@ -8,10 +8,13 @@ import monitor_scenes as situations
 import pytest
 
 from leaseq.models import State
-from leaseq.monitor import actions, keys, moves
-from leaseq.monitor.keys import LAST, TABLE, hints, press
-from leaseq.monitor.model import Data, Filter, Pane, Scene, Ui, want, with_history
+from leaseq.monitor import actions, effects, menus, moves
+from leaseq.monitor.data import Data, Watched, with_history
+from leaseq.monitor.help import help_rows
+from leaseq.monitor.keymap import TABLE
+from leaseq.monitor.model import Filter, Pane, Scene, Ui, want
 from leaseq.monitor.overlays import Confirm, Edit, Form, Help, Menu, Prompt
+from leaseq.monitor.press import LAST, hints, press
 from leaseq.monitor.stage import arranged, banner
 
 
@@ -27,9 +30,9 @@ def typed(scene: Scene, *strokes: str) -> Scene:
 
 
 def with_tasks(scene: Scene, tasks: tuple[object, ...]) -> Scene:
-    assert scene.data.snapshot
-    shot = replace(scene.data.snapshot, tasks=tasks, totals=situations.counted(tasks))  # type: ignore[arg-type]
-    return arranged(replace(scene, data=replace(scene.data, snapshot=shot)))
+    assert scene.data.lease.snapshot
+    shot = replace(scene.data.lease.snapshot, tasks=tasks, totals=situations.counted(tasks))  # type: ignore[arg-type]
+    return arranged(replace(scene, data=situations.with_snapshot(scene.data, shot)))
 
 
 # -- selections --------------------------------------------------------------------------------------
@@ -38,8 +41,8 @@ def with_tasks(scene: Scene, tasks: tuple[object, ...]) -> Scene:
 def test_the_selection_stays_on_its_task_when_others_come_and_go() -> None:
     scene = typed(busy(), "j", "j", "j", "j")
     chosen = scene.task
-    assert chosen and scene.data.snapshot
-    tasks = scene.data.snapshot.tasks
+    assert chosen and scene.data.lease.snapshot
+    tasks = scene.data.lease.snapshot.tasks
     later = with_tasks(scene, (situations.running(900, "gpu-node-01", ("3",), "new", 1.0), *tasks[1:]))
     assert later.task and later.task.id == chosen.id
 
@@ -47,8 +50,8 @@ def test_the_selection_stays_on_its_task_when_others_come_and_go() -> None:
 def test_when_the_selected_task_is_gone_its_neighbour_is_selected_and_its_log_is_followed() -> None:
     scene = typed(busy(), "j", "j")
     scene = arranged(replace(scene, ui=replace(scene.ui, follow=False)))
-    assert scene.task and scene.data.snapshot
-    rest = tuple(task for task in scene.data.snapshot.tasks if scene.task and task.id != scene.task.id)
+    assert scene.task and scene.data.lease.snapshot
+    rest = tuple(task for task in scene.data.lease.snapshot.tasks if scene.task and task.id != scene.task.id)
     later = with_tasks(scene, rest)
     assert later.task_place == scene.task_place
     assert later.task and later.task.id != scene.task.id and later.ui.follow
@@ -127,7 +130,7 @@ def test_no_two_keys_of_a_pane_are_the_same() -> None:
 def test_every_key_is_in_the_help_of_its_panes() -> None:
     for pane in Pane:
         scene = busy(focus=pane, overlay=Help())
-        text = "\n".join("".join(part for part, _ in row) for row in keys.help_rows(scene))
+        text = "\n".join("".join(part for part, _ in row) for row in help_rows(scene))
         for key in TABLE:
             assert (key.help in text) == (pane in key.panes) or key.help in [k.help for k in TABLE if pane in k.panes]
 
@@ -164,17 +167,17 @@ def test_read_only_refuses_commands_that_change_and_menu_lines_too() -> None:
     for line in ("cancel last", "submit -- true", "lease release 1", "daemon stop", "clean", "shell"):
         assert isinstance(actions.typed(line, readonly=True), str), line
     for line in ("status", "leaseq tasks --all", "lease ls", "info last", "help"):
-        assert isinstance(actions.typed(line, readonly=True), actions.Run), line
-    menu = actions.task_menu(busy(readonly=True))
+        assert isinstance(actions.typed(line, readonly=True), effects.Run), line
+    menu = menus.task_menu(busy(readonly=True))
     assert isinstance(menu, Menu)
-    assert {item.action for item in menu.items if not item.why_not} == {"zoom", "info", "pager", "copy"}
+    assert [item.key for item in menu.items if not item.why_not] == ["v", "i", "o", "y"]
 
 
 def test_a_command_that_needs_the_terminal_gets_it() -> None:
     for line in ("shell", "follow last", "add -p gpu", "wait last"):
-        assert isinstance(actions.typed(line, readonly=False), actions.Foreground), line
+        assert isinstance(actions.typed(line, readonly=False), effects.Foreground), line
     for line in ("add --detach -p gpu", "add --dry-run", "tasks"):
-        assert isinstance(actions.typed(line, readonly=False), actions.Run), line
+        assert isinstance(actions.typed(line, readonly=False), effects.Run), line
     assert actions.typed("'open", readonly=False) == "quotes do not match: No closing quotation"
 
 
@@ -208,15 +211,15 @@ def test_nothing_happens_without_a_yes() -> None:
     for stroke in ("n", "esc", "enter", "x", " "):
         assert press(scene, stroke).effects == ()
     (effect,) = press(scene, "y").effects
-    assert isinstance(effect, actions.Run) and effect.words[0] == "cancel"
+    assert isinstance(effect, effects.Run) and effect.words[0] == "cancel"
 
 
 def test_a_form_makes_the_command_line_a_person_would_type() -> None:
     scene = typed(busy(), "a", *"python train.py --lr 1", "tab", "2", "tab", "tab", *"8G", "tab", *"2h")
     step = press(scene, "enter")
     (effect,) = step.effects
-    assert isinstance(effect, actions.Run)
-    assert actions.command_line(effect.words) == (
+    assert isinstance(effect, effects.Run)
+    assert effects.command_line(effect.words) == (
         "leaseq submit --lease 48213 --gpus 2 --mem 8G --time 2h -- 'python train.py --lr 1'"
     )
     assert step.ui.overlay is None
@@ -265,31 +268,32 @@ def test_a_clock_runs_on_between_two_reads_only_for_what_surely_runs() -> None:
 
 def test_a_held_lease_that_does_nothing_is_called_idle() -> None:
     data = situations.busy()
-    assert data.snapshot
+    assert data.lease.snapshot
     nodes = tuple(situations.node(name, idle=2040.0) for name in ("gpu-node-01", "gpu-node-02"))
-    shot = replace(data.snapshot, nodes=nodes, tasks=(), totals={})
-    scene = situations.scene(replace(data, snapshot=shot))
+    shot = replace(data.lease.snapshot, nodes=nodes, tasks=(), totals={})
+    data = situations.with_snapshot(data, shot)
+    scene = situations.scene(data)
     assert banner(scene) == "no task for 34 min, 2 nodes held. x releases the lease"
-    local = replace(data, snapshot=shot, leases=(replace(situations.SWEEP, kind="local"),))
+    local = replace(data, leases=replace(data.leases, rows=(replace(situations.SWEEP, kind="local"),)))
     assert banner(situations.scene(local)) == ""
 
 
 def test_a_read_that_does_not_come_back_is_told_with_its_age() -> None:
-    scene = situations.scene(replace(situations.busy(), snapshot_since=situations.NOW - 12.4))
+    data = situations.busy()
+    scene = situations.scene(replace(data, lease=replace(data.lease, since=situations.NOW - 12.4)))
     assert banner(scene) == "file system not answering for 12 s"
 
 
 def test_gpu_history_grows_with_heartbeats_not_with_reads() -> None:
-    data = situations.busy()
-    assert data.snapshot
-    before = replace(data, gpus={})
-    once = with_history(data, replace(before, snapshot=None))
-    again = with_history(data, once)
+    lease = situations.busy().lease
+    assert lease.snapshot
+    once = with_history(lease, Watched())
+    again = with_history(lease, once)
     assert again.gpus == once.gpus
-    beat = data.snapshot.nodes[0].heartbeat
+    beat = lease.snapshot.nodes[0].heartbeat
     assert beat
-    newer = replace(data.snapshot.nodes[0], heartbeat=replace(beat, counter=beat.counter + 1))
-    later = replace(data, snapshot=replace(data.snapshot, nodes=(newer, data.snapshot.nodes[1])))
+    newer = replace(lease.snapshot.nodes[0], heartbeat=replace(beat, counter=beat.counter + 1))
+    later = replace(lease, snapshot=replace(lease.snapshot, nodes=(newer, lease.snapshot.nodes[1])))
     grown = with_history(later, once)
     assert len(grown.gpus["gpu-node-01", "0"]) == len(once.gpus["gpu-node-01", "0"]) + 1
     assert grown.gpus["gpu-node-02", "0"] == once.gpus["gpu-node-02", "0"]

@@ -1,0 +1,201 @@
+"""What keys and the lines of menus do. Each gives a new state, and what is to be done outside.
+
+What only a pressed key needs is imported then: it would be felt before the first frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from leaseq.monitor import moves
+from leaseq.monitor.logs import current, matches
+from leaseq.monitor.model import Pane, Scene, Sort, Ui, say
+from leaseq.monitor.moves import Step
+
+if TYPE_CHECKING:
+    from leaseq.monitor.effects import Foreground, Run
+    from leaseq.monitor.overlays import Window
+
+
+def opened(scene: Scene, value: Window | Run | Foreground | str) -> Step:
+    """A window opens, a command runs, or the reason why not is said."""
+    from leaseq.monitor.effects import Foreground, Run
+
+    if isinstance(value, str):
+        return Step(say(scene.ui, value, "warn"))
+    if isinstance(value, (Run, Foreground)):
+        return Step(scene.ui, (value,))
+    return Step(replace(scene.ui, overlay=value))
+
+
+# -- what opens a window or runs a command -------------------------------------------------------------
+
+
+def cancel(scene: Scene) -> Step:
+    from leaseq.monitor import actions
+
+    return opened(scene, actions.cancel(scene))
+
+
+def redo(scene: Scene) -> Step:
+    from leaseq.monitor import actions
+
+    return opened(scene, actions.redo(scene))
+
+
+def recover(scene: Scene) -> Step:
+    from leaseq.monitor import actions
+
+    return opened(scene, actions.recover(scene))
+
+
+def hold(scene: Scene) -> Step:
+    from leaseq.monitor import actions
+
+    return opened(scene, actions.hold(scene))
+
+
+def submit_form(scene: Scene) -> Step:
+    from leaseq.monitor import actions
+
+    return opened(scene, actions.submit_form(scene))
+
+
+def add_form(scene: Scene) -> Step:
+    from leaseq.monitor import actions
+
+    return opened(scene, actions.add_form(scene))
+
+
+def release_lease(scene: Scene) -> Step:
+    from leaseq.monitor import actions
+
+    return opened(scene, actions.release_lease(scene))
+
+
+def watch(scene: Scene) -> Step:
+    """The lease under the cursor is shown."""
+    from leaseq.monitor.effects import Watch
+
+    return Step(scene.ui, (Watch(scene.lease.id),)) if scene.lease else Step(scene.ui)
+
+
+def refresh(scene: Scene) -> Step:
+    from leaseq.monitor.effects import Refresh
+
+    return Step(scene.ui, (Refresh(),))
+
+
+def pause(scene: Scene) -> Step:
+    return replace(refresh(scene), ui=replace(scene.ui, paused=not scene.ui.paused))
+
+
+def quit(scene: Scene) -> Step:
+    from leaseq.monitor.effects import Quit
+
+    return Step(scene.ui, (Quit(),))
+
+
+def help(scene: Scene) -> Step:
+    from leaseq.monitor.overlays import Help
+
+    return opened(scene, Help())
+
+
+def command(scene: Scene) -> Step:
+    from leaseq.monitor.overlays import Prompt
+
+    return opened(scene, Prompt("command"))
+
+
+def find(scene: Scene) -> Step:
+    """Words are typed that lines of the output must have."""
+    from leaseq.monitor.overlays import Edit, Prompt
+
+    return opened(scene, Prompt("find", Edit.of(scene.ui.log_find), before=scene.ui.log_find))
+
+
+def narrow(scene: Scene) -> Step:
+    """Words are typed that tasks must have to be listed."""
+    from leaseq.monitor.overlays import Edit, Prompt
+
+    ui = replace(scene.ui, focus=Pane.TASKS, last_list=Pane.TASKS)
+    return opened(replace(scene, ui=ui), Prompt("filter", Edit.of(ui.text), before=ui.text))
+
+
+def shell(scene: Scene) -> Step:
+    """A shell on the selected node, on the selected task's node, or on the lease's first."""
+    from leaseq.monitor.effects import Foreground
+
+    node = ""
+    if scene.ui.last_list is Pane.NODES and scene.node:
+        node = scene.node.node
+    elif scene.ui.last_list is Pane.TASKS and scene.task and scene.task.node not in ("", "_any"):
+        node = scene.task.node
+    lease = scene.lease.id if scene.ui.last_list is Pane.LEASES and scene.lease else scene.data.lease_id
+    words = ("shell", "--lease", lease, *(("--node", node) if node else ()))
+    return Step(scene.ui, (Foreground(words),))
+
+
+def pager(scene: Scene) -> Step:
+    """The whole output of the attempt that the logs pane shows."""
+    from leaseq.monitor.effects import Pager
+
+    log, task = current(scene), scene.task
+    assert task is not None
+    streams = ("out", "err") if scene.ui.stream == "both" else (scene.ui.stream,)
+    return Step(scene.ui, (Pager(scene.data.lease_id, task.id, log.attempt if log else task.attempt, streams),))
+
+
+def copy(scene: Scene) -> Step:
+    """What is selected in the focused pane, by its name."""
+    from leaseq.monitor.effects import Copy
+
+    ui = scene.ui
+    if ui.focus is Pane.NODES and scene.node:
+        text = scene.node.node
+    elif ui.focus is Pane.LEASES and scene.lease:
+        text = scene.lease.id
+    else:
+        text = " ".join(task.id for task in scene.chosen)
+    return Step(say(ui, f"copied {text}"), (Copy(text),)) if text else Step(say(ui, "nothing is selected"))
+
+
+# -- the view ----------------------------------------------------------------------------------------
+
+
+def next_match(scene: Scene, by: int) -> Ui:
+    log = current(scene)
+    found = matches(log, scene.ui.log_find) if log else []
+    if not found:
+        return say(scene.ui, f"no line has {scene.ui.log_find}", "warn")
+    return moves.to_match(scene, found, by)
+
+
+def escape(scene: Scene) -> Ui:
+    """The last thing that narrows the view is dropped."""
+    ui = scene.ui
+    if ui.focus is Pane.LOGS and ui.log_find:
+        return replace(ui, log_find="")
+    if ui.zoom:
+        return moves.zoom(scene)
+    if ui.text or ui.only_node:
+        return replace(ui, text="", only_node="")
+    if ui.marks:
+        return replace(ui, marks=frozenset())
+    return replace(ui, focus=ui.last_list if ui.focus not in moves.LISTS else Pane.TASKS)
+
+
+def mark(scene: Scene) -> Ui:
+    assert scene.task is not None
+    return moves.vertical(replace(scene, ui=replace(scene.ui, marks=scene.ui.marks ^ {scene.task.id})), 1)
+
+
+def sort(scene: Scene, by: int) -> Ui:
+    every = list(Sort)
+    return replace(scene.ui, sort=every[(every.index(scene.ui.sort) + by) % len(every)])
+
+
+def wrap(scene: Scene) -> Ui:
+    return replace(scene.ui, wrap=not scene.ui.wrap)

@@ -1,0 +1,156 @@
+"""The one table of keys. What a key does, where it works, its hint and its help all come from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from leaseq.monitor import acts, moves, refusals
+from leaseq.monitor.model import Pane, Scene, Ui
+from leaseq.monitor.moves import Step
+
+TASKS = frozenset({Pane.TASKS, Pane.DETAIL, Pane.LOGS})
+TASK_LIST = frozenset({Pane.TASKS})
+LEASES = frozenset({Pane.LEASES})
+LOGS = frozenset({Pane.LOGS})
+EVERY = frozenset(Pane)
+NOT_LOGS = EVERY - LOGS
+
+
+@dataclass(frozen=True)
+class Key:
+    """One line of the table. `keys` are the terminal's names; the first is the one a hint stands for."""
+
+    keys: tuple[str, ...]
+    label: str
+    help: str
+    act: Callable[[Scene], Ui | Step]
+    panes: frozenset[Pane] = EVERY
+    hint: str = ""
+    changes: bool = False
+    """It changes tasks or leases: without effect, and without a hint, if the monitor is read-only."""
+    why_not: Callable[[Scene], str] = lambda scene: ""
+
+    def refusal(self, scene: Scene) -> str:
+        """Why it does nothing now; empty if it works."""
+        if self.changes and scene.ui.readonly:
+            return "read-only: started with --readonly"
+        return self.why_not(scene)
+
+
+def _task_menu(scene: Scene) -> Step:
+    from leaseq.monitor import menus  # as in acts: not before the first frame
+
+    return acts.opened(scene, menus.task_menu(scene))
+
+
+def _node_menu(scene: Scene) -> Step:
+    from leaseq.monitor import menus
+
+    return acts.opened(scene, menus.node_menu(scene))
+
+
+TABLE: tuple[Key, ...] = (
+    Key(
+        ("enter",),
+        "Enter",
+        "what can be done with the task",
+        _task_menu,
+        frozenset({Pane.TASKS, Pane.DETAIL}),
+        "menu",
+        why_not=refusals.no_task,
+    ),
+    Key(
+        ("enter",),
+        "Enter",
+        "what can be done with the node",
+        _node_menu,
+        frozenset({Pane.NODES}),
+        "menu",
+        why_not=refusals.nothing_under,
+    ),
+    Key(
+        ("enter",),
+        "Enter",
+        "look at this lease",
+        acts.watch,
+        frozenset({Pane.LEASES}),
+        "look at",
+        why_not=refusals.no_lease,
+    ),
+    Key(("enter",), "Enter", "logs take the whole screen, and back", moves.zoom, LOGS, "zoom"),
+    Key(("j", "down"), "j ↓", "down", lambda s: moves.vertical(s, 1)),
+    Key(("k", "up"), "k ↑", "up", lambda s: moves.vertical(s, -1)),
+    Key(("g", "home"), "g Home", "to the top", lambda s: moves.vertical(s, -moves.FAR)),
+    Key(("G", "end"), "G End", "to the bottom; in logs: follow", lambda s: moves.vertical(s, moves.FAR)),
+    Key(("pgdn", "ctrl-f", "ctrl-d"), "PgDn ^F ^D", "a page down", lambda s: moves.page(s, 1)),
+    Key(("pgup", "ctrl-b", "ctrl-u"), "PgUp ^B ^U", "a page up", lambda s: moves.page(s, -1)),
+    Key(("tab",), "Tab", "next pane", lambda s: moves.next_pane(s, 1), hint="pane"),
+    Key(("backtab",), "Shift-Tab", "previous pane", lambda s: moves.next_pane(s, -1)),
+    Key(("l", "right"), "l →", "the pane to the right", lambda s: moves.sideways(s, 1)),
+    Key(("h", "left"), "h ←", "the pane to the left", lambda s: moves.sideways(s, -1)),
+    Key(
+        ("c",),
+        "c",
+        "cancel the marked tasks, or this one",
+        acts.cancel,
+        TASKS,
+        "cancel",
+        changes=True,
+        why_not=refusals.no_end,
+    ),
+    Key(
+        ("r",),
+        "r",
+        "redo: submit it again",
+        acts.redo,
+        TASKS,
+        "redo",
+        changes=True,
+        why_not=refusals.no_redo,
+    ),
+    Key((" ",), "Space", "mark, to act on several", acts.mark, TASK_LIST, "mark", why_not=refusals.no_task),
+    Key(("a",), "a", "add a task", acts.submit_form, EVERY, "add", changes=True),
+    Key(
+        ("F",), "F", "filter: Recent, All, Running, Pending, Done, Failed, Stuck", moves.next_filter, NOT_LOGS, "filter"
+    ),
+    Key(("/",), "/", "show only tasks with these words (!word: without)", acts.narrow, NOT_LOGS, "find"),
+    Key(("/",), "/", "find in this output", acts.find, LOGS, "find"),
+    Key(("n",), "n", "next match", lambda s: acts.next_match(s, 1), LOGS, "next", why_not=refusals.no_find),
+    Key(("N",), "N", "previous match", lambda s: acts.next_match(s, -1), LOGS, "", why_not=refusals.no_find),
+    Key(("z",), "z", "logs take the whole screen, and back", moves.zoom, EVERY, "logs"),
+    Key(("f",), "f", "follow the output, or hold it", moves.follow, EVERY, "follow"),
+    Key(("e",), "e", "stdout, stderr, both", moves.next_stream, EVERY, "stream"),
+    Key(("w",), "w", "wrap long lines", acts.wrap, EVERY, "wrap"),
+    Key(("o",), "o", "the whole output in a pager", acts.pager, TASKS, "pager", why_not=refusals.no_output),
+    Key(
+        ("s",),
+        "s",
+        "shell on that node; the monitor comes back after it",
+        acts.shell,
+        EVERY,
+        "shell",
+        changes=True,
+        why_not=lambda s: "" if s.data.lease_id else "there is no lease yet",
+    ),
+    Key(
+        ("x",),
+        "x",
+        "release the lease",
+        acts.release_lease,
+        NOT_LOGS,
+        "release",
+        changes=True,
+        why_not=refusals.no_lease,
+    ),
+    Key(("n",), "n", "new lease", acts.add_form, NOT_LOGS, "new lease", changes=True),
+    Key((",",), ",", "sort by the column to the left", lambda s: acts.sort(s, -1), NOT_LOGS, ""),
+    Key((".",), ".", "sort by the column to the right", lambda s: acts.sort(s, 1), NOT_LOGS, "sort"),
+    Key(("y",), "y", "copy the id to the clipboard", acts.copy, EVERY, "", why_not=refusals.nothing_under),
+    Key((":",), ":", "any leaseq command", acts.command, EVERY, "command"),
+    Key(("R",), "R", "refresh now", acts.refresh, EVERY, ""),
+    Key(("p",), "p", "pause: nothing is read until p again", acts.pause, EVERY, "pause"),
+    Key(("esc",), "Esc", "back: close, show all again, drop the marks", acts.escape, EVERY, ""),
+    Key(("?",), "?", "this help", acts.help, EVERY, "help"),
+    Key(("q", "ctrl-c"), "q", "quit", acts.quit, EVERY, "quit"),
+)

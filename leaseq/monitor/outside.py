@@ -1,0 +1,85 @@
+"""What keys ask for and the monitor itself does: commands, other programs on the terminal, the clipboard."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from leaseq.layout import Home
+from leaseq.monitor.effects import Pager, Run, command_line
+from leaseq.monitor.model import Message, Ui
+from leaseq.monitor.overlays import Form, Output
+from leaseq.monitor.reader import Readers
+from leaseq.monitor.run import Answer, answer_of, foreground, page
+from leaseq.monitor.terminal import Terminal
+
+SHORT_LINES = 3
+"""A longer answer has a window of its own."""
+
+
+class World:
+    """The real thing: this terminal, these readers, leaseq's own commands. `answered` is called from another thread."""
+
+    def __init__(
+        self,
+        *,
+        home: Home,
+        umask: int,
+        terminal: Terminal,
+        readers: Readers,
+        quit: Callable[[], None],
+        answered: Callable[[Answer], None],
+    ) -> None:
+        self._home, self._umask, self._terminal, self._readers = home, umask, terminal, readers
+        self.quit, self._answered = quit, answered
+
+    def refresh(self) -> None:
+        self._readers.refresh()
+
+    def watch(self, lease: str) -> None:
+        self._readers.watch(lease)
+        self._readers.refresh()
+
+    def copy(self, text: str) -> None:
+        self._terminal.copy(text)
+
+    def begin(self, run: Run) -> None:
+        environment = self._environment()
+
+        def work() -> None:
+            self._answered(answer_of(run, environment, umask=self._umask))
+
+        threading.Thread(target=work, daemon=True).start()
+
+    def in_front(self, words: tuple[str, ...], *, pause: bool) -> str:
+        return self._away(lambda: foreground(words, self._environment(), pause=pause, umask=self._umask))
+
+    def page(self, pager: Pager) -> str:
+        return self._away(lambda: page(self._home, pager, umask=self._umask))
+
+    def _away(self, run: Callable[[], str]) -> str:
+        """Something else has had the terminal until it ended; its words."""
+        self._terminal.leave()
+        try:
+            return run()
+        finally:
+            self._terminal.enter()
+            self._readers.refresh()
+
+    def _environment(self) -> dict[str, str]:
+        """Commands mean this home and, if they name none, the lease that is looked at."""
+        return {**os.environ, "LEASEQ_HOME": self._home.root, "LEASEQ_LEASE": self._readers.data.lease_id}
+
+
+def answered(ui: Ui, answer: Answer) -> Ui:
+    """The answer of a command is on the screen."""
+    back = answer.run.back
+    if (answer.run.whole or len(answer.lines) > SHORT_LINES) and (ui.overlay is None or ui.overlay == back):
+        output = Output(command_line(answer.run.words), answer.lines, back=back)
+        return replace(ui, overlay=output, message=None)
+    if answer.code and isinstance(back, Form) and ui.overlay is None:
+        # What was typed is not lost: the form comes back with what is wrong with it.
+        return replace(ui, overlay=replace(back, trouble=answer.text), message=None)
+    return replace(ui, message=Message(answer.text or "done", "bad" if answer.code else ""))

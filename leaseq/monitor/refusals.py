@@ -1,0 +1,44 @@
+"""Why a key does nothing now: words for the person, empty if it works."""
+
+from __future__ import annotations
+
+from leaseq.monitor.logs import current
+from leaseq.monitor.model import Pane, Scene
+
+
+def no_task(scene: Scene) -> str:
+    return "" if scene.task else "no task is selected"
+
+
+def no_output(scene: Scene) -> str:
+    log = current(scene)
+    return "it has written nothing yet" if log and not log.lines and not log.size else no_task(scene)
+
+
+def no_find(scene: Scene) -> str:
+    return "" if scene.ui.log_find else "search first: /"
+
+
+def no_end(scene: Scene) -> str:
+    return (
+        ""
+        if scene.chosen and not all(t.state.ended for t in scene.chosen)
+        else no_task(scene) or "it has ended already"
+    )
+
+
+def no_redo(scene: Scene) -> str:
+    return "" if any(t.state.ended for t in scene.chosen) else no_task(scene) or "it has not ended: cancel it first"
+
+
+def no_lease(scene: Scene) -> str:
+    return "" if scene.lease else "there is no lease yet"
+
+
+def nothing_under(scene: Scene) -> str:
+    pane = scene.ui.focus
+    if pane is Pane.LEASES:
+        return no_lease(scene)
+    if pane is Pane.NODES:
+        return "" if scene.node else "no node is selected"
+    return no_task(scene)
