@@ -30,6 +30,18 @@ def memory(mebibytes: float) -> str:
     return f"{mebibytes / 1024:.1f}G" if mebibytes < 10240 else f"{mebibytes / 1024:.0f}G"
 
 
+def about(seconds: float) -> str:
+    """A duration for prose: 29 s, 5 min, 3 h 59 min, 2 d 4 h."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds) // 60
+    for size, unit, part, smaller in ((1440, "d", 60, "h"), (60, "h", 1, "min")):
+        if minutes >= size:
+            rest = minutes % size // part
+            return f"{minutes // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{minutes} min"
+
+
 def reason_code(reason: str) -> str:
     """The reason as one word for a narrow column; words that are codes already stay as they are."""
     if reason in _REASON_CODES:

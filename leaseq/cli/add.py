@@ -19,6 +19,7 @@ from leaseq.errors import UsageError
 from leaseq.layout import is_node, valid_name
 from leaseq.lease import leases
 from leaseq.models import Lease
+from leaseq.verbs.add import Added, add, prepare
 
 if TYPE_CHECKING:
     from leaseq.lease.slurm.sbatch import Request
@@ -44,14 +45,10 @@ class Add:
 
     def perform(self, app: App) -> int:
         """The exit code of the shell; 0 where none is opened, 124 where the lease did not start in time."""
-        from leaseq.lease.host import user_name
-        from leaseq.lease.slurm import sbatch
-        from leaseq.world import hostname
-
         request = _request(self, config.load(app.home), umask=app.umask)
         for note in request.checked.notes:
             app.out.talk(f"leaseq: {note}")
-        prepared = sbatch.prepare(app.home, request, clock=app.clock, user=user_name(), host=hostname())
+        prepared = prepare(app.access, request)
         if self.dry_run:
             if self.json:
                 app.out.document({"argv": list(prepared.argv), "script": prepared.script})
@@ -60,12 +57,11 @@ class Add:
                 # Who reviews a script on a terminal sees all of it; a pipe gets it as it is.
                 print("\t".join(map(visible_lines, text.split("\t"))) if app.out.watched else text, end="")
             return 0
-        app.make_home()
-        lease, said = sbatch.submit(app.fs, app.home, prepared, request=request)
-        for line in said.splitlines():
+        added = add(app.access, prepared, request)
+        for line in added.said.splitlines():
             app.out.talk(visible(line))
-        _choose(app, lease)
-        return self._follow(app, lease)
+        _tell_default(app, added)
+        return self._follow(app, added.lease)
 
     def _follow(self, app: App, lease: Lease) -> int:
         watched = sys.stdin.isatty() and sys.stdout.isatty()
@@ -93,16 +89,13 @@ class Add:
         return enter(app, lease, Shell(lease=lease.id, node=node, session=session, argv=self.shell))
 
 
-def _choose(app: App, lease: Lease) -> None:
-    """The new lease is the default, at once if nothing else runs, else once it starts; that is said."""
-    others = (each for each in leases.active(app.fs, app.home, app.clock) if each.id != lease.id)
-    if not any(leases.has_started(app.fs, app.home, each) for each in others):
-        leases.choose(app.fs, app.home, lease.id)
-        app.out.talk(f"leaseq: default lease is now {leases.called(lease)}")
-        return
-    meant = leases.chosen(app.fs, app.home) or leases.local_id()
-    leases.choose_once_started(app.fs, app.home, lease.id)
-    app.out.talk(f"leaseq: default lease stays {meant} until lease {leases.called(lease)} has started")
+def _tell_default(app: App, added: Added) -> None:
+    """Which lease commands mean from now on."""
+    called = leases.called(added.lease)
+    if added.default == added.lease.id:
+        app.out.talk(f"leaseq: default lease is now {called}")
+    else:
+        app.out.talk(f"leaseq: default lease stays {added.default} until lease {called} has started")
 
 
 def _request(asked: Add, settings: config.Config, *, umask: int) -> Request:

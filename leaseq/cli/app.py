@@ -1,4 +1,4 @@
-"""What every command works with: the home, the file system with its watchdog, the lease, the output."""
+"""What every command works with: access to the home, through a file system with a watchdog, and the output."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 from leaseq.cli.output import Output
-from leaseq.errors import LeaseqError, NotFound
-from leaseq.layout import Home, LeaseDir, default_home
+from leaseq.errors import LeaseqError
+from leaseq.layout import Home, default_home
 from leaseq.lease import leases
-from leaseq.lease.lookup import Found, Lookup
-from leaseq.models import Lease
-from leaseq.protocol import records
-from leaseq.reading.snapshot import Reader
+from leaseq.verbs.access import Access
 from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
 
 SLOW_SECONDS = 12.0
@@ -82,40 +78,14 @@ class App:
         self.home = Home(default_home())
         self.clock: Clock = SystemClock()
         self.fs: Fs = cast(Fs, Watched(SystemFs(remote=is_remote(self.home.root), owner=os.getuid())))
+        self.access = Access(self.fs, self.home, self.clock, news=self.tell_of_choice)
         self.out = Output()
-
-    def make_home(self) -> None:
-        """The home exists and is private; raises Refused."""
-        leases.make_home(self.home)
-
-    def lease(self, word: str) -> LeaseDir:
-        """The lease that the word, or else the default, stands for; it may not exist yet where it is this host's."""
-        leases.check_home(self.home)
-        return self.home.lease(leases.resolve(self.fs, self.home, word, news=self.tell_of_choice))
 
     def tell_of_choice(self, lease_id: str) -> None:
         """A lease has become the default, and that is told."""
         record = leases.read_record(self.fs, self.home.lease(lease_id))
         called = leases.called(record) if record else lease_id
         self.out.talk(f"leaseq: default lease is now {called}, which has started")
-
-    def record(self, lease: LeaseDir) -> Lease:
-        """The lease's record; raises NotFound."""
-        found = leases.read_record(self.fs, lease)
-        if found is None:
-            raise NotFound(f"there is no lease {lease.id} yet", hint="`leaseq submit -- COMMAND` makes the local one")
-        # Slurm's leases get their nodes after their record.
-        return found if found.nodes else replace(found, nodes=records.node_names(self.fs, lease))
-
-    def reader(self, word: str) -> Reader:
-        return Reader(self.lease(word), self.fs, self.clock)
-
-    def find(self, selectors: Sequence[str], *, lease: str) -> Found:
-        """The tasks that the selectors name, in whichever lease has them, or in that one where a word names it.
-
-        Raises NotFound where none names a task, and UsageError.
-        """
-        return Lookup(self.fs, self.home, self.clock, first=self.lease(lease), restricted=bool(lease)).find(selectors)
 
     def tell(self, problems: Sequence[LeaseqError]) -> int:
         """Each problem is told on stderr; the exit code for them all, 0 where there is none."""

@@ -10,13 +10,11 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.values import nearest_hint, yes
-from leaseq.errors import NotFound, UsageError
-from leaseq.layout import CLI, Entry
-from leaseq.lease.lookup import Found, Located
+from leaseq.errors import UsageError
+from leaseq.lease.lookup import Located
 from leaseq.models import State, whole
-from leaseq.protocol import requests, tasks
-from leaseq.protocol.tasks import Claim
-from leaseq.reading.snapshot import Reader, TaskView
+from leaseq.reading.views import TaskView
+from leaseq.verbs import cancel as verb
 
 
 @dataclass(frozen=True)
@@ -32,61 +30,31 @@ class Cancel:
     json: bool
 
     def perform(self, app: App) -> int:
-        """0 where every task was cancelled or asked to end, else 1."""
-        if not (self.all or self.pending):
-            return self._each(app, app.find(self.tasks, lease=self.lease))
-        reader = app.reader(self.lease)
-        rows = [
-            Located(reader, row)
-            for row in reader.read(recent=0, pending=None).tasks
-            if not row.state.ended and (self.all or row.state is State.PENDING)
-        ]
-        if not rows:
-            raise NotFound(f"no task is pending{' or running' if self.all else ''} in lease {reader.lease.id}")
-        return self._each(app, Found(tuple(rows)))
-
-    def _each(self, app: App, found: Found) -> int:
+        """0 if every task was cancelled or asked to end, else 1."""
+        if self.all or self.pending:
+            found = verb.unended(app.access.reader(self.lease), running=self.all)
+        else:
+            found = app.access.find(self.tasks, lease=self.lease)
         if self.signal:
             return on_each(app, found, self._signal, doing="signalling", json=self.json)
-        return on_each(app, found, self._cancel, doing="cancelling", json=self.json)
+        return on_each(app, found, _cancel, doing="cancelling", json=self.json)
 
-    def _cancel(self, app: App, reader: Reader, row: TaskView) -> Said | None:
-        if row.state.ended and not (row.place and row.place.directory == reader.lease.claimed(CLI)):
-            raise UsageError(f"{row.id} has ended already: {row.state.name}")
-        if row.place is None:
-            return None
-        entry = Entry.parse(row.place.name)
-        now = app.clock.now()
-        if row.place.directory == reader.lease.claimed(CLI):
-            tasks.finish_cancelled(app.fs, reader.lease, Claim(entry, CLI), ended=now, reason="cancelled")
-            return "cancelled", f"{row.id} is cancelled"
-        if row.state is State.PENDING:
-            if entry.owner:
-                return None
-            done = tasks.cancel_pending(
-                app.fs, reader.lease, row.place.directory, entry, ended=now, reason="cancelled while pending"
-            )
-            return None if done is None else ("cancelled", f"{row.id} is cancelled; it had not started")
-        requests.ask(app.fs, reader.lease, row.node, f"cancel.{entry.key}", {"reason": "leaseq cancel"})
-        if row.state is State.RUNNING:
-            return "being ended", f"{row.id} is being ended: TERM now, KILL if that is not enough"
-        return "to be ended when a runner is back", _unheard(row, "it is ended")
-
-    def _signal(self, app: App, reader: Reader, row: TaskView) -> Said | None:
+    def _signal(self, app: App, each: Located) -> Said:
         name = signals.Signals(self.signal).name
-        if row.state.ended or row.state is State.PENDING or row.place is None:
-            raise UsageError(f"{row.id} is {row.state.name}: only a running task takes a signal")
-        key = Entry.parse(row.place.name).key
-        requests.ask(
-            app.fs,
-            reader.lease,
-            row.node,
-            f"signal.{key}",
-            {"signal": self.signal, "to": "leader" if self.leader else "all"},
-        )
+        row = verb.send_signal(app.access, each, self.signal, leader=self.leader)
         if row.state is State.RUNNING:
             return f"sent {name}", f"{row.id} gets {name}"
         return f"to get {name} when a runner is back", _unheard(row, f"it gets {name}")
+
+
+def _cancel(app: App, each: Located) -> Said:
+    done = verb.cancel(app.access, each)
+    row = done.row
+    if done.outcome is not None:
+        return "cancelled", f"{row.id} is cancelled" + ("" if row.state.ended else "; it had not started")
+    if row.state is State.RUNNING:
+        return "being ended", f"{row.id} is being ended: TERM now, KILL if that is not enough"
+    return "to be ended when a runner is back", _unheard(row, "it is ended")
 
 
 def _unheard(row: TaskView, what: str) -> str:

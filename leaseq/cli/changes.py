@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
-from leaseq.cli.app import App
 from leaseq.cli.command import Option
 from leaseq.cli.values import gpu_count, integer, listed, mebibytes, one_of, seconds, yes
 from leaseq.errors import UsageError
 from leaseq.layout import valid_name
-from leaseq.models import Need, Task
+from leaseq.models import Need
 from leaseq.node.environ import GPU_OWNED, owned_by_node
-from leaseq.protocol.submission import environment_known, with_environment
+from leaseq.verbs.changes import Changes
 
 NEED_OPTIONS = (
     Option("gpus", "GPUs it needs, 0 for none, or `all`; packs it beside others", short="G", metavar="N"),
@@ -76,51 +73,6 @@ def refuse_owned(export: str, pairs: Sequence[str]) -> None:
         if name in GPU_OWNED:
             hint = f"--gpus N books some for the task, and it sees those; {hint}"
         raise UsageError(f"{option} {name}: the node sets it for each task, so it cannot be said here", hint=hint)
-
-
-@dataclass(frozen=True)
-class Changes:
-    """The options of a rerun; what was not said stays as it was."""
-
-    need: Need
-    name: str | None = None
-    env: tuple[str, ...] = ()
-    export: str = ""
-    node: str = ""
-    cwd: str = ""
-    retries: int | None = None
-    on_lost: str = ""
-    requeue: bool | None = None
-
-    @property
-    def said(self) -> bool:
-        """True where anything is to be different."""
-        return self != Changes(Need())
-
-    def applied(self, app: App, old: Task) -> Task:
-        """The task with these changes; it is said where its environment is not known any more."""
-        if not self.export and not environment_known(old):
-            lost = f" ({', '.join(old.env_given)} of --env too)" if old.env_given else ""
-            app.out.talk(
-                f"leaseq: the environment of {old.id} is not known any more{lost}, for an older leaseq wrote down how "
-                "it ended: it gets the one of now"
-            )
-        task = with_environment(old, self.export, self.env, os.environ)
-        return replace(
-            task,
-            need=self.need_after(old.need),
-            name=old.name if self.name is None else self.name,
-            node=self.node or old.node,
-            cwd=os.path.normpath(os.path.join(os.getcwd(), os.path.expanduser(self.cwd))) if self.cwd else old.cwd,
-            retries=old.retries if self.retries is None else self.retries,
-            on_lost=self.on_lost or old.on_lost,
-            requeue=old.requeue if self.requeue is None else self.requeue,
-        )
-
-    def need_after(self, old: Need) -> Need:
-        """What the task needs with these changes."""
-        said = {name: value for name, value in vars(self.need).items() if value is not None and name != "extra"}
-        return replace(old, **said)
 
 
 def changes(

@@ -9,8 +9,7 @@ from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.progress import Progress
 from leaseq.cli.values import seconds, yes
-from leaseq.protocol import files
-from leaseq.protocol.retention import leftovers, old_tasks, remove
+from leaseq.verbs.clean import clean, due
 from leaseq.words import count
 
 
@@ -24,27 +23,23 @@ class Clean:
 
     def perform(self, app: App) -> int:
         """The results that are old enough are gone, or were only listed."""
-        lease = app.lease(self.lease)
-        app.record(lease)
-        before = app.clock.now() - self.older_seconds
-        removed = []
-        found = list(old_tasks(app.fs, lease, before=before, keep_failed=self.keep_failed))
-        progress = Progress(app.out, "removing", len(found), quiet=self.json)
-        for old in progress.over(found):
-            if not self.dry_run:
-                remove(app.fs, lease, old)
-            removed.append(old.outcome)
-        stale = leftovers(app.fs, lease)
+        lease = app.access.lease(self.lease)
+        old = due(app.access, lease, older_seconds=self.older_seconds, keep_failed=self.keep_failed)
+        progress = Progress(app.out, "removing", len(old.tasks), quiet=self.json)
         if not self.dry_run:
-            for path in stale:
-                files.discard(app.fs, path)
+            try:
+                clean(app.access, old, told=progress.at)
+            finally:
+                progress.clear()
         if self.json:
+            removed = [each.outcome for each in old.tasks]
             tasks = [{"id": each.task.id, "state": each.state.name, "ended": each.ended} for each in removed]
-            app.out.document({"lease": lease.id, "dry_run": self.dry_run, "removed": tasks, "leftovers": len(stale)})
+            body = {"lease": lease.id, "dry_run": self.dry_run, "removed": tasks, "leftovers": len(old.leftovers)}
+            app.out.document(body)
             return 0
         verb = "would remove" if self.dry_run else "removed"
-        leftover = f" and {count(len(stale), 'leftover file')}" if stale else ""
-        app.out.wrap(f"{verb} the results and logs of {count(len(removed), 'task')}{leftover}")
+        leftover = f" and {count(len(old.leftovers), 'leftover file')}" if old.leftovers else ""
+        app.out.wrap(f"{verb} the results and logs of {count(len(old.tasks), 'task')}{leftover}")
         return 0
 
 

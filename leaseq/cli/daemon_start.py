@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command
-from leaseq.cli.here import backend, running, tell_of_job
+from leaseq.cli.here import running, tell_of_job
 from leaseq.cli.options import JSON
 from leaseq.cli.values import yes
 from leaseq.lease.host import refuse_if_forbidden
@@ -20,8 +20,8 @@ class Start:
 
     def perform(self, app: App) -> int:
         """This host's runner is alive."""
-        app.make_home()
-        local = backend(app)
+        app.access.make_home()
+        local = app.access.host()
         refuse_if_forbidden(app.home)
         if self.restart:
             local.stop()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command
-from leaseq.cli.here import backend, running
+from leaseq.cli.here import running
 from leaseq.cli.options import JSON
 from leaseq.cli.values import yes
 from leaseq.lease.leases import read_record
@@ -21,7 +21,7 @@ class Status:
 
     def perform(self, app: App) -> int:
         """0 where this host's runner is alive, 3 where it is not."""
-        local = backend(app)
+        local = app.access.host()
         alive, keeper = local.runner(), local.keeper()
         held = running(app, local) if read_record(app.fs, local.lease) is not None else []
         if self.json:

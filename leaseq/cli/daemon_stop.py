@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
-from leaseq.cli.here import backend, running
+from leaseq.cli.here import running
 from leaseq.cli.options import JSON
 from leaseq.cli.output import visible
 from leaseq.cli.values import yes
@@ -26,7 +26,7 @@ class Stop:
 
     def perform(self, app: App) -> int:
         """No runner serves this host; with --kill its tasks have ended too."""
-        local = backend(app)
+        local = app.access.host()
         if read_record(app.fs, local.lease) is None:
             return self._tell(app, local, stopped=False, left=[])
         stopped = local.stop(kill=self.kill)

@@ -74,7 +74,7 @@ class Doctor:
         from leaseq.cli.doctor_nodes import nodes
 
         try:
-            record = app.record(app.lease(self.lease))
+            record = app.access.record(app.access.lease(self.lease))
         except LeaseqError as error:
             if self.lease:
                 raise
@@ -159,7 +159,7 @@ def node(app: App) -> Iterator[Finding]:
 
 def files(app: App) -> Iterator[Finding]:
     """What the protocol stands on: rename within and between directories, exclusive links, fsync; and the clock."""
-    app.make_home()
+    app.access.make_home()
     place = f"{app.home.root}/.doctor-{os.getpid()}-{time.monotonic_ns()}"
     os.mkdir(place, 0o700)
     try:

@@ -53,13 +53,13 @@ class Follow:
 
     def _chosen(self, app: App) -> tuple[Reader, TaskView]:
         if self.task:
-            found = app.find((self.task,), lease=self.lease).tasks
+            found = app.access.find((self.task,), lease=self.lease).tasks
             if len(found) > 1:
                 raise UsageError("only one task can be followed", hint="`leaseq wait` waits for several")
             if found[0].row.cleaned:
                 raise no_log(found[0].reader, found[0].row, found[0].row.attempt)
             return found[0].reader, found[0].row
-        reader = app.reader(self.lease)
+        reader = app.access.reader(self.lease)
         live = (State.RUNNING, State.UNKNOWN, State.STUCK)
         running = [row for row in reader.read(recent=1, pending=0).tasks if row.state in live]
         if not running:

@@ -10,9 +10,8 @@ from leaseq.cli.command import Command
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.values import yes
 from leaseq.errors import UsageError
-from leaseq.models import ANY, State
-from leaseq.protocol import tasks
-from leaseq.reading.snapshot import Reader, TaskView
+from leaseq.lease.lookup import Located
+from leaseq.verbs.hold import hold, release
 
 
 @dataclass(frozen=True)
@@ -25,22 +24,19 @@ class Hold:
     json: bool
 
     def perform(self, app: App) -> int:
-        found = app.find(self.tasks, lease=self.lease)
-        return on_each(app, found, self._move, doing="holding" if self.hold else "releasing", json=self.json)
+        found = app.access.find(self.tasks, lease=self.lease)
+        act, doing = (_hold, "holding") if self.hold else (_release, "releasing")
+        return on_each(app, found, act, doing=doing, json=self.json)
 
-    def _move(self, app: App, reader: Reader, row: TaskView) -> Said | None:
-        word = "held" if self.hold else "released"
-        if row.state is not State.PENDING:
-            raise UsageError(f"{row.id} is {row.state.name}: only a pending task can be {word}")
-        if row.place is None or not row.place.directory.startswith((reader.lease.inboxes, reader.lease.helds)):
-            return None
-        if self.hold == (row.reason == "Held"):
-            already = "held already" if self.hold else "not held"
-            return already, f"{row.id} is {already}"
-        node = row.node or ANY
-        target = reader.lease.held(node) if self.hold else reader.lease.inbox(node)
-        moved = tasks.move_pending(app.fs, row.place.directory, row.place.name, target)
-        return (word, f"{row.id} is {word}") if moved else None
+
+def _hold(app: App, each: Located) -> Said:
+    word = "held" if hold(app.access, each) else "held already"
+    return word, f"{each.row.id} is {word}"
+
+
+def _release(app: App, each: Located) -> Said:
+    word = "released" if release(app.access, each) else "not held"
+    return word, f"{each.row.id} is {word}"
 
 
 def _some(words: tuple[str, ...], verb: str) -> tuple[str, ...]:

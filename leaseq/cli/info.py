@@ -23,7 +23,7 @@ class Info:
 
     def perform(self, app: App) -> int:
         out = self.look.output(app)
-        found = app.find(self.tasks, lease=self.lease)
+        found = app.access.find(self.tasks, lease=self.lease)
         known = [(each.reader.lease, each.detail) for each in found.tasks]
         if self.look.json:
             tasks = [rows.detail_json(lease, each, env=self.env) for lease, each in known]

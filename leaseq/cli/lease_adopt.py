@@ -12,6 +12,7 @@ from leaseq.errors import UsageError
 from leaseq.layout import valid_name
 from leaseq.lease import leases
 from leaseq.models import whole
+from leaseq.verbs.lease_adopt import adopt
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,7 @@ class Adopt:
     json: bool
 
     def perform(self, app: App) -> int:
-        from leaseq.lease.host import user_name
-        from leaseq.lease.slurm.adopt import adopt
-        from leaseq.lease.slurm.job import SlurmBackend
-        from leaseq.world import hostname
-
-        app.make_home()
-        backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=0.1)
-        record, nodes = adopt(backend, self.job, name=self.name, user=user_name(), host=hostname(), umask=app.umask)
-        leases.choose(app.fs, app.home, record.id)
+        record, nodes = adopt(app.access, self.job, name=self.name, umask=app.umask)
         app.out.talk(f"leaseq: default lease is now {leases.called(record)}")
         if self.json:
             app.out.document({"lease": record.id, "nodes": list(nodes)})

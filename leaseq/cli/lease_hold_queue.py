@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leaseq.cli.all_nodes import ask_all_nodes
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON
 from leaseq.cli.values import yes
 from leaseq.errors import Refused, UsageError
 from leaseq.lease import leases
-from leaseq.reading.snapshot import Reader
+from leaseq.verbs.lease_hold_queue import hold_queue
 
 
 @dataclass(frozen=True)
@@ -23,11 +22,8 @@ class HoldQueue:
     json: bool
 
     def perform(self, app: App) -> int:
-        directory = app.lease(self.lease)
-        record = app.record(directory)
-        leases.living(record)
-        reader = Reader(directory, app.fs, app.clock)
-        nodes = ask_all_nodes(app, record, reader, "resume" if self.off else "drain")
+        record = leases.living(app.access.record(app.access.lease(self.lease)))
+        nodes = hold_queue(app.access, record, off=self.off)
         if not nodes:
             raise Refused(f"lease {record.id} has not started yet", hint="`leaseq hold ID...` holds single tasks")
         if self.json:

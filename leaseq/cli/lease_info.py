@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, extra_words
 from leaseq.cli.options import LOOK, Look, look
-from leaseq.cli.output import about, stamp
+from leaseq.cli.output import stamp
 from leaseq.cli.overview import clock, default_of, lease_json, overview
-from leaseq.words import count, joined, one_line
+from leaseq.words import about, count, joined, one_line
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class LeaseInfo:
 
     def perform(self, app: App) -> int:
         out = self.look.output(app)
-        directory = app.lease(self.lease)
-        row = overview(app, app.record(directory))
+        directory = app.access.lease(self.lease)
+        row = overview(app, app.access.record(directory))
         lease, state = row.lease, row.state
         chosen = default_of(app) == lease.id
         if self.look.json:

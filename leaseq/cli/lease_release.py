@@ -6,20 +6,18 @@ import sys
 import time
 from dataclasses import dataclass
 
-from leaseq.cli.all_nodes import ask_all_nodes
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON
-from leaseq.cli.output import about
 from leaseq.cli.values import yes
-from leaseq.errors import Refused, UsageError
+from leaseq.errors import Refused
 from leaseq.lease import leases
 from leaseq.lease.host import refuse_if_elsewhere
 from leaseq.models import Lease, State
-from leaseq.reading.snapshot import Reader, Snapshot
-from leaseq.words import count
+from leaseq.reading.views import Snapshot
+from leaseq.verbs.lease_release import drain, in_use, look, release, taken
+from leaseq.words import about, count
 
-DRAIN_LOOK_SECONDS = 0.5
 EXIT_INTERRUPTED = 130
 
 
@@ -34,20 +32,11 @@ class Release:
 
     def perform(self, app: App) -> int:
         """0 once every lease is released, or being."""
-        words = self.leases or (_in_use(app),)
-        records = {record.id: record for record in (app.record(app.lease(word)) for word in words)}
+        words = self.leases or (in_use(app.access),)
+        records = {record.id: record for record in (app.access.record(app.access.lease(word)) for word in words)}
         for record in records.values():
             refuse_if_elsewhere(record)
-        released: dict[str, bool] = {}
-        for record in records.values():
-            if record.ended is None:
-                released[record.id] = self._release(app, record)
-            elif self._end(app, record):
-                released[record.id] = True
-                app.out.talk(f"leaseq: lease {leases.called(record)}, which was taken for ended, is released")
-            else:
-                released[record.id] = False
-                app.out.talk(f"leaseq: lease {leases.called(record)} has ended already")
+        released = {record.id: self._release(app, record) for record in records.values()}
         if self.json:
             before = [lease_id for lease_id, now in released.items() if not now]
             app.out.document(
@@ -60,55 +49,39 @@ class Release:
         return 0
 
     def _release(self, app: App, record: Lease) -> bool:
-        """False where the lease had ended before."""
-        reader = Reader(app.home.lease(record.id), app.fs, app.clock)
-        snapshot = reader.read(recent=0, pending=0)
-        running = _held(snapshot)
+        """False if the lease had ended before."""
+        if record.ended is not None:
+            now, called = release(app.access, record).now, leases.called(record)
+            said = f"{called}, which was taken for ended, is released" if now else f"{called} has ended already"
+            app.out.talk(f"leaseq: lease {said}")
+            return now
+        snapshot = look(app.access, record)
+        running = taken(snapshot)
         if self.drain and running:
-            _drain(app, record, reader)
-            snapshot = reader.read(recent=0, pending=0)
+            _drain(app, record)
+            snapshot = look(app.access, record)
         elif (running or not self.leases) and not self.yes:
             _ask(record, snapshot)
-        released = self._end(app, record)
-        if released:
-            app.out.talk(f"leaseq: lease {record.id} is released{_what_ends(snapshot)}")
-        else:
-            app.out.talk(f"leaseq: lease {record.id} has ended already")
+        done = release(app.access, record)
+        app.out.talk(
+            f"leaseq: lease {record.id} " + (f"is released{_what_ends(snapshot)}" if done.now else "has ended already")
+        )
         pending = snapshot.totals.get(State.PENDING, 0)
         if pending:
             way = f"`leaseq move --from {record.id} --to LEASE` takes {'it' if pending == 1 else 'them'} along"
             stay = count(pending, "pending task stays", "pending tasks stay")
             app.out.talk(f"leaseq: {stay} in its queue; {way}")
-        if record.kind == "slurm" and leases.chosen(app.fs, app.home) == record.id:
-            _choose_another(app, record)
-        return released
-
-    def _end(self, app: App, record: Lease) -> bool:
-        """False where the lease's allocation had ended before."""
-        return leases.backend(record, fs=app.fs, home=app.home, clock=app.clock).release(record)
+        if done.left:
+            _tell_default(app, done.default)
+        return done.now
 
 
-def _choose_another(app: App, record: Lease) -> None:
-    """The default is the newest other lease that runs, or else waits; where there is none, this host's."""
-    others = [each for each in leases.active(app.fs, app.home, app.clock, anew=True) if each.id != record.id]
-    leases.choose(app.fs, app.home, others[0].id if others else "")
-    if not others:
+def _tell_default(app: App, default: Lease | None) -> None:
+    if default is None:
         app.out.talk(f"leaseq: default lease is now this host ({leases.local_id()}): no other is held")
         return
-    queued = "" if leases.has_started(app.fs, app.home, others[0]) else "; it has not started"
-    app.out.talk(f"leaseq: default lease is now {leases.called(others[0])}{queued}")
-
-
-def _in_use(app: App) -> str:
-    chosen = leases.default(app.fs, app.home)
-    if chosen == leases.local_id():
-        raise UsageError("which lease?", hint="leaseq lease release LEASE; `leaseq lease ls` lists them")
-    return chosen
-
-
-def _held(snapshot: Snapshot) -> int:
-    """Tasks that a runner has taken, whether or not it can be heard now."""
-    return sum(snapshot.totals.get(state, 0) for state in (State.RUNNING, State.STUCK, State.UNKNOWN))
+    queued = "" if leases.has_started(app.fs, app.home, default) else "; it has not started"
+    app.out.talk(f"leaseq: default lease is now {leases.called(default)}{queued}")
 
 
 def _tasks(snapshot: Snapshot) -> str:
@@ -123,13 +96,13 @@ def _tasks(snapshot: Snapshot) -> str:
 
 
 def _what_ends(snapshot: Snapshot) -> str:
-    held = _held(snapshot)
+    held = taken(snapshot)
     return f"; {_tasks(snapshot)} {'ends' if held == 1 else 'end'} with it" if held else ""
 
 
 def _ask(record: Lease, snapshot: Snapshot) -> None:
     name = f"lease {record.id} ({record.name})" if record.name else f"lease {record.id}"
-    held = _held(snapshot)
+    held = taken(snapshot)
     ends = "ends" if held == 1 else "end"
     what = f"{name} has {_tasks(snapshot)}, which {ends} with it" if held else f"{name} runs no task"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -140,18 +113,16 @@ def _ask(record: Lease, snapshot: Snapshot) -> None:
         raise Refused(f"lease {record.id} is kept", hint="--drain waits for its running tasks first")
 
 
-def _drain(app: App, record: Lease, reader: Reader) -> None:
+def _drain(app: App, record: Lease) -> None:
     """No task runs on the lease and none will start; Ctrl-C leaves it draining."""
     told, began = 0, time.monotonic()
-    ask_all_nodes(app, record, reader, "drain")
     try:
-        while running := _held(reader.read(recent=0, pending=0)):
+        for running in drain(app.access, record):
             if running != told:
                 app.out.talk(
                     f"leaseq: waiting for {count(running, 'running task')} of lease {record.id}; no other starts"
                 )
                 told = running
-            time.sleep(DRAIN_LOOK_SECONDS)
     except KeyboardInterrupt:
         app.out.talk(
             f"\nleaseq: lease {record.id} is kept, and starts no task (waited {about(time.monotonic() - began)});"

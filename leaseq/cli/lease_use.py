@@ -20,9 +20,9 @@ class Use:
     json: bool
 
     def perform(self, app: App) -> int:
-        directory = app.lease(self.lease)
-        record = None if directory.id == leases.local_id() else leases.living(app.record(directory))
-        app.make_home()
+        directory = app.access.lease(self.lease)
+        record = None if directory.id == leases.local_id() else leases.living(app.access.record(directory))
+        app.access.make_home()
         leases.choose(app.fs, app.home, directory.id)
         if self.json:
             app.out.document({"default": directory.id})

@@ -33,7 +33,7 @@ class Logs:
     json: bool
 
     def perform(self, app: App) -> int:
-        found = app.find(self.tasks or ("last",), lease=self.lease)
+        found = app.access.find(self.tasks or ("last",), lease=self.lease)
         if self.json:
             tasks = [self._json(app, each.reader, each.row) for each in found.tasks]
             app.out.document({"lease": found.lease, "tasks": tasks, "unknown": list(found.unknown)})

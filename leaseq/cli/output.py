@@ -154,18 +154,6 @@ def visible_lines(text: str) -> str:
     return text if text.isprintable() else "\n".join(map(visible, text.split("\n")))
 
 
-def about(seconds: float) -> str:
-    """A duration for prose: 29 s, 5 min, 3 h 59 min, 2 d 4 h."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = int(seconds) // 60
-    for size, unit, part, smaller in ((1440, "d", 60, "h"), (60, "h", 1, "min")):
-        if minutes >= size:
-            rest = minutes % size // part
-            return f"{minutes // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{minutes} min"
-
-
 def stamp(epoch: float | None) -> str:
     """Local time for people; empty where unknown."""
     date = _date(epoch)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from leaseq.cli.app import App
-from leaseq.cli.changes import CHANGE_OPTIONS, Changes, changes
+from leaseq.cli.changes import CHANGE_OPTIONS, changes
 from leaseq.cli.command import Command, Option
-from leaseq.cli.fits import Fits
-from leaseq.cli.here import refuse_again, start_if_none
+from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.place import tell_if_too_long
 from leaseq.cli.progress import Progress
 from leaseq.cli.values import yes
-from leaseq.errors import LeaseqError, Malformed, NotFound, Refused, UsageError
-from leaseq.layout import Entry, new_incarnation, order
-from leaseq.lease.host import LocalBackend
-from leaseq.lease.leases import local_id, read_record
+from leaseq.errors import LeaseqError, NotFound, UsageError
+from leaseq.layout import LeaseDir
+from leaseq.lease.leases import read_record
 from leaseq.lease.lookup import Found, Located
-from leaseq.models import ANY, Need, Outcome, State, Task
-from leaseq.protocol import keys, records, tasks
-from leaseq.reading.snapshot import Reader, TaskView
+from leaseq.models import State
+from leaseq.reading.views import TaskView
+from leaseq.verbs.changes import Changes
+from leaseq.verbs.fits import Fits, refuse_again
+from leaseq.verbs.retry import Queued, failed, retry
 
 
 @dataclass(frozen=True)
@@ -37,105 +37,27 @@ class Retry:
     json: bool
 
     def perform(self, app: App) -> int:
-        found = failed(app.reader(self.lease)) if self.failed else app.find(self.tasks, lease=self.lease)
-        code = queue_again(
-            app, found, partial(self._queue, app, Fits(app)), start=self.start, json=self.json, lease=self.lease
-        )
+        access = app.access
+        found = failed(access.reader(self.lease)) if self.failed else access.find(self.tasks, lease=self.lease)
+        act = partial(retry, access, changes=self.changes, fits=Fits(access), unless_redone=self.failed)
+        code = queue_again(app, found, act, start=self.start, json=self.json, lease=self.lease)
         if self.failed and not found.tasks and not self.json:
             app.out.talk("leaseq: no task has failed")
         return code
 
-    def _queue(self, app: App, fits: Fits, each: Located) -> Need:
-        """What the task needs, which is pending; raises LeaseqError where it is not, and why."""
-        row, reader = each.row, each.reader
-        if row.state is State.LOST:
-            if self.changes.said:
-                raise Refused(f"{row.id} is LOST: it is queued again as it is", hint=f"leaseq retry {row.id}")
-            return queue_lost(app, reader, row)
-        ended = last_outcome(each)
-        if self.failed and (newer := keys.redone(app.fs, reader.lease, row.id)):
-            raise Refused(f"{row.id} was submitted again as {newer[-1]}", hint=f"`leaseq retry {row.id}` does it still")
-        refuse_unfit(fits, each, self.changes)
-        return retry(app, reader, ended, self.changes)
-
-
-def refuse_unfit(fits: Fits, each: Located, changes: Changes) -> None:
-    """Raises LeaseqError where the ended task, with these changes, could never run in the lease that has it."""
-    old = each.detail.task
-    if old is not None:
-        node = changes.node or old.node
-        fits.refuse(each.reader.lease, changes.need_after(old.need), node, named=changes.node)
-
-
-def retry(app: App, reader: Reader, ended: Outcome, changes: Changes) -> Need:
-    """Another attempt of the task is pending; what it needs.
-
-    Raises Refused where somebody was first and these changes are lost.
-    """
-    lease = reader.lease
-    task = changes.applied(app, ended.task)
-    task = replace(task, retried={**task.retried, lease.id: ended.state.name})
-    place = ended.order or order(priority=0, micros=int(task.submitted * 1e6), sequence=0)
-    entry = Entry(place, task.id, task.need, ended.attempt + 1, new_incarnation())
-    if task.node != ANY:
-        records.prepare_node(app.fs, lease, task.node)
-    first = keys.retry(app.fs, lease, ended, tasks.inbox_of(lease, task), entry, task)
-    if first.owner != entry.owner and changes.said:
-        raise Refused(
-            f"{task.id} was queued again before, without these options",
-            hint=f"`leaseq cancel {task.id}` and retry it then, or `leaseq redo {task.id}` submits a new one",
-        )
-    return task.need
-
-
-def last_outcome(each: Located) -> Outcome:
-    """How the ended task ended; raises Refused where it cannot be retried."""
-    row = each.row
-    if row.cleaned:
-        raise Refused(unknown(row), hint="leaseq submit -- COMMAND")
-    if row.state is State.DONE:
-        raise Refused(f"{row.id} is DONE", hint=f"`leaseq redo {row.id}` submits it as a new task")
-    if row.state is State.STUCK:
-        raise Refused(f"{row.id} is STUCK: its runner is down", hint=f"`leaseq recover {row.id}` tells the next step")
-    outcomes = each.detail.outcomes
-    if not row.state.ended or not outcomes or outcomes[-1].attempt != row.attempt or outcomes[-1].requeued:
-        raise Refused(f"{row.id} has not ended: it is {row.state.name}", hint=f"`leaseq wait {row.id}` waits for it")
-    return outcomes[-1]
-
-
-def queue_lost(app: App, reader: Reader, row: TaskView) -> Need:
-    """What the LOST task needs, which is pending as its next attempt; raises Refused."""
-    if row.place is None:
-        raise Refused(f"the file of {row.id} is gone", hint=f"`leaseq redo {row.id}` submits it as a new task")
-    entry = Entry.parse(row.place.name)
-    task = task_at(app, row, entry)
-    if not tasks.recover_lost(app.fs, reader.lease, entry, tasks.inbox_of(reader.lease, task)):
-        raise Refused(f"{row.id} was queued again by someone else just now")
-    return task.need
-
-
-def task_at(app: App, row: TaskView, entry: Entry) -> Task:
-    """The task in the row's file; raises Refused."""
-    assert row.place is not None
-    try:
-        return tasks.read_task(app.fs, f"{row.place.directory}/{row.place.name}", entry)
-    except (FileNotFoundError, Malformed) as error:
-        raise Refused(f"{row.id}: its file cannot be read ({error})", hint="`leaseq info` tells more") from None
-
 
 def queue_again(
-    app: App, found: Found, act: Callable[[Located], Need], *, start: bool, json: bool, lease: str = ""
+    app: App, found: Found, act: Callable[[Located], Queued], *, start: bool, json: bool, lease: str = ""
 ) -> int:
-    """Each task was queued again by `act`, which gives its need, or it is said why not; the exit code."""
-    done: list[Located] = []
-    queued: list[tuple[str, str, Need]] = []
+    """Each task was queued again by `act`, or it is said why not; the exit code."""
+    queued: list[Queued] = []
     problems: list[LeaseqError] = []
     progress = Progress(app.out, "queueing", len(found.tasks), quiet=json)
     for each in progress.over(found.tasks):
         try:
-            refuse_again(app, each.reader.lease.id, start=start)
-            queued.append((each.reader.lease.id, each.row.id, act(each)))
-            done.append(each)
+            refuse_again(app.access, each.reader.lease, start=start)
+            queued.append(act(each))
+            tell_if_forgotten(app, queued[-1])
             progress.did(each.row.id, "queued again")
             progress.print_ids([each.row.id])
         except LeaseqError as error:
@@ -144,13 +66,30 @@ def queue_again(
     progress.end()
     if json:
         said = [problem.message for problem in problems]
-        lease = found.lease if found.tasks else app.lease(lease).id
-        app.out.document({"lease": lease, "ids": progress.ids, "problems": said, "unknown": list(found.unknown)})
-    ended = tell_of_ended_leases(app, done)
-    tell_if_too_long(app, [each for each in queued if each[0] not in ended])
-    if start and any(each.reader.lease.id == local_id() for each in done):
-        start_if_none(app, LocalBackend(app.fs, app.home, clock=app.clock))
+        named = found.lease if found.tasks else app.access.lease(lease).id
+        app.out.document({"lease": named, "ids": progress.ids, "problems": said, "unknown": list(found.unknown)})
+    tell_of_queued(app, queued, start=start)
     return app.tell(found.problems) or max((problem.exit_code for problem in problems), default=0)
+
+
+def tell_of_queued(app: App, queued: Sequence[Queued], *, start: bool) -> None:
+    """What a person must know of tasks that wait in those leases is said; with start, somebody will run them."""
+    used = list(dict.fromkeys(each.lease for each in queued))
+    ended = _tell_of_ended(app, used)
+    tell_if_too_long(app, [(each.lease.id, each.task.id, each.task.need) for each in queued if each.lease not in ended])
+    if start:
+        see_to_capacity(app, used)
+
+
+def tell_if_forgotten(app: App, queued: Queued) -> None:
+    """It is said if the task's environment is not known any more."""
+    old = queued.forgotten
+    if old is not None:
+        lost = f" ({', '.join(old.env_given)} of --env too)" if old.env_given else ""
+        app.out.talk(
+            f"leaseq: the environment of {old.id} is not known any more{lost}, for an older leaseq wrote down how "
+            "it ended: it gets the one of now"
+        )
 
 
 FIRST_TOLD_MAX = 5
@@ -161,7 +100,7 @@ def tell_of_first(app: App, ids: list[str], *, again: bool) -> None:
     if not ids:
         return
     try:
-        found = app.find(ids, lease="")
+        found = app.access.find(ids, lease="")
     except NotFound as error:
         app.out.talk(f"leaseq: what the key stands for is not known any more: {error.message}")
         return
@@ -172,10 +111,8 @@ def tell_of_first(app: App, ids: list[str], *, again: bool) -> None:
             continue
         why = f"{row.id} was first with this key and is {row.state.name}"
         try:
-            if again and row.state is State.LOST:
-                queue_lost(app, each.reader, row)
-            elif again:
-                retry(app, each.reader, last_outcome(each), Changes(Need()))
+            if again:
+                tell_if_forgotten(app, retry(app.access, each))
             told.append(f"{why}: " + ("it is queued again" if again else _way_on(row)))
         except LeaseqError as error:
             told.append(f"{why}; it cannot be queued again: {error.message}")
@@ -191,32 +128,17 @@ def _way_on(row: TaskView) -> str:
     return f"`leaseq retry {row.id}` queues it again, and so does --unless-done"
 
 
-def tell_of_ended_leases(app: App, queued: list[Located]) -> set[str]:
-    """It is said where a queued task waits in a lease that has ended: nothing runs there any more. Their ids."""
+def _tell_of_ended(app: App, used: Iterable[LeaseDir]) -> set[LeaseDir]:
+    """Those of the leases that have ended, which is said: nothing runs there any more."""
     ended = set()
-    for lease in dict.fromkeys(each.reader.lease for each in queued):
+    for lease in used:
         record = read_record(app.fs, lease)
         if record is not None and record.ended is not None:
-            ended.add(lease.id)
+            ended.add(lease)
             app.out.talk(
                 f"leaseq: lease {lease.id} has ended: `leaseq move --from {lease.id} --to LEASE` takes its tasks on"
             )
     return ended
-
-
-def failed(reader: Reader) -> Found:
-    """Every failed task that the history holds, oldest first."""
-    rows = reader.read(recent=10**9, pending=0).tasks
-    ended = [row for row in rows if row.state in (State.FAILED, State.TIMEOUT)]
-    return Found(tuple(Located(reader, row) for row in ended[::-1]))
-
-
-def unknown(row: TaskView) -> str:
-    """Why the task cannot run once more."""
-    if row.cleaned:
-        gone = "its whole command, its directory and its need are gone"
-        return f"`leaseq clean` has removed {row.id}: {gone}. It was: {row.command}"
-    return f"what {row.id} was cannot be read any more"
 
 
 class Retrying:

@@ -209,11 +209,11 @@ def _default_signals() -> None:
 def chosen(app: App, word: str) -> Lease:
     """The lease that the word names; without one the chosen lease, the only active one, or the one a person picks."""
     if word:
-        record = app.record(app.lease(word))
+        record = app.access.record(app.access.lease(word))
         return _not_ended(app, record, leases.backend(record, fs=app.fs, home=app.home, clock=app.clock))
-    meant = app.lease("")
+    meant = app.access.lease("")
     if meant.id != leases.local_id():
-        record = app.record(meant)
+        record = app.access.record(meant)
         if record.ended is None and _beats(app, record):
             return record
         return _not_ended(app, leases.living(record), leases.backend(record, fs=app.fs, home=app.home, clock=app.clock))

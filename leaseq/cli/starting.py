@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from leaseq.cli.app import App
-from leaseq.cli.output import about, visible
+from leaseq.cli.output import visible
 from leaseq.lease import leases
 from leaseq.models import Lease
+from leaseq.words import about
 
 if TYPE_CHECKING:
     from leaseq.lease.slurm.job import SlurmBackend

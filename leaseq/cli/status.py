@@ -11,11 +11,11 @@ from leaseq.cli.app import App
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, extra_words
 from leaseq.cli.options import LEASE, LOOK, Look, look
-from leaseq.cli.output import COLOURS, Output, about, visible
+from leaseq.cli.output import COLOURS, Output, visible
 from leaseq.models import State
 from leaseq.protocol import records
 from leaseq.reading.snapshot import Health, NodeView
-from leaseq.words import memory
+from leaseq.words import about, memory
 
 HEALTH_COLOURS = {Health.OK: "32", Health.LATE: "33", Health.DOWN: "31", Health.STOPPED: "33", Health.UNKNOWN: "33"}
 
@@ -29,7 +29,7 @@ class Status:
 
     def perform(self, app: App) -> int:
         out = self.look.output(app)
-        reader = app.reader(self.lease)
+        reader = app.access.reader(self.lease)
         snapshot = reader.read(recent=1, pending=0)
         if self.look.json:
             out.document(rows.status_json(snapshot))

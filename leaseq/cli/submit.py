@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from leaseq.cli.app import App
 from leaseq.cli.changes import (
@@ -21,30 +21,24 @@ from leaseq.cli.changes import (
     retries_of,
 )
 from leaseq.cli.command import Command, Option
-from leaseq.cli.fits import refuse_impossible, refuse_strange_node
-from leaseq.cli.here import start_if_none
+from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.progress import Progress
 from leaseq.cli.retry import tell_of_first
 from leaseq.cli.values import listed, yes
 from leaseq.errors import Unavailable, UsageError
-from leaseq.layout import Entry, LeaseDir, valid_name
-from leaseq.lease.host import LocalBackend, refuse_if_forbidden, user_name
-from leaseq.lease.leases import living, local_id
-from leaseq.models import ANY, Lease, Need, Task
-from leaseq.protocol import keys, records, tasks
+from leaseq.layout import valid_name
+from leaseq.models import ANY, Need, Task
 from leaseq.protocol.submission import (
     chosen_environment,
     command_of,
     commands_in,
-    entries,
     export_words,
     given_names,
     is_shell_line,
-    publish_batch,
 )
+from leaseq.verbs.submit import Submitted, Wanted, submit
 from leaseq.words import count
-from leaseq.world import hostname
 
 OPTIONS = (
     LEASE,
@@ -89,18 +83,35 @@ class Submit:
     json: bool
 
     def perform(self, app: App) -> int:
-        lines = self._lines()
+        wanted = self._wanted(app)
+        progress = Progress(app.out, "submitting", len(wanted.commands), quiet=self.json)
+        try:
+            done = submit(app.access, app.access.lease(self.lease), wanted, told=progress.at)
+        finally:
+            progress.clear()
+        try:
+            self._tell(app, done)
+            if self.key:
+                new = {entry.id for entry in done.new}
+                tell_of_first(app, [each for each in done.ids if each not in new], again=self.unless_done)
+        finally:
+            if self.start and done.ids:
+                see_to_capacity(app, [done.lease])
+        if done.ids:
+            self._remark(app, done)
+        if done.failure is not None:
+            raise _unsaved(done, len(wanted.commands))
+        return 0
+
+    def _wanted(self, app: App) -> Wanted:
+        """What is to be queued, from the line, the file and the surroundings."""
+        commands = self._lines()
         environment = chosen_environment(self.export, self.env, os.environ)
-        cwd = _directory(self.cwd, app)
-        backend = LocalBackend(app.fs, app.home, clock=app.clock)
-        lease, record = self._lease(app, backend)
-        now = app.clock.now()
-        named = entries(len(lines), need=self.need, priority=self.priority, now=now)
-        first = Task(
+        like = Task(
             id="",
             argv=(),
-            cwd=cwd,
-            submitted=now,
+            cwd=_directory(self.cwd, app),
+            submitted=0.0,
             need=self.need,
             env=environment,
             export=export_words(self.export),
@@ -112,37 +123,8 @@ class Submit:
             requeue=self.requeue,
             umask=app.umask,
             key=self.key,
-            user=user_name(),
-            host=hostname(),
         )
-        batch = [
-            (entry, replace(first, id=entry.id, argv=argv, shell=shell))
-            for entry, (argv, shell) in zip(named, lines, strict=True)
-        ]
-        progress = Progress(app.out, "submitting", len(batch), quiet=self.json)
-        try:
-            ids, failure = self._publish(app, lease, batch, progress)
-        finally:
-            progress.clear()
-        try:
-            self._tell(app, lease, ids)
-            if self.key:
-                known = {entry.id for entry, _ in batch}
-                tell_of_first(app, [each for each in ids if each not in known], again=self.unless_done)
-        finally:
-            if self.start and ids and record.kind == "local" and lease.id == local_id():
-                start_if_none(app, backend)
-        if ids:
-            new = [entry for entry, task_id in zip(named, ids, strict=False) if entry.id == task_id]
-            self._remark(app, lease, record, new, before=len(ids) - len(new))
-        if failure is not None:
-            raise Unavailable(
-                f"{len(ids)} of {len(batch)} tasks were submitted (their ids are above), then: {failure.strerror}"
-                if ids
-                else f"nothing was submitted: {failure.strerror or failure}",
-                hint=f"submit the lines after the first {len(ids)} again" if ids else "free some space, try again",
-            )
-        return 0
+        return Wanted(like, commands, priority=self.priority, hold=self.hold, file=bool(self.file))
 
     def _lines(self) -> list[tuple[tuple[str, ...], bool]]:
         if not self.file:
@@ -163,69 +145,39 @@ class Submit:
                 raise UsageError(f"{self.file} is not a text file", hint="one command per line")
         return [((line,), True) if is_shell_line(line) else ((line.strip(),), False) for line in found]
 
-    def _lease(self, app: App, backend: LocalBackend) -> tuple[LeaseDir, Lease]:
-        """The lease, which can take the tasks. A submit that is refused has made nothing."""
-        lease = app.lease(self.lease)
-        here = lease.id == local_id()
-        if here:
-            refuse_if_forbidden(app.home)
-        found = backend.record() if here else app.record(lease)
-        nodes = (backend.node,) if found is None else living(found).nodes
-        refuse_strange_node(lease, nodes, self.node)
-        refuse_impossible(app, lease, (self.node,) if self.node else nodes, self.need)
-        record = found or backend.ensure()
-        if self.node and self.node not in nodes:
-            records.prepare_node(app.fs, lease, self.node)
-        return lease, record
-
-    def _publish(
-        self, app: App, lease: LeaseDir, batch: list[tuple[Entry, Task]], progress: Progress
-    ) -> tuple[list[str], OSError | None]:
-        node = self.node or ANY
-        directory = lease.held(node) if self.hold else lease.inbox(node)
-        if not self.key:
-            if len(batch) == 1:
-                tasks.publish(app.fs, directory, *batch[0])
-                return [batch[0][0].id], None
-            published = publish_batch(app.fs, directory, batch, at=progress.at)
-            return published.ids, published.failure
-        ids: list[str] = []
-        for number, (entry, task) in enumerate(progress.over(batch)):
-            digest = _digest(self.key, number, task, single=not self.file)
-            try:
-                ids.append(keys.publish_once(app.fs, lease, digest, directory, entry, task))
-            except OSError as error:
-                return ids, error
-        return ids, None
-
-    def _remark(self, app: App, lease: LeaseDir, record: Lease, new: list[Entry], *, before: int) -> None:
+    def _remark(self, app: App, done: Submitted) -> None:
         """Whoever watches hears where the new tasks went; anybody that they do not fit into what the lease has left."""
+        new, before = done.new, len(done.ids) - len(done.new)
         if sys.stderr.isatty():
             from leaseq.cli.place import place_of
 
             if before:
                 app.out.talk(f"leaseq: {count(before, 'task was', 'tasks were')} submitted before with this key")
             if new:
-                app.out.talk(f"leaseq: {place_of(app, lease, record, new[0], count=len(new))}")
+                app.out.talk(f"leaseq: {place_of(app, done.lease, done.record, new[0], count=len(new))}")
         if new and self.need.time_seconds:
             from leaseq.cli.place import tell_if_too_long
 
-            tell_if_too_long(app, [(lease.id, entry.id, self.need) for entry in new])
+            tell_if_too_long(app, [(done.lease.id, entry.id, self.need) for entry in new])
 
-    def _tell(self, app: App, lease: LeaseDir, ids: list[str]) -> None:
+    def _tell(self, app: App, done: Submitted) -> None:
         if self.json:
-            app.out.document({"lease": lease.id, "ids": ids})
-        elif ids:
-            print("\n".join(ids))
+            app.out.document({"lease": done.lease.id, "ids": list(done.ids)})
+        elif done.ids:
+            print("\n".join(done.ids))
         sys.stdout.flush()
 
 
-def _digest(key: str, number: int, task: Task, *, single: bool) -> str:
-    """The file name of a key; in a file of tasks each line has its own, so that a grown file adds what is new."""
-    import hashlib
-
-    text = key if single else f"{key}\0{number}\0{task.argv[0]}"
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:40]
+def _unsaved(done: Submitted, total: int) -> Unavailable:
+    """Why not all tasks were saved."""
+    failure, saved = done.failure, len(done.ids)
+    assert failure is not None
+    if not saved:
+        return Unavailable(f"nothing was submitted: {failure.strerror or failure}", hint="free some space, try again")
+    return Unavailable(
+        f"{saved} of {total} tasks were submitted (their ids are above), then: {failure.strerror}",
+        hint=f"submit the lines after the first {saved} again",
+    )
 
 
 def _directory(chosen: str, app: App) -> str:

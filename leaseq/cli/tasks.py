@@ -49,7 +49,7 @@ class Tasks:
 
     def _find(self, app: App) -> tuple[Snapshot, list[TaskView]]:
         """(the snapshot, the rows asked for); history is read further back until there are enough of them."""
-        reader = app.reader(self.lease)
+        reader = app.access.reader(self.lease)
         filtered = bool(self.states or self.node or self.search)
         ends = not self.states or any(state.ended for state in self.states)
         pending = None if self.limit >= ALL_ROWS or (filtered and self._wants_pending()) else self.limit

@@ -42,7 +42,7 @@ class Tui:
         from leaseq.monitor.reader import REFRESH_SECONDS
 
         options = Options(
-            lease=app.lease(self.lease).id,
+            lease=app.access.lease(self.lease).id,
             refresh=self.refresh or REFRESH_SECONDS,
             readonly=self.readonly,
             ascii=self.ascii or app.out.ascii,

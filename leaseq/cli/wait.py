@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from leaseq.cli.app import App
@@ -16,8 +15,8 @@ from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
 from leaseq.protocol.history import command_text
 from leaseq.protocol.keys import redone
-from leaseq.reading.find import remembered_outcome
-from leaseq.reading.waiting import Advice, final_outcome, pauses, wait_code
+from leaseq.reading.waiting import wait_code
+from leaseq.verbs.wait import wait
 
 EXIT_TIMEOUT = 124
 
@@ -33,37 +32,16 @@ class Wait:
     json: bool
 
     def perform(self, app: App) -> int:
-        """The first exit code that is not 0, in the order given; 124 where the time is over."""
-        found = app.find(self.tasks, lease=self.lease)
+        """The first exit code that is not 0, in the order given; 124 if the time is over."""
+        found = app.access.find(self.tasks, lease=self.lease)
         unknown = app.tell(found.problems)
-        tasks = {each.row.id: each for each in found.tasks}
-        ended = {each.row.id: remembered_outcome(each.row) for each in found.tasks if each.row.cleaned}
-        waited = {each.row.id: each.row.attempt for each in found.tasks if not each.row.cleaned}
-        deadline = None if self.timeout is None else time.monotonic() + self.timeout
-        advices = {each.reader: Advice(each.reader, last_look=time.monotonic()) for each in found.tasks}
-        pause = pauses(app.fs)
-        while waited and not (self.any and ended):
-            # Where all are waited for, only the first needs to be looked at.
-            looked_at = list(waited) if self.any else list(waited)[:1]
-            for task_id in looked_at:
-                lease = tasks[task_id].reader.lease
-                waited[task_id], outcome = final_outcome(app.fs, lease, task_id, waited[task_id])
-                if outcome is not None:
-                    ended[task_id] = outcome
-                    del waited[task_id]
-            if not waited or looked_at[0] in ended or (self.any and ended):
-                pause = pauses(app.fs)
-                continue
-            now = time.monotonic()
-            if deadline is not None and now >= deadline:
-                self._tell(app, found, ended)
-                app.out.talk(f"leaseq: still waiting for {', '.join(list(waited)[:5])} after {self.timeout:.0f} s")
-                return EXIT_TIMEOUT
-            if text := advices[tasks[looked_at[0]].reader].look(looked_at[0], now):
-                app.out.talk(f"leaseq: {text}")
-            left = next(pause)
-            time.sleep(left if deadline is None else max(0.0, min(left, deadline - now)))
-        code = self._tell(app, found, ended)
+        waited = wait(
+            app.access, found, any=self.any, seconds=self.timeout, told=lambda text: app.out.talk(f"leaseq: {text}")
+        )
+        code = self._tell(app, found, waited.ended)
+        if waited.late:
+            app.out.talk(f"leaseq: still waiting for {', '.join(waited.left[:5])} after {self.timeout:.0f} s")
+            return EXIT_TIMEOUT
         return unknown or code
 
     def _tell(self, app: App, found: Found, ended: dict[str, Outcome]) -> int:

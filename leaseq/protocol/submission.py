@@ -120,14 +120,19 @@ class Published:
 
 
 def publish_batch(
-    fs: Fs, directory: str, batch: Sequence[tuple[Entry, Task]], *, at: Callable[[int], None] = lambda number: None
+    fs: Fs,
+    directory: str,
+    batch: Sequence[tuple[Entry, Task]],
+    *,
+    at: Callable[[int], None] = lambda number: None,
+    threads: int = THREADS,
 ) -> Published:
     """All tasks of the batch are published, durably; or none where their files could not be written.
 
     Every file is written and synced under a hidden name before the first becomes visible. at: is told now and then, by
-    one thread at a time, how many files were begun.
+    one thread at a time, how many files were begun. threads: how many write files beside one another; 0: only this one.
     """
-    staged, failure = _stage(fs, directory, batch, at)
+    staged, failure = _stage(fs, directory, batch, at, threads)
     if failure is not None:
         for path in staged:
             if path:
@@ -164,7 +169,7 @@ def _encoder(batch: Sequence[tuple[Entry, Task]]) -> Callable[[int], bytes]:
 
 
 def _stage(
-    fs: Fs, directory: str, batch: Sequence[tuple[Entry, Task]], at: Callable[[int], None]
+    fs: Fs, directory: str, batch: Sequence[tuple[Entry, Task]], at: Callable[[int], None], most: int
 ) -> tuple[list[str], OSError | None]:
     staged = [""] * len(batch)
     failures: list[OSError] = []
@@ -184,7 +189,9 @@ def _stage(
             except OSError as error:
                 failures.append(error)
 
-    threads = [threading.Thread(target=work) for _ in range(min(THREADS, len(batch)))]
+    threads = [threading.Thread(target=work) for _ in range(min(most, len(batch)))]
+    if not threads:
+        work()
     try:
         for thread in threads:
             thread.start()

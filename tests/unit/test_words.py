@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from leaseq.cli.command import request_of
 from leaseq.cli.lease_ls import COLUMNS, cells
-from leaseq.cli.output import about, visible
+from leaseq.cli.output import visible
 from leaseq.cli.overview import Overview, lease_json
 from leaseq.cli.rows import gpu_text
 from leaseq.cli.table import FAMILIES, command
@@ -24,7 +24,7 @@ from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease, Need, State
 from leaseq.protocol.submission import command_of
 from leaseq.reading.views import TaskView, need_text
-from leaseq.words import count, joined, memory, reason_code
+from leaseq.words import about, count, joined, memory, reason_code
 
 
 @pytest.mark.parametrize(("number", "words"), [(0, "0 tasks"), (1, "1 task"), (2, "2 tasks"), (12400, "12,400 tasks")])

@@ -1,0 +1,86 @@
+"""What every verb works with: a home, its leases and tasks, and who keeps their allocations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from leaseq.errors import NotFound
+from leaseq.layout import Home, LeaseDir
+from leaseq.lease import leases
+from leaseq.lease.lookup import Found, Lookup
+from leaseq.models import Lease
+from leaseq.protocol import records
+from leaseq.reading.snapshot import Reader
+from leaseq.world import Clock, Fs
+
+if TYPE_CHECKING:
+    from leaseq.lease.base import Backend
+    from leaseq.lease.host import LocalBackend, Started
+
+
+class Access:
+    """A home, for those who act on it. Nothing is made or read before it is asked for."""
+
+    def __init__(
+        self,
+        fs: Fs,
+        home: Home,
+        clock: Clock,
+        *,
+        news: leases.News | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.fs, self.home, self.clock = fs, home, clock
+        self.news = news
+        """Told the id of a lease that became the default because it has started."""
+        self.pause = pause
+        """Passes so many seconds."""
+
+    def make_home(self) -> None:
+        """The home exists and is private; raises Refused."""
+        leases.make_home(self.home)
+
+    def lease(self, word: str) -> LeaseDir:
+        """The lease that the word, or else the default, stands for; it may not exist yet if it is this host's."""
+        leases.check_home(self.home)
+        return self.home.lease(leases.resolve(self.fs, self.home, word, news=self.news))
+
+    def record(self, lease: LeaseDir) -> Lease:
+        """The lease's record; raises NotFound."""
+        found = leases.read_record(self.fs, lease)
+        if found is None:
+            raise NotFound(f"there is no lease {lease.id} yet", hint="`leaseq submit -- COMMAND` makes the local one")
+        # Slurm's leases get their nodes after their record.
+        return found if found.nodes else replace(found, nodes=records.node_names(self.fs, lease))
+
+    def reader(self, word: str) -> Reader:
+        return self.reader_of(self.lease(word))
+
+    def reader_of(self, lease: LeaseDir) -> Reader:
+        return Reader(lease, self.fs, self.clock)
+
+    def find(self, selectors: Sequence[str], *, lease: str) -> Found:
+        """The tasks that the selectors name, in whichever lease has them, or in that one if a word names it.
+
+        Raises NotFound if none names a task, and UsageError.
+        """
+        return Lookup(self.fs, self.home, self.clock, first=self.lease(lease), restricted=bool(lease)).find(selectors)
+
+    def backend(self, record: Lease, *, period_seconds: float | None = None) -> Backend:
+        """Who keeps the lease's allocation. period_seconds: how old an answer may be (None: by the settings)."""
+        return leases.backend(record, fs=self.fs, home=self.home, clock=self.clock, period_seconds=period_seconds)
+
+    def host(self) -> LocalBackend:
+        """Who keeps this host's own lease."""
+        from leaseq.lease.host import LocalBackend
+
+        return LocalBackend(self.fs, self.home, clock=self.clock)
+
+    def ensure(self, lease: LeaseDir) -> Started | None:
+        """Somebody will run the lease's backlog: see `capacity.ensure`."""
+        from leaseq.lease.capacity import ensure
+
+        return ensure(self.fs, self.home, self.clock, lease)

@@ -1,0 +1,52 @@
+"""Slurm is asked for a lease."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from leaseq.lease import leases
+from leaseq.models import Lease
+from leaseq.verbs.access import Access
+
+if TYPE_CHECKING:
+    from leaseq.lease.slurm.sbatch import Prepared, Request
+
+
+@dataclass(frozen=True)
+class Added:
+    """A lease that Slurm has taken."""
+
+    lease: Lease
+    said: str
+    """What sbatch had to say."""
+    default: str
+    """The id of the lease that commands mean until this one has started; its own if they mean it at once."""
+
+
+def prepare(access: Access, request: Request) -> Prepared:
+    """The command line and the script; nothing has been asked for. Raises LeaseqError."""
+    from leaseq.lease.host import user_name
+    from leaseq.lease.slurm import sbatch
+    from leaseq.world import hostname
+
+    return sbatch.prepare(access.home, request, clock=access.clock, user=user_name(), host=hostname())
+
+
+def add(access: Access, prepared: Prepared, request: Request) -> Added:
+    """The lease is queued, and the default: at once if no other runs, else once it starts. Raises LeaseqError."""
+    from leaseq.lease.slurm import sbatch
+
+    access.make_home()
+    lease, said = sbatch.submit(access.fs, access.home, prepared, request=request)
+    return Added(lease, said, _choose(access, lease))
+
+
+def _choose(access: Access, lease: Lease) -> str:
+    others = (each for each in leases.active(access.fs, access.home, access.clock) if each.id != lease.id)
+    if not any(leases.has_started(access.fs, access.home, each) for each in others):
+        leases.choose(access.fs, access.home, lease.id)
+        return lease.id
+    meant = leases.chosen(access.fs, access.home) or leases.local_id()
+    leases.choose_once_started(access.fs, access.home, lease.id)
+    return meant

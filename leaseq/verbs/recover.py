@@ -1,0 +1,87 @@
+"""Stuck and lost tasks are queued again, if it is certain that they do not run any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leaseq.errors import Refused
+from leaseq.layout import Entry
+from leaseq.lease.leases import local_id
+from leaseq.lease.lookup import Found, Located
+from leaseq.models import Outcome, State
+from leaseq.protocol import tasks
+from leaseq.protocol.tasks import Claim
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import Health
+from leaseq.verbs.access import Access
+from leaseq.verbs.retry import Queued, queue_lost, task_at
+from leaseq.words import about
+
+RECENT = 1000
+"""How many of the newest ended tasks are looked at."""
+
+
+@dataclass(frozen=True)
+class Recovered(Queued):
+    """A task whose attempt was given up, and is pending as its next; or it had ended after all."""
+
+    decided: Outcome | None = None
+    """How the stuck attempt stands: LOST, or as its late owner decided it. None if it was LOST before."""
+
+    @property
+    def queued(self) -> bool:
+        """False if the attempt had ended after all."""
+        return self.decided is None or bool(self.decided.requeued)
+
+
+def recoverable(reader: Reader) -> Found:
+    """The lease's stuck tasks, and its lost ones that can be queued again."""
+    rows = reader.read(recent=RECENT, pending=0).tasks
+    found = [row for row in rows if row.state is State.STUCK or (row.state is State.LOST and row.place is not None)]
+    return Found(tuple(Located(reader, row) for row in found))
+
+
+def recover(access: Access, each: Located, *, force: bool = False) -> Recovered:
+    """What became of the stuck or lost task; raises Refused. force: also if it may still run; then it may run twice."""
+    row, lease = each.row, each.reader.lease
+    if row.state is State.LOST:
+        return Recovered(lease, queue_lost(access, each).task)
+    if row.state in (State.FAILED, State.TIMEOUT, State.CANCELLED):
+        hint = f"`leaseq retry {row.id}` queues it again as its next attempt"
+        raise Refused(f"{row.id} is {row.state.name}, neither stuck nor lost", hint=hint)
+    if row.state is not State.STUCK or row.place is None:
+        raise Refused(f"{row.id} is {row.state.name}, neither stuck nor lost", hint="nothing was done")
+    if not force and (why := doubt(access, each)):
+        raise Refused(f"{row.id}: {why}", hint=next_step(access, each))
+    entry = Entry.parse(row.place.name)
+    task = task_at(access, row, entry)
+    decided = tasks.recover_stuck(access.fs, lease, Claim(entry, row.node), task, ended=access.clock.now())
+    return Recovered(lease, task, decided=decided)
+
+
+def doubt(access: Access, each: Located) -> str:
+    """Why the stuck task may still run; empty if it certainly does not."""
+    row, reader = each.row, each.reader
+    if reader.lease.id == local_id():
+        keeper = access.host().keeper()
+        return f"it may still run under the keeper (process {keeper.pid})" if keeper else ""
+    node = reader.health(row.node)
+    if node.health is Health.STOPPED:
+        return ""
+    record = access.record(reader.lease)
+    if access.backend(record).state(record).word == "ENDED":
+        return ""
+    silent = about(node.age_seconds or 0.0)
+    return f"{row.node} has been silent for {silent}, which is no proof that the task has ended"
+
+
+def next_step(access: Access, each: Located) -> str:
+    """What a person can do about the task."""
+    row = each.row
+    if row.state is State.LOST:
+        return f"leaseq recover {row.id}"
+    if each.reader.lease.id == local_id():
+        return "leaseq daemon start   (takes it up again, or records how it ended)"
+    if doubt(access, each):
+        return f"wait for the node, or `leaseq recover {row.id} --force` if it cannot run there any more"
+    return f"leaseq recover {row.id}"

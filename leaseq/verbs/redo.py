@@ -1,0 +1,81 @@
+"""New tasks like old ones."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from leaseq.errors import Refused, UsageError
+from leaseq.layout import LeaseDir
+from leaseq.lease.host import user_name
+from leaseq.lease.lookup import Located
+from leaseq.models import ANY
+from leaseq.protocol import keys, records, tasks
+from leaseq.protocol.submission import entries
+from leaseq.reading.views import TaskView
+from leaseq.verbs.access import Access
+from leaseq.verbs.changes import NONE, Changes
+from leaseq.verbs.fits import Fits, refuse_again
+from leaseq.verbs.retry import Queued, refuse_unfit, unknown
+from leaseq.world import hostname
+
+
+def check(access: Access, each: Located, changes: Changes, *, fits: Fits, start: bool) -> None:
+    """The task has ended, and may and can run in its lease with these changes; raises UsageError and Refused."""
+    if not each.row.state.ended:
+        raise UsageError(
+            f"{each.row.id} has not ended: it is {each.row.state.name}",
+            hint=f"`leaseq cancel {each.row.id}` ends it first",
+        )
+    refuse_again(access, each.reader.lease, start=start)
+    refuse_unfit(fits, each, changes)
+
+
+def redo(access: Access, each: Located, changes: Changes = NONE, *, priority: int = 0, once: bool = False) -> Queued:
+    """A new task like the old one is pending, durably; raises Refused if the old one is not known any more.
+
+    once: it is the first redo of that task, whoever makes it. One that died on the way is brought to its end.
+    """
+    old, lease = each.detail.task, each.reader.lease
+    if old is None:
+        raise Refused(unknown(each.row))
+    now = access.clock.now()
+    changed = changes.applied(old)
+    entry = entries(1, need=changed.need, priority=priority, now=now)[0]
+    task = replace(
+        changed,
+        id=entry.id,
+        submitted=now,
+        key="",
+        user=user_name(),
+        host=hostname(),
+        redo_of=old.id,
+        retried={},
+    )
+    if task.node != ANY:
+        records.prepare_node(access.fs, lease, task.node)
+    directory = tasks.inbox_of(lease, task)
+    number = 1 if once else len(keys.redos(access.fs, lease, old.id)) + 1
+    first = keys.publish_redo(access.fs, lease, number, directory, entry, task)
+    while first != entry.id and not once:
+        number += 1
+        first = keys.publish_redo(access.fs, lease, number, directory, entry, task)
+    return Queued(lease, replace(task, id=first), old if changes.forgets(old) else None)
+
+
+def redone_before(access: Access, each: Located) -> str:
+    """That the task was submitted again before, in words; empty if it was not."""
+    row, lease = each.row, each.reader.lease
+    if newer := keys.redone(access.fs, lease, row.id):
+        return f"{row.id} was submitted again before, as {newer[-1]}"
+    return f"{row.id} was submitted again before" if _has_old_key(access, lease, row) else ""
+
+
+def _has_old_key(access: Access, lease: LeaseDir, row: TaskView) -> bool:
+    """True if an older leaseq, which kept no links, submitted the failed task again once."""
+    digest = hashlib.sha256(f"redo\0{row.id}\0{row.attempt}".encode()).hexdigest()[:40]
+    try:
+        keys.read_key(access.fs, lease, digest)
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,0 +1,126 @@
+"""Tasks that have ended run once more under their own id, as their next attempt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from leaseq.errors import Malformed, Refused
+from leaseq.layout import Entry, LeaseDir, new_incarnation, order
+from leaseq.lease.lookup import Found, Located
+from leaseq.models import ANY, Outcome, State, Task
+from leaseq.protocol import keys, records, tasks
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import TaskView
+from leaseq.verbs.access import Access
+from leaseq.verbs.changes import NONE, Changes
+from leaseq.verbs.fits import Fits
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A task that waits to run once more: under its own id, or as a new task."""
+
+    lease: LeaseDir
+    task: Task
+    forgotten: Task | None = None
+    """The task as it was, if its environment was not known any more: it has that of now."""
+
+
+def failed(reader: Reader) -> Found:
+    """Every failed task that the history holds, oldest first."""
+    rows = reader.read(recent=10**9, pending=0).tasks
+    ended = [row for row in rows if row.state in (State.FAILED, State.TIMEOUT)]
+    return Found(tuple(Located(reader, row) for row in ended[::-1]))
+
+
+def retry(
+    access: Access,
+    each: Located,
+    changes: Changes = NONE,
+    *,
+    fits: Fits | None = None,
+    unless_redone: bool = False,
+) -> Queued:
+    """The ended task is pending as its next attempt; raises LeaseqError.
+
+    unless_redone: raises Refused if it was submitted again as a new task.
+    """
+    row = each.row
+    if row.state is State.LOST:
+        if changes.said:
+            raise Refused(f"{row.id} is LOST: it is queued again as it is", hint=f"leaseq retry {row.id}")
+        return queue_lost(access, each)
+    ended = last_outcome(each)
+    if unless_redone and (newer := keys.redone(access.fs, each.reader.lease, row.id)):
+        raise Refused(f"{row.id} was submitted again as {newer[-1]}", hint=f"`leaseq retry {row.id}` does it still")
+    refuse_unfit(fits or Fits(access), each, changes)
+    return retry_after(access, each.reader.lease, ended, changes)
+
+
+def refuse_unfit(fits: Fits, each: Located, changes: Changes) -> None:
+    """Raises LeaseqError if the ended task, with these changes, could never run in the lease that has it."""
+    old = each.detail.task
+    if old is not None:
+        node = changes.node or old.node
+        fits.refuse(each.reader.lease, changes.need_after(old.need), node, named=changes.node)
+
+
+def retry_after(access: Access, lease: LeaseDir, ended: Outcome, changes: Changes = NONE) -> Queued:
+    """Another attempt follows that one, durably; raises Refused if somebody was first and these changes are lost."""
+    task = changes.applied(ended.task)
+    task = replace(task, retried={**task.retried, lease.id: ended.state.name})
+    place = ended.order or order(priority=0, micros=int(task.submitted * 1e6), sequence=0)
+    entry = Entry(place, task.id, task.need, ended.attempt + 1, new_incarnation())
+    if task.node != ANY:
+        records.prepare_node(access.fs, lease, task.node)
+    first = keys.retry(access.fs, lease, ended, tasks.inbox_of(lease, task), entry, task)
+    if first.owner != entry.owner and changes.said:
+        raise Refused(
+            f"{task.id} was queued again before, without these options",
+            hint=f"`leaseq cancel {task.id}` and retry it then, or `leaseq redo {task.id}` submits a new one",
+        )
+    return Queued(lease, task, ended.task if changes.forgets(ended.task) else None)
+
+
+def last_outcome(each: Located) -> Outcome:
+    """How the ended task ended; raises Refused if it cannot be retried."""
+    row = each.row
+    if row.cleaned:
+        raise Refused(unknown(row), hint="leaseq submit -- COMMAND")
+    if row.state is State.DONE:
+        raise Refused(f"{row.id} is DONE", hint=f"`leaseq redo {row.id}` submits it as a new task")
+    if row.state is State.STUCK:
+        raise Refused(f"{row.id} is STUCK: its runner is down", hint=f"`leaseq recover {row.id}` tells the next step")
+    outcomes = each.detail.outcomes
+    if not row.state.ended or not outcomes or outcomes[-1].attempt != row.attempt or outcomes[-1].requeued:
+        raise Refused(f"{row.id} has not ended: it is {row.state.name}", hint=f"`leaseq wait {row.id}` waits for it")
+    return outcomes[-1]
+
+
+def queue_lost(access: Access, each: Located) -> Queued:
+    """The LOST task is pending as its next attempt, as it was; raises Refused."""
+    row, lease = each.row, each.reader.lease
+    if row.place is None:
+        raise Refused(f"the file of {row.id} is gone", hint=f"`leaseq redo {row.id}` submits it as a new task")
+    entry = Entry.parse(row.place.name)
+    task = task_at(access, row, entry)
+    if not tasks.recover_lost(access.fs, lease, entry, tasks.inbox_of(lease, task)):
+        raise Refused(f"{row.id} was queued again by someone else just now")
+    return Queued(lease, task)
+
+
+def task_at(access: Access, row: TaskView, entry: Entry) -> Task:
+    """The task in the row's file; raises Refused."""
+    assert row.place is not None
+    try:
+        return tasks.read_task(access.fs, f"{row.place.directory}/{row.place.name}", entry)
+    except (FileNotFoundError, Malformed) as error:
+        raise Refused(f"{row.id}: its file cannot be read ({error})", hint="`leaseq info` tells more") from None
+
+
+def unknown(row: TaskView) -> str:
+    """Why the task cannot run once more."""
+    if row.cleaned:
+        gone = "its whole command, its directory and its need are gone"
+        return f"`leaseq clean` has removed {row.id}: {gone}. It was: {row.command}"
+    return f"what {row.id} was cannot be read any more"

@@ -1,0 +1,137 @@
+"""Commands become tasks. The only place that decides how new tasks are published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from leaseq.layout import Entry, LeaseDir
+from leaseq.lease.host import refuse_if_forbidden, user_name
+from leaseq.lease.leases import living, local_id
+from leaseq.models import ANY, Lease, Task
+from leaseq.protocol import keys, records, tasks
+from leaseq.protocol.submission import THREADS, Published, entries, publish_batch
+from leaseq.verbs.access import Access
+from leaseq.verbs.fits import refuse_impossible, refuse_strange_node
+from leaseq.world import hostname
+
+Words = tuple[tuple[str, ...], bool]
+"""A command, and whether it is one line for `bash -c`."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Tasks to be queued."""
+
+    like: Task
+    """What all of them are. Its id, command, time, user and host are not looked at."""
+    commands: Sequence[Words]
+    """The command of each."""
+    priority: int = 0
+    hold: bool = False
+    """True if they must not start before `release`."""
+    file: bool = False
+    """True if the commands are lines of a file: then a key is of each line by itself."""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """Tasks that are saved, durably."""
+
+    lease: LeaseDir
+    record: Lease
+    ids: tuple[str, ...]
+    """One for each command, in order, up to the failure. For a key that was used before it is the first task's."""
+    new: tuple[Entry, ...]
+    """Those of them that were queued now."""
+    failure: OSError | None = None
+    """What kept the other commands from being saved."""
+
+
+def submit(
+    access: Access,
+    lease: LeaseDir,
+    wanted: Wanted,
+    *,
+    told: Callable[[int], None] = lambda number: None,
+    threads: int = THREADS,
+) -> Submitted:
+    """The tasks are queued; raises LeaseqError, and OSError, if none is. Who calls it sees to capacity next.
+
+    told: hears now and then how many are begun. threads: how many may write a batch's files, 0 for none.
+    """
+    record = _opened(access, lease, wanted.like)
+    now = access.clock.now()
+    named = entries(len(wanted.commands), need=wanted.like.need, priority=wanted.priority, now=now)
+    like = replace(wanted.like, submitted=now, user=user_name(), host=hostname())
+    batch = [
+        (entry, replace(like, id=entry.id, argv=argv, shell=shell))
+        for entry, (argv, shell) in zip(named, wanted.commands, strict=True)
+    ]
+    done = _publish(access, lease, wanted, batch, told=told, threads=threads)
+    new = tuple(entry for entry, task_id in zip(named, done.ids, strict=False) if entry.id == task_id)
+    return Submitted(lease, record, tuple(done.ids), new, done.failure)
+
+
+def _opened(access: Access, lease: LeaseDir, like: Task) -> Lease:
+    """The record of the lease, which can take the tasks. A submission that is refused has made nothing."""
+    here = lease.id == local_id()
+    host = access.host()
+    if here:
+        refuse_if_forbidden(access.home)
+    found = host.record() if here else access.record(lease)
+    nodes = (host.node,) if found is None else living(found).nodes
+    node = "" if like.node == ANY else like.node
+    refuse_strange_node(lease, nodes, node)
+    refuse_impossible(access, lease, (node,) if node else nodes, like.need)
+    record = found or host.ensure()
+    if node and node not in nodes:
+        records.prepare_node(access.fs, lease, node)
+    return record
+
+
+def _publish(
+    access: Access,
+    lease: LeaseDir,
+    wanted: Wanted,
+    batch: Sequence[tuple[Entry, Task]],
+    *,
+    told: Callable[[int], None],
+    threads: int,
+) -> Published:
+    node = wanted.like.node
+    directory = lease.held(node) if wanted.hold else lease.inbox(node)
+    if wanted.like.key:
+        return _publish_by_key(access, lease, directory, wanted, batch, told=told)
+    if len(batch) == 1:
+        tasks.publish(access.fs, directory, *batch[0])
+        return Published([batch[0][0].id])
+    return publish_batch(access.fs, directory, batch, at=told, threads=threads)
+
+
+def _publish_by_key(
+    access: Access,
+    lease: LeaseDir,
+    directory: str,
+    wanted: Wanted,
+    batch: Sequence[tuple[Entry, Task]],
+    *,
+    told: Callable[[int], None],
+) -> Published:
+    done = Published([])
+    for number, (entry, task) in enumerate(batch):
+        told(number)
+        digest = _digest(task, number, single=not wanted.file)
+        try:
+            done.ids.append(keys.publish_once(access.fs, lease, digest, directory, entry, task))
+        except OSError as error:
+            return Published(done.ids, error)
+    return done
+
+
+def _digest(task: Task, number: int, *, single: bool) -> str:
+    """The file name of a key; in a file of tasks each line has its own, so that a grown file adds what is new."""
+    import hashlib
+
+    text = task.key if single else f"{task.key}\0{number}\0{task.argv[0]}"
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:40]
