@@ -4,7 +4,7 @@ It never touches the shared file system, so a hung mount cannot keep it from end
 is not the runner, so a killed runner costs no exit code. Requests come as files in `ask/` of the node-local
 directory, answers are appended to `rec/` (see `record`). It ends itself when no runner is alive and nothing
 is left to keep; killed, its successor finds in `rec/` what to go on with. Run as
-`python -m leaseq.runner.keeper NODE_DIR INCARNATION [GRACE]`; GRACE where the node is a step of a Slurm job: the
+`python -m leaseq.node.keeper NODE_DIR INCARNATION [GRACE]`; GRACE where the node is a step of a Slurm job: the
 seconds between TERM and KILL when Slurm ends it.
 
 When Slurm ends a job it may send TERM to every process of the step (proctrack/linuxproc): to the tasks, to the runner
@@ -25,14 +25,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from leaseq.errors import EX_TEMPFAIL
+from leaseq.errors import EX_TEMPFAIL, Malformed
 from leaseq.layout import is_key
-from leaseq.models import Why, integer, maybe, number, several, text
+from leaseq.models import Why, number
 from leaseq.node import record
 from leaseq.node.cgroup import limits, memory_kills
 from leaseq.node.inotify import IN_MOVED_TO, Inotify, become_subreaper
 from leaseq.node.nodedir import NodeDir, read_local
 from leaseq.node.record import Rec, keys_in
+from leaseq.node.request import StartRequest
 from leaseq.node.spawn import CannotStart, spawn
 from leaseq.node.sweep import Process, alive, catching, has_orphans, kill_all, not_ours, processes_of, send
 from leaseq.world import boot_id, process_start
@@ -167,41 +168,54 @@ class Keeper:
         members = self.members(kept)
         send(catching(number, members, kept.leader) if body.get("to") == "leader" else members, number)
 
-    def start(self, key: str, body: Mapping[str, Any], request: str) -> None:
+    def start(self, key: str, body: Mapping[str, Any], path: str) -> None:
         """The attempt runs, or its record says why not. An attempt that has a record is not started again.
 
         The request goes after the record is begun: a keeper killed before leaves it to the next one. A request
-        that was withdrawn meanwhile (the runner forgot or voided the attempt) starts nothing.
+        that was withdrawn meanwhile (the runner forgot or voided the attempt) starts nothing, and of one that lacks
+        something the record says what.
         """
         if body.get("boot") != boot_id():
             # After a power cut the request may be there and the record of an attempt that ran may not.
-            _removed(request)
-            return
-        path = f"{self.directory.rec}/{key}"
-        limit, grace = maybe(number)(body["limit"]), number(body["grace"])
-        gpus, slot = several(text)(body["gpus"]), maybe(integer)(body.get("slot"))
-        first = {"e": "begin", "boot": boot_id(), "gpus": gpus, "slot": slot, "limit": limit, "grace": grace}
-        try:
-            fd = record.begin(path, first)
-        except OSError:
-            self.refused = True
-            return
-        if not _removed(request) and fd is not None:
-            os.close(fd)
             _removed(path)
             return
+        try:
+            asked: StartRequest | Malformed = StartRequest.from_json(body)
+        except Malformed as error:
+            asked = error
+        fd = self.begin(key, asked, path)
         if fd is None:
             return
-        kept = Kept(key, fd, (0, 0), time.monotonic(), grace_seconds=grace, memory_kills=memory_kills())
+        kept = Kept(key, fd, (0, 0), time.monotonic(), memory_kills=memory_kills())
         self.kept[key] = kept
         try:
-            pid = spawn(body, fd)
+            if isinstance(asked, Malformed):
+                raise CannotStart(str(asked), 127)
+            kept.grace_seconds = asked.grace
+            pid = spawn(asked, fd)
         except CannotStart as error:
             kept.exit = error.fact()
             self.close(kept)
             return
         self.lead(kept, (pid, process_start(pid)))
-        kept.limit_at = None if limit is None else kept.began + limit
+        kept.limit_at = None if asked.limit is None else kept.began + asked.limit
+
+    def begin(self, key: str, asked: StartRequest | Malformed, path: str) -> int | None:
+        """The attempt's record, begun, its request gone; None if it has a record, is withdrawn, or finds no room."""
+        first: dict[str, object] = {"e": "begin", "boot": boot_id(), "gpus": ()}
+        if isinstance(asked, StartRequest):
+            first |= {"gpus": asked.gpus, "slot": asked.slot, "limit": asked.limit, "grace": asked.grace}
+        record_path = f"{self.directory.rec}/{key}"
+        try:
+            fd = record.begin(record_path, first)
+        except OSError:
+            self.refused = True
+            return None
+        if not _removed(path) and fd is not None:
+            os.close(fd)
+            _removed(record_path)
+            return None
+        return fd
 
     def lead(self, kept: Kept, leader: Process) -> None:
         """The attempt's own process is known, and in its record."""

@@ -16,6 +16,7 @@ from leaseq.models import Why
 from leaseq.node import record
 from leaseq.node.nodedir import NodeDir, write_local
 from leaseq.node.record import Rec, keys_in
+from leaseq.node.request import StartRequest
 from leaseq.node.sweep import kill_all, processes_of
 from leaseq.world import boot_id, process_start
 
@@ -35,7 +36,7 @@ class Procs(Protocol):
         """True where that incarnation started in this boot, so that a missing record means: never started."""
         ...
 
-    def start(self, key: str, request: Mapping[str, Any]) -> None:
+    def start(self, key: str, request: StartRequest) -> None:
         """The keeper will start the attempt, unless its record exists."""
         ...
 
@@ -111,8 +112,8 @@ class KeeperProcs:
         # Two threads ask: next() on a count is one step of the interpreter.
         return f"{self.incarnation}{next(self.numbers)}"
 
-    def start(self, key: str, request: Mapping[str, Any]) -> None:
-        self._ask(f"start-{key}", {**request, "boot": boot_id()})
+    def start(self, key: str, request: StartRequest) -> None:
+        self._ask(f"start-{key}", {**request.to_json(), "boot": boot_id()})
 
     def stop(self, key: str, *, why: Why, grace: float) -> None:
         self._ask(f"stop-{key}-{self._numbered()}", {"why": why.value, "grace": grace})

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leaseq.node import record
+from leaseq.node.request import StartRequest
 
 _NAMES = ("HUP", "INT", "QUIT", "USR1", "USR2", "PIPE", "TERM", "CHLD", "TSTP", "TTIN", "TTOU", "XFSZ")
 _DEFAULT = [signal.Signals[f"SIG{name}"] for name in _NAMES]
@@ -36,17 +37,17 @@ class CannotStart(Exception):
         return {**fact, "again": True} if self.again else fact
 
 
-def spawn(request: Mapping[str, Any], record_fd: int) -> int:
+def spawn(request: StartRequest, record_fd: int) -> int:
     """The pid of the started process, leader of a session of its own. Raises CannotStart.
 
-    request: argv, env, cwd, umask, out, err (log paths), remote (True where a path may hang). A remote path is
-    touched only in the forked child, so that a hung mount blocks the task and not the keeper; then the child notes
-    in its record (record_fd) why it could not start. Otherwise posix_spawn(3), which costs a fifth of a fork.
+    A remote path is touched only in the forked child, so that a hung mount blocks the task and not the keeper; then
+    the child notes in its record (record_fd) why it could not start. Otherwise posix_spawn(3), which costs a fifth of
+    a fork.
     """
     try:
-        if not request["argv"][0]:
+        if not request.argv[0]:
             raise CannotStart("the command is an empty word", 127)
-        if request["remote"]:
+        if request.remote:
             return _fork(request, record_fd)
         return _spawn_here(request)
     except NotImplementedError:
@@ -56,15 +57,15 @@ def spawn(request: Mapping[str, Any], record_fd: int) -> int:
         raise CannotStart(f"not a command that can be started: {error}", 127) from None
 
 
-def _spawn_here(request: Mapping[str, Any]) -> int:
+def _spawn_here(request: StartRequest) -> int:
     logs: list[int] = []
     try:
-        _enter(request["cwd"])
+        _enter(request.cwd)
         os.umask(0o077)
-        for stream in ("out", "err"):
-            logs.append(_open_log(request[stream]))
-        os.umask(request["umask"])
-        return _posix_spawn(request["argv"], request["env"], logs)
+        for path in (request.out, request.err):
+            logs.append(_open_log(path))
+        os.umask(request.umask)
+        return _posix_spawn(request.argv, request.env, logs)
     finally:
         for fd in logs:
             os.close(fd)
@@ -127,7 +128,7 @@ def _refusal(word: str, error: OSError) -> CannotStart:
     return CannotStart(f"command not found: {word}", 127)
 
 
-def _fork(request: Mapping[str, Any], record_fd: int) -> int:
+def _fork(request: StartRequest, record_fd: int) -> int:
     try:
         pid = os.fork()
     except OSError as error:
@@ -148,7 +149,7 @@ def _fork(request: Mapping[str, Any], record_fd: int) -> int:
         os._exit(code)
 
 
-def _become(request: Mapping[str, Any], record_fd: int) -> None:
+def _become(request: StartRequest, record_fd: int) -> None:
     """This process is the task. First of all it lets go of the keeper's files: a hung mount may keep it here."""
     os.setsid()
     os.closerange(3, record_fd)
@@ -158,12 +159,12 @@ def _become(request: Mapping[str, Any], record_fd: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
     os.umask(0o077)
-    logs = [_open_log(request[stream]) for stream in ("out", "err")]
+    logs = [_open_log(path) for path in (request.out, request.err)]
     for fd, log in enumerate(logs, start=1):
         os.dup2(log, fd)
-    os.umask(request["umask"])
-    _enter(request["cwd"])
-    _exec(request["argv"], request["env"])
+    os.umask(request.umask)
+    _enter(request.cwd)
+    _exec(request.argv, request.env)
 
 
 def _exec(argv: Sequence[str], env: Mapping[str, str]) -> None:

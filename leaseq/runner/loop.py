@@ -281,6 +281,11 @@ class Runner:
             self.procs.signal(key, number, to=to, warning=True)
         self._warned_at_left = self._seconds_left(self.clock.monotonic())
 
+    @property
+    def ends(self) -> float | None:
+        """When the lease ends, by the clock of the day; None if that is not known."""
+        return None if self.ends_at is None else self.clock.now() + self.ends_at - self.clock.monotonic()
+
     def _seconds_left(self, now: float) -> float | None:
         return None if self.ends_at is None else self.ends_at - self.end_lead_seconds - now
 
@@ -411,7 +416,7 @@ class Runner:
             return  # taken away between the claim and now, by a command that had taken this runner for dead
         task = replace(task, node=self.pins.get(claim.entry.key, task.node))
         held = Held(claim, task, booking, self.clock.monotonic(), slot=free_slot(self.held.values()))
-        self.procs.start(held.key, start_request(self, held))
+        self.procs.start(held.key, start_request(held, lease=self.lease, options=self.options, ends=self.ends))
         self.held[held.key] = held
         self.changed = True
 

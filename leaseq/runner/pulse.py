@@ -41,7 +41,6 @@ def heartbeat_of(runner: Runner) -> Heartbeat:
     held = list(runner.held.values())
     free = room_left(options.capacity, [each.booking for each in held])
     now = runner.clock.monotonic()
-    ends = None if runner.ends_at is None else runner.clock.now() + runner.ends_at - now
     return Heartbeat(
         lease=runner.lease.id,
         node=runner.node,
@@ -61,7 +60,7 @@ def heartbeat_of(runner: Runner) -> Heartbeat:
         running=tuple(_running(each, now) for each in held),
         totals=runner.ledger.totals,
         waiting=dict(runner.waiting),
-        ends=ends,
+        ends=runner.ends,
         idle_seconds=0.0 if held else round(now - runner.idle_since, 1),
         note=runner.note,
     )

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir, is_node
 from leaseq.models import ANY, Task
 from leaseq.node.environ import task_environment
+from leaseq.node.request import StartRequest
 from leaseq.protocol import tasks
 from leaseq.protocol.tasks import Claim
-from leaseq.runner.state import Held
+from leaseq.runner.state import Held, Options
 from leaseq.world import Fs
-
-if TYPE_CHECKING:
-    from leaseq.runner.loop import Runner
 
 WORD_BYTES_MAX = 1 << 17
 """A word of a command line, with the NUL at its end, is at most so long (Linux, MAX_ARG_STRLEN)."""
@@ -52,25 +49,25 @@ def shell_words(line: str) -> list[str]:
     return ["/bin/bash", "-c", 'eval "set --; $(printf %s "$@")"', "/bin/bash", *pieces]
 
 
-def start_request(runner: Runner, held: Held) -> dict[str, object]:
-    """What the keeper is asked to start: see `spawn.spawn`."""
-    task, entry, options = held.task, held.claim.entry, runner.options
+def start_request(held: Held, *, lease: LeaseDir, options: Options, ends: float | None) -> StartRequest:
+    """What the keeper is asked to start. ends: when the lease does, by the clock of the day."""
+    task, entry, node = held.task, held.claim.entry, held.claim.node
     unlisted = held.booking.alone and not options.capacity.gpus
     gpus = None if unlisted else held.booking.gpus
     marks = {
         "LEASEQ_TASK_ID": entry.id,
         "LEASEQ_ATTEMPT": str(entry.attempt),
-        "LEASEQ_LEASE": runner.lease.id,
-        "LEASEQ_NODE": runner.node,
+        "LEASEQ_LEASE": lease.id,
+        "LEASEQ_NODE": node,
         "LEASEQ_GPUS": ",".join(held.booking.gpus),
         "LEASEQ_SLOT": str(held.slot),
-        "LEASEQ_HOME": runner.lease.root.rsplit("/runs/", 1)[0],
+        "LEASEQ_HOME": lease.root.rsplit("/runs/", 1)[0],
     }
-    if runner.ends_at is not None:
-        marks["LEASEQ_END_TIME"] = str(int(runner.clock.now() + runner.ends_at - runner.clock.monotonic()))
-    return {
-        "argv": shell_words(task.argv[0]) if task.shell else list(task.argv),
-        "env": task_environment(
+    if ends is not None:
+        marks["LEASEQ_END_TIME"] = str(int(ends))
+    return StartRequest(
+        argv=tuple(shell_words(task.argv[0]) if task.shell else task.argv),
+        env=task_environment(
             task,
             node_environment=options.environment,
             kept=options.kept,
@@ -78,13 +75,13 @@ def start_request(runner: Runner, held: Held) -> dict[str, object]:
             gpu_variable=options.gpu_variable,
             marks=marks,
         ),
-        "cwd": task.cwd,
-        "umask": task.umask,
-        "out": runner.lease.log(entry.id, entry.attempt, "out"),
-        "err": runner.lease.log(entry.id, entry.attempt, "err"),
-        "remote": options.remote_paths,
-        "limit": task.need.time_seconds,
-        "grace": options.grace_seconds,
-        "gpus": list(held.booking.gpus),
-        "slot": held.slot,
-    }
+        cwd=task.cwd,
+        umask=task.umask,
+        out=lease.log(entry.id, entry.attempt, "out"),
+        err=lease.log(entry.id, entry.attempt, "err"),
+        remote=options.remote_paths,
+        limit=task.need.time_seconds,
+        grace=options.grace_seconds,
+        gpus=held.booking.gpus,
+        slot=held.slot,
+    )

@@ -16,6 +16,7 @@ from typing import Any
 from leaseq.layout import parse_key
 from leaseq.models import Why
 from leaseq.node.record import Rec
+from leaseq.node.request import StartRequest
 from leaseq.room import Room
 from tests.sim.nfs import Client
 from tests.sim.scheduler import Process, Scheduler
@@ -341,9 +342,9 @@ class SimProcs:
     def knows(self, incarnation: str) -> bool:
         return self._pause().born.get(incarnation) == self.host.boot
 
-    def start(self, key: str, request: Mapping[str, Any]) -> None:
+    def start(self, key: str, request: StartRequest) -> None:
         host = self._pause()
-        host.asks.append(("start", key, {**request, "boot": host.boot_id}))
+        host.asks.append(("start", key, {**request.to_json(), "boot": host.boot_id}))
         host.keeper_soon()
 
     def stop(self, key: str, *, why: Why, grace: float) -> None:
