@@ -21,7 +21,7 @@ def main() -> int:
 
         return run(sys.argv[2:])
     if verb == "session":
-        from leaseq.runner.session import main as session
+        from leaseq.runner.enter import main as session
 
         return session(sys.argv[2:])
     if verb == "settle":

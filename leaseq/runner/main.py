@@ -25,7 +25,7 @@ from leaseq.installation import main_file
 from leaseq.layout import Home, default_home, new_incarnation, parse_key, valid_name
 from leaseq.lease import private
 from leaseq.models import ANY, Heartbeat, Lease, Why
-from leaseq.node import last
+from leaseq.node import last, session
 from leaseq.node.gpus import GpuWatch
 from leaseq.node.grant import Gpus, from_environment, present
 from leaseq.node.granted import granted
@@ -35,7 +35,7 @@ from leaseq.node.nodedir import Holder, open_node_dir
 from leaseq.node.procs import KeeperProcs
 from leaseq.node.scrub import PROLOGUE_FAILED, kept_for_tasks, newest_functions
 from leaseq.protocol import records
-from leaseq.runner import housework, session
+from leaseq.runner import housework
 from leaseq.runner.beside import begin_alone
 from leaseq.runner.homewatch import GONE_SECONDS, HomeWatch
 from leaseq.runner.ledger import Ledger, LedgerThread

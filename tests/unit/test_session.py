@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from leaseq.errors import EX_TEMPFAIL
-from leaseq.runner import session
+from leaseq.node import session
 from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ import os, sys, time
 sys.path.insert(0, sys.argv[1])
 from leaseq.node.nodedir import open_node_dir
 from leaseq.errors import EX_TEMPFAIL
-from leaseq.runner import session
+from leaseq.node import session
 directory = open_node_dir(sys.argv[2], "7", "node1")
 directory.take("runner", "0123456789")
 session.directory_of(directory.root)

@@ -1,0 +1,41 @@
+"""`leaseq session`: a person's terminal on this node, with what the lease's directory says of its nodes and its end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from leaseq.errors import Refused
+from leaseq.layout import Home, LeaseDir
+from leaseq.node import terminal
+from leaseq.node.nodedir import find_node_dir
+from leaseq.protocol import records
+from leaseq.world import SystemFs, is_remote
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`session HOME LEASE NODE NAME CWD [WORD...]`: the session of that name is shown; the exit code of its command.
+
+    With an empty NAME the words are run here and now, without the variables of this step.
+    """
+    home, lease_id, node, name, cwd, *argv = arguments
+    marks = {"LEASEQ_HOME": home, "LEASEQ_LEASE": lease_id, "LEASEQ_NODE": node}
+    lease = Home(home).lease(lease_id)
+    told = terminal.OfLease(
+        lease_id,
+        nodes=lambda: records.node_names(_fs(lease), lease),
+        seconds_left=lambda: records.seconds_left(_fs(lease), lease),
+    )
+    if not name:
+        return terminal.run_plain(argv, told, marks=marks)
+    try:
+        directory = find_node_dir(home, lease_id, node)
+    except Refused as error:
+        print(f"leaseq: {node}: {error.message}\n  {error.hint}", file=sys.stderr)
+        return error.exit_code
+    return terminal.show(directory, node, name, argv, told, cwd=cwd, marks=marks)
+
+
+def _fs(lease: LeaseDir) -> SystemFs:
+    """Made when it is needed: a session of a shared file system that hangs is shown all the same."""
+    return SystemFs(remote=is_remote(lease.root))
