@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from leaseq import config
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, HelpAsked, Option
-from leaseq.cli.output import visible, visible_lines
+from leaseq.cli.output import iso, visible, visible_lines
 from leaseq.cli.starting import slurm, wait_for_start, way_back
 from leaseq.cli.values import seconds
 from leaseq.errors import UsageError
@@ -154,9 +154,16 @@ def _not_ready(app: App, lease: Lease) -> str:
 def _document(app: App, lease: Lease) -> None:
     from leaseq.protocol import records
 
-    nodes = records.node_names(app.fs, app.home.lease(lease.id))
-    body = {name: value for name, value in lease.as_record().items() if name not in ("v", "extra")}
-    app.out.document({"lease": {**body, "nodes": list(nodes)}})
+    body = {
+        "id": lease.id,
+        "name": lease.name,
+        "kind": lease.kind,
+        "nodes": list(records.node_names(app.fs, app.home.lease(lease.id))),
+        "created": lease.created,
+        "created_at": iso(lease.created),
+        "argv": list(lease.argv),
+    }
+    app.out.document({"lease": body})
 
 
 def _remark_on_cpus(app: App, lease: Lease, node: str) -> None:

@@ -10,18 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.cli import rows
-from leaseq.cli.overview import Overview, lease_json
 from leaseq.cli.table import ALIASES, FAMILIES
-from leaseq.errors import LeaseqError
 from leaseq.layout import Entry, Home, LeaseDir
-from leaseq.lease.base import LeaseState
 from leaseq.models import Event, Heartbeat, Lease, Need, Outcome, Record, Running, State, Task
 from leaseq.node import record
 from leaseq.protocol import records
 from leaseq.protocol.terms import down_seconds, late_seconds
-from leaseq.reading.find import Detail
-from leaseq.reading.snapshot import Health, NodeView, Snapshot, TaskView
 from leaseq.room import Room
 from leaseq.runner.decide import LOOKAHEAD
 from leaseq.runner.ledger import Ledger
@@ -161,54 +155,6 @@ def test_a_request_that_is_not_specified_goes_to_evidence() -> None:
     left, evidence = served("dance.abcdefghjk")
     assert left == []
     assert len(evidence) == 2
-
-
-# -- the interface for scripts ---------------------------------------------------------------------------
-
-
-def documents() -> dict[str, dict[str, object]]:
-    """What the commands print of a task, an attempt, a node and a lease."""
-    lease, need = LeaseDir("L", "/home/L"), Need(gpus=1)
-    task = Task(id="T00000000000", argv=("true",), cwd="/", submitted=1.0, need=need)
-    outcome = Outcome(task=task, attempt=1, state=State.DONE)
-    view = TaskView(task.id, 1, State.DONE, need=need)
-    beat = Heartbeat(lease="L", node="n1", incarnation="i", counter=1, time=1.0, interval_seconds=5.0)
-    node = NodeView("n1", Health.OK, beat, 1.0)
-    whole = Snapshot("L", None, 1.0, (node,), (view,), dict.fromkeys(State, 0))
-    detail = rows.detail_json(lease, Detail(view, task, (outcome,)), env=True)
-    return {
-        "task": rows.task_json(view) | (rows.need_json(need) or {}),
-        "detail": detail,
-        "attempt": rows.attempt_json(lease, outcome),
-        "node": rows.node_json(node),
-        "status": rows.status_json(whole),
-        "lease": lease_json(
-            Overview(Lease(id="L", kind="local", created=1.0), LeaseState("RUNNING"), ("n1",), (node,), {}, {}),
-            chosen=True,
-        ),
-    }
-
-
-@pytest.mark.parametrize("what", sorted(documents()))
-def test_every_key_of_a_json_document_is_documented(what: str) -> None:
-    assert [key for key in documents()[what] if f"`{key}`" not in INTERFACE] == []
-
-
-def test_the_documented_exit_codes_are_those_of_the_code() -> None:
-    told = {int(code): words for code, words in re.findall(r"^\| (\d+) \| (.*) \|$", INTERFACE, re.MULTILINE)}
-    for state in (State.CANCELLED, State.TIMEOUT, State.LOST):
-        assert state.name in told[state.exit_code]
-    for kind in (LeaseqError, *LeaseqError.__subclasses__()):
-        assert kind.exit_code in told
-        assert f"`{kind.code}`" in INTERFACE
-    sources = [path.read_text() for path in ROOT.glob("leaseq/cli/*.py")]
-    given = {int(code) for text in sources for code in re.findall(r"^EXIT_\w+ = (\d+)$", text, re.MULTILINE)}
-    assert len(given) > 3
-    assert given - told.keys() == set()
-
-
-def test_every_state_is_documented_with_its_code() -> None:
-    assert [state for state in State if f"`{state.name}` ({state.code}" not in INTERFACE] == []
 
 
 # -- the map -----------------------------------------------------------------------------------------

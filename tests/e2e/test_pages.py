@@ -1,0 +1,428 @@
+"""Pages cannot lie: each command line that they print is typed, and each JSON document has the keys that they name.
+
+One home and one small Slurm for all of it. The lines of a page are typed from top to bottom, once each.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from leaseq.cli.table import FAMILIES, command
+from leaseq.errors import LeaseqError
+from leaseq.layout import Home
+from leaseq.models import Lease, Outcome, State, Task
+from tests.contract.site import Terminal
+from tests.e2e.cli import Box, Said
+from tests.e2e.harness import ROOT
+from tests.patience import PATIENCE_SECONDS, wait_until
+
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+INTERFACE = re.sub(r"^```.*?^```", "", (ROOT / "docs/exit-codes-and-json.md").read_text(), flags=re.M | re.S)
+MOCK = ROOT / "slurm_mock" / "bin" / "mockslurm"
+SETTINGS = "slurm_poll_seconds: 1\nprofiles:\n  a100:\n    slurm: {partition: gpu, gres: gpu:2}\n"
+pytestmark = pytest.mark.slow
+
+
+class Place(Box):
+    """A home in which all of it is typed, a directory with what the pages speak of, and a Slurm of four nodes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.cluster, programs = path / "c", path / "bin"
+        programs.mkdir()
+        (programs / "python").symlink_to(sys.executable)
+        (programs / "leaseq").write_text(f'#!/bin/sh\nexec {sys.executable} -m leaseq "$@"\n')
+        (self.work / "train").write_text("#!/bin/sh\nhostname\n")
+        for program in (programs / "leaseq", self.work / "train"):
+            program.chmod(0o755)
+        (self.work / "train.py").write_text("print('epoch 1')\n")
+        (self.work / "sweep.txt").write_text("python train.py --lr 1\n# a comment\npython train.py --lr 2\n")
+        (self.work / "Makefile").write_text("test:\n\t@echo tested\n")
+        self.begun: list[str] = []
+        self.environment |= {
+            "SLURM_MOCK_DIR": str(self.cluster),
+            "SLURM_CONF": str(self.cluster / "slurm.conf"),
+            "PATH": f"{programs}:{self.cluster / 'bin'}:{os.environ['PATH']}",
+            "SHELL": "/bin/bash",
+            "TERM": "xterm",
+        }
+        self.home.mkdir(mode=0o700)
+        (self.home / "config.yaml").write_text(SETTINGS)
+        size = ("--nodes", "4", "--gpus", "8", "--cpus", "32", "--option", "partitions=gpu:")
+        self._mock("start", *size, "--until-exit-of", str(os.getpid()))
+        self.lease = self.run("add", "--detach", "-N2", "-c4", "--name", "kept", code=0).out.strip()
+        wait_until(self._all_up, "the runners of the lease")
+        self.ended = self.submit("true", options=("--lease", "local"))
+        self.run("wait", self.ended, code=0)
+        self.elsewhere = Home(str(self.home)).lease("local:elsewhere")
+        Path(self.elsewhere.root, "held", "_any").mkdir(mode=0o700, parents=True)
+        Path(self.elsewhere.record).write_bytes(Lease(id="local:elsewhere", kind="local", created=1.0).to_json())
+
+    def _all_up(self) -> bool:
+        nodes = self.run("status", "--lease", self.lease, "--json", code=0).json["nodes"]
+        return [node["health"] for node in nodes] == ["OK", "OK"]
+
+    def close(self) -> None:
+        try:
+            subprocess.run(["scancel", "--me"], env=self.environment, check=True)
+        finally:
+            super().close()
+            self._mock("stop")
+
+    def _mock(self, *words: str) -> None:
+        subprocess.run([str(MOCK), *words, "--dir", str(self.cluster)], check=True, stdout=subprocess.DEVNULL)
+
+    # -- what stands where a page has a placeholder ------------------------------------------------------
+
+    @property
+    def failed(self) -> str:
+        """A task that has just failed."""
+        task = self.submit("false", options=("--lease", "local", "--gpus", "0"))
+        self.run("wait", task, code=1)
+        return task
+
+    @property
+    def held(self) -> str:
+        """A pending task."""
+        return self.submit("true", options=("--lease", "local", "--hold"))
+
+    @property
+    def pinned(self) -> str:
+        """A pending task of this host's node alone."""
+        return self.submit("true", options=("--lease", "local", "--hold", "--node", os.uname().nodename))
+
+    @property
+    def held_in_lease(self) -> str:
+        """The Slurm lease, in which a task is pending."""
+        self.submit("true", options=("--lease", self.lease, "--hold"))
+        return self.lease
+
+    @property
+    def running(self) -> str:
+        """A running task."""
+        task = self.submit("echo begun; sleep 600", options=("--lease", "local", "--gpus", "0"))
+        self.begun.append(task)
+        self.until(task, "RUNNING")
+        return task
+
+    def idle(self) -> None:
+        """Nothing of that runs any more: a task that needs the whole node would wait for it."""
+        while self.begun:
+            task = self.begun.pop()
+            self.run("cancel", task)
+            self.run("wait", task)
+
+    @property
+    def cancelled(self) -> str:
+        task = self.held
+        self.run("cancel", task, code=0)
+        return task
+
+    @property
+    def late(self) -> str:
+        """A task that reaches its time limit."""
+        return self.submit("sleep 600", options=("--lease", "local", "--gpus", "0", "--time", "1s"))
+
+    @property
+    def lost(self) -> str:
+        """A task of whose end nothing is known; written down as a runner would."""
+        task = Task(id="T00000000009", argv=("true",), cwd="/", submitted=1.0)
+        path = Path(self.elsewhere.outcome(task.id, 1))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_bytes(Outcome(task=task, attempt=1, state=State.LOST, ended=2.0).to_json())
+        return task.id
+
+    @contextmanager
+    def slurm_down(self) -> Iterator[None]:
+        """No command of Slurm's reaches the controller meanwhile."""
+        self._mock("fault", "down")
+        try:
+            yield
+        finally:
+            self._mock("clear-faults")
+
+    @property
+    def job(self) -> str:
+        """A running job that is no lease."""
+        sbatch = ["sbatch", "--parsable", "-N1", "-o", "/dev/null", "--wrap", "sleep 600"]
+        done = subprocess.run(sbatch, env=self.environment, cwd=self.work, check=True, capture_output=True, text=True)
+        job = done.stdout.strip()
+        look = ["squeue", "-h", "-j", job, "-o", "%T"]
+        wait_until(
+            lambda: "RUNNING" in subprocess.run(look, env=self.environment, capture_output=True, text=True).stdout,
+            f"job {job} to run",
+        )
+        return job
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    with TemporaryDirectory(prefix="lq-", ignore_cleanup_errors=True) as path:
+        made = Place(Path(path))
+        yield made
+        made.close()
+
+
+# -- the JSON documents ----------------------------------------------------------------------------------
+
+ROWS = re.findall(r"^\| (`[a-z][^|]*) \| (`[^|]*) \|.*\|$", INTERFACE, re.MULTILINE)
+KEYS = {name: set(re.findall("`(.*?)`", keys)) for names, keys in ROWS for name in re.findall("`(.*?)`", names)}
+DOCUMENTS = {
+    "submit": "submit --lease local --gpus 0 --json -- true",
+    "wait": "wait {ended} --json",
+    "redo": "redo {ended} --json",
+    "retry": "retry {failed} --json",
+    "status": "status --json --lease {lease}",
+    "tasks": "tasks --json",
+    "info": "info {running} --env --json",
+    "logs": "logs {ended} --json",
+    "recover": "recover --json",
+    "recover --all": "recover --all --json",
+    "hold": "hold {held} --json",
+    "release": "release {held} --json",
+    "move": "move --to local:elsewhere {held} --json",
+    "cancel": "cancel {held} --json",
+    "lease ls": "lease ls --json",
+    "lease info": "lease info {lease} --json",
+    "add": "add --detach --json",
+    "add --dry-run": "add --dry-run --json",
+    "lease adopt": "lease adopt {job} --json",
+    "lease use": "lease use local --json",
+    "lease hold-queue": "lease hold-queue local --off --json",
+    "daemon start": "daemon start --json",
+    "daemon status": "daemon status --json",
+    "daemon restart": "daemon restart --json",
+    "daemon stop": "daemon stop --json",
+    "clean": "clean --json",
+    "doctor": "doctor --json",
+    "config show": "config show --json",
+    "lease release": "lease release local --yes --json",
+}
+FREE = {"settings", "origin", "env", "unreadable", "redo_of"}
+"""Keys under which the names are the user's."""
+
+
+@pytest.fixture(scope="module")
+def documents(place: Place) -> dict[str, Said]:
+    """What each command says with --json."""
+    place.idle()
+    return {name: place.run(*line.format_map(Words(place)).split()) for name, line in DOCUMENTS.items()}
+
+
+def test_every_command_with_json_is_on_the_page_and_is_run_here() -> None:
+    with_json = {name for name in FAMILIES if any(option.name == "json" for option in command(name).options)}
+    assert with_json == {name for name in KEYS if not name.partition(" --")[1]}
+    assert set(DOCUMENTS) == set(KEYS)
+
+
+def test_every_document_has_the_keys_that_the_page_names(documents: dict[str, Said]) -> None:
+    assert {name: set(said.json) - {"schema"} for name, said in documents.items()} == KEYS
+    assert {said.json["schema"] for said in documents.values()} == {1}
+    assert {name: said.code for name, said in documents.items() if said.code} in ({}, {"doctor": 1})
+
+
+def keys(value: Any) -> Iterator[str]:
+    """Every key in the document, of whatever is in it too."""
+    if isinstance(value, list):
+        for each in value:
+            yield from keys(each)
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield name
+            yield from keys(each) if name not in FREE else ()
+
+
+def test_every_key_of_a_task_a_node_and_a_lease_is_on_the_page_and_the_page_names_no_other(
+    documents: dict[str, Said],
+) -> None:
+    given = {key for said in documents.values() for key in keys(said.json)}
+    named = set(re.findall("`([^`]+)`", INTERFACE))
+    assert given - named == set()
+    sections = INTERFACE.partition("### A task")[2].partition("## Files")[0]
+    words = set(re.findall("`([a-z_]+)`", sections)) - {each for name in FAMILIES for each in name.split()}
+    assert words - given == set()
+
+
+def test_every_state_is_documented_with_its_code() -> None:
+    assert [state for state in State if f"`{state.name}` ({state.code}" not in INTERFACE] == []
+
+
+# -- the exit codes -------------------------------------------------------------------------------------
+
+CODES = {int(code): words for code, words in re.findall(r"^\| (\d+) \| (.*) \|$", INTERFACE, re.MULTILINE)}
+ENDS = {
+    0: "status",
+    1: "cancel {ended}",
+    2: "info Tnosuchtask0",
+    3: "daemon status",
+    70: "a test of its own: test_a_bug_is_one_line_and_its_traceback_is_kept",
+    75: "add --detach",
+    120: "wait {cancelled}",
+    121: "wait {late}",
+    122: "wait {lost}",
+    124: "wait {running} --timeout 1s",
+    130: "follow {running}",
+    141: "help submit",
+}
+"""What is done for each exit code of the page."""
+
+
+def test_every_exit_code_of_the_page_is_given(place: Place) -> None:
+    assert ENDS.keys() == CODES.keys()
+    place.run("daemon", "stop")
+    for code in (3, 0, 1, 2, 120, 121, 122, 124):
+        place.run(*ENDS[code].format_map(Words(place)).split(), code=code)
+    with place.slurm_down():
+        place.run(*ENDS[75].split(), code=75)
+    watching = place.popen(*ENDS[130].format(running=place.running).split())
+    assert watching.stdout and watching.stdout.readline() == b"begun\n"
+    watching.send_signal(signal.SIGINT)
+    watching.communicate(timeout=PATIENCE_SECONDS)
+    assert watching.returncode == 130
+    reader, writer = os.pipe()
+    os.close(reader)
+    gone = place.popen(*ENDS[141].split(), stdout=writer, stderr=subprocess.DEVNULL)
+    os.close(writer)
+    assert gone.wait(PATIENCE_SECONDS) == 141
+
+
+def test_the_page_names_every_kind_of_error_with_its_exit_code() -> None:
+    for kind in (LeaseqError, *LeaseqError.__subclasses__()):
+        assert kind.exit_code in CODES
+        assert f"`{kind.code}`" in INTERFACE
+    for state in (State.CANCELLED, State.TIMEOUT, State.LOST):
+        assert state.name in CODES[state.exit_code]
+
+
+# -- the command lines ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Typed:
+    """How a printed line is typed here."""
+
+    line: str = ""
+    """What is typed in its place; {names} are those of Place. Empty: it is typed as printed."""
+    codes: tuple[int, ...] = (0,)
+    keys: tuple[tuple[str, str], ...] = ()
+    """On a terminal: what is awaited, and what is typed then."""
+
+
+IN_SHELL = ((" main]", "exit\r"),)
+SHELL = Typed(keys=IN_SHELL)
+RELEASE = Typed(keys=(("[y/N]", "y\n"),))
+LINES = {
+    "leaseq": Typed(keys=(("quit", "q"),)),
+    "leaseq follow T3k9": Typed("leaseq follow last"),
+    "leaseq add -N2 -p gpu --gres=gpu:2 -t 4:00:00": SHELL,
+    "leaseq add -N2 -p gpu --gres=gpu:2 -c 8 -t 4:00:00": SHELL,
+    "leaseq add --profile a100 -N4": SHELL,
+    "leaseq add": Typed("leaseq add --dry-run"),
+    "leaseq shell": SHELL,
+    "leaseq shell -- nvidia-smi": Typed("leaseq shell -- hostname"),
+    "leaseq lease release": RELEASE,
+    "leaseq help COMMAND": Typed("leaseq help submit"),
+    'leaseq wait "$id" && echo fine': Typed('id=last; leaseq wait "$id" && echo fine'),
+    "leaseq wait --json": Typed("leaseq wait {ended} --json"),
+    "leaseq wait ID": Typed("leaseq wait {ended}"),
+    "leaseq follow ID": Typed("leaseq follow {ended}"),
+    "leaseq info T3a": Typed("leaseq info {ended}"),
+    "leaseq info ID": Typed("leaseq info {ended}"),
+    "leaseq logs -k 1 ID": Typed("leaseq logs -k 1 {ended}"),
+    "leaseq move --from OLD --to NEW": Typed("leaseq move --from {held_in_lease} --to local"),
+    "leaseq move": Typed("leaseq move --node any {pinned}"),
+    "leaseq move --node any ID": Typed("leaseq move --node any {pinned}"),
+    "leaseq lease use": Typed("leaseq lease use {lease}"),
+    "leaseq lease info": Typed("leaseq lease info {lease}"),
+    "leaseq lease info LEASE": Typed("leaseq lease info {lease}"),
+    "leaseq lease adopt JOBID": Typed("leaseq lease adopt {job}"),
+    "leaseq lease hold-queue LEASE --off": Typed("leaseq lease hold-queue {lease} --off"),
+    "leaseq cancel": Typed("leaseq cancel {held}"),
+    "leaseq cancel ID": Typed("leaseq cancel {running}"),
+    "leaseq cancel ID --signal USR1": Typed("leaseq cancel {running} --signal USR1"),
+    "leaseq retry ID": Typed("leaseq retry {failed}"),
+    "leaseq redo ID": Typed("leaseq redo {ended}"),
+    "leaseq redo ID --time 8h --mem 32G --env LR=0.1": Typed("leaseq redo {ended} --time 8h --mem 1G --env LR=0.1"),
+    "leaseq doctor": Typed(codes=(0, 1)),
+    "leaseq doctor --lease LEASE": Typed("leaseq doctor --lease {lease}", codes=(0, 1)),
+}
+NOT_TYPED = {
+    "make demo": "a test of its own: it takes a minute",
+    "make test": "it is this suite",
+    "pipx install .": "`make wheel-check` installs leaseq elsewhere and uses it there",
+    "loginctl enable-linger": "it would change this host",
+    "systemd-run --user --scope leaseq daemon start": "it needs a systemd that serves this user",
+}
+"""Why a printed line is not typed here."""
+COMMAND = re.compile(r"(?:\$ )?((?:id=\$\()?leaseq(?: .*)?$)|\$ (.*)$")
+
+
+def printed(page: Path) -> list[str]:
+    """The command lines of a page, from its top, once each, without their comments."""
+    found = []
+    for block, code in re.findall(r"^```\w*\n(.*?)^```|`([^`\n]+(?:\n[^`\n]+)?)`", page.read_text(), re.M | re.S):
+        lines = block.splitlines() if block else [" ".join(code.split())]
+        for line in lines:
+            match = COMMAND.match(line)
+            if match and (block or line.startswith("leaseq ")):
+                found.append(re.sub(r"\s+# .*", "", match[1] or match[2]))
+    return list(dict.fromkeys(found))
+
+
+def typed(place: Place, line: str) -> str:
+    """What went wrong when the line was typed; empty if nothing did."""
+    how = LINES.get(line, Typed())
+    text = (how.line or line).format_map(Words(place))
+    if how.keys:
+        terminal = Terminal([*LEASEQ, *shlex.split(text)[1:]], place.environment, place.work)
+        for awaited, keys in how.keys:
+            terminal.expect(awaited)
+            terminal.type(keys)
+        said = Said(terminal.end(), terminal.seen, "")
+    elif re.search(r"[$&;]", text):
+        done = subprocess.run(
+            ["bash", "-c", text], env=place.environment, cwd=place.work, capture_output=True, timeout=PATIENCE_SECONDS
+        )
+        said = Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+    else:
+        said = place.run(*shlex.split(text)[1:])
+    return "" if said.code in how.codes else f"{text}: {said}"
+
+
+LEASEQ = (sys.executable, "-m", "leaseq")
+
+
+class Words(dict[str, str]):
+    """The names of a Place, each made when a line needs it."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def __missing__(self, name: str) -> str:
+        return str(getattr(self.place, name))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if printed(page)], ids=lambda page: page.stem)
+def test_every_command_line_of_a_page_does_what_it_is_printed_for(place: Place, page: Path) -> None:
+    place.idle()
+    lines = [line for line in printed(page) if line not in NOT_TYPED]
+    assert [wrong for line in lines if (wrong := typed(place, line))] == []
+
+
+def test_the_table_of_lines_names_only_what_is_printed() -> None:
+    every = {line for page in PAGES for line in printed(page)}
+    assert len(every) > 40
+    assert (set(LINES) | set(NOT_TYPED)) - every == set()
