@@ -26,7 +26,7 @@ $(VENV)/installed-dev: $(VENV)/installed pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: $(VENV)/installed ## install into .venv and watch tasks, a lease and its shell survive what they must
+demo: $(VENV)/installed ## install into .venv, kill a runner and a terminal, and show that no task is lost
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
 test: $(VENV)/installed-dev ## the whole suite that needs no Slurm
@@ -47,7 +47,7 @@ SECONDS ?= 60
 sim: $(VENV)/installed-dev ## simulate whole leases with every kind of trouble, for SECONDS (60)
 	$(PY) -m tests.sim --seconds $(SECONDS)
 
-mutants: $(VENV)/installed-dev ## put faults into the protocol and the runner, and tell by what each is caught
+mutants: $(VENV)/installed-dev ## put faults into the protocol and the runner, and show what catches each
 	$(PYTEST) -s tests/mutants
 
 # SLURM=24.11: on Debian 13's Slurm and Python, in a root that is made once (mmdebstrap; ~/.cache/leaseq-slurm-24.11).
@@ -78,7 +78,7 @@ bench: $(VENV)/installed-dev ## measure: a table on the screen and JSON in bench
 bless: $(VENV)/installed-dev ## accept the monitor's frames of now as the golden ones
 	LEASEQ_BLESS=1 $(PYTEST) tests/unit -k golden
 
-picture: $(VENV)/installed-dev ## draw docs/monitor.svg anew from a frame of the monitor
+picture: $(VENV)/installed-dev ## draw docs/monitor.svg again from a frame of the monitor
 	$(PY) docs/picture.py
 
 wheel-check: $(VENV)/installed-dev ## build the wheel, install it elsewhere, use it there
