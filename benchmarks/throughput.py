@@ -22,10 +22,11 @@ from bench import LEASEQ, ROOT, Row, home, median_ms, run, show, spawn_floor, wa
 
 sys.path.insert(0, str(ROOT))
 
-from leaseq.layout import Entry, Home, LeaseDir, new_task_id, order
-from leaseq.models import ANY, Need, Task
-from leaseq.protocol import tasks
-from leaseq.world import SystemFs, hostname
+from leaseq.layout import Home, LeaseDir
+from leaseq.models import Task
+from leaseq.verbs.access import Access
+from leaseq.verbs.submit import Wanted, submit
+from leaseq.world import SystemClock, SystemFs, hostname
 
 TASKS = 1000
 BATCH = 10_000
@@ -150,16 +151,15 @@ def starting() -> list[Row]:
     """From the durable rename into the inbox to the task's first action, on an idle queue."""
     with home() as env, tempfile.TemporaryDirectory() as scratch:
         run([*LEASEQ, "wait", run([*LEASEQ, "submit", "--", "true"], env=env).strip()], env=env)
-        lease, fs, taken = lease_of(env), SystemFs(remote=False), []
+        lease, taken = lease_of(env), []
+        access = Access(SystemFs(remote=False), Home(env["LEASEQ_HOME"]), SystemClock())
         for number in range(15):
             stamp = Path(scratch) / str(number)
-            task_id = new_task_id()
             argv = (sys.executable, "-I", "-S", "-c", f"import time; open({str(stamp)!r}, 'w').write(str(time.time()))")
             if shutil.which("date"):
                 argv = ("sh", "-c", f"date +%s.%N >{stamp}")
-            task = Task(id=task_id, argv=argv, cwd="/", submitted=time.time(), env={"PATH": os.environ["PATH"]})
-            entry = Entry(order(priority=0, micros=int(time.time() * 1e6), sequence=0), task_id, Need(), 1)
-            tasks.publish(fs, lease.inbox(ANY), entry, task)
+            like = Task(id="", argv=(), cwd="/", submitted=0.0, env={"PATH": os.environ["PATH"]})
+            submit(access, lease, Wanted(like, [(argv, False)]))
             began = time.time()
             wait_for(lambda stamp=stamp: stamp.exists() and bool(stamp.read_text()), seconds=20, what="action")
             taken.append((float(stamp.read_text()) - began) * 1000)

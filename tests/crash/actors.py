@@ -18,6 +18,7 @@ from leaseq.layout import ALPHABET, CLI, Entry, LeaseDir, order, parse_key
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import ANY, Event, Lease, Need, Outcome, State, Task
 from leaseq.protocol import files, history, keys, records, tasks
+from leaseq.protocol.submission import Published, publish_batch
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
 from tests.memoryfs import Disk, MemoryFs
@@ -110,7 +111,7 @@ class Protocol:
     prepare: Callable[..., None] = records.prepare
     prepare_node: Callable[..., None] = records.prepare_node
     publish: Callable[..., None] = tasks.publish
-    write_pending: Callable[..., None] = tasks.write_pending
+    publish_batch: Callable[..., Published] = publish_batch
     publish_once: Callable[..., str] = keys.publish_once
     publish_redo: Callable[..., str] = keys.publish_redo
     retry: Callable[..., Entry] = keys.retry
@@ -268,12 +269,14 @@ def submit(world: World, fs: Fs, **fields: Any) -> Task:
 
 
 def submit_batch(world: World, fs: Fs, count: int) -> None:
-    """Tasks that share one sync of their directory are acknowledged together."""
+    """Tasks that share one sync of their directory are acknowledged together, those that were saved if not all were."""
     tasks = [world.task() for _ in range(count)]
-    for task in tasks:
-        world.p.write_pending(fs, world.lease.inbox(ANY), world.entry(task), task)
-    fs.sync_dir(world.lease.inbox(ANY))
-    world.truth.acknowledged.update((task.id, task) for task in tasks)
+    batch = [(world.entry(task), task) for task in tasks]
+    # Threads would make the calls in another order each time.
+    done = world.p.publish_batch(fs, world.lease.inbox(ANY), batch, threads=0)
+    world.truth.acknowledged.update((task.id, task) for task in tasks if task.id in done.ids)
+    if done.failure is not None:
+        raise done.failure
 
 
 def submit_with_key(world: World, fs: Fs, digest: str) -> str:

@@ -318,11 +318,10 @@ def test_a_task_whose_records_were_deleted_is_ended_before_it_is_lost(node: Node
 
 
 def recover(node: Node, task: str) -> None:
-    """What `recover` does to a claim whose runner is gone: LOST, and pending again as the next attempt."""
+    """What `recover` does to a claim whose runner is gone."""
     claim = Claim(Entry.parse(claim_of(node, task)), node.name)
     body = tasks.read_task(node.fs, claim.path(node.lease), claim.entry)
-    outcome = Outcome(task=body, attempt=1, state=State.LOST, reason="recovered", requeued="recover", ended=time.time())
-    tasks.lose(node.fs, node.lease, claim, outcome)
+    tasks.recover_stuck(node.fs, node.lease, claim, body, ended=time.time())
 
 
 def test_an_attempt_that_was_recovered_meanwhile_is_ended_and_its_end_is_evidence_only(node: Node) -> None:
@@ -334,7 +333,7 @@ def test_an_attempt_that_was_recovered_meanwhile_is_ended_and_its_end_is_evidenc
     recover(node, task)
     node.start()
     assert node.result(task, 2).state is State.DONE
-    assert node.result(task).reason == "recovered"
+    assert node.result(task).reason == "NodeDown"
     wait_until(lambda: not of_task(task), "the end of the overruled attempt")
     late = [name for name in node.names(node.lease.evidence) if name.startswith(f"{task}.1.")]
     assert len(late) == 1
@@ -352,7 +351,7 @@ def test_a_claim_taken_away_from_a_living_runner_costs_it_nothing(node: Node) ->
     assert node.result(task, 2).state is State.DONE
     go.touch()
     wait_until(lambda: any(name.startswith(f"{task}.1.") for name in node.names(node.lease.evidence)), "late evidence")
-    assert node.result(task).reason == "recovered"
+    assert node.result(task).reason == "NodeDown"
     assert node.result(node.submit("true")).state is State.DONE
 
 

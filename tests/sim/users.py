@@ -1,27 +1,36 @@
 """Those who use the lease from elsewhere: they submit, cancel, hold, recover, settle, and look.
 
-Each command does with the real functions what the command line does, on a file system that takes time and fails.
+Each command is the verb that the command line calls, on a file system that takes time and fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from leaseq.errors import Malformed, NotFound
-from leaseq.layout import CLI, Entry, LeaseDir, new_incarnation
-from leaseq.models import Outcome, State, Task
-from leaseq.protocol import files, keys, records, requests, submission, tasks
-from leaseq.protocol.tasks import Claim
-from leaseq.reading.find import detail, find
-from leaseq.reading.snapshot import Reader, Snapshot, TaskView
+from leaseq.errors import LeaseqError, Malformed, NotFound
+from leaseq.layout import LeaseDir
+from leaseq.lease.lookup import Located
+from leaseq.models import State, Task
+from leaseq.reading.find import find
+from leaseq.reading.snapshot import Reader, Snapshot
+from leaseq.verbs.access import Access
+from leaseq.verbs.cancel import cancel
+from leaseq.verbs.fits import Fits
+from leaseq.verbs.hold import hold, release
+from leaseq.verbs.recover import recover, recoverable
+from leaseq.verbs.retry import retry
+from leaseq.verbs.submit import Submitted, Wanted, submit
 from leaseq.world import Clock, Fs
 from tests.sim.host import ALONE
 from tests.sim.plan import Command, TaskPlan
+from tests.sim.slurm import HOME
 from tests.sim.truth import SimTruth
 
 LOOKED_AT = 1000
+AGAIN_SECONDS = 2.0
+"""After so long a submitter who was refused tries again."""
 
 
 @dataclass(eq=False)
@@ -35,62 +44,54 @@ class User:
     chance: Random
     pause: Callable[[float], None]
 
+    @property
+    def access(self) -> Access:
+        return Access(self.fs, HOME, self.clock, pause=self.pause)
+
     def reader(self) -> Reader:
         return Reader(self.lease, self.fs, self.clock)
 
     # -- submitting --------------------------------------------------------------------------------
 
     def submit(self, plan: TaskPlan) -> None:
-        """The tasks are acknowledged, or the command failed; one with a key is tried again."""
-        try:
-            records.prepare_node(self.fs, self.lease, plan.node)
-            if plan.key:
-                self._submit_with_key(plan)
-            else:
-                self._submit_batch(plan)
-        except OSError:
-            if plan.key:
-                self.pause(2.0)
-                self.submit(plan)
+        """The tasks are acknowledged, or the command failed; one with a key, or that was refused, is tried again."""
+        while not self._submitted(plan):
+            self.pause(AGAIN_SECONDS)
 
-    def _make(self, plan: TaskPlan) -> list[tuple[Entry, Task]]:
-        now = self.clock.now()
+    def _submitted(self, plan: TaskPlan) -> bool:
+        """False if it is to be tried again."""
         cpus = ALONE if plan.need.alone else str(1 if plan.need.cpus is None else plan.need.cpus)
         argv = ("work", str(plan.seconds), str(plan.code), plan.manner, cpus)
-        return [
-            (
-                entry,
-                Task(
-                    entry.id,
-                    argv,
-                    "/",
-                    now,
-                    need=plan.need,
-                    node=plan.node,
-                    retries=plan.retries,
-                    on_lost=plan.on_lost,
-                    requeue=plan.requeue,
-                    key=plan.key,
-                ),
-            )
-            for entry in submission.entries(plan.batch, need=plan.need, priority=0, now=now)
-        ]
+        like = Task(
+            "",
+            argv,
+            "/",
+            0.0,
+            need=plan.need,
+            export="NONE",
+            node=plan.node,
+            retries=plan.retries,
+            on_lost=plan.on_lost,
+            requeue=plan.requeue,
+            key=plan.key,
+        )
+        commands = [(argv, False)] * (1 if plan.key else plan.batch)
+        try:
+            # Threads are what a simulation cannot repeat.
+            done = submit(self.access, self.lease, Wanted(like, commands), threads=0)
+        except LeaseqError:
+            return False  # the lease is taken for ended
+        except OSError:
+            return not plan.key
+        self._acknowledge(plan, like, done)
+        return done.failure is None or not plan.key
 
-    def _submit_batch(self, plan: TaskPlan) -> None:
-        """As `submission.publish_batch` does, whose threads a simulation cannot repeat."""
-        made = self._make(plan)
-        directory = self.lease.inbox(plan.node)
-        staged = [files.stage(self.fs, directory, task.to_json()) for _, task in made]
-        for path, (entry, _) in zip(staged, made, strict=True):
-            tasks.show_pending(self.fs, path, directory, entry)
-        self.fs.sync_dir(directory)
-        self.truth.acknowledged.update((task.id, task) for _, task in made)
-
-    def _submit_with_key(self, plan: TaskPlan) -> None:
-        entry, task = self._make(plan)[0]
-        first = keys.publish_once(self.fs, self.lease, plan.key, self.lease.inbox(plan.node), entry, task)
-        if self.truth.keys.setdefault(plan.key, first) != first:
-            self.truth.violated(f"the key {plan.key} stood for {self.truth.keys[plan.key]}, and now for {first}")
+    def _acknowledge(self, plan: TaskPlan, like: Task, done: Submitted) -> None:
+        if not plan.key:
+            self.truth.acknowledged.update((task_id, replace(like, id=task_id)) for task_id in done.ids)
+        for first in done.ids if plan.key else ():
+            if self.truth.keys.setdefault(plan.key, first) != first:
+                self.truth.violated(f"the key {plan.key} stood for {self.truth.keys[plan.key]}, and now for {first}")
 
     # -- commands ----------------------------------------------------------------------------------
 
@@ -105,122 +106,77 @@ class User:
         }[plan.verb]
         try:
             act(plan)
-        except OSError:
+        except NotFound as error:
+            self.truth.violated(f"a command does not find what was acknowledged: {error.message}")
+        except (OSError, LeaseqError, Malformed):
             return
 
-    def _pick(self, which: int) -> TaskView | None:
-        known = sorted({*self.truth.acknowledged, *self.truth.keys.values()})
-        if not known:
-            return None
-        task_id = known[which % len(known)]
-        try:
-            (row,) = find(self.reader(), task_id)
-        except NotFound:
-            self.truth.violated(f"{task_id} was acknowledged, and a command does not find it")
-            return None
-        return row
+    def _known(self) -> list[str]:
+        return sorted({*self.truth.acknowledged, *self.truth.keys.values()})
+
+    def _located(self, task_id: str) -> Located:
+        reader = self.reader()
+        (row,) = find(reader, task_id)
+        return Located(reader, row)
+
+    def _picked(self, which: int) -> Iterator[Located]:
+        """The task that the number picks, if there is any."""
+        known = self._known()
+        if known:
+            yield self._located(known[which % len(known)])
 
     def _cancel(self, plan: Command) -> None:
-        row = self._pick(plan.which)
-        for _ in range(3):
-            if row is None or self._cancel_row(row):
-                return
-            self.pause(0.2)
-            row = self._pick(plan.which)
-
-    def _cancel_row(self, row: TaskView) -> bool:
-        """False where the task was on the move."""
-        lease = self.lease
-        in_hand = row.place is not None and row.place.directory == lease.claimed(CLI)
-        if row.state.ended and not in_hand:
-            return True
-        if row.place is None:
-            return False
-        self.truth.cancelled.add(row.id)
-        entry = Entry.parse(row.place.name)
-        if in_hand:
-            tasks.finish_cancelled(self.fs, lease, Claim(entry, CLI), ended=self.clock.now(), reason="cancelled")
-            return True
-        if row.state is State.PENDING:
-            if entry.owner:
-                return False
-            done = tasks.cancel_pending(
-                self.fs, lease, row.place.directory, entry, ended=self.clock.now(), reason="cancelled while pending"
-            )
+        for each in self._picked(plan.which):
+            if not each.row.state.ended:
+                self.truth.cancelled.add(each.row.id)
+            done = cancel(self.access, each).outcome
             if done is not None:
                 self.truth.stands[done.task.id, done.attempt] = done
-            return done is not None
-        requests.ask(self.fs, lease, row.node, f"cancel.{entry.key}", {"reason": "leaseq cancel"})
-        return True
 
     def _hold(self, plan: Command) -> None:
         """A pending task is held, or a held one released."""
-        row = self._pick(plan.which)
-        if row is None or row.state is not State.PENDING or row.place is None:
-            return
-        place, node = row.place, row.place.directory.rpartition("/")[2]
-        source, target = self.lease.inbox(node), self.lease.held(node)
-        if plan.verb == "release":
-            source, target = target, source
-        if place.directory == source:
-            tasks.move_pending(self.fs, source, place.name, target)
+        for each in self._picked(plan.which):
+            (hold if plan.verb == "hold" else release)(self.access, each)
 
     def release_all(self) -> None:
         """Nothing is held."""
-        for node in self.fs.names(self.lease.helds):
-            for name in self.fs.names(self.lease.held(node)):
-                tasks.move_pending(self.fs, self.lease.held(node), name, self.lease.inbox(node))
+        reader = self.reader()
+        for row in reader.read(recent=0, pending=None).tasks:
+            if row.reason == "Held":
+                release(self.access, Located(reader, row))
 
     def _retry(self, plan: Command) -> None:
-        """As `retry` does, of every task that ended and not well, from the one that is picked on."""
-        known = sorted({*self.truth.acknowledged, *self.truth.keys.values()})
+        """Every task that ended and not well is retried, from the one that is picked on."""
+        known, fits = self._known(), Fits(self.access)
         for task_id in known[plan.which % max(1, len(known)) :]:
-            try:
-                found = detail(self.reader(), task_id)
-            except NotFound:
-                self.truth.violated(f"{task_id} was acknowledged, and a command does not find it")
+            each = self._located(task_id)
+            row = each.row
+            if row.state not in (State.FAILED, State.TIMEOUT, State.CANCELLED):
                 continue
-            if found.view.state in (State.FAILED, State.TIMEOUT, State.CANCELLED) and found.outcomes:
-                self._retry_outcome(found.outcomes[-1])
-
-    def _retry_outcome(self, ended: Outcome) -> None:
-        task_id, attempt = ended.task.id, ended.attempt
-        self.truth.retried.add((task_id, attempt))
-        task = replace(ended.task, retried={**ended.task.retried, self.lease.id: ended.state.name})
-        entry = Entry(ended.order, task_id, task.need, attempt + 1, new_incarnation())
-        keys.retry(self.fs, self.lease, ended, tasks.inbox_of(self.lease, task), entry, task)
-        self.truth.attempts[task_id] = max(attempt + 1, self.truth.attempts.get(task_id, 1))
+            self.truth.retried.add((task_id, row.attempt))
+            try:
+                retry(self.access, each, fits=fits)
+            except NotFound:
+                raise
+            except LeaseqError:
+                continue  # it goes on by itself
+            self.truth.attempts[task_id] = max(row.attempt + 1, self.truth.attempts.get(task_id, 1))
 
     def _recover(self, plan: Command) -> None:
-        """As `recover --all --force` does."""
-        for row in self.reader().read(recent=LOOKED_AT, pending=0).tasks:
-            if row.place is None:
-                continue
+        """Every stuck or lost task is recovered, on the user's word that none of them runs."""
+        for each in recoverable(self.reader()).tasks:
+            row = each.row
+            self.truth.recovered[row.id] = self.truth.recovered.get(row.id, 0) + 1
+            if row.state is State.STUCK:
+                self.truth.forced.add((row.id, row.attempt))
             try:
-                if row.state is State.LOST:
-                    self._recover_lost(row)
-                elif row.state is State.STUCK:
-                    self._recover_stuck(row)
-            except (FileNotFoundError, Malformed):
-                continue
-
-    def _recover_lost(self, row: TaskView) -> None:
-        assert row.place is not None
-        entry = Entry.parse(row.place.name)
-        task = tasks.read_task(self.fs, f"{row.place.directory}/{row.place.name}", entry)
-        self.truth.recovered[row.id] = self.truth.recovered.get(row.id, 0) + 1
-        if tasks.recover_lost(self.fs, self.lease, entry, self.lease.inbox(task.node)):
-            self.truth.attempts[row.id] = entry.attempt + 1
-
-    def _recover_stuck(self, row: TaskView) -> None:
-        assert row.place is not None
-        entry = Entry.parse(row.place.name)
-        task = tasks.read_task(self.fs, f"{row.place.directory}/{row.place.name}", entry)
-        self.truth.recovered[row.id] = self.truth.recovered.get(row.id, 0) + 1
-        self.truth.forced.add((entry.id, entry.attempt))
-        held = Claim(entry, row.node)
-        decided = tasks.recover_stuck(self.fs, self.lease, held, task, ended=self.clock.now())
-        self.truth.stands[task.id, entry.attempt] = decided
+                decided = recover(self.access, each, force=True).decided
+            except LeaseqError:
+                continue  # somebody was faster
+            if decided is None:
+                self.truth.attempts[row.id] = row.attempt + 1
+            else:
+                self.truth.stands[row.id, row.attempt] = decided
 
 
 @dataclass
