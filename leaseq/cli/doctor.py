@@ -83,7 +83,7 @@ class Doctor:
         if record.kind != "slurm":
             yield from _gpus(app, record)
             return
-        state = leases.backend(record, fs=app.fs, home=app.home, clock=app.clock).state(record)
+        state = app.access.backend(record).state(record)
         if state.word != "RUNNING":
             yield Finding(f"lease {record.id}", "ok", f"is {state.word}: its nodes cannot be looked at")
             return

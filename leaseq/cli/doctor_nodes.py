@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from leaseq.cli.app import App
 from leaseq.cli.findings import SKEW_SECONDS_MAX, Finding
 from leaseq.errors import LeaseqError
-from leaseq.lease import leases
 from leaseq.lease.slurm import steps
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.reach import STEP_SECONDS_MAX, fresh_file
 from leaseq.models import Lease
 from leaseq.protocol import records
-from leaseq.reading.snapshot import Health, NodeView, Reader
+from leaseq.reading.snapshot import Health, NodeView
 
 NODES_MAX = 32
 """More nodes than these are not stepped onto one after another."""
@@ -31,7 +30,7 @@ printf '%s\\n' "${CUDA_VISIBLE_DEVICES-${ROCR_VISIBLE_DEVICES-${ZE_AFFINITY_MASK
 
 def nodes(app: App, record: Lease, granted: tuple[str, ...]) -> Iterator[Finding]:
     """What is right and wrong on each node. granted: the nodes by Slurm's word."""
-    reader = Reader(app.home.lease(record.id), app.fs, app.clock)
+    reader = app.access.reader_of(app.home.lease(record.id))
     views = {view.node: view for view in reader.read(recent=0, pending=0).nodes}
     notes = records.notes(app.fs, reader.lease)
     # A lease whose nodes have another directory under the home's path has written nothing here: Slurm knows them.
@@ -64,7 +63,7 @@ def _node(app: App, record: Lease, node: str, view: NodeView | None, note: str) 
         yield Finding(node, "bad", f"its runner is {health.value}", f"see {app.home.lease(record.id).script_log}")
     elif note:
         yield Finding(node, "note", note)
-    backend = leases.backend(record, fs=app.fs, home=app.home, clock=app.clock)
+    backend = app.access.backend(record)
     main = str(record.extra.get("main") or "")
     before, began = time.time(), time.monotonic()
     try:

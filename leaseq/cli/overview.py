@@ -12,7 +12,6 @@ from leaseq.lease import leases
 from leaseq.lease.base import LeaseState
 from leaseq.models import Lease, State
 from leaseq.protocol import records
-from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import NodeView
 
 
@@ -46,8 +45,8 @@ class Overview:
 def overview(app: App, lease: Lease) -> Overview:
     """The lease now: Slurm's part from the shared squeue, the rest from its files."""
     directory = app.home.lease(lease.id)
-    state = leases.backend(lease, fs=app.fs, home=app.home, clock=app.clock).state(lease)
-    snapshot = Reader(directory, app.fs, app.clock).read(recent=0, pending=0)
+    state = app.access.backend(lease).state(lease)
+    snapshot = app.access.reader_of(directory).read(recent=0, pending=0)
     nodes = state.nodes or lease.nodes or records.node_names(app.fs, directory)
     notes = records.notes(app.fs, directory) if lease.kind == "slurm" and state.word != "ENDED" else {}
     return Overview(lease, state, nodes, snapshot.nodes, snapshot.totals, notes)

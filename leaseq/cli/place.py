@@ -9,7 +9,6 @@ from leaseq.layout import Entry, LeaseDir
 from leaseq.lease import leases
 from leaseq.models import ANY, Lease, Need
 from leaseq.protocol import records
-from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import duration
 from leaseq.words import count as counted
 
@@ -22,7 +21,7 @@ def place_of(app: App, lease: LeaseDir, record: Lease, entry: Entry, *, count: i
 
 
 def _when(app: App, lease: LeaseDir, record: Lease, entry: Entry) -> str:
-    pending = Reader(lease, app.fs, app.clock).listing().pending
+    pending = app.access.reader_of(lease).listing().pending
     if str(entry) not in pending:
         return "taken"
     _, node, held = pending[str(entry)]

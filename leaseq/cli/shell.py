@@ -81,15 +81,14 @@ def _ready_node(app: App, record: Lease) -> str:
         from leaseq.cli.starting import wait_for_start
 
         return wait_for_start(app, record, seconds_max=None)
-    from leaseq.lease.host import LocalBackend
 
-    tell_of_start(app, LocalBackend(app.fs, app.home, clock=app.clock).start())
+    tell_of_start(app, app.access.host().start())
     return record.nodes[0]
 
 
 def enter(app: App, record: Lease, shell: Shell) -> int:
     """The exit code of what ran in a terminal on the node."""
-    backend = leases.backend(record, fs=app.fs, home=app.home, clock=app.clock)
+    backend = app.access.backend(record)
     names = records.node_names(app.fs, app.home.lease(record.id)) or record.nodes
     if names and shell.node not in names:
         raise NotFound(f"{shell.node} is no node of lease {record.id}", hint=f"its nodes: {' '.join(names)}")
@@ -210,13 +209,13 @@ def chosen(app: App, word: str) -> Lease:
     """The lease that the word names; without one the chosen lease, the only active one, or the one a person picks."""
     if word:
         record = app.access.record(app.access.lease(word))
-        return _not_ended(app, record, leases.backend(record, fs=app.fs, home=app.home, clock=app.clock))
+        return _not_ended(app, record, app.access.backend(record))
     meant = app.access.lease("")
     if meant.id != leases.local_id():
         record = app.access.record(meant)
         if record.ended is None and _beats(app, record):
             return record
-        return _not_ended(app, leases.living(record), leases.backend(record, fs=app.fs, home=app.home, clock=app.clock))
+        return _not_ended(app, leases.living(record), app.access.backend(record))
     if leases.chosen(app.fs, app.home) or os.environ.get("LEASEQ_LEASE"):
         return _local(app)
     active = leases.active(app.fs, app.home, app.clock)
@@ -241,9 +240,8 @@ def _beats(app: App, record: Lease) -> bool:
 
 
 def _local(app: App) -> Lease:
-    from leaseq.lease.host import LocalBackend
 
-    return LocalBackend(app.fs, app.home, clock=app.clock).ensure()
+    return app.access.host().ensure()
 
 
 def _asked(active: Sequence[Lease]) -> Lease:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from leaseq.cli.app import App
 from leaseq.cli.output import visible
-from leaseq.lease import leases
 from leaseq.models import Lease
 from leaseq.words import about
 
@@ -51,7 +50,7 @@ def slurm(app: App, lease: Lease) -> SlurmBackend:
     """What `add` has made is Slurm's."""
     from leaseq.lease.slurm.job import SlurmBackend
 
-    backend = leases.backend(lease, fs=app.fs, home=app.home, clock=app.clock)
+    backend = app.access.backend(lease)
     assert isinstance(backend, SlurmBackend)
     return backend
 
