@@ -195,9 +195,9 @@ def _text(like: TextIO, buffer: io.BufferedReader | io.BufferedWriter) -> TextIO
 
 def _import_all() -> None:
     """Everything that a command imports is imported, but the monitor; nothing of it has been called."""
-    from leaseq.cli.command import _import_fire
+    from leaseq.cli.binding import import_fire
 
-    _import_fire()
+    import_fire()
     for module in pkgutil.walk_packages(leaseq.__path__, "leaseq."):
         if not module.name.startswith(("leaseq.monitor", "leaseq.__main__")):
             importlib.import_module(module.name)

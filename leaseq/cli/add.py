@@ -6,12 +6,13 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from leaseq import config
 from leaseq.cli.app import App
-from leaseq.cli.command import Command, HelpAsked, Option
+from leaseq.cli.command import Command, Option
+from leaseq.cli.options import JSON
 from leaseq.cli.output import iso, visible, visible_lines
 from leaseq.cli.starting import slurm, wait_for_start, way_back
 from leaseq.cli.values import seconds
@@ -181,97 +182,89 @@ def _remark_on_cpus(app: App, lease: Lease, node: str) -> None:
 
 # -- the command line --------------------------------------------------------------------------------
 
-OPTIONS = (
-    Option("name", "a name for the lease, instead of its number", metavar="NAME", blank=True),
-    Option("detach", "do not wait: print the id and return", kind="flag"),
-    Option("wait", "wait at most so long for the start (10m, 1h30m); it stays queued", metavar="TIME"),
-    Option("profile", "Slurm options and prologue from the settings", metavar="NAME"),
-    Option("template", "a lease script of your own", metavar="FILE"),
-    Option("dry-run", "print the sbatch line and the script; ask for nothing", kind="flag"),
-    Option("shell", "what to open on the first node (default: your shell)", metavar="CMD"),
-    Option("json", "one JSON document on stdout, and no shell", kind="flag"),
-)
+
+def _lease_name(text: str, *, what: str) -> str:
+    valid_name(text, what=what)
+    if text[0].isdigit():
+        raise UsageError(f"{what} {text!r} begins like an id", hint="begin it with a letter")
+    return text
 
 
-def parse(words: Sequence[str], tail: tuple[str, ...] | None) -> Add:
-    """The request; leaseq's own options are those before `--`, all else is sbatch's as it stands."""
+def _words(text: str, *, what: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"{what} {text!r}: {error}", hint="quote it as for a shell") from None
+
+
+def _parted(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """(leaseq's own options, each with its value; all else: it is sbatch's as it stands)"""
     from leaseq.lease.slurm.args import takes_next
 
-    kinds = {f"--{option.name}": option.kind for option in OPTIONS}
-    own: dict[str, str] = {}
-    tokens: list[str] = []
+    kinds = {f"--{option.name}": option.kind for option in COMMAND.options}
+    ours: list[str] = []
+    theirs: list[str] = []
     rest = list(words)
     while rest:
         word = rest.pop(0)
-        key, glued, value = word.partition("=")
+        key, glued, _ = word.partition("=")
         if word in ("-h", "--help"):
-            raise HelpAsked
-        if key not in kinds:
-            tokens.append(word)
+            ours.append(word)
+        elif key not in kinds:
+            theirs.append(word)
             if rest and takes_next(word, rest[0]):
-                tokens.append(rest.pop(0))
-        elif kinds[key] == "flag":
-            own[key[2:]] = value if glued else "true"
+                theirs.append(rest.pop(0))
         else:
-            own[key[2:]] = value if glued else _value(key, rest)
-    return _add(own, (*tokens, *(tail or ())))
+            ours.append(word if glued or kinds[key] == "flag" else f"{key}={_value(key, rest)}")
+    return ours, tuple(theirs)
 
 
 def _value(key: str, rest: list[str]) -> str:
     if not rest or rest[0].startswith("-"):
-        hint = "sbatch's own --wait makes no sense for a lease" if key == "--wait" else f"leaseq add {ADD.usage}"
+        hint = "sbatch's own --wait makes no sense for a lease" if key == "--wait" else f"leaseq add {COMMAND.usage}"
         hint = "sbatch's own option of that name goes after `--`" if key == "--profile" else hint
         raise UsageError(f"{key} needs a value", hint=hint)
     return rest.pop(0)
 
 
-def _add(own: dict[str, str], tokens: tuple[str, ...]) -> Add:
-    from leaseq.cli.values import yes
+def _made(*, tail: tuple[str, ...], **fields: Any) -> Add:
     from leaseq.lease.slurm.args import check
 
-    flags = {name: yes(own.get(name, ""), what=f"--{name}") for name in ("detach", "dry-run", "json")}
-    if flags["detach"] and ("wait" in own or "shell" in own):
-        raise UsageError("--detach neither waits nor opens a shell", hint="leave out --wait and --shell, or --detach")
-    if "name" in own:
-        valid_name(own["name"], what="name")
-        if own["name"][0].isdigit():
-            raise UsageError(f"name {own['name']!r} begins like an id", hint="begin it with a letter")
-    try:
-        shell = tuple(shlex.split(own.get("shell", "")))
-    except ValueError as error:
-        raise UsageError(f"--shell {own['shell']!r}: {error}", hint="quote it as for a shell") from None
-    check(tokens)
-    return Add(
-        tokens=tokens,
-        name=own.get("name", ""),
-        detach=flags["detach"],
-        wait=seconds(own["wait"], what="--wait") if "wait" in own else None,
-        profile=own.get("profile", ""),
-        template=own.get("template", ""),
-        dry_run=flags["dry-run"],
-        shell=shell,
-        json=flags["json"],
-    )
+    check(tail)
+    return Add(tokens=tail, **fields)
 
 
-class Adds:
-    """The line is read by `parse`."""
-
-
-ADD = Command(
-    component=Adds,
-    method="",
+COMMAND = Command(
     usage="[OPTIONS] [--] [ANY SBATCH OPTIONS]",
-    about=(
-        "Ask Slurm for nodes and keep them: a shell opens on the first one, and tasks run on all of them, one after "
-        "another, until the lease is released or its time is over. Options of sbatch are handed on as they are."
+    about="Ask Slurm for nodes and keep them: a shell opens on the first one, and tasks run on all of them, one after "
+    "another, until the lease is released or its time is over. Options of sbatch are handed on as they are.",
+    make=_made,
+    tail=True,
+    parted=_parted,
+    options=(
+        Option("name", "a name for the lease, instead of its number", metavar="NAME", read=_lease_name, absent=""),
+        Option("detach", "do not wait: print the id and return", kind="flag", against=("wait", "shell")),
+        Option(
+            "wait",
+            "wait at most so long for the start (10m, 1h30m); it stays queued",
+            metavar="TIME",
+            read=seconds,
+        ),
+        Option("profile", "Slurm options and prologue from the settings", metavar="NAME"),
+        Option("template", "a lease script of your own", completes="file"),
+        Option("dry-run", "print the sbatch line and the script; ask for nothing", kind="flag"),
+        Option(
+            "shell",
+            "what to open on the first node (default: your shell)",
+            metavar="CMD",
+            read=_words,
+            absent=(),
+        ),
+        replace(JSON, help="one JSON document on stdout, and no shell"),
     ),
-    options=OPTIONS,
     examples=(
         "leaseq add -N2 -p gpu --gres=gpu:2 -t 4:00:00",
         "leaseq add --detach --name sweep -- -p gpu -t 1-00:00:00",
         "leaseq add --dry-run -p gpu",
     ),
-    parse=parse,
 )
-COMMANDS = {"add": ADD}

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from leaseq.cli.acting import Said, on_each
 from leaseq.cli.app import App
-from leaseq.cli.command import Command, Option
+from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON, LEASE
-from leaseq.cli.values import nearest_hint, yes
+from leaseq.cli.values import nearest_hint
 from leaseq.errors import UsageError
 from leaseq.lease.lookup import Located
 from leaseq.models import State, whole
@@ -28,6 +28,10 @@ class Cancel:
     signal: int
     leader: bool
     json: bool
+
+    def __post_init__(self) -> None:
+        if bool(self.tasks) == (self.all or self.pending):
+            raise UsageError("which tasks?", hint="leaseq cancel ID..., or --pending, or --all")
 
     def perform(self, app: App) -> int:
         """0 if every task was cancelled or asked to end, else 1."""
@@ -62,9 +66,8 @@ def _unheard(row: TaskView, what: str) -> str:
     return f"{row.id}: the runner of {row.node} {why}; {what} as soon as one is back (`leaseq recover` tells more)"
 
 
-def _signal_number(text: str) -> int:
-    if not text:
-        return 0
+def signal_number(text: str, *, what: str) -> int:
+    """The number of the signal that is named, or numbered."""
     word = text.upper().removeprefix("SIG")
     names = {each.name.removeprefix("SIG"): int(each) for each in signals.Signals}
     if (number := whole(word)) in names.values():
@@ -74,43 +77,26 @@ def _signal_number(text: str) -> int:
     return names[word]
 
 
-class Line:
-    """Fire's component of `cancel`."""
-
-    def cancel(
-        self,
-        *words: str,
-        lease: str = "",
-        all: str = "",
-        pending: str = "",
-        signal: str = "",
-        leader: str = "",
-        json: str = "",
-    ) -> Cancel:
-        everything, waiting = yes(all, what="--all"), yes(pending, what="--pending")
-        if bool(words) == (everything or waiting):
-            raise UsageError("which tasks?", hint="leaseq cancel ID..., or --pending, or --all")
-        own = yes(leader, what="--leader")
-        if own and not signal:
-            raise UsageError("--leader goes with --signal", hint="leaseq cancel ID --signal USR1 --leader")
-        return Cancel(words, lease, everything, waiting, _signal_number(signal), own, yes(json, what="--json"))
-
-
-COMMANDS = {
-    "cancel": Command(
-        Line,
-        "cancel",
-        "ID... | --pending | --all",
-        "Cancels pending tasks; running ones get TERM and, if that is not enough, KILL, with all their processes.\n"
-        "They end as CANCELLED and stay in `tasks`.",
-        (
-            LEASE,
-            Option("pending", "every pending task of the lease", kind="flag"),
-            Option("all", "every pending and running task of the lease", kind="flag"),
-            Option("signal", "send this signal to all its processes instead", short="s", metavar="SIGNAL"),
-            Option("leader", "with --signal: to its own process only, which handles it", kind="flag"),
-            JSON,
+COMMAND = Command(
+    usage="ID... | --pending | --all",
+    about="Cancels pending tasks; running ones get TERM and, if that is not enough, KILL, with all their processes.\n"
+    "They end as CANCELLED and stay in `tasks`.",
+    make=Cancel,
+    words=Words("tasks", "task"),
+    options=(
+        LEASE,
+        Option("pending", "every pending task of the lease", kind="flag"),
+        Option("all", "every pending and running task of the lease", kind="flag"),
+        Option(
+            "signal",
+            "send this signal to all its processes instead",
+            short="s",
+            read=signal_number,
+            absent=0,
+            completes="signal",
         ),
-        ("leaseq cancel T0c4 T9aa", "leaseq cancel last --signal USR1"),
+        Option("leader", "to its own process only, which handles it", kind="flag", goes_with="signal"),
+        JSON,
     ),
-}
+    examples=("leaseq cancel T0c4 T9aa", "leaseq cancel last --signal USR1"),
+)

@@ -2,62 +2,77 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from leaseq.cli.command import Option
-from leaseq.cli.values import gpu_count, integer, listed, mebibytes, one_of, seconds, yes
+from leaseq.cli.options import NODE
+from leaseq.cli.values import gpu_count, integer, mebibytes, seconds, text_itself, yes
 from leaseq.errors import UsageError
-from leaseq.layout import valid_name
 from leaseq.models import Need
 from leaseq.node.environ import GPU_OWNED, owned_by_node
 from leaseq.verbs.changes import Changes
 
+
+def _limit(text: str, *, what: str) -> int:
+    return math.ceil(seconds(text, what=what, plain=60))
+
+
 NEED_OPTIONS = (
-    Option("gpus", "GPUs it needs, 0 for none, or `all`; packs it beside others", short="G", metavar="N"),
-    Option("cpus", "CPUs it needs", short="c", metavar="N"),
-    Option("mem", "memory it needs: 8G, 512M", metavar="SIZE"),
-    Option("time", "its time limit: 2h, 90m, H:M:S; a bare number is minutes", short="t", metavar="TIME"),
+    Option(
+        "gpus", "GPUs it needs, 0 for none, or `all`; packs it beside others", short="G", metavar="N", read=gpu_count
+    ),
+    Option("cpus", "CPUs it needs", short="c", metavar="N", read=partial(integer, low=1, high=10**6)),
+    Option("mem", "memory it needs: 8G, 512M", metavar="SIZE", read=mebibytes, field="mem_mb"),
+    Option(
+        "time",
+        "its time limit: 2h, 90m, H:M:S; a bare number is minutes",
+        short="t",
+        metavar="TIME",
+        read=_limit,
+        field="time_seconds",
+    ),
 )
 NAME = Option("name", "a name for tables", short="J", metavar="NAME", blank=True)
 ENV = Option("env", "a variable of its environment (repeatable)", kind="list", metavar="K=V")
-AGAIN_OPTIONS = (
-    Option("retries", "start it again up to N times when it fails", metavar="N"),
-    Option("on-lost", "fail, or requeue, when nobody knows how it ended", metavar="WHAT"),
-    Option("requeue", "queue it again if the lease ends while it runs", kind="flag"),
+CWD = Option("cwd", "the directory it runs in", short="D", completes="directory")
+RETRIES = Option(
+    "retries",
+    "start it again up to N times when it fails",
+    metavar="N",
+    read=partial(integer, low=0, high=1000),
+    default="0",
 )
-PRIORITY = Option("priority", "-499 to 499, higher first (default 0)", metavar="N")
+ON_LOST = Option("on-lost", "what happens if nobody knows how it ended", metavar="WHAT", choices=("fail", "requeue"))
+REQUEUE = Option("requeue", "queue it again if the lease ends while it runs", kind="flag")
+PRIORITY = Option(
+    "priority",
+    "-499 to 499, higher first",
+    metavar="N",
+    read=partial(integer, low=-499, high=499),
+    default="0",
+)
 CHANGE_OPTIONS = (
     *NEED_OPTIONS,
-    NAME,
+    replace(NAME, read=text_itself),
     ENV,
     Option("export", "choose its environment anew, from this one: ALL, NONE, or A,B,C=1", metavar="WHAT"),
-    Option("node", "run on this node only", short="w", metavar="NODE"),
-    Option("cwd", "the directory it runs in", short="D", metavar="DIR"),
-    *AGAIN_OPTIONS,
+    NODE,
+    CWD,
+    replace(RETRIES, default=""),
+    ON_LOST,
+    replace(REQUEUE, read=yes),
 )
+"""What is not said stays as it was: the request hears None, or an empty text."""
 
 
-def need_of(gpus: str, cpus: str, mem: str, time: str) -> Need:
-    """What these words of a command line say that a task needs."""
-    return Need(
-        gpus=gpu_count(gpus),
-        cpus=integer(cpus, what="--cpus", low=1, high=10**6) if cpus else None,
-        mem_mb=mebibytes(mem, what="--mem"),
-        time_seconds=math.ceil(seconds(time, what="--time", plain=60)) if time else None,
-    )
-
-
-def retries_of(retries: str) -> int:
-    return integer(retries, what="--retries", low=0, high=1000) if retries else 0
-
-
-def on_lost_of(on_lost: str) -> str:
-    return one_of(on_lost, what="--on-lost", allowed=("fail", "requeue")) if on_lost else ""
-
-
-def priority_of(priority: str) -> int:
-    return integer(priority, what="--priority", low=-499, high=499) if priority else 0
+def need_of(fields: dict[str, Any]) -> Need:
+    """What the options say that a task needs; they are taken out of the fields."""
+    return Need(**{option.target: fields.pop(option.target) for option in NEED_OPTIONS})
 
 
 def refuse_owned(export: str, pairs: Sequence[str]) -> None:
@@ -75,32 +90,9 @@ def refuse_owned(export: str, pairs: Sequence[str]) -> None:
         raise UsageError(f"{option} {name}: the node sets it for each task, so it cannot be said here", hint=hint)
 
 
-def changes(
-    *,
-    gpus: str,
-    cpus: str,
-    mem: str,
-    time: str,
-    name: str | None,
-    env: str,
-    export: str,
-    node: str,
-    cwd: str,
-    retries: str,
-    on_lost: str,
-    requeue: str,
-) -> Changes:
-    """What the words of a command line say; raises UsageError."""
-    pairs = tuple(listed(env))
-    refuse_owned(export, pairs)
-    return Changes(
-        need=need_of(gpus, cpus, mem, time),
-        name=name,
-        env=pairs,
-        export=export,
-        node=valid_name(node, what="node") if node else "",
-        cwd=cwd,
-        retries=retries_of(retries) if retries else None,
-        on_lost=on_lost_of(on_lost),
-        requeue=yes(requeue, what="--requeue") if requeue else None,
-    )
+def with_changes(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a line, those that are changes of a task as one; raises UsageError."""
+    refuse_owned(fields["export"], fields["env"])
+    need = need_of(fields)
+    said = {each.name: fields.pop(each.name) for each in dataclasses.fields(Changes) if each.name != "need"}
+    return {**fields, "changes": Changes(need=need, **said)}

@@ -8,7 +8,7 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.progress import Progress
-from leaseq.cli.values import seconds, yes
+from leaseq.cli.values import seconds
 from leaseq.verbs.clean import clean, due
 from leaseq.words import count
 
@@ -43,41 +43,24 @@ class Clean:
         return 0
 
 
-class Component:
-    """What Fire calls; each method only makes a request."""
-
-    def clean(
-        self,
-        *,
-        lease: str = "",
-        older_than: str = "30d",
-        keep_failed: str = "",
-        dry_run: str = "",
-        json: str = "",
-    ) -> Clean:
-        return Clean(
-            lease=lease,
-            older_seconds=seconds(older_than, what="--older-than"),
-            keep_failed=yes(keep_failed, what="--keep-failed"),
-            dry_run=yes(dry_run, what="--dry-run"),
-            json=yes(json, what="--json"),
-        )
-
-
-COMMANDS = {
-    "clean": Command(
-        Component,
-        "clean",
-        "[--older-than 30d] [--keep-failed] [--dry-run]",
-        "Removes results and logs of tasks that ended longer ago than --older-than. Pending, held, running and lost "
-        "tasks stay as they are. One line of history per task remains.",
-        (
-            Option("older-than", "how long ago a task must have ended: 12h, 7d, 0 (default 30d)", metavar="AGE"),
-            Option("keep-failed", "only tasks that ended as DONE", "flag"),
-            Option("dry-run", "only say what would go", "flag", "n"),
-            LEASE,
-            JSON,
+COMMAND = Command(
+    usage="[--older-than 30d] [--keep-failed] [--dry-run]",
+    about="Removes results and logs of tasks that ended longer ago than --older-than. Pending, held, running and lost "
+    "tasks stay as they are. One line of history per task remains.",
+    make=Clean,
+    options=(
+        Option(
+            "older-than",
+            "how long ago a task must have ended: 12h, 7d, 0",
+            metavar="AGE",
+            read=seconds,
+            default="30d",
+            field="older_seconds",
         ),
-        ("leaseq clean --dry-run", "leaseq clean --older-than 7d --keep-failed"),
-    )
-}
+        Option("keep-failed", "only tasks that ended as DONE", kind="flag"),
+        Option("dry-run", "only say what would go", kind="flag", short="n"),
+        LEASE,
+        JSON,
+    ),
+    examples=("leaseq clean --dry-run", "leaseq clean --older-than 7d --keep-failed"),
+)

@@ -9,7 +9,6 @@ from leaseq.cli.app import App
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command
 from leaseq.cli.options import JSON
-from leaseq.cli.values import yes
 
 COLUMNS = (Column("SETTING", least=20), Column("VALUE", least=10), Column("FROM", least=7))
 
@@ -38,20 +37,10 @@ def _words(value: object) -> str:
     return str(value).replace("\n", "; ") or "-"
 
 
-class Line:
-    """Fire's component of `config show`."""
-
-    def show(self, *, json: str = "") -> Show:
-        return Show(yes(json, what="--json"))
-
-
-COMMANDS = {
-    "config show": Command(
-        Line,
-        "show",
-        "",
-        "Shows every setting, its value, and where it comes from: a default, or config.yaml in LEASEQ_HOME.",
-        (JSON,),
-        ("leaseq config show",),
-    ),
-}
+COMMAND = Command(
+    usage="",
+    about="Shows every setting, its value, and where it comes from: a default, or config.yaml in LEASEQ_HOME.",
+    make=Show,
+    options=(JSON,),
+    examples=("leaseq config show",),
+)

@@ -1,14 +1,14 @@
-"""`leaseq daemon start` and `restart`: this host's runner is alive."""
+"""`leaseq daemon start`: this host's runner is alive."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command
 from leaseq.cli.here import running, tell_of_job
 from leaseq.cli.options import JSON
-from leaseq.cli.values import yes
 from leaseq.lease.host import refuse_if_forbidden
 from leaseq.words import count
 
@@ -37,32 +37,11 @@ class Start:
         return 0
 
 
-class Line:
-    """Fire's component of `daemon start` and `daemon restart`."""
-
-    def start(self, *, json: str = "") -> Start:
-        return Start(restart=False, json=yes(json, what="--json"))
-
-    def restart(self, *, json: str = "") -> Start:
-        return Start(restart=True, json=yes(json, what="--json"))
-
-
-COMMANDS = {
-    "daemon start": Command(
-        Line,
-        "start",
-        "",
-        "Starts this host's runner, if none is alive. It takes up the tasks that still run. `leaseq submit` does the "
-        "same by itself.",
-        (JSON,),
-        ("leaseq daemon start",),
-    ),
-    "daemon restart": Command(
-        Line,
-        "restart",
-        "",
-        "Stops this host's runner and starts it again. Tasks go on.",
-        (JSON,),
-        ("leaseq daemon restart",),
-    ),
-}
+COMMAND = Command(
+    usage="",
+    about="Starts this host's runner, if none is alive. It takes up the tasks that still run. `leaseq submit` does the "
+    "same by itself.",
+    make=partial(Start, restart=False),
+    options=(JSON,),
+    examples=("leaseq daemon start",),
+)

@@ -8,7 +8,6 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command
 from leaseq.cli.here import running
 from leaseq.cli.options import JSON
-from leaseq.cli.values import yes
 from leaseq.lease.leases import read_record
 from leaseq.words import count
 
@@ -44,20 +43,10 @@ class Status:
         return 0 if alive else EXIT_NO_RUNNER
 
 
-class Line:
-    """Fire's component of `daemon status`."""
-
-    def status(self, *, json: str = "") -> Status:
-        return Status(json=yes(json, what="--json"))
-
-
-COMMANDS = {
-    "daemon status": Command(
-        Line,
-        "status",
-        "",
-        "Tells whether this host's runner is alive; the exit code is 3 if it is not.",
-        (JSON,),
-        ("leaseq daemon status", "leaseq daemon status --json"),
-    ),
-}
+COMMAND = Command(
+    usage="",
+    about="Tells whether this host's runner is alive; the exit code is 3 if it is not.",
+    make=Status,
+    options=(JSON,),
+    examples=("leaseq daemon status", "leaseq daemon status --json"),
+)

@@ -10,7 +10,6 @@ from leaseq.cli.command import Command, Option
 from leaseq.cli.here import running
 from leaseq.cli.options import JSON
 from leaseq.cli.output import visible
-from leaseq.cli.values import yes
 from leaseq.lease.host import LocalBackend
 from leaseq.lease.leases import read_record
 from leaseq.reading.snapshot import TaskView
@@ -45,21 +44,11 @@ class Stop:
         return 0
 
 
-class Line:
-    """Fire's component of `daemon stop`."""
-
-    def stop(self, *, kill: str = "", json: str = "") -> Stop:
-        return Stop(kill=yes(kill, what="--kill"), json=yes(json, what="--json"))
-
-
-COMMANDS = {
-    "daemon stop": Command(
-        Line,
-        "stop",
-        "[--kill]",
-        "Stops this host's runner. Running tasks go on, and the next runner takes them up with their exit codes; "
-        "--kill ends them first. Pending tasks stay queued.",
-        (Option("kill", "end the running tasks too", kind="flag"), JSON),
-        ("leaseq daemon stop", "leaseq daemon stop --kill"),
-    ),
-}
+COMMAND = Command(
+    usage="[--kill]",
+    about="Stops this host's runner. Running tasks go on, and the next runner takes them up with their exit codes; "
+    "--kill ends them first. Pending tasks stay queued.",
+    make=Stop,
+    options=(Option("kill", "end the running tasks too", kind="flag"), JSON),
+    examples=("leaseq daemon stop", "leaseq daemon stop --kill"),
+)

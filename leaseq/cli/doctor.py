@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from leaseq import config
 from leaseq.cli.app import App
-from leaseq.cli.command import Command, extra_words
+from leaseq.cli.command import Command
 from leaseq.cli.findings import SKEW_SECONDS_MAX, Finding
-from leaseq.cli.options import LEASE, LOOK, Look, look
+from leaseq.cli.options import LEASE, LOOK, Look
 from leaseq.cli.output import Output, visible
 from leaseq.errors import LeaseqError
 from leaseq.installation import package_directory
@@ -32,22 +32,21 @@ INDENT = 25
 """Where the words of a finding begin."""
 
 
-@dataclass(frozen=True)
-class Doctor:
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Look):
     """Everything is looked at, the nodes of the lease too where it is Slurm's."""
 
     lease: str
-    look: Look
 
     def perform(self, app: App) -> int:
         """1 where something is bad."""
-        out = self.look.output(app)
+        out = self.output(app)
         found = []
         for each in self._findings(app):
             found.append(each)
-            if not self.look.json:
+            if not self.json:
                 self._show(out, each)
-        if self.look.json:
+        if self.json:
             out.document({"findings": [vars(each) for each in found]})
         return 1 if any(each.verdict == "bad" for each in found) else 0
 
@@ -260,21 +259,10 @@ def slurm(app: App) -> Iterator[Finding]:
         yield Finding("surroundings", "ok", "inside a Slurm step; its variables are kept from leaseq's own commands")
 
 
-class Doctors:
-    """Fire's component of `doctor`."""
-
-    def doctor(self, *words: str, lease: str = "", json: str = "", color: str = "", no_header: str = "") -> Doctor:
-        extra_words(words, usage="doctor [--lease LEASE]")
-        return Doctor(lease, look(json, color, no_header))
-
-
-COMMANDS = {
-    "doctor": Command(
-        Doctors,
-        "doctor",
-        "[--lease LEASE]",
-        "Looks at Python, the home and its file system, tmux, Slurm, and the nodes of a lease (a step is started on "
-        "each: clock, GPUs granted and seen, tmux, the installation). Says what to do about what is not right.",
-        (LEASE, *LOOK[:2]),
-    )
-}
+COMMAND = Command(
+    usage="[--lease LEASE]",
+    about="Looks at Python, the home and its file system, tmux, Slurm, and the nodes of a lease (a step is started on "
+    "each: clock, GPUs granted and seen, tmux, the installation). Says what to do about what is not right.",
+    make=Doctor,
+    options=(LEASE, *LOOK[:2]),
+)

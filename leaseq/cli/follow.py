@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from leaseq.cli.app import App
-from leaseq.cli.command import Command, Option, extra_words
+from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import LEASE
 from leaseq.cli.streams import ALL_LINES, FOLLOW_LINES, RAW, STDERR, STDOUT, lines_of, no_log, streams_of
-from leaseq.cli.values import yes
 from leaseq.errors import NotFound, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State
@@ -151,42 +151,31 @@ class Source:
         self.target.buffer.flush()
 
 
-class Line:
-    """Fire's component of `follow`."""
-
-    def follow(
-        self, *words: str, lease: str = "", stderr: str = "", stdout: str = "", tail: str = "", raw: str = ""
-    ) -> Follow:
-        extra_words(words[1:], usage="follow [ID]")
-        return Follow(
-            task=words[0] if words else "",
-            lease=lease,
-            streams=streams_of(stdout, stderr) or ("out", "err"),
-            lines=lines_of(tail, default=ALL_LINES) if tail else None,
-            raw=yes(raw, what="--raw"),
-        )
+def request(*, stdout: bool, stderr: bool, **fields: Any) -> Follow:
+    """What a line asks for."""
+    return Follow(streams=streams_of(stdout=stdout, stderr=stderr) or ("out", "err"), **fields)
 
 
-COMMANDS = {
-    "follow": Command(
-        Line,
-        "follow",
-        "[ID] [OPTIONS]",
-        "Waits for the task's start, streams its stdout and stderr, and ends when it ends, with its exit code.\n"
-        "Without an id: the one task that runs. Ctrl-C ends the watching, never the task.",
-        (
-            LEASE,
-            STDOUT,
-            STDERR,
-            Option(
-                "tail",
-                f"of what it wrote before, N lines or `all` (default all; on a terminal {FOLLOW_LINES}, and it is said "
-                "what is left out)",
-                short="n",
-                metavar="N",
-            ),
-            RAW,
+COMMAND = Command(
+    usage="[ID] [OPTIONS]",
+    about="Waits for the task's start, streams its stdout and stderr, and ends when it ends, with its exit code.\n"
+    "Without an id: the one task that runs. Ctrl-C ends the watching, never the task.",
+    make=request,
+    words=Words("task", "task", most=1),
+    options=(
+        LEASE,
+        STDOUT,
+        STDERR,
+        Option(
+            "tail",
+            f"of what it wrote before, N lines or `all` (default all; on a terminal {FOLLOW_LINES}, and it is said "
+            "what is left out)",
+            short="n",
+            metavar="N",
+            read=lines_of,
+            field="lines",
         ),
-        ("leaseq follow", "leaseq follow last"),
+        RAW,
     ),
-}
+    examples=("leaseq follow", "leaseq follow last"),
+)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 
 from leaseq.cli.columns import wrapped
+from leaseq.cli.command import Option
 from leaseq.cli.output import terminal_columns
-from leaseq.cli.table import ALIASES, FAMILIES, command, foreign_hint
+from leaseq.cli.table import command, foreign_hint
 from leaseq.cli.values import nearest_hint
+from leaseq.commands import ALIASES, COMMANDS
 from leaseq.errors import UsageError
 
 INTRO = """\
@@ -79,17 +81,17 @@ def text_for(words: list[str], room: int) -> list[str]:
     """The help of those words, in lines of at most so many columns; raises UsageError."""
     name = " ".join(word for word in words if not word.startswith("-"))
     name = "" if name == "help" else ALIASES.get(name, name)
-    members = [member for member in FAMILIES if member.split()[0] == name]
+    members = [member for member in COMMANDS if member.split()[0] == name]
     if not name:
         topics = "`leaseq COMMAND --help` tells more. Topics of `leaseq help`: " + ", ".join(TOPICS)
-        return [*_laid(INTRO, room), "", *_listing(list(FAMILIES), room), "", *wrapped(topics, room)]
+        return [*_laid(INTRO, room), "", *_listing(list(COMMANDS), room), "", *wrapped(topics, room)]
     if name in TOPICS:
         return _laid(TOPICS[name], room)
-    if name in FAMILIES:
+    if name in COMMANDS:
         return _of_command(name, room)
     if members:
         return _listing(members, room)
-    near = foreign_hint(name) or nearest_hint(name, [*FAMILIES, *TOPICS])
+    near = foreign_hint(name) or nearest_hint(name, [*COMMANDS, *TOPICS])
     raise UsageError(f"there is no help on {name!r}", hint=near or f"topics: {', '.join(TOPICS)}")
 
 
@@ -101,21 +103,24 @@ def _of_command(name: str, room: int) -> list[str]:
     if found.examples:
         lines += [line for example in found.examples for line in wrapped(f"  {example}", room, indent="    ")]
         lines.append("")
-    rows = []
-    for option in found.options:
-        short = f"-{option.short}, " if option.short else ""
-        metavar = "" if option.kind == "flag" else f" {option.metavar}"
-        if option.help.startswith("--no-"):
-            left, _, text = option.help.partition(": ")
-            rows.append((left, text))
-        else:
-            rows.append((f"{short}--{option.name}{metavar}", option.help))
+    rows = [_of_option(option) for option in found.options]
     rows.append(("-h, --help", "this text"))
     return lines + _two_columns(rows, room)
 
 
+def _of_option(option: Option) -> tuple[str, str]:
+    """How it is typed, and what it means."""
+    if option.kind == "flag" and option.default == "true":
+        return f"--no-{option.name}", option.help
+    short = f"-{option.short}, " if option.short else ""
+    value = "" if option.kind == "flag" else f" {option.stands_for}"
+    taken = f": {', '.join(option.choices[:-1])} or {option.choices[-1]}" if option.choices else ""
+    default = f" (default {option.default})" if option.default else ""
+    return f"{short}--{option.name}{value}", f"{option.help}{taken}{default}"
+
+
 def _listing(names: list[str], room: int) -> list[str]:
-    return _two_columns([(name, FAMILIES[name][1]) for name in names], room)
+    return _two_columns([(name, COMMANDS[name].about) for name in names], room)
 
 
 def _laid(text: str, room: int) -> list[str]:

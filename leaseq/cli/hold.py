@@ -1,15 +1,14 @@
-"""`leaseq hold` and `release`: whether pending tasks may start."""
+"""`leaseq hold`: pending tasks do not start; with `release` they may again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from leaseq.cli.acting import Said, on_each
 from leaseq.cli.app import App
-from leaseq.cli.command import Command
+from leaseq.cli.command import Command, Words
 from leaseq.cli.options import JSON, LEASE
-from leaseq.cli.values import yes
-from leaseq.errors import UsageError
 from leaseq.lease.lookup import Located
 from leaseq.verbs.hold import hold, release
 
@@ -39,37 +38,16 @@ def _release(app: App, each: Located) -> Said:
     return word, f"{each.row.id} is {word}"
 
 
-def _some(words: tuple[str, ...], verb: str) -> tuple[str, ...]:
-    if not words:
-        raise UsageError("which task?", hint=f"leaseq {verb} ID..., or `leaseq {verb} last`")
-    return words
+def which(verb: str) -> Words:
+    """The tasks whose fate the verb decides: one at least."""
+    return Words("tasks", "task", least=1, ask="which task?", hint=f"leaseq {verb} ID..., or `leaseq {verb} last`")
 
 
-class Line:
-    """Fire's component of `hold` and `release`."""
-
-    def hold(self, *words: str, lease: str = "", json: str = "") -> Hold:
-        return Hold(_some(words, "hold"), lease, hold=True, json=yes(json, what="--json"))
-
-    def release(self, *words: str, lease: str = "", json: str = "") -> Hold:
-        return Hold(_some(words, "release"), lease, hold=False, json=yes(json, what="--json"))
-
-
-COMMANDS = {
-    "hold": Command(
-        Line,
-        "hold",
-        "ID...",
-        "Keeps pending tasks from starting until `leaseq release`.",
-        (LEASE, JSON),
-        ("leaseq hold last",),
-    ),
-    "release": Command(
-        Line,
-        "release",
-        "ID...",
-        "Lets held tasks start. (`leaseq lease release` releases a lease.)",
-        (LEASE, JSON),
-        ("leaseq release last",),
-    ),
-}
+COMMAND = Command(
+    usage="ID...",
+    about="Keeps pending tasks from starting until `leaseq release`.",
+    make=partial(Hold, hold=True),
+    words=which("hold"),
+    options=(LEASE, JSON),
+    examples=("leaseq hold last",),
+)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaseq.cli.app import App
-from leaseq.cli.command import Command, Option
+from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON
-from leaseq.cli.values import yes
 from leaseq.errors import UsageError
 from leaseq.layout import valid_name
 from leaseq.lease import leases
 from leaseq.models import whole
 from leaseq.verbs.lease_adopt import adopt
+
+_ASKED = "which job?"
+_HINT = "leaseq lease adopt JOBID; `squeue --me` lists your jobs"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class Adopt:
     job: str
     name: str
     json: bool
+
+    def __post_init__(self) -> None:
+        if whole(self.job) is None:
+            raise UsageError(_ASKED, hint=_HINT)
 
     def perform(self, app: App) -> int:
         record, nodes = adopt(app.access, self.job, name=self.name, umask=app.umask)
@@ -35,23 +41,16 @@ class Adopt:
         return 0
 
 
-class Line:
-    """Fire's component of `lease adopt`."""
-
-    def adopt(self, *words: str, name: str = "", json: str = "") -> Adopt:
-        if len(words) != 1 or whole(words[0]) is None:
-            raise UsageError("which job?", hint="leaseq lease adopt JOBID; `squeue --me` lists your jobs")
-        return Adopt(words[0], valid_name(name, what="name") if name else "", yes(json, what="--json"))
+def _name(text: str, *, what: str) -> str:
+    return valid_name(text, what=what) if text else ""
 
 
-COMMANDS = {
-    "lease adopt": Command(
-        Line,
-        "adopt",
-        "JOBID [--name NAME]",
-        "Puts runners into a running allocation that was made elsewhere (salloc, sbatch), or onto the nodes of a "
-        "lease that have none. They hang on this host: the job is left alone when they end.",
-        (Option("name", "a name for the lease", metavar="NAME", blank=True), JSON),
-        ("leaseq lease adopt 12345",),
-    ),
-}
+COMMAND = Command(
+    usage="JOBID [--name NAME]",
+    about="Puts runners into a running allocation that was made elsewhere (salloc, sbatch), or onto the nodes of a "
+    "lease that have none. They hang on this host: the job is left alone when they end.",
+    make=Adopt,
+    words=Words("job", least=1, most=1, ask=_ASKED, hint=_HINT),
+    options=(Option("name", "a name for the lease", metavar="NAME", read=_name, absent="", blank=True), JSON),
+    examples=("leaseq lease adopt 12345",),
+)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaseq.cli.app import App
-from leaseq.cli.command import Command, Option
+from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON
-from leaseq.cli.values import yes
-from leaseq.errors import Refused, UsageError
+from leaseq.errors import Refused
 from leaseq.lease import leases
 from leaseq.verbs.lease_hold_queue import hold_queue
 
@@ -34,21 +33,10 @@ class HoldQueue:
         return 0
 
 
-class Line:
-    """Fire's component of `lease hold-queue`."""
-
-    def hold_queue(self, *words: str, off: str = "", json: str = "") -> HoldQueue:
-        if len(words) > 1:
-            raise UsageError("which lease?", hint="leaseq lease hold-queue [LEASE] [--off]")
-        return HoldQueue(words[0] if words else "", yes(off, what="--off"), yes(json, what="--json"))
-
-
-COMMANDS = {
-    "lease hold-queue": Command(
-        Line,
-        "hold_queue",
-        "[LEASE] [--off]",
-        "A lease starts no task any more; what runs goes on. --off lets it start tasks again.",
-        (Option("off", "start tasks again", kind="flag"), JSON),
-    ),
-}
+COMMAND = Command(
+    usage="[LEASE] [--off]",
+    about="A lease starts no task any more; what runs goes on. --off lets it start tasks again.",
+    make=HoldQueue,
+    words=Words("lease", "lease", most=1, ask="which lease?", hint="leaseq lease hold-queue [LEASE] [--off]"),
+    options=(Option("off", "start tasks again", kind="flag"), JSON),
+)

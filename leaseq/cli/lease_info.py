@@ -5,27 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaseq.cli.app import App
-from leaseq.cli.command import Command, extra_words
-from leaseq.cli.options import LOOK, Look, look
+from leaseq.cli.command import Command, Words
+from leaseq.cli.options import LOOK, Look
 from leaseq.cli.output import stamp
 from leaseq.cli.overview import clock, default_of, lease_json, overview
 from leaseq.words import about, count, joined, one_line
 
 
-@dataclass(frozen=True)
-class LeaseInfo:
+@dataclass(frozen=True, kw_only=True)
+class LeaseInfo(Look):
     """Details of a lease: its allocation, nodes, tasks and options."""
 
     lease: str
-    look: Look
 
     def perform(self, app: App) -> int:
-        out = self.look.output(app)
+        out = self.output(app)
         directory = app.access.lease(self.lease)
         row = overview(app, app.access.record(directory))
         lease, state = row.lease, row.state
         chosen = default_of(app) == lease.id
-        if self.look.json:
+        if self.json:
             out.document({"lease": {**lease_json(row, chosen=chosen), "directory": directory.root}})
             return 0
         tasks = ", ".join(f"{count} {each.name.lower()}" for each, count in row.totals.items() if count)
@@ -53,16 +52,10 @@ class LeaseInfo:
         return 0
 
 
-class Line:
-    """Fire's component of `lease info`."""
-
-    def info(self, *words: str, json: str = "", color: str = "", no_header: str = "") -> LeaseInfo:
-        extra_words(words[1:], usage="lease info [LEASE]")
-        return LeaseInfo(words[0] if words else "", look(json, color, no_header))
-
-
-COMMANDS = {
-    "lease info": Command(
-        Line, "info", "[LEASE]", "Details of a lease: its allocation, nodes, tasks and options.", LOOK
-    ),
-}
+COMMAND = Command(
+    usage="[LEASE]",
+    about="Details of a lease: its allocation, nodes, tasks and options.",
+    make=LeaseInfo,
+    words=Words("lease", "lease", most=1),
+    options=LOOK,
+)

@@ -6,24 +6,22 @@ from dataclasses import dataclass
 
 from leaseq.cli.app import App
 from leaseq.cli.columns import Column
-from leaseq.cli.command import Command, Option, extra_words
-from leaseq.cli.options import LOOK, Look, look
+from leaseq.cli.command import Command, Option
+from leaseq.cli.options import LOOK, Look
 from leaseq.cli.overview import Overview, clock, default_of, lease_json, overview
-from leaseq.cli.values import yes
 from leaseq.lease import leases
 from leaseq.models import State
 from leaseq.reading.views import duration
 
 
-@dataclass(frozen=True)
-class ListLeases:
+@dataclass(frozen=True, kw_only=True)
+class ListLeases(Look):
     """The leases of this home; ended ones only with `all`."""
 
     all: bool
-    look: Look
 
     def perform(self, app: App) -> int:
-        out = self.look.output(app)
+        out = self.output(app)
         leases.check_home(app.home)
         chosen = default_of(app)
         rows: list[Overview] = []
@@ -35,7 +33,7 @@ class ListLeases:
             row = overview(app, lease)
             if row.state.word != "ENDED" or self.all:
                 rows.append(row)
-        if self.look.json:
+        if self.json:
             found = [lease_json(row, chosen=row.lease.id == chosen) for row in rows]
             out.document({"default": chosen, "leases": found, "unreadable": unreadable})
             return 0
@@ -98,20 +96,9 @@ def cells(row: Overview, *, now: float, chosen: bool) -> list[str]:
     ]
 
 
-class Line:
-    """Fire's component of `lease ls`."""
-
-    def ls(self, *words: str, all: str = "", json: str = "", color: str = "", no_header: str = "") -> ListLeases:
-        extra_words(words, usage="lease ls [--all]")
-        return ListLeases(yes(all, what="--all"), look(json, color, no_header))
-
-
-COMMANDS = {
-    "lease ls": Command(
-        Line,
-        "ls",
-        "[--all]",
-        "Lists leases; * marks the default: the one of commands that name none.",
-        (Option("all", "ended ones too", kind="flag", short="a"), *LOOK),
-    ),
-}
+COMMAND = Command(
+    usage="[--all]",
+    about="Lists leases; * marks the default: the one of commands that name none.",
+    make=ListLeases,
+    options=(Option("all", "ended ones too", kind="flag", short="a"), *LOOK),
+)

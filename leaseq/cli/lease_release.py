@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from leaseq.cli.app import App
-from leaseq.cli.command import Command, Option
+from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON
 from leaseq.cli.values import yes
 from leaseq.errors import Refused
@@ -134,25 +134,16 @@ def _drain(app: App, record: Lease) -> None:
 _yes = yes
 
 
-class Line:
-    """Fire's component of `lease release`."""
-
-    def release(self, *words: str, yes: str = "", drain: str = "", json: str = "") -> Release:
-        return Release(words, _yes(yes, what="--yes"), _yes(drain, what="--drain"), _yes(json, what="--json"))
-
-
-COMMANDS = {
-    "lease release": Command(
-        Line,
-        "release",
-        "[LEASE...] [--yes] [--drain]",
-        "Releases leases; the Slurm lease in use, if none is named. What runs on them ends; what is pending "
-        "stays in the lease's directory, and so does everything else. Asks first where tasks run or none is named.",
-        (
-            Option("yes", "do not ask; running tasks end", kind="flag", short="y"),
-            Option("drain", "start no task any more, and wait for the running ones first", kind="flag"),
-            JSON,
-        ),
-        ("leaseq lease release", "leaseq lease release 12345 --drain"),
+COMMAND = Command(
+    usage="[LEASE...] [--yes] [--drain]",
+    about="Releases leases; the Slurm lease in use, if none is named. What runs on them ends; what is pending "
+    "stays in the lease's directory, and so does everything else. Asks first where tasks run or none is named.",
+    make=Release,
+    words=Words("leases", "lease"),
+    options=(
+        Option("yes", "do not ask; running tasks end", kind="flag", short="y"),
+        Option("drain", "start no task any more, and wait for the running ones first", kind="flag"),
+        JSON,
     ),
-}
+    examples=("leaseq lease release", "leaseq lease release 12345 --drain"),
+)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaseq.cli.app import App
-from leaseq.cli.command import Command
+from leaseq.cli.command import Command, Words
 from leaseq.cli.options import JSON
-from leaseq.cli.values import yes
-from leaseq.errors import UsageError
 from leaseq.lease import leases
 
 
@@ -31,22 +29,13 @@ class Use:
         return 0
 
 
-class Line:
-    """Fire's component of `lease use`."""
-
-    def use(self, *words: str, json: str = "") -> Use:
-        if len(words) != 1:
-            raise UsageError("which lease?", hint="leaseq lease use LEASE; `local` is this host")
-        return Use(words[0], yes(json, what="--json"))
-
-
-COMMANDS = {
-    "lease use": Command(
-        Line,
-        "use",
-        "LEASE",
-        "Makes it the default lease, for commands that name none. LEASEQ_LEASE and --lease still go first.",
-        (JSON,),
-        ("leaseq lease use 12345", "leaseq lease use local"),
+COMMAND = Command(
+    usage="LEASE",
+    about="Makes it the default lease, for commands that name none. LEASEQ_LEASE and --lease still go first.",
+    make=Use,
+    words=Words(
+        "lease", "lease", least=1, most=1, ask="which lease?", hint="leaseq lease use LEASE; `local` is this host"
     ),
-}
+    options=(JSON,),
+    examples=("leaseq lease use 12345", "leaseq lease use local"),
+)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from leaseq.cli.app import App
-from leaseq.cli.command import Command, Option
-from leaseq.cli.follow import Follow
-from leaseq.cli.follow import Line as Following
+from leaseq.cli.command import Command, Option, Request, Words
+from leaseq.cli.follow import COMMAND as COMMAND_FOLLOW
+from leaseq.cli.follow import request as follow_request
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.streams import ALL_LINES, FOLLOW_LINES, RAW, STDERR, STDOUT, lines_of, no_log, streams_of
-from leaseq.cli.values import integer, yes
-from leaseq.errors import NotFound, UsageError
+from leaseq.cli.values import integer
+from leaseq.errors import NotFound
 from leaseq.models import State
 from leaseq.reading import logtail
 from leaseq.reading.logtail import Folder
@@ -93,55 +95,47 @@ def shown_attempt(row: TaskView) -> int:
     return row.attempt - 1 if row.state is State.PENDING and row.attempt > 1 else row.attempt
 
 
-class Line:
-    """Fire's component of `logs`."""
-
-    def logs(
-        self,
-        *words: str,
-        lease: str = "",
-        stderr: str = "",
-        stdout: str = "",
-        both: str = "",
-        tail: str = "",
-        attempt: str = "",
-        raw: str = "",
-        follow: str = "",
-        json: str = "",
-    ) -> Logs | Follow:
-        if yes(follow, what="--follow"):
-            if yes(json, what="--json") or attempt:
-                raise UsageError("--follow goes with neither --json nor --attempt")
-            return Following().follow(*words, lease=lease, stderr=stderr, stdout=stdout, tail=tail, raw=raw)
-        streams = streams_of(stdout, stderr) or ("out",)
-        return Logs(
-            tasks=words,
-            lease=lease,
-            streams=("out", "err") if yes(both, what="--both") else streams,
-            lines=lines_of(tail, default=ALL_LINES),
-            attempt=integer(attempt, what="--attempt", low=1, high=999_999) if attempt else None,
-            raw=yes(raw, what="--raw"),
-            json=yes(json, what="--json"),
-        )
+def _request(
+    *,
+    tasks: tuple[str, ...],
+    stdout: bool,
+    stderr: bool,
+    both: bool,
+    attempt: int | None,
+    follow: bool,
+    lines: int | None,
+    json: bool,
+    **fields: Any,
+) -> Request:
+    if follow:
+        COMMAND_FOLLOW.words.value(tasks, usage="leaseq follow [ID] [OPTIONS]")
+        return follow_request(task="".join(tasks), stdout=stdout, stderr=stderr, lines=lines, **fields)
+    streams = ("out", "err") if both else streams_of(stdout=stdout, stderr=stderr) or ("out",)
+    shown = ALL_LINES if lines is None else lines
+    return Logs(tasks=tasks, streams=streams, lines=shown, attempt=attempt, json=json, **fields)
 
 
-COMMANDS = {
-    "logs": Command(
-        Line,
-        "logs",
-        "[ID...] [OPTIONS]",
-        "Shows what a task wrote to stdout (the newest task's, where no id is given).",
-        (
-            LEASE,
-            STDOUT,
-            STDERR,
-            Option("both", "stdout, then stderr", kind="flag", short="b"),
-            Option("tail", "the last N lines only", short="n", metavar="N"),
-            Option("attempt", "of attempt K (default: the last)", short="k", metavar="K"),
-            RAW,
-            Option("follow", "the same as `leaseq follow`", kind="flag", short="f"),
-            JSON,
+COMMAND = Command(
+    usage="[ID...] [OPTIONS]",
+    about="Shows what a task wrote to stdout (the newest task's, where no id is given).",
+    make=_request,
+    words=Words("tasks", "task"),
+    options=(
+        LEASE,
+        STDOUT,
+        STDERR,
+        Option("both", "stdout, then stderr", kind="flag", short="b"),
+        Option("tail", "the last N lines only", short="n", metavar="N", read=lines_of, field="lines"),
+        Option(
+            "attempt",
+            "of attempt K (default: the last)",
+            short="k",
+            metavar="K",
+            read=partial(integer, low=1, high=999_999),
         ),
-        ("leaseq logs last --tail 20", "leaseq logs T0c4 --stderr"),
+        RAW,
+        Option("follow", "the same as `leaseq follow`", kind="flag", short="f", against=("json", "attempt")),
+        JSON,
     ),
-}
+    examples=("leaseq logs last --tail 20", "leaseq logs T0c4 --stderr"),
+)

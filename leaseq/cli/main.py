@@ -118,16 +118,15 @@ def split(words: list[str]) -> tuple[list[str], tuple[str, ...] | None]:
 
 def _bare() -> list[str]:
     """What `leaseq` alone means: the monitor where there is one and somebody to look at it."""
-    from leaseq.cli.table import FAMILIES
-
     watched = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
-    return ["tui"] if "tui" in FAMILIES and watched else ["status"]
+    return ["tui"] if watched else ["status"]
 
 
 def command_words(head: list[str]) -> tuple[str, list[str]]:
     """(the command's name, its words); raises UsageError for what is no command."""
-    from leaseq.cli.table import ALIASES, FAMILIES, GROUP_DEFAULTS, foreign_hint
+    from leaseq.cli.table import foreign_hint
     from leaseq.cli.values import nearest_hint
+    from leaseq.commands import ALIASES, COMMANDS, GROUP_DEFAULTS
     from leaseq.errors import UsageError
 
     if not head:
@@ -137,21 +136,21 @@ def command_words(head: list[str]) -> tuple[str, list[str]]:
         hint = near or "options follow the command: leaseq COMMAND OPTIONS"
         raise UsageError(f"no command before {head[0]}", hint=hint)
     first, rest = head[0], head[1:]
-    groups = {name.split()[0] for name in FAMILIES if " " in name}
+    groups = {name.split()[0] for name in COMMANDS if " " in name}
     if first in groups:
         if not rest or rest[0].startswith("-"):
             helped = rest[:1] in (["--help"], ["-h"])
             return (f"help {first}", []) if helped else (GROUP_DEFAULTS[first], rest)
         name, rest = f"{first} {rest[0]}", rest[1:]
         name = ALIASES.get(name, name)
-        if name not in FAMILIES:
-            members = [member.split()[1] for member in FAMILIES if member.startswith(f"{first} ")]
+        if name not in COMMANDS:
+            members = [member.split()[1] for member in COMMANDS if member.startswith(f"{first} ")]
             near = foreign_hint(head[1], group=first) or nearest_hint(head[1], members)
             raise UsageError(f"`{first}` has no command {head[1]!r}", hint=near or f"one of {', '.join(members)}")
         return name, rest
     name = ALIASES.get(first, first)
-    if name not in FAMILIES:
-        near = foreign_hint(first) or nearest_hint(first, [*FAMILIES, *groups, "help"])
+    if name not in COMMANDS:
+        near = foreign_hint(first) or nearest_hint(first, [*COMMANDS, *groups, "help"])
         raise UsageError(f"{first!r} is not a leaseq command", hint=near or "`leaseq help` lists the commands")
     return name, rest
 
@@ -163,7 +162,7 @@ def _accept(name: str, rest: list[str], tail: tuple[str, ...] | None) -> Request
 
         show([name[5:]])
         return None
-    from leaseq.cli.command import HelpAsked, request_of
+    from leaseq.cli.line import HelpAsked, request_of
     from leaseq.cli.table import command
 
     try:

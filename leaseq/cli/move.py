@@ -6,11 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 from leaseq.cli.app import App
-from leaseq.cli.command import Command, Option
+from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import JSON
 from leaseq.cli.progress import Progress
-from leaseq.cli.values import yes
 from leaseq.errors import Refused, UsageError
 from leaseq.layout import valid_name
 from leaseq.models import ANY, State
@@ -29,6 +28,15 @@ class Move:
     json: bool
     node: str = ""
     """The node that they are pinned to from now on, `_any` for whichever has room; empty: as they are."""
+
+    def __post_init__(self) -> None:
+        if self.target or self.node:
+            if not self.source and not self.tasks:
+                raise UsageError("from which lease, to which?", hint="leaseq move --from LEASE --to LEASE [ID...]")
+        elif self.tasks:
+            raise UsageError("to which lease?", hint=f"leaseq move --to LEASE {' '.join(self.tasks)}")
+        else:
+            raise UsageError("from which lease, to which?", hint="leaseq move --from LEASE --to LEASE [ID...]")
 
     def perform(self, app: App) -> int:
         """0 if every task is where it was wanted, else 1."""
@@ -72,33 +80,21 @@ def _tell_of_the_rest(app: App, reader: Reader) -> None:
         )
 
 
-class Line:
-    """Fire's component of `move`."""
-
-    def move(self, *words: str, to: str = "", node: str = "", json: str = "", **named: str) -> Move:
-        # `from` cannot be the name of a parameter.
-        source = named.get("from", "")
-        if words and not (to or node):
-            raise UsageError("to which lease?", hint=f"leaseq move --to LEASE {' '.join(words)}")
-        if not (to or node) or not (source or words):
-            raise UsageError("from which lease, to which?", hint="leaseq move --from LEASE --to LEASE [ID...]")
-        pin = ANY if node == "any" else valid_name(node, what="--node") if node else ""
-        return Move(words, source, to, yes(json, what="--json"), pin)
+def _pin(text: str, *, what: str) -> str:
+    return ANY if text == "any" else valid_name(text, what=what)
 
 
-COMMANDS = {
-    "move": Command(
-        Line,
-        "move",
-        "[--from LEASE] [--to LEASE] [--node NODE] [ID...]",
-        "Pending tasks of one lease become another's, all of them or those named. Prints their ids, which stay. With "
-        "--node they are pinned to another node, or with `any` to none, and later attempts too.",
-        (
-            Option("from", "the lease whose tasks they are; ids need none", metavar="LEASE"),
-            Option("to", "the lease that is to run them (with --node: the same)", metavar="LEASE"),
-            Option("node", "the node that is to run them; any: whichever has room", metavar="NODE"),
-            JSON,
-        ),
-        ("leaseq move --from 12345 --to 12399", "leaseq move --to local T0c4", "leaseq move --node any T0c4"),
+COMMAND = Command(
+    usage="[--from LEASE] [--to LEASE] [--node NODE] [ID...]",
+    about="Pending tasks of one lease become another's, all of them or those named. Prints their ids, which stay. With "
+    "--node they are pinned to another node, or with `any` to none, and later attempts too.",
+    make=Move,
+    words=Words("tasks", "task"),
+    options=(
+        Option("from", "the lease whose tasks they are; ids need none", completes="lease", field="source"),
+        Option("to", "the lease that is to run them (with --node: the same)", completes="lease", field="target"),
+        Option("node", "the node that is to run them; any: whichever has room", read=_pin, absent="", completes="node"),
+        JSON,
     ),
-}
+    examples=("leaseq move --from 12345 --to 12399", "leaseq move --to local T0c4", "leaseq move --node any T0c4"),
+)

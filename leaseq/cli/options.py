@@ -7,32 +7,27 @@ from dataclasses import dataclass
 from leaseq.cli.app import App
 from leaseq.cli.command import Option
 from leaseq.cli.output import Output
-from leaseq.cli.values import one_of, yes
+from leaseq.layout import valid_name
 
-LEASE = Option("lease", "the lease: an id, its name, or `local` (default: see `lease use`)", short="l", metavar="LEASE")
+LEASE = Option(
+    "lease", "the lease: an id, its name, or `local` (default: see `lease use`)", short="l", completes="lease"
+)
+NODE = Option("node", "run on this node only", short="w", read=valid_name, absent="", completes="node")
 JSON = Option("json", "one JSON document on stdout, errors too", kind="flag")
-COLOR = Option("color", "auto, always or never", metavar="WHEN")
-NO_START = Option("start", "--no-start: do not start this host's runner", kind="flag")
+COLOR = Option("color", "when to colour", metavar="WHEN", choices=("auto", "always", "never"), default="auto")
+NO_START = Option("start", "do not start this host's runner", kind="flag", default="true")
 NO_HEADER = Option("no-header", "leave out the line of titles", kind="flag")
 LOOK = (JSON, COLOR, NO_HEADER)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Look:
-    """How the result is to be shown."""
+    """How the result of a command that only looks is to be shown."""
 
-    json: bool
+    json: bool = False
     color: str = "auto"
-    header: bool = True
+    no_header: bool = False
 
     def output(self, app: App) -> Output:
-        app.out = Output(color=self.color, header=self.header)
+        app.out = Output(color=self.color, header=not self.no_header)
         return app.out
-
-
-def look(json: str, color: str = "", no_header: str = "") -> Look:
-    return Look(
-        json=yes(json, what="--json"),
-        color=one_of(color or "auto", what="--color", allowed=("auto", "always", "never")),
-        header=not yes(no_header, what="--no-header"),
-    )

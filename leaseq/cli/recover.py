@@ -7,12 +7,11 @@ from functools import partial
 
 from leaseq.cli.app import App
 from leaseq.cli.columns import Column
-from leaseq.cli.command import Command, Option
+from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.output import COLOURS
 from leaseq.cli.retry import queue_again
 from leaseq.cli.rows import short_id, task_json
-from leaseq.cli.values import yes
 from leaseq.errors import Refused, UsageError
 from leaseq.lease.lookup import Found, Located
 from leaseq.reading.snapshot import Reader
@@ -40,6 +39,10 @@ class Recover:
     force: bool
     start: bool
     json: bool
+
+    def __post_init__(self) -> None:
+        if self.tasks and self.all:
+            raise UsageError("--all takes no ids")
 
     def perform(self, app: App) -> int:
         if self.tasks:
@@ -78,33 +81,18 @@ class Recover:
         return 0
 
 
-class Line:
-    """Fire's component of `recover`."""
-
-    def recover(
-        self, *words: str, lease: str = "", all: str = "", force: str = "", start: str = "true", json: str = ""
-    ) -> Recover:
-        everything = yes(all, what="--all")
-        if words and everything:
-            raise UsageError("--all takes no ids")
-        forced, started = yes(force, what="--force"), yes(start, what="--start")
-        return Recover(words, lease, everything, forced, started, yes(json, what="--json"))
-
-
-COMMANDS = {
-    "recover": Command(
-        Line,
-        "recover",
-        "[ID... | --all]",
-        "Lists tasks that are stuck (their runner is down) or lost (nobody can know how they ended), with the next "
-        "step. With ids or --all: queues them again, as their next attempt.",
-        (
-            LEASE,
-            Option("all", "all that are listed", kind="flag"),
-            Option("force", "also where the node may still run it: then it may run twice", kind="flag"),
-            NO_START,
-            JSON,
-        ),
-        ("leaseq recover", "leaseq recover T0c4"),
+COMMAND = Command(
+    usage="[ID... | --all]",
+    about="Lists tasks that are stuck (their runner is down) or lost (nobody can know how they ended), with the next "
+    "step. With ids or --all: queues them again, as their next attempt.",
+    make=Recover,
+    words=Words("tasks", "task"),
+    options=(
+        LEASE,
+        Option("all", "all that are listed", kind="flag"),
+        Option("force", "also where the node may still run it: then it may run twice", kind="flag"),
+        NO_START,
+        JSON,
     ),
-}
+    examples=("leaseq recover", "leaseq recover T0c4"),
+)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from leaseq.cli.app import App
-from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, changes, priority_of
-from leaseq.cli.command import Command, Option
+from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, with_changes
+from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.progress import Progress
 from leaseq.cli.retry import Retry, tell_if_forgotten, tell_of_queued
-from leaseq.cli.values import yes
 from leaseq.errors import Refused, UsageError
 from leaseq.verbs.changes import Changes
 from leaseq.verbs.fits import Fits
@@ -29,6 +29,10 @@ class Redo:
     priority: int
     start: bool
     json: bool
+
+    def __post_init__(self) -> None:
+        if bool(self.tasks) == self.failed:
+            raise UsageError("which tasks?", hint="leaseq redo ID..., or `leaseq redo --failed`")
 
     def perform(self, app: App) -> int:
         access = app.access
@@ -62,72 +66,30 @@ class Redo:
         return app.tell(found.problems) or code
 
 
-class Line:
-    """Fire's component of `redo`."""
-
-    def redo(
-        self,
-        *words: str,
-        lease: str = "",
-        failed: str = "",
-        gpus: str = "",
-        cpus: str = "",
-        mem: str = "",
-        time: str = "",
-        name: str | None = None,
-        env: str = "",
-        export: str = "",
-        node: str = "",
-        cwd: str = "",
-        retries: str = "",
-        on_lost: str = "",
-        requeue: str = "",
-        priority: str = "",
-        in_place: str = "",
-        start: str = "true",
-        json: str = "",
-    ) -> Redo | Retry:
-        wanted = yes(failed, what="--failed")
-        if bool(words) == wanted:
-            raise UsageError("which tasks?", hint="leaseq redo ID..., or `leaseq redo --failed`")
-        said = changes(
-            gpus=gpus,
-            cpus=cpus,
-            mem=mem,
-            time=time,
-            name=name,
-            env=env,
-            export=export,
-            node=node,
-            cwd=cwd,
-            retries=retries,
-            on_lost=on_lost,
-            requeue=requeue,
-        )
-        starts, as_json = yes(start, what="--start"), yes(json, what="--json")
-        if yes(in_place, what="--in-place"):
-            if priority:
-                raise UsageError("--in-place goes without --priority: the task keeps its place")
-            return Retry(words, lease, wanted, said, starts, as_json)
-        return Redo(words, lease, wanted, said, priority_of(priority), starts, as_json)
+def _request(*, in_place: bool, priority: int, **fields: Any) -> Redo | Retry:
+    fields = with_changes(fields)
+    return Retry(**fields) if in_place else Redo(priority=priority, **fields)
 
 
-COMMANDS = {
-    "redo": Command(
-        Line,
-        "redo",
-        "ID... | --failed",
-        "Submits tasks again as new ones, which are as they were: command, directory, need, and the environment that "
-        "they had. Options change that. Prints the new ids.",
-        (
-            LEASE,
-            Option("failed", "every failed or timed out task that was not submitted again yet", kind="flag"),
-            *CHANGE_OPTIONS,
-            PRIORITY,
-            Option("in-place", "the same as `leaseq retry`: their next attempt, no new task", kind="flag"),
-            NO_START,
-            JSON,
+COMMAND = Command(
+    usage="ID... | --failed",
+    about="Submits tasks again as new ones, which are as they were: command, directory, need, and the environment that "
+    "they had. Options change that. Prints the new ids.",
+    make=_request,
+    words=Words("tasks", "task"),
+    options=(
+        LEASE,
+        Option("failed", "every failed or timed out task that was not submitted again yet", kind="flag"),
+        *CHANGE_OPTIONS,
+        PRIORITY,
+        Option(
+            "in-place",
+            "the same as `leaseq retry`: their next attempt where they stood, no new task",
+            kind="flag",
+            against=("priority",),
         ),
-        ("leaseq redo last", "leaseq redo --failed", "leaseq redo T0c4 --time 8h --mem 32G"),
+        NO_START,
+        JSON,
     ),
-}
+    examples=("leaseq redo last", "leaseq redo --failed", "leaseq redo T0c4 --time 8h --mem 32G"),
+)

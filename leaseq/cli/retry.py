@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from leaseq.cli.app import App
-from leaseq.cli.changes import CHANGE_OPTIONS, changes
-from leaseq.cli.command import Command, Option
+from leaseq.cli.changes import CHANGE_OPTIONS, with_changes
+from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.place import tell_if_too_long
 from leaseq.cli.progress import Progress
-from leaseq.cli.values import yes
 from leaseq.errors import LeaseqError, NotFound, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.lease.leases import read_record
@@ -35,6 +35,10 @@ class Retry:
     changes: Changes
     start: bool
     json: bool
+
+    def __post_init__(self) -> None:
+        if bool(self.tasks) == self.failed:
+            raise UsageError("which tasks?", hint="leaseq retry ID..., or `leaseq retry --failed`")
 
     def perform(self, app: App) -> int:
         access = app.access
@@ -141,70 +145,23 @@ def _tell_of_ended(app: App, used: Iterable[LeaseDir]) -> set[LeaseDir]:
     return ended
 
 
-class Retrying:
-    """Fire's component of `retry`."""
-
-    def retry(
-        self,
-        *words: str,
-        lease: str = "",
-        failed: str = "",
-        gpus: str = "",
-        cpus: str = "",
-        mem: str = "",
-        time: str = "",
-        name: str | None = None,
-        env: str = "",
-        export: str = "",
-        node: str = "",
-        cwd: str = "",
-        retries: str = "",
-        on_lost: str = "",
-        requeue: str = "",
-        start: str = "true",
-        json: str = "",
-    ) -> Retry:
-        wanted = yes(failed, what="--failed")
-        if bool(words) == wanted:
-            raise UsageError("which tasks?", hint="leaseq retry ID..., or `leaseq retry --failed`")
-        return Retry(
-            tasks=words,
-            lease=lease,
-            failed=wanted,
-            changes=changes(
-                gpus=gpus,
-                cpus=cpus,
-                mem=mem,
-                time=time,
-                name=name,
-                env=env,
-                export=export,
-                node=node,
-                cwd=cwd,
-                retries=retries,
-                on_lost=on_lost,
-                requeue=requeue,
-            ),
-            start=yes(start, what="--start"),
-            json=yes(json, what="--json"),
-        )
+def _request(**fields: Any) -> Retry:
+    return Retry(**with_changes(fields))
 
 
-COMMANDS = {
-    "retry": Command(
-        Retrying,
-        "retry",
-        "ID... | --failed",
-        "Queues tasks again that failed, ran into their time limit, were cancelled or lost: under their own id, as "
-        "their next attempt, where they stood. `wait ID` then waits for that one. What they wrote before stays. They "
-        "are as they were; options change that.",
-        (
-            LEASE,
-            Option("failed", "every failed or timed out task that was not submitted again", kind="flag"),
-            *CHANGE_OPTIONS,
-            NO_START,
-            JSON,
-        ),
-        ("leaseq retry last", "leaseq retry --failed", "leaseq retry T0c4 --time 8h"),
+COMMAND = Command(
+    usage="ID... | --failed",
+    about="Queues tasks again that failed, ran into their time limit, were cancelled or lost: under their own id, as "
+    "their next attempt, where they stood. `wait ID` then waits for that one. What they wrote before stays. They "
+    "are as they were; options change that.",
+    make=_request,
+    words=Words("tasks", "task"),
+    options=(
+        LEASE,
+        Option("failed", "every failed or timed out task that was not submitted again", kind="flag"),
+        *CHANGE_OPTIONS,
+        NO_START,
+        JSON,
     ),
-}
+    examples=("leaseq retry last", "leaseq retry --failed", "leaseq retry T0c4 --time 8h"),
+)

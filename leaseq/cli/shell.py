@@ -11,13 +11,13 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leaseq.cli.app import App
-from leaseq.cli.command import Command, Option
+from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import slurm_is_here, tell_of_start
+from leaseq.cli.options import NODE
 from leaseq.cli.output import visible
-from leaseq.cli.values import yes
 from leaseq.errors import LeaseqError, NotFound, Unavailable, UsageError
 from leaseq.installation import main_file
 from leaseq.layout import beating, valid_name
@@ -269,43 +269,39 @@ def _not_ended(app: App, record: Lease, backend: Backend) -> Lease:
     return record
 
 
-class Shells:
-    """The Fire component."""
-
-    tail: tuple[str, ...] | None = None
-    head: tuple[str, ...] = ()
-
-    def shell(self, *words: str, lease: str = "", node: str = "", session: str = "", plain: str = "") -> Shell:
-        if words:
-            raise UsageError(
-                f"unexpected argument {words[0]!r}", hint=f"a command: leaseq shell -- {shlex.join(words)}"
-            )
-        if self.tail == ():
-            raise UsageError("no command after `--`", hint="`leaseq shell` alone opens a shell")
-        is_plain = yes(plain, what="--plain")
-        if is_plain and session:
-            raise UsageError("--plain has no session", hint="`--session NAME` or `--plain`")
-        if node:
-            valid_name(node, what="node")
-        if session:
-            valid_name(session, what="session")
-            if "." in session or len(session) > 40:
-                raise UsageError(f"session {session!r} is not a valid name", hint="at most 40 letters, digits, _ and -")
-        return Shell(lease, node, session, is_plain, self.tail or ())
+def _session(text: str, *, what: str) -> str:
+    valid_name(text, what=what)
+    if "." in text or len(text) > 40:
+        raise UsageError(f"{what} {text!r} is not a valid name", hint="at most 40 letters, digits, _ and -")
+    return text
 
 
-SHELL = Command(
-    component=Shells,
-    method="shell",
+def _request(*, words: tuple[str, ...], tail: tuple[str, ...] | None, **fields: Any) -> Shell:
+    if words:
+        raise UsageError(f"unexpected argument {words[0]!r}", hint=f"a command: leaseq shell -- {shlex.join(words)}")
+    if tail == ():
+        raise UsageError("no command after `--`", hint="`leaseq shell` alone opens a shell")
+    return Shell(argv=tail or (), **fields)
+
+
+COMMAND = Command(
     usage="[--lease ID] [--node N] [--session NAME | --plain] [-- CMD ...]",
     about="Open a terminal on a node of a lease, or get back into it: programs and scrollback are still there.",
+    make=_request,
+    words=Words("words"),
+    tail=True,
     options=(
-        Option("lease", "the lease (default: the one in use)", metavar="ID"),
-        Option("node", "the node (default: the lease's first)", short="w", metavar="NODE"),
-        Option("session", f"a session of that name (default: {SESSION})", short="s", metavar="NAME"),
-        Option("plain", "a shell that ends with this terminal", kind="flag"),
+        Option("lease", "the lease (default: the one in use)", metavar="ID", completes="lease"),
+        replace(NODE, help="the node (default: the lease's first)"),
+        Option(
+            "session",
+            f"a session of that name (default: {SESSION})",
+            short="s",
+            metavar="NAME",
+            read=_session,
+            absent="",
+        ),
+        Option("plain", "a shell that ends with this terminal", kind="flag", against=("session",)),
     ),
     examples=("leaseq shell", "leaseq shell --node node2 --session notebook", "leaseq shell -- nvidia-smi"),
-    tail=True,
 )
-COMMANDS = {"shell": SHELL}

@@ -9,8 +9,8 @@ from leaseq.cli import rows
 from leaseq.cli.advice import advise
 from leaseq.cli.app import App
 from leaseq.cli.columns import Column
-from leaseq.cli.command import Command, extra_words
-from leaseq.cli.options import LEASE, LOOK, Look, look
+from leaseq.cli.command import Command
+from leaseq.cli.options import LEASE, LOOK, Look
 from leaseq.cli.output import COLOURS, Output, visible
 from leaseq.models import State
 from leaseq.protocol import records
@@ -20,18 +20,17 @@ from leaseq.words import about, memory
 HEALTH_COLOURS = {Health.OK: "32", Health.LATE: "33", Health.DOWN: "31", Health.STOPPED: "33", Health.UNKNOWN: "33"}
 
 
-@dataclass(frozen=True)
-class Status:
+@dataclass(frozen=True, kw_only=True)
+class Status(Look):
     """How many tasks are in which state, and how the nodes are."""
 
     lease: str
-    look: Look
 
     def perform(self, app: App) -> int:
-        out = self.look.output(app)
+        out = self.output(app)
         reader = app.access.reader(self.lease)
         snapshot = reader.read(recent=1, pending=0)
-        if self.look.json:
+        if self.json:
             out.document(rows.status_json(snapshot))
             return 0
         record = snapshot.lease
@@ -81,21 +80,10 @@ def _node_row(view: NodeView, note: str) -> list[str]:
     return [view.node, word, seen, str(view.claimed), f"{view.booked_cpus}/{beat.cpus}", gpus, booked, why]
 
 
-class Line:
-    """Fire's component of `status`."""
-
-    def status(self, *words: str, lease: str = "", json: str = "", color: str = "", no_header: str = "") -> Status:
-        extra_words(words, usage="status [--lease LEASE]")
-        return Status(lease, look(json, color, no_header))
-
-
-COMMANDS = {
-    "status": Command(
-        Line,
-        "status",
-        "[--lease LEASE]",
-        "Counts of tasks by state, and the health and room of each node.",
-        (LEASE, *LOOK),
-        ("leaseq status", "leaseq status --json"),
-    ),
-}
+COMMAND = Command(
+    usage="[--lease LEASE]",
+    about="Counts of tasks by state, and the health and room of each node.",
+    make=Status,
+    options=(LEASE, *LOOK),
+    examples=("leaseq status", "leaseq status --json"),
+)

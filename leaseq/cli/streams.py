@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaseq.cli.command import Option
-from leaseq.cli.values import integer, yes
+from leaseq.cli.values import integer
 from leaseq.errors import NotFound
 from leaseq.models import State
 from leaseq.reading.find import detail
@@ -17,15 +17,14 @@ STDERR = Option("stderr", "what it wrote to stderr", kind="flag", short="e")
 RAW = Option("raw", "every byte, what acts on a terminal too; progress bars are not folded", kind="flag")
 
 
-def streams_of(stdout: str, stderr: str) -> tuple[str, ...]:
-    chosen = (("out", yes(stdout, what="--stdout")), ("err", yes(stderr, what="--stderr")))
-    return tuple(stream for stream, wanted in chosen if wanted)
+def streams_of(*, stdout: bool, stderr: bool) -> tuple[str, ...]:
+    """Those that were asked for; nothing where none was."""
+    return ("out",) * stdout + ("err",) * stderr
 
 
-def lines_of(tail: str, *, default: int) -> int:
-    if not tail:
-        return default
-    return ALL_LINES if tail == "all" else integer(tail, what="--tail", low=0)
+def lines_of(text: str, *, what: str) -> int:
+    """How many lines, or all of them."""
+    return ALL_LINES if text == "all" else integer(text, what=what, low=0)
 
 
 def no_log(reader: Reader, row: TaskView, attempt: int) -> NotFound:

@@ -5,29 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from leaseq.cli.app import App
-from leaseq.cli.changes import (
-    AGAIN_OPTIONS,
-    ENV,
-    NAME,
-    NEED_OPTIONS,
-    PRIORITY,
-    need_of,
-    on_lost_of,
-    priority_of,
-    refuse_owned,
-    retries_of,
-)
-from leaseq.cli.command import Command, Option
+from leaseq.cli.changes import CWD, ENV, NAME, NEED_OPTIONS, ON_LOST, PRIORITY, REQUEUE, RETRIES, need_of, refuse_owned
+from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import see_to_capacity
-from leaseq.cli.options import JSON, LEASE, NO_START
+from leaseq.cli.options import JSON, LEASE, NO_START, NODE
 from leaseq.cli.progress import Progress
 from leaseq.cli.retry import tell_of_first
-from leaseq.cli.values import listed, yes
 from leaseq.errors import Unavailable, UsageError
-from leaseq.layout import valid_name
 from leaseq.models import ANY, Need, Task
 from leaseq.protocol.submission import (
     chosen_environment,
@@ -39,24 +27,6 @@ from leaseq.protocol.submission import (
 )
 from leaseq.verbs.submit import Submitted, Wanted, submit
 from leaseq.words import count
-
-OPTIONS = (
-    LEASE,
-    Option("node", "run on this node only", short="w", metavar="NODE"),
-    *NEED_OPTIONS,
-    NAME,
-    ENV,
-    Option("export", "what of this environment it gets: ALL (default), NONE, or A,B,C=1", metavar="WHAT"),
-    Option("cwd", "the directory it runs in (default: this one)", short="D", metavar="DIR"),
-    *AGAIN_OPTIONS,
-    PRIORITY,
-    Option("key", "a repeated submit with this key gives the first task's id", metavar="KEY"),
-    Option("unless-done", "with --key: if that first task has ended and is not DONE, retry it", kind="flag"),
-    Option("hold", "keep it from starting until `leaseq release`", kind="flag", short="H"),
-    Option("file", "one task for each line of FILE, or of stdin (-)", short="f", metavar="FILE"),
-    NO_START,
-    JSON,
-)
 
 
 @dataclass(frozen=True)
@@ -200,93 +170,66 @@ def _directory(chosen: str, app: App) -> str:
     return path
 
 
-class Submitting:
-    """Fire's component of `submit`."""
-
-    tail: tuple[str, ...] | None = None
-
-    def submit(
-        self,
-        *words: str,
-        lease: str = "",
-        node: str = "",
-        gpus: str = "",
-        cpus: str = "",
-        mem: str = "",
-        time: str = "",
-        name: str = "",
-        env: str = "",
-        export: str = "",
-        cwd: str = "",
-        retries: str = "",
-        on_lost: str = "",
-        requeue: str = "",
-        priority: str = "",
-        key: str = "",
-        unless_done: str = "",
-        hold: str = "",
-        file: str = "",
-        start: str = "true",
-        json: str = "",
-    ) -> Submit:
-        pairs = tuple(listed(env))
-        refuse_owned(export, pairs)
-        if yes(unless_done, what="--unless-done") and not key:
-            raise UsageError("--unless-done goes with --key", hint="leaseq submit --key KEY --unless-done -- COMMAND")
-        return Submit(
-            command=self._command(words, file),
-            file=file,
-            lease=lease,
-            node=valid_name(node, what="node") if node else "",
-            need=need_of(gpus, cpus, mem, time),
-            name=name,
-            env=pairs,
-            export=export or "ALL",
-            cwd=cwd,
-            retries=retries_of(retries),
-            on_lost=on_lost_of(on_lost),
-            requeue=yes(requeue, what="--requeue"),
-            priority=priority_of(priority),
-            key=key,
-            unless_done=yes(unless_done, what="--unless-done"),
-            hold=yes(hold, what="--hold"),
-            start=yes(start, what="--start"),
-            json=yes(json, what="--json"),
-        )
-
-    def _command(self, words: tuple[str, ...], file: str) -> tuple[str, ...]:
-        tail = self.tail
-        if file:
-            if words or tail:
-                raise UsageError("--file brings the commands: no other can stand beside it")
-            return ()
-        if tail is not None and words:
-            joined = shlex.join([*words, *tail])
-            raise UsageError(
-                f"unexpected argument {words[0]!r} before `--`", hint=f"leaseq submit [OPTIONS] -- {joined}"
-            )
-        command = words if tail is None else tail
-        if not command:
-            raise UsageError("there is no command", hint="leaseq submit -- COMMAND, or --file TASKS")
-        command_of(command)
-        return command
+def _request(
+    *, words: tuple[str, ...], tail: tuple[str, ...] | None, file: str, export: str, env: tuple[str, ...], **fields: Any
+) -> Submit:
+    refuse_owned(export, env)
+    need = need_of(fields)
+    return Submit(command=_command(words, tail, file), file=file, need=need, env=env, export=export, **fields)
 
 
-COMMANDS = {
-    "submit": Command(
-        Submitting,
-        "submit",
-        "[OPTIONS] -- COMMAND...",
-        "Queues a command and prints its id, once it is saved to disk. The words after `--` reach the command exactly "
-        "as they are; a single word with blanks or shell characters is a line for `bash -c`, as with ssh.\n"
-        "A task that names no need runs alone on its node and sees all its GPUs.",
-        OPTIONS,
-        (
-            "leaseq submit -- python train.py --lr 1e-3",
-            "leaseq submit -- 'python train.py | tee log'",
-            "leaseq submit --gpus 1 --time 2h -J probe -- ./probe.sh",
-            "leaseq submit --file tasks.txt",
+def _command(words: tuple[str, ...], tail: tuple[str, ...] | None, file: str) -> tuple[str, ...]:
+    """The user's command, whether or not `--` stands before it; nothing where a file brings the commands."""
+    if file:
+        if words or tail:
+            raise UsageError("--file brings the commands: no other can stand beside it")
+        return ()
+    if tail is not None and words:
+        joined = shlex.join([*words, *tail])
+        raise UsageError(f"unexpected argument {words[0]!r} before `--`", hint=f"leaseq submit [OPTIONS] -- {joined}")
+    command = words if tail is None else tail
+    if not command:
+        raise UsageError("there is no command", hint="leaseq submit -- COMMAND, or --file TASKS")
+    command_of(command)
+    return command
+
+
+COMMAND = Command(
+    usage="[OPTIONS] -- COMMAND...",
+    about="Queues a command and prints its id, once it is saved to disk. The words after `--` reach the command "
+    "exactly as they are; a single word with blanks or shell characters is a line for `bash -c`, as with ssh.\n"
+    "A task that names no need runs alone on its node and sees all its GPUs.",
+    make=_request,
+    words=Words("words"),
+    tail=True,
+    options=(
+        LEASE,
+        NODE,
+        *NEED_OPTIONS,
+        NAME,
+        ENV,
+        Option("export", "what of this environment it gets: ALL, NONE, or A,B,C=1", metavar="WHAT", default="ALL"),
+        replace(CWD, help="the directory it runs in (default: this one)"),
+        RETRIES,
+        ON_LOST,
+        REQUEUE,
+        PRIORITY,
+        Option("key", "a repeated submit with this key gives the first task's id", metavar="KEY"),
+        Option(
+            "unless-done",
+            "with --key: if that first task has ended and is not DONE, retry it",
+            kind="flag",
+            goes_with="key",
         ),
-        tail=True,
-    )
-}
+        Option("hold", "keep it from starting until `leaseq release`", kind="flag", short="H"),
+        Option("file", "one task for each line of FILE, or of stdin (-)", short="f", completes="file"),
+        NO_START,
+        JSON,
+    ),
+    examples=(
+        "leaseq submit -- python train.py --lr 1e-3",
+        "leaseq submit -- 'python train.py | tee log'",
+        "leaseq submit --gpus 1 --time 2h -J probe -- ./probe.sh",
+        "leaseq submit --file tasks.txt",
+    ),
+)

@@ -1,49 +1,13 @@
-"""Every command, in the order of the help, with the module that holds it. Modules are imported when they are used."""
+"""From a command's name to its module, which is imported when it is used; and words that other tools have for it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from leaseq.commands import COMMANDS
+
 if TYPE_CHECKING:
     from leaseq.cli.command import Command
-
-FAMILIES: dict[str, tuple[str, str]] = {
-    "tui": ("tui", "the monitor: leases, nodes, tasks and their output, live"),
-    "submit": ("submit", "queue a task, or a file of tasks"),
-    "add": ("add", "ask Slurm for a lease, and open a shell on it"),
-    "status": ("status", "counts of tasks and the health of nodes"),
-    "tasks": ("tasks", "list tasks"),
-    "info": ("info", "details of tasks"),
-    "logs": ("logs", "show a task's output"),
-    "follow": ("follow", "stream a task's output until it ends; gives its exit code"),
-    "wait": ("wait", "wait for tasks; gives their exit code"),
-    "cancel": ("cancel", "cancel pending tasks, end running ones"),
-    "hold": ("hold", "keep pending tasks from starting"),
-    "release": ("hold", "let held tasks start"),
-    "redo": ("redo", "submit tasks again"),
-    "retry": ("retry", "queue ended tasks again, as their next attempt"),
-    "recover": ("recover", "list stuck and lost tasks, and queue them again"),
-    "lease ls": ("lease_ls", "list leases"),
-    "lease info": ("lease_info", "details of a lease"),
-    "lease use": ("lease_use", "choose the default lease"),
-    "lease release": ("lease_release", "release a lease"),
-    "lease hold-queue": ("lease_hold_queue", "keep a lease from starting tasks"),
-    "lease adopt": ("lease_adopt", "put runners into an allocation made elsewhere"),
-    "move": ("move", "pending tasks of one lease become another's"),
-    "shell": ("shell", "open a shell, or run a command, in a lease"),
-    "daemon start": ("daemon_start", "start this host's runner"),
-    "daemon stop": ("daemon_stop", "stop this host's runner; running tasks go on"),
-    "daemon status": ("daemon_status", "tell whether this host's runner is alive"),
-    "daemon restart": ("daemon_start", "stop the runner and start it again; tasks go on"),
-    "clean": ("clean", "remove old results and logs"),
-    "doctor": ("doctor", "check that everything works"),
-    "config show": ("config_show", "show the settings and where they come from"),
-}
-"""Words of the command to (module in leaseq.cli, one line of help). A module's COMMANDS holds the rest."""
-
-ALIASES = {"monitor": "tui", "ls": "tasks", "log": "logs", "lease list": "lease ls", "info lease": "lease info"}
-GROUP_DEFAULTS = {"lease": "lease ls", "daemon": "daemon status", "config": "config show"}
-"""What a group means alone."""
 
 FOREIGN = {
     "tasks": "ps top queue jobs list history squeue qstat",
@@ -82,10 +46,10 @@ FOREIGN_IN = {
 
 
 def command(name: str) -> Command:
-    """The command of that name, from its module."""
+    """The command of that name, from the file that is named as the command is typed."""
     from importlib import import_module
 
-    found: Command = import_module(f"leaseq.cli.{FAMILIES[name][0]}").COMMANDS[name]
+    found: Command = import_module(f"leaseq.cli.{name.replace(' ', '_').replace('-', '_')}").COMMAND
     return found
 
 
@@ -94,5 +58,5 @@ def foreign_hint(word: str, *, group: str = "") -> str:
     words = FOREIGN_IN.get(group, {}) if group else FOREIGN
     for name, others in words.items():
         if word.lower() in others.split():
-            return f"did you mean `leaseq {name}`? ({FAMILIES[name][1]})"
+            return f"did you mean `leaseq {name}`? ({COMMANDS[name].about})"
     return ""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from leaseq.cli import rows
 from leaseq.cli.advice import advise
 from leaseq.cli.app import App
-from leaseq.cli.command import Command, Option, extra_words
-from leaseq.cli.options import LEASE, LOOK, Look, look
+from leaseq.cli.command import Command, Option, Words
+from leaseq.cli.options import LEASE, LOOK, NODE, Look
 from leaseq.cli.output import Output
-from leaseq.cli.values import integer, yes
+from leaseq.cli.values import integer
 from leaseq.errors import UsageError
 from leaseq.layout import ids_in
 from leaseq.models import State
@@ -18,12 +21,11 @@ from leaseq.protocol.keys import redone
 from leaseq.reading.snapshot import Snapshot, TaskView
 from leaseq.words import count
 
-DEFAULT_ROWS = 50
 ALL_ROWS = 10**9
 
 
-@dataclass(frozen=True)
-class Tasks:
+@dataclass(frozen=True, kw_only=True)
+class Tasks(Look):
     """A list of tasks. None of `states`: all of them."""
 
     lease: str
@@ -32,12 +34,11 @@ class Tasks:
     search: str
     limit: int
     quiet: bool
-    look: Look
 
     def perform(self, app: App) -> int:
-        out = self.look.output(app)
+        out = self.output(app)
         snapshot, found = self._find(app)
-        if self.look.json:
+        if self.json:
             out.document({"lease": snapshot.lease_id, "tasks": _with_redone(app, snapshot.lease_id, found)})
         elif self.quiet:
             for row in found:
@@ -112,9 +113,10 @@ def _cut(found: list[TaskView], limit: int) -> list[TaskView]:
     return running + pending[:for_pending] + ended[: room - min(for_pending, len(pending))]
 
 
-def _states(text: str) -> tuple[State, ...]:
+def states(texts: Sequence[str], *, what: str) -> tuple[State, ...]:
+    """The states that are named, by word or code; none where one of them is `all`."""
     found = []
-    for word in filter(None, (part.strip() for part in text.replace("\0", ",").split(","))):
+    for word in filter(None, (part.strip() for text in texts for part in text.split(","))):
         if word.lower() == "all":
             return ()
         try:
@@ -125,54 +127,32 @@ def _states(text: str) -> tuple[State, ...]:
     return tuple(found)
 
 
-class Line:
-    """Fire's component of `tasks`."""
-
-    def tasks(
-        self,
-        *words: str,
-        lease: str = "",
-        state: str = "",
-        node: str = "",
-        search: str = "",
-        all: str = "",
-        limit: str = "",
-        quiet: str = "",
-        json: str = "",
-        color: str = "",
-        no_header: str = "",
-    ) -> Tasks:
-        extra_words(words, usage="tasks [--state S] [--search X]; `leaseq info ID` tells of one task")
-        everything = yes(all, what="--all")
-        if everything and limit:
-            raise UsageError("--all and --limit contradict each other")
-        return Tasks(
-            lease=lease,
-            states=_states(state),
-            node=node,
-            search=search,
-            limit=ALL_ROWS if everything else integer(limit, what="--limit", low=1) if limit else DEFAULT_ROWS,
-            quiet=yes(quiet, what="--quiet"),
-            look=look(json, color, no_header),
-        )
+def _request(*, all: bool, limit: int, **fields: Any) -> Tasks:
+    return Tasks(limit=ALL_ROWS if all else limit, **fields)
 
 
-COMMANDS = {
-    "tasks": Command(
-        Line,
-        "tasks",
-        "[OPTIONS]",
-        "Lists tasks: running, then pending in the order in which they start, then ended, newest first.",
-        (
-            LEASE,
-            Option("state", "only these states, by word or Slurm's code (repeatable, commas)", "list", "t", "STATE"),
-            Option("node", "only on this node", short="w", metavar="NODE"),
-            Option("search", "only where command, name, id or reason hold this", metavar="TEXT", blank=True),
-            Option("all", "as many as there are", kind="flag", short="a"),
-            Option("limit", f"at most N (default {DEFAULT_ROWS})", short="n", metavar="N"),
-            Option("quiet", "ids only", kind="flag", short="q"),
-            *LOOK,
+COMMAND = Command(
+    usage="[OPTIONS]",
+    about="Lists tasks: running, then pending in the order in which they start, then ended, newest first.",
+    make=_request,
+    words=Words(most=0, hint="leaseq tasks [--state S] [--search X]; `leaseq info ID` tells of one task"),
+    options=(
+        LEASE,
+        Option(
+            "state",
+            "only these states, by word or Slurm's code (repeatable, commas)",
+            kind="list",
+            short="t",
+            read=states,
+            completes="state",
+            field="states",
         ),
-        ("leaseq tasks", "leaseq tasks --state failed,to", "leaseq tasks -t PD -n 10"),
+        replace(NODE, help="only on this node", read=None),
+        Option("search", "only where command, name, id or reason hold this", metavar="TEXT", blank=True),
+        Option("all", "as many as there are", kind="flag", short="a", against=("limit",)),
+        Option("limit", "at most N", short="n", metavar="N", read=partial(integer, low=1), default="50"),
+        Option("quiet", "ids only", kind="flag", short="q"),
+        *LOOK,
     ),
-}
+    examples=("leaseq tasks", "leaseq tasks --state failed,to", "leaseq tasks -t PD -n 10"),
+)

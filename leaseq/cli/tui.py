@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leaseq.cli.app import App
-from leaseq.cli.command import Command, Option, canonical
+from leaseq.cli.command import Command, Option
 from leaseq.cli.options import LEASE
-from leaseq.cli.values import yes
 from leaseq.errors import UsageError
+from leaseq.monitor.reader import REFRESH_SECONDS
 
 REFRESH_LOW = 0.2
 FRAME = (120, 40)
@@ -26,7 +25,7 @@ class Tui:
     lease: str = ""
     once: bool = False
     size: tuple[int, int] | None = None
-    refresh: float = 0.0
+    refresh: float = REFRESH_SECONDS
     readonly: bool = False
     ascii: bool = False
     mouse: bool = True
@@ -39,11 +38,10 @@ class Tui:
         if refusal:
             raise UsageError(refusal, hint="`leaseq status` tells the same in words, `leaseq tui --once` one frame")
         from leaseq.monitor.main import Monitor, Options, once
-        from leaseq.monitor.reader import REFRESH_SECONDS
 
         options = Options(
             lease=app.access.lease(self.lease).id,
-            refresh=self.refresh or REFRESH_SECONDS,
+            refresh=self.refresh,
             readonly=self.readonly,
             ascii=self.ascii or app.out.ascii,
             mono=bool(os.environ.get("NO_COLOR")),
@@ -61,31 +59,10 @@ class Tui:
         return Monitor(SystemFs(remote=app.fs.remote, owner=os.getuid()), app.home, app.clock, options).run()
 
 
-def parse(words: Sequence[str], tail: tuple[str, ...] | None) -> Tui:
-    """The request. Read without Fire, whose import would be felt before the first frame."""
-    if tail is not None:
-        raise UsageError("`tui` takes no `--`", hint=f"leaseq tui {TUI.usage}")
-    given: dict[str, str] = {}
-    for word in canonical("tui", TUI, words):
-        name, equals, value = word.partition("=")
-        if not (name.startswith("--") and equals):
-            raise UsageError(f"unexpected argument {word!r}", hint=f"leaseq tui {TUI.usage}")
-        given[name[2:]] = value
-    return Tui(
-        lease=given.get("lease", ""),
-        once=yes(given.get("once", ""), what="--once"),
-        size=_size(given["size"]) if "size" in given else None,
-        refresh=_refresh(given["refresh"]) if "refresh" in given else 0.0,
-        readonly=yes(given.get("readonly", ""), what="--readonly"),
-        ascii=yes(given.get("ascii", ""), what="--ascii"),
-        mouse=yes(given.get("mouse", "true"), what="--mouse"),
-    )
-
-
-def _size(text: str) -> tuple[int, int]:
+def _size(text: str, *, what: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,4})[xX×](\d{1,4})", text)
     if not match or not int(match[1]) or not int(match[2]):
-        raise UsageError(f"--size {text!r} is not a size", hint="--size 120x40: columns, then lines")
+        raise UsageError(f"{what} {text!r} is not a size", hint="--size 120x40: columns, then lines")
     return int(match[1]), int(match[2])
 
 
@@ -98,35 +75,27 @@ def _terminal_size() -> tuple[int, int]:
     return (size.columns, size.lines) if size.columns and size.lines else FRAME
 
 
-def _refresh(text: str) -> float:
+def _refresh(text: str, *, what: str) -> float:
     match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,3})?)s?", text)
     if not match or float(match[1]) < REFRESH_LOW:
-        raise UsageError(f"--refresh {text!r} is not at least {REFRESH_LOW} seconds", hint="--refresh 2")
+        raise UsageError(f"{what} {text!r} is not at least {REFRESH_LOW} seconds", hint="--refresh 2")
     return float(match[1])
 
 
-class Tuis:
-    """The line is read by `parse`."""
-
-
-TUI = Command(
-    component=Tuis,
-    method="",
+COMMAND = Command(
     usage="[--lease ID] [--readonly] [--refresh S] [--once [--size 120x40]]",
-    about=(
-        "Shows leases, nodes, tasks and their output, live; `?` lists the keys. It reads files only, so it may stay "
-        "open all day. `leaseq` alone does the same on a terminal."
-    ),
+    about="Shows leases, nodes, tasks and their output, live; `?` lists the keys. It reads files only, so it may stay "
+    "open all day. `leaseq` alone does the same on a terminal.",
+    make=Tui,
     options=(
         LEASE,
         Option("once", "print one frame and end", kind="flag"),
-        Option("size", "the size of that frame (default: the terminal's)", metavar="COLSxLINES"),
-        Option("refresh", "refresh every so many seconds (default 2)", metavar="S"),
+        Option("size", "the size of that frame (default: the terminal's)", metavar="COLSxLINES", read=_size),
+        Option("refresh", "refresh every so many seconds", metavar="S", read=_refresh, default=f"{REFRESH_SECONDS:g}"),
         Option("readonly", "no key changes anything", kind="flag"),
         Option("ascii", "no character beyond ASCII", kind="flag"),
-        Option("mouse", "--no-mouse: the mouse stays the terminal's, to select text", kind="flag"),
+        Option("mouse", "the mouse stays the terminal's, to select text", kind="flag", default="true"),
     ),
     examples=("leaseq tui", "leaseq tui --lease 48213 --readonly", "leaseq tui --once --size 80x24"),
-    parse=parse,
+    quick=True,
 )
-COMMANDS = {"tui": TUI}

@@ -1,4 +1,4 @@
-"""Words of the command line as values. Fire hands over strings, and nothing is guessed from their looks."""
+"""Words of the command line as values: nothing is guessed from their looks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Iterable
 
 from leaseq.errors import UsageError
 from leaseq.models import ALL_GPUS
-
-SEPARATOR = "\x00"
-"""Joins the values of an option that was given several times: no word of a command line can hold it."""
 
 WORD_MAX = 60
 """A duration that takes more letters is none."""
@@ -30,9 +27,9 @@ def yes(text: str, *, what: str) -> bool:
     raise UsageError(f"{what} takes no value like {text!r}", hint=f"write {what}, or leave it out")
 
 
-def listed(text: str) -> list[str]:
-    """The values of an option that may be repeated."""
-    return text.split(SEPARATOR) if text else []
+def text_itself(text: str, *, what: str) -> str:
+    """The text as it stands, an empty one too."""
+    return text
 
 
 def integer(text: str, *, what: str, low: int, high: int = 10**9) -> int:
@@ -43,11 +40,9 @@ def integer(text: str, *, what: str, low: int, high: int = 10**9) -> int:
     return int(text)
 
 
-def gpu_count(text: str) -> int | None:
-    """How many GPUs; `all` is every GPU of the node, empty is not named."""
-    if not text:
-        return None
-    return ALL_GPUS if text.lower() == "all" else integer(text, what="--gpus", low=0, high=9999)
+def gpu_count(text: str, *, what: str) -> int:
+    """How many GPUs; `all` is every GPU of the node."""
+    return ALL_GPUS if text.lower() == "all" else integer(text, what=what, low=0, high=9999)
 
 
 def seconds(text: str, *, what: str, plain: int = 1) -> float:
@@ -82,10 +77,8 @@ def _seconds(text: str, plain: int) -> float | None:
     return sum(float(value or 0) * _UNITS[unit] for value, unit in zip(parts.groups(), "wdhms", strict=True))
 
 
-def mebibytes(text: str, *, what: str) -> int | None:
-    """Memory in MiB: 512M, 8G, 1.5T; a bare number is MiB, as Slurm reads it. Empty is not named."""
-    if not text:
-        return None
+def mebibytes(text: str, *, what: str) -> int:
+    """Memory in MiB: 512M, 8G, 1.5T; a bare number is MiB, as Slurm reads it."""
     match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
     if not match:
         raise UsageError(f"{what} {text!r} is not an amount of memory", hint="like 8G or 512M; a bare number is MiB")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaseq.cli.app import App
-from leaseq.cli.command import Command, Option
+from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.output import visible
 from leaseq.cli.rows import attempt_json
-from leaseq.cli.values import seconds, yes
-from leaseq.errors import UsageError
+from leaseq.cli.values import seconds
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
 from leaseq.protocol.history import command_text
@@ -73,29 +72,23 @@ def verdict(outcome: Outcome) -> str:
     return visible(f"{outcome.task.id} {outcome.state.name}{code}{reason}: {command_text(outcome.task)[:120]}")
 
 
-class Waiting:
-    """Fire's component of `wait`."""
-
-    def wait(self, *words: str, lease: str = "", any: str = "", timeout: str = "", json: str = "") -> Wait:
-        if not words:
-            raise UsageError("which task?", hint="leaseq wait ID..., or `leaseq wait last`")
-        limit = seconds(timeout, what="--timeout") if timeout else None
-        return Wait(words, lease, yes(any, what="--any"), limit, yes(json, what="--json"))
-
-
-COMMANDS = {
-    "wait": Command(
-        Waiting,
-        "wait",
-        "ID... [--any] [--timeout TIME]",
-        "Waits until the tasks have ended and gives their exit code; of several the first that is not 0.\n"
-        "120 cancelled, 121 ran into its time limit, 122 lost, 124 the time-out of this wait.",
-        (
-            LEASE,
-            Option("any", "until one of them has ended", kind="flag"),
-            Option("timeout", "give up after so long (30, 5m, 1h); the tasks go on", short="t", metavar="TIME"),
-            JSON,
+COMMAND = Command(
+    usage="ID... [--any] [--timeout TIME]",
+    about="Waits until the tasks have ended and gives their exit code; of several the first that is not 0.\n"
+    "120 cancelled, 121 ran into its time limit, 122 lost, 124 the time-out of this wait.",
+    make=Wait,
+    words=Words("tasks", "task", least=1, ask="which task?", hint="leaseq wait ID..., or `leaseq wait last`"),
+    options=(
+        LEASE,
+        Option("any", "until one of them has ended", kind="flag"),
+        Option(
+            "timeout",
+            "give up after so long (30, 5m, 1h); the tasks go on",
+            short="t",
+            metavar="TIME",
+            read=seconds,
         ),
-        ('leaseq wait "$(leaseq submit -- make)" && echo fine', "leaseq wait last --timeout 10m"),
-    )
-}
+        JSON,
+    ),
+    examples=('leaseq wait "$(leaseq submit -- make)" && echo fine', "leaseq wait last --timeout 10m"),
+)

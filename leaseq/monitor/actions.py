@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from leaseq import commands
 from leaseq.models import State
 from leaseq.monitor.effects import Foreground, Run, command_line
 from leaseq.monitor.model import Scene
@@ -12,12 +13,6 @@ from leaseq.reading.views import Health, TaskView, duration
 from leaseq.words import count
 
 ACTIVE = (State.RUNNING, State.STUCK, State.UNKNOWN)
-
-
-INTERACTIVE = {"shell", "follow", "tui", "monitor"}
-"""Commands that need the terminal."""
-HARMLESS = {"status", "tasks", "ls", "info", "logs", "log", "help", "version", "--version", "--help"}
-HARMLESS_PAIRS = {("lease", "ls"), ("lease", "info"), ("lease", "list"), ("daemon", "status"), ("config", "show")}
 
 
 def on_lease(scene: Scene, verb: str, *words: str) -> tuple[str, ...]:
@@ -200,11 +195,12 @@ def typed(text: str, *, readonly: bool) -> Run | Foreground | str:
     words = words[1:] if words[:1] == ("leaseq",) else words
     if not words:
         return ""
-    if readonly and not (words[0] in HARMLESS or words[:2] in HARMLESS_PAIRS):
+    command = commands.known(words)
+    if readonly and (command is None or command.changes):
         return f"read-only: `{words[0]}` is not run"
     if words[0] in ("tui", "monitor"):
         return "this is the monitor"
     waits = words[0] == "add" and not {"--detach", "--dry-run"} & set(words)
-    if words[0] in INTERACTIVE or words[0] == "wait" or waits:
+    if waits or (command is not None and command.terminal):
         return Foreground(words, pause=True)
     return Run(words)

@@ -157,9 +157,9 @@ def test_help_is_on_stdout_and_ends_at_once(box: Box, words: list[str]) -> None:
 
 
 def test_every_command_has_help_with_an_entry_for_each_option(box: Box) -> None:
-    from leaseq.cli.table import FAMILIES
+    from leaseq.commands import COMMANDS
 
-    for name in FAMILIES:
+    for name in COMMANDS:
         assert f"leaseq {name}" in box.run(*name.split(), "--help", code=0).out
 
 

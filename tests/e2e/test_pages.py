@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from leaseq.cli.table import FAMILIES, command
+from leaseq.cli.table import command
+from leaseq.commands import COMMANDS
 from leaseq.errors import LeaseqError
 from leaseq.layout import Home
 from leaseq.models import Lease, Outcome, State, Task
@@ -223,7 +224,7 @@ def documents(place: Place) -> dict[str, Said]:
 
 
 def test_every_command_with_json_is_on_the_page_and_is_run_here() -> None:
-    with_json = {name for name in FAMILIES if any(option.name == "json" for option in command(name).options)}
+    with_json = {name for name in COMMANDS if any(option.name == "json" for option in command(name).options)}
     assert with_json == {name for name in KEYS if not name.partition(" --")[1]}
     assert set(DOCUMENTS) == set(KEYS)
 
@@ -252,7 +253,7 @@ def test_every_key_of_a_task_a_node_and_a_lease_is_on_the_page_and_the_page_name
     named = set(re.findall("`([^`]+)`", INTERFACE))
     assert given - named == set()
     sections = INTERFACE.partition("### A task")[2].partition("## Files")[0]
-    words = set(re.findall("`([a-z_]+)`", sections)) - {each for name in FAMILIES for each in name.split()}
+    words = set(re.findall("`([a-z_]+)`", sections)) - {each for name in COMMANDS for each in name.split()}
     assert words - given == set()
 
 

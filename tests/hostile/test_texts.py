@@ -14,10 +14,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from leaseq import config
-from leaseq.cli.command import HelpAsked, request_of
+from leaseq.cli.line import HelpAsked, request_of
 from leaseq.cli.main import command_words, main, split
 from leaseq.cli.output import visible
-from leaseq.cli.table import FAMILIES, command
+from leaseq.cli.table import command
+from leaseq.commands import COMMANDS
 from leaseq.errors import UsageError
 from leaseq.hostlist import HOSTS_MAX, expand_hosts
 from leaseq.layout import Home, is_node
@@ -230,7 +231,7 @@ def test_what_a_lease_script_is_given_is_words_and_nothing_of_it_is_run(values: 
 
 # -- command lines ---------------------------------------------------------------------------------
 
-options = st.sampled_from(sorted({f"--{option.name}" for name in FAMILIES for option in command(name).options}))
+options = st.sampled_from(sorted({f"--{option.name}" for name in COMMANDS for option in command(name).options}))
 line_words = (
     arguments
     | options
@@ -238,7 +239,7 @@ line_words = (
     | st.sampled_from(["--", "-", "-h", "--help", "last", "local"])
 )
 lines = st.builds(
-    lambda name, rest: [*name.split(), *rest], st.sampled_from(sorted(FAMILIES)), st.lists(line_words, max_size=5)
+    lambda name, rest: [*name.split(), *rest], st.sampled_from(sorted(COMMANDS)), st.lists(line_words, max_size=5)
 )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from leaseq.cli.command import request_of
+from leaseq import cli
 from leaseq.cli.help import text_for
+from leaseq.cli.line import request_of
 from leaseq.cli.main import command_words
-from leaseq.cli.table import ALIASES, FAMILIES, FOREIGN, FOREIGN_IN, command
+from leaseq.cli.table import FOREIGN, FOREIGN_IN, command
+from leaseq.commands import ALIASES, COMMANDS, known
 from leaseq.errors import UsageError
 from leaseq.installation import starts_runner
 
@@ -24,8 +28,8 @@ ELSEWHERE = [
 
 @pytest.mark.parametrize(("words", "meant"), ELSEWHERE)
 def test_a_word_that_other_tools_have_gets_the_command_of_leaseq(words: str, meant: str) -> None:
-    assert meant in FAMILIES
-    assert words not in FAMILIES and words not in ALIASES
+    assert meant in COMMANDS
+    assert words not in COMMANDS and words not in ALIASES
     with pytest.raises(UsageError) as caught:
         command_words(words.split())
     assert f"did you mean `leaseq {meant}`?" in caught.value.hint
@@ -66,3 +70,34 @@ def test_a_letter_that_is_another_commands_option_is_refused_with_what_it_may_st
     with pytest.raises(UsageError) as caught:
         request_of("tasks", command("tasks"), ["-s", "sweep"], tail=None)
     assert caught.value.hint == "did you mean --state or --search?"
+
+
+def test_every_command_has_the_file_that_is_named_as_it_is_typed_and_no_file_has_another() -> None:
+    files = {path.stem for path in Path(cli.__file__).parent.glob("*.py") if "\nCOMMAND = " in path.read_text()}
+    assert files == {name.replace(" ", "_").replace("-", "_") for name in COMMANDS}
+
+
+@pytest.mark.parametrize(
+    ("line", "changes"),
+    [
+        ("status", False),
+        ("ls --all", False),
+        ("lease", False),
+        ("lease --json", False),
+        ("lease list", False),
+        ("lease release 1", True),
+        ("config", False),
+        ("help submit", False),
+        ("--version", False),
+        ("submit -- x", True),
+        ("log last", False),
+    ],
+)
+def test_the_table_says_which_lines_change_something(line: str, changes: bool) -> None:
+    found = known(line.split())
+    assert found is not None and found.changes is changes
+
+
+@pytest.mark.parametrize("line", ["", "sbmit", "lease burn", "lease ls2"])
+def test_of_what_is_no_command_nothing_is_known(line: str) -> None:
+    assert known(line.split()) is None

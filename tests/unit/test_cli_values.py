@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
+import shlex
+import types
 from collections.abc import Callable
+from typing import get_args, get_origin, get_type_hints
 
 import pytest
 
-from leaseq.cli.command import HelpAsked, request_of
+from leaseq.cli.changes import Changes
+from leaseq.cli.help import text_for
+from leaseq.cli.line import HelpAsked, request_of
 from leaseq.cli.main import command_words, split
+from leaseq.cli.retry import Retry
 from leaseq.cli.submit import Submit
-from leaseq.cli.table import FAMILIES, GROUP_DEFAULTS, command
+from leaseq.cli.table import command
 from leaseq.cli.values import gpu_count, integer, mebibytes, seconds, yes
+from leaseq.commands import COMMANDS, GROUP_DEFAULTS
 from leaseq.errors import UsageError
 from leaseq.models import ALL_GPUS
 
@@ -64,10 +70,9 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ("8GiB", 8192),
         ("1.5T", 1572864),
         ("1K", 1),
-        ("", None),
     ],
 )
-def test_memory_is_in_mebibytes_rounded_up(text: str, value: int | None) -> None:
+def test_memory_is_in_mebibytes_rounded_up(text: str, value: int) -> None:
     assert mebibytes(text, what="--mem") == value
 
 
@@ -80,7 +85,7 @@ def test_memory_is_in_mebibytes_rounded_up(text: str, value: int | None) -> None
         lambda: integer("0x10", what="-n", low=0),
         lambda: integer("1_000", what="-n", low=0),
         lambda: integer("٣", what="-n", low=4),
-        lambda: gpu_count("2.5"),
+        lambda: gpu_count("2.5", what="--gpus"),
         lambda: yes("maybe", what="--hold"),
     ],
 )
@@ -89,8 +94,9 @@ def test_nothing_is_guessed_from_the_looks_of_a_word(call: Callable[[], object])
         call()
 
 
-def test_all_gpus_and_none_named_are_not_the_same() -> None:
-    assert (gpu_count("all"), gpu_count("ALL"), gpu_count("0"), gpu_count("")) == (ALL_GPUS, ALL_GPUS, 0, None)
+def test_all_gpus_no_gpus_and_none_named_are_not_the_same() -> None:
+    assert [gpu_count(word, what="--gpus") for word in ("all", "ALL", "0")] == [ALL_GPUS, ALL_GPUS, 0]
+    assert submit("--", "x").need.gpus is None
 
 
 # -- lines -------------------------------------------------------------------------------------------
@@ -151,17 +157,84 @@ def test_help_is_asked_before_the_dashes_only() -> None:
 def test_groups_have_a_meaning_of_their_own() -> None:
     for group, meaning in GROUP_DEFAULTS.items():
         assert command_words([group]) == (meaning, [])
-        assert meaning in FAMILIES
+        assert meaning in COMMANDS
 
 
-def test_the_options_of_every_command_are_the_parameters_of_its_method() -> None:
-    for name in FAMILIES:
-        found = command(name)
-        if found.parse is None:
-            code = getattr(found.component, found.method).__code__
-            taken = set(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])
-            options = {option.name.replace("-", "_") for option in found.options}
-            takes_any = code.co_flags & inspect.CO_VARKEYWORDS
-            assert takes_any or options <= taken, (name, options - taken)
-            shorts = [option.short for option in found.options if option.short]
-            assert len(shorts) == len(set(shorts)), name
+def test_what_is_said_of_no_option_stays_as_it_was_and_what_is_said_empty_is_taken_away() -> None:
+    def changes(*words: str) -> Changes:
+        request = request_of("retry", command("retry"), ["last", *words], tail=None)
+        assert isinstance(request, Retry)
+        return request.changes
+
+    assert not changes().said
+    assert changes("--name", "").name == "" and changes("--no-requeue").requeue is False
+    assert changes("--retries", "0").retries == 0 and changes("--time", "2").need.time_seconds == 120
+
+
+def test_options_that_need_or_exclude_each_other_are_refused() -> None:
+    for words in (
+        ["cancel", "last", "--leader"],
+        ["submit", "--unless-done", "x"],
+        ["tasks", "--all", "--limit", "50"],
+        ["redo", "last", "--in-place", "--priority", "0"],
+        ["logs", "--follow", "--json"],
+        ["shell", "--plain", "--session", "x"],
+        ["add", "--detach", "--wait", "1m"],
+    ):
+        with pytest.raises(UsageError):
+            request_of(words[0], command(words[0]), words[1:], tail=None)
+    request_of("tasks", command("tasks"), ["--no-all", "--limit", "50"], tail=None)
+
+
+# -- the table -----------------------------------------------------------------------------------------
+
+KINDS = {"", "lease", "node", "task", "file", "directory", "state", "signal"}
+EXAMPLES = [(name, example) for name in COMMANDS for example in command(name).examples]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_options_of_a_command_have_names_of_their_own_and_know_each_other(name: str) -> None:
+    found = command(name)
+    for kind in ("name", "target", "short"):
+        said = [getattr(option, kind) for option in found.options if getattr(option, kind)]
+        assert len(said) == len(set(said)), kind
+    names = {option.name for option in found.options}
+    for option in found.options:
+        assert {*option.against, option.goes_with or option.name} <= names
+        assert option.completes in KINDS
+    assert found.words.completes in KINDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_default_is_read_as_if_it_were_typed_and_the_help_shows_it(name: str) -> None:
+    text = " ".join(" ".join(text_for(name.split(), 200)).split())
+    for option in command(name).options:
+        if option.default:
+            assert option.value(()) == option.value((option.default,))
+            shown = f"--no-{option.name}" if option.kind == "flag" else f"(default {option.default})"
+            assert shown in text, option.name
+
+
+def fits(value: object, hint: object) -> bool:
+    """True where a type checker would take the value for what the hint says."""
+    if isinstance(hint, types.UnionType):
+        return any(fits(value, each) for each in get_args(hint))
+    if get_origin(hint) is tuple:
+        inner = [each for each in get_args(hint) if each is not ...]
+        return isinstance(value, tuple) and all(any(fits(each, kind) for kind in inner) for each in value)
+    kind = get_origin(hint) or hint
+    return type(value) is kind or (kind is float and type(value) is int)
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+def test_an_example_makes_a_request_whose_fields_hold_what_they_say(name: str, example: str) -> None:
+    words = shlex.split(example.partition("$(")[0].rstrip('"') + "last" if "$(" in example else example)[1:]
+    head, tail = split(words)
+    called, rest = command_words(head)
+    assert called == name
+    request = request_of(name, command(name), rest, tail=tail)
+    hints = get_type_hints(type(request))
+    assert hints
+    assert [
+        (field, getattr(request, field)) for field in hints if not fits(getattr(request, field), hints[field])
+    ] == []

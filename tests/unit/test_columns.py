@@ -11,7 +11,7 @@ from leaseq.cli import config_show, lease_ls, recover, rows, status
 from leaseq.cli.columns import GAP, Column, fitted, shortened, whole, width, wrapped
 from leaseq.cli.help import PIPE_COLUMNS, TOPICS, text_for
 from leaseq.cli.output import visible
-from leaseq.cli.table import FAMILIES
+from leaseq.commands import COMMANDS
 
 TABLES = {
     "tasks": rows.TASK_COLUMNS,
@@ -124,14 +124,14 @@ def test_a_shortened_text_fits_and_is_whole_where_it_can_be(text: str, size: int
 
 
 @pytest.mark.parametrize("room", [60, PIPE_COLUMNS, 80, 120])
-@pytest.mark.parametrize("name", ["", *FAMILIES, *TOPICS, "lease", "daemon", "config"])
+@pytest.mark.parametrize("name", ["", *COMMANDS, *TOPICS, "lease", "daemon", "config"])
 def test_every_help_fits(name: str, room: int) -> None:
     lines = text_for(name.split(), room)
     assert any(lines)
     assert [line for line in lines if columns_of(line) > room] == []
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_an_example_is_never_broken(name: str) -> None:
     from leaseq.cli.table import command
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.cli.table import ALIASES, FAMILIES
+from leaseq.commands import ALIASES, COMMANDS
 from leaseq.layout import Entry, Home, LeaseDir
 from leaseq.models import Event, Heartbeat, Lease, Need, Outcome, Record, Running, State, Task
 from leaseq.node import record
@@ -253,7 +253,7 @@ def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_every_command_that_a_page_names_exists(page: Path) -> None:
-    known = {name.split()[0] for name in FAMILIES} | set(ANYWHERE)
+    known = {name.split()[0] for name in COMMANDS} | set(ANYWHERE)
     named = set(re.findall(r"(?:`|^\$ |^ {4}|\$\()leaseq ([a-z]+)", page.read_text(), re.MULTILINE))
     assert named - known == set()
 

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leaseq.cli.command import request_of
 from leaseq.cli.lease_ls import COLUMNS, cells
+from leaseq.cli.line import request_of
 from leaseq.cli.output import visible
 from leaseq.cli.overview import Overview, lease_json
 from leaseq.cli.rows import gpu_text
-from leaseq.cli.table import FAMILIES, command
+from leaseq.cli.table import command
+from leaseq.commands import COMMANDS
 from leaseq.errors import UsageError
 from leaseq.lease.base import LeaseState
 from leaseq.lease.slurm.job import state_in
@@ -101,10 +102,9 @@ def test_what_a_terminal_does_not_print_is_shown_as_what_it_is(text: str, shown:
 
 VALUES = [
     (name, option.name)
-    for name in FAMILIES
-    if command(name).parse is None
+    for name in COMMANDS
     for option in command(name).options
-    if option.kind != "flag" and not option.blank and not option.help.startswith("--no-")
+    if option.kind != "flag" and not option.blank
 ]
 
 

@@ -1,0 +1,71 @@
+"""Every command, in the order of the help: what it is, and whether it changes something.
+
+Light, and below all that types, runs or shows commands. What a command's line may hold is said in `leaseq.cli`, in the
+file that is named as the command is typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a command without its module."""
+
+    about: str
+    changes: bool = True
+    """False where it only looks: it writes nothing, starts nothing and decides nothing."""
+    terminal: bool = False
+    """True where it needs the terminal, or lasts as long as something else does."""
+
+
+COMMANDS = {
+    "tui": Known("the monitor: leases, nodes, tasks and their output, live", terminal=True),
+    "submit": Known("queue a task, or a file of tasks"),
+    "add": Known("ask Slurm for a lease, and open a shell on it"),
+    "status": Known("counts of tasks and the health of nodes", changes=False),
+    "tasks": Known("list tasks", changes=False),
+    "info": Known("details of tasks", changes=False),
+    "logs": Known("show a task's output", changes=False),
+    "follow": Known("stream a task's output until it ends; gives its exit code", terminal=True),
+    "wait": Known("wait for tasks; gives their exit code", terminal=True),
+    "cancel": Known("cancel pending tasks, end running ones"),
+    "hold": Known("keep pending tasks from starting"),
+    "release": Known("let held tasks start"),
+    "redo": Known("submit tasks again"),
+    "retry": Known("queue ended tasks again, as their next attempt"),
+    "recover": Known("list stuck and lost tasks, and queue them again"),
+    "lease ls": Known("list leases", changes=False),
+    "lease info": Known("details of a lease", changes=False),
+    "lease use": Known("choose the default lease"),
+    "lease release": Known("release a lease"),
+    "lease hold-queue": Known("keep a lease from starting tasks"),
+    "lease adopt": Known("put runners into an allocation made elsewhere"),
+    "move": Known("pending tasks of one lease become another's"),
+    "shell": Known("open a shell, or run a command, in a lease", terminal=True),
+    "daemon start": Known("start this host's runner"),
+    "daemon stop": Known("stop this host's runner; running tasks go on"),
+    "daemon status": Known("tell whether this host's runner is alive", changes=False),
+    "daemon restart": Known("stop the runner and start it again; tasks go on"),
+    "clean": Known("remove old results and logs"),
+    "doctor": Known("check that everything works"),
+    "config show": Known("show the settings and where they come from", changes=False),
+}
+ALIASES = {"monitor": "tui", "ls": "tasks", "log": "logs", "lease list": "lease ls", "info lease": "lease info"}
+GROUP_DEFAULTS = {"lease": "lease ls", "daemon": "daemon status", "config": "config show"}
+"""What a group means alone."""
+ABOUT_ITSELF = ("help", "version", "--help", "-h", "--version", "-V")
+"""First words that only tell of leaseq."""
+
+
+def known(words: Sequence[str]) -> Known | None:
+    """What is known of the command that these words begin with; None where they name none."""
+    first = words[0] if words else ""
+    if first in ABOUT_ITSELF:
+        return Known("", changes=False)
+    if first in GROUP_DEFAULTS:
+        alone = len(words) == 1 or words[1].startswith("-")
+        first = GROUP_DEFAULTS[first] if alone else f"{first} {words[1]}"
+    return COMMANDS.get(ALIASES.get(first, first))
