@@ -42,7 +42,7 @@ from leaseq.runner.ledger import Ledger, LedgerThread
 from leaseq.runner.loop import Runner
 from leaseq.runner.pulse import Pulse, interval_seconds, whoami
 from leaseq.runner.recover import history, take_over
-from leaseq.runner.state import Options, poll_seconds
+from leaseq.runner.state import END_LEAD_SECONDS, Options, poll_seconds
 from leaseq.world import SystemClock, SystemFs, is_remote, process_start
 
 GRACE_SECONDS = 10.0
@@ -69,6 +69,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--lease-grace", type=float, default=LEASE_GRACE_SECONDS, help="the same where Slurm ends the lease"
     )
+    parser.add_argument(
+        "--end-lead", type=float, default=END_LEAD_SECONDS, help="seconds between TERM to the tasks and the lease's end"
+    )
     parser.add_argument("--draining", action="store_true", help="take no task before `resume` is asked for")
     parser.add_argument(
         "--gone", type=float, default=GONE_SECONDS, help="seconds that the lease's directory must be absent to be gone"
@@ -85,6 +88,7 @@ def main(argv: Sequence[str]) -> int:
         service = Service(home, words.lease, node, token=words.token, lease_grace_seconds=words.lease_grace)
         service.grace_seconds, service.patience_seconds = words.grace, words.patience
         service.gone_seconds = words.gone
+        service.end_lead_seconds = words.end_lead
         service.draining = words.draining
         return service.run()
     except LeaseqError as error:
@@ -102,6 +106,7 @@ class Service:
         os.umask(0o077)
         self.grace_seconds, self.patience_seconds = GRACE_SECONDS, PATIENCE_SECONDS
         self.gone_seconds = GONE_SECONDS
+        self.end_lead_seconds = END_LEAD_SECONDS
         self.lease_grace_seconds = lease_grace_seconds
         self.draining = False
         """True where the node is not to take a task before that is asked for: its prologue failed."""
@@ -275,6 +280,7 @@ class Service:
             remote_paths=self.fs.remote,
             notified=not self.fs.remote,
             grace_seconds=self.grace_seconds,
+            end_lead_seconds=self.end_lead_seconds,
             poll_seconds=poll_seconds(len(self.nodes), busy=True),
             poll_seconds_idle=poll_seconds(len(self.nodes), busy=False),
         )

@@ -21,6 +21,10 @@ def poll_seconds(nodes: int, *, busy: bool) -> float:
     return max(0.5, nodes / 40) if busy else max(2.0, nodes / 3)
 
 
+END_LEAD_SECONDS = 60.0
+"""How long before the lease's end its tasks get TERM, where nothing else is said."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What a runner is told at its start; only its GPUs may become known later."""
@@ -49,7 +53,7 @@ class Options:
     poll_seconds_notified: float = 15.0
     names_per_second: float = 20_000.0
     """A long inbox is not listed at every poll: a file server sends all names of a directory that has changed."""
-    end_lead_seconds: float = 60.0
+    end_lead_seconds: float = END_LEAD_SECONDS
     """How long before the lease's end running tasks get TERM."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -187,3 +188,23 @@ def test_a_number_that_another_lease_has_is_not_taken_from_it(home: Home, fake: 
     assert (first.id, second.id, second.job) == ("77", f"77.{second.token}", "77")
     assert records.read(FS, home.lease("77")).token == first.token
     assert Path(home.runs, second.id, "lease.sh").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "lead"),
+    [
+        ((), {}, 60),
+        (("--signal=B:USR2@30",), {}, 15),
+        (("--signal=USR1",), {}, 30),
+        (("--signal=USR1@1",), {}, 1),
+        (("--signal=B:USR1@600",), {}, 60),
+        (("--signal=TERM@30",), {}, 60),
+        ((), {"warning_signal": "USR1", "warning_seconds": 40}, 20),
+        (("--signal=B:USR2@30",), {"warning_signal": "USR1", "warning_seconds": 600}, 15),
+    ],
+)
+def test_term_comes_after_the_warning_that_was_asked_for(
+    home: Home, words: tuple[str, ...], settings: dict[str, Any], lead: int
+) -> None:
+    asked = sbatch.Request(tokens=words, checked=check(words), **settings)
+    assert f" --end-lead {lead} " in prepared(home, asked).script

@@ -19,7 +19,7 @@ from leaseq.lease.slurm.args import Checked
 from leaseq.lease.slurm.command import SECONDS_MAX, Answer, Unanswered, ask
 from leaseq.lease.slurm.squeue import Queue
 from leaseq.lease.slurm.text import is_no_answer, parse_job_id, parse_rows
-from leaseq.models import Lease
+from leaseq.models import Lease, whole
 from leaseq.node.scrub import OF_JOB, for_sbatch
 from leaseq.protocol import files, records
 from leaseq.world import Clock, Fs
@@ -36,6 +36,8 @@ STEP_SECONDS = 30
 """How long a step may take to begin before its node's note says that it has not."""
 WARNINGS = frozenset({"USR1", "USR2", "HUP", "INT", "ALRM", "URG", "XCPU", "WINCH"})
 """Signals that can warn. TERM means the end, and CONT comes with every other signal of Slurm's."""
+END_LEAD_SECONDS = 60
+"""How long before the lease's end its tasks get TERM, if nobody asked for a warning that would come later."""
 LEASE, JOB, CLUSTER = "@LEASE@", "@JOB@", "@CLUSTER@"
 """What stands in a record and a script for what is known once Slurm has given a number."""
 
@@ -111,6 +113,8 @@ def prepare(home: Home, request: Request, *, clock: Clock, user: str, host: str,
 
 def _values(home: Home, request: Request, record: Lease) -> dict[str, object]:
     output_chosen = "output" in request.checked.options or "SBATCH_OUTPUT" in request.environment
+    option = request.checked.options.get("signal", "")
+    warning_signal = signal_of(option) or request.warning_signal
     directives = [
         f"--job-name={request.name or 'leaseq'}",
         "--no-kill",
@@ -135,7 +139,8 @@ def _values(home: Home, request: Request, record: Lease) -> dict[str, object]:
         "prologue_failure": request.prologue_failure,
         "kept": OF_JOB,
         "warning_to": request.warning_to,
-        "warning_signal": signal_of(request.checked.options.get("signal", "")) or request.warning_signal,
+        "warning_signal": warning_signal,
+        "end_lead": end_lead(option, request) if warning_signal else END_LEAD_SECONDS,
         "tries_max": TRIES_MAX,
         "clock_seconds": CLOCK_SECONDS,
         "step_seconds": STEP_SECONDS,
@@ -153,6 +158,15 @@ def signal_of(option: str) -> str:
     except (ValueError, KeyError):
         return ""
     return name[3:] if name[3:] in WARNINGS else ""
+
+
+def end_lead(option: str, request: Request) -> int:
+    """How long before the end tasks get TERM so that the warning comes first: at most half of what it leaves them.
+
+    option: the value of --signal, `[R][B:]SIGNAL[@SECONDS]`; without SECONDS Slurm warns 60 s before (sbatch(1)).
+    """
+    seconds = whole(option.partition("@")[2] or "60") if option else request.warning_seconds
+    return min(END_LEAD_SECONDS, max(1, (seconds or 0) // 2))
 
 
 # -- submitting ------------------------------------------------------------------------------------
