@@ -29,7 +29,7 @@ def main() -> int:
 
         return settle(sys.argv[2:])
     if verb == "ask":
-        from leaseq.lease.slurm.squeue import main as ask
+        from leaseq.lease.upkeep import main as ask
 
         return ask(sys.argv[2:])
     from leaseq.cli.main import main as command

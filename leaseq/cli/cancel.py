@@ -36,9 +36,9 @@ class Cancel:
     def perform(self, app: App) -> int:
         """0 if every task was cancelled or asked to end, else 1."""
         if self.all or self.pending:
-            found = verb.unended(app.access.reader(self.lease), running=self.all)
+            found = verb.unended(app.access.reader(self.lease, acts=True), running=self.all)
         else:
-            found = app.access.find(self.tasks, lease=self.lease)
+            found = app.access.find(self.tasks, lease=self.lease, acts=True)
         if self.signal:
             return on_each(app, found, self._signal, doing="signalling", json=self.json)
         return on_each(app, found, _cancel, doing="cancelling", json=self.json)

@@ -53,13 +53,13 @@ class Follow:
 
     def _chosen(self, app: App) -> tuple[Reader, TaskView]:
         if self.task:
-            found = app.access.find((self.task,), lease=self.lease).tasks
+            found = app.access.find((self.task,), lease=self.lease, acts=True).tasks
             if len(found) > 1:
                 raise UsageError("only one task can be followed", hint="`leaseq wait` waits for several")
             if found[0].row.cleaned:
                 raise no_log(found[0].reader, found[0].row, found[0].row.attempt)
             return found[0].reader, found[0].row
-        reader = app.access.reader(self.lease)
+        reader = app.access.reader(self.lease, acts=True)
         live = (State.RUNNING, State.UNKNOWN, State.STUCK)
         running = [row for row in reader.read(recent=1, pending=0).tasks if row.state in live]
         if not running:
@@ -74,7 +74,7 @@ class Follow:
         attempt, now = row.attempt, time.monotonic()
         if row.state is State.PENDING:
             app.out.talk(f"leaseq: {row.id} is pending ({row.reason}); waiting for its start")
-        advice = Advice(reader, last_look=now)
+        advice = Advice(reader, upkeep=app.access.keep_up, last_look=now)
         sources = self._sources(app, reader.lease, row.id, attempt, lines=self.lines)
         pause = pauses(app.fs)
         while True:

@@ -23,7 +23,7 @@ class Hold:
     json: bool
 
     def perform(self, app: App) -> int:
-        found = app.access.find(self.tasks, lease=self.lease)
+        found = app.access.find(self.tasks, lease=self.lease, acts=True)
         act, doing = (_hold, "holding") if self.hold else (_release, "releasing")
         return on_each(app, found, act, doing=doing, json=self.json)
 

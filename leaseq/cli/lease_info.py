@@ -9,6 +9,7 @@ from leaseq.cli.command import Command, Words
 from leaseq.cli.options import LOOK, Look
 from leaseq.cli.output import stamp
 from leaseq.cli.overview import clock, default_of, lease_json, overview
+from leaseq.lease.view import look as leases_seen
 from leaseq.words import about, count, joined, one_line
 
 
@@ -21,7 +22,8 @@ class LeaseInfo(Look):
     def perform(self, app: App) -> int:
         out = self.output(app)
         directory = app.access.lease(self.lease)
-        row = overview(app, app.access.record(directory))
+        (seen,) = leases_seen(app.fs, app.home, [app.access.record(directory)], clock=app.clock).views
+        row = overview(app, seen)
         lease, state = row.lease, row.state
         chosen = default_of(app) == lease.id
         if self.json:

@@ -10,6 +10,7 @@ from leaseq.cli.command import Command, Option
 from leaseq.cli.options import LOOK, Look
 from leaseq.cli.overview import Overview, clock, default_of, lease_json, overview
 from leaseq.lease import leases
+from leaseq.lease.view import look_at_all
 from leaseq.models import State
 from leaseq.reading.views import duration
 
@@ -24,15 +25,9 @@ class ListLeases(Look):
         out = self.output(app)
         leases.check_home(app.home)
         chosen = default_of(app)
-        rows: list[Overview] = []
-        known = leases.list_leases(app.fs, app.home)
-        unreadable = leases.unreadable(app.fs, app.home, known)
-        for lease in known:
-            if lease.ended is not None and not self.all:
-                continue
-            row = overview(app, lease)
-            if row.state.word != "ENDED" or self.all:
-                rows.append(row)
+        known = look_at_all(app.fs, app.home, clock=app.clock).views
+        unreadable = leases.unreadable(app.fs, app.home, [each.lease for each in known])
+        rows = [overview(app, each) for each in known if each.word != "ENDED" or self.all]
         if self.json:
             found = [lease_json(row, chosen=row.lease.id == chosen) for row in rows]
             out.document({"default": chosen, "leases": found, "unreadable": unreadable})

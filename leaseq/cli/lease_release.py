@@ -33,7 +33,9 @@ class Release:
     def perform(self, app: App) -> int:
         """0 once every lease is released, or being."""
         words = self.leases or (in_use(app.access),)
-        records = {record.id: record for record in (app.access.record(app.access.lease(word)) for word in words)}
+        records = {
+            record.id: record for record in (app.access.record(app.access.lease(word, acts=True)) for word in words)
+        }
         for record in records.values():
             refuse_if_elsewhere(record)
         released = {record.id: self._release(app, record) for record in records.values()}

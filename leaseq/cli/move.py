@@ -43,7 +43,11 @@ class Move:
         access, source, target = app.access, self.source, self.target
         if target and not self.node and source and access.lease(source).id == access.lease(target).id:
             raise UsageError("both are the same lease", hint="leaseq move --from LEASE --to ANOTHER")
-        found = access.find(self.tasks, lease=source) if self.tasks else pending(access.reader(source))
+        found = (
+            access.find(self.tasks, lease=source, acts=True)
+            if self.tasks
+            else pending(access.reader(source, acts=True))
+        )
         to = destination(access, found, source=source, target=target, node=self.node)
         progress = Progress(app.out, "moving", len(found.tasks), quiet=self.json)
         moved = Counter[str]()

@@ -10,6 +10,7 @@ from leaseq.cli.output import iso
 from leaseq.errors import NotFound, UsageError
 from leaseq.lease import leases
 from leaseq.lease.base import LeaseState
+from leaseq.lease.view import LeaseView
 from leaseq.models import Lease, State
 from leaseq.protocol import records
 from leaseq.reading.views import NodeView
@@ -42,14 +43,13 @@ class Overview:
         return min(told) if told and not self.totals.get(State.RUNNING) else None
 
 
-def overview(app: App, lease: Lease) -> Overview:
-    """The lease now: Slurm's part from the shared squeue, the rest from its files."""
-    directory = app.home.lease(lease.id)
-    state = app.access.backend(lease).state(lease)
+def overview(app: App, seen: LeaseView) -> Overview:
+    """The lease as it was seen, with its nodes and tasks by its files."""
+    lease, directory = seen.lease, app.home.lease(seen.id)
     snapshot = app.access.reader_of(directory).read(recent=0, pending=0)
-    nodes = state.nodes or lease.nodes or records.node_names(app.fs, directory)
-    notes = records.notes(app.fs, directory) if lease.kind == "slurm" and state.word != "ENDED" else {}
-    return Overview(lease, state, nodes, snapshot.nodes, snapshot.totals, notes)
+    nodes = seen.nodes or records.node_names(app.fs, directory)
+    notes = records.notes(app.fs, directory) if lease.kind == "slurm" and seen.word != "ENDED" else {}
+    return Overview(lease, seen.state, nodes, snapshot.nodes, snapshot.totals, notes)
 
 
 def default_of(app: App) -> str:

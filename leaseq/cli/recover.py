@@ -46,8 +46,8 @@ class Recover:
 
     def perform(self, app: App) -> int:
         if self.tasks:
-            return self._queue(app, app.access.find(self.tasks, lease=self.lease))
-        reader = app.access.reader(self.lease)
+            return self._queue(app, app.access.find(self.tasks, lease=self.lease, acts=True))
+        reader = app.access.reader(self.lease, acts=True)
         found = recoverable(reader)
         if not self.all:
             return self._list(app, reader, found)

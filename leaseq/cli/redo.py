@@ -36,7 +36,11 @@ class Redo:
 
     def perform(self, app: App) -> int:
         access = app.access
-        found = failed(access.reader(self.lease)) if self.failed else access.find(self.tasks, lease=self.lease)
+        found = (
+            failed(access.reader(self.lease, acts=True))
+            if self.failed
+            else access.find(self.tasks, lease=self.lease, acts=True)
+        )
         fits = Fits(access)
         for each in found.tasks:
             check(access, each, self.changes, fits=fits, start=self.start)

@@ -42,7 +42,11 @@ class Retry:
 
     def perform(self, app: App) -> int:
         access = app.access
-        found = failed(access.reader(self.lease)) if self.failed else access.find(self.tasks, lease=self.lease)
+        found = (
+            failed(access.reader(self.lease, acts=True))
+            if self.failed
+            else access.find(self.tasks, lease=self.lease, acts=True)
+        )
         act = partial(retry, access, changes=self.changes, fits=Fits(access), unless_redone=self.failed)
         code = queue_again(app, found, act, start=self.start, json=self.json, lease=self.lease)
         if self.failed and not found.tasks and not self.json:
@@ -104,7 +108,7 @@ def tell_of_first(app: App, ids: list[str], *, again: bool) -> None:
     if not ids:
         return
     try:
-        found = app.access.find(ids, lease="")
+        found = app.access.find(ids, lease="", acts=True)
     except NotFound as error:
         app.out.talk(f"leaseq: what the key stands for is not known any more: {error.message}")
         return

@@ -148,7 +148,7 @@ def status_json(snapshot: Snapshot) -> dict[str, object]:
         "lease": snapshot.lease_id,
         "name": record.name if record else "",
         "kind": record.kind if record else "",
-        "ended": bool(record and record.ended),
+        "ended": bool((record and record.ended) or snapshot.end),
         "tasks": {state.name: snapshot.totals[state] for state in State},
         "nodes": [node_json(view) for view in snapshot.nodes],
         "notes": list(snapshot.notes),

@@ -208,7 +208,7 @@ def _default_signals() -> None:
 def chosen(app: App, word: str) -> Lease:
     """The lease that the word names; without one the chosen lease, the only active one, or the one a person picks."""
     if word:
-        record = app.access.record(app.access.lease(word))
+        record = app.access.record(app.access.lease(word, acts=True))
         return _not_ended(app, record, app.access.backend(record))
     meant = app.access.lease("")
     if meant.id != leases.local_id():

@@ -35,7 +35,8 @@ class Status(Look):
             return 0
         record = snapshot.lease
         name = f" ({record.name})" if record and record.name else ""
-        ended = f"  ended: {record.end_reason or 'released'}" if record and record.ended else ""
+        reason = (record.end_reason or "released") if record and record.ended else snapshot.end
+        ended = f"  ended: {reason}" if reason else ""
         out.wrap(visible(f"lease {snapshot.lease_id}{name}{ended}"), indent=2)
         shown = [state for state in State if snapshot.totals[state] or state in _ALWAYS]
         counts = [

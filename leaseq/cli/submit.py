@@ -56,7 +56,7 @@ class Submit:
         wanted = self._wanted(app)
         progress = Progress(app.out, "submitting", len(wanted.commands), quiet=self.json)
         try:
-            done = submit(app.access, app.access.lease(self.lease), wanted, told=progress.at)
+            done = submit(app.access, app.access.lease(self.lease, acts=True), wanted, told=progress.at)
         finally:
             progress.clear()
         try:

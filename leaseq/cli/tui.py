@@ -84,8 +84,8 @@ def _refresh(text: str, *, what: str) -> float:
 
 COMMAND = Command(
     usage="[--lease ID] [--readonly] [--refresh S] [--once [--size 120x40]]",
-    about="Shows leases, nodes, tasks and their output, live; `?` lists the keys. It reads files only, so it may stay "
-    "open all day. `leaseq` alone does the same on a terminal.",
+    about="Shows leases, nodes, tasks and their output, live; `?` lists the keys. Watching changes nothing, so it may "
+    "stay open all day. `leaseq` alone does the same on a terminal.",
     make=Tui,
     options=(
         LEASE,

@@ -32,7 +32,7 @@ class Wait:
 
     def perform(self, app: App) -> int:
         """The first exit code that is not 0, in the order given; 124 if the time is over."""
-        found = app.access.find(self.tasks, lease=self.lease)
+        found = app.access.find(self.tasks, lease=self.lease, acts=True)
         unknown = app.tell(found.problems)
         waited = wait(
             app.access, found, any=self.any, seconds=self.timeout, told=lambda text: app.out.talk(f"leaseq: {text}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from leaseq.errors import LeaseqError, NotFound
 from leaseq.layout import TASK_ID, Home, LeaseDir
 from leaseq.lease import leases
+from leaseq.lease.view import reader_of
 from leaseq.models import State
 from leaseq.reading.find import Detail, Search, detail, is_last, only, remembered, remembered_outcome, way_to, words_of
 from leaseq.reading.snapshot import Reader
@@ -55,7 +56,7 @@ class Lookup:
 
     def __init__(self, fs: Fs, home: Home, clock: Clock, *, first: LeaseDir, restricted: bool) -> None:
         self.fs, self.home, self.clock, self.restricted = fs, home, clock, restricted
-        self.first = Reader(first, fs, clock)
+        self.first = reader_of(fs, first, clock)
         self._searches: dict[str, Search] = {}
         self._others: list[Reader] | None = None
 
@@ -123,7 +124,7 @@ class Lookup:
             known = leases.list_leases(self.fs, self.home)
             known.sort(key=lambda lease: lease.ended is not None)
             ids = [lease.id for lease in known if lease.id != self.first.lease.id]
-            self._others = [Reader(self.home.lease(lease_id), self.fs, self.clock) for lease_id in ids]
+            self._others = [reader_of(self.fs, self.home.lease(lease_id), self.clock) for lease_id in ids]
         return self._others
 
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import Entry, Home, LeaseDir, is_node, new_incarnation
 from leaseq.lease.private import owner_of
-from leaseq.models import Why
 from leaseq.protocol import files, tasks
-from leaseq.protocol.fate import lost, with_requeue
+from leaseq.protocol.fate import lost_with_lease
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
 from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
@@ -40,6 +39,7 @@ def settle_claims(
     clock: Clock,
     reason: str,
     spared: Collection[str] = (),
+    nodes: Collection[str] | None = None,
     is_silent: Callable[[LeaseDir, str], bool] | None = None,
 ) -> list[str]:
     """The nodes that hold claims yet, for their runner may be alive; what all others held is decided as LOST.
@@ -47,8 +47,8 @@ def settle_claims(
     Only for nodes that Slurm has taken from the lease, all of them where it has ended. A runner that lives on all the
     same (its node lost its slurmd) may still decide an attempt first; then that stands. Nothing is started again here:
     a task that wants to be is pending.
-    reason: of the outcomes. spared: nodes that have a runner again, which knows more of what ran there, or that Slurm
-    still counts in.
+    reason: of the outcomes. spared: nodes that have a runner again, which knows more of what ran there. nodes: only
+    these; None: all others.
     """
     try:
         owners = fs.names(lease.claims)
@@ -56,7 +56,7 @@ def settle_claims(
         return []
     heard = []
     for node in owners:
-        if not is_node(node) or node in spared:
+        if not is_node(node) or node in spared or (nodes is not None and node not in nodes):
             continue
         claims = fs.names(lease.claimed(node))
         if claims and not (is_silent(lease, node) if is_silent else beats.silent(fs, lease, node)):
@@ -77,7 +77,5 @@ def _settle(fs: Fs, lease: LeaseDir, node: str, name: str, *, clock: Clock, reas
     except Malformed as error:
         files.set_aside(fs, lease, path, str(error))
         return
-    outcome = lost(task, entry, node=node, incarnation=new_incarnation(), reason=reason, now=clock.now())
-    if not outcome.requeued:
-        outcome = with_requeue(outcome, stopping=Why.LEASE)
+    outcome = lost_with_lease(task, entry, node=node, incarnation=new_incarnation(), reason=reason, now=clock.now())
     tasks.lose(fs, lease, Claim(entry, node), outcome)

@@ -8,26 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from leaseq.lease.view import LeaseView
 from leaseq.reading.logtext import Line
 from leaseq.reading.views import Snapshot
 
 HISTORY_SAMPLES = 60
-
-
-@dataclass(frozen=True)
-class LeaseRow:
-    """One line of the list of leases."""
-
-    id: str
-    kind: str
-    name: str = ""
-    word: str = ""
-    """PENDING, RUNNING, ENDED or UNKNOWN."""
-    reason: str = ""
-    left_seconds: float | None = None
-    nodes: tuple[str, ...] = ()
-    argv: tuple[str, ...] = ()
-    created: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +54,7 @@ class Watched:
 class Leases:
     """Which leases there are, and what Slurm said of them."""
 
-    rows: tuple[LeaseRow, ...] = ()
+    rows: tuple[LeaseView, ...] = ()
     at: float | None = None
     slurm_age: float | None = None
     """Of Slurm's answer at `at`; None if no lease is Slurm's or it never answered."""

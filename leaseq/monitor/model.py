@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 
+from leaseq.lease.view import LeaseView
 from leaseq.models import Heartbeat, State
-from leaseq.monitor.data import Data, LeaseRow
+from leaseq.monitor.data import Data
 from leaseq.reading.views import Health, NodeView, TaskView
 
 RECENT_PENDING = 5
@@ -188,12 +189,12 @@ class Scene:
         return _place([row.id for row in self.data.leases.rows], wanted, self.ui.places.get(Pane.LEASES, 0))
 
     @cached_property
-    def lease(self) -> LeaseRow | None:
+    def lease(self) -> LeaseView | None:
         """The lease that the cursor of the list of leases is on."""
         return self.data.leases.rows[self.lease_place] if self.data.leases.rows else None
 
     @cached_property
-    def watched(self) -> LeaseRow | None:
+    def watched(self) -> LeaseView | None:
         """The lease that the other panes show."""
         return next((row for row in self.data.leases.rows if row.id == self.data.lease_id), None)
 

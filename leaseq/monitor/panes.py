@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from leaseq.lease.view import LeaseView
 from leaseq.models import GpuUse, Heartbeat, State
-from leaseq.monitor.data import LeaseRow
 from leaseq.monitor.model import Filter, Pane, Scene, Sort, gpu_count
 from leaseq.monitor.text import Span, cells, fit, pad, restyle, short, tail
 from leaseq.monitor.theme import (
@@ -58,7 +58,7 @@ def leases(scene: Scene, columns: int, height: int) -> Rows:
     ]
 
 
-def _lease(scene: Scene, row: LeaseRow, columns: int) -> list[Span]:
+def _lease(scene: Scene, row: LeaseView, columns: int) -> list[Span]:
     glyph, style = LEASE_GLYPHS.get(row.word, ("··", "dim"))
     watched = row.id == scene.data.lease_id
     left = row.left_seconds

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from leaseq.errors import LeaseqError, Malformed
 from leaseq.layout import Home
-from leaseq.monitor.data import Data, LeaseRow, Leases, Log, Watched, with_history
+from leaseq.lease.view import look_at_all, reader_of
+from leaseq.monitor.data import Data, Leases, Log, Watched, with_history
 from leaseq.monitor.model import Want
 from leaseq.protocol import records
 from leaseq.reading.logtext import Line, LogTail
@@ -41,7 +42,7 @@ class LeaseWatch:
     def read(self, want: Want, before: Watched) -> Watched:
         """The lease as it is now; raises OSError, LeaseqError."""
         if self._reader is None or self._reader.lease.id != want.lease_id:
-            self._reader = Reader(self.home.lease(want.lease_id), self.fs, self.clock)
+            self._reader = reader_of(self.fs, self.home.lease(want.lease_id), self.clock)
         lease = self._reader.lease
         snapshot = self._reader.read(recent=want.recent, pending=want.pending)
         slurm = snapshot.lease is not None and snapshot.lease.kind == "slurm"
@@ -60,44 +61,10 @@ class LeasesWatch:
 
     def read(self, watched: str) -> Leases:
         """The leases as they are known now, with that one even if it has ended; raises OSError, LeaseqError."""
-        from leaseq.lease import leases
-
-        records_ = leases.list_leases(self.fs, self.home)
-        active = [lease for lease in records_ if lease.ended is None or lease.id == watched]
-        ended = [lease for lease in records_ if lease not in active][:ENDED_SHOWN]
-        rows: list[LeaseRow] = []
-        age, failure = None, ""
-        states = {}
-        if any(lease.kind == "slurm" and lease.ended is None for lease in active):
-            # Imported here: most first frames need no Slurm, and it brings subprocess with it.
-            from leaseq import config
-            from leaseq.lease.slurm.job import SlurmBackend
-
-            period = config.load(self.home).slurm_poll_seconds
-            backend = SlurmBackend(self.fs, self.home, clock=self.clock, period_seconds=period)
-            queue = backend.queue()
-            for lease in active:
-                if lease.kind == "slurm":
-                    states[lease.id] = backend.state_by(queue, lease)
-            age, failure = (None if queue.age_seconds == float("inf") else queue.age_seconds), queue.failure
-        for lease in (*active, *ended):
-            state = states.get(lease.id)
-            word = state.word if state else "ENDED" if lease.ended is not None else "RUNNING"
-            ends = state.ends if state else None
-            rows.append(
-                LeaseRow(
-                    lease.id,
-                    lease.kind,
-                    lease.name,
-                    word,
-                    state.reason if state else lease.end_reason,
-                    None if ends is None else max(0.0, ends - self.clock.now()),
-                    (state.nodes if state else ()) or lease.nodes,
-                    lease.argv,
-                    lease.created,
-                )
-            )
-        return Leases(tuple(rows), self.clock.monotonic(), age, failure)
+        looked = look_at_all(self.fs, self.home, clock=self.clock)
+        active = [each for each in looked.views if each.word != "ENDED" or each.id == watched]
+        ended = [each for each in looked.views if each not in active][:ENDED_SHOWN]
+        return Leases((*active, *ended), self.clock.monotonic(), looked.age_seconds, looked.failure)
 
 
 class LogWatch:

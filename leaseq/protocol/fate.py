@@ -27,6 +27,12 @@ def lost(task: Task, entry: Entry, *, node: str, incarnation: str, reason: str, 
     return with_requeue(outcome)
 
 
+def lost_with_lease(task: Task, entry: Entry, *, node: str, incarnation: str, reason: str, now: float) -> Outcome:
+    """The same for an attempt whose node the lease has no longer: that is an end of the lease, too."""
+    outcome = lost(task, entry, node=node, incarnation=incarnation, reason=reason, now=now)
+    return outcome if outcome.requeued else with_requeue(outcome, stopping=Why.LEASE)
+
+
 def with_requeue(outcome: Outcome, *, stopping: Why | None = None) -> Outcome:
     """The outcome with why another attempt follows, where one does. stopping: why the attempt was being ended."""
     task, attempt = outcome.task, outcome.attempt

@@ -11,6 +11,7 @@ from dataclasses import replace
 from leaseq.errors import Newer
 from leaseq.layout import CLI, Entry, LeaseDir, attempt_of, submitted_at, task_of
 from leaseq.models import ANY, Event, Running, State, Task
+from leaseq.protocol.fate import lost_with_lease
 from leaseq.protocol.history import command_text, counted
 from leaseq.reading.views import (
     NODE_DOWN,
@@ -96,6 +97,8 @@ class Merge:
         if owner == CLI:
             return self._from_spec(TaskView(entry.id, entry.attempt, State.CANCELLED, place=place), entry)
         node = self.nodes.get(owner) or NodeView(owner, Health.UNKNOWN)
+        if node.lost:
+            return self._view_lost_with_node(entry, node, place)
         state, reason = _claim_state(node)
         submitted = submitted_at(entry.order)
         row = TaskView(entry.id, entry.attempt, state, reason, owner, need=entry.need, submitted=submitted, place=place)
@@ -106,6 +109,16 @@ class Merge:
             else None
         )
         return _from_heartbeat(row, run, node) if run else self._from_spec(row, entry)
+
+    def _view_lost_with_node(self, entry: Entry, node: NodeView, place: Place) -> TaskView:
+        """The row of a claim that an upkeep will decide: LOST, or pending again."""
+        row = TaskView(entry.id, entry.attempt, State.LOST, node.lost, node.node, need=entry.need, place=place)
+        task = self.spec(entry.id, f"{place.directory}/{place.name}")
+        if isinstance(task, Task):
+            outcome = lost_with_lease(task, entry, node=node.node, incarnation="", reason=node.lost, now=0.0)
+            if outcome.requeued:
+                row = replace(row, state=State.PENDING, reason="Requeue", attempt=entry.attempt + 1)
+        return self._from_spec(row, entry)
 
     def pending(self, limit: int | None) -> list[TaskView]:
         self._count(State.PENDING, len(self.waiting))
@@ -208,7 +221,7 @@ class Merge:
         for word, number in changes:
             counts[State[word]] = counts.get(State[word], 0) + number
         # History counts every loss; what matters is how many still wait for `recover`.
-        counts[State.LOST] = len(self.listing.lost)
+        counts[State.LOST] = len(self.listing.lost) + self.counts.get(State.LOST, 0)
         return {state: counts.get(state, 0) for state in State}
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from operator import itemgetter
@@ -34,6 +34,7 @@ from leaseq.reading.views import (
     RUNNER_DOWN,
     Health,
     Listing,
+    News,
     NodeView,
     Place,
     Snapshot,
@@ -54,8 +55,10 @@ EVENTS_OF_EACH = 20
 class Reader:
     """Reads one lease again and again; each read costs what changed since the last."""
 
-    def __init__(self, lease: LeaseDir, fs: Fs, clock: Clock) -> None:
+    def __init__(self, lease: LeaseDir, fs: Fs, clock: Clock, *, news: Callable[[], News] = News) -> None:
+        """news: asked where a runner is missed that the lease had, or that holds tasks."""
         self.lease = lease
+        self.news = news
         self.fs = fs
         self.clock = clock
         self._specs: dict[tuple[str, int], Task | str] = {}
@@ -80,6 +83,7 @@ class Reader:
             tasks=tuple(rows),
             totals=live.totals(self._finished(), self._retried(live, listing)),
             notes=tuple(dict.fromkeys(listing.notes)),
+            end="" if any(view.health.serving for view in nodes.values()) else self.news().end,
         )
 
     # -- names ---------------------------------------------------------------------------------------
@@ -164,6 +168,10 @@ class Reader:
         if down and (left := self._node_names()):
             gone = [node for node in down if node not in left]
             views |= {node: replace(views[node], cause=NODE_DOWN, why="no longer part of the lease") for node in gone}
+        missed = [node for node, view in views.items() if view.claimed and not view.health.serving]
+        if missed:
+            lost = self.news().lost
+            views |= {node: replace(views[node], lost=lost[node]) for node in missed if node in lost}
         return views
 
     def _node_names(self) -> frozenset[str]:

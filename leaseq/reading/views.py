@@ -39,6 +39,16 @@ class Place:
 
 
 @dataclass(frozen=True)
+class News:
+    """What is known of a lease's nodes that its files do not say yet; an upkeep writes it."""
+
+    end: str = ""
+    """Why the lease has ended; empty where it has not."""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """Why what a node holds is LOST, by the nodes that the lease no longer has and of which nothing is heard."""
+
+
+@dataclass(frozen=True)
 class NodeView:
     """A node and its runner as seen now."""
 
@@ -55,6 +65,8 @@ class NodeView:
     """Where it is DOWN, what is known to be: RUNNER_DOWN, NODE_SILENT, NODE_DOWN."""
     kept: bool = False
     """True where no runner is alive on purpose, and the keeper of its tasks is known to be."""
+    lost: str = ""
+    """Why what it holds is LOST, where the lease no longer has the node and nothing is heard of it; else empty."""
 
     @property
     def booked_cpus(self) -> int:
@@ -116,6 +128,8 @@ class Snapshot:
     totals: Mapping[State, int]
     """Tasks by state. Pending and claimed ones are counted by their files' names, finished ones by the history."""
     notes: tuple[str, ...] = ()
+    end: str = ""
+    """Why the lease has ended, where that is known and its record does not say so yet."""
 
     def node(self, name: str) -> NodeView | None:
         return next((view for view in self.nodes if view.node == name), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from leaseq.errors import LeaseqError, Malformed, Unavailable
@@ -55,6 +55,8 @@ class Advice:
     """Tells once when a task waits for a runner that is not there."""
 
     reader: Reader
+    upkeep: Callable[[LeaseDir], object]
+    """Called where the task's node is not heard: what is known of the lease is done."""
     last_look: float = 0.0
     told: str = ""
 
@@ -67,6 +69,8 @@ class Advice:
             (row,) = find(self.reader, task_id)
         except LeaseqError:
             return ""
+        if row.state in (State.STUCK, State.LOST) or row.reason == "Requeue":
+            self.upkeep(self.reader.lease)
         text = ""
         if row.state is State.STUCK:
             text = f"{task_id} is stuck, its runner is down: `leaseq recover` tells the next step"

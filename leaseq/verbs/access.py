@@ -11,6 +11,8 @@ from leaseq.errors import NotFound
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.lookup import Found, Lookup
+from leaseq.lease.upkeep import heal_waiting, keep_up_for
+from leaseq.lease.view import reader_of
 from leaseq.models import Lease
 from leaseq.protocol import records
 from leaseq.reading.snapshot import Reader
@@ -43,9 +45,20 @@ class Access:
         """The home exists and is private; raises Refused."""
         leases.make_home(self.home)
 
-    def lease(self, word: str) -> LeaseDir:
-        """The lease that the word, or else the default, stands for; it may not exist yet if it is this host's."""
+    def lease(self, word: str, *, acts: bool = False) -> LeaseDir:
+        """The lease that the word, or else the default, stands for; it may not exist yet if it is this host's.
+
+        acts: it may have no record yet because the command that asked Slurm for it died.
+        """
         leases.check_home(self.home)
+        try:
+            return self._lease(word)
+        except NotFound:
+            if not acts or not heal_waiting(self.fs, self.home, clock=self.clock):
+                raise
+            return self._lease(word)
+
+    def _lease(self, word: str) -> LeaseDir:
         return self.home.lease(leases.resolve(self.fs, self.home, word, news=self.news))
 
     def record(self, lease: LeaseDir) -> Lease:
@@ -56,17 +69,31 @@ class Access:
         # Slurm's leases get their nodes after their record.
         return found if found.nodes else replace(found, nodes=records.node_names(self.fs, lease))
 
-    def reader(self, word: str) -> Reader:
-        return self.reader_of(self.lease(word))
+    def reader(self, word: str, *, acts: bool = False) -> Reader:
+        """Reads the lease that the word stands for. acts: what is known of it is done first."""
+        lease = self.lease(word, acts=acts)
+        if acts:
+            self.keep_up(lease)
+        return self.reader_of(lease)
 
     def reader_of(self, lease: LeaseDir) -> Reader:
-        return Reader(lease, self.fs, self.clock)
+        return reader_of(self.fs, lease, self.clock)
 
-    def find(self, selectors: Sequence[str], *, lease: str) -> Found:
+    def keep_up(self, lease: LeaseDir) -> bool:
+        """What Slurm's news mean for the lease is done; True if there were any. See `leaseq.lease.upkeep`."""
+        return keep_up_for(self.fs, self.home, lease, clock=self.clock)
+
+    def find(self, selectors: Sequence[str], *, lease: str, acts: bool = False) -> Found:
         """The tasks that the selectors name, in whichever lease has them, or in that one if a word names it.
 
-        Raises NotFound if none names a task, and UsageError.
+        acts: what is known of their leases is done first. Raises NotFound if none names a task, and UsageError.
         """
+        found = self._find(selectors, lease=lease)
+        if acts and any(self.keep_up(each) for each in {each.reader.lease for each in found.tasks}):
+            return self._find(selectors, lease=lease)
+        return found
+
+    def _find(self, selectors: Sequence[str], *, lease: str) -> Found:
         return Lookup(self.fs, self.home, self.clock, first=self.lease(lease), restricted=bool(lease)).find(selectors)
 
     def backend(self, record: Lease, *, period_seconds: float | None = None) -> Backend:

@@ -41,7 +41,8 @@ def wait(
     ended = {each.row.id: remembered_outcome(each.row) for each in found.tasks if each.row.cleaned}
     waited = {each.row.id: each.row.attempt for each in found.tasks if not each.row.cleaned}
     deadline = None if seconds is None else clock.monotonic() + seconds
-    advices = {each.reader: Advice(each.reader, last_look=clock.monotonic()) for each in found.tasks}
+    readers = {each.reader for each in found.tasks}
+    advices = {each: Advice(each, upkeep=access.keep_up, last_look=clock.monotonic()) for each in readers}
     pause = pauses(access.fs)
     while waited and not (any and ended):
         # If all are waited for, only the first needs to be looked at.

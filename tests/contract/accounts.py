@@ -85,7 +85,7 @@ class Accounts:
         for lease in leases:
             self.site.let_two_minutes_pass(lease)
         for lease in leases:
-            self.site.ok("lease", "info", lease)
+            self.site.keep_up(lease)
             assert self.site.record(lease).get("ended"), f"the record of {lease} does not say that it has ended"
         self.check_fates()
 

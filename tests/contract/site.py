@@ -96,6 +96,12 @@ class Site:
         for turn in cache.glob("*/ask.*"):
             turn.unlink(missing_ok=True)
 
+    def keep_up(self, lease: str) -> None:
+        """A command that acts, not one that looks, has asked Slurm after the lease: what follows is in its files."""
+        self.ask_slurm_anew()
+        self.ok("lease", "ls", seconds_max=90)
+        self.ok("recover", "--lease", lease, seconds_max=90)
+
     def let_two_minutes_pass(self, lease: str, node: str = "[!.]*") -> None:
         """So long nobody has heard a runner of the lease, or of that node."""
         for beat in (self.lease_dir(lease) / "hb").glob(f"{node}.*"):

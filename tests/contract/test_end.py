@@ -32,6 +32,7 @@ def test_a_release_leaves_nothing_on_the_nodes_and_the_record_says_so(site: Site
     site.ask_slurm_anew()
     assert _state(site, lease) == "ENDED"
     assert [each["id"] for each in listed if each["kind"] == "slurm"] == [lease]
+    site.keep_up(lease)
     assert site.record(lease)["end_reason"] == "released"
     assert site.leaseq("submit", "--lease", lease, "--", "true").returncode == 2
 

@@ -231,6 +231,8 @@ def test_what_a_lost_node_held_is_decided_while_the_lease_lives_and_what_a_lost_
         site.let_two_minutes_pass(lease, "node3")
         site.ask_slurm_anew()
         site.ok("lease", "ls")
+        assert accounts.states(lease, *plain) == ["LOST"], "shown before it is decided"
+        site.keep_up(lease)
         assert accounts.states(lease, *plain) == ["LOST"]
         assert accounts.rows(lease)[plain[0]]["reason"] == "NodeDown: no longer part of the allocation"
         assert accounts.states(lease, *lost) == ["PENDING"]
@@ -339,6 +341,37 @@ def test_a_requeued_lease_starts_no_attempt_twice_and_leaves_no_process_of_the_f
     cancel(site, lease)
     accounts.check_ended(lease)
     assert set(accounts.states(lease, *first)) == {"PENDING"}
+
+
+def test_looks_show_that_a_task_of_an_ended_lease_is_lost_and_change_no_file(site: Site) -> None:
+    lease = site.add("-N1", *CPUS)
+    accounts = Accounts(site)
+    (task,) = accounts.submit(lease, POLITE)
+    accounts.started(task)
+    # The node is gone in the moment in which the lease ends: nobody is left who could write how its task did.
+    site.cluster.kill_node("node1")
+    try:
+        cancel(site, lease)
+        site.let_two_minutes_pass(lease)
+        before = files_of(site, lease)
+        assert state_of(site, lease)[0] == "ENDED"
+        assert accounts.states(lease, task) == ["LOST"]
+        assert "ended: " in site.ok("status", "--lease", lease)
+        assert "LOST" in site.ok("info", task)
+        assert lease in site.ok("tui", "--once", "--readonly", "--lease", lease)
+        assert files_of(site, lease) == before
+        site.keep_up(lease)
+        assert files_of(site, lease) != before
+        assert accounts.states(lease, task) == ["LOST"]
+    finally:
+        site.cluster.revive_node("node1")
+    accounts.check_ended(lease)
+
+
+def files_of(site: Site, lease: str) -> dict[str, tuple[int, bytes]]:
+    """Every file of the lease, when it was changed, and what it holds."""
+    paths = sorted(path for path in site.lease_dir(lease).rglob("*") if path.is_file())
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
 
 
 @pytest.mark.slow

@@ -98,7 +98,8 @@ def test_what_was_just_given_back_is_ending_and_its_end_is_kept(site: Site) -> N
     told = {each["id"]: each for each in json.loads(site.ok("lease", "ls", "--all", "--json"))["leases"]}
     assert told[lease]["state"] in ("ENDING", "COMPLETING", "ENDED")
     site.wait_until(lambda: not site.squeue("-o", "%i"), "the end of the job")
-    site.wait_until(lambda: look(site)[lease]["state"] == "ENDED", "the end in the record")
+    site.wait_until(lambda: look(site)[lease]["state"] == "ENDED", "the end")
+    site.keep_up(lease)
     assert site.record(lease)["end_reason"] == "released"
 
 

@@ -33,6 +33,7 @@ def test_a_lease_of_which_nothing_is_known_is_found_by_the_next_look(site: Site)
     assert "nothing was allocated" not in said.stderr
     lease = (site.directory / "id").read_text().split(";")[0].strip()
     site.wait_until(lambda: f'"id": "{lease}"' in site.ok("lease", "ls", "--json"), "the lease", seconds_max=60)
+    assert site.leaseq("submit", "--lease", lease, "--", "true").returncode == 0, "whoever acts on it makes its record"
     assert site.record(lease)["name"] == "second"
     site.ok("lease", "release", lease, "--yes")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from leaseq.layout import Entry, Home
-from leaseq.lease.slurm.squeue import Queue, cache_of
+from leaseq.lease import upkeep
+from leaseq.lease.slurm.answer import Queue, cache_of
 from leaseq.lease.slurm.text import Row
 from leaseq.models import Heartbeat, Lease, Need, Task
 from leaseq.protocol import records, tasks, terms
@@ -74,7 +75,9 @@ def learn(state: str, *, p: Protocol = REAL, cluster: str = "here") -> Callable[
 
     def act(fs: Fs) -> None:
         rows = [Row("1", state, script=f"/home/scripts/{OLD}.sh")] if state else []
-        p.judge(fs, HOME, cluster, clock=SystemClock(), unknown_to_slurm=lambda job: True).learn(Queue(), rows)
+        judge = p.judge(fs, HOME, cluster, unknown_to_slurm=lambda job: True)
+        answer = judge.learn(Queue(), rows)
+        upkeep.apply_all(fs, HOME, answer, clock=SystemClock(), is_silent=judge.is_silent)
 
     return act
 

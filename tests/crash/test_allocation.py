@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leaseq.lease.slurm.squeue import cache_of
+from leaseq.lease.slurm.answer import cache_of
 from leaseq.models import Lease
 from leaseq.protocol import records
 from leaseq.world import Fs

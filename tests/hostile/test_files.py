@@ -18,7 +18,7 @@ from leaseq.cli.output import visible
 from leaseq.errors import LeaseqError, Malformed
 from leaseq.layout import Entry, Home, LeaseDir, new_incarnation
 from leaseq.lease import leases
-from leaseq.lease.slurm import squeue
+from leaseq.lease.slurm import answer
 from leaseq.lease.slurm.job import state_in
 from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease, Outcome, State, Task
@@ -65,7 +65,7 @@ def every_answer(home: Home) -> Iterator[object]:
         lambda: records.node_names(FS, home.lease("42")),
         lambda: records.seconds_left(FS, home.lease("42")),
         lambda: records.notes(FS, home.lease("42")),
-        lambda: squeue.read(FS, home),
+        lambda: answer.read(FS, home),
         lambda: config.load(home),
         lambda: read_key(FS, lease, "k" * 40),
         lambda: list(old_tasks(FS, lease, before=2e9, keep_failed=False)),
@@ -282,6 +282,6 @@ def test_a_row_of_the_cache_is_a_row_or_malformed_and_a_lease_has_a_state(value:
     except Malformed:
         return
     lease = Lease(id=row.id, kind="slurm", created=0.0)
-    state = state_in(squeue.Queue({row.id: row}, {}, 1.0), lease, now=1.0, lease_age_seconds=1.0)
+    state = state_in(answer.Queue({row.id: row}, {}, 1.0), lease, now=1.0, lease_age_seconds=1.0)
     assert state.word in ("PENDING", "RUNNING", "COMPLETING", "ENDED", "UNKNOWN")
     assert row.state not in State.__members__ or state.word

@@ -12,7 +12,7 @@ from typing import Any
 from leaseq.errors import Malformed
 from leaseq.layout import Entry, LeaseDir
 from leaseq.lease import leases
-from leaseq.lease.slurm.squeue import Queue
+from leaseq.lease.slurm.answer import Queue, Verdict
 from leaseq.lease.slurm.text import Row
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import ANY, Lease, Outcome, State
@@ -350,8 +350,8 @@ class DoesNotAskForTheJobItself(Judge):
 class NeverTakesAnEndBack(Judge):
     """Who was called ended is not looked at again."""
 
-    def _seen(self, lease: Lease, fresh: Queue) -> bool:
-        return lease.ended is not None or super()._seen(lease, fresh)
+    def _of_line(self, lease: Lease, fresh: Queue) -> Verdict | None:
+        return None if lease.ended is not None else super()._of_line(lease, fresh)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Slurm as commands hear of it: what it has, and answers of squeue that are empty, partial, old, or of somebody else.
 
-There are two jobs: that of the history's lease, and one that waits for nodes all the time. Commands look now and then,
-and draw from the answer what leaseq draws.
+There are two jobs: that of the history's lease, and one that waits for nodes all the time. Commands ask now and then,
+and draw from the answer what leaseq draws; two of three act, the third looks and leaves it to the others.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from leaseq.layout import Home
-from leaseq.lease.slurm.squeue import Queue, cache_of
+from leaseq.lease import upkeep
+from leaseq.lease.slurm.answer import Queue, cache_of
 from leaseq.lease.slurm.text import Row
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import Lease
@@ -91,15 +92,26 @@ class Slurm:
         return job == "1" and self.ended_at is not None and not self._lease()
 
     def look(
-        self, fs: Fs, clock: Clock, judge: type[Judge], truth: SimTruth, called_ended: Callable[[str], bool]
+        self,
+        fs: Fs,
+        clock: Clock,
+        judge: type[Judge],
+        truth: SimTruth,
+        called_ended: Callable[[str], bool],
+        *,
+        acts: bool,
     ) -> None:
-        """A command has asked, and the records say what follows."""
+        """A command has asked, and shows what follows; one that acts has written it, too."""
         cluster, rows = self.answer()
         for directory in (HOME.cache, cache_of(HOME, cluster)):
             fs.mkdir(directory)
         before = {lease: called_ended(lease) for lease in TOKENS}
-        made = judge(fs, HOME, cluster, clock=clock, unknown_to_slurm=self.denies)
-        self.kept[cluster] = made.learn(self.kept.get(cluster, Queue()), rows)
+        made = judge(fs, HOME, cluster, unknown_to_slurm=self.denies)
+        answer = self.kept[cluster] = made.learn(self.kept.get(cluster, Queue()), rows)
+        if acts:
+            upkeep.apply_all(fs, HOME, answer, clock=clock, is_silent=made.is_silent)
+        shown = {each.lease for each in answer.verdicts.values() if each.over}
         for lease in TOKENS:
-            if called_ended(lease) and not before[lease] and (lease == WAITS or self.ended_at is None):
+            newly = not before[lease] and (lease in shown or (acts and called_ended(lease)))
+            if newly and (lease == WAITS or self.ended_at is None):
                 truth.violated(f"lease {lease} was called ended, and it had not: {rows}")

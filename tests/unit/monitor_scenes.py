@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from leaseq.lease.base import LeaseState
+from leaseq.lease.view import LeaseView
 from leaseq.models import GpuUse, Heartbeat, Lease, Need, Running, State
-from leaseq.monitor.data import Data, LeaseRow, Leases, Log, Watched
+from leaseq.monitor.data import Data, Leases, Log, Watched
 from leaseq.monitor.model import Scene, Ui
 from leaseq.reading.logtext import Line, sanitise
 from leaseq.reading.views import Health, NodeView, Place, Snapshot, TaskView
@@ -130,8 +132,24 @@ def counted(tasks: tuple[TaskView, ...], **more: int) -> dict[State, int]:
     return totals | {State[word]: totals[State[word]] + count for word, count in more.items()}
 
 
-LOCAL = LeaseRow("local:atlas", "local", word="RUNNING", nodes=("atlas",), created=WALL - 90000)
-SWEEP = LeaseRow(
+def lease_row(
+    lease_id: str,
+    kind: str,
+    name: str = "",
+    word: str = "",
+    reason: str = "",
+    *,
+    left_seconds: float | None = None,
+    nodes: tuple[str, ...] = (),
+    argv: tuple[str, ...] = (),
+    created: float = 0.0,
+) -> LeaseView:
+    lease = Lease(lease_id, kind, created, name=name, nodes=nodes, argv=argv)
+    return LeaseView(lease, LeaseState(word, reason, nodes), nodes, left_seconds)
+
+
+LOCAL = lease_row("local:atlas", "local", word="RUNNING", nodes=("atlas",), created=WALL - 90000)
+SWEEP = lease_row(
     "48213",
     "slurm",
     "sweep",
@@ -141,7 +159,7 @@ SWEEP = LeaseRow(
     argv=("-p", "gpu", "-N2", "--gres=gpu:4", "-t", "8:00:00"),
     created=WALL - 17300,
 )
-QUEUED = LeaseRow("48377", "slurm", "big", "PENDING", "Priority", argv=("-p", "gpu", "-N8"), created=WALL - 600)
+QUEUED = lease_row("48377", "slurm", "big", "PENDING", "Priority", argv=("-p", "gpu", "-N8"), created=WALL - 600)
 
 
 def scene(data: Data, ui: Ui = Ui(), *, size: str = "80x24") -> Scene:  # noqa: B008

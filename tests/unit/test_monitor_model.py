@@ -274,7 +274,7 @@ def test_a_held_lease_that_does_nothing_is_called_idle() -> None:
     data = situations.with_snapshot(data, shot)
     scene = situations.scene(data)
     assert banner(scene) == "no task for 34 min, 2 nodes held. x releases the lease"
-    local = replace(data, leases=replace(data.leases, rows=(replace(situations.SWEEP, kind="local"),)))
+    local = replace(data, leases=replace(data.leases, rows=(replace(situations.SWEEP, lease=situations.LOCAL.lease),)))
     assert banner(situations.scene(local)) == ""
 
 

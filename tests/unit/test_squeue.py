@@ -4,143 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from leaseq.errors import Refused, Unavailable
-from leaseq.layout import Entry, Home, new_task_id, order
 from leaseq.lease import leases
 from leaseq.lease.host import user_name
-from leaseq.lease.slurm import squeue
+from leaseq.lease.slurm import answer
 from leaseq.lease.slurm.job import SlurmBackend, state_in
-from leaseq.lease.slurm.text import SEPARATOR
-from leaseq.models import Heartbeat, Lease, Need, Task
+from leaseq.models import Heartbeat, Lease
 from leaseq.protocol import files, records, tasks, terms
-from leaseq.world import SystemClock, SystemFs
-from tests.unit.fake_program import FakeProgram, on_path
-
-CLOCK = SystemClock()
-
-
-HERE = "here"
-UNKNOWN_JOB = "slurm_load_jobs error: Invalid job id specified\n"
-
-
-class World:
-    """A home, a Slurm on PATH, and leases in the home."""
-
-    def __init__(self, path: Path) -> None:
-        self.fs = SystemFs(remote=False)
-        self.home = Home(str(path / "home"))
-        self.squeue = FakeProgram(path / "bin", "squeue")
-        self.squeue.answer(err=UNKNOWN_JOB, code=1, given="-j")
-        self.scontrol = FakeProgram(path / "bin", "scontrol")
-        self.on(HERE)
-        self.path = path
-        for directory in (self.home.root, self.home.runs, self.home.cache):
-            os.makedirs(directory)
-
-    def on(self, cluster: str) -> None:
-        """Slurm's commands mean that cluster."""
-        os.environ["SLURM_CONF"] = f"/etc/{cluster}.conf"
-        self.scontrol.answer(f"Configuration data as of ...\nClusterName             = {cluster}\nOther = x\n")
-
-    @property
-    def cache(self) -> Path:
-        return Path(self.home.cache, HERE)
-
-    def lease(self, job: str, *, age_seconds: float = 3600, cluster: str = HERE, token: str = "") -> Lease:
-        record = Lease(job, "slurm", 1.0, cluster=cluster, job=job, token=token or token_of(job))
-        lease = records.register(self.fs, self.home, record)
-        set_age(self.home.lease(lease.id).record, age_seconds)
-        records.prepare_node(self.fs, self.home.lease(lease.id), "node1")
-        return lease
-
-    def beat(self, lease: Lease, *, seconds_ago: float = 0.0, state: str = "up") -> None:
-        """Its runner was heard that long ago."""
-        beat = Heartbeat(lease.id, "node1", "0123456789", 1, 1.0, 5.0, state=state)
-        terms.beat(self.fs, self.home.lease(lease.id), beat)
-        set_age(self.home.lease(lease.id).heartbeat("node1"), seconds_ago)
-
-    def running(self, lease: Lease) -> Entry:
-        """A task that its runner holds, and that is to be queued again where the lease ends."""
-        directory = self.home.lease(lease.id)
-        entry = Entry(order(priority=0, micros=1, sequence=0), new_task_id(), Need(), 1)
-        task = Task(id=entry.id, argv=("true",), cwd="/", submitted=1.0, requeue=True)
-        tasks.publish(self.fs, directory.inbox("_any"), entry, task)
-        held = tasks.claim(self.fs, directory, directory.inbox("_any"), entry, node="node1", incarnation="0123456789")
-        assert held is not None
-        return held.entry
-
-    def starts(self, lease: Lease) -> list[str]:
-        """What would be started again."""
-        return os.listdir(self.home.lease(lease.id).inbox("_any"))
-
-    def refresh(self, period_seconds: float = 30.0) -> squeue.Queue:
-        return squeue.refresh(self.fs, self.home, clock=CLOCK, period_seconds=period_seconds)
-
-    def age(self, seconds: float) -> None:
-        """The last answer, and what was missed in it, are that much older, and nobody has asked since."""
-        for path in self.cache.iterdir():
-            if path.name.startswith(("ask.", "stale.")):
-                path.unlink()
-            else:
-                set_age(str(path), seconds + CLOCK.now() - path.stat().st_mtime)
-
-    def answers(self, *texts: str, apart: float = 31.0) -> None:
-        """Slurm is asked again and again, and answers with these, one after the other."""
-        for text in texts:
-            self.squeue.answer(text)
-            self.refresh()
-            self.age(apart)
-
-    def state(self, lease: Lease) -> tuple[str, str]:
-        record = records.read(self.fs, self.home.lease(lease.id))
-        state = SlurmBackend(self.fs, self.home, clock=CLOCK).state(record)
-        return state.word, state.reason
-
-    def ended(self, lease: Lease) -> str:
-        """Why, by its record; empty where it has not."""
-        record = records.read(self.fs, self.home.lease(lease.id))
-        return record.end_reason if record.ended is not None else ""
-
-
-def set_age(path: str, seconds: float) -> None:
-    then = CLOCK.now() - seconds
-    os.utime(path, (then, then))
-
-
-def token_of(job: str) -> str:
-    return f"t{job:0>9}"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    before = os.environ["PATH"]
-    os.environ["PATH"] = on_path(tmp_path / "bin")["PATH"]
-    yield World(tmp_path)
-    os.environ["PATH"] = before
-    del os.environ["SLURM_CONF"]
-
-
-def line(
-    job: str,
-    state: str,
-    *,
-    reason: str = "None",
-    nodes: str = "",
-    left: str = "29:00",
-    token: str = "",
-    script: str = "",
-    comment: str = "(null)",
-    name: str = "leaseq",
-    user: str = "",
-) -> str:
-    script = script or f"/home/u/.leaseq/scripts/{token or token_of(job)}.sh"
-    values = [job, state, left, "30:00", "N/A", "N/A", "1", "gpu", "1", nodes, reason, user, script, comment, name]
-    return SEPARATOR.join(values) + "\n"
+from tests.unit.fake_program import FakeProgram
+from tests.unit.slurm_world import CLOCK, HERE, UNKNOWN_JOB, World, line, set_age
 
 
 def test_many_questions_within_the_period_are_one_call(world: World) -> None:
@@ -267,7 +143,7 @@ def test_the_end_is_counted_from_the_moment_of_the_answer(world: World) -> None:
     lease = world.lease("1")
     world.refresh()
     world.age(20)
-    queue = squeue.read(world.fs, world.home, HERE)
+    queue = answer.read(world.fs, world.home, HERE)
     state = state_in(queue, lease, now=1000.0, lease_age_seconds=3600)
     assert state.ends is not None
     assert 1579 < state.ends < 1581

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from leaseq.layout import Entry, Home, LeaseDir, order
-from leaseq.lease.slurm.squeue import Queue, _to_json
+from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.text import Row
 from leaseq.models import ANY, GpuUse, Heartbeat, Lease, Need, Outcome, Running, State, Task
 from leaseq.node import record
@@ -177,7 +177,7 @@ def make(directory: Path) -> None:
     index = {"v": 1, "default": "42", "leases": {"41": ended.as_record()}}
     files.replace_file(FS, home.index, json.dumps(index).encode() + b"\n")
     row = Row(id="42", state="RUNNING", left_seconds=3000.0, nodes="n[1-2]", node_count=2, name="leaseq")
-    FS.create(f"{home.cache}/squeue.json", _to_json(Queue({"42": row}, {})))
+    FS.create(f"{home.cache}/squeue.json", Queue({"42": row}, {}).to_json())
     FS.create(home.config, b"slurm_poll_seconds: 60\nprofiles:\n  gpu:\n    slurm: {partition: gpu, time: 4:00:00}\n")
     node_records(str(directory / "node"))
 

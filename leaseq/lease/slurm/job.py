@@ -9,8 +9,9 @@ from dataclasses import replace
 from leaseq.errors import LeaseqError, NotFound, Refused, SlurmError, Unavailable, UsageError
 from leaseq.hostlist import expand_hosts
 from leaseq.layout import Home
+from leaseq.lease import leases
 from leaseq.lease.base import LeaseState
-from leaseq.lease.slurm import clusters, squeue
+from leaseq.lease.slurm import answer, clusters, squeue
 from leaseq.lease.slurm.command import Unanswered, ask
 from leaseq.lease.slurm.gres import step_option
 from leaseq.lease.slurm.identity import Match, compare, of_lease, of_row
@@ -32,22 +33,10 @@ class SlurmBackend:
     def __init__(self, fs: Fs, home: Home, *, clock: Clock, period_seconds: float = squeue.PERIOD_SECONDS) -> None:
         self.fs, self.home, self.clock, self.period_seconds = fs, home, clock, period_seconds
 
-    def queue(self, *, period_seconds: float | None = None) -> squeue.Queue:
-        """The shared answer of squeue, asked anew where it is too old; leases without a record have one."""
+    def queue(self, *, period_seconds: float | None = None) -> answer.Queue:
+        """The shared answer of squeue, asked anew where it is too old. Nothing that follows from it is done."""
         period = self.period_seconds if period_seconds is None else period_seconds
-        queue = squeue.refresh(self.fs, self.home, clock=self.clock, period_seconds=period)
-        if self._scripts_wait():
-            from leaseq.lease.slurm.sbatch import heal
-
-            heal(self.fs, self.home, queue)
-        return queue
-
-    def _scripts_wait(self) -> bool:
-        """True where a command may have died between sbatch's answer and its lease's record."""
-        try:
-            return bool(self.fs.names(self.home.scripts))
-        except FileNotFoundError:
-            return False
+        return squeue.refresh(self.fs, self.home, clock=self.clock, period_seconds=period)
 
     def state(self, lease: Lease) -> LeaseState:
         """The allocation's state by the shared squeue; UNKNOWN where no answer is recent enough to tell."""
@@ -56,10 +45,10 @@ class SlurmBackend:
         except (OSError, LeaseqError) as error:
             return LeaseState("UNKNOWN", reason=f"cannot tell: {error}")
 
-    def state_by(self, queue: squeue.Queue, lease: Lease) -> LeaseState:
+    def state_by(self, queue: answer.Queue, lease: Lease) -> LeaseState:
         """The allocation's state by that answer, by what leaseq has told Slurm since, and by what its runners say."""
         directory = self.home.lease(lease.id)
-        record = records.read(self.fs, directory)  # the answer may have changed it
+        record = leases.read_record(self.fs, directory) or lease  # an upkeep may have changed it since
         state = state_in(queue, record, now=self.clock.now(), lease_age_seconds=self._age(lease, queue))
         if state.word in ("ENDED", "COMPLETING") or _is_elsewhere(record, queue.cluster):
             return state
@@ -97,15 +86,15 @@ class SlurmBackend:
                 return False
             raise _another(lease, row, match)
         try:
-            answer = ask(["scancel", job])
+            said = ask(["scancel", job])
         except Unanswered as error:
             raise _perhaps_released(lease, error.message) from None
         # scancel says nothing of an id that has already ended or never was, and ends with 0.
-        if answer.code != 0 and "Invalid job id" not in answer.words:
-            if is_no_answer(answer.words):
+        if said.code != 0 and "Invalid job id" not in said.words:
+            if is_no_answer(said.words):
                 squeue.changed(self.fs, self.home, cluster)
-                raise _perhaps_released(lease, answer.words)
-            raise SlurmError(answer.words, hint=f"the lease is as it was; `squeue -j {job}` tells Slurm's side")
+                raise _perhaps_released(lease, said.words)
+            raise SlurmError(said.words, hint=f"the lease is as it was; `squeue -j {job}` tells Slurm's side")
         records.mark_released(self.fs, self.home.lease(lease.id))
         squeue.changed(self.fs, self.home, cluster)
         return True
@@ -126,12 +115,12 @@ class SlurmBackend:
         cluster = clusters.here(self.fs, self.home)
         if _is_elsewhere(lease, cluster):
             raise _elsewhere(lease, cluster)
-        queue = squeue.read(self.fs, self.home, cluster)
+        queue = answer.read(self.fs, self.home, cluster)
         row = queue.rows.get(lease.job or lease.id)
         if row is not None and queue.match(lease, row) is Match.OTHER:
             raise _another(lease, row, Match.OTHER)
 
-    def _age(self, lease: Lease, queue: squeue.Queue) -> float:
+    def _age(self, lease: Lease, queue: answer.Queue) -> float:
         """How much older the lease's record is than the answer, by the file server's clock."""
         try:
             return self.fs.age(self.home.lease(lease.id).record, self.home.cache) - queue.age_seconds
@@ -170,11 +159,14 @@ def _another(lease: Lease, row: Row, match: Match) -> Refused:
     )
 
 
-def state_in(queue: squeue.Queue, lease: Lease, *, now: float, lease_age_seconds: float) -> LeaseState:
-    """What the answer says of the lease; that it has ended its record says alone."""
+def state_in(queue: answer.Queue, lease: Lease, *, now: float, lease_age_seconds: float) -> LeaseState:
+    """What the answer says of the lease; that it has ended is its record's word, or what follows from answers."""
     row, age = queue.row(lease), queue.age_seconds
     if lease.ended is not None and (row is None or row.ended):
         return LeaseState("ENDED", reason=lease.end_reason, age_seconds=0.0)
+    verdict = queue.verdicts.get(lease.id)
+    if verdict is not None and verdict.over:
+        return LeaseState("ENDED", reason=verdict.end, age_seconds=age)
     if _is_elsewhere(lease, queue.cluster):
         return LeaseState("UNKNOWN", reason=f"on cluster {lease.cluster}; this is {queue.cluster}", age_seconds=0.0)
     if age > UNKNOWN_AFTER_SECONDS:

@@ -15,9 +15,9 @@ from leaseq.errors import Malformed, SlurmError, Unavailable, UsageError
 from leaseq.installation import main_file
 from leaseq.layout import Home, LeaseDir, new_incarnation
 from leaseq.lease.slurm import clusters, squeue
+from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.args import Checked
 from leaseq.lease.slurm.command import SECONDS_MAX, Answer, Unanswered, ask
-from leaseq.lease.slurm.squeue import Queue
 from leaseq.lease.slurm.text import is_no_answer, parse_job_id, parse_rows
 from leaseq.models import Lease, whole
 from leaseq.node.scrub import OF_JOB, for_sbatch
@@ -261,8 +261,8 @@ def _forget_script(fs: Fs, path: str) -> None:
     files.discard(fs, path.removesuffix(".sh") + ".json")
 
 
-def heal(fs: Fs, home: Home, queue: Queue) -> list[str]:
-    """Leases whose command died between sbatch's answer and the record have one now; their ids.
+def without_record(fs: Fs, home: Home, queue: Queue) -> list[tuple[Lease, str]]:
+    """(the record it is to have, its script) of each lease whose command died between sbatch's answer and the record.
 
     A job is such a lease where its script is one that still waits in scripts/.
     """
@@ -270,18 +270,28 @@ def heal(fs: Fs, home: Home, queue: Queue) -> list[str]:
         waiting = {name for name in fs.names(home.scripts) if name.endswith(".sh")}
     except FileNotFoundError:
         return []
-    healed = []
-    for row in queue.rows.values():
+    found = []
+    for row in queue.rows.values() if waiting else ():
         directory, _, script = row.script.rpartition("/")
         if script not in waiting or directory != home.scripts:
             continue
         try:
             unfinished = Lease.from_json(fs.read(f"{directory}/{script.removesuffix('.sh')}.json"))
-            stands = records.register(fs, home, replace(unfinished, job=row.id, cluster=queue.cluster))
-            _keep_script(fs, home.lease(stands.id), row.script)
         except (FileNotFoundError, Malformed):
-            # Another command is healing it, or it is half written; the next look finds what is left.
-            continue
+            continue  # another command is healing it, or it is half written; the next answer finds what is left
+        found.append((replace(unfinished, id=row.id, job=row.id, cluster=queue.cluster), row.script))
+    return found
+
+
+def heal(fs: Fs, home: Home, queue: Queue) -> list[str]:
+    """Leases whose command died between sbatch's answer and the record have one now; their ids."""
+    healed = []
+    for unfinished, script in without_record(fs, home, queue):
+        try:
+            stands = records.register(fs, home, unfinished)
+            _keep_script(fs, home.lease(stands.id), script)
+        except (FileNotFoundError, Malformed):
+            continue  # another command was faster
         healed.append(stands.id)
     return healed
 

@@ -1,7 +1,9 @@
 """The one `squeue` of a cluster that everything of a user shares: asked at most once in a while, kept in the cache.
 
-    cache/CLUSTER/squeue.json      the last good answer; its age is the file's age by the file server's clock
-    cache/CLUSTER/squeue.failed    why the last try gave none; absent after a good one
+Asking changes nothing but the cache, which is the asker's own: the answer (`answer`), whose turn it is to ask, and
+which leases were missed in answers.
+
+    cache/CLUSTER/missed.LEASE     the lease is absent from every answer since this file was made
     cache/CLUSTER/ask.SECONDS.N    taken, by an exclusive link, by whoever may ask in the Nth period of that length
     cache/CLUSTER/stale.TOKEN      leaseq has changed something since the answer: whoever takes ask.TOKEN asks anew
 
@@ -12,24 +14,21 @@ cluster answers, the files are in cache/ itself.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 
-from leaseq.errors import LeaseqError, Malformed, Unavailable
+from leaseq.errors import LeaseqError, Unavailable
 from leaseq.layout import Home, new_incarnation
 from leaseq.lease.host import user_name
 from leaseq.lease.slurm import clusters
+from leaseq.lease.slurm.answer import Queue, cache_of, read
 from leaseq.lease.slurm.command import ask
-from leaseq.lease.slurm.identity import Match, compare, of_lease, of_row
 from leaseq.lease.slurm.text import FORMAT, Row, parse_rows
-from leaseq.models import Lease
+from leaseq.lease.slurm.verdict import Judge
 from leaseq.protocol import files
-from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
+from leaseq.world import Clock, Fs
 
 PERIOD_SECONDS = 30.0
-OTHERS_MAX = 500
-"""Jobs that are no leases are kept for `lease adopt`, but not without bound."""
 
 
 def command(*of: str) -> list[str]:
@@ -38,61 +37,11 @@ def command(*of: str) -> list[str]:
     return ["squeue", *(of or ("-u", user_name())), "-h", "-t", "all", "-o", FORMAT]
 
 
-@dataclass(frozen=True)
-class Queue:
-    """What Slurm said last of this user's jobs on a cluster, by job number."""
-
-    rows: Mapping[str, Row] = field(default_factory=dict)
-    gone: Mapping[str, Row] = field(default_factory=dict)
-    """Jobs of leases that an earlier answer had and the last good one no longer has, as they were seen last."""
-    age_seconds: float = float("inf")
-    """Of the answer; infinite where there never was one."""
-    failure: str = ""
-    """Why no newer answer could be had, in Slurm's words."""
-    cluster: str = ""
-    """Who answered; empty: not known."""
-
-    def row(self, lease: Lease) -> Row | None:
-        """The lease's line, unless the job of that number is another's."""
-        row = self.rows.get(lease.job or lease.id)
-        return row if row and self.match(lease, row) is not Match.OTHER else None
-
-    def match(self, lease: Lease, row: Row) -> Match:
-        """Whether that line is the lease's."""
-        return compare(of_lease(lease), of_row(row, self.cluster))
-
-
-def cache_of(home: Home, cluster: str) -> str:
-    """Where the answers of that cluster are kept."""
-    return f"{home.cache}/{cluster}" if cluster else home.cache
-
-
-def read(fs: Fs, home: Home, cluster: str = "") -> Queue:
-    """The last answer of the cluster as it is kept; nobody is asked."""
-    cache = cache_of(home, cluster)
-    try:
-        kept = files.json_object(files.content(fs, f"{cache}/squeue.json"))
-        rows, gone = _rows(kept["rows"]), _rows(kept["gone"])
-        age = fs.age(f"{cache}/squeue.json", cache)
-    except (OSError, Malformed, KeyError):
-        # No answer yet, or one that another version wrote: both are "not known".
-        return Queue(failure=_failure(fs, cache), cluster=cluster)
-    return Queue(rows, gone, age, _failure(fs, cache), cluster)
-
-
-def _rows(kept: object) -> dict[str, Row]:
-    if not isinstance(kept, list):
-        raise Malformed("not a list of jobs")
-    return {row.id: row for row in map(Row.from_record, kept)}
-
-
 def refresh(fs: Fs, home: Home, *, clock: Clock, period_seconds: float = PERIOD_SECONDS) -> Queue:
     """An answer at most that old where Slurm gives one; else the last there was, with its age and the failure.
 
-    What an answer says of leases is in their records when this returns.
+    It comes with what follows from it for leases. Nothing of that is done.
     """
-    from leaseq.lease.slurm.verdict import Judge
-
     cluster = clusters.here(fs, home)
     cache, kept = cache_of(home, cluster), read(fs, home, cluster)
     stale = _stale(fs, cache)
@@ -112,19 +61,12 @@ def refresh(fs: Fs, home: Home, *, clock: Clock, period_seconds: float = PERIOD_
     _tidy(fs, cache, period=period if turns else "", keep=turns, stale=() if failure else stale)
     if failure:
         _publish(fs, f"{cache}/squeue.failed", failure.encode("utf-8", "replace"))
-        return Queue(kept.rows, kept.gone, kept.age_seconds, failure, cluster)
-    judge = Judge(fs, home, cluster, clock=clock, unknown_to_slurm=lambda job: _unknown(fs, home, cluster, job))
+        return replace(kept, failure=failure)
+    judge = Judge(fs, home, cluster, unknown_to_slurm=lambda job: _unknown(fs, home, cluster, job))
     fresh = judge.learn(kept, parse_rows(answer.out))
-    _publish(fs, f"{cache}/squeue.json", _to_json(fresh))
+    _publish(fs, f"{cache}/squeue.json", fresh.to_json())
     files.discard(fs, f"{cache}/squeue.failed")
     return fresh
-
-
-def main(arguments: Sequence[str]) -> int:
-    """`ask HOME`: what Slurm says now is known to all commands of the home, and what follows from it is done."""
-    (home,) = arguments
-    refresh(SystemFs(remote=is_remote(home)), Home(home), clock=SystemClock())
-    return 0
 
 
 def look(job: str) -> Row | None:
@@ -190,15 +132,3 @@ def _publish(fs: Fs, path: str, data: bytes) -> None:
     temporary = files.hidden(path.rpartition("/")[0])
     fs.create(temporary, data, durable=False)
     fs.rename(temporary, path)
-
-
-def _failure(fs: Fs, cache: str) -> str:
-    try:
-        return fs.read(f"{cache}/squeue.failed").decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def _to_json(queue: Queue) -> bytes:
-    rows, gone = ([row.as_record() for row in part.values()] for part in (queue.rows, queue.gone))
-    return json.dumps({"v": 1, "rows": rows, "gone": gone}, separators=(",", ":")).encode() + b"\n"

@@ -11,6 +11,7 @@ from leaseq.lease.base import LeaseState
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.job import SlurmBackend
 from leaseq.lease.slurm.reach import another_home, sees_home
+from leaseq.lease.upkeep import keep_up
 from leaseq.models import Lease, whole
 from leaseq.protocol import records
 from leaseq.reading import beats
@@ -130,7 +131,7 @@ def _told(notes: dict[str, str]) -> tuple[str, ...]:
 
 def _ask(backend: SlurmBackend, lease: Lease, *, period_seconds: float) -> tuple[LeaseState, str]:
     try:
-        queue = backend.queue(period_seconds=period_seconds)
+        queue = keep_up(backend.fs, backend.home, clock=backend.clock, period_seconds=period_seconds)
         state = backend.state_by(queue, lease)
     except (OSError, LeaseqError) as error:
         return LeaseState("UNKNOWN", reason=f"cannot tell: {error}"), ""

@@ -7,27 +7,31 @@ An answer can be empty, partial, an old one, or another cluster's, and says so n
   then says that there is none, and the cluster that says so is the lease's;
 
 and in either case only once its runners are silent. Who is seen again has not ended, whatever its record says.
+
+Here that is only known, as verdicts that are kept with the answer; `leaseq.lease.upkeep` does what follows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from leaseq.errors import LeaseqError
 from leaseq.hostlist import expand_hosts
-from leaseq.layout import Home, LeaseDir
+from leaseq.layout import Home, LeaseDir, is_node
 from leaseq.lease import leases
-from leaseq.lease.settle import LEASE_END, settle_claims
-from leaseq.lease.slurm import squeue
+from leaseq.lease.settle import LEASE_END
+from leaseq.lease.slurm.answer import Queue, Verdict, cache_of
 from leaseq.lease.slurm.identity import Match
-from leaseq.lease.slurm.squeue import Queue
 from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease
 from leaseq.protocol import files, records
 from leaseq.reading import beats
 from leaseq.reading.views import NODE_DOWN
-from leaseq.world import Clock, Fs
+from leaseq.world import Fs
 
+OTHERS_MAX = 500
+"""Jobs that are no leases are kept for `lease adopt`, but not without bound."""
+LOST_NODE = f"{NODE_DOWN}: no longer part of the allocation"
 RUNNING_NOW = "RUNNING"
 """The one state of Slurm's in which a job's nodes are all that it has: one that ends or moves may show fewer."""
 NEW_SECONDS = 60.0
@@ -43,69 +47,76 @@ LAST_HEARD_SECONDS = 60.0
 
 
 class Judge:
-    """Draws from an answer of the cluster what follows for the leases of the home."""
+    """Draws from an answer of the cluster what follows for the leases of the home. It does nothing of that.
 
-    def __init__(
-        self, fs: Fs, home: Home, cluster: str, *, clock: Clock, unknown_to_slurm: Callable[[str], bool]
-    ) -> None:
-        self.fs, self.home, self.cluster, self.clock = fs, home, cluster, clock
-        self.cache = squeue.cache_of(home, cluster)
+    What it writes is the asker's own, in the cache: since when a lease is missed.
+    """
+
+    def __init__(self, fs: Fs, home: Home, cluster: str, *, unknown_to_slurm: Callable[[str], bool]) -> None:
+        self.fs, self.home, self.cluster = fs, home, cluster
+        self.cache = cache_of(home, cluster)
         self.unknown_to_slurm = unknown_to_slurm
         """True where Slurm says now that there is no such job."""
 
     def learn(self, kept: Queue, rows: Sequence[Row]) -> Queue:
-        """The answer with what is remembered of earlier ones; what it means is in the records of the leases."""
+        """The answer with what is remembered of earlier ones, and with what all of it means for leases."""
         mine = [lease for lease in leases.list_leases(self.fs, self.home) if self._may_be_here(lease)]
         jobs = {lease.job or lease.id for lease in mine}
         ours = [row for row in rows if row.id in jobs]
-        others = [row for row in rows if row.id not in jobs and not row.ended][: squeue.OTHERS_MAX]
+        others = [row for row in rows if row.id not in jobs and not row.ended][:OTHERS_MAX]
         now = {row.id: row for row in (*ours, *others)}
         before = {**kept.gone, **kept.rows}
         gone = {job: row for job, row in before.items() if job in jobs and job not in now}
         fresh = Queue(now, gone, 0.0, cluster=self.cluster)
-        missed = {name for name in self.fs.names(self.cache) if name.startswith("missed.")}
-        absent = []
-        for lease in mine:
-            if not self._seen(lease, fresh):
-                absent += [lease] if lease.ended is None else []
-            elif f"missed.{lease.id}" in missed:
-                files.discard(self.fs, self._miss_path(lease))
-        self._miss(absent, fresh)
-        return fresh
+        seen = [lease for lease in mine if fresh.row(lease) is not None]
+        absent = [lease for lease in mine if lease.ended is None and fresh.row(lease) is None]
+        self._forget_missed(seen)
+        found = [self._of_line(lease, fresh) or self._of_before(lease, kept, fresh) for lease in seen]
+        found += self._of_absent(absent, kept, fresh)
+        return replace(fresh, verdicts={each.lease: each for each in found if each is not None})
 
     def _may_be_here(self, lease: Lease) -> bool:
         return lease.kind == "slurm" and lease.cluster in ("", self.cluster)
 
+    def _forget_missed(self, seen: Sequence[Lease]) -> None:
+        missed = {name for name in self.fs.names(self.cache) if name.startswith("missed.")}
+        for lease in seen:
+            if f"missed.{lease.id}" in missed:
+                files.discard(self.fs, self._miss_path(lease))
+
     # -- who is in the answer ------------------------------------------------------------------------
 
-    def _seen(self, lease: Lease, fresh: Queue) -> bool:
-        """True where a line may be the lease's; what its own line says is in its record."""
+    def _of_line(self, lease: Lease, fresh: Queue) -> Verdict | None:
+        """What its line says of the lease; None where it says nothing new, or may be another's."""
         row = fresh.row(lease)
-        if row is None:
-            return False
-        if not self.is_its_own(lease, row, fresh):
-            return True
+        if row is None or not self.is_its_own(lease, row, fresh):
+            return None
         if row.ended:
-            if lease.ended is None:
-                self._end(lease, row)
-        elif lease.ended is not None:
-            self._quietly(lambda: leases.revive(self.fs, self.home, lease.id))
-        if row.state == RUNNING_NOW and row.nodes:
-            self._quietly(lambda: self._let_nodes_go(lease, frozenset(expand_hosts(row.nodes))))
-        if not lease.cluster and self.cluster:
-            self._quietly(lambda: records.learn_cluster(self.fs, self.home.lease(lease.id), self.cluster))
-        return True
+            found = self._end(lease, row) if lease.ended is None else Verdict(lease.id)
+        else:
+            found = Verdict(lease.id, alive=lease.ended is not None)
+            if row.state == RUNNING_NOW and row.nodes:
+                found = self._lost_nodes(found, row)
+        if not lease.cluster:
+            found = replace(found, cluster=self.cluster)
+        return found if found.says_something else None
 
-    def _let_nodes_go(self, lease: Lease, nodes: frozenset[str]) -> None:
-        """The lease's nodes are those; what another held that is silent is decided: Slurm has taken it from the job.
+    def _lost_nodes(self, found: Verdict, row: Row) -> Verdict:
+        """With the nodes that Slurm has taken from the job, as far as nothing is heard of them.
 
         A node that has lost its slurmd alone is taken, too, and its tasks run on: its runner is heard.
         """
-        directory = self.home.lease(lease.id)
-        if not records.learn_nodes(self.fs, directory, nodes):
-            return
-        why = f"{NODE_DOWN}: no longer part of the allocation"
-        settle_claims(self.fs, directory, clock=self.clock, reason=why, spared=nodes, is_silent=self.is_silent)
+        directory = self.home.lease(found.lease)
+        try:
+            counted = frozenset(expand_hosts(row.nodes))
+        except ValueError:
+            return found
+        known = records.node_names(self.fs, directory)
+        left = tuple(node for node in known if node in counted)
+        if not left:
+            return found  # the lease has not started, or all of its nodes are new
+        lost = tuple(node for node in self._nodes(directory) if node not in counted and self.is_silent(directory, node))
+        return replace(found, nodes=left if left != known else (), lost=lost, why=LOST_NODE if lost else "")
 
     def is_its_own(self, lease: Lease, row: Row, answer: Queue) -> bool:
         """True where the line is the lease's for certain."""
@@ -113,16 +124,28 @@ class Judge:
 
     # -- who is not ----------------------------------------------------------------------------------
 
-    def _miss(self, absent: Sequence[Lease], fresh: Queue) -> None:
-        absent = [lease for lease in absent if self._age(lease) > NEW_SECONDS]
-        if not self.is_to_be_believed(absent, fresh):
-            return
+    def _of_absent(self, absent: Sequence[Lease], kept: Queue, fresh: Queue) -> list[Verdict | None]:
+        found = [self._of_before(lease, kept, fresh) for lease in absent]
+        told = {each.lease for each in found if each is not None}
+        doubted = [lease for lease in absent if lease.id not in told and self._age(lease) > NEW_SECONDS]
+        if not self.is_to_be_believed(doubted, fresh):
+            return found
         asked_for = 0
-        for lease in absent:
+        for lease in doubted:
             if self.is_missed_again(lease) and self._all_silent(lease) and asked_for < ASKED_FOR_MAX:
                 asked_for += 1
                 if self.is_denied(lease):
-                    self._end(lease, fresh.gone.get(lease.job or lease.id))
+                    found.append(self._end(lease, fresh.gone.get(lease.job or lease.id)))
+        return found
+
+    def _of_before(self, lease: Lease, kept: Queue, fresh: Queue) -> Verdict | None:
+        """That it is over by an earlier answer, where this one says nothing of the lease and nothing is heard of it."""
+        before, row = kept.verdicts.get(lease.id), fresh.row(lease)
+        if before is None or not before.over or lease.ended is not None:
+            return None
+        if (row is not None and self.is_its_own(lease, row, fresh)) or not self._all_silent(lease):
+            return None
+        return before
 
     def is_to_be_believed(self, absent: Sequence[Lease], fresh: Queue) -> bool:
         """True where an absence can mean an end: the answer is this cluster's, and lacks nobody who is heard."""
@@ -155,6 +178,14 @@ class Judge:
         directory = self.home.lease(lease.id)
         return all(self.is_silent(directory, node) for node in beats.nodes(self.fs, directory))
 
+    def _nodes(self, lease: LeaseDir) -> list[str]:
+        """The nodes that were ever heard, or hold tasks."""
+        try:
+            owners = self.fs.names(lease.claims)
+        except FileNotFoundError:
+            owners = []
+        return sorted({*beats.nodes(self.fs, lease), *filter(is_node, owners)})
+
     def _miss_path(self, lease: Lease) -> str:
         return f"{self.cache}/missed.{lease.id}"
 
@@ -164,31 +195,12 @@ class Judge:
         except OSError:
             return 0.0
 
-    # -- what follows --------------------------------------------------------------------------------
-
-    def _end(self, lease: Lease, row: Row | None) -> None:
-        """What its silent nodes held is settled; once all are silent its record says that it has ended.
-
-        In this order: a command that dies in between leaves it all to the next answer.
-        """
-
-        def end() -> None:
-            directory = self.home.lease(lease.id)
-            reason = end_reason(self.fs, directory, row)
-            why = f"{LEASE_END}: {reason}"
-            settle_claims(self.fs, directory, clock=self.clock, reason=why, is_silent=self.is_silent)
-            if self._all_silent(lease):
-                records.mark_ended(self.fs, directory, ended=self.clock.now(), reason=reason)
-                files.discard(self.fs, self._miss_path(lease))
-
-        self._quietly(end)
-
-    def _quietly(self, act: Callable[[], object]) -> None:
-        """It is done, or is left to the next answer: a record may be damaged, or just being written."""
-        try:
-            act()
-        except (LeaseqError, OSError, ValueError):
-            return
+    def _end(self, lease: Lease, row: Row | None) -> Verdict:
+        """It has ended. Over it is once all of its nodes are silent; what the silent ones held is lost before."""
+        directory = self.home.lease(lease.id)
+        reason = end_reason(self.fs, directory, row)
+        lost = tuple(node for node in self._nodes(directory) if self.is_silent(directory, node))
+        return Verdict(lease.id, reason, over=self._all_silent(lease), lost=lost, why=f"{LEASE_END}: {reason}")
 
 
 def end_reason(fs: Fs, lease: LeaseDir, row: Row | None) -> str:

@@ -1,0 +1,140 @@
+"""What Slurm said last of a user's jobs, as it is kept for all commands, and what that means for leases: as values.
+
+    cache/CLUSTER/squeue.json      the last good answer; its age is the file's age by the file server's clock
+    cache/CLUSTER/squeue.failed    why the last try gave none; absent after a good one
+
+Where it is not known which cluster answers, the files are in cache/ itself. Reading them changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from leaseq.errors import Malformed
+from leaseq.layout import Home
+from leaseq.lease.slurm.identity import Match, compare, of_lease, of_row
+from leaseq.lease.slurm.text import Row
+from leaseq.models import Lease, flag, several, text
+from leaseq.protocol import files
+from leaseq.world import Fs
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an answer means for a lease whose files do not say so yet. `upkeep` writes it; a look shows it."""
+
+    lease: str
+    end: str = ""
+    """Why the lease has ended; empty where it has not, as far as is known."""
+    over: bool = False
+    """True where it has ended and nothing was heard of any of its nodes when the answer came."""
+    alive: bool = False
+    """True where its record tells of an end and its own line shows that it is there."""
+    lost: tuple[str, ...] = ()
+    """Nodes that the lease no longer has and of which nothing was heard: what they held is LOST."""
+    why: str = ""
+    """The reason of those outcomes."""
+    nodes: tuple[str, ...] = ()
+    """The nodes that it has left, where its files name more."""
+    cluster: str = ""
+    """Where its job is, where its record does not say."""
+
+    @property
+    def says_something(self) -> bool:
+        return self != Verdict(self.lease, end=self.end, why=self.why)
+
+    def as_record(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if value}
+
+    @classmethod
+    def from_record(cls, value: object) -> Verdict:
+        if not isinstance(value, dict):
+            raise Malformed(f"not a verdict: {value!r:.60}")
+        known = {name: convert(value[name]) for name, convert in _FIELDS.items() if name in value}
+        if not known.get("lease"):
+            raise Malformed("a verdict of no lease")
+        return cls(**known)
+
+
+_FIELDS = {
+    "lease": text,
+    "end": text,
+    "over": flag,
+    "alive": flag,
+    "lost": several(text),
+    "why": text,
+    "nodes": several(text),
+    "cluster": text,
+}
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What Slurm said last of this user's jobs on a cluster, by job number."""
+
+    rows: Mapping[str, Row] = field(default_factory=dict)
+    gone: Mapping[str, Row] = field(default_factory=dict)
+    """Jobs of leases that an earlier answer had and the last good one no longer has, as they were seen last."""
+    age_seconds: float = float("inf")
+    """Of the answer; infinite where there never was one."""
+    failure: str = ""
+    """Why no newer answer could be had, in Slurm's words."""
+    cluster: str = ""
+    """Who answered; empty: not known."""
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    """What follows for leases, by their ids; none for those of which nothing new is known."""
+
+    def row(self, lease: Lease) -> Row | None:
+        """The lease's line, unless the job of that number is another's."""
+        row = self.rows.get(lease.job or lease.id)
+        return row if row and self.match(lease, row) is not Match.OTHER else None
+
+    def match(self, lease: Lease, row: Row) -> Match:
+        """Whether that line is the lease's."""
+        return compare(of_lease(lease), of_row(row, self.cluster))
+
+    def says_alive(self, lease: Lease) -> bool:
+        """True where the lease is there, though its record tells of an end."""
+        verdict = self.verdicts.get(lease.id)
+        return verdict is not None and verdict.alive
+
+    def to_json(self) -> bytes:
+        rows, gone = ([row.as_record() for row in part.values()] for part in (self.rows, self.gone))
+        body: dict[str, object] = {"v": 1, "rows": rows, "gone": gone}
+        if self.verdicts:
+            body["verdicts"] = [each.as_record() for each in self.verdicts.values()]
+        return json.dumps(body, separators=(",", ":")).encode() + b"\n"
+
+
+def cache_of(home: Home, cluster: str) -> str:
+    """Where the answers of that cluster are kept."""
+    return f"{home.cache}/{cluster}" if cluster else home.cache
+
+
+def read(fs: Fs, home: Home, cluster: str = "") -> Queue:
+    """The last answer of the cluster as it is kept; nobody is asked."""
+    cache = cache_of(home, cluster)
+    try:
+        kept = files.json_object(files.content(fs, f"{cache}/squeue.json"))
+        rows, gone = ({row.id: row for row in map(Row.from_record, _list(kept[name]))} for name in ("rows", "gone"))
+        verdicts = {each.lease: each for each in map(Verdict.from_record, _list(kept.get("verdicts", [])))}
+        age = fs.age(f"{cache}/squeue.json", cache)
+    except (OSError, Malformed, KeyError):
+        # No answer yet, or one that another version wrote: both are "not known".
+        return Queue(failure=_failure(fs, cache), cluster=cluster)
+    return Queue(rows, gone, age, _failure(fs, cache), cluster, verdicts)
+
+
+def _list(kept: object) -> Iterable[object]:
+    if not isinstance(kept, list):
+        raise Malformed("not a list")
+    return kept
+
+
+def _failure(fs: Fs, cache: str) -> str:
+    try:
+        return fs.read(f"{cache}/squeue.failed").decode("utf-8", "replace")
+    except OSError:
+        return ""

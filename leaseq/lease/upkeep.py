@@ -1,0 +1,123 @@
+"""What follows from Slurm's news, done: called by commands that act or wait, and by runners; never by a look.
+
+An ended lease's record says so, and what it held is decided; one that is there again has not ended; nodes that it has
+lost are let go; a lease whose command died before it had a record gets one. Each step is left to the next upkeep where
+a process dies before it. Looks show all of this as if it were done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from leaseq.errors import LeaseqError
+from leaseq.layout import Home, LeaseDir, is_node
+from leaseq.lease import leases
+from leaseq.lease.private import owner_of
+from leaseq.lease.settle import settle_claims
+from leaseq.lease.slurm import answer
+from leaseq.lease.slurm.answer import Queue, Verdict, cache_of
+from leaseq.models import Lease
+from leaseq.protocol import files, records
+from leaseq.reading import beats
+from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
+
+PERIOD_SECONDS = 30.0
+"""How old an answer may be that a runner asks for."""
+Silent = Callable[[LeaseDir, str], bool]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`ask HOME`: what Slurm says now is known to all commands of the home, and what follows from it is done."""
+    (home,) = arguments
+    remote = is_remote(home)
+    fs = SystemFs(remote=remote, owner=owner_of(Home(home), remote=remote))
+    keep_up(fs, Home(home), clock=SystemClock(), period_seconds=PERIOD_SECONDS)
+    return 0
+
+
+def keep_up_for(fs: Fs, home: Home, lease: LeaseDir, *, clock: Clock) -> bool:
+    """What is known of a Slurm lease is done; True where that was news.
+
+    Slurm is asked where a node of it holds tasks and is not heard; where it does not answer all stays as it is.
+    """
+    record = leases.read_record(fs, lease)
+    if record is None or record.kind != "slurm":
+        return False
+    if record.ended is not None or not _is_in_doubt(fs, lease):
+        return learn_kept(fs, home, record, clock=clock)
+    try:
+        return lease.id in keep_up(fs, home, clock=clock).verdicts
+    except (OSError, LeaseqError):
+        return False
+
+
+def heal_waiting(fs: Fs, home: Home, *, clock: Clock) -> bool:
+    """True if a command may have died before its lease had a record; it has one now if Slurm knows the lease."""
+    try:
+        if not fs.names(home.scripts):
+            return False
+        keep_up(fs, home, clock=clock)
+    except (OSError, LeaseqError):
+        return False
+    return True
+
+
+def _is_in_doubt(fs: Fs, lease: LeaseDir) -> bool:
+    try:
+        owners = [node for node in fs.names(lease.claims) if is_node(node)]
+        return any(fs.names(lease.claimed(node)) and not beats.lives(fs, lease, node) for node in owners)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def learn_kept(fs: Fs, home: Home, lease: Lease, *, clock: Clock) -> bool:
+    """What the last answer of Slurm says of a lease is done; True where it says something. Nobody is asked."""
+    if lease.kind != "slurm":
+        return False
+    queue = answer.read(fs, home, lease.cluster)
+    apply_all(fs, home, queue, clock=clock)
+    return lease.id in queue.verdicts
+
+
+def keep_up(fs: Fs, home: Home, *, clock: Clock, period_seconds: float | None = None) -> Queue:
+    """What follows from an answer of Slurm that is at most that old (None: as the settings say) is done."""
+    # Most commands never get here, and would feel these at their start.
+    from leaseq import config
+    from leaseq.lease.slurm import squeue
+    from leaseq.lease.slurm.sbatch import heal
+
+    period = config.load(home).slurm_poll_seconds if period_seconds is None else period_seconds
+    queue = squeue.refresh(fs, home, clock=clock, period_seconds=period)
+    apply_all(fs, home, queue, clock=clock)
+    heal(fs, home, queue)
+    return queue
+
+
+def apply_all(fs: Fs, home: Home, queue: Queue, *, clock: Clock, is_silent: Silent | None = None) -> None:
+    """Every verdict of the answer is done, or left to the next: a record may be damaged, or just being written."""
+    silent = is_silent or _silent(fs)
+    for verdict in queue.verdicts.values():
+        try:
+            _apply(fs, home, verdict, clock=clock, is_silent=silent, cache=cache_of(home, queue.cluster))
+        except (LeaseqError, OSError, ValueError):
+            continue
+
+
+def _silent(fs: Fs) -> Silent:
+    return lambda lease, node: beats.silent(fs, lease, node)
+
+
+def _apply(fs: Fs, home: Home, verdict: Verdict, *, clock: Clock, is_silent: Silent, cache: str) -> None:
+    """In this order: who dies in between leaves the rest to the next."""
+    directory = home.lease(verdict.lease)
+    if verdict.alive:
+        leases.revive(fs, home, verdict.lease)
+    if verdict.nodes:
+        records.learn_nodes(fs, directory, verdict.nodes)
+    if verdict.lost:
+        settle_claims(fs, directory, clock=clock, reason=verdict.why, nodes=verdict.lost, is_silent=is_silent)
+    if verdict.over and all(is_silent(directory, node) for node in beats.nodes(fs, directory)):
+        records.mark_ended(fs, directory, ended=clock.now(), reason=verdict.end)
+        files.discard(fs, f"{cache}/missed.{verdict.lease}")
+    if verdict.cluster:
+        records.learn_cluster(fs, directory, verdict.cluster)
