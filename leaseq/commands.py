@@ -47,10 +47,10 @@ COMMANDS = {
     "shell": Known("open a shell, or run a command, in a lease", terminal=True),
     "daemon start": Known("start this host's runner"),
     "daemon stop": Known("stop this host's runner; running tasks go on"),
-    "daemon status": Known("tell whether this host's runner is alive", changes=False),
+    "daemon status": Known("show whether this host's runner is alive", changes=False),
     "daemon restart": Known("stop the runner and start it again; tasks go on"),
     "clean": Known("remove old results and logs"),
-    "doctor": Known("check that everything works"),
+    "doctor": Known("check this host, the home, Slurm and the lease's nodes"),
     "config show": Known("show the settings and where they come from", changes=False),
 }
 ALIASES = {"monitor": "tui", "ls": "tasks", "log": "logs", "lease list": "lease ls", "info lease": "lease info"}

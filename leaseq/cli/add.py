@@ -246,7 +246,7 @@ COMMAND = Command(
         Option("detach", "do not wait: print the id and return", kind="flag", against=("wait", "shell")),
         Option(
             "wait",
-            "wait at most so long for the start (10m, 1h30m); it stays queued",
+            "wait at most this long for the start (10m, 1h30m); it stays queued",
             metavar="TIME",
             read=seconds,
         ),

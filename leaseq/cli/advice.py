@@ -16,10 +16,10 @@ def advise(out: Output, snapshot: Snapshot) -> None:
         out.talk("leaseq: nothing was ever submitted here: `leaseq submit -- COMMAND` queues a task")
     elif snapshot.totals[State.STUCK]:
         stuck = snapshot.totals[State.STUCK]
-        out.talk(f"leaseq: {count(stuck, 'task is', 'tasks are')} stuck: `leaseq recover` tells the next step")
+        out.talk(f"leaseq: {count(stuck, 'task is', 'tasks are')} stuck: `leaseq recover` shows the next step")
     elif snapshot.totals[State.PENDING] and not any(view.health.serving for view in snapshot.nodes):
         if snapshot.lease.kind == "slurm" and not snapshot.nodes:
-            out.talk(f"leaseq: it has no node yet: `leaseq lease info {snapshot.lease_id}` tells what Slurm says of it")
+            out.talk(f"leaseq: it has no node yet: `leaseq lease info {snapshot.lease_id}` shows what Slurm says of it")
         if snapshot.lease.kind == "local" and snapshot.lease.ended is None:
             out.talk("leaseq: no runner takes the pending tasks: `leaseq daemon start` starts one")
     elif snapshot.totals[State.LOST]:

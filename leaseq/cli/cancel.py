@@ -63,7 +63,7 @@ def _cancel(app: App, each: Located) -> Said:
 
 def _unheard(row: TaskView, what: str) -> str:
     why = "is down" if row.state is State.STUCK else "has been silent for a while"
-    return f"{row.id}: the runner of {row.node} {why}; {what} as soon as one is back (`leaseq recover` tells more)"
+    return f"{row.id}: the runner of {row.node} {why}; {what} as soon as one is back (`leaseq recover` says more)"
 
 
 def signal_number(text: str, *, what: str) -> int:

@@ -60,7 +60,7 @@ CHANGE_OPTIONS = (
     *NEED_OPTIONS,
     replace(NAME, read=text_itself),
     ENV,
-    Option("export", "choose its environment anew, from this one: ALL, NONE, or A,B,C=1", metavar="WHAT"),
+    Option("export", "choose its environment again, from this one: ALL, NONE, or A,B,C=1", metavar="WHAT"),
     NODE,
     CWD,
     replace(RETRIES, default=""),

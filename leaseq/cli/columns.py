@@ -24,7 +24,7 @@ class Column:
     into: str = ""
     """The title of the column before whose text this one's stands where this one is left out."""
     ending: bool = False
-    """True where the end of a cell tells more than its beginning."""
+    """True where the end of a cell says more than its beginning."""
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def _gpus(app: App, record: Lease) -> Iterator[Finding]:
         yield Finding("GPUs", "ok", "this host's runner asks the driver when it starts")
     elif beat.gpu_error:
         known = f"{len(beat.gpus)} known" if beat.gpus_known else "not known yet, asked again and again"
-        yield Finding("GPUs", "bad", f"{known}: {beat.gpu_error}", "`nvidia-smi -L` (or rocm-smi) by hand tells more")
+        yield Finding("GPUs", "bad", f"{known}: {beat.gpu_error}", "`nvidia-smi -L` (or rocm-smi) by hand says more")
     else:
         yield Finding("GPUs", "ok", ", ".join(beat.gpus) or "none")
 
@@ -252,7 +252,7 @@ def slurm(app: App) -> Iterator[Finding]:
     if old and old < (20, 11):
         yield Finding("slurm version", "bad", "steps cannot overlap before 20.11", "`leaseq shell` needs --overlap")
     if not config.local_is_forbidden(app.home):
-        advice = "`local: never` in config.yaml forbids that, where this is a login node"
+        advice = "`local: never` in config.yaml forbids that, if this is a login node"
         yield Finding("this host", "ok", "tasks may run here, too", advice)
     surrounding = sorted(name for name in os.environ if name.startswith("SLURM_STEP"))
     if surrounding:

@@ -58,7 +58,7 @@ def _steps(record: Lease) -> Iterator[Finding]:
 def _node(app: App, record: Lease, node: str, view: NodeView | None, note: str) -> Iterator[Finding]:
     health = view.health if view else Health.UNKNOWN
     if note and health is not Health.OK:
-        yield Finding(node, "bad", note, f"`leaseq lease info {record.id}` tells more")
+        yield Finding(node, "bad", note, f"`leaseq lease info {record.id}` says more")
     elif health is not Health.OK:
         yield Finding(node, "bad", f"its runner is {health.value}", f"see {app.home.lease(record.id).script_log}")
     elif note:
@@ -95,7 +95,7 @@ def _seen(node: str, lines: list[str], view: NodeView | None, *, before: float, 
     shown = len([token for token in visible_devices.split(",") if token])
     if granted or seen:
         fine = seen >= granted or not seen
-        words = f"{granted} granted to the runner, {shown} to a step, {seen} told by the driver"
+        words = f"{granted} granted to the runner, {shown} to a step, {seen} seen by the driver"
         advice = "" if fine else "a GPU is lost or hidden: tell the site, or leave the node out with --exclude"
         verdict = "bad" if not fine else "ok" if seen else "note"
         yield Finding(f"{node} GPUs", verdict, words, advice)

@@ -22,7 +22,7 @@ leaseq: tasks that outlive sessions, on this host or in a lease from Slurm
 
 TOPICS = {
     "selectors": """\
-Where a command takes a task, it takes
+A command that takes a task takes
   T0c4kp9xw2v1        an id
   T0c4                the first letters of an id, if only one task's begins so (any case)
   last, last-2        the task submitted last, and the second before it
@@ -40,7 +40,7 @@ FAILED     F   ended with another exit code, or could not start
 CANCELLED  CA  was cancelled
 TIMEOUT    TO  ran into its --time
 LOST       NF  nobody can know how it ended; `leaseq recover` queues it again
-STUCK      ST  taken by a runner that is down; `leaseq recover` tells the next step
+STUCK      ST  taken by a runner that is down; `leaseq recover` shows the next step
 UNKNOWN    ??  taken by a runner that has been silent for more than a minute: wait
 Filters take both spellings in any case.
 """,
@@ -83,7 +83,7 @@ def text_for(words: list[str], room: int) -> list[str]:
     name = "" if name == "help" else ALIASES.get(name, name)
     members = [member for member in COMMANDS if member.split()[0] == name]
     if not name:
-        topics = "`leaseq COMMAND --help` tells more. Topics of `leaseq help`: " + ", ".join(TOPICS)
+        topics = "`leaseq COMMAND --help` says more. Topics of `leaseq help`: " + ", ".join(TOPICS)
         return [*_laid(INTRO, room), "", *_listing(list(COMMANDS), room), "", *wrapped(topics, room)]
     if name in TOPICS:
         return _laid(TOPICS[name], room)

@@ -39,7 +39,10 @@ def see_to_capacity(app: App, leases: Iterable[LeaseDir]) -> None:
         except (LeaseqError, OSError) as failure:
             error = failure if isinstance(failure, LeaseqError) else explained(failure)
             hint = error.hint
-            app.out.talk(f"leaseq: queued, but no runner takes it: {error}" + (f"\n  {hint}" if hint else ""))
+            app.out.talk(
+                f"leaseq: queued, but this host's runner could not be started: {error}"
+                + (f"\n  {hint}" if hint else "")
+            )
         else:
             if started is not None:
                 tell_of_start(app, started)

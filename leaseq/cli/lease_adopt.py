@@ -36,8 +36,10 @@ class Adopt:
             app.out.document({"lease": record.id, "nodes": list(nodes)})
         else:
             app.out.line(record.id)
-        app.out.talk(f"leaseq: runners start on {' '.join(nodes)}; `leaseq shell` gets in")
-        app.out.talk("leaseq: they hang on this host: if it shuts down they end (`lease adopt` again puts them back)")
+        app.out.talk(f"leaseq: runners start on {' '.join(nodes)}; `leaseq shell` opens a shell there")
+        app.out.talk(
+            "leaseq: they depend on this host: if it shuts down, they stop (run `lease adopt` again to restart them)"
+        )
         return 0
 
 
@@ -48,7 +50,7 @@ def _name(text: str, *, what: str) -> str:
 COMMAND = Command(
     usage="JOBID [--name NAME]",
     about="Puts runners into a running allocation that was made elsewhere (salloc, sbatch), or onto the nodes of a "
-    "lease that have none. They hang on this host: the job is left alone when they end.",
+    "lease that have none. They depend on this host: the job is left alone when they end.",
     make=Adopt,
     words=Words("job", least=1, most=1, ask=_ASKED, hint=_HINT),
     options=(Option("name", "a name for the lease", metavar="NAME", read=_name, absent="", blank=True), JSON),

@@ -139,7 +139,7 @@ _yes = yes
 COMMAND = Command(
     usage="[LEASE...] [--yes] [--drain]",
     about="Releases leases; the Slurm lease in use, if none is named. What runs on them ends; what is pending "
-    "stays in the lease's directory, and so does everything else. Asks first where tasks run or none is named.",
+    "stays in the lease's directory, and so does everything else. Asks first if tasks run or none is named.",
     make=Release,
     words=Words("leases", "lease"),
     options=(

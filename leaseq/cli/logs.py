@@ -117,7 +117,7 @@ def _request(
 
 COMMAND = Command(
     usage="[ID...] [OPTIONS]",
-    about="Shows what a task wrote to stdout (the newest task's, where no id is given).",
+    about="Shows what a task wrote to stdout (the newest task's, if no id is given).",
     make=_request,
     words=Words("tasks", "task"),
     options=(

@@ -202,7 +202,7 @@ def _unreadable(error: Malformed) -> LeaseqError:
 
     if isinstance(error, Newer):
         return Refused(f"a newer leaseq has written this: {error}", hint="use that one; nothing was changed")
-    return LeaseqError(f"a file of the lease cannot be used: {error}", hint="`leaseq status` tells of those it knows")
+    return LeaseqError(f"a file of the lease cannot be used: {error}", hint="`leaseq status` shows those it knows")
 
 
 def _broken_pipe() -> int:

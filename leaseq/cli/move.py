@@ -79,8 +79,8 @@ def _tell_of_the_rest(app: App, reader: Reader) -> None:
     left = totals.get(State.LOST, 0) + totals.get(State.STUCK, 0)
     if left:
         app.out.talk(
-            f"leaseq: {count(left, 'task')} of it {'is' if left == 1 else 'are'} lost or stuck; "
-            f"`leaseq recover --lease {reader.lease.id}` tells more"
+            f"leaseq: {left} of its tasks {'is' if left == 1 else 'are'} lost or stuck; "
+            f"`leaseq recover --lease {reader.lease.id}` says more"
         )
 
 

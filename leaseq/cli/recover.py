@@ -90,7 +90,7 @@ COMMAND = Command(
     options=(
         LEASE,
         Option("all", "all that are listed", kind="flag"),
-        Option("force", "also where the node may still run it: then it may run twice", kind="flag"),
+        Option("force", "also if the node may still run it: then it may run twice", kind="flag"),
         NO_START,
         JSON,
     ),

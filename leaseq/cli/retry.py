@@ -132,7 +132,7 @@ def tell_of_first(app: App, ids: list[str], *, again: bool) -> None:
 
 def _way_on(row: TaskView) -> str:
     if row.cleaned:
-        return "its results were removed by `leaseq clean`; another key runs it anew"
+        return "its results were removed by `leaseq clean`; another key runs it again"
     return f"`leaseq retry {row.id}` queues it again, and so does --unless-done"
 
 

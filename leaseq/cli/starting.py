@@ -56,7 +56,7 @@ def slurm(app: App, lease: Lease) -> SlurmBackend:
 
 
 def way_back(lease: Lease) -> str:
-    return f"`leaseq shell --lease {lease.id}` gets in, `leaseq lease release {lease.id}` gives it up"
+    return f"`leaseq shell --lease {lease.id}` opens it, `leaseq lease release {lease.id}` gives it back"
 
 
 class ProgressLine:

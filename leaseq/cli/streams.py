@@ -30,7 +30,7 @@ def lines_of(text: str, *, what: str) -> int:
 def no_log(reader: Reader, row: TaskView, attempt: int) -> NotFound:
     if row.cleaned:
         return NotFound(
-            f"`leaseq clean` has removed the output of {row.id}", hint=f"`leaseq info {row.id}` tells how it ended"
+            f"`leaseq clean` has removed the output of {row.id}", hint=f"`leaseq info {row.id}` says how it ended"
         )
     if row.state is State.PENDING and row.attempt == attempt:
         why = f": {row.reason}" if row.reason else ""
@@ -42,5 +42,5 @@ def no_log(reader: Reader, row: TaskView, attempt: int) -> NotFound:
         return NotFound(f"{row.id} has no attempt {attempt}", hint=f"`leaseq info {row.id}` lists its attempts")
     reason = f" ({row.reason})" if row.reason else ""
     return NotFound(
-        f"{row.id} left no output; it is {row.state.name}{reason}", hint=f"`leaseq info {row.id}` tells more"
+        f"{row.id} left no output; it is {row.state.name}{reason}", hint=f"`leaseq info {row.id}` says more"
     )

@@ -208,7 +208,9 @@ COMMAND = Command(
         *NEED_OPTIONS,
         NAME,
         ENV,
-        Option("export", "what of this environment it gets: ALL, NONE, or A,B,C=1", metavar="WHAT", default="ALL"),
+        Option(
+            "export", "which environment variables it inherits: ALL, NONE, or A,B,C=1", metavar="WHAT", default="ALL"
+        ),
         replace(CWD, help="the directory it runs in (default: this one)"),
         RETRIES,
         ON_LOST,

@@ -135,7 +135,7 @@ COMMAND = Command(
     usage="[OPTIONS]",
     about="Lists tasks: running, then pending in the order in which they start, then ended, newest first.",
     make=_request,
-    words=Words(most=0, hint="leaseq tasks [--state S] [--search X]; `leaseq info ID` tells of one task"),
+    words=Words(most=0, hint="leaseq tasks [--state S] [--search X]; `leaseq info ID` shows one task"),
     options=(
         LEASE,
         Option(
@@ -148,7 +148,7 @@ COMMAND = Command(
             field="states",
         ),
         replace(NODE, help="only on this node", read=None),
-        Option("search", "only where command, name, id or reason hold this", metavar="TEXT", blank=True),
+        Option("search", "only tasks whose command, name, id or reason has this", metavar="TEXT", blank=True),
         Option("all", "as many as there are", kind="flag", short="a", against=("limit",)),
         Option("limit", "at most N", short="n", metavar="N", read=partial(integer, low=1), default="50"),
         Option("quiet", "ids only", kind="flag", short="q"),

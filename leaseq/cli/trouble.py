@@ -18,7 +18,7 @@ def explained(error: OSError) -> LeaseqError:
     what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     if error.errno in NO_ROOM:
         return Unavailable(
-            what, hint="free some space (`leaseq clean --dry-run` tells what it would remove), try again"
+            what, hint="free some space (`leaseq clean --dry-run` shows what it would remove), try again"
         )
     if error.errno in DENIED:
         return Refused(what, hint=_where(error.filename))
@@ -31,7 +31,7 @@ def no_process() -> LeaseqError:
     """Nothing can be started any more."""
     return Unavailable(
         "no more processes can be started here: the limit of yours is reached",
-        hint="`ulimit -u` tells it, `ps -fu $USER` shows them; `leaseq cancel ID` ends a task's without starting any",
+        hint="`ulimit -u` and `ps -fu $USER` show both; `leaseq cancel ID` ends a task's without starting any",
     )
 
 
@@ -46,4 +46,4 @@ def _where(path: object) -> str:
     for root, name in places.items():
         if f"{os.path.abspath(path)}/".startswith(f"{root}/") or root.startswith(f"{path}/"):
             return f"{name} must be a directory that you can write; it is {root}"
-    return "`ls -ld` tells whose it is, and who may do what with it"
+    return "`ls -ld` shows whose it is, and who may do what with it"

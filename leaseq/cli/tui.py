@@ -36,7 +36,7 @@ class Tui:
 
         refusal = "" if self.once else usable()
         if refusal:
-            raise UsageError(refusal, hint="`leaseq status` tells the same in words, `leaseq tui --once` one frame")
+            raise UsageError(refusal, hint="`leaseq status` says the same in words, `leaseq tui --once` one frame")
         from leaseq.monitor.main import Monitor, Options, once
 
         options = Options(
@@ -91,7 +91,7 @@ COMMAND = Command(
         LEASE,
         Option("once", "print one frame and end", kind="flag"),
         Option("size", "the size of that frame (default: the terminal's)", metavar="COLSxLINES", read=_size),
-        Option("refresh", "refresh every so many seconds", metavar="S", read=_refresh, default=f"{REFRESH_SECONDS:g}"),
+        Option("refresh", "seconds between two refreshes", metavar="S", read=_refresh, default=f"{REFRESH_SECONDS:g}"),
         Option("readonly", "no key changes anything", kind="flag"),
         Option("ascii", "no character beyond ASCII", kind="flag"),
         Option("mouse", "the mouse stays the terminal's, to select text", kind="flag", default="true"),

@@ -148,7 +148,7 @@ def notes(fs: Fs, lease: LeaseDir) -> dict[str, str]:
         for node in sorted(fs.names(lease.notes)):
             found[node] = fs.read(f"{lease.notes}/{node}").decode("utf-8", "replace").strip()[:500]
     except OSError:
-        # A note comes and goes with each try of a node; the next look tells more.
+        # A note comes and goes with each try of a node; the next look says more.
         return found
     return found
 

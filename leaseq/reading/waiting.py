@@ -73,9 +73,9 @@ class Advice:
             self.upkeep(self.reader.lease)
         text = ""
         if row.state is State.STUCK:
-            text = f"{task_id} is stuck, its runner is down: `leaseq recover` tells the next step"
+            text = f"{task_id} is stuck, its runner is down: `leaseq recover` shows the next step"
         elif row.state is State.PENDING and row.reason.partition(":")[0] in NOBODY:
-            text = f"{task_id} is pending and no runner takes it: `leaseq status` tells how the nodes are"
+            text = f"{task_id} is pending and no runner takes it: `leaseq status` shows how the nodes are"
         elif row.state is State.PENDING and row.reason == "Held":
             text = f"{task_id} is held: `leaseq release {task_id}` lets it start"
         if text == self.told:

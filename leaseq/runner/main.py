@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
         "--patience", type=float, default=PATIENCE_SECONDS, help="seconds that a file system may keep a stopping runner"
     )
     parser.add_argument(
-        "--lease-grace", type=float, default=LEASE_GRACE_SECONDS, help="the same where Slurm ends the lease"
+        "--lease-grace", type=float, default=LEASE_GRACE_SECONDS, help="the same if Slurm ends the lease"
     )
     parser.add_argument(
         "--end-lead", type=float, default=END_LEAD_SECONDS, help="seconds between TERM to the tasks and the lease's end"

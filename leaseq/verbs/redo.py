@@ -64,11 +64,11 @@ def redo(access: Access, each: Located, changes: Changes = NONE, *, priority: in
 
 
 def redone_before(access: Access, each: Located) -> str:
-    """That the task was submitted again before, in words; empty if it was not."""
+    """That the task has already been resubmitted, in words; empty if it was not."""
     row, lease = each.row, each.reader.lease
     if newer := keys.redone(access.fs, lease, row.id):
-        return f"{row.id} was submitted again before, as {newer[-1]}"
-    return f"{row.id} was submitted again before" if _has_old_key(access, lease, row) else ""
+        return f"{row.id} has already been resubmitted, as {newer[-1]}"
+    return f"{row.id} has already been resubmitted" if _has_old_key(access, lease, row) else ""
 
 
 def _has_old_key(access: Access, lease: LeaseDir, row: TaskView) -> bool:

@@ -90,7 +90,7 @@ def last_outcome(each: Located) -> Outcome:
     if row.state is State.DONE:
         raise Refused(f"{row.id} is DONE", hint=f"`leaseq redo {row.id}` submits it as a new task")
     if row.state is State.STUCK:
-        raise Refused(f"{row.id} is STUCK: its runner is down", hint=f"`leaseq recover {row.id}` tells the next step")
+        raise Refused(f"{row.id} is STUCK: its runner is down", hint=f"`leaseq recover {row.id}` shows the next step")
     outcomes = each.detail.outcomes
     if not row.state.ended or not outcomes or outcomes[-1].attempt != row.attempt or outcomes[-1].requeued:
         raise Refused(f"{row.id} has not ended: it is {row.state.name}", hint=f"`leaseq wait {row.id}` waits for it")
@@ -115,7 +115,7 @@ def task_at(access: Access, row: TaskView, entry: Entry) -> Task:
     try:
         return tasks.read_task(access.fs, f"{row.place.directory}/{row.place.name}", entry)
     except (FileNotFoundError, Malformed) as error:
-        raise Refused(f"{row.id}: its file cannot be read ({error})", hint="`leaseq info` tells more") from None
+        raise Refused(f"{row.id}: its file cannot be read ({error})", hint="`leaseq info` says more") from None
 
 
 def unknown(row: TaskView) -> str:
@@ -123,4 +123,4 @@ def unknown(row: TaskView) -> str:
     if row.cleaned:
         gone = "its whole command, its directory and its need are gone"
         return f"`leaseq clean` has removed {row.id}: {gone}. It was: {row.command}"
-    return f"what {row.id} was cannot be read any more"
+    return f"the command of {row.id} can no longer be read"

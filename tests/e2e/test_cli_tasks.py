@@ -309,7 +309,7 @@ def test_a_runner_that_cannot_start_says_why_and_the_task_stays_queued(box: Box)
     blocked = box.path / "n"
     blocked.write_text("not a directory")
     said = box.run("submit", "--", "true", code=0)
-    assert "queued, but no runner" in said.err
+    assert "queued, but this host's runner could not be started" in said.err
     blocked.unlink()
     assert box.task(said.id)["state"] == "PENDING"
 

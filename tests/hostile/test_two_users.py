@@ -150,7 +150,9 @@ def test_a_node_directory_that_another_user_made_is_trusted_by_no_command(users:
         said = clear(alice.run(*words), 2)
         assert "is not a directory of yours" in said.err and "LEASEQ_NODE_DIR" in said.err, words
     said = clear(alice.run("submit", "--", "true"), 0)
-    assert "queued, but no runner takes it" in said.err and "is not a directory of yours" in said.err
+    assert (
+        "queued, but this host's runner could not be started" in said.err and "is not a directory of yours" in said.err
+    )
     for words in (["status"], ["tasks"], ["info", "last"], ["recover"], ["clean", "--dry-run"]):
         clear(alice.run(*words), 0)
     assert victim.poll() is None

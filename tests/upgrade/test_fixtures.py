@@ -117,7 +117,7 @@ def test_the_command_line_tells_and_shows_the_old_directory(box: Box) -> None:
     assert box.run("wait", IDS["failed"], "--lease", LOCAL, code=3)
     assert (
         box.run("status", "--lease", LOCAL, code=0).err
-        == "leaseq: 2 tasks are stuck: `leaseq recover` tells the next step\n"
+        == "leaseq: 2 tasks are stuck: `leaseq recover` shows the next step\n"
     )
 
 

@@ -70,7 +70,7 @@ def ask(
     except subprocess.TimeoutExpired as late:
         raise Unanswered(
             f"{argv[0]} has not answered for {seconds_max:.0f} s",
-            hint="try again; `sinfo` tells whether Slurm is up",
+            hint="try again; `sinfo` shows whether Slurm is up",
             out=_whole_lines(late.stdout),
             err=_whole_lines(late.stderr),
         ) from None

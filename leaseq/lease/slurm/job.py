@@ -94,7 +94,7 @@ class SlurmBackend:
             if is_no_answer(said.words):
                 squeue.changed(self.fs, self.home, cluster)
                 raise _perhaps_released(lease, said.words)
-            raise SlurmError(said.words, hint=f"the lease is as it was; `squeue -j {job}` tells Slurm's side")
+            raise SlurmError(said.words, hint=f"the lease is as it was; `squeue -j {job}` shows Slurm's side")
         records.mark_released(self.fs, self.home.lease(lease.id))
         squeue.changed(self.fs, self.home, cluster)
         return True
@@ -131,7 +131,7 @@ class SlurmBackend:
 def _perhaps_released(lease: Lease, words: str) -> Unavailable:
     return Unavailable(
         f"Slurm has not answered scancel, and whether lease {lease.id} ends is not known\n  {words}",
-        hint=f"`leaseq lease ls` tells once Slurm answers; `leaseq lease release {lease.id}` again does no harm",
+        hint=f"`leaseq lease ls` shows it once Slurm answers; `leaseq lease release {lease.id}` again does no harm",
     )
 
 
@@ -151,11 +151,11 @@ def _another(lease: Lease, row: Row, match: Match) -> Refused:
     if match is Match.UNKNOWN:
         return Refused(
             f"whether job {job} ({row.name}) is lease {lease.id} cannot be known: it bears no mark of leaseq",
-            hint=f"`scontrol show job {job}` tells what it is; `scancel {job}` ends it, whatever it is",
+            hint=f"`scontrol show job {job}` shows what it is; `scancel {job}` ends it, whatever it is",
         )
     return Refused(
         f"job {job} ({row.name}) is not lease {lease.id}: its number was given again",
-        hint="`leaseq lease info` tells what is known of the lease",
+        hint="`leaseq lease info` shows what is known of the lease",
     )
 
 

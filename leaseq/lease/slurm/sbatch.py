@@ -223,7 +223,7 @@ def _found(fs: Fs, home: Home, prepared: Prepared, request: Request, words: str)
     name = request.checked.options.get("job-name") or request.name or "leaseq"
     raise Unavailable(
         f"Slurm has not answered sbatch, and whether it has queued the lease is not known\n  {words}",
-        hint=f"`leaseq lease ls` finds it if so, `squeue --me -n {shlex.quote(name)}` tells; "
+        hint=f"`leaseq lease ls` finds it if so, `squeue --me -n {shlex.quote(name)}` shows it; "
         "if you add again, you may hold both",
     )
 
@@ -241,7 +241,7 @@ def _refusal(answer: Answer, checked: Checked) -> SlurmError:
     said = answer.words
     if answer.code == 0:
         return SlurmError(
-            f"sbatch printed no job id: {said}", hint="`squeue --me` tells whether a job named leaseq was queued"
+            f"sbatch printed no job id: {said}", hint="`squeue --me` shows whether a job named leaseq was queued"
         )
     near = [known for bad, known in checked.suggestions.items() if bad.lstrip("-") in said]
     hint = (

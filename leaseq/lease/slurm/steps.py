@@ -65,5 +65,5 @@ def step_manager_is_lost(job: dict[str, str]) -> bool:
 
 def _others(heard: Sequence[str]) -> str:
     if not heard:
-        return "no runner of it is heard: `leaseq status` tells more"
+        return "no runner of it is heard: `leaseq status` says more"
     return f"runners are heard on {' '.join(heard)}: `leaseq shell --node {heard[0]}`"
