@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -87,17 +88,20 @@ class User(Box):
         return Path(f"/tmp/leaseq-{self.uid}/{digest}/local:{hostname()}/{hostname()}")
 
 
-def python_of(user: User) -> str:
-    """An interpreter that the user can run leaseq with; the one of the tests may be in root's own directory."""
-    user.environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
+PATHS = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
+
+
+@functools.cache
+def python_of_others() -> str:
+    """An interpreter that any user can run leaseq with; the one of the tests may be in root's own directory."""
     system = shutil.which(f"python3.{sys.version_info.minor}", path="/usr/local/bin:/usr/bin:/bin")
     for python in (sys.executable, *([system] if system else [])):
         script = '"$1" -c "import leaseq.cli.main, fire, yaml, jinja2, blessed"'
         words = ["/bin/sh", "-c", script, "sh", python]
-        done = subprocess.run(words, env=user.environment, cwd="/", user=user.uid, capture_output=True)
+        done = subprocess.run(words, env={"PYTHONPATH": PATHS}, cwd="/", user=free_uid(), capture_output=True)
         if done.returncode == 0:
             return python
-    pytest.skip(f"another user can run no Python {sys.version_info[:2]} that has leaseq's packages")
+    return ""
 
 
 @pytest.fixture
@@ -109,8 +113,10 @@ def users(short_path: Path) -> Iterator[tuple[User, User]]:
     for name, number in (("alice", uid), ("mallory", uid + 1)):
         (short_path / name).mkdir(mode=0o755)
         made.append(User(short_path / name, number))
+    if not python_of_others():
+        pytest.skip(f"another user can run no Python {sys.version_info[:2]} that has leaseq's packages")
     for user in made:
-        user.python = python_of(user)
+        user.environment["PYTHONPATH"], user.python = PATHS, python_of_others()
     yield made[0], made[1]
     for user in made:
         user.close()
