@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from leaseq import config
@@ -260,7 +260,7 @@ COMMAND = Command(
             read=_words,
             absent=(),
         ),
-        replace(JSON, help="one JSON document on stdout, and no shell"),
+        JSON._replace(help="one JSON document on stdout, and no shell"),
     ),
     examples=(
         "leaseq add -N2 -p gpu --gres=gpu:2 -t 4:00:00",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -58,14 +57,14 @@ PRIORITY = Option(
 )
 CHANGE_OPTIONS = (
     *NEED_OPTIONS,
-    replace(NAME, read=text_itself),
+    NAME._replace(read=text_itself),
     ENV,
     Option("export", "choose its environment again, from this one: ALL, NONE, or A,B,C=1", metavar="WHAT"),
     NODE,
     CWD,
-    replace(RETRIES, default=""),
+    RETRIES._replace(default=""),
     ON_LOST,
-    replace(REQUEUE, read=yes),
+    REQUEUE._replace(read=yes),
 )
 """What is not said stays as it was: the request hears None, or an empty text."""
 

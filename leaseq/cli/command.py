@@ -1,14 +1,14 @@
 """What a command of the command line is: its words, its options and its help, each said once.
 
 What an option says of itself is all that is known of it: how its text is read, what it is if it is not given, what can
-complete it. `line` reads a line by it, `help` prints it.
+complete it. `line` reads a line by it, `help` prints it. These are tuples: a dataclass of so many fields takes five
+times as long to make, at the start of every command.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from leaseq.cli.values import one_of, yes
 from leaseq.errors import UsageError
@@ -35,8 +35,7 @@ class Request(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One option of a command. `kind` is `value`, `flag`, or `list` (may be repeated)."""
 
     name: str
@@ -89,8 +88,7 @@ class Option:
         return yes(text, what=what) if self.kind == "flag" else text
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(NamedTuple):
     """The words of a line that belong to no option."""
 
     field: str = ""
@@ -114,8 +112,7 @@ class Words:
         return {self.field: "".join(given[:1]) if self.most == 1 else tuple(given)}
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """One command: what its line holds, and what makes a request of it."""
 
     usage: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from leaseq.cli.app import App
@@ -211,7 +211,7 @@ COMMAND = Command(
         Option(
             "export", "which environment variables it inherits: ALL, NONE, or A,B,C=1", metavar="WHAT", default="ALL"
         ),
-        replace(CWD, help="the directory it runs in (default: this one)"),
+        CWD._replace(help="the directory it runs in (default: this one)"),
         RETRIES,
         ON_LOST,
         REQUEUE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -147,7 +147,7 @@ COMMAND = Command(
             completes="state",
             field="states",
         ),
-        replace(NODE, help="only on this node", read=None),
+        NODE._replace(help="only on this node", read=None),
         Option("search", "only tasks whose command, name, id or reason has this", metavar="TEXT", blank=True),
         Option("all", "as many as there are", kind="flag", short="a", against=("limit",)),
         Option("limit", "at most N", short="n", metavar="N", read=partial(integer, low=1), default="50"),
