@@ -15,9 +15,9 @@ class Known(NamedTuple):
 
     about: str
     changes: bool = True
-    """False where it only looks: it writes nothing, starts nothing and decides nothing."""
+    """False if it only looks: it writes nothing, starts nothing and decides nothing."""
     terminal: bool = False
-    """True where it needs the terminal, or lasts as long as something else does."""
+    """True if it needs the terminal, or lasts as long as something else does."""
 
 
 COMMANDS = {
@@ -60,7 +60,7 @@ ABOUT_ITSELF = ("help", "version", "--help", "-h", "--version", "-V")
 
 
 def known(words: Sequence[str]) -> Known | None:
-    """What is known of the command that these words begin with; None where they name none."""
+    """What is known of the command that these words begin with; None if they name none."""
     first = words[0] if words else ""
     if first in ABOUT_ITSELF:
         return Known("", changes=False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from leaseq import config
+from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON
@@ -24,8 +25,6 @@ from leaseq.verbs.add import Added, add, prepare
 
 if TYPE_CHECKING:
     from leaseq.lease.slurm.sbatch import Request
-
-EXIT_WAITED = 124
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Add:
         if self.detach:
             return 0
         if not node:
-            return EXIT_WAITED
+            return exits.OVER
         _remark_on_cpus(app, lease, node)
         if self.json or not watched:
             return 0

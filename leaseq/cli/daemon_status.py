@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command
 from leaseq.cli.here import running
 from leaseq.cli.options import JSON
 from leaseq.lease.leases import read_record
 from leaseq.words import count
-
-EXIT_NO_RUNNER = 3
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,12 @@ class Status:
             left = f"; {count(len(held), 'task')} running" if held else ""
             app.out.wrap(f"no runner is alive here{left}")
             app.out.talk("  `leaseq daemon start` starts it; so does the next `leaseq submit`")
-        return 0 if alive else EXIT_NO_RUNNER
+        return 0 if alive else exits.NO_RUNNER
 
 
 COMMAND = Command(
     usage="",
-    about="Tells whether this host's runner is alive; the exit code is 3 if it is not.",
+    about=f"Tells whether this host's runner is alive; the exit code is {exits.NO_RUNNER} if it is not.",
     make=Status,
     options=(JSON,),
     examples=("leaseq daemon status", "leaseq daemon status --json"),

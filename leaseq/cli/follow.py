@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import LEASE
@@ -19,8 +20,6 @@ from leaseq.reading.logtail import Folder
 from leaseq.reading.logtext import Harmless
 from leaseq.reading.snapshot import Reader, TaskView
 from leaseq.reading.waiting import Advice, final_outcome, pauses, wait_code
-
-EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Follow:
             app.out.talk(
                 f"\nleaseq: {row.id} goes on; `leaseq follow {row.id}` watches it, `leaseq cancel {row.id}` ends it"
             )
-            return EXIT_INTERRUPTED
+            return exits.INTERRUPTED
         if outcome.state is not State.DONE:
             from leaseq.cli.wait import verdict
 

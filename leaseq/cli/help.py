@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 
+from leaseq.cli import exits
 from leaseq.cli.columns import wrapped
 from leaseq.cli.command import Option
 from leaseq.cli.output import terminal_columns
 from leaseq.cli.table import command, foreign_hint
 from leaseq.cli.values import nearest_hint
 from leaseq.commands import ALIASES, COMMANDS
-from leaseq.errors import UsageError
+from leaseq.errors import LeaseqError, Unavailable, UsageError
+from leaseq.models import State
 
 INTRO = """\
 leaseq: tasks that outlive sessions, on this host or in a lease from Slurm
@@ -44,10 +46,12 @@ STUCK      ST  taken by a runner that is down; `leaseq recover` shows the next s
 UNKNOWN    ??  taken by a runner that has been silent for more than a minute: wait
 Filters take both spellings in any case.
 """,
-    "exit-codes": """\
-0 ok   1 failure   2 wrong usage, not found or refused   75 try again later   130 Ctrl-C
+    "exit-codes": f"""\
+0 ok   {LeaseqError.exit_code} failure   {UsageError.exit_code} wrong usage, not found or refused   \
+{Unavailable.exit_code} try again later   {exits.INTERRUPTED} Ctrl-C
 `wait` and `follow` give the task's own exit code (128 + N after signal N), and
-120 cancelled   121 ran into its time limit   122 lost   124 `wait --timeout` is over
+{State.CANCELLED.exit_code} cancelled   {State.TIMEOUT.exit_code} ran into its time limit   \
+{State.LOST.exit_code} lost   {exits.OVER} `wait --timeout` is over
 """,
     "environment": """\
 LEASEQ_HOME       where everything is kept (~/.leaseq); on a file system that all nodes share

@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON
@@ -17,8 +18,6 @@ from leaseq.models import Lease, State
 from leaseq.reading.views import Snapshot
 from leaseq.verbs.lease_release import drain, in_use, look, release, taken
 from leaseq.words import about, count
-
-EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _drain(app: App, record: Lease) -> None:
             f"\nleaseq: lease {record.id} is kept, and starts no task (waited {about(time.monotonic() - began)});"
             f" `leaseq lease hold-queue {record.id} --off` lets it start tasks again"
         )
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(exits.INTERRUPTED)
 
 
 _yes = yes

@@ -8,12 +8,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from leaseq.cli import exits
+
 if TYPE_CHECKING:
     from leaseq.cli.command import Request
     from leaseq.errors import LeaseqError, Malformed
-
-EXIT_INTERRUPTED = 130
-EXIT_PIPE = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,7 +69,7 @@ def _guarded(words: list[str], umask: int) -> int:
         return _refuse(_unreadable(error), words)
     except KeyboardInterrupt:
         print(file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return exits.INTERRUPTED
     except BrokenPipeError:
         return _broken_pipe()
     except OSError as error:
@@ -208,7 +207,7 @@ def _unreadable(error: Malformed) -> LeaseqError:
 def _broken_pipe() -> int:
     # The interpreter flushes stdout once more at its end, which must not complain either.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return EXIT_PIPE
+    return exits.PIPE
 
 
 def _bug(error: BaseException) -> int:
@@ -219,7 +218,7 @@ def _bug(error: BaseException) -> int:
 
     if os.environ.get("LEASEQ_DEBUG", "0") not in ("", "0"):
         traceback.print_exception(error)
-        return 70
+        return exits.BUG
     text = "".join(traceback.format_exception(error))
     where = "set LEASEQ_DEBUG=1 to see it"
     try:
@@ -229,4 +228,4 @@ def _bug(error: BaseException) -> int:
     except OSError:
         pass
     print(visible(f"leaseq: a bug: {type(error).__name__}: {error} (traceback {where})"), file=sys.stderr)
-    return 70
+    return exits.BUG

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.output import visible
 from leaseq.models import Lease
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from leaseq.lease.slurm.job import SlurmBackend
     from leaseq.lease.slurm.start import Progress
 
-EXIT_INTERRUPTED = 130
 QUIET_SECONDS = 30.0
 """How often a wait says something where its line cannot be rewritten."""
 
@@ -40,7 +40,7 @@ def wait_for_start(app: App, lease: Lease, *, seconds_max: float | None) -> str:
     except KeyboardInterrupt:
         line.clear()
         app.out.talk(f"leaseq: lease {lease.id} stays as it is. {way_back(lease)}")
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(exits.INTERRUPTED)
     finally:
         line.clear()
     return ""

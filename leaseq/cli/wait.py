@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON, LEASE
@@ -16,8 +17,6 @@ from leaseq.protocol.history import command_text
 from leaseq.protocol.keys import redone
 from leaseq.reading.waiting import wait_code
 from leaseq.verbs.wait import wait
-
-EXIT_TIMEOUT = 124
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Wait:
         code = self._tell(app, found, waited.ended)
         if waited.late:
             app.out.talk(f"leaseq: still waiting for {', '.join(waited.left[:5])} after {self.timeout:.0f} s")
-            return EXIT_TIMEOUT
+            return exits.OVER
         return unknown or code
 
     def _tell(self, app: App, found: Found, ended: dict[str, Outcome]) -> int:
@@ -75,7 +74,8 @@ def verdict(outcome: Outcome) -> str:
 COMMAND = Command(
     usage="ID... [--any] [--timeout TIME]",
     about="Waits until the tasks have ended and gives their exit code; of several the first that is not 0.\n"
-    "120 cancelled, 121 ran into its time limit, 122 lost, 124 the time-out of this wait.",
+    f"{State.CANCELLED.exit_code} cancelled, {State.TIMEOUT.exit_code} ran into its time limit, "
+    f"{State.LOST.exit_code} lost, {exits.OVER} the time-out of this wait.",
     make=Wait,
     words=Words("tasks", "task", least=1, ask="which task?", hint="leaseq wait ID..., or `leaseq wait last`"),
     options=(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from leaseq import cli
+from leaseq.cli import exits
 from leaseq.cli.help import text_for
 from leaseq.cli.line import request_of
 from leaseq.cli.main import command_words
 from leaseq.cli.table import FOREIGN, FOREIGN_IN, command
 from leaseq.commands import ALIASES, COMMANDS, known
-from leaseq.errors import UsageError
+from leaseq.errors import LeaseqError, UsageError
 from leaseq.installation import starts_runner
+from leaseq.models import State
 
 ELSEWHERE = [
     *((word, name) for name, words in FOREIGN.items() for word in words.split()),
@@ -101,3 +104,13 @@ def test_the_table_says_which_lines_change_something(line: str, changes: bool) -
 @pytest.mark.parametrize("line", ["", "sbmit", "lease burn", "lease ls2"])
 def test_of_what_is_no_command_nothing_is_known(line: str) -> None:
     assert known(line.split()) is None
+
+
+def test_the_exit_codes_of_the_page_and_of_the_help_are_those_of_the_code() -> None:
+    errors = {kind.exit_code for kind in (LeaseqError, *LeaseqError.__subclasses__())}
+    tasks = {state.exit_code for state in (State.CANCELLED, State.TIMEOUT, State.LOST)}
+    given = {0, *errors, *tasks, *(code for name, code in vars(exits).items() if name.isupper())}
+    page = (Path(__file__).parents[2] / "docs/exit-codes-and-json.md").read_text()
+    assert {int(code) for code in re.findall(r"^\| (\d+) \| .* \|$", page, re.MULTILINE)} == given
+    text = "\n".join(text_for(["exit-codes"], 100))
+    assert {int(code) for code in re.findall(r"(?:^| {3})(\d+) ", text, re.MULTILINE)} == given - {3, 70, 141}
