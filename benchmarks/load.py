@@ -41,8 +41,8 @@ from leaseq.room import Room
 from leaseq.runner.decide import rank
 from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
+from leaseq.runner.ports import Options, Ports
 from leaseq.runner.pulse import heartbeat_of, interval_seconds
-from leaseq.runner.state import Options, poll_seconds
 from leaseq.world import SystemClock, SystemFs
 
 PENDING = (10_000, 100_000)
@@ -239,16 +239,9 @@ class Hand:
 def polling_runner(fs: SystemFs, lease: LeaseDir, clock: Hand, nodes: list[str]) -> Runner:
     """The runner of the first of those nodes, which no kernel tells of new files."""
     procs: Any = Instant()
-    return Runner(
-        fs=fs,
-        clock=clock,
-        procs=procs,
-        lease=lease,
-        node=nodes[0],
-        incarnation=new_incarnation(),
-        options=Options(Room(1, 1000, ()), nodes=tuple(nodes), poll_seconds_idle=poll_seconds(len(nodes), busy=False)),
-        ledger=Ledger(fs=fs, procs=procs, lease=lease, node=nodes[0], totals={}),
-    )
+    ledger = Ledger(fs=fs, procs=procs, lease=lease, node=nodes[0], totals={})
+    ports = Ports(fs, clock, procs, lease, nodes[0], new_incarnation(), ledger)
+    return Runner(ports, Options(Room(1, 1000, ()), nodes=tuple(nodes)))
 
 
 def turn(runner: Runner, clock: Hand, seconds: float, *, pace: float = 0.0) -> None:
@@ -256,7 +249,7 @@ def turn(runner: Runner, clock: Hand, seconds: float, *, pace: float = 0.0) -> N
     end = clock.at + seconds
     while clock.at < end:
         wait = runner.step()
-        runner.ledger.persist()
+        runner.ports.ledger.persist()
         clock.at += pace or max(wait, 0.01)
 
 

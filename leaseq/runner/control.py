@@ -1,4 +1,4 @@
-"""What commands ask of a node's runner: files in control/NODE, each carried out once and removed.
+"""What commands ask of a node's runner: files in control/NODE, each carried out once and removed, in every phase.
 
 cancel.ID.ATTEMPT.X   that attempt ends; where it is not running, whatever of the task is pending here ends
 signal.ID.ATTEMPT.X   its processes are sent body["signal"]; body["to"]: `all`, or `leader`
@@ -11,63 +11,61 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from typing import TYPE_CHECKING
 
 from leaseq.errors import Malformed
 from leaseq.layout import Entry, parse_key, parse_request
 from leaseq.models import ANY, Why
 from leaseq.protocol import files, requests, tasks
-
-if TYPE_CHECKING:
-    from leaseq.runner.loop import Runner
+from leaseq.runner import ends
+from leaseq.runner.node_state import NodeState
+from leaseq.runner.ports import Ports
 
 AGAIN_BY_ITSELF = ("retry", "lost", "requeue")
 """An attempt that follows for one of these was not asked for after the cancel, as one by `recover` may be."""
 
 
-def serve(runner: Runner) -> bool:
+def serve(state: NodeState, ports: Ports) -> bool:
     """The requests were carried out; False where one has to wait for an outcome that is being written."""
-    directory = runner.lease.control(runner.node)
+    directory = ports.lease.control(ports.node)
     all_done = True
-    for name in sorted(runner.fs.names(directory)):
+    for name in sorted(ports.fs.names(directory)):
         path = f"{directory}/{name}"
         try:
-            files.content(runner.fs, path)  # whoever's name it has: another user's request is refused by its owner
-            done = _carry_out(runner, *parse_request(name), path)
+            files.content(ports.fs, path)  # whoever's name it has: another user's request is refused by its owner
+            done = _carry_out(state, ports, *parse_request(name), path)
             if done:
-                files.discard(runner.fs, path)
+                files.discard(ports.fs, path)
         except FileNotFoundError:
             continue  # carried out before, and this listing is older
         except (Malformed, ValueError, KeyError, IndexError, IsADirectoryError) as error:
-            files.set_aside(runner.fs, runner.lease, path, f"not a request: {error!r:.200}")
+            files.set_aside(ports.fs, ports.lease, path, f"not a request: {error!r:.200}")
             continue
         all_done = all_done and done
-        runner.changed = True
+        state.changed = True
     return all_done
 
 
-def _carry_out(runner: Runner, verb: str, key: str, path: str) -> bool:
+def _carry_out(state: NodeState, ports: Ports, verb: str, key: str, path: str) -> bool:
     if verb == "cancel":
-        return _cancel(runner, *parse_key(key))
+        return _cancel(state, ports, *parse_key(key))
     if verb == "signal":
-        body = requests.read_request(runner.fs, path)
+        body = requests.read_request(ports.fs, path)
         number = signal.Signals(int(str(body["signal"])))
-        if key in runner.held:
-            runner.procs.signal(key, number, to=_whom(body, otherwise="all"))
+        if key in state.running:
+            ports.procs.signal(key, number, to=_whom(body, otherwise="all"))
     elif verb == "ending":
-        body = requests.read_request(runner.fs, path)
+        body = requests.read_request(ports.fs, path)
         number = signal.Signals["SIG" + str(body["signal"]).removeprefix("SIG")]
-        runner.warn(number, to=_whom(body, otherwise="leader"))
+        ends.warn_all(state, ports, number, to=_whom(body, otherwise="leader"))
     elif verb == "drain":
-        if runner.state == "up":
-            runner.state = "draining"
+        state.phase.drain()
     elif verb == "resume":
-        if runner.state == "draining" and not runner.superseded:
-            runner.state = "up"
+        state.phase.resume()
     elif verb == "stop":
-        runner.state = "stopping"
+        state.phase.leave()
     elif verb == "kill":
-        runner.end_all(Why.KILL, runner.options.grace_seconds)
+        state.phase.leave()
+        ends.stop_all(state, ports, Why.KILL, state.options.grace_seconds)
     else:
         raise Malformed(f"unknown request {verb!r:.40}")
     return True
@@ -81,39 +79,39 @@ def _whom(body: dict[str, object], *, otherwise: str) -> str:
     return to
 
 
-def _cancel(runner: Runner, task_id: str, attempt: int) -> bool:
+def _cancel(state: NodeState, ports: Ports, task_id: str, attempt: int) -> bool:
     """The task is being ended, or has been; False while it may become pending again by what is being written."""
     key = f"{task_id}.{attempt}"
-    if key in runner.held:
-        runner.stop(runner.held[key], Why.CANCEL)
+    if key in state.running:
+        ends.stop(state, ports, state.running[key], Why.CANCEL)
         return True
-    if key in runner.won:
-        runner.cancel_won(key)
+    if key in state.won:
+        ends.cancel_won(state, ports, key)
         return True
-    if any(item.claim.entry.key == key for item in list(runner.ledger.open)):
+    if key in ports.ledger.unwritten():
         return False
     try:
-        decided = tasks.read_outcome(runner.fs, runner.lease, task_id, attempt)
+        decided = tasks.read_outcome(ports.fs, ports.lease, task_id, attempt)
     except Malformed:
         return True  # it has ended, and what follows cannot be told
     if decided is None or decided.requeued in AGAIN_BY_ITSELF:
-        _cancel_later(runner, task_id, attempt)
+        _cancel_later(state, ports, task_id, attempt)
     return True
 
 
-def _cancel_later(runner: Runner, task_id: str, attempt: int) -> None:
+def _cancel_later(state: NodeState, ports: Ports, task_id: str, attempt: int) -> None:
     """The attempt that was running, or seemed to, has been put back or failed and is retried: it ends as it is now."""
-    for held in list(runner.held.values()):
-        if held.claim.entry.id == task_id and held.claim.entry.attempt > attempt:
-            runner.stop(held, Why.CANCEL)
-    for directory in (runner.lease.inbox(runner.node), runner.lease.inbox(ANY)):
-        for name in runner.fs.names(directory):
+    for each in list(state.running.values()):
+        if each.entry.id == task_id and each.entry.attempt > attempt:
+            ends.stop(state, ports, each, Why.CANCEL)
+    for directory in (ports.lease.inbox(ports.node), ports.lease.inbox(ANY)):
+        for name in ports.fs.names(directory):
             if f".{task_id}." in name:
                 try:
                     entry = Entry.parse(name)
                 except Malformed:
                     continue
                 if entry.id == task_id and entry.attempt >= attempt and not entry.owner:
-                    now = runner.clock.now()
+                    now = ports.clock.now()
                     with contextlib.suppress(Malformed):  # it cannot be started either
-                        tasks.cancel_pending(runner.fs, runner.lease, directory, entry, ended=now, reason="cancelled")
+                        tasks.cancel_pending(ports.fs, ports.lease, directory, entry, ended=now, reason="cancelled")

@@ -62,6 +62,10 @@ class Ledger:
     def add(self, item: Finished) -> None:
         self.open.append(item)
 
+    def unwritten(self) -> list[str]:
+        """The attempts whose outcomes are not in their place."""
+        return [item.claim.entry.key for item in list(self.open)]
+
     def persist(self) -> bool:
         """Everything added so far is in its place; True where there was anything. Raises OSError, losing nothing."""
         batch = list(self.open)
@@ -78,6 +82,16 @@ class Ledger:
         if failure:
             raise failure
         return bool(batch)
+
+    def try_to_persist(self) -> bool:
+        """As `persist`, with what the file system says in `trouble`; True where there is anything to tell."""
+        try:
+            told = self.persist() or bool(self.trouble)
+            self.trouble = ""
+        except OSError as error:
+            told = True
+            self.trouble = f"file system: {error.strerror or error} ({error.filename or ''})"
+        return told
 
     def _decide(self, items: Sequence[Finished]) -> None:
         """Each of the items is decided, or set aside where what stands for its outcome cannot be read."""
@@ -158,11 +172,5 @@ class LedgerThread:
             else:
                 self._wake.wait()
             self._wake.clear()
-            try:
-                told = self.ledger.persist() or bool(self.ledger.trouble)
-                self.ledger.trouble = ""
-            except OSError as error:
-                told = True
-                self.ledger.trouble = f"file system: {error.strerror or error} ({error.filename or ''})"
-            if told:
+            if self.ledger.try_to_persist():
                 self.told()

@@ -39,6 +39,11 @@ class Queue:
         self.left: dict[bool, dict[str, str]] = {True: {}, False: {}}
         """By inbox (own or not), names of tasks that this leaseq is too old for, and why: they stay where they are."""
 
+    def learn_nodes(self, nodes: Sequence[str]) -> None:
+        """The lease has these nodes now: each takes first what is its share of them."""
+        self.nodes = tuple(sorted(nodes)) or (self.node,)
+        self.ranks = {}
+
     def __len__(self) -> int:
         return len(self.own) + len(self.any)
 

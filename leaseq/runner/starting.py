@@ -1,43 +1,19 @@
-"""From a claimed file to what the keeper is asked to start."""
+"""From an attempt to what the keeper is asked to start."""
 
 from __future__ import annotations
 
 import os
 
-from leaseq.errors import Malformed
-from leaseq.layout import LeaseDir, is_node
-from leaseq.models import ANY, Task
+from leaseq.layout import LeaseDir
 from leaseq.node.environ import task_environment
 from leaseq.node.request import StartRequest
-from leaseq.protocol import tasks
-from leaseq.protocol.tasks import Claim
-from leaseq.runner.state import Held, Options
-from leaseq.world import Fs
+from leaseq.runner.node_state import NodeState
+from leaseq.runner.ports import Options
+from leaseq.runner.work import Attempt
+from leaseq.world import Clock
 
 WORD_BYTES_MAX = 1 << 17
 """A word of a command line, with the NUL at its end, is at most so long (Linux, MAX_ARG_STRLEN)."""
-
-
-def read_claimed(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
-    """The task of that claim; raises Malformed where it is none that could be started or put back."""
-    try:
-        task = tasks.read_task(fs, claim.path(lease), claim.entry)
-    except PermissionError:
-        task = _read_again(fs, lease, claim)
-    if not task.argv or (task.shell and len(task.argv) != 1):
-        raise Malformed("it has no command")
-    if task.node != ANY and not is_node(task.node):
-        raise Malformed(f"its node is not a name: {task.node!r:.60}")
-    return tasks.pinned_as_claimed(task, claim.node)
-
-
-def _read_again(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
-    """The task, which a first look was denied: a mount in trouble (no ticket) says so of everything for a while."""
-    fs.names(lease.claimed(claim.node))
-    try:
-        return tasks.read_task(fs, claim.path(lease), claim.entry)
-    except PermissionError as error:
-        raise Malformed(f"cannot be read: {error.strerror}") from None  # somebody else's; trying again would not help
 
 
 def shell_words(line: str) -> list[str]:
@@ -49,18 +25,23 @@ def shell_words(line: str) -> list[str]:
     return ["/bin/bash", "-c", 'eval "set --; $(printf %s "$@")"', "/bin/bash", *pieces]
 
 
-def start_request(held: Held, *, lease: LeaseDir, options: Options, ends: float | None) -> StartRequest:
+def ends_of_day(state: NodeState, clock: Clock) -> float | None:
+    """When the lease ends, by the clock of the day; None if that is not known."""
+    return None if state.ends_at is None else clock.now() + state.ends_at - clock.monotonic()
+
+
+def start_request(attempt: Attempt, *, lease: LeaseDir, options: Options, ends: float | None) -> StartRequest:
     """What the keeper is asked to start. ends: when the lease does, by the clock of the day."""
-    task, entry, node = held.task, held.claim.entry, held.claim.node
-    unlisted = held.booking.alone and not options.capacity.gpus
-    gpus = None if unlisted else held.booking.gpus
+    task, entry, node = attempt.task, attempt.entry, attempt.work.claim.node
+    unlisted = attempt.booking.alone and not options.capacity.gpus
+    gpus = None if unlisted else attempt.booking.gpus
     marks = {
         "LEASEQ_TASK_ID": entry.id,
         "LEASEQ_ATTEMPT": str(entry.attempt),
         "LEASEQ_LEASE": lease.id,
         "LEASEQ_NODE": node,
-        "LEASEQ_GPUS": ",".join(held.booking.gpus),
-        "LEASEQ_SLOT": str(held.slot),
+        "LEASEQ_GPUS": ",".join(attempt.booking.gpus),
+        "LEASEQ_SLOT": str(attempt.slot),
         "LEASEQ_HOME": lease.root.rsplit("/runs/", 1)[0],
     }
     if ends is not None:
@@ -82,6 +63,6 @@ def start_request(held: Held, *, lease: LeaseDir, options: Options, ends: float 
         remote=options.remote_paths,
         limit=task.need.time_seconds,
         grace=options.grace_seconds,
-        gpus=held.booking.gpus,
-        slot=held.slot,
+        gpus=attempt.booking.gpus,
+        slot=attempt.slot,
     )

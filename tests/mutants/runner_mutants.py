@@ -15,16 +15,20 @@ from leaseq.lease import leases
 from leaseq.lease.slurm.answer import Queue, Verdict
 from leaseq.lease.slurm.text import Row
 from leaseq.lease.slurm.verdict import Judge
-from leaseq.models import ANY, Lease, Outcome, State
+from leaseq.models import ANY, Lease, Outcome, State, Why
 from leaseq.node.record import Rec
 from leaseq.protocol import files, tasks
 from leaseq.protocol.tasks import Claim
-from leaseq.runner import recover
+from leaseq.room import Booking
+from leaseq.runner import ends, recover
 from leaseq.runner.beside import begin_alone
+from leaseq.runner.intake import Intake
 from leaseq.runner.ledger import Finished, Ledger
 from leaseq.runner.loop import Runner
+from leaseq.runner.node_state import NodeState, Won
+from leaseq.runner.phase import Phase
+from leaseq.runner.ports import Options, Ports
 from leaseq.runner.recover import take_over
-from leaseq.runner.state import Held
 from tests.sim.host import SimProcs
 from tests.sim.nfs import ActorFs
 from tests.sim.plan import Step
@@ -33,50 +37,68 @@ from tests.sim.service import REAL_PARTS, Parts
 # -- claim and start -----------------------------------------------------------------------------------
 
 
-class StartsBeforeTheClaimIsDurable(Runner):
-    def _launch(self) -> None:
-        for key, (claim, booking) in list(self.won.items()):
-            self._start(claim, booking)
-            del self.won[key]
-        self.fs.sync_dir(self.lease.claimed(self.node))
+def taking_in_by(intake: type[Intake]) -> type[Runner]:
+    """The runner whose node is filled by that."""
+
+    class Altered(Runner):
+        def __init__(self, ports: Ports, options: Options) -> None:
+            super().__init__(ports, options)
+            self.intake = intake(self.state, ports)
+
+    return Altered
 
 
-class ForgetsAClaimInDoubt(Runner):
-    def _find_claims(self) -> None:
-        self._claims_in_doubt = False
+class StartsBeforeTheClaimIsDurable(Intake):
+    def launch(self) -> None:
+        for key, won in list(self.state.won.items()):
+            self.start(won)
+            del self.state.won[key]
+        self.ports.fs.sync_dir(self.ports.lease.claimed(self.ports.node))
 
 
-class DropsAClaimThatCannotBeStarted(Runner):
-    def _launch(self) -> None:
-        won, self.won = self.won, {}
-        self.fs.sync_dir(self.lease.claimed(self.node))
-        for claim, booking in won.values():
-            self._start(claim, booking)
+class ForgetsAClaimInDoubt(Intake):
+    def find_claims(self) -> None:
+        self.state.claims_in_doubt = False
 
 
-class TakesTroubleForMalice(Runner):
+class DropsAClaimThatCannotBeStarted(Intake):
+    def launch(self) -> None:
+        all_won, self.state.won = self.state.won, {}
+        self.ports.fs.sync_dir(self.ports.lease.claimed(self.ports.node))
+        for won in all_won.values():
+            self.start(won)
+
+
+class TakesTroubleForMalice(Intake):
     """A file that cannot be read now is taken for one that is no task."""
 
-    def _start(self, claim: Claim, booking: Any) -> None:
+    def start(self, won: Won) -> None:
         try:
-            super()._start(claim, booking)
+            super().start(won)
         except OSError as error:
-            self.refuse(claim, booking, str(error))
+            ends.refuse(self.state, self.ports, won.claim, won.booking, str(error))
+
+
+class KnowsOnlyWhatItWins(NodeState):
+    def bookings(self) -> list[Booking]:
+        return [each.booking for each in self.won.values()]
 
 
 class BooksWhatIsBooked(Runner):
-    def _bookings(self) -> list[Any]:
-        return [booking for _, booking in self.won.values()]
+    def __init__(self, ports: Ports, options: Options) -> None:
+        super().__init__(ports, options)
+        self.state.__class__ = KnowsOnlyWhatItWins
 
 
-class NeverRests(Runner):
+class NeverRests(Intake):
     """It looks at everything in every turn, and at each pending file."""
 
-    def _refresh(self) -> None:
-        super()._refresh()
-        self._stale = True
-        for _ in range(60 * len(self.fs.names(self.lease.inbox(ANY)))):
-            self.fs.names(self.lease.inbox(ANY))
+    def refresh(self) -> None:
+        super().refresh()
+        self.state.stale = True
+        inbox = self.ports.lease.inbox(ANY)
+        for _ in range(60 * len(self.ports.fs.names(inbox))):
+            self.ports.fs.names(inbox)
 
 
 # -- what a new runner takes over ------------------------------------------------------------------------
@@ -92,29 +114,24 @@ class _Altered:
         return self._answers.get(name) or getattr(self._procs, name)
 
 
-def _taking_over(runner: Runner, recorded: set[str], **answers: Callable[..., Any]) -> None:
-    procs = runner.procs
-    runner.procs = _Altered(procs, **answers)  # type: ignore[assignment]
-    try:
-        take_over(runner, recorded)
-    finally:
-        runner.procs = procs
+def _taking_over(state: NodeState, ports: Ports, recorded: set[str], **answers: Callable[..., Any]) -> None:
+    altered: Any = _Altered(ports.procs, **answers)
+    take_over(state, replace(ports, procs=altered), recorded)
 
 
-def adopts_as_new(runner: Runner, recorded: set[str]) -> None:
+def adopts_as_new(state: NodeState, ports: Ports, recorded: set[str]) -> None:
     """What runs is put back, as if it had never begun."""
 
     def record(key: str) -> Rec | None:
-        known = runner.procs_of_node.record(key)  # type: ignore[attr-defined]
+        known = ports.procs.record(key)
         return Rec(void=True) if known is not None and not known.over else known
 
-    runner.procs_of_node = runner.procs  # type: ignore[attr-defined]
-    _taking_over(runner, recorded, record=record)
+    _taking_over(state, ports, recorded, record=record)
 
 
-def leaves_the_void_out(runner: Runner, recorded: set[str]) -> None:
+def leaves_the_void_out(state: NodeState, ports: Ports, recorded: set[str]) -> None:
     """A claim without a record is put back, and what was asked of the keeper may still start."""
-    procs = runner.procs
+    procs = ports.procs
     void = {"keys": set[str]()}
 
     def record(key: str) -> Rec | None:
@@ -128,54 +145,54 @@ def leaves_the_void_out(runner: Runner, recorded: set[str]) -> None:
         if key not in void["keys"]:
             procs.forget(key)
 
-    _taking_over(runner, recorded, record=record, void=make_void, forget=forget)
+    _taking_over(state, ports, recorded, record=record, void=make_void, forget=forget)
 
 
-def requeues_on_unknown(runner: Runner, recorded: set[str]) -> None:
+def requeues_on_unknown(state: NodeState, ports: Ports, recorded: set[str]) -> None:
     """A claim of which nothing is known is taken for one that never began."""
-    _taking_over(runner, recorded, knows=lambda incarnation: True)
+    _taking_over(state, ports, recorded, knows=lambda incarnation: True)
 
 
-def adopts_what_an_earlier_boot_began(runner: Runner, recorded: set[str]) -> None:
-    _taking_over(runner, recorded, same_boot=lambda rec: True)
+def adopts_what_an_earlier_boot_began(state: NodeState, ports: Ports, recorded: set[str]) -> None:
+    _taking_over(state, ports, recorded, same_boot=lambda rec: True)
 
 
-def gives_adopted_tasks_the_first_gpus(runner: Runner, recorded: set[str]) -> None:
-    _taking_over(runner, recorded, given=lambda key: None)
+def gives_adopted_tasks_the_first_gpus(state: NodeState, ports: Ports, recorded: set[str]) -> None:
+    _taking_over(state, ports, recorded, given=lambda key: None)
 
 
-def does_not_take_over(runner: Runner, recorded: set[str]) -> None:
+def does_not_take_over(state: NodeState, ports: Ports, recorded: set[str]) -> None:
     return
 
 
-def takes_the_claims_of_all_nodes(runner: Runner, recorded: set[str]) -> None:
-    take_over(runner, recorded)
-    for node in runner.fs.names(runner.lease.claims):
-        for name in runner.fs.names(runner.lease.claimed(node)) if node not in ("_cli", runner.node) else ():
+def takes_the_claims_of_all_nodes(state: NodeState, ports: Ports, recorded: set[str]) -> None:
+    take_over(state, ports, recorded)
+    for node in ports.fs.names(ports.lease.claims):
+        for name in ports.fs.names(ports.lease.claimed(node)) if node not in ("_cli", ports.node) else ():
             try:
-                recover._take_claim(runner, Claim(Entry.parse(name), node), recorded)
+                recover._take_claim(state, ports, Claim(Entry.parse(name), node), frozenset(recorded))
             except (Malformed, FileNotFoundError):
                 continue
 
 
-def starts_what_was_decided(runner: Runner, recorded: set[str]) -> None:
+def starts_what_was_decided(state: NodeState, ports: Ports, recorded: set[str]) -> None:
     """A decided attempt's claim is taken for one that is still to be started."""
-    for name in runner.fs.names(runner.lease.claimed(runner.node)):
-        claim = Claim(Entry.parse(name), runner.node)
-        decided = tasks.read_outcome(runner.fs, runner.lease, claim.entry.id, claim.entry.attempt)
+    for name in ports.fs.names(ports.lease.claimed(ports.node)):
+        claim = Claim(Entry.parse(name), ports.node)
+        decided = tasks.read_outcome(ports.fs, ports.lease, claim.entry.id, claim.entry.attempt)
         if decided is not None:
-            tasks.unclaim(runner.fs, runner.lease, claim, runner.lease.inbox(decided.task.node))
-            runner.procs.forget(claim.entry.key)
-    take_over(runner, recorded)
+            tasks.unclaim(ports.fs, ports.lease, claim, ports.lease.inbox(decided.task.node))
+            ports.procs.forget(claim.entry.key)
+    take_over(state, ports, recorded)
 
 
-def ends_what_runs(runner: Runner, recorded: set[str]) -> None:
+def ends_what_runs(state: NodeState, ports: Ports, recorded: set[str]) -> None:
     """Tasks do not outlive their runner."""
-    for key in runner.procs.attempts():
-        rec = runner.procs.record(key)
+    for key in ports.procs.attempts():
+        rec = ports.procs.record(key)
         if rec is not None and not rec.over:
-            runner.procs.end_now(key)
-    take_over(runner, recorded)
+            ports.procs.end_now(key)
+    take_over(state, ports, recorded)
 
 
 # -- how attempts end ------------------------------------------------------------------------------------
@@ -238,39 +255,40 @@ class TellsNothingOfCommands(Runner):
 
     def step(self) -> float:
         wait = super().step()
-        self._guard(self._drop_bookings)
+        self.guard(self._drop_bookings)
         return wait
 
     def _drop_bookings(self) -> None:
-        for name in self.fs.names(self.lease.booking):
-            files.discard(self.fs, f"{self.lease.booking}/{name}")
+        fs, booking = self.ports.fs, self.ports.lease.booking
+        for name in fs.names(booking):
+            files.discard(fs, f"{booking}/{name}")
 
 
 class TakesTheFirstWordForTheLast(Runner):
     """A process that nobody has waited for yet is given up as LOST."""
 
-    def _collect(self, now: float) -> None:
-        for held in list(self.held.values()):
-            rec = self.procs.record(held.key)
-            if rec is not None and rec.pid is not None and not rec.over and now - held.since > 10.0:
-                self.end(held, replace(rec, gone=True))
-        super()._collect(now)
+    def collect(self, now: float) -> None:
+        for attempt in list(self.state.running.values()):
+            rec = self.ports.procs.record(attempt.key)
+            if rec is not None and rec.pid is not None and not rec.over and now - attempt.since > 10.0:
+                ends.end(self.state, self.ports, attempt, replace(rec, gone=True))
+        super().collect(now)
 
 
-class CancelsWhatNobodyAskedFor(Runner):
-    def stop(self, held: Held, why: str, *, grace: float | None = None) -> None:
-        for each in list(self.held.values()):
-            super().stop(each, why, grace=grace)
+class CancelsWhatNobodyAskedFor(SimProcs):
+    """Whoever ends one attempt ends all."""
+
+    def stop(self, key: str, *, why: Why, grace: float) -> None:
+        for each in self.attempts():
+            super().stop(each, why=why, grace=grace)
 
 
-class PutsBackWhatFailed(Runner):
+class PutsBackWhatFailed(SimProcs):
     """An attempt that failed is pending again as the same attempt."""
 
-    def end(self, held: Held, rec: Rec) -> None:
-        if rec.status and not rec.stopping:
-            self._put_back(held, rec)
-        else:
-            super().end(held, rec)
+    def record(self, key: str) -> Rec | None:
+        rec = super().record(key)
+        return replace(rec, again=True) if rec is not None and rec.status and not rec.stopping else rec
 
 
 # -- who serves --------------------------------------------------------------------------------------------
@@ -285,11 +303,17 @@ def takes_a_term_over(fs: ActorFs, *words: Any, **options: Any) -> int:
     return begin_alone(OverwritesTerms(fs), *words, **options)
 
 
+class NeverGivesWay(Phase):
+    def give_way(self) -> None:
+        return
+
+
 class ServesOn(Runner):
     """Another runner has begun to serve the node."""
 
-    def give_way(self) -> None:
-        return
+    def __init__(self, ports: Ports, options: Options) -> None:
+        super().__init__(ports, options)
+        self.state.phase = NeverGivesWay()
 
 
 class OverwritesTerms:
@@ -373,7 +397,11 @@ def _ledger(ledger: type[Ledger], *troubles: str, at: Sequence[Step] = ()) -> Mu
     return Mutant(replace(REAL_PARTS, ledger=ledger), troubles, tuple(at))
 
 
-def _taker(taker: Callable[[Runner, set[str]], None], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
+def _intake(intake: type[Intake], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
+    return _runner(taking_in_by(intake), *troubles, at=at)
+
+
+def _taker(taker: Callable[[NodeState, Ports, set[str]], None], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
     return Mutant(replace(REAL_PARTS, take_over=taker), troubles, tuple(at))
 
 
@@ -388,15 +416,15 @@ WRITE_OUTCOME, TELL, SETTLE = ("create", "/done/"), ("append", "/events/"), ("un
 
 MUTANTS: dict[str, Mutant] = {
     "start before the claim is durable": replace(
-        _runner(StartsBeforeTheClaimIsDurable, "power loss", at=[SYNC_CLAIMS]), first=180
+        _intake(StartsBeforeTheClaimIsDurable, "power loss", at=[SYNC_CLAIMS]), first=180
     ),
-    "a claim in doubt is forgotten": _runner(ForgetsAClaimInDoubt, "mount", at=[CLAIM]),
-    "a claim that cannot be started is dropped": _runner(
+    "a claim in doubt is forgotten": _intake(ForgetsAClaimInDoubt, "mount", at=[CLAIM]),
+    "a claim that cannot be started is dropped": _intake(
         DropsAClaimThatCannotBeStarted, "error", at=[SYNC_CLAIMS, READ_CLAIM]
     ),
-    "an error of the file system is taken for a bad task": _runner(TakesTroubleForMalice, "error", at=[READ_CLAIM]),
+    "an error of the file system is taken for a bad task": _intake(TakesTroubleForMalice, "error", at=[READ_CLAIM]),
     "GPUs and CPUs are booked twice": _runner(BooksWhatIsBooked),
-    "a turn costs what is pending": _runner(NeverRests),
+    "a turn costs what is pending": _intake(NeverRests),
     "adopt as new": _taker(adopts_as_new, "runner and keeper die"),
     "no `void` record before a claim is put back": _taker(leaves_the_void_out, "keeper hangs", at=[BEAT]),
     "requeue on unknown": _taker(requeues_on_unknown, "reboot", at=[BEAT]),
@@ -419,8 +447,8 @@ MUTANTS: dict[str, Mutant] = {
     "a failure is called DONE": _ledger(CallsAFailureDone),
     "what commands decided is not told": _runner(TellsNothingOfCommands),
     "a slow task is given up as LOST": _runner(TakesTheFirstWordForTheLast),
-    "a cancel ends the others, too": replace(_runner(CancelsWhatNobodyAskedFor), first=38),
-    "a retry is the same attempt": _runner(PutsBackWhatFailed),
+    "a cancel ends the others, too": Mutant(replace(REAL_PARTS, procs=CancelsWhatNobodyAskedFor), first=38),
+    "a retry is the same attempt": Mutant(replace(REAL_PARTS, procs=PutsBackWhatFailed)),
     "a term is begun over another's": Mutant(
         replace(REAL_PARTS, begin_alone=takes_a_term_over), ("rival",), (LOOK_FOR_TERMS,)
     ),

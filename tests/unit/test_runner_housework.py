@@ -10,11 +10,13 @@ import pytest
 from leaseq.layout import Entry, LeaseDir, new_incarnation, new_task_id, order
 from leaseq.models import ANY, Heartbeat, Need, Outcome, State, Task
 from leaseq.node.record import Rec
-from leaseq.protocol import records, requests, tasks, terms
+from leaseq.protocol import files, records, requests, tasks, terms
 from leaseq.room import Room
 from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
-from leaseq.runner.state import Options
+from leaseq.runner.phase import Leave, Wanted
+from leaseq.runner.ports import Options, Ports
+from leaseq.runner.pulse import heartbeat_of
 from tests.memoryfs import Disk, MemoryFs
 
 LEASE = LeaseDir("L", "/home/L")
@@ -76,13 +78,13 @@ class World:
         given: dict[str, Any] = {"fs": self.fs, "procs": procs, "lease": LEASE, "node": "n"}
         options = Options(Room(4, 1, ()), term=term)
         ledger = Ledger(**given, totals={})
-        return Runner(**given, clock=self.clock, incarnation=first.incarnation, options=options, ledger=ledger)
+        return Runner(Ports(**given, clock=self.clock, incarnation=first.incarnation, ledger=ledger), options)
 
     def turn(self, runner: Runner, *, seconds: float = 0.0) -> None:
         self.clock.at += seconds
         self.fs.disk.seconds = self.clock.at
         runner.step()
-        runner.ledger.persist()
+        runner.ports.ledger.persist()
 
     def submit(self) -> str:
         self.sequence += 1
@@ -98,6 +100,11 @@ class World:
         return self.fs.names(LEASE.claimed("n"))
 
 
+def may_leave(runner: Runner) -> bool:
+    state = runner.state
+    return state.phase.may_leave(state.hand(unwritten=bool(runner.ports.ledger.open))) is Leave.NOW
+
+
 @pytest.fixture
 def world() -> World:
     return World()
@@ -109,27 +116,27 @@ def test_a_runner_gives_way_to_a_later_term_and_leaves_when_its_tasks_have_ended
     world.turn(old)
     new = world.runner(2)
     world.turn(old, seconds=MINUTE)
-    assert (old.superseded, old.state) == (True, "draining")
+    assert (old.state.phase.superseded, old.state.phase.wanted) == (True, Wanted.GIVE_WAY)
     later = world.submit()
     world.turn(old)
-    assert [*old.held] == [f"{held}.1"] and later not in str(world.claims())
+    assert [*old.state.running] == [f"{held}.1"] and later not in str(world.claims())
     requests.ask(world.fs, LEASE, "n", "resume", {})
     world.turn(old, seconds=1.0)
-    assert old.state == "draining", "no request makes it serve again"
-    old.procs.records[f"{held}.1"] = replace(old.procs.records[f"{held}.1"], status=3 << 8)  # type: ignore[attr-defined]
+    assert old.state.phase.wanted is Wanted.GIVE_WAY, "no request makes it serve again"
+    old.ports.procs.records[f"{held}.1"] = replace(old.ports.procs.records[f"{held}.1"], status=3 << 8)  # type: ignore[attr-defined]
     world.turn(old)
     world.turn(old)
-    assert old.state == "stopping"
+    assert may_leave(old)
     assert (outcome := world.outcome(held)) and (outcome.state, outcome.exit_code) == (State.FAILED, 3)
     world.turn(new)
-    assert [*new.held] == [f"{later}.1"]
+    assert [*new.state.running] == [f"{later}.1"]
 
 
 def test_a_runner_without_a_later_term_beside_it_serves_on(world: World) -> None:
     runner = world.runner(1)
     for _ in range(5):
         world.turn(runner, seconds=MINUTE)
-    assert (runner.superseded, runner.state) == (False, "up")
+    assert (runner.state.phase.superseded, runner.state.phase.wanted) == (False, Wanted.SERVE)
 
 
 def test_what_another_runner_claimed_and_left_is_taken_over_after_two_minutes(world: World) -> None:
@@ -145,23 +152,23 @@ def test_what_another_runner_claimed_and_left_is_taken_over_after_two_minutes(wo
     assert world.outcome(left) is None, "its runner may yet end it"
     world.turn(runner, seconds=MINUTE)
     assert (outcome := world.outcome(left)) and outcome.state is State.LOST
-    assert [*runner.held] == [f"{own}.1"] and world.outcome(own) is None
+    assert [*runner.state.running] == [f"{own}.1"] and world.outcome(own) is None
     assert [Entry.parse(name).id for name in world.claims()] == [own]
 
 
 def test_what_its_runner_ends_in_time_is_left_to_it(world: World) -> None:
     other = world.runner(1)
-    other.options = replace(other.options, term=0)  # it looks for no later term, and so goes on
+    other.state.options = replace(other.state.options, term=0)  # it looks for no later term, and so goes on
     runner = world.runner(2)
     task_id = world.submit()
     world.turn(other)
     world.turn(runner, seconds=MINUTE)
-    other.procs.records[f"{task_id}.1"] = replace(other.procs.records[f"{task_id}.1"], status=0)  # type: ignore[attr-defined]
+    other.ports.procs.records[f"{task_id}.1"] = replace(other.ports.procs.records[f"{task_id}.1"], status=0)  # type: ignore[attr-defined]
     world.turn(other)
     for _ in range(4):
         world.turn(runner, seconds=MINUTE)
     assert (outcome := world.outcome(task_id)) and outcome.state is State.DONE
-    assert runner.strays == {}
+    assert runner.state.strays == {}
 
 
 def test_a_file_that_is_no_claim_goes_to_evidence(world: World) -> None:
@@ -179,7 +186,8 @@ def test_a_file_that_is_no_claim_goes_to_evidence(world: World) -> None:
 def watching(world: World, *, asked: list[str], nodes: tuple[str, ...] = ("n", "n2")) -> Runner:
     """A runner that can have Slurm asked; n2 holds a task."""
     runner = world.runner(1)
-    runner.options = replace(runner.options, nodes=nodes, ask_slurm=lambda: asked.append("asked"))
+    runner.ports = replace(runner.ports, ask_slurm=lambda: asked.append("asked"))
+    runner.state.learn_nodes(nodes)
     records.prepare_node(world.fs, LEASE, "n2")
     task = Task(id=new_task_id(), argv=("x",), cwd="/", submitted=0.0)
     entry = Entry(order(priority=0, micros=1, sequence=0), task.id, Need(), 1)
@@ -213,6 +221,34 @@ def test_a_node_that_is_heard_has_nobody_asked(world: World) -> None:
 def test_a_lease_that_is_none_of_slurms_has_nobody_asked(world: World) -> None:
     asked: list[str] = []
     runner = watching(world, asked=asked)
-    runner.options = replace(runner.options, ask_slurm=None)
+    runner.ports = replace(runner.ports, ask_slurm=None)
     turns(world, runner)
     assert asked == []
+
+
+def test_the_nodes_of_the_lease_are_those_that_its_directory_names_now(world: World) -> None:
+    runner = world.runner(1)
+    world.turn(runner)
+    assert runner.state.nodes == ()
+    names = LEASE.node_names
+    for nodes in (("n", "n2", "n3"), ("n", "n3")):
+        files.replace_file(world.fs, names, "".join(f"{node}\n" for node in nodes).encode())
+        world.turn(runner, seconds=MINUTE)
+        assert runner.state.nodes == nodes and runner.state.queue.nodes == nodes
+
+
+def test_nodes_without_this_one_are_not_believed(world: World) -> None:
+    runner = world.runner(1)
+    runner.state.learn_nodes(["n", "n2"])
+    files.replace_file(world.fs, LEASE.node_names, b"n2\nn3\n")
+    world.turn(runner, seconds=MINUTE)
+    assert runner.state.nodes == ("n", "n2")
+
+
+def test_with_more_nodes_a_runner_beats_and_polls_less_often(world: World) -> None:
+    runner = world.runner(1)
+    before = heartbeat_of(runner).interval_seconds, runner.state.wait(world.clock.at)
+    runner.state.learn_nodes(["n", *(f"n{number}" for number in range(999))])
+    world.turn(runner)
+    assert heartbeat_of(runner).interval_seconds == 200.0 > before[0]
+    assert runner.state.wait(world.clock.at) > 20.0

@@ -14,7 +14,7 @@ from leaseq.protocol import records, tasks
 from leaseq.room import Room
 from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
-from leaseq.runner.state import Options
+from leaseq.runner.ports import Options, Ports
 from tests.memoryfs import Disk, MemoryFs
 
 SECONDS = 60
@@ -74,9 +74,9 @@ def listings(fs: Listed, lease: LeaseDir, *, seconds: int = SECONDS) -> int:
     """How often the inbox is listed in so many seconds, four turns each, by a runner of 200 names a second."""
     clock, procs = Clock(), Busy()
     given: dict[str, Any] = {"fs": fs, "procs": procs, "lease": lease, "node": "n"}
-    options = Options(Room(1, 1, ()), poll_seconds=0.5, names_per_second=200.0)
+    options = Options(Room(1, 1, ()), names_per_second=200.0)
     ledger = Ledger(**given, totals={})
-    runner = Runner(**given, clock=clock, incarnation=new_incarnation(), options=options, ledger=ledger)
+    runner = Runner(Ports(**given, clock=clock, incarnation=new_incarnation(), ledger=ledger), options)
     for _ in range(seconds * 4):
         runner.step()
         clock.at += 0.25

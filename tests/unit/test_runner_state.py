@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from leaseq.runner.node_state import poll_seconds
 from leaseq.runner.pulse import interval_seconds
-from leaseq.runner.state import poll_seconds
 
 
 @pytest.mark.parametrize("busy", [True, False])

@@ -1,0 +1,142 @@
+"""From pending names to attempts in the keeper's hands: look, choose, claim, start.
+
+Claims are made only in phases that may claim; those that were made are started in all that go on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from leaseq.errors import Malformed, Newer
+from leaseq.layout import Entry, task_of
+from leaseq.models import ANY
+from leaseq.protocol import files, tasks
+from leaseq.protocol.tasks import Claim
+from leaseq.room import Booking, booking_of, room_left
+from leaseq.runner import ends
+from leaseq.runner.decide import LOOKAHEAD, Choice, choose
+from leaseq.runner.node_state import AT_ONCE, NodeState, Won
+from leaseq.runner.ports import Ports
+from leaseq.runner.starting import ends_of_day, start_request
+from leaseq.runner.work import Attempt, Single, free_slot, read_claimed
+
+
+class Intake:
+    """What a runner does to fill its node."""
+
+    def __init__(self, state: NodeState, ports: Ports) -> None:
+        self.state, self.ports = state, ports
+
+    def fill(self) -> None:
+        """Whatever can start now has been claimed, durably, and handed to the keeper."""
+        state = self.state
+        if state.claims_in_doubt:
+            self.find_claims()
+        self.launch()
+        if state.stale:
+            self.refresh()
+        choices, waiting = self._choose()
+        for choice in choices:
+            self._win(choice)
+        won = list(state.won)
+        self.launch()
+        started = sum(key in state.running for key in won)
+        waiting |= {task_of(name): "Newer" for names in state.queue.left.values() for name in names}
+        if waiting != state.waiting:
+            state.waiting, state.changed = waiting, True
+        self._set_aside_malformed()
+        if choices and (started < len(choices) or len(choices) + len(waiting) >= LOOKAHEAD):
+            state.next_claim = 0.0
+        state.trouble = ""
+
+    def refresh(self) -> None:
+        """The names that are pending are known."""
+        state, fs, lease = self.state, self.ports.fs, self.ports.lease
+        before = len(state.queue)
+        state.queue.refresh(fs.names(lease.inbox(state.node)), own=True)
+        state.queue.refresh(fs.names(lease.inbox(ANY)), own=False)
+        state.stale = False
+        now = self.ports.clock.monotonic()
+        state.list_at = now + len(state.queue) / state.options.names_per_second
+        if len(state.queue) != before:
+            state.active = now
+
+    def _choose(self) -> tuple[list[Choice], dict[str, str]]:
+        state, now = self.state, self.ports.clock.monotonic()
+        candidates, state.next_claim = state.queue.candidates(now)
+        left = state.seconds_left(now)
+        capacity = state.options.capacity
+        return choose(candidates, capacity, state.bookings(), seconds_left=left, warned=state.warned(left))
+
+    def _win(self, choice: Choice) -> None:
+        """The task is claimed, if no other runner was faster."""
+        state, ports, entry = self.state, self.ports, choice.entry
+        own = state.queue.is_own(str(entry))
+        node = state.node if own else ANY
+        state.queue.remove(str(entry), own=own)
+        state.claims_in_doubt = True
+        source = ports.lease.inbox(node)
+        claim = tasks.claim(ports.fs, ports.lease, source, entry, node=state.node, incarnation=ports.incarnation)
+        state.claims_in_doubt = False
+        if claim is None:
+            state.list_at = AT_ONCE  # others take from it, so what is known of the inbox is old
+        else:
+            state.won[claim.entry.key] = Won(claim, choice.booking, node)
+
+    def find_claims(self) -> None:
+        """A claim that was reported failed and was done all the same is won."""
+        state, ports = self.state, self.ports
+        # Known first, listed second: what leaves the ledger in between is known, and so not taken for new.
+        known = {*state.running, *state.won, *ports.ledger.unwritten()}
+        for name in ports.fs.names(ports.lease.claimed(state.node)):
+            try:
+                entry = Entry.parse(name)
+            except Malformed:
+                continue
+            if entry.owner == ports.incarnation and entry.key not in known:
+                capacity = state.options.capacity
+                booking = booking_of(entry.need, room_left(capacity, state.bookings()), capacity) or Booking()
+                state.won[entry.key] = Won(Claim(entry, state.node), booking)
+        state.claims_in_doubt = False
+
+    def launch(self) -> None:
+        """What was won is durably claimed and in the keeper's hands."""
+        if not self.state.won:
+            return
+        self.ports.fs.sync_dir(self.ports.lease.claimed(self.state.node))
+        for key, won in list(self.state.won.items()):
+            self.start(won)
+            del self.state.won[key]
+
+    def start(self, won: Won) -> None:
+        """The claim is an attempt in the keeper's hands; or it has ended, or is no longer this runner's."""
+        state, ports, claim = self.state, self.ports, won.claim
+        try:
+            task = read_claimed(ports.fs, ports.lease, claim)
+        except Newer as error:
+            ends.give_back(state, ports, claim, error)
+            return
+        except Malformed as error:
+            ends.refuse(state, ports, claim, won.booking, str(error))
+            return
+        except FileNotFoundError:
+            if str(claim.entry) in ports.fs.names(ports.lease.claimed(state.node)):
+                raise
+            return  # taken away between the claim and now, by a command that had taken this runner for dead
+        task = replace(task, node=won.inbox or task.node)
+        slot = free_slot(state.running.values())
+        attempt = Attempt(Single(claim), task, won.booking, ports.clock.monotonic(), slot=slot)
+        ends_at = ends_of_day(state, ports.clock)
+        request = start_request(attempt, lease=ports.lease, options=state.options, ends=ends_at)
+        ports.procs.start(attempt.key, request)
+        state.begins(attempt)
+
+    def _set_aside_malformed(self) -> None:
+        state, ports = self.state, self.ports
+        if state.queue.malformed:
+            state.next_claim = 0.0  # what stands behind them has not been looked at yet
+        while state.queue.malformed:
+            own, name = state.queue.malformed.pop()
+            state.queue.remove(name, own=own)
+            path = f"{ports.lease.inbox(state.node if own else ANY)}/{name}"
+            files.set_aside(ports.fs, ports.lease, path, "not a task's file name")

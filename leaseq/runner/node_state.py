@@ -1,0 +1,220 @@
+"""What a runner knows of its node: values, and what follows from them. Nothing here reads, writes or asks.
+
+One thread changes it, the one that turns; others read `running`, `waiting`, `phase`, `note`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from leaseq.layout import LeaseDir
+from leaseq.models import ANY
+from leaseq.protocol.tasks import Claim
+from leaseq.room import Booking
+from leaseq.runner.ledger import RETRY_SECONDS
+from leaseq.runner.phase import Hand, Phase, Wanted
+from leaseq.runner.ports import Options
+from leaseq.runner.queue import Queue
+from leaseq.runner.work import Attempt
+
+AT_ONCE = float("-inf")
+"""A deadline that has always passed."""
+FIRST_LOOK_SECONDS = 0.05
+"""How long after its start an attempt's process is looked up, if the attempt has not ended by then."""
+ACTIVE_SECONDS = 30.0
+"""How long after the last news of a task a node is still busy."""
+
+
+def poll_seconds(nodes: int, *, busy: bool) -> float:
+    """How often a node of so many looks for what is new: the whole lease costs the server the same, however many.
+
+    A task that any node may take is seen by the first of them, so after a fraction of this.
+    """
+    return max(0.5, nodes / 40) if busy else max(2.0, nodes / 3)
+
+
+@dataclass(frozen=True)
+class Won:
+    """A claim that is not yet in the keeper's hands."""
+
+    claim: Claim
+    booking: Booking
+    inbox: str = ""
+    """The node in whose inbox it lay, whatever its file says, which may be older than a move; empty if not known."""
+
+
+class NodeState:
+    """A node as its runner knows it."""
+
+    def __init__(self, lease: LeaseDir, node: str, options: Options, *, now: float) -> None:
+        self.lease, self.node, self.options = lease, node, options
+        self.nodes = options.nodes
+        """All nodes of the lease."""
+        self.queue = Queue(node, options.nodes)
+        self.phase = Phase()
+        self.running: dict[str, Attempt] = {}
+        self.won: dict[str, Won] = {}
+        """Empty between turns unless a file system failed."""
+        self.claims_in_doubt = False
+        """True if a claim failed and may have been done: the directory is looked at before the next."""
+        self.waiting: dict[str, str] = {}
+        """Why tasks that were looked at do not start."""
+        self.recorded: frozenset[str] = frozenset()
+        """Keys of attempts that stood in the history when this runner started."""
+        self.newer: dict[str, str] = {}
+        """Claims that a newer leaseq has left here, and why they are not for this one to touch."""
+        self.strays: dict[str, float] = {}
+        """Claims of this node that are not this runner's, and when each was first seen."""
+        self.trouble = ""
+        self.changed = True
+        """True if the next heartbeat would say something new."""
+        self.ends_at: float | None = None
+        """When the lease ends, by the monotonic clock."""
+        self.end_lead_seconds = options.end_lead_seconds
+        self.warned_at_left: float | None = None
+        """How long the lease still had when tasks were told of its end."""
+        self.idle_since = self.active = now
+        """Since when nothing runs; when there was news of a task last."""
+        self.touched: set[str] | None = None
+        """Attempts whose record may have changed; None: any of them."""
+        self.stale = True
+        """True until the inboxes have been listed."""
+        self.look_at_control = True
+        self.poll_at = self.list_at = self.house_at = AT_ONCE
+        self.retry_at = AT_ONCE
+        """After a failure of the file system nothing is claimed before this."""
+        self.next_claim: float | None = None
+        """How many seconds until the queue is worth another look, by the order of nodes; None if nothing is known."""
+
+    # -- what it has -------------------------------------------------------------------------------
+
+    def bookings(self) -> list[Booking]:
+        return [each.booking for each in self.running.values()] + [each.booking for each in self.won.values()]
+
+    def hand(self, *, unwritten: bool) -> Hand:
+        """What the runner has in hand. unwritten: whether outcomes are not in their place."""
+        if any(each.asked_to_stop for each in list(self.running.values())):
+            return Hand.ENDING
+        if unwritten:
+            return Hand.UNWRITTEN
+        return Hand.TASKS if self.running or self.won else Hand.NOTHING
+
+    @property
+    def note(self) -> str:
+        """What is wrong now, in words, as far as the ledger does not know it."""
+        return self.trouble or self._too_old() or self._prologue()
+
+    def _prologue(self) -> str:
+        why, stays = self.options.prologue_failed, self.phase.wanted is Wanted.DRAIN
+        word = f"; it takes no task until `leaseq lease hold-queue {self.lease.id} --off`"
+        return f"{why}{word}" if why and stays else why
+
+    def _too_old(self) -> str:
+        left = self.queue.left
+        why = next(iter([*self.newer.values(), *left[True].values(), *left[False].values()]), "")
+        return f"tasks wait here for a newer leaseq: {why}" if why else ""
+
+    def seconds_left(self, now: float) -> float | None:
+        """How long tasks may still run."""
+        return None if self.ends_at is None else self.ends_at - self.end_lead_seconds - now
+
+    def warned(self, left: float | None) -> bool:
+        """True since tasks were told of the end, unless the lease was prolonged since."""
+        return left is not None and self.warned_at_left is not None and left <= self.warned_at_left
+
+    def to_look_at(self, now: float) -> list[str]:
+        """Attempts of which there may be news. Hints tell only of an end, so a process not yet known is asked for."""
+        touched, self.touched = self.touched, set() if self.options.notified else None
+        if touched is None:
+            return list(self.running)
+        return [
+            key
+            for key, each in self.running.items()
+            if key in touched or (each.unknown and now - each.since >= FIRST_LOOK_SECONDS)
+        ]
+
+    # -- what happened -----------------------------------------------------------------------------
+
+    def begins(self, attempt: Attempt) -> None:
+        self.running[attempt.key] = attempt
+        self.changed = True
+
+    def let_go(self, attempt: Attempt, now: float) -> None:
+        """The attempt is no longer this runner's, and what it booked is free."""
+        self.running.pop(attempt.key, None)
+        if not self.running:
+            self.idle_since = now
+        self.changed = True
+
+    def failed(self, trouble: str, now: float) -> None:
+        """Nothing is claimed for a moment, and then everything is looked at again."""
+        self.trouble = trouble
+        self.retry_at = now + RETRY_SECONDS
+        self.poll_at = min(self.poll_at, self.retry_at)
+        self.list_at = AT_ONCE
+        self.changed = True
+
+    def learn_nodes(self, nodes: Sequence[str]) -> None:
+        """The lease has these nodes now. A list without this node is not believed."""
+        if self.node in nodes and tuple(nodes) != self.nodes:
+            self.nodes = tuple(nodes)
+            self.queue.learn_nodes(nodes)
+            self.changed = True
+
+    def learn_gpus(self, gpus: tuple[str, ...], variable: str) -> None:
+        """The driver has told which GPUs there are."""
+        capacity = replace(self.options.capacity, gpus=gpus, gpus_known=True)
+        self.options = replace(self.options, capacity=capacity, gpu_variable=variable)
+        self.changed = True
+
+    def touch(self, key: str) -> None:
+        """The attempt's record may have changed; an empty key means: any attempt's."""
+        if not key:
+            self.touched = None
+        elif self.touched is not None:
+            self.touched.add(key)
+
+    def hint(self, directory: str, name: str, *, gone: bool, now: float) -> bool:
+        """A name appeared in, or left, a watched directory of the lease; an empty directory means: any of them.
+
+        False if that is no news: the runner's own claim.
+        """
+        if directory in (self.lease.inbox(self.node), self.lease.inbox(ANY)):
+            own = directory != self.lease.inbox(ANY)
+            if gone:
+                return self.queue.remove(name, own=own)
+            self.queue.add(name, own=own)
+            self.active = now
+        elif directory == self.lease.control(self.node):
+            self.look_at_control = True
+        elif not directory:
+            self.poll_at = self.list_at = AT_ONCE
+        return True
+
+    # -- when it is due ----------------------------------------------------------------------------
+
+    def poll(self, now: float) -> None:
+        """If it is time to poll, what is due to be looked at is known."""
+        if now >= self.poll_at:
+            self.poll_at = now + self._poll_period(now)
+            self.stale = self.stale or now >= self.list_at
+            self.look_at_control = True
+
+    def _poll_period(self, now: float) -> float:
+        if self.options.notified:
+            return self.options.poll_seconds_notified
+        return poll_seconds(len(self.nodes), busy=bool(self.running) or now - self.active < ACTIVE_SECONDS)
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next turn is due."""
+        waits = [self.house_at - now, self.poll_at - now]
+        if self.next_claim is not None:
+            waits.append(self.next_claim)
+        if self.look_at_control:
+            waits.append(max(FIRST_LOOK_SECONDS, self.retry_at - now))
+        if any(each.unknown for each in self.running.values()):
+            waits.append(FIRST_LOOK_SECONDS)
+        if (left := self.seconds_left(now)) is not None and self.phase.goes_on:
+            waits.append(left)
+        return max(0.0, min(waits))

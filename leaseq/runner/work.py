@@ -1,0 +1,118 @@
+"""How attempts come from what was claimed, and where their ends go.
+
+Today a claim is one task's one attempt: `Single`. What makes several attempts of one claim, or one attempt on several
+nodes, is another `Work`: it alone knows when the claim is settled, and by what.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from leaseq.errors import Malformed
+from leaseq.layout import Entry, LeaseDir, is_node
+from leaseq.models import ANY, Outcome, Task, Why
+from leaseq.node.record import Rec
+from leaseq.protocol import tasks
+from leaseq.protocol.tasks import Claim
+from leaseq.room import Booking
+from leaseq.runner.ledger import Finished
+from leaseq.runner.ports import Ports
+from leaseq.world import Fs
+
+
+class Work(Protocol):
+    """What was claimed, and what becomes of it by the ends of its attempts."""
+
+    @property
+    def claim(self) -> Claim: ...
+
+    def ended(self, ports: Ports, outcome: Outcome) -> None:
+        """The attempt has that outcome; the ledger makes it durable and does with the claim what follows."""
+        ...
+
+    def put_back(self, ports: Ports, task: Task) -> None:
+        """The attempt, which never ran, is pending again."""
+        ...
+
+    def cancelled(self, ports: Ports) -> None:
+        """The attempt, which never ran, is a cancelled one, durably."""
+        ...
+
+
+@dataclass(frozen=True)
+class Single:
+    """A claim that is one attempt of one task: its outcome settles the claim."""
+
+    claim: Claim
+
+    def ended(self, ports: Ports, outcome: Outcome) -> None:
+        ports.ledger.add(Finished(self.claim, outcome))
+
+    def put_back(self, ports: Ports, task: Task) -> None:
+        tasks.unclaim(ports.fs, ports.lease, self.claim, ports.lease.inbox(task.node))
+
+    def cancelled(self, ports: Ports) -> None:
+        tasks.finish_cancelled(ports.fs, ports.lease, self.claim, ended=ports.clock.now(), reason="cancelled")
+
+
+@dataclass
+class Attempt:
+    """An attempt that is this node's: its process runs, or is about to."""
+
+    work: Work
+    task: Task
+    booking: Booking
+    since: float
+    rec: Rec | None = None
+    asked_to_stop: Why | None = None
+    slot: int | None = None
+    """A small number that no other attempt of this node has; None if an older leaseq gave it none."""
+
+    @property
+    def entry(self) -> Entry:
+        return self.work.claim.entry
+
+    @property
+    def key(self) -> str:
+        return self.entry.key
+
+    @property
+    def unknown(self) -> bool:
+        """True while its process is not known."""
+        return self.rec is None or self.rec.pid is None
+
+    @property
+    def unwanted(self) -> bool:
+        """True if somebody wanted its end: then nobody wants another attempt."""
+        return self.asked_to_stop is not None and self.asked_to_stop.by_user
+
+
+def free_slot(attempts: Iterable[Attempt]) -> int:
+    """The smallest slot that none of them has."""
+    taken = {each.slot for each in attempts}
+    return next(slot for slot in itertools.count() if slot not in taken)
+
+
+def read_claimed(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
+    """The task of that claim; raises Malformed if it is none that could be started or put back."""
+    try:
+        task = tasks.read_task(fs, claim.path(lease), claim.entry)
+    except PermissionError:
+        task = _read_again(fs, lease, claim)
+    if not task.argv or (task.shell and len(task.argv) != 1):
+        raise Malformed("it has no command")
+    if task.node != ANY and not is_node(task.node):
+        raise Malformed(f"its node is not a name: {task.node!r:.60}")
+    return tasks.pinned_as_claimed(task, claim.node)
+
+
+def _read_again(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
+    """The task, which a first look was denied: a mount in trouble (no ticket) says so of everything for a while."""
+    fs.names(lease.claimed(claim.node))
+    try:
+        return tasks.read_task(fs, claim.path(lease), claim.entry)
+    except PermissionError as error:
+        raise Malformed(f"cannot be read: {error.strerror}") from None  # somebody else's; trying again would not help
