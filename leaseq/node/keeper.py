@@ -22,15 +22,15 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from leaseq.errors import EX_TEMPFAIL, Malformed
+from leaseq.errors import Malformed
 from leaseq.layout import is_key
 from leaseq.models import Why, number
 from leaseq.node import record
-from leaseq.node.cgroup import limits, memory_kills
+from leaseq.node.cgroup import memory_kills
 from leaseq.node.inotify import IN_MOVED_TO, Inotify, become_subreaper
+from leaseq.node.kept import GRACE_SECONDS, Kept, ended_by_term, exit_fact
 from leaseq.node.nodedir import NodeDir, read_local
 from leaseq.node.record import Rec, keys_in
 from leaseq.node.request import StartRequest
@@ -46,38 +46,10 @@ SWEEP_SECONDS = 0.2
 """How often the processes of an ending task, or of one that is not this keeper's child, are looked for."""
 RETRY_SECONDS = 1.0
 """How soon something that a full disk refused is tried again."""
-GRACE_SECONDS = 10.0
 LEASE_GRACE_SECONDS = 20.0
 """How long tasks have between TERM and KILL when Slurm ends the lease, unless the lease script knows the KillWait."""
 DOUBT_SECONDS = 1.0
 """How long Slurm may take from its TERM to a task until its TERM to the keeper, or the runner's word."""
-
-
-@dataclass
-class Kept:
-    """An attempt whose process lives, or whose processes are being ended."""
-
-    key: str
-    fd: int
-    leader: Process
-    began: float
-    ours: bool = True
-    """False where an earlier keeper started it: its status goes to whoever is its parent now."""
-    grace_seconds: float = GRACE_SECONDS
-    limit_at: float | None = None
-    stop_at: float | None = None
-    """When TERM turns into KILL."""
-    exit: dict[str, object] | None = None
-    """The fact to append once no process of the attempt is left."""
-    doubt_until: float | None = None
-    """Until when an end by a TERM that nobody here has sent may still turn out to be the lease's."""
-    members: set[Process] = field(default_factory=set)
-    memory_kills: int | None = None
-    """How many processes the kernel had killed for memory here when it began; None where that is not known."""
-    resists: bool = False
-    """True where it is noted that a process of it belongs to another user, whom no KILL of this one reaches."""
-    unsaid: bytes = b""
-    """Facts that a full disk did not take yet."""
 
 
 class Keeper:
@@ -285,18 +257,7 @@ class Keeper:
                 break
             kept = self.by_pid.get(pid)
             if kept and kept.ours:
-                self.ended(
-                    kept,
-                    {
-                        "e": "exit",
-                        "status": status,
-                        "t": time.time(),
-                        "elapsed": round(time.monotonic() - kept.began, 6),
-                        "rss": usage.ru_maxrss,
-                        "cpu": round(usage.ru_utime + usage.ru_stime, 6),
-                        **_killed_for_memory(kept.memory_kills if status else None),
-                    },
-                )
+                self.ended(kept, exit_fact(kept, status, usage))
 
     def ended(self, kept: Kept, fact: dict[str, object]) -> None:
         """The task's own process has ended; the attempt is over once no process of it is left."""
@@ -304,7 +265,7 @@ class Keeper:
         self.by_pid.pop(kept.leader[0], None)
         if kept.stop_at is not None:
             return
-        if self.step_grace_seconds is not None and _by_term(fact):
+        if self.step_grace_seconds is not None and ended_by_term(fact):
             kept.doubt_until = time.monotonic() + DOUBT_SECONDS
         else:
             self.wind_up(kept)
@@ -389,23 +350,6 @@ def _removed(path: str) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _killed_for_memory(before: int | None) -> dict[str, object]:
-    """How many the kernel has killed for memory since then, if any, and the limit of this group, if it has one."""
-    now = None if before is None else memory_kills()
-    if before is None or now is None or now <= before:
-        return {}
-    limit = limits().memory_mb
-    return {"oom": now - before} if limit is None else {"oom": now - before, "limit": limit}
-
-
-def _by_term(fact: dict[str, object]) -> bool:
-    """True where the status may be what a TERM makes of a process: death by it, or an exit code that tells of it."""
-    status = fact.get("status")
-    if not isinstance(status, int):
-        return False
-    return os.waitstatus_to_exitcode(status) in (-signal.SIGTERM, 128 + signal.SIGTERM, EX_TEMPFAIL)
 
 
 def _leads(pid: int) -> bool:

@@ -12,7 +12,6 @@ from leaseq.room import Room
 from leaseq.runner.ledger import Ledger
 from leaseq.world import Clock, Fs
 
-
 END_LEAD_SECONDS = 60.0
 """How long before the lease's end its tasks get TERM, if nothing else is said."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from leaseq.layout import new_task_id
-from leaseq.models import Need, State
+from leaseq.models import Need, State, Why
 from leaseq.node import record
 from leaseq.node.nodedir import write_local
 from tests.e2e.harness import START, Node, of_task, wait_until
@@ -281,6 +281,6 @@ def test_where_a_slurm_lease_ends_while_a_node_has_no_runner_its_tasks_end_all_t
         never = record.read(f"{step.directory.rec}/{waiting}")
         assert never is not None and never.void
     ended = step.record(task)
-    assert ended is not None and ended.over and ended.stopping == "lease"
+    assert ended is not None and ended.over and ended.stopping is Why.LEASE
     step.start()
     assert step.result(task).state is State.LOST

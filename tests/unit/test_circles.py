@@ -34,7 +34,7 @@ def graph(room: str) -> dict[str, set[str]]:
 @pytest.mark.parametrize("room", ["cli", "monitor", "node", "reading", "runner"])
 def test_no_module_of_a_room_imports_itself(room: str) -> None:
     modules = graph(room)
-    assert len(modules) > 10 and any(modules.values())
+    assert len(modules) > 5 and any(modules.values())
     try:
         TopologicalSorter(modules).prepare()
     except CycleError as error:

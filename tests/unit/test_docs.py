@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,8 @@ from leaseq.protocol.terms import down_seconds, late_seconds
 from leaseq.room import Room
 from leaseq.runner.decide import LOOKAHEAD
 from leaseq.runner.ledger import Ledger
-from leaseq.runner.loop import Options, Runner
+from leaseq.runner.loop import Runner
+from leaseq.runner.ports import Options, Ports
 from tests.memoryfs import Disk, MemoryFs
 
 ROOT = Path(__file__).parents[2]
@@ -120,16 +122,9 @@ def served(request: str) -> tuple[list[str], list[str]]:
     records.prepare_node(fs, lease, "n1")
     body = {"v": 1, "signal": "USR1" if request.startswith("ending") else 10}
     fs.create(f"{lease.control('n1')}/{request}", json.dumps(body).encode())
-    runner = Runner(
-        fs=fs,
-        clock=Stopped(),
-        procs=NoProcs(),  # type: ignore[arg-type]
-        lease=lease,
-        node="n1",
-        incarnation="0123456789",
-        options=Options(Room(1, 1, ())),
-        ledger=Ledger(fs=fs, procs=NoProcs(), lease=lease, node="n1", totals={}),  # type: ignore[arg-type]
-    )
+    procs: Any = NoProcs()
+    ledger = Ledger(fs=fs, procs=procs, lease=lease, node="n1", totals={})
+    runner = Runner(Ports(fs, Stopped(), procs, lease, "n1", "0123456789", ledger), Options(Room(1, 1, ())))
     runner.step()
     return fs.names(lease.control("n1")), fs.names(lease.evidence)
 
