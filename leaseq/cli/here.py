@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from leaseq.cli.app import App
 from leaseq.cli.output import stamp
 from leaseq.cli.trouble import explained
 from leaseq.errors import LeaseqError
 from leaseq.layout import LeaseDir
-from leaseq.lease.host import LocalBackend, Started
 from leaseq.lease.slurm.around import job_around
 from leaseq.models import State
-from leaseq.reading.views import TaskView
 from leaseq.verbs.around import nodes_around, way_in
 from leaseq.words import about
+
+if TYPE_CHECKING:
+    from leaseq.lease.host import LocalBackend, Started
+    from leaseq.reading.views import TaskView
 
 
 def running(app: App, local: LocalBackend) -> list[TaskView]:

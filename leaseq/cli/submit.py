@@ -14,7 +14,6 @@ from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import JSON, LEASE, NO_START, NODE
 from leaseq.cli.progress import Progress
-from leaseq.cli.retry import tell_of_first
 from leaseq.errors import Unavailable, UsageError
 from leaseq.models import ANY, Need, Task
 from leaseq.protocol.submission import (
@@ -62,6 +61,8 @@ class Submit:
         try:
             self._tell(app, done)
             if self.key:
+                from leaseq.cli.retry import tell_of_first
+
                 new = {entry.id for entry in done.new}
                 tell_of_first(app, [each for each in done.ids if each not in new], again=self.unless_done)
         finally:

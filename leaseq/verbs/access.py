@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 from leaseq.errors import NotFound
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import leases
-from leaseq.lease.lookup import Found, Lookup
-from leaseq.lease.upkeep import heal_waiting, keep_up_for
-from leaseq.lease.view import reader_of
 from leaseq.models import Lease
 from leaseq.protocol import records
-from leaseq.reading.snapshot import Reader
 from leaseq.world import Clock, Fs
 
 if TYPE_CHECKING:
+    # Not imported before it is needed: a submission reads no lease, and its start-up is what a person waits for.
     from leaseq.lease.base import Backend
     from leaseq.lease.host import LocalBackend, Started
+    from leaseq.lease.lookup import Found
+    from leaseq.reading.snapshot import Reader
 
 
 class Access:
@@ -54,9 +53,14 @@ class Access:
         try:
             return self._lease(word)
         except NotFound:
-            if not acts or not heal_waiting(self.fs, self.home, clock=self.clock):
+            if not acts or not self._heal():
                 raise
             return self._lease(word)
+
+    def _heal(self) -> bool:
+        from leaseq.lease.upkeep import heal_waiting
+
+        return heal_waiting(self.fs, self.home, clock=self.clock)
 
     def _lease(self, word: str) -> LeaseDir:
         return self.home.lease(leases.resolve(self.fs, self.home, word, news=self.news))
@@ -77,10 +81,14 @@ class Access:
         return self.reader_of(lease)
 
     def reader_of(self, lease: LeaseDir) -> Reader:
+        from leaseq.lease.view import reader_of
+
         return reader_of(self.fs, lease, self.clock)
 
     def keep_up(self, lease: LeaseDir) -> bool:
         """What Slurm's news mean for the lease is done; True if there were any. See `leaseq.lease.upkeep`."""
+        from leaseq.lease.upkeep import keep_up_for
+
         return keep_up_for(self.fs, self.home, lease, clock=self.clock)
 
     def find(self, selectors: Sequence[str], *, lease: str, acts: bool = False) -> Found:
@@ -94,6 +102,8 @@ class Access:
         return found
 
     def _find(self, selectors: Sequence[str], *, lease: str) -> Found:
+        from leaseq.lease.lookup import Lookup
+
         return Lookup(self.fs, self.home, self.clock, first=self.lease(lease), restricted=bool(lease)).find(selectors)
 
     def backend(self, record: Lease, *, period_seconds: float | None = None) -> Backend:
