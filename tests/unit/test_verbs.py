@@ -115,6 +115,12 @@ def test_verbs_are_light_to_import() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_submission_imports_nothing_that_reads_a_lease() -> None:
+    code = "import sys, leaseq.cli.submit; print([name for name in sys.modules if name.startswith('leaseq.reading')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_submission_says_which_tasks_are_new(lab: Lab) -> None:
     first = lab.submit("a", "b", key="k", file=True)
     grown = lab.submit("a", "b", "c", key="k", file=True)
