@@ -91,6 +91,14 @@ class Access:
 
         return keep_up_for(self.fs, self.home, lease, clock=self.clock)
 
+    def learn(self, record: Lease) -> bool:
+        """What Slurm's last answer means for the lease is done; True if it says something. Slurm is not asked."""
+        if record.id == leases.local_id():
+            return False
+        from leaseq.lease.upkeep import learn_kept
+
+        return learn_kept(self.fs, self.home, record, clock=self.clock)
+
     def find(self, selectors: Sequence[str], *, lease: str, acts: bool = False) -> Found:
         """The tasks that the selectors name, in whichever lease has them, or in that one if a word names it.
 

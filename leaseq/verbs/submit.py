@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from leaseq.layout import Entry, LeaseDir
 from leaseq.lease.host import refuse_if_forbidden, user_name
 from leaseq.lease.leases import living, local_id
-from leaseq.lease.upkeep import learn_kept
 from leaseq.models import ANY, Lease, Task
 from leaseq.protocol import keys, records, tasks
 from leaseq.protocol.submission import THREADS, Published, entries, publish_batch
@@ -81,7 +80,7 @@ def _opened(access: Access, lease: LeaseDir, like: Task) -> Lease:
     if here:
         refuse_if_forbidden(access.home)
     found = host.record() if here else access.record(lease)
-    if found is not None and learn_kept(access.fs, access.home, found, clock=access.clock):
+    if found is not None and access.learn(found):
         found = access.record(lease)
     nodes = (host.node,) if found is None else living(found).nodes
     node = "" if like.node == ANY else like.node
