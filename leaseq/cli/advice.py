@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from leaseq.cli.output import Output
+from leaseq.lease.kinds import is_borrowed
 from leaseq.models import State
 from leaseq.reading.snapshot import Snapshot
 from leaseq.words import count
@@ -18,9 +19,9 @@ def advise(out: Output, snapshot: Snapshot) -> None:
         stuck = snapshot.totals[State.STUCK]
         out.talk(f"leaseq: {count(stuck, 'task is', 'tasks are')} stuck: `leaseq recover` shows the next step")
     elif snapshot.totals[State.PENDING] and not any(view.health.serving for view in snapshot.nodes):
-        if snapshot.lease.kind == "slurm" and not snapshot.nodes:
+        if is_borrowed(snapshot.lease) and not snapshot.nodes:
             out.talk(f"leaseq: it has no node yet: `leaseq lease info {snapshot.lease_id}` shows what Slurm says of it")
-        if snapshot.lease.kind == "local" and snapshot.lease.ended is None:
+        if not is_borrowed(snapshot.lease) and snapshot.lease.ended is None:
             out.talk("leaseq: no runner takes the pending tasks: `leaseq daemon start` starts one")
     elif snapshot.totals[State.LOST]:
         lost = snapshot.totals[State.LOST]

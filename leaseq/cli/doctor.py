@@ -17,6 +17,7 @@ from leaseq.cli.output import Output, visible
 from leaseq.errors import LeaseqError
 from leaseq.installation import package_directory
 from leaseq.lease import leases
+from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.private import open_places
 from leaseq.models import Lease
 from leaseq.node.nodedir import find_node_dir, node_path
@@ -79,7 +80,7 @@ class Doctor(Look):
                 raise
             yield Finding("lease", "ok", error.message)
             return
-        if record.kind != "slurm":
+        if not is_borrowed(record):
             yield from _gpus(app, record)
             return
         state = app.access.backend(record).state(record)
@@ -140,8 +141,7 @@ def home(app: App) -> Iterator[Finding]:
     advice = advice or "nodes other than this host do not see it: put LEASEQ_HOME where all see it" * alone
     fine = private and not alone
     yield Finding("home", "ok" if fine else "note", f"{root} ({kind} {source}, {shared}, mode {mode:o})", advice)
-    lease = app.home.lease(leases.local_id())
-    for path, words in open_places(app.home, lease, hostname(), owner=os.getuid()):
+    for path, words in open_places(app.home, app.access.host().lease, hostname(), owner=os.getuid()):
         yield Finding("home", "bad", f"{path} {words}", f"chmod -R go-w {app.home.runs}, after a look at what is there")
     room = os.statvfs(root)
     free_mb = room.f_bavail * room.f_frsize >> 20
@@ -151,8 +151,9 @@ def home(app: App) -> Iterator[Finding]:
 
 def node(app: App) -> Iterator[Finding]:
     """The node-local directory of this host's runner is the user's alone."""
-    path = node_path(app.home.root, leases.local_id(), hostname())
-    found = find_node_dir(app.home.root, leases.local_id(), hostname())
+    lease = app.access.host().lease
+    path = node_path(app.home.root, lease.id, hostname())
+    found = find_node_dir(app.home.root, lease.id, hostname())
     yield Finding("node directory", "ok", path if found else f"{path} does not exist yet")
 
 

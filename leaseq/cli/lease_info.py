@@ -9,6 +9,7 @@ from leaseq.cli.command import Command, Words
 from leaseq.cli.options import LOOK, Look
 from leaseq.cli.output import stamp
 from leaseq.cli.overview import clock, default_of, lease_json, overview
+from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.view import look as leases_seen
 from leaseq.words import about, count, joined, one_line
 
@@ -36,7 +37,7 @@ class LeaseInfo(Look):
             ("kind", lease.kind),
             ("state", state.word + (f" ({one_line(state.reason)})" if state.reason else "")),
             ("starts", f"expected {clock(state.starts)}" if state.starts else ""),
-            ("as of", f"{about(state.age_seconds)} ago, by Slurm" if lease.kind == "slurm" else ""),
+            ("as of", f"{about(state.age_seconds)} ago, by Slurm" if is_borrowed(lease) else ""),
             ("nodes", ", ".join(row.nodes)),
             ("tasks", tasks),
             ("created", f"{stamp(lease.created)} by {lease.user or '?'} on {lease.host or '?'}"),

@@ -44,7 +44,7 @@ class Release:
                 {
                     "released": [lease_id for lease_id, now in released.items() if now],
                     "ended_before": before,
-                    "default": leases.chosen(app.fs, app.home) or leases.local_id(),
+                    "default": leases.chosen_or_own(app.fs, app.home),
                 }
             )
         return 0
@@ -79,7 +79,7 @@ class Release:
 
 def _tell_default(app: App, default: Lease | None) -> None:
     if default is None:
-        app.out.talk(f"leaseq: default lease is now this host ({leases.local_id()}): no other is held")
+        app.out.talk(f"leaseq: default lease is now this host ({app.access.host().lease.id}): no other is held")
         return
     queued = "" if leases.has_started(app.fs, app.home, default) else "; it has not started"
     app.out.talk(f"leaseq: default lease is now {leases.called(default)}{queued}")

@@ -19,7 +19,7 @@ class Use:
 
     def perform(self, app: App) -> int:
         directory = app.access.lease(self.lease)
-        record = None if directory.id == leases.local_id() else leases.living(app.access.record(directory))
+        record = None if leases.is_own(directory.id) else leases.living(app.access.record(directory))
         app.access.make_home()
         leases.choose(app.fs, app.home, directory.id)
         if self.json:

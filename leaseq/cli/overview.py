@@ -48,7 +48,7 @@ def overview(app: App, seen: LeaseView) -> Overview:
     lease, directory = seen.lease, app.home.lease(seen.id)
     snapshot = app.access.reader_of(directory).read(recent=0, pending=0)
     nodes = seen.nodes or records.node_names(app.fs, directory)
-    notes = records.notes(app.fs, directory) if lease.kind == "slurm" and seen.word != "ENDED" else {}
+    notes = records.notes(app.fs, directory) if seen.word != "ENDED" else {}
     return Overview(lease, seen.state, nodes, snapshot.nodes, snapshot.totals, notes)
 
 

@@ -23,6 +23,7 @@ from leaseq.installation import main_file
 from leaseq.layout import beating, valid_name
 from leaseq.lease import leases
 from leaseq.lease.base import Backend, LeaseState
+from leaseq.lease.kinds import is_borrowed
 from leaseq.models import Lease
 from leaseq.protocol import records
 from leaseq.world import SystemFs, is_remote
@@ -59,11 +60,11 @@ class Shell:
     def perform(self, app: App) -> int:
         """The shell's exit code."""
         record = chosen(app, self.lease)
-        if record.kind == "local":
+        if not is_borrowed(record):
             from leaseq.lease.host import refuse_if_forbidden
 
             refuse_if_forbidden(app.home)
-        if self.node or record.kind != "slurm":
+        if self.node or not is_borrowed(record):
             return enter(app, record, replace(self, node=self.node or _ready_node(app, record)))
         from leaseq.lease.slurm.steps import NodeLost
 
@@ -77,7 +78,7 @@ class Shell:
 
 def _ready_node(app: App, record: Lease) -> str:
     """The node for a terminal where none is named: the lease's first that has a runner."""
-    if record.kind == "slurm":
+    if is_borrowed(record):
         from leaseq.cli.starting import wait_for_start
 
         return wait_for_start(app, record, seconds_max=None)
@@ -111,7 +112,7 @@ def enter(app: App, record: Lease, shell: Shell) -> int:
 
 def _counting(app: App, record: Lease, *, silent: bool) -> AbstractContextManager[None]:
     """Meanwhile the terminal is told before the lease ends; a session's own terminal on the node tells it there."""
-    if silent or record.kind != "slurm":
+    if silent or not is_borrowed(record):
         return nullcontext()
     from leaseq.node.countdown import counting
 
@@ -127,7 +128,7 @@ def _counting(app: App, record: Lease, *, silent: bool) -> AbstractContextManage
 def _what_follows(app: App, record: Lease) -> str:
     """What is known of the lease now that its terminal is closed: Slurm has been asked."""
     ways = f"`leaseq shell` gets back, `leaseq lease release {record.id}` gives it up"
-    if record.kind != "slurm":
+    if not is_borrowed(record):
         return f"lease {record.id} goes on; {ways}"
     from leaseq.lease.slurm.job import SlurmBackend
 
@@ -170,7 +171,7 @@ def _explain_refusal(app: App, record: Lease, node: str) -> None:
 
     What is kept of Slurm's answers can be old.
     """
-    if record.kind == "slurm":
+    if is_borrowed(record):
         from leaseq.lease.slurm.job import SlurmBackend
         from leaseq.lease.slurm.steps import refuse_impossible
 
@@ -211,7 +212,7 @@ def chosen(app: App, word: str) -> Lease:
         record = app.access.record(app.access.lease(word, acts=True))
         return _not_ended(app, record, app.access.backend(record))
     meant = app.access.lease("")
-    if meant.id != leases.local_id():
+    if not leases.is_own(meant.id):
         record = app.access.record(meant)
         if record.ended is None and _beats(app, record):
             return record
@@ -221,7 +222,7 @@ def chosen(app: App, word: str) -> Lease:
     active = leases.active(app.fs, app.home, app.clock)
     if not active:
         if slurm_is_here():
-            app.out.talk(f"leaseq: no lease is chosen: this is a shell on this host, {leases.local_id()}")
+            app.out.talk(f"leaseq: no lease is chosen: this is a shell on this host, {app.access.host().lease.id}")
         return _local(app)
     if len(active) > 1:
         return _asked(active)

@@ -84,6 +84,16 @@ def local_id() -> str:
     return f"local:{hostname()}"
 
 
+def is_own(lease_id: str) -> bool:
+    """True for the lease that is this host itself."""
+    return lease_id == local_id()
+
+
+def chosen_or_own(fs: Fs, home: Home) -> str:
+    """The id of the chosen lease, or of this host's own if none was chosen. Raises Newer."""
+    return chosen(fs, home) or local_id()
+
+
 def read_record(fs: Fs, lease: LeaseDir) -> Lease | None:
     """The lease's record, or None where there is no such lease or its record cannot be read; raises Newer."""
     try:

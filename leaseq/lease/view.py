@@ -9,6 +9,7 @@ from leaseq.errors import LeaseqError, Newer
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.base import LeaseState
+from leaseq.lease.kinds import is_borrowed
 from leaseq.models import Lease
 from leaseq.protocol import records
 from leaseq.reading.snapshot import Reader
@@ -36,6 +37,10 @@ class LeaseView:
     @property
     def kind(self) -> str:
         return self.lease.kind
+
+    @property
+    def is_borrowed(self) -> bool:
+        return is_borrowed(self.lease)
 
     @property
     def name(self) -> str:

@@ -98,7 +98,7 @@ def release_lease(scene: Scene) -> Confirm | str:
     stay = (
         f"{count(pending, 'pending task')} stay{'s' * (pending == 1)} queued" if watched else "pending ones stay queued"
     )
-    if row.kind == "local":
+    if not row.is_borrowed:
         return Confirm(f"release {row.id}", (f"stops this host's runner, {ends};", stay), words)
     if row.word == "PENDING":
         return Confirm(f"release {row.id}", ("takes it out of Slurm's queue: it holds no node yet;", stay), words)

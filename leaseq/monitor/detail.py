@@ -171,7 +171,7 @@ def _lease(scene: Scene, columns: int) -> Rows:
     pairs = [
         ("lease", row.id, "bold"),
         ("name", row.name, ""),
-        ("kind", "this host" if row.kind == "local" else row.kind, ""),
+        ("kind", row.kind if row.is_borrowed else "this host", ""),
         ("state", f"{row.word} {f'({row.reason})' if row.reason else ''}".rstrip(), ""),
         ("time left", duration(left), ""),
         ("nodes", " ".join(row.nodes), ""),

@@ -251,7 +251,7 @@ class Scene:
         beats = [view.heartbeat for view in self.nodes if view.heartbeat and view.health is not Health.STOPPED]
         busy = self.count(State.RUNNING, State.PENDING, State.STUCK, State.UNKNOWN)
         row = self.watched
-        if not beats or busy or row is None or row.kind == "local" or row.word == "ENDED":
+        if not beats or busy or row is None or not row.is_borrowed or row.word == "ENDED":
             return None
         idle = min(beat.idle_seconds for beat in beats) + (self.snapshot_age or 0.0)
         return idle if idle >= IDLE_SECONDS else None

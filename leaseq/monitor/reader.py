@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from leaseq.errors import LeaseqError, Malformed
 from leaseq.layout import Home
+from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.view import look_at_all, reader_of
 from leaseq.monitor.data import Data, Leases, Log, Watched, with_history
 from leaseq.monitor.model import Want
@@ -45,9 +46,9 @@ class LeaseWatch:
             self._reader = reader_of(self.fs, self.home.lease(want.lease_id), self.clock)
         lease = self._reader.lease
         snapshot = self._reader.read(recent=want.recent, pending=want.pending)
-        slurm = snapshot.lease is not None and snapshot.lease.kind == "slurm"
-        left = records.seconds_left(self.fs, lease) if slurm else None
-        silent = slurm and any(view.heartbeat is None for view in snapshot.nodes)
+        borrowed = snapshot.lease is not None and is_borrowed(snapshot.lease)
+        left = records.seconds_left(self.fs, lease) if borrowed else None
+        silent = borrowed and any(view.heartbeat is None for view in snapshot.nodes)
         notes = records.notes(self.fs, lease) if silent else {}
         found = Watched(snapshot, self.clock.monotonic(), left_seconds=left, notes=notes)
         return with_history(found, before)

@@ -22,6 +22,7 @@ from leaseq.hostlist import expand_hosts
 from leaseq.installation import main_file
 from leaseq.layout import Home, default_home, new_incarnation, valid_name
 from leaseq.lease import private
+from leaseq.lease.kinds import is_borrowed
 from leaseq.models import ANY, Lease, Why
 from leaseq.node import last, session
 from leaseq.node.granted import granted
@@ -95,7 +96,7 @@ class RunnerProcess:
         private.check_lease(self.home, self.lease, node, owner=self.owner)
         self.fs = SystemFs(remote=remote, owner=self.owner)
         self.record = self._read_record(words.token)
-        self.is_step = self.record.kind == "slurm"
+        self.is_step = is_borrowed(self.record)
         """True if this process is a step of a Slurm job: with it end the node's tasks and terminals."""
         nodes = self.record.nodes or tuple(expand_hosts(os.environ.get("SLURM_JOB_NODELIST", "")))
         self.nodes = nodes if node in nodes else (node,)

@@ -47,6 +47,6 @@ def _choose(access: Access, lease: Lease) -> str:
     if not any(leases.has_started(access.fs, access.home, each) for each in others):
         leases.choose(access.fs, access.home, lease.id)
         return lease.id
-    meant = leases.chosen(access.fs, access.home) or leases.local_id()
+    meant = leases.chosen_or_own(access.fs, access.home)
     leases.choose_once_started(access.fs, access.home, lease.id)
     return meant

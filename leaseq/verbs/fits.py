@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from leaseq.errors import Malformed, Refused, UsageError
 from leaseq.layout import LeaseDir
-from leaseq.lease.leases import local_id
+from leaseq.lease.leases import is_own
 from leaseq.models import ANY, Need
 from leaseq.protocol import terms
 from leaseq.verbs.access import Access
@@ -28,7 +28,7 @@ def refuse_again(access: Access, lease: LeaseDir, *, start: bool) -> None:
 
     With `--no-start` it may be queued there all the same: so it can move to another lease.
     """
-    if start and lease.id == local_id():
+    if start and is_own(lease.id):
         from leaseq.lease.host import refuse_if_forbidden
 
         way = "`--no-start` queues it all the same, and `leaseq move --to LEASE ID` carries it to another lease"
@@ -91,7 +91,7 @@ def _refuse(access: Access, lease: LeaseDir, rooms: dict[str, Room | None], need
         reasons.setdefault(why, node)
     if reasons:
         told = [why if len(reasons) == 1 else f"{node}: {why}" for why, node in reasons.items()]
-        elsewhere = _nodes_around(access) if lease.id == local_id() else ""
+        elsewhere = _nodes_around(access) if is_own(lease.id) else ""
         hint = f"{hint}; {elsewhere}" if elsewhere else hint
         raise Refused(f"no node of lease {lease.id} can ever run this: {'; '.join(told[:3])}", hint=hint)
 
@@ -114,6 +114,6 @@ def _room(access: Access, lease: LeaseDir, node: str) -> Room | None:
         return None
     if beat is not None:
         return Room(beat.cpus, beat.mem_mb, beat.gpus, gpus_known=beat.gpus_known)
-    if lease.id != local_id() or node != hostname():
+    if not is_own(lease.id) or node != hostname():
         return None
     return granted(os.environ, from_environment(os.environ) or installed(seconds_max=DRIVER_SECONDS))

@@ -30,7 +30,7 @@ class Released:
 def in_use(access: Access) -> str:
     """The id of the default lease, if that is not this host's own; raises UsageError."""
     chosen = leases.default(access.fs, access.home)
-    if chosen == leases.local_id():
+    if leases.is_own(chosen):
         raise UsageError("which lease?", hint="leaseq lease release LEASE; `leaseq lease ls` lists them")
     return chosen
 
@@ -60,7 +60,7 @@ def drain(access: Access, record: Lease) -> Iterator[int]:
 def release(access: Access, record: Lease) -> Released:
     """The lease has been released, or is being. If it was the default, another is: the newest that runs, or waits."""
     now = access.backend(record).release(record)
-    was_default = record.id != leases.local_id() and leases.chosen(access.fs, access.home) == record.id
+    was_default = not leases.is_own(record.id) and leases.chosen(access.fs, access.home) == record.id
     if record.ended is not None or not was_default:
         return Released(now)
     others = [each for each in leases.active(access.fs, access.home, access.clock, anew=True) if each.id != record.id]

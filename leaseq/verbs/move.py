@@ -43,7 +43,7 @@ def destination(access: Access, found: Found, *, source: str, target: str, node:
 
 
 def _opened(access: Access, target: LeaseDir) -> Lease:
-    if target.id == leases.local_id():
+    if leases.is_own(target.id):
         from leaseq.lease.host import refuse_if_forbidden
 
         refuse_if_forbidden(access.home)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from leaseq.errors import Refused
 from leaseq.layout import Entry
-from leaseq.lease.leases import local_id
+from leaseq.lease.leases import is_own
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
 from leaseq.protocol import tasks
@@ -62,7 +62,7 @@ def recover(access: Access, each: Located, *, force: bool = False) -> Recovered:
 def doubt(access: Access, each: Located) -> str:
     """Why the stuck task may still run; empty if it certainly does not."""
     row, reader = each.row, each.reader
-    if reader.lease.id == local_id():
+    if is_own(reader.lease.id):
         keeper = access.host().keeper()
         return f"it may still run under the keeper (process {keeper.pid})" if keeper else ""
     node = reader.health(row.node)
@@ -80,7 +80,7 @@ def next_step(access: Access, each: Located) -> str:
     row = each.row
     if row.state is State.LOST:
         return f"leaseq recover {row.id}"
-    if each.reader.lease.id == local_id():
+    if is_own(each.reader.lease.id):
         return "leaseq daemon start   (takes it up again, or records how it ended)"
     if doubt(access, each):
         return f"wait for the node, or `leaseq recover {row.id} --force` if it cannot run there any more"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from leaseq.layout import Entry, LeaseDir
 from leaseq.lease.host import refuse_if_forbidden, user_name
-from leaseq.lease.leases import living, local_id
+from leaseq.lease.leases import is_own, living
 from leaseq.models import ANY, Lease, Task
 from leaseq.protocol import keys, records, tasks
 from leaseq.protocol.submission import THREADS, Published, entries, publish_batch
@@ -75,7 +75,7 @@ def submit(
 
 def _opened(access: Access, lease: LeaseDir, like: Task) -> Lease:
     """The record of the lease, which can take the tasks. A submission that is refused has made nothing."""
-    here = lease.id == local_id()
+    here = is_own(lease.id)
     host = access.host()
     if here:
         refuse_if_forbidden(access.home)

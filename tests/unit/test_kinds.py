@@ -1,0 +1,52 @@
+"""Only `lease/` knows which kinds of lease there are: others ask what a lease does, not what it is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import leaseq
+from leaseq.lease.kinds import is_borrowed
+from leaseq.lease.leases import is_own, local_id
+from leaseq.models import Lease
+
+PACKAGE = Path(leaseq.__file__).parent
+ASKS_THE_KIND = re.compile(
+    r"""\.kind\s*(?:==|!=|in)\s*[("'\s]*(?:local|slurm|host)\b   # which kind one is
+      | \blocal_id\b | ["']local:                                # ... by what its id looks like
+      | \.job\s+or\s                                             # a lease's id as a job's
+    """,
+    re.VERBOSE,
+)
+OUTSIDE = sorted(path for path in PACKAGE.rglob("*.py") if "lease" not in path.relative_to(PACKAGE).parts[:1])
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_outside_lease_asks_which_kind_a_lease_is(path: Path) -> None:
+    said = [line for line in path.read_text().splitlines() if ASKS_THE_KIND.search(line)]
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'if record.kind == "slurm":',
+        'if self.record.kind != "local":',
+        'if row.kind in ("local", "slurm"):',
+        "if lease.id == local_id():",
+        'if lease.id.startswith("local:"):',
+        "job = lease.job or lease.id",
+    ],
+)
+def test_the_test_above_sees_it(line: str) -> None:
+    assert ASKS_THE_KIND.search(line)
+
+
+def test_this_host_is_its_own_lease_and_borrowed_from_nobody() -> None:
+    own = Lease(local_id(), "local", 1.0)
+    other = Lease("local:elsewhere", "local", 1.0)
+    job = Lease("17", "slurm", 1.0)
+    assert [is_own(each.id) for each in (own, other, job)] == [True, False, False]
+    assert [is_borrowed(each) for each in (own, other, job)] == [False, False, True]
