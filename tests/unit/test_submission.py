@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.cli.app import Watched
+from leaseq.cli.watched import WatchedFs
 from leaseq.errors import UsageError
 from leaseq.layout import Entry
 from leaseq.models import Need, Task
@@ -137,7 +137,7 @@ class HungFs(SystemFs):
 
 def test_a_file_system_that_does_not_answer_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
     hung = HungFs()
-    watched = Watched(hung, slow_seconds=0.2)
+    watched = WatchedFs(hung, slow_seconds=0.2)
     found: list[str] = []
     reader = threading.Thread(target=lambda: found.extend(watched.names("/")))
     reader.start()
