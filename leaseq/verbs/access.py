@@ -93,7 +93,7 @@ class Access:
 
     def learn(self, record: Lease) -> bool:
         """What Slurm's last answer means for the lease is done; True if it says something. Slurm is not asked."""
-        if record.id == leases.local_id():
+        if leases.is_own(record.id):
             return False
         from leaseq.lease.upkeep import learn_kept
 
