@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leaseq.layout import Entry, Home, new_task_id, order
+from leaseq.layout import Home, new_task_id
 from leaseq.models import ANY, Heartbeat, Lease, Need, Outcome, Task
 from leaseq.node import record
 from leaseq.node.nodedir import Holder, NodeDir, node_path
 from leaseq.node.record import Rec
 from leaseq.protocol import files, records, requests, tasks, terms
 from leaseq.world import SystemFs, process_start
+from tests.build import make_entry
 from tests.patience import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +88,7 @@ class Node:
             node=inbox,
             **more,
         )
-        entry = Entry(order(priority=priority, micros=int(time.time() * 1e6), sequence=self.sequence), task_id, need, 1)
+        entry = make_entry(task_id, priority=priority, micros=int(time.time() * 1e6), sequence=self.sequence, need=need)
         if durable:
             tasks.publish(self.fs, self.lease.inbox(inbox), entry, task)
         else:

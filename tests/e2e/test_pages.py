@@ -24,7 +24,8 @@ from leaseq.cli.table import command
 from leaseq.commands import COMMANDS
 from leaseq.errors import LeaseqError
 from leaseq.layout import Home
-from leaseq.models import Lease, Outcome, State, Task
+from leaseq.models import Lease, Outcome, State
+from tests.build import make_task
 from tests.contract.site import Terminal
 from tests.e2e.cli import Box, Said
 from tests.e2e.harness import ROOT
@@ -140,7 +141,7 @@ class Place(Box):
     @property
     def lost(self) -> str:
         """A task of whose end nothing is known; written down as a runner would."""
-        task = Task(id="T00000000009", argv=("true",), cwd="/", submitted=1.0)
+        task = make_task("T00000000009", argv=("true",))
         path = Path(self.elsewhere.outcome(task.id, 1))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_bytes(Outcome(task=task, attempt=1, state=State.LOST, ended=2.0).to_json())

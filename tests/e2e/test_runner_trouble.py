@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.layout import Entry, new_incarnation, new_task_id, order
-from leaseq.models import ANY, Need, State, Task
+from leaseq.layout import Entry, new_incarnation, new_task_id
+from leaseq.models import ANY, Need, State
+from tests.build import make_entry, make_task
 from tests.e2e.harness import Node, program, wait_until
 from tests.patience import PATIENCE_SECONDS
 
@@ -30,14 +31,14 @@ FORBIDDEN = ("fire", "jinja2", "blessed", "yaml", "GPUtil", "simple_slurm")
 def plant(node: Node, content: bytes | None, *, owner: str = "") -> str:
     """The id of something in the inbox under a task's name; None: only the id and its path are made up."""
     task_id = new_task_id()
-    entry = Entry(order(priority=400, micros=1, sequence=1), task_id, Need(), 1, owner)
+    entry = make_entry(task_id, priority=400, sequence=1, owner=owner)
     if content is not None:
         Path(f"{node.lease.inbox(ANY)}/{entry}").write_bytes(content)
     return f"{node.lease.inbox(ANY)}/{entry}" if content is None else task_id
 
 
 def task_json(**changed: object) -> bytes:
-    task = Task(id="Tttttttttttt", argv=("true",), cwd="/", submitted=0.0)
+    task = make_task("Tttttttttttt", argv=("true",), submitted=0.0)
     return json.dumps({**task.as_record(), **changed}).encode()
 
 
@@ -239,7 +240,7 @@ def test_a_runner_with_ten_thousand_pending_tasks_stays_small_and_imports_little
     sample.write_bytes(task_json())
     micros = int(time.time() * 1e6)
     for n in range(10_000):
-        entry = Entry(order(priority=0, micros=micros, sequence=n), new_task_id(), ONE, 1)
+        entry = make_entry(micros=micros, sequence=n, need=ONE)
         os.rename(shutil.copy(sample, node.path / "copy") if n == 0 else os.link(sample, node.path / "copy")
                   or node.path / "copy", f"{node.lease.inbox(ANY)}/{entry}")  # fmt: skip
     last = node.submit("true", priority=5)

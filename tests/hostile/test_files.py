@@ -21,7 +21,7 @@ from leaseq.lease import leases
 from leaseq.lease.slurm import answer
 from leaseq.lease.slurm.job import state_in
 from leaseq.lease.slurm.text import Row
-from leaseq.models import Lease, Outcome, State, Task
+from leaseq.models import Lease, Outcome, State
 from leaseq.node import record
 from leaseq.node.nodedir import NodeDir
 from leaseq.protocol import records
@@ -34,6 +34,7 @@ from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import Snapshot
 from leaseq.runner.ending import outcome_of
 from leaseq.world import SystemClock, SystemFs
+from tests.build import make_task
 from tests.hostile.words import FILE_NAMES, blobs, broken, plain, words
 from tests.upgrade.make import FS, IDS, LOCAL
 from tests.upgrade.test_fixtures import copied
@@ -203,7 +204,7 @@ def test_a_nodes_record_of_any_lines_makes_an_outcome_that_is_read_again(data: b
         data = b"\n".join(json.dumps(fact).encode() for fact in data)
     rec = record.parse(data)
     entry = Entry.parse(f"{'5':0<25}.T00000000000.x.1.{new_incarnation()}")
-    task = Task(id=entry.id, argv=("true",), cwd="/", submitted=0.0)
+    task = make_task(entry.id, argv=("true",), submitted=0.0)
     outcome = outcome_of(task, entry, rec, node="n", incarnation=entry.owner, gpus=(), now=1.0)
     assert Outcome.from_json(outcome.to_json()) == outcome
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.layout import Entry, new_task_id, order
-from leaseq.models import ANY, Need, State
+from leaseq.layout import new_task_id
+from leaseq.models import ANY, State
 from leaseq.node.nodedir import node_path
 from leaseq.world import hostname
+from tests.build import make_entry
 from tests.e2e.cli import Box, Said, on_terminal
 from tests.e2e.harness import Node, wait_until
 from tests.hostile.words import FILE_NAMES, NAMES
@@ -172,7 +173,7 @@ def test_links_planted_in_a_lease_lead_nowhere(node: Node, outside: Path) -> Non
     """A link is never followed to a file: not to read a task, not to write a log, and not to remove what is old."""
     lease, before = Path(node.lease.root), tree(outside)
     task_id = new_task_id()
-    entry = Entry(order(priority=400, micros=1, sequence=1), task_id, Need(), 1)
+    entry = make_entry(task_id, priority=400, sequence=1)
     linked = {place: new_task_id() for place in ("inbox/_any", "done", "logs", "control")}
     (lease / "inbox/_any" / str(entry)).symlink_to(outside / "precious")
     for letter in {task[1] for task in linked.values()}:
@@ -475,7 +476,7 @@ def test_a_line_of_128_kb_is_a_task_by_file_and_by_argument(box: Box) -> None:
 
 def test_a_record_of_more_than_64_mb_fails_with_its_reason_and_the_queue_goes_on(node: Node) -> None:
     task_id = new_task_id()
-    entry = Entry(order(priority=400, micros=1, sequence=1), task_id, Need(), 1)
+    entry = make_entry(task_id, priority=400, sequence=1)
     with open(f"{node.lease.inbox(ANY)}/{entry}", "wb") as file:
         file.truncate((64 << 20) + (2 << 20))
     node.start()

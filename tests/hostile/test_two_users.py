@@ -17,9 +17,8 @@ from typing import Any
 
 import pytest
 
-from leaseq.layout import Entry, new_task_id, order
-from leaseq.models import Need, Task
 from leaseq.world import boot_id, hostname, process_start
+from tests.build import make_entry, make_task
 from tests.e2e.cli import Box, Said, on_terminal
 from tests.e2e.harness import ROOT, wait_until
 from tests.hostile.test_planted import clear
@@ -293,8 +292,8 @@ def test_a_shell_starts_in_a_directory_of_any_name_and_runs_no_part_of_it(users:
 
 def mark_task(mallory: User, directory: Path, mark: Path) -> Path:
     """A well-formed task of mallory's, readable for all, in a directory that he may write."""
-    entry = Entry(order(priority=400, micros=1, sequence=1), new_task_id(), Need(), 1)
-    task = Task(id=entry.id, argv=("touch", str(mark)), cwd="/", submitted=1.0, env={"PATH": "/usr/bin:/bin"})
+    entry = make_entry(priority=400, sequence=1)
+    task = make_task(entry.id, argv=("touch", str(mark)), env={"PATH": "/usr/bin:/bin"})
     path = directory / str(entry)
     mallory.does('printf %s "$2" >"$1"; chmod 666 "$1"', str(path), task.to_json().decode())
     return path

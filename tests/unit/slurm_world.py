@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from leaseq.layout import Entry, Home, new_task_id, order
+from leaseq.layout import Entry, Home
 from leaseq.lease import upkeep
 from leaseq.lease.slurm import answer, squeue
 from leaseq.lease.slurm.job import SlurmBackend
 from leaseq.lease.slurm.text import SEPARATOR
-from leaseq.models import Heartbeat, Lease, Need, Task
+from leaseq.models import Heartbeat, Lease
 from leaseq.protocol import records, tasks, terms
 from leaseq.world import SystemClock, SystemFs
+from tests.build import make_entry, make_task
 from tests.unit.fake_program import FakeProgram
 
 CLOCK = SystemClock()
@@ -61,8 +62,8 @@ class World:
     def running(self, lease: Lease, *, requeue: bool = True) -> Entry:
         """A task that its runner holds; `requeue`: it is to be queued again if the lease ends."""
         directory = self.home.lease(lease.id)
-        entry = Entry(order(priority=0, micros=1, sequence=0), new_task_id(), Need(), 1)
-        task = Task(id=entry.id, argv=("true",), cwd="/", submitted=1.0, requeue=requeue)
+        entry = make_entry()
+        task = make_task(entry.id, argv=("true",), requeue=requeue)
         tasks.publish(self.fs, directory.inbox("_any"), entry, task)
         held = tasks.claim(self.fs, directory, directory.inbox("_any"), entry, node="node1", incarnation="0123456789")
         assert held is not None

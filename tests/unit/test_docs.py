@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,6 +21,7 @@ from leaseq.runner.decide import LOOKAHEAD
 from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
 from leaseq.runner.ports import Options, Ports
+from tests.build import Clock, Keeper
 from tests.memoryfs import Disk, MemoryFs
 
 ROOT = Path(__file__).parents[2]
@@ -95,26 +95,6 @@ def test_the_specified_limits_are_those_of_the_code() -> None:
 # -- the requests: a runner is asked each of them ------------------------------------------------------
 
 
-class NoProcs:
-    """The processes of a node on which nothing runs."""
-
-    def reap(self) -> None:
-        return None
-
-    def record(self, key: str) -> None:
-        return None
-
-
-class Stopped:
-    """A clock that stands still."""
-
-    def now(self) -> float:
-        return 1000.0
-
-    def monotonic(self) -> float:
-        return 1000.0
-
-
 def served(request: str) -> tuple[list[str], list[str]]:
     """(what is left in control/, what is in evidence/) after a runner met the request."""
     fs, lease = MemoryFs(Disk("/home")), LeaseDir("L", "/home/L")
@@ -122,9 +102,9 @@ def served(request: str) -> tuple[list[str], list[str]]:
     records.prepare_node(fs, lease, "n1")
     body = {"v": 1, "signal": "USR1" if request.startswith("ending") else 10}
     fs.create(f"{lease.control('n1')}/{request}", json.dumps(body).encode())
-    procs: Any = NoProcs()
+    procs = Keeper()
     ledger = Ledger(fs=fs, procs=procs, lease=lease, node="n1", totals={})
-    runner = Runner(Ports(fs, Stopped(), procs, lease, "n1", "0123456789", ledger), Options(Room(1, 1, ())))
+    runner = Runner(Ports(fs, Clock(), procs, lease, "n1", "0123456789", ledger), Options(Room(1, 1, ())))
     runner.step()
     return fs.names(lease.control("n1")), fs.names(lease.evidence)
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.layout import Entry, Home, LeaseDir, new_task_id, order
-from leaseq.models import ANY, Need, Outcome, State, Task
+from leaseq.layout import Entry, Home, LeaseDir
+from leaseq.models import ANY, Outcome, State, Task
 from leaseq.protocol import keys, records, retention, tasks
 from leaseq.world import SystemFs
+from tests.build import make_entry, make_task
 
 FS = SystemFs(remote=False)
 DAY = 86400.0
@@ -28,8 +29,8 @@ def lease(tmp_path: Path) -> LeaseDir:
 
 
 def task_and_entry() -> tuple[Task, Entry]:
-    task = Task(id=new_task_id(), argv=("true",), cwd="/", submitted=0.0)
-    return task, Entry(order(priority=0, micros=1, sequence=0), task.id, Need(), 1)
+    task = make_task(argv=("true",), submitted=0.0)
+    return task, make_entry(task.id)
 
 
 def ended(lease: LeaseDir, *, state: State = State.DONE, age: float = 100 * DAY, attempt: int = 1) -> Task:
@@ -95,7 +96,7 @@ def test_what_made_a_task_run_once_more_goes_with_it(lease: LeaseDir) -> None:
     task = ended(lease, state=State.FAILED)
     outcome = tasks.read_outcome(FS, lease, task.id, 1)
     assert outcome is not None
-    entry = Entry(order(priority=0, micros=1, sequence=0), task.id, Need(), 2, "0123456789")
+    entry = make_entry(task.id, attempt=2, owner="0123456789")
     keys.retry(FS, lease, outcome, lease.inbox(ANY), entry, task)
     new, new_entry = task_and_entry()
     keys.publish_redo(FS, lease, 1, lease.inbox(ANY), new_entry, replace(new, redo_of=task.id))

@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from leaseq.layout import Entry, new_task_id, order
+from leaseq.layout import Entry, new_task_id
 from leaseq.models import ALL_GPUS, Need
 from leaseq.room import Booking, Room, booking_of, never_fits, room_left
 from leaseq.runner.decide import LEASE_ENDS, LEASE_TIME, LOOKAHEAD, choose, rank, stagger_seconds
+from tests.build import make_entry
 
 NODE = Room(cpus=8, mem_mb=1000, gpus=("a", "b", "c", "d"))
 
 
 def entry(need: Need, place: int = 0) -> Entry:
-    return Entry(order(priority=0, micros=place, sequence=0), new_task_id(), need, 1)
+    return make_entry(micros=place, need=need)
 
 
 def starts(*needs: Need, held: tuple[Booking, ...] = (), left: float | None = None) -> tuple[list[int], dict[int, str]]:

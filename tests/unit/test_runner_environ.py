@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from leaseq.models import Task
 from leaseq.node.environ import task_environment
+from tests.build import make_task
 
 NODE = {"HOME": "/h", "PATH": "/node", "USER": "u", "SECRET_OF_NODE": "x", "SLURM_NTASKS": "4", "LEASEQ_TASK_ID": "old"}
 MARKS = {"LEASEQ_TASK_ID": "T1"}
@@ -19,7 +19,7 @@ def environment(
     kept: Mapping[str, str] = {},
     variable: str = "CUDA_VISIBLE_DEVICES",
 ) -> dict[str, str]:
-    task = Task(id="T", argv=("x",), cwd="/work", submitted=0.0, env=env)
+    task = make_task("T", cwd="/work", submitted=0.0, env=env)
     return task_environment(task, node_environment=node, kept=kept, gpus=gpus, gpu_variable=variable, marks=MARKS)
 
 

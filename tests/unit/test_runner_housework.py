@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from leaseq.layout import Entry, LeaseDir, new_incarnation, new_task_id, order
-from leaseq.models import ANY, Heartbeat, Need, Outcome, State, Task
-from leaseq.node.record import Rec
+from leaseq.layout import Entry, LeaseDir, new_incarnation
+from leaseq.models import ANY, Heartbeat, Need, Outcome, State
 from leaseq.protocol import files, records, requests, tasks, terms
 from leaseq.room import Room
 from leaseq.runner.ledger import Ledger
@@ -17,48 +16,11 @@ from leaseq.runner.loop import Runner
 from leaseq.runner.phase import Leave, Wanted
 from leaseq.runner.ports import Options, Ports
 from leaseq.runner.pulse import heartbeat_of
+from tests.build import Clock, Keeper, make_entry, make_task
 from tests.memoryfs import Disk, MemoryFs
 
 LEASE = LeaseDir("L", "/home/L")
 MINUTE = 61.0
-
-
-class Clock:
-    at = 1000.0
-
-    def now(self) -> float:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at
-
-
-class Local:
-    """A keeper that starts what it is told to; it knows nothing of other hosts."""
-
-    def __init__(self) -> None:
-        self.records: dict[str, Rec] = {}
-
-    def start(self, key: str, request: object) -> None:
-        self.records[key] = Rec(boot="here", pid=1, started=1.0)
-
-    def record(self, key: str) -> Rec | None:
-        return self.records.get(key)
-
-    def same_boot(self, rec: Rec) -> bool:
-        return rec.boot == "here"
-
-    def knows(self, incarnation: str) -> bool:
-        return False
-
-    def given(self, key: str) -> None: ...
-
-    def end_now(self, key: str) -> None: ...
-
-    def forget(self, key: str) -> None:
-        self.records.pop(key, None)
-
-    def reap(self) -> None: ...
 
 
 class World:
@@ -74,7 +36,7 @@ class World:
     def runner(self, term: int) -> Runner:
         first = Heartbeat(lease="L", node="n", incarnation=new_incarnation(), counter=0, time=0.0, interval_seconds=5.0)
         assert terms.begin_term(self.fs, LEASE, term, first)
-        procs = Local()
+        procs = Keeper()
         given: dict[str, Any] = {"fs": self.fs, "procs": procs, "lease": LEASE, "node": "n"}
         options = Options(Room(4, 1, ()), term=term)
         ledger = Ledger(**given, totals={})
@@ -88,8 +50,8 @@ class World:
 
     def submit(self) -> str:
         self.sequence += 1
-        entry = Entry(order(priority=0, micros=1, sequence=self.sequence), new_task_id(), Need(cpus=1), 1)
-        task = Task(id=entry.id, argv=("x",), cwd="/", submitted=1.0)
+        entry = make_entry(sequence=self.sequence, need=Need(cpus=1))
+        task = make_task(entry.id)
         tasks.publish(self.fs, LEASE.inbox(ANY), entry, task)
         return entry.id
 
@@ -189,8 +151,8 @@ def watching(world: World, *, asked: list[str], nodes: tuple[str, ...] = ("n", "
     runner.ports = replace(runner.ports, ask_slurm=lambda: asked.append("asked"))
     runner.state.learn_nodes(nodes)
     records.prepare_node(world.fs, LEASE, "n2")
-    task = Task(id=new_task_id(), argv=("x",), cwd="/", submitted=0.0)
-    entry = Entry(order(priority=0, micros=1, sequence=0), task.id, Need(), 1)
+    task = make_task(submitted=0.0)
+    entry = make_entry(task.id)
     tasks.publish(world.fs, LEASE.inbox("n2"), entry, task)
     assert tasks.claim(world.fs, LEASE, LEASE.inbox("n2"), entry, node="n2", incarnation="0123456789")
     return runner

@@ -7,18 +7,19 @@ from typing import Any
 
 import pytest
 
-from leaseq.layout import Entry, new_task_id, order
-from leaseq.models import Need, Outcome, State, Task, Why
+from leaseq.layout import new_task_id
+from leaseq.models import Outcome, State, Task, Why
 from leaseq.node.record import Rec
 from leaseq.protocol.fate import LOST_ATTEMPTS_MAX, lost
 from leaseq.runner.ending import outcome_of
+from tests.build import make_entry, make_task
 
 RAN = Rec(boot="b", pid=7, pid_start=9, started=100.0, ended=103.0, elapsed=2.5, rss_kb=2048, cpu_seconds=0.5)
 
 
 def ended(rec: Rec, *, attempt: int = 1, **task: Any) -> Outcome:
     id = new_task_id()
-    entry = Entry(order(priority=0, micros=1, sequence=0), id, Need(), attempt, "0123456789")
+    entry = make_entry(id, attempt=attempt, owner="0123456789")
     body = Task(id=id, argv=("x",), cwd="/", submitted=1.0, **task)
     return outcome_of(body, entry, rec, node="n", incarnation="i", gpus=("0",), now=200.0)
 
@@ -89,8 +90,8 @@ def test_another_attempt_follows_only_where_it_was_asked_for(
 
 def test_an_attempt_whose_fate_is_unknown_is_lost() -> None:
     id = new_task_id()
-    entry = Entry(order(priority=0, micros=1, sequence=0), id, Need(), 1, "0123456789")
-    task = Task(id=id, argv=("x",), cwd="/", submitted=1.0)
+    entry = make_entry(id, owner="0123456789")
+    task = make_task(id)
     outcome = lost(task, entry, node="n", incarnation="i", reason="rebooted", now=5.0)
     assert (outcome.state, outcome.exit_code, outcome.reason, outcome.requeued) == (State.LOST, None, "rebooted", "")
     again = lost(replace(task, on_lost="requeue"), entry, node="n", incarnation="i", reason="rebooted", now=5.0)

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from leaseq.layout import Entry, LeaseDir, new_incarnation, new_task_id, order
-from leaseq.models import ANY, Need, Task
-from leaseq.node.record import Rec
+from leaseq.layout import LeaseDir, new_incarnation
+from leaseq.models import ANY, Need
 from leaseq.protocol import records, tasks
 from leaseq.room import Room
 from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
 from leaseq.runner.ports import Options, Ports
+from tests.build import Clock, Keeper, make_entry, make_task
 from tests.memoryfs import Disk, MemoryFs
 
 SECONDS = 60
-
-
-@dataclass
-class Clock:
-    at: float = 1000.0
-
-    def now(self) -> float:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at
-
-
-class Busy:
-    """A keeper whose tasks run on and on."""
-
-    def start(self, key: str, request: object) -> None: ...
-
-    def record(self, key: str) -> Rec | None:
-        return Rec(pid=1, started=1.0)
-
-    def reap(self) -> None: ...
 
 
 class Listed(MemoryFs):
@@ -63,8 +40,8 @@ class Listed(MemoryFs):
 def fill(fs: MemoryFs, lease: LeaseDir, count: int) -> list[str]:
     names = []
     for number in range(count):
-        entry = Entry(order(priority=0, micros=1, sequence=number), new_task_id(), Need(cpus=1), 1)
-        task = Task(id=entry.id, argv=("x",), cwd="/", submitted=1.0)
+        entry = make_entry(sequence=number, need=Need(cpus=1))
+        task = make_task(entry.id)
         tasks.write_pending(fs, lease.inbox(ANY), entry, task)
         names.append(str(entry))
     return names
@@ -72,7 +49,7 @@ def fill(fs: MemoryFs, lease: LeaseDir, count: int) -> list[str]:
 
 def listings(fs: Listed, lease: LeaseDir, *, seconds: int = SECONDS) -> int:
     """How often the inbox is listed in so many seconds, four turns each, by a runner of 200 names a second."""
-    clock, procs = Clock(), Busy()
+    clock, procs = Clock(), Keeper()
     given: dict[str, Any] = {"fs": fs, "procs": procs, "lease": lease, "node": "n"}
     options = Options(Room(1, 1, ()), names_per_second=200.0)
     ledger = Ledger(**given, totals={})

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 
-from leaseq.layout import Entry, new_incarnation, new_task_id, order
+from leaseq.layout import Entry, new_incarnation
 from leaseq.models import Need
 from leaseq.runner.decide import LOOKAHEAD, STAGGER_SECONDS_MAX, rank
 from leaseq.runner.queue import Queue
+from tests.build import make_entry
 
 
 def name(place: int, *, priority: int = 0, owner: str = "") -> str:
-    return str(Entry(order(priority=priority, micros=place, sequence=0), new_task_id(), Need(cpus=1), 1, owner))
+    return str(make_entry(priority=priority, micros=place, need=Need(cpus=1), owner=owner))
 
 
 def taken(queue: Queue, now: float = 0.0) -> list[str]:

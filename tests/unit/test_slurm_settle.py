@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.layout import Entry, Home, LeaseDir, new_incarnation, new_task_id, order
+from leaseq.layout import Entry, Home, LeaseDir, new_incarnation
 from leaseq.lease import settle
 from leaseq.lease.settle import settle_claims
-from leaseq.models import Heartbeat, Need, Outcome, State, Task
+from leaseq.models import Heartbeat, Outcome, State, Task
 from leaseq.protocol import records, tasks, terms
 from leaseq.world import SystemClock, SystemFs
+from tests.build import make_entry
 
 FS, CLOCK = SystemFs(remote=False), SystemClock()
 
@@ -28,7 +29,7 @@ def lease(tmp_path: Path) -> LeaseDir:
 
 def claimed(lease: LeaseDir, **of_task: object) -> Entry:
     """A task that the runner of node1 held when it was killed."""
-    entry = Entry(order(priority=0, micros=1, sequence=0), new_task_id(), Need(), 1)
+    entry = make_entry()
     task = Task(id=entry.id, argv=("true",), cwd="/", submitted=1.0, **of_task)  # type: ignore[arg-type]
     tasks.publish(FS, lease.inbox("_any"), entry, task)
     held = tasks.claim(FS, lease, lease.inbox("_any"), entry, node="node1", incarnation=new_incarnation())

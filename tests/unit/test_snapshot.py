@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from leaseq.errors import NotFound, UsageError
-from leaseq.layout import CLI, Entry, LeaseDir, new_incarnation, new_task_id, order
+from leaseq.layout import CLI, Entry, LeaseDir, new_incarnation, new_task_id
 from leaseq.models import ANY, Event, Heartbeat, Need, Outcome, Running, State, Task
 from leaseq.protocol import files, history, records, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.find import detail, find
 from leaseq.reading.snapshot import Health, Reader, Snapshot
 from leaseq.world import SystemClock, SystemFs, boot_id, hostname, process_start
+from tests.build import make_entry, make_task
 
 NODE = "n1"
 INC = "0123456789"
@@ -62,9 +63,9 @@ class Lab:
 
     def task(self, *, node: str = ANY, need: Need = NOTHING, **options: object) -> tuple[Entry, Task]:
         self.sequence += 1
-        entry = Entry(order(priority=0, micros=(10**9 + self.sequence) * 10**6, sequence=0), new_task_id(), need, 1)
+        entry = make_entry(micros=(10**9 + self.sequence) * 10**6, need=need)
         words = ("echo", str(self.sequence))
-        task = Task(id=entry.id, argv=words, cwd="/", submitted=1e9 + self.sequence, node=node, need=need)
+        task = make_task(entry.id, argv=words, submitted=1e9 + self.sequence, node=node, need=need)
         return entry, replace(task, **options)  # type: ignore[arg-type]
 
     def pending(self, *, node: str = ANY, held: bool = False, **options: object) -> Entry:

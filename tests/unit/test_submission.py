@@ -23,6 +23,7 @@ from leaseq.protocol.submission import (
     publish_batch,
 )
 from leaseq.world import SystemFs
+from tests.build import make_task
 from tests.e2e.harness import wait_until
 
 
@@ -51,9 +52,7 @@ class FailingFs(SystemFs):
 def batch(count: int) -> list[tuple[Entry, Task]]:
     env = {"A": 'quote " and é', "B": "\udce9"}
     named = entries(count, need=Need(), priority=0, now=1e9)
-    return [
-        (entry, Task(id=entry.id, argv=(f"t{n}",), cwd="/", submitted=1.0, env=env)) for n, entry in enumerate(named)
-    ]
+    return [(entry, make_task(entry.id, argv=(f"t{n}",), env=env)) for n, entry in enumerate(named)]
 
 
 def test_a_batch_is_published_whole_in_its_order_with_its_environment(tmp_path: Path) -> None:

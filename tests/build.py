@@ -1,0 +1,89 @@
+"""What tests build again and again, each in one place: tasks, their names in a queue, a clock, a keeper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from leaseq.layout import Entry, new_task_id, order
+from leaseq.models import Need, Task, Why
+from leaseq.node.record import Rec
+
+
+def make_task(task_id: str = "", **fields: Any) -> Task:
+    """A task with an id of its own, unless one is given."""
+    return Task(**{"id": task_id or new_task_id(), "argv": ("x",), "cwd": "/", "submitted": 1.0, **fields})
+
+
+def make_entry(
+    task_id: str = "",
+    *,
+    priority: int = 0,
+    micros: int = 1,
+    sequence: int = 0,
+    need: Need | None = None,
+    attempt: int = 1,
+    owner: str = "",
+) -> Entry:
+    """The name under which a task waits, or is claimed if there is an owner."""
+    place = order(priority=priority, micros=micros, sequence=sequence)
+    return Entry(place, task_id or new_task_id(), need or Need(), attempt, owner)
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    at: float = 1000.0
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+@dataclass
+class Keeper:
+    """The port Procs by a keeper whose tasks run on and on. It knows nothing of other hosts."""
+
+    records: dict[str, Rec] = field(default_factory=dict)
+
+    def born(self, incarnation: str) -> None:
+        """Nothing to note: no record outlives this keeper."""
+
+    def knows(self, incarnation: str) -> bool:
+        return False
+
+    def start(self, key: str, request: object) -> None:
+        self.records[key] = Rec(boot="here", pid=1, started=1.0)
+
+    def stop(self, key: str, *, why: Why, grace: float) -> None:
+        raise AssertionError(f"{key} is to be ended ({why}): no test of this keeper asks for that")
+
+    def signal(self, key: str, number: int, *, to: str, warning: bool = False) -> None:
+        raise AssertionError(f"{key} is to get signal {number}: no test of this keeper asks for that")
+
+    def record(self, key: str) -> Rec | None:
+        return self.records.get(key)
+
+    def void(self, key: str) -> bool:
+        return self.records.pop(key, None) is None
+
+    def forget(self, key: str) -> None:
+        self.records.pop(key, None)
+
+    def end_now(self, key: str) -> None:
+        """Nothing to end: what another host ran is not here."""
+
+    def attempts(self) -> list[str]:
+        return list(self.records)
+
+    def given(self, key: str) -> tuple[str, ...] | None:
+        return None
+
+    def same_boot(self, rec: Rec) -> bool:
+        return rec.boot == "here"
+
+    def reap(self) -> None:
+        """Nothing to reap: nothing ends."""
