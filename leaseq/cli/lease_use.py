@@ -8,6 +8,7 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Words
 from leaseq.cli.options import JSON
 from leaseq.lease import leases
+from leaseq.verbs.lease_use import use
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,7 @@ class Use:
 
     def perform(self, app: App) -> int:
         directory = app.access.lease(self.lease)
-        record = None if leases.is_own(directory.id) else leases.living(app.access.record(directory))
-        app.access.make_home()
-        leases.choose(app.fs, app.home, directory.id)
+        record = use(app.access, directory)
         if self.json:
             app.out.document({"default": directory.id})
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from leaseq.lease.lookup import Found
+from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome
 from leaseq.reading.find import remembered_outcome
 from leaseq.reading.waiting import Advice, final_outcome, pauses
@@ -48,11 +48,7 @@ def wait(
         # If all are waited for, only the first needs to be looked at.
         looked_at = list(waited) if any else list(waited)[:1]
         for task_id in looked_at:
-            lease = tasks[task_id].reader.lease
-            waited[task_id], outcome = final_outcome(access.fs, lease, task_id, waited[task_id])
-            if outcome is not None:
-                ended[task_id] = outcome
-                del waited[task_id]
+            _look(access, tasks[task_id], waited, ended)
         if not waited or looked_at[0] in ended or (any and ended):
             pause = pauses(access.fs)
             continue
@@ -64,3 +60,12 @@ def wait(
         left = next(pause)
         access.pause(left if deadline is None else max(0.0, min(left, deadline - now)))
     return Waited(ended, tuple(waited))
+
+
+def _look(access: Access, each: Located, waited: dict[str, int], ended: dict[str, Outcome]) -> None:
+    """The task is waited for by its newest attempt, or has ended."""
+    task_id = each.row.id
+    waited[task_id], outcome = final_outcome(access.fs, each.reader.lease, task_id, waited[task_id])
+    if outcome is not None:
+        ended[task_id] = outcome
+        del waited[task_id]
