@@ -10,7 +10,6 @@ from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON
-from leaseq.cli.values import yes
 from leaseq.errors import Refused
 from leaseq.lease import leases
 from leaseq.lease.host import refuse_if_elsewhere
@@ -130,9 +129,6 @@ def _drain(app: App, record: Lease) -> None:
             f" `leaseq lease hold-queue {record.id} --off` lets it start tasks again"
         )
         sys.exit(exits.INTERRUPTED)
-
-
-_yes = yes
 
 
 COMMAND = Command(

@@ -13,11 +13,11 @@ from leaseq.monitor.theme import (
     STATE_STYLES,
     age,
     health_glyph,
-    memory,
     state_glyph,
 )
 from leaseq.reading.logtext import printable
 from leaseq.reading.views import NodeView, TaskView, duration, need_text
+from leaseq.words import memory
 
 LABEL = 11
 

@@ -12,13 +12,12 @@ from leaseq.monitor.theme import (
     age,
     bar,
     health_glyph,
-    memory,
     state_glyph,
 )
 from leaseq.reading.logtext import printable
 from leaseq.reading.merge import QUEUED
 from leaseq.reading.views import Health, NodeView, TaskView, duration
-from leaseq.words import reason_code
+from leaseq.words import memory, reason_code
 
 Rows = list[list[Span]]
 

@@ -110,7 +110,3 @@ def age(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f}{unit}"
     return f"{max(0, int(seconds))}s"
-
-
-def memory(mebibytes: float) -> str:
-    return f"{mebibytes / 1024:.0f}G" if mebibytes >= 1024 else f"{mebibytes:.0f}M"
