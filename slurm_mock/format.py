@@ -32,51 +32,60 @@ class Column(Generic[R]):
         return cut.rjust(self.width) if self.right else cut.ljust(self.width)
 
 
-def short(spec: str, fields: Mapping[str, Field[R]]) -> tuple[list[Column[R]], list[str]]:
-    """(columns of `%[[.]width]letter`, letters that are unknown); an unknown one is shown as it was written."""
-    columns: list[Column[R]] = []
-    unknown = []
-    index = 0
-    while index < len(spec):
-        if spec[index] != "%":
-            end = spec.find("%", index)
-            end = len(spec) if end < 0 else end
-            columns.append(Column(None, literal=spec[index:end]))
-            index = end
-            continue
-        end = index + 1
-        right = spec[end : end + 1] == "."
-        end += right
-        digits = ""
-        while spec[end : end + 1].isdigit():
-            digits += spec[end]
-            end += 1
-        letter = spec[end : end + 1]
-        if letter in fields:
-            columns.append(Column(fields[letter], width=int(digits or 0), right=right))
-        else:
-            unknown.append(letter)
-            columns.append(Column(None, literal=spec[index : end + 1]))
-        index = end + 1
-    return columns, unknown
+class Table(Generic[R]):
+    """The columns that there are of one kind of record: each by a letter, by a name, or both."""
 
+    def __init__(self, letters: Mapping[str, Field[R]], names: Mapping[str, str | Field[R]] | None = None) -> None:
+        """A name stands for the column of a letter, or for one of its own."""
+        self.letters = letters
+        self.names = {
+            name: letters[which] if isinstance(which, str) else which for name, which in (names or {}).items()
+        }
 
-def long(spec: str, fields: Mapping[str, Field[R]]) -> tuple[list[Column[R]], list[str]]:
-    """(columns of `name[:[.][width][suffix]]`, names that are unknown); after a colon no width is as wide as it is."""
-    columns: list[Column[R]] = []
-    unknown = []
-    for item in filter(None, spec.split(",")):
-        name, colon, size = item.lstrip().partition(":")
-        key = name.strip().lower().replace("-", "").replace("_", "")
-        if key not in fields:
-            unknown.append(name)
-            continue
-        right = size.startswith(".")
-        suffix = size.removeprefix(".").lstrip("0123456789")
-        digits = size.removesuffix(suffix).removeprefix(".")
-        columns.append(Column(fields[key], width=int(digits or (0 if colon else LONG_WIDTH)), right=right))
-        columns += [Column(None, literal=suffix)] if suffix else []
-    return columns, unknown
+    def short(self, spec: str) -> tuple[list[Column[R]], list[str]]:
+        """(columns of `%[[.]width]letter`, letters that are unknown); an unknown one is shown as it was written."""
+        columns: list[Column[R]] = []
+        unknown = []
+        index = 0
+        while index < len(spec):
+            if spec[index] != "%":
+                end = spec.find("%", index)
+                end = len(spec) if end < 0 else end
+                columns.append(Column(None, literal=spec[index:end]))
+                index = end
+                continue
+            end = index + 1
+            right = spec[end : end + 1] == "."
+            end += right
+            digits = ""
+            while spec[end : end + 1].isdigit():
+                digits += spec[end]
+                end += 1
+            letter = spec[end : end + 1]
+            if letter in self.letters:
+                columns.append(Column(self.letters[letter], width=int(digits or 0), right=right))
+            else:
+                unknown.append(letter)
+                columns.append(Column(None, literal=spec[index : end + 1]))
+            index = end + 1
+        return columns, unknown
+
+    def long(self, spec: str) -> tuple[list[Column[R]], list[str]]:
+        """(columns of `name[:[.][width][suffix]]`, names that are unknown); a colon without width: as wide as it is."""
+        columns: list[Column[R]] = []
+        unknown = []
+        for item in filter(None, spec.split(",")):
+            name, colon, size = item.lstrip().partition(":")
+            key = name.strip().lower().replace("-", "").replace("_", "")
+            if key not in self.names:
+                unknown.append(name)
+                continue
+            right = size.startswith(".")
+            suffix = size.removeprefix(".").lstrip("0123456789")
+            digits = size.removesuffix(suffix).removeprefix(".")
+            columns.append(Column(self.names[key], width=int(digits or (0 if colon else LONG_WIDTH)), right=right))
+            columns += [Column(None, literal=suffix)] if suffix else []
+        return columns, unknown
 
 
 def header(columns: Iterable[Column[R]]) -> str:

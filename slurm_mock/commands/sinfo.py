@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from slurm_mock import format as columns
 from slurm_mock import grammar, units
 from slurm_mock.client import Client
-from slurm_mock.format import Column, Field
+from slurm_mock.format import Column, Field, Table
 from slurm_mock.hostlist import compress, expand
 from slurm_mock.node_state import CODES, NodeView, code, views, word
 from slurm_mock.options import no_clusters, unsupported
@@ -86,27 +86,28 @@ LETTERS = {
     "g": Field[Row]("GROUPS", lambda row: "all"),
     "%": Field[Row]("%", lambda row: "%"),
 }
-NAMES = {
-    "partition": LETTERS["P"],
-    "partitionname": LETTERS["R"],
-    "available": LETTERS["a"],
-    "time": LETTERS["l"],
-    "nodes": LETTERS["D"],
-    "statecompact": LETTERS["t"],
-    "statelong": LETTERS["T"],
-    "nodelist": LETTERS["N"],
-    "nodehost": LETTERS["n"],
-    "gres": LETTERS["G"],
+NAMES: dict[str, str | Field[Row]] = {
+    "partition": "P",
+    "partitionname": "R",
+    "available": "a",
+    "time": "l",
+    "nodes": "D",
+    "statecompact": "t",
+    "statelong": "T",
+    "nodelist": "N",
+    "nodehost": "n",
+    "gres": "G",
     "gresused": Field[Row]("GRES_USED", lambda row: row.first.gres_used),
-    "cpus": LETTERS["c"],
-    "memory": LETTERS["m"],
-    "features": LETTERS["f"],
-    "nodeaiot": LETTERS["F"],
-    "cpusstate": LETTERS["C"],
-    "reason": LETTERS["E"],
-    "freemem": LETTERS["e"],
-    "cpusload": LETTERS["O"],
+    "cpus": "c",
+    "memory": "m",
+    "features": "f",
+    "nodeaiot": "F",
+    "cpusstate": "C",
+    "reason": "E",
+    "freemem": "e",
+    "cpusload": "O",
 }
+ROWS = Table(LETTERS, NAMES)
 
 
 def main(client: Client, argv: list[str]) -> int:
@@ -158,14 +159,14 @@ def _selected(client: Client, given: dict[str, str]) -> list[NodeView]:
 
 def _columns(client: Client, given: dict[str, str]) -> list[Column[Row]]:
     if "Format" in given:
-        wanted, unknown = columns.long(given["Format"], NAMES)
+        wanted, unknown = ROWS.long(given["Format"])
         for name in unknown:
             client.say(f"error: Invalid job format specification: {name}")
         return wanted
     by_node, long = "Node" in given, "long" in given
     default = NODES_LONG if by_node and long else NODES if by_node else LONG if long else DEFAULT
     default = SUMMARY if "summarize" in given else REASONS if "list-reasons" in given else default
-    wanted, unknown = columns.short(given.get("format") or os.environ.get("SINFO_FORMAT") or default, LETTERS)
+    wanted, unknown = ROWS.short(given.get("format") or os.environ.get("SINFO_FORMAT") or default)
     for letter in unknown:
         print(f"Invalid node format specification: {letter}", file=sys.stderr)
     return wanted

@@ -12,7 +12,7 @@ from slurm_mock import format as columns
 from slurm_mock.client import Client, Failure
 from slurm_mock.format import Field
 from slurm_mock.hostlist import compress, expand
-from slurm_mock.job_fields import LETTERS, NAMES, TIME_FORMAT, end_time
+from slurm_mock.job_fields import JOBS, TIME_FORMAT, end_time
 from slurm_mock.options import no_clusters, unsupported
 from slurm_mock.records import CODES, Job, Step
 
@@ -60,7 +60,7 @@ def _check(client: Client, given: dict[str, str]) -> None:
             client.refuse(unsupported(name, given[name]))
     for key in (given.get("sort") or os.environ.get("SQUEUE_SORT") or "").split(","):
         letter = key.strip().lstrip("+-#")[:1]
-        if letter and letter not in LETTERS:
+        if letter and letter not in JOBS.letters:
             client.fail(f"Invalid sort specification: {letter}")
 
 
@@ -76,9 +76,9 @@ def _print_jobs(client: Client, jobs: list[Job], given: dict[str, str]) -> int:
     apart = "array" in given or "SQUEUE_ARRAY" in os.environ
     jobs = [each for job in jobs for each in array.singles(job)] if apart else array.merged(jobs)
     if names:
-        wanted, unknown = columns.long(names, NAMES)
+        wanted, unknown = JOBS.long(names)
     else:
-        wanted, unknown = columns.short(spec or DEFAULT, LETTERS)
+        wanted, unknown = JOBS.short(spec or DEFAULT)
     for name in unknown:
         client.say(f"error: Invalid job format specification: {name}")
     if "noheader" not in given:
@@ -97,8 +97,8 @@ def _sorted(jobs: list[Job], keys: str) -> list[Job]:
             jobs = sorted(jobs, key=lambda job: job.id, reverse=key.startswith("-"))
         elif letter in ("t", "T"):
             jobs = sorted(jobs, key=lambda job: order.index(job.shown_state), reverse=key.startswith("-"))
-        elif letter in LETTERS:
-            field = LETTERS[letter]
+        elif letter in JOBS.letters:
+            field = JOBS.letters[letter]
             jobs = sorted(jobs, key=field.text, reverse=key.startswith("-"))
     return jobs
 
@@ -202,7 +202,7 @@ def _print_steps(client: Client, jobs: list[Job], given: dict[str, str]) -> int:
         "l": Field("TIME_LIMIT", lambda record: units.UNLIMITED),
         "C": Field("CPUS", lambda record: str(record[0].cpus)),
     }
-    wanted, unknown = columns.short(given.get("format", STEPS), fields)
+    wanted, unknown = columns.Table(fields).short(given.get("format", STEPS))
     for letter in unknown:
         client.say(f"error: Invalid job step format specification: {letter}")
     if "noheader" not in given:
