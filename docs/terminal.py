@@ -5,8 +5,8 @@
     kill           the connection is lost: the program and all it started here get KILL
     end            wait until the program ends; its exit code is this one's
 
-What is typed and what is waited for is told on standard output; a whole screen inside another would be no sight.
-Exit code 99 where the program does not print what is expected within a minute.
+What is typed and what is waited for is written to standard output; a whole screen inside another would be no sight.
+Exit code 99 if the program does not print what is expected within a minute.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Terminal:
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
 
     def expect(self, text: str) -> bool:
-        """True once the program has printed the text since the last one; False where it has ended or takes too long."""
+        """True once the program has printed the text since the last one; False if it has ended or takes too long."""
         wanted, until = text.encode(), time.monotonic() + SECONDS_MAX
         while wanted not in self.unseen:
             if not self.open or time.monotonic() > until:

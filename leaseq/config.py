@@ -47,7 +47,7 @@ class Config:
     warning_to: str = "leader"
     """Who gets it: `leader`, the task's own process, or `all` of its processes."""
     local: str = "allow"
-    """`never` where no task may run on the host where leaseq is typed, as on a login node."""
+    """`never` if no task may run on the host where leaseq is typed, as on a login node."""
     prologue: str = ""
     epilogue: str = ""
     prologue_failure: str = "stop"
@@ -56,7 +56,7 @@ class Config:
     origin: Mapping[str, str] = field(default_factory=dict)
 
     def profile(self, name: str) -> Profile:
-        """The profile of that name, or the empty one where none is asked for; raises UsageError."""
+        """The profile of that name, or the empty one if none is asked for; raises UsageError."""
         if not name:
             return Profile()
         if name not in self.profiles:
@@ -66,7 +66,7 @@ class Config:
 
 
 def load(home: Home) -> Config:
-    """The settings of that home; the defaults where it has no file. Raises UsageError that names file and key."""
+    """The settings of that home; the defaults if it has no file. Raises UsageError that names file and key."""
     text = _read(home.config)
     if text is None:
         return Config(origin={each.name: "default" for each in fields(Config) if each.name != "origin"})
@@ -74,7 +74,7 @@ def load(home: Home) -> Config:
 
 
 def refuse_foreign(info: os.stat_result, path: str) -> None:
-    """Raises UsageError where somebody else wrote what will run as this user, or could have; root is trusted."""
+    """Raises UsageError if somebody else wrote what will run as this user, or could have; root is trusted."""
     if info.st_uid not in (os.getuid(), 0):
         raise UsageError(f"{path} belongs to {user_name(info.st_uid)}", hint="what it says would run as you: remove it")
     if info.st_mode & 0o022:
@@ -141,7 +141,7 @@ def parse(text: str, *, path: str) -> Config:
 
 
 def local_is_forbidden(home: Home) -> bool:
-    """True where the settings keep tasks off this host. YAML is read only where they may say so."""
+    """True if the settings keep tasks off this host. YAML is read only if they may say so."""
     text = _read(home.config)
     return text is not None and "local" in text and parse(text, path=home.config).local == "never"
 

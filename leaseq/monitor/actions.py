@@ -148,7 +148,7 @@ SUBMIT_OPTIONS = {
 
 
 def form_words(form: Form) -> tuple[str, ...]:
-    """The command line that the form stands for; raises ValueError where quotes do not match."""
+    """The command line that the form stands for; raises ValueError if quotes do not match."""
     if form.kind == "submit":
         given = _options(form, SUBMIT_OPTIONS)
         return ("submit", "--lease", form.lease, *given, "--", form.value("command"))
@@ -170,7 +170,7 @@ def form_line(form: Form) -> str:
 
 
 def form_trouble(form: Form) -> str:
-    """Why the form cannot be carried out yet; empty where it can."""
+    """Why the form cannot be carried out yet; empty if it can."""
     if form.kind == "submit" and not form.value("command"):
         return "which command?"
     try:

@@ -61,7 +61,7 @@ def _block(label: str, text: str, columns: int) -> Rows:
 
 
 def clock(epoch: float | None, wall: float) -> str:
-    """The local time of day, with the date where it is another day."""
+    """The local time of day, with the date if it is another day."""
     if not epoch:
         return ""
     stamp, today = time.localtime(epoch), time.localtime(wall or epoch)

@@ -43,7 +43,7 @@ class Layout:
 
     @property
     def single(self) -> bool:
-        """True where one pane takes all the room, without a box."""
+        """True if one pane takes all the room, without a box."""
         return not self.boxes
 
 

@@ -30,7 +30,7 @@ def logs(scene: Scene, columns: int, height: int) -> Rows:
 
 
 def current(scene: Scene) -> Log | None:
-    """The log that was read, where it is the selected task's."""
+    """The log that was read, if it is the selected task's."""
     log = scene.data.log
     return log if scene.task and log.task == scene.task.id and log.stream == scene.ui.stream else None
 

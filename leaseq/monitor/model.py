@@ -111,7 +111,7 @@ class Ui:
     overlay: object = None
     message: Message | None = None
     last_list: Pane = Pane.TASKS
-    """The list whose selection the detail pane tells of."""
+    """The list whose selection the detail pane shows."""
 
 
 def say(ui: Ui, text: str, style: str = "") -> Ui:
@@ -211,7 +211,7 @@ class Scene:
 
     @property
     def not_answering(self) -> float | None:
-        """For how long a read has not come back, where that is longer than a person should wonder."""
+        """For how long a read has not come back, if that is longer than a person should wonder."""
         began = [since for since in (self.data.lease.since, self.data.log.since) if since is not None]
         waited = self.now - min(began) if began else 0.0
         return waited if waited >= SLOW_SECONDS else None
@@ -247,7 +247,7 @@ class Scene:
 
     @cached_property
     def idle_seconds(self) -> float | None:
-        """How long a held lease has done nothing, where that is long enough to say so."""
+        """How long a held lease has done nothing, if that is long enough to say so."""
         beats = [view.heartbeat for view in self.nodes if view.heartbeat and view.health is not Health.STOPPED]
         busy = self.count(State.RUNNING, State.PENDING, State.STUCK, State.UNKNOWN)
         row = self.watched

@@ -45,7 +45,7 @@ class Mouse:
 
 
 def vertical(scene: Scene, by: int) -> Ui:
-    """The cursor of the focused list, or the text of the focused pane, has moved by so many lines."""
+    """The cursor of the focused list, or the text of the focused pane, has moved by that many lines."""
     pane = scene.ui.focus
     if pane is Pane.LOGS:
         return scroll_log(scene, by)
@@ -110,7 +110,7 @@ def next_pane(scene: Scene, by: int) -> Ui:
 
 
 def sideways(scene: Scene, by: int) -> Ui:
-    """The nearest pane in that direction; where only one is shown, the next one."""
+    """The nearest pane in that direction; if only one is shown, the next one."""
     layout = laid_out(scene)
     here = layout.panes.get(scene.ui.focus)
     if layout.single or here is None:
@@ -155,7 +155,7 @@ def next_stream(scene: Scene) -> Ui:
 
 
 def scroll_log(scene: Scene, by: int) -> Ui:
-    """Up leaves the end, and reads more where the top is reached; down to the end follows again."""
+    """Up leaves the end, and reads more if the top is reached; down to the end follows again."""
     log, rect = current(scene), laid_out(scene).panes.get(Pane.LOGS)
     if log is None or rect is None or not log.lines:
         return scene.ui

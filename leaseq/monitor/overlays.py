@@ -23,7 +23,7 @@ class Edit:
         return cls(text, len(text))
 
     def key(self, key: str) -> Edit | None:
-        """The line after the key; None where the key edits nothing."""
+        """The line after the key; None if the key edits nothing."""
         left, right = self.text[: self.at], self.text[self.at :]
         if len(key) == 1 and key.isprintable():
             return Edit(left + key + right, self.at + 1)

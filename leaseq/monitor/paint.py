@@ -11,7 +11,7 @@ BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
 
 
 def changes(old: Frame, new: Frame, *, mono: bool) -> str:
-    """What is written to a terminal that shows `old`, or to an empty one where the sizes differ."""
+    """What is written to a terminal that shows `old`, or to an empty one if the sizes differ."""
     out = []
     if not old or len(old) != len(new) or width(old[0]) != width(new[0]):
         out.append("\x1b[0m\x1b[2J")
@@ -36,7 +36,7 @@ def styled(spans: list[Span] | Spans, *, mono: bool) -> str:
 
 
 def differences(before: Spans, after: Spans) -> list[tuple[int, list[Span]]]:
-    """Each (first column, spans) that has to be written; where only the words of some spans changed, only those."""
+    """Each (first column, spans) that has to be written; if only the words of some spans changed, only those."""
     alike = len(before) == len(after) and all(
         old[1] == new[1] and cells(old[0]) == cells(new[0]) for old, new in zip(before, after, strict=True)
     )
@@ -83,7 +83,7 @@ def _equal_at_end(before: Spans, after: Spans) -> int:
 
 
 def _common(old: str, new: str) -> int:
-    """Columns of the start that both texts share; none where a letter's width depends on its neighbours."""
+    """Columns of the start that both texts share; none if a letter's width depends on its neighbours."""
     if not (narrow(old) and narrow(new)):
         return 0
     for index, (a, b) in enumerate(zip(old, new, strict=False)):

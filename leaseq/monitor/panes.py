@@ -94,7 +94,7 @@ def nodes(scene: Scene, columns: int, height: int) -> Rows:
 
 
 def strips_fit(scene: Scene, height: int) -> bool:
-    """True where each GPU of each node has room for a line of its own."""
+    """True if each GPU of each node has room for a line of its own."""
     wanted = sum(1 + (len(view.heartbeat.gpu_use) if view.heartbeat else 0) for view in scene.nodes)
     return wanted <= height
 
@@ -140,7 +140,7 @@ def _node(scene: Scene, view: NodeView, columns: int, widest: int) -> list[Span]
 
 
 def _booked(beat: Heartbeat) -> str:
-    """Booked of what there is: GPUs where there are any, else CPUs."""
+    """Booked of what there is: GPUs if there are any, else CPUs."""
     if beat.gpus:
         return f"{len(beat.gpus) - len(beat.free_gpus)}/{len(beat.gpus)}G"
     return f"{beat.cpus - beat.free_cpus}/{beat.cpus}C"
@@ -265,13 +265,13 @@ def _cell(scene: Scene, task: TaskView, sort: Sort, width: int) -> Span:
 
 
 def _command(task: TaskView) -> str:
-    """What tells it from others: why it waits or how it failed, its name, its command."""
+    """What distinguishes it from others: why it waits or how it failed, its name, its command."""
     words = [f"({why(task)})" if why(task) else "", f"{task.name}:" if task.name else "", task.command]
     return printable(" ".join(word for word in words if word))
 
 
 def why(task: TaskView) -> str:
-    """A short reason for the state, or nothing where there is nothing to explain."""
+    """A short reason for the state, or nothing if there is nothing to explain."""
     if task.state is State.PENDING:
         code = reason_code(task.reason)
         return "" if code == QUEUED else code

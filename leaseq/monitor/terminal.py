@@ -144,7 +144,7 @@ def _keyboard(fd: int) -> Any:
             self._typed += self._decoder.decode(data)
 
         def next(self) -> str | Mouse | None:
-            """The next key by its name, or what the mouse did; None where nothing more was typed."""
+            """The next key by its name, or what the mouse did; None if nothing more was typed."""
             while match := _MOUSE.match(self._typed):
                 self._typed = self._typed[match.end() :]
                 mouse = _mouse_of(match)
@@ -177,7 +177,7 @@ def _keyboard(fd: int) -> Any:
 
 
 def key_name(text: str, name: str) -> str:
-    """The monitor's name of a key; empty where it has none."""
+    """The monitor's name of a key; empty if it has none."""
     if name in _NAMES:
         return _NAMES[name]
     if text in _CONTROLS:
@@ -199,7 +199,7 @@ def _mouse_of(match: re.Match[str]) -> Mouse | None:
 
 
 def usable() -> str:
-    """Why no monitor can be shown here; empty where one can."""
+    """Why no monitor can be shown here; empty if one can."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return "the monitor needs a terminal"
     if os.environ.get("TERM", "") in ("", "dumb"):

@@ -32,7 +32,7 @@ def cells(text: str) -> int:
 
 @lru_cache(maxsize=4096)
 def narrow(text: str) -> bool:
-    """True where each character is one column."""
+    """True if each character is one column."""
     return text.isascii() or all(_columns(c) == 1 for c in text)
 
 
@@ -41,7 +41,7 @@ def width(spans: Iterable[Span]) -> int:
 
 
 def cut(text: str, columns: int) -> str:
-    """The start of the text in at most so many columns."""
+    """The start of the text in at most that many columns."""
     if columns <= 0:
         return ""
     if narrow(text):
@@ -55,14 +55,14 @@ def cut(text: str, columns: int) -> str:
 
 
 def short(text: str, columns: int, *, more: str = "…") -> str:
-    """The text in at most so many columns; where it is cut, `more` says so."""
+    """The text in at most that many columns; if it is cut, `more` says so."""
     if cells(text) <= columns:
         return text
     return cut(text, columns - len(more)) + more if columns > len(more) else cut(text, columns)
 
 
 def tail(text: str, columns: int) -> str:
-    """The end of the text in at most so many columns: names of one kind differ at their end."""
+    """The end of the text in at most that many columns: names of one kind differ at their end."""
     if cells(text) <= columns:
         return text
     size = cells(text)
@@ -70,7 +70,7 @@ def tail(text: str, columns: int) -> str:
 
 
 def fit(text: str, columns: int, *, right: bool = False, more: str = "…") -> str:
-    """The text in exactly so many columns."""
+    """The text in exactly that many columns."""
     text = short(text, columns, more=more)
     blanks = " " * (columns - cells(text))
     return blanks + text if right else text + blanks
@@ -108,7 +108,7 @@ def _part_of_wide(text: str, left: int, right: int) -> str:
 
 
 def pad(spans: Iterable[Span], columns: int, *, style: str = "") -> list[Span]:
-    """The spans in exactly so many columns."""
+    """The spans in exactly that many columns."""
     spans = list(spans)
     size = width(spans)
     if size > columns:
@@ -142,7 +142,7 @@ def joined(spans: Iterable[Span]) -> Spans:
 
 
 def wrap(text: str, columns: int) -> list[str]:
-    """The text in lines of at most so many columns, broken at blanks where there are any."""
+    """The text in lines of at most that many columns, broken at blanks if there are any."""
     columns = max(1, columns)
     lines: list[str] = []
     for paragraph in text.split("\n"):
@@ -158,7 +158,7 @@ def wrap(text: str, columns: int) -> list[str]:
 
 
 def fold(spans: Iterable[Span], columns: int) -> list[list[Span]]:
-    """The spans in rows of at most so many columns, broken anywhere: output is shown as it is."""
+    """The spans in rows of at most that many columns, broken anywhere: output is shown as it is."""
     spans = list(spans)
     size = width(spans)
     if size <= columns:

@@ -167,7 +167,7 @@ def ages(scene: Scene, columns: int) -> list[Span]:
 
 
 def foot(scene: Scene, columns: int) -> list[Span]:
-    """A prompt where one is open, else the keys that work here and now."""
+    """A prompt if one is open, else the keys that work here and now."""
     overlay = scene.ui.overlay
     if overlay is not None:
         from leaseq.monitor import windows

@@ -11,7 +11,7 @@ from leaseq.monitor.text import Span, cells, pad, part, splice, width
 
 
 def prompt(scene: Scene, columns: int) -> list[Span]:
-    """The line that is being typed, with the number of matches; nothing where none is."""
+    """The line that is being typed, with the number of matches; nothing if none is."""
     overlay = scene.ui.overlay
     if not isinstance(overlay, overlays.Prompt):
         return []
