@@ -18,9 +18,10 @@ import monitor_scenes as situations  # noqa: E402
 
 from leaseq.monitor.model import Ui  # noqa: E402
 from leaseq.monitor.stage import arranged  # noqa: E402
-from leaseq.monitor.text import Spans, cells  # noqa: E402
+from leaseq.monitor.text import Spans  # noqa: E402
 from leaseq.monitor.theme import codes  # noqa: E402
 from leaseq.monitor.view import Frame, frame  # noqa: E402
+from leaseq.widths import cells  # noqa: E402
 
 CELL, LINE, MARGIN, SIZE = 8.4, 17, 14, 14
 PAPER, INK = "#15181e", "#c9d1d9"

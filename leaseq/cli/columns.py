@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from leaseq.widths import cells, cut
+
 GAP = 2
 """Blanks between two columns of a table."""
 
@@ -56,18 +58,18 @@ def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int, 
         kept, widths = kept[:-1], widths[:-1]
     widths[-1] = max(0, min(widths[-1], room - _total(widths) + widths[-1]))
     _grow(widths, kept, columns, table, room)
-    cells = [
+    lines = [
         tuple(_cell(row[n], size, columns[n], ellipsis=ellipsis) for n, size in zip(kept, widths, strict=True))
         for row in [[column.title for column in columns], *table]
     ]
-    return Table(tuple(kept), tuple(widths), tuple(cells))
+    return Table(tuple(kept), tuple(widths), tuple(lines))
 
 
 def whole(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Table:
     """The table as wide as it needs to be, every column in it: a script counts columns."""
-    cells = [tuple(column.title for column in columns), *map(tuple, rows)]
-    widths = tuple(max(width(row[n]) for row in cells) for n in range(len(columns)))
-    return Table(tuple(range(len(columns))), widths, tuple(cells))
+    lines = [tuple(column.title for column in columns), *map(tuple, rows)]
+    widths = tuple(max(cells(row[n]) for row in lines) for n in range(len(columns)))
+    return Table(tuple(range(len(columns))), widths, tuple(lines))
 
 
 def _total(widths: Sequence[int]) -> int:
@@ -75,13 +77,13 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _natural(column: Column, table: Sequence[Sequence[str]], n: int) -> int:
-    return max([width(column.title), *(width(row[n]) for row in table)])
+    return max([cells(column.title), *(cells(row[n]) for row in table)])
 
 
 def _least(column: Column, table: Sequence[Sequence[str]], n: int) -> int:
     code, natural = column.code, _natural(column, table, n)
     if code is not None:
-        natural = min(natural, max([width(column.title), *(width(code(row[n])) for row in table)]))
+        natural = min(natural, max([cells(column.title), *(cells(code(row[n])) for row in table)]))
     return min(natural, column.least) if column.least else natural
 
 
@@ -103,57 +105,35 @@ def _grow(
 
 
 def _cell(text: str, size: int, column: Column, *, ellipsis: str) -> str:
-    if width(text) > size and column.code is not None:
+    if cells(text) > size and column.code is not None:
         text = column.code(text)
     return shortened(text, size, ellipsis=ellipsis, ending=column.ending)
 
 
-def width(text: str) -> int:
-    """Columns on a terminal."""
-    return len(text) if text.isascii() else sum(map(_width, text))
-
-
-def _width(character: str) -> int:
-    from unicodedata import combining, east_asian_width
-
-    return 0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1
-
-
 def shortened(text: str, size: int, *, ellipsis: str, ending: bool = False) -> str:
     """The text in at most so many columns: its beginning, or its end."""
-    if width(text) <= size:
+    if cells(text) <= size:
         return text
     if size <= len(ellipsis):
-        return _start(text, size)
+        return cut(text, size)
     if ending:
-        return ellipsis + _start(text[::-1], size - len(ellipsis))[::-1]
-    return _start(text, size - len(ellipsis)) + ellipsis
-
-
-def _start(text: str, size: int) -> str:
-    if text.isascii():
-        return text[: max(0, size)]
-    used = 0
-    for at, character in enumerate(text):
-        used += _width(character)
-        if used > size:
-            return text[:at]
-    return text
+        return ellipsis + cut(text[::-1], size - len(ellipsis))[::-1]
+    return cut(text, size - len(ellipsis)) + ellipsis
 
 
 def wrapped(text: str, size: int, *, indent: str = "") -> list[str]:
     """The text in lines of at most so many columns, broken at blanks where it has them; `indent` starts all but one."""
     indent = indent[: max(0, size - 10)]
-    fresh = size - width(indent)
+    fresh = size - cells(indent)
     lines: list[str] = []
     line = ""
     for word in _words(text):
-        bare, room = word.rstrip(" "), size - width(line)
+        bare, room = word.rstrip(" "), size - cells(line)
         if line.strip(" ") and not _fits(bare, room) and _fits(bare, fresh):
             lines.append(line.rstrip(" "))
             line, room = indent, fresh
         while not _fits(bare, room):
-            piece = _start(bare, room) or (bare[:1] if room >= fresh else "")
+            piece = cut(bare, room) or (bare[:1] if room >= fresh else "")
             lines.append((line + piece).rstrip(" "))
             bare, word = bare[len(piece) :], word[len(piece) :]
             line, room = indent, fresh
@@ -162,7 +142,7 @@ def wrapped(text: str, size: int, *, indent: str = "") -> list[str]:
 
 
 def _fits(text: str, size: int) -> bool:
-    return len(_start(text, size)) == len(text)
+    return len(cut(text, size)) == len(text)
 
 
 def _words(text: str) -> list[str]:

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from leaseq.cli.columns import GAP, Column, fitted, whole, width, wrapped
+from leaseq.cli.columns import GAP, Column, fitted, whole, wrapped
 from leaseq.models import State
+from leaseq.widths import cells
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -77,13 +78,13 @@ class Output:
 
     def items(self, title: str, items: Sequence[tuple[str, str]]) -> None:
         """The title and the items, each with its colour, in lines that fit."""
-        room, used, line = self.columns, width(title), title
+        room, used, line = self.columns, cells(title), title
         for text, colour in items:
-            gap = " " if used == width(title) else "  "
-            if room is not None and used + len(gap) + width(text) > room and used > width(title):
+            gap = " " if used == cells(title) else "  "
+            if room is not None and used + len(gap) + cells(text) > room and used > cells(title):
                 print(line)
-                used, line, gap = width(title), " " * width(title), " "
-            used += len(gap) + width(text)
+                used, line, gap = cells(title), " " * cells(title), " "
+            used += len(gap) + cells(text)
             line += gap + self.paint(text, colour)
         print(line)
 
@@ -128,7 +129,7 @@ def terminal_columns() -> int:
 
 
 def _padded(cell: str, size: int, *, right: bool) -> str:
-    blanks = " " * (size - width(cell))
+    blanks = " " * (size - cells(cell))
     return blanks + cell if right else cell + blanks
 
 

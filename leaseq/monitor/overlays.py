@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from leaseq.monitor.model import Scene
 from leaseq.monitor.moves import Step
 from leaseq.monitor.panes import Rows
-from leaseq.monitor.text import Span, cells, fit, fold, pad, part, restyle, short, width, wrap
+from leaseq.monitor.text import Span, fit, fold, pad, part, restyle, short, width, wrap
+from leaseq.widths import cells
 
 
 @dataclass(frozen=True)

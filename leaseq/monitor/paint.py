@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from leaseq.monitor.text import Span, Spans, cells, narrow, part, width
+from leaseq.monitor.text import Span, Spans, part, width
 from leaseq.monitor.theme import codes
 from leaseq.monitor.view import Frame
+from leaseq.widths import cells, narrow
 
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
 """Synchronized output: a terminal that knows it shows the change at once, others ignore it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from leaseq.lease.view import LeaseView
 from leaseq.models import GpuUse, Heartbeat, State
 from leaseq.monitor.model import Filter, Pane, Scene, Sort, gpu_count
-from leaseq.monitor.text import Span, cells, fit, pad, restyle, short, tail
+from leaseq.monitor.text import Span, fit, pad, restyle, short, tail
 from leaseq.monitor.theme import (
     HEALTH_STYLES,
     STATE_STYLES,
@@ -17,6 +17,7 @@ from leaseq.monitor.theme import (
 from leaseq.reading.logtext import printable
 from leaseq.reading.merge import QUEUED
 from leaseq.reading.views import Health, NodeView, TaskView, duration
+from leaseq.widths import cells
 from leaseq.words import memory, reason_code
 
 Rows = list[list[Span]]

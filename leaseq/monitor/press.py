@@ -7,7 +7,7 @@ from dataclasses import replace
 from leaseq.monitor.keymap import TABLE
 from leaseq.monitor.model import Scene, say
 from leaseq.monitor.moves import Step
-from leaseq.monitor.text import cells
+from leaseq.widths import cells
 
 LAST = ("?", "q")
 """Hints that are always there."""

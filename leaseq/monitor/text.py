@@ -6,52 +6,15 @@ Text is laid out plain and styled last; no escape sequence ever stands in a span
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+
+from leaseq.widths import cells, cut, narrow
 
 Span = tuple[str, str]
 Spans = tuple[Span, ...]
 
-_NARROW = frozenset("─│┌┐└┘├┤┬┴┼╴╶●○✓✗⊘◷▸▾▴•·…→←↑↓×▁▂▃▄▅▆▇█░▏°")
-
-
-@lru_cache(maxsize=4096)
-def _columns(c: str) -> int:
-    if c < "\u0300" or c in _NARROW:
-        return 1
-    # Imported here: its tables take longer to load than the first frame to draw. blessed brings it.
-    from wcwidth import wcwidth
-
-    return max(0, wcwidth(c))
-
-
-@lru_cache(maxsize=16384)
-def cells(text: str) -> int:
-    """Columns of a terminal."""
-    return len(text) if text.isascii() else sum(map(_columns, text))
-
-
-@lru_cache(maxsize=4096)
-def narrow(text: str) -> bool:
-    """True if each character is one column."""
-    return text.isascii() or all(_columns(c) == 1 for c in text)
-
 
 def width(spans: Iterable[Span]) -> int:
     return sum(cells(text) for text, _ in spans)
-
-
-def cut(text: str, columns: int) -> str:
-    """The start of the text in at most that many columns."""
-    if columns <= 0:
-        return ""
-    if narrow(text):
-        return text[:columns]
-    used = 0
-    for index, c in enumerate(text):
-        used += _columns(c)
-        if used > columns:
-            return text[:index]
-    return text
 
 
 def short(text: str, columns: int, *, more: str = "…") -> str:
@@ -97,7 +60,7 @@ def part(spans: Iterable[Span], start: int, end: int) -> list[Span]:
 def _part_of_wide(text: str, left: int, right: int) -> str:
     out, at = "", 0
     for c in text:
-        size = _columns(c)
+        size = cells(c)
         if at >= left and at + size <= right:
             if size or out:
                 out += c

@@ -83,7 +83,7 @@ def to_ascii(text: str) -> str:
     """The text in ASCII, as wide as it was."""
     if text.isascii():
         return text
-    from leaseq.monitor.text import cells
+    from leaseq.widths import cells
 
     text = text.translate(_TWINS)
     return "".join(c if c.isascii() else "?" * cells(c) for c in text)

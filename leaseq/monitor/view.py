@@ -11,9 +11,10 @@ from leaseq.monitor.model import Filter, Pane, Scene
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.press import hints
 from leaseq.monitor.stage import banner, laid_out, message_lines
-from leaseq.monitor.text import Span, Spans, cells, joined, pad, short, splice, width
+from leaseq.monitor.text import Span, Spans, joined, pad, short, splice, width
 from leaseq.monitor.theme import STATE_STYLES, age, state_glyph, to_ascii
 from leaseq.reading.views import Health, duration
+from leaseq.widths import cells
 
 Frame = tuple[Spans, ...]
 

@@ -7,7 +7,8 @@ from leaseq.monitor.actions import form_line
 from leaseq.monitor.help import help_rows
 from leaseq.monitor.model import Scene
 from leaseq.monitor.panes import Rows
-from leaseq.monitor.text import Span, cells, pad, part, splice, width
+from leaseq.monitor.text import Span, pad, part, splice, width
+from leaseq.widths import cells
 
 
 def prompt(scene: Scene, columns: int) -> list[Span]:

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from leaseq.cli import config_show, lease_ls, recover, rows, status
-from leaseq.cli.columns import GAP, Column, fitted, shortened, whole, width, wrapped
+from leaseq.cli.columns import GAP, Column, fitted, shortened, whole, wrapped
 from leaseq.cli.help import PIPE_COLUMNS, TOPICS, text_for
 from leaseq.cli.output import visible
 from leaseq.commands import COMMANDS
+from leaseq.widths import cells
 
 TABLES = {
     "tasks": rows.TASK_COLUMNS,
@@ -120,7 +121,7 @@ def test_wrapped_text_fits_and_loses_no_letter(text: str, size: int, indent: int
 def test_a_shortened_text_fits_and_is_whole_where_it_can_be(text: str, size: int, ending: bool) -> None:
     short = shortened(text, size, ellipsis="…", ending=ending)
     assert columns_of(short) <= size
-    assert short == text or width(text) > size
+    assert short == text or cells(text) > size
 
 
 @pytest.mark.parametrize("room", [60, PIPE_COLUMNS, 80, 120])

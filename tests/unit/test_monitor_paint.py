@@ -14,8 +14,9 @@ from leaseq.monitor.model import Filter, Pane, Ui
 from leaseq.monitor.overlays import Help
 from leaseq.monitor.paint import changes, difference, styled
 from leaseq.monitor.stage import arranged
-from leaseq.monitor.text import cells, cut, fit, fold, part, short, splice, tail, width, wrap
+from leaseq.monitor.text import fit, fold, part, short, splice, tail, width, wrap
 from leaseq.monitor.view import Frame, frame, plain
+from leaseq.widths import cells, cut
 
 
 def pictures() -> list[Frame]:
