@@ -5,7 +5,7 @@ from __future__ import annotations
 from leaseq.cli.output import Output
 from leaseq.lease.kinds import is_borrowed
 from leaseq.models import State
-from leaseq.reading.snapshot import Snapshot
+from leaseq.reading.views import Snapshot
 from leaseq.words import count
 
 

@@ -12,7 +12,7 @@ from leaseq.cli.options import JSON
 from leaseq.cli.output import visible
 from leaseq.lease.host import LocalBackend
 from leaseq.lease.leases import read_record
-from leaseq.reading.snapshot import TaskView
+from leaseq.reading.views import TaskView
 from leaseq.words import count
 
 TOLD_MAX = 20

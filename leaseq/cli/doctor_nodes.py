@@ -13,7 +13,7 @@ from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.reach import STEP_SECONDS_MAX, fresh_file
 from leaseq.models import Lease
 from leaseq.protocol import records
-from leaseq.reading.snapshot import Health, NodeView
+from leaseq.reading.views import Health, NodeView
 
 NODES_MAX = 32
 """More nodes than these are not stepped onto one after another."""

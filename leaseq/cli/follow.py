@@ -18,7 +18,8 @@ from leaseq.models import Outcome, State
 from leaseq.reading import logtail
 from leaseq.reading.logtail import Folder
 from leaseq.reading.logtext import Harmless
-from leaseq.reading.snapshot import Reader, TaskView
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import TaskView
 from leaseq.reading.waiting import Advice, final_outcome, pauses, wait_code
 
 

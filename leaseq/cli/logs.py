@@ -19,7 +19,8 @@ from leaseq.models import State
 from leaseq.reading import logtail
 from leaseq.reading.logtail import Folder
 from leaseq.reading.logtext import Harmless
-from leaseq.reading.snapshot import Reader, TaskView
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import TaskView
 
 
 @dataclass(frozen=True)

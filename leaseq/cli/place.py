@@ -24,12 +24,11 @@ def _when(app: App, lease: LeaseDir, record: Lease, entry: Entry) -> str:
     pending = app.access.reader_of(lease).listing().pending
     if str(entry) not in pending:
         return "taken"
-    _, node, held = pending[str(entry)]
+    _, node, held = pending[str(entry)].at
     if held:
         return "held"
-    before = [
-        name for name, (_, other, kept) in pending.items() if name < str(entry) and not kept and other in (ANY, node)
-    ]
+    spots = [each.at for name, each in pending.items() if name < str(entry)]
+    before = [spot for spot in spots if not spot.held and spot.node in (ANY, node)]
     ahead = f"{len(before)} ahead" if before else ""
     if not leases.has_started(app.fs, app.home, record):
         return "which has not started" + (f"; {ahead}" if ahead else "")

@@ -12,8 +12,7 @@ from leaseq.layout import LeaseDir
 from leaseq.models import ALL_GPUS, ANY, Need, Outcome, State, Task
 from leaseq.protocol.history import command_text
 from leaseq.protocol.submission import environment_known
-from leaseq.reading.snapshot import NodeView, Snapshot, TaskView
-from leaseq.reading.views import duration, need_text
+from leaseq.reading.views import NodeView, Snapshot, TaskView, duration, need_text
 from leaseq.words import count, memory, reason_code
 
 if TYPE_CHECKING:

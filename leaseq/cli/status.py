@@ -14,7 +14,7 @@ from leaseq.cli.options import LEASE, LOOK, Look
 from leaseq.cli.output import COLOURS, Output, visible
 from leaseq.models import State
 from leaseq.protocol import records
-from leaseq.reading.snapshot import Health, NodeView
+from leaseq.reading.views import Health, NodeView
 from leaseq.words import about, memory
 
 HEALTH_COLOURS = {Health.OK: "32", Health.LATE: "33", Health.DOWN: "31", Health.STOPPED: "33", Health.UNKNOWN: "33"}

@@ -7,7 +7,8 @@ from leaseq.cli.values import integer
 from leaseq.errors import NotFound
 from leaseq.models import State
 from leaseq.reading.find import detail
-from leaseq.reading.snapshot import Reader, TaskView
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import TaskView
 
 ALL_LINES = -1
 FOLLOW_LINES = 100

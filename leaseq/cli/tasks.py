@@ -18,7 +18,7 @@ from leaseq.errors import UsageError
 from leaseq.layout import ids_in
 from leaseq.models import State
 from leaseq.protocol.keys import redone
-from leaseq.reading.snapshot import Snapshot, TaskView
+from leaseq.reading.views import Snapshot, TaskView
 from leaseq.words import count
 
 ALL_ROWS = 10**9

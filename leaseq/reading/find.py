@@ -9,15 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from leaseq.errors import Malformed, NotFound, UsageError
-from leaseq.layout import CLI, TASK_ID, Entry, attempt_of, of_submission, parse_key, submission_of, task_of
+from leaseq.layout import TASK_ID, Entry, of_submission, parse_key, submission_of
 from leaseq.models import Event, Outcome, State, Task
 from leaseq.protocol.history import event_of
 from leaseq.protocol.keys import redone, was_retried
 from leaseq.protocol.tasks import read_outcome, read_task
 from leaseq.reading import history
 from leaseq.reading.merge import Merge, view_event
+from leaseq.reading.sightings import Rank, names_in
 from leaseq.reading.snapshot import Reader
-from leaseq.reading.views import Listing, Place, TaskView
+from leaseq.reading.views import TaskView
 from leaseq.words import count
 
 CANDIDATES_SHOWN = 6
@@ -104,12 +105,12 @@ def remembered(reader: Reader, word: str) -> tuple[TaskView, ...]:
     """
     for wanted in prefixes(word):
         newest: dict[str, Event] = {}
-        for tail in reader.tails():
+        for tail in reader.histories.tails():
             for task_id, event in history.search(reader.fs, tail.path, wanted).items():
                 if task_id not in newest or newest[task_id].attempt < event.attempt:
                     newest[task_id] = event
         if newest:
-            return tuple(replace(view_event(event, None, reader.lease), cleaned=True) for event in newest.values())
+            return tuple(replace(view_event(event), cleaned=True) for event in newest.values())
     return ()
 
 
@@ -165,25 +166,17 @@ class Search:
         return found
 
     def _live(self) -> Iterable[str]:
-        for name in self.listing.pending:
-            yield task_of(name)
-        for _, entry in self.listing.claims:
-            yield entry.id
-        for entry in self.listing.lost:
-            yield entry.id
-        for task_id, _ in self.listing.booked:
-            yield task_id
+        return (each.id for each in (*self.listing.live(), *self.listing.booked))
 
     def _first(self, task_id: str) -> bool:
         """True where the task waits for its first attempt, or is in it."""
-        names = (name for name in self.listing.pending if task_of(name) == task_id)
-        attempts = [attempt_of(name) for name in names]
-        attempts += [entry.attempt for _, entry in self.listing.claims if entry.id == task_id]
+        seen = self.listing.of(task_id)
+        attempts = [each.attempt for each in (*seen.pending.values(), *seen.claims)]
         return attempts == [1]
 
     def _ended(self, prefix: str) -> Iterable[tuple[str, int]]:
         """(id, attempt) of every outcome in the directory of ids that begin so."""
-        for name in self.reader.names(self.lease.done(prefix)):
+        for name in names_in(self.reader.fs, self.lease.done(prefix)):
             try:
                 yield parse_key(name)
             except Malformed:
@@ -191,9 +184,7 @@ class Search:
 
     def _last(self, back: int) -> str:
         if self._order is None:
-            times = {task_of(name): submission_of(name) for name in self.listing.pending}
-            times.update((entry.id, submission_of(entry.order)) for _, entry in self.listing.claims)
-            times.update((entry.id, submission_of(entry.order)) for entry in self.listing.lost)
+            times = {each.id: submission_of(each.name) for each in self.listing.live()}
             share = LAST_LOOKS_BACK // max(1, len(self.listing.nodes))
             snapshot = self.reader.read(recent=max(share, 2 * back), pending=0)
             for row in snapshot.tasks:
@@ -237,29 +228,22 @@ class Search:
 
     def view(self, task_id: str) -> TaskView:
         """The task's newest attempt; raises NotFound."""
-        outcome = None
+        outcome, event = None, None
         for outcome in self.outcomes(task_id):  # noqa: B007
             pass
-        decided = outcome.attempt if outcome else 0
-        listing = Listing(
-            pending={name: at for name, at in self.listing.pending.items() if task_of(name) == task_id},
-            claims=[(owner, entry) for owner, entry in self.listing.claims if entry.id == task_id],
-            lost=[entry for entry in self.listing.lost if entry.id == task_id],
-        )
-        listing.nodes = self.listing.nodes if listing.pending else {owner for owner, _ in listing.claims} - {CLI}
-        merge = Merge(self.lease, self.reader.spec, listing, self.reader.nodes(listing), {}, queue=self.listing.pending)
-        live = [(entry.attempt, merge.view_claim(owner, entry)) for owner, entry in merge.claims.values()]
-        live += [(row.attempt, row) for row in merge.pending(None)]
-        attempt, row = max(live, key=lambda pair: pair[0], default=(0, None))
-        if row is not None and attempt > decided:
-            return row
-        if outcome is None:
-            if listing.lost:
-                return merge.view_lost(listing.lost[0])
+        if outcome:
+            event = event_of(outcome)
+            if not event.requeued and self._followed(outcome):
+                event = replace(event, requeued="retry")
+        seen = self.listing.of(task_id)
+        ended = {task_id: event} if event else {}
+        merge = Merge(self.reader.spec, seen, self.reader.runners.nodes(seen), ended, queue=self.listing.pending)
+        rows = merge.claimed() + merge.pending(None) + merge.ended(1)
+        if not rows:
             raise NotFound(f"no task {task_id} in lease {self.lease.id}", hint=way_to(task_id))
-        lost = next((entry for entry in listing.lost if entry.attempt == decided), None)
-        followed = self._followed(outcome)
-        return _of_outcome(outcome, lost, row, reader=self.reader, followed=followed)
+        if outcome and merge.newest[task_id].rank is Rank.ENDED:
+            return replace(rows[0], need=outcome.task.need, pid=outcome.pid)
+        return rows[0]
 
 
 def prefixes(word: str) -> list[str]:
@@ -269,14 +253,3 @@ def prefixes(word: str) -> list[str]:
         raise NotFound(f"{word!r} is not a task id", hint=way_to(word))
     with_t = ["T" + lowered[1:]] if lowered[0] == "t" else []
     return with_t + (["T" + lowered] if len(lowered) < 12 else [])
-
-
-def _of_outcome(
-    outcome: Outcome, lost: Entry | None, row: TaskView | None, *, reader: Reader, followed: bool
-) -> TaskView:
-    ended = view_event(event_of(outcome), lost, reader.lease)
-    ended = replace(ended, command=ended.command, need=outcome.task.need, pid=outcome.pid)
-    if not followed:
-        return ended
-    place: Place | None = row.place if row else None
-    return replace(ended, state=State.PENDING, reason="Requeue", attempt=outcome.attempt + 1, place=place)

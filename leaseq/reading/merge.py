@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from leaseq.errors import Newer
-from leaseq.layout import CLI, Entry, LeaseDir, attempt_of, submitted_at, task_of
+from leaseq.layout import CLI, Entry, attempt_of, submitted_at, task_of
 from leaseq.models import ANY, Event, Running, State, Task
 from leaseq.protocol.fate import lost_with_lease
 from leaseq.protocol.history import command_text, counted
+from leaseq.reading.sightings import Listing, Rank, Sighting, newest, told
 from leaseq.reading.views import (
     NODE_DOWN,
     NODE_SILENT,
     RUNNER_DOWN,
     Health,
-    Listing,
     NodeView,
     Place,
     TaskView,
@@ -37,63 +37,51 @@ class Merge:
 
     def __init__(
         self,
-        lease: LeaseDir,
         spec: Callable[[str, str], Task | str],
         listing: Listing,
         nodes: Mapping[str, NodeView],
         ended: Mapping[str, Event],
         *,
-        queue: Mapping[str, tuple[str, str, bool]] | None = None,
+        queue: Mapping[str, Sighting] | None = None,
     ) -> None:
         """queue: every pending name, if the listing holds a few of them only."""
-        self.lease = lease
         self.spec = spec
         self.listing = listing
         self.nodes = nodes
         self.queue = listing.pending if queue is None else queue
         self.events = ended
         self.serving = [view for view in nodes.values() if view.health.serving]
-        self.claims: dict[str, tuple[str, Entry]] = {}
-        for owner, entry in listing.claims:
-            if entry.id not in self.claims or self.claims[entry.id][1].attempt < entry.attempt:
-                self.claims[entry.id] = (owner, entry)
-        special = self.claims.keys() | ended.keys()
-        self.waiting: dict[str, str] = {task_of(name): name for name in listing.pending}
-        if len(self.waiting) < len(listing.pending) or not special.isdisjoint(self.waiting):
-            self.waiting = {}
-            for name in listing.pending:
-                task_id = task_of(name)
-                if attempt_of(name) > self._seen(task_id):
-                    self.waiting[task_id] = name
+        self.newest = newest([*listing.live(), *told(ended.values())])
+        self.claims = newest(listing.claims)
+        self.lost = newest(listing.lost)
+        self.waiting = {each.name: each for each in self.newest.values() if each.rank is Rank.PENDING}
         self.counts: dict[State, int] = {}
 
-    def _seen(self, task_id: str) -> int:
-        """The highest attempt seen claimed, ended or pending so far."""
-        claim, event, name = self.claims.get(task_id), self.events.get(task_id), self.waiting.get(task_id)
-        return max(
-            claim[1].attempt if claim else 0,
-            event.attempt if event else 0,
-            attempt_of(name) if name else 0,
-        )
+    def _ranked(self, rank: Rank) -> list[Sighting]:
+        """The tasks that are in that kind of place, by what was seen of all."""
+        return [each for each in self.newest.values() if each.rank is rank]
 
     def _count(self, state: State, by: int = 1) -> None:
         self.counts[state] = self.counts.get(state, 0) + by
 
     def claimed(self) -> list[TaskView]:
-        rows = []
-        for owner, entry in self.claims.values():
-            event = self.events.get(entry.id)
-            if entry.id in self.waiting or (event and event.attempt >= entry.attempt and not event.requeued):
-                continue
-            row = self.view_claim(owner, entry)
-            if event and event.attempt >= entry.attempt:
-                row = replace(row, state=State.PENDING, reason="Requeue", attempt=entry.attempt + 1)
+        """The rows of tasks that have a claim, and whose end, if it stands already, another attempt follows."""
+        rows = [self._view_claim(each) for each in self._ranked(Rank.CLAIMED)]
+        for each in self._ranked(Rank.ENDED):
+            if each.event and each.event.requeued and each.id in self.claims:
+                rows.append(self._view_requeued(each.event, self.claims[each.id]))
+        for row in rows:
             self._count(row.state)
-            rows.append(row)
         return sorted(rows, key=lambda row: (row.state is State.PENDING, row.started or float("inf"), row.id))
 
-    def view_claim(self, owner: str, entry: Entry) -> TaskView:
-        place = Place(self.lease.claimed(owner), str(entry))
+    def _view_requeued(self, event: Event, claim: Sighting | None) -> TaskView:
+        """The row of a task whose next attempt is not to be seen yet."""
+        place = Place(claim.at.directory, claim.name) if claim else None
+        row = view_event(event)
+        return replace(row, state=State.PENDING, reason="Requeue", attempt=event.attempt + 1, place=place)
+
+    def _view_claim(self, claim: Sighting) -> TaskView:
+        owner, entry, place = claim.at.node, claim.entry, Place(claim.at.directory, claim.name)
         if owner == CLI:
             return self._from_spec(TaskView(entry.id, entry.attempt, State.CANCELLED, place=place), entry)
         node = self.nodes.get(owner) or NodeView(owner, Health.UNKNOWN)
@@ -122,7 +110,7 @@ class Merge:
 
     def pending(self, limit: int | None) -> list[TaskView]:
         self._count(State.PENDING, len(self.waiting))
-        names = self.waiting.values()
+        names = self.waiting
         first = sorted(names) if limit is None else heapq.nsmallest(limit, names)
         ahead = self._ahead(first)
         return [self.view_pending(name, ahead[name]) for name in first]
@@ -131,15 +119,16 @@ class Merge:
         """How many tasks that may start stand before each of these in its node's queue."""
         before: Counter[str] = Counter()
         found = {}
-        for name in first if self.queue is self.listing.pending else sorted(self.queue):
-            _, node, held = self.queue[name]
+        last = first[-1] if first else ""
+        for name in sorted([name for name in self.queue if name <= last]):
+            _, node, held = self.queue[name].at
             found[name] = before[ANY] + (before[node] if node != ANY else 0)
             if not held:
                 before[node] += 1
         return found
 
     def view_pending(self, name: str, ahead: int) -> TaskView:
-        directory, node, held = self.listing.pending[name]
+        directory, node, held = self.waiting[name].at
         place = Place(directory, name)
         try:
             entry = Entry.parse(name)
@@ -172,41 +161,30 @@ class Merge:
         return replace(row, name=task.name, command=command_text(task), need=task.need, submitted=task.submitted)
 
     def ended(self, limit: int) -> list[TaskView]:
-        found: list[tuple[Event, Entry | None]] = []
-        lost = {entry.id: entry for entry in self.listing.lost if entry.id not in self.waiting}
-        for event in self.events.values():
-            if event.id in self.waiting or (
-                event.id in self.claims and self.claims[event.id][1].attempt > event.attempt
-            ):
-                lost.pop(event.id, None)
-            elif not event.requeued:
-                found.append((event, lost.pop(event.id, None)))
-            elif event.id not in self.claims:
-                found.append((event, None))
-        newest = heapq.nsmallest(max(limit, 0), found, key=lambda pair: -(pair[0].ended or 0.0))
-        rows = [view_event(event, entry, self.lease) for event, entry in newest]
-        rows = [
-            replace(row, state=State.PENDING, reason="Requeue") if event.requeued else row
-            for row, (event, _) in zip(rows, newest, strict=True)
-        ]
-        return rows + [self.view_lost(entry) for entry in list(lost.values())[: max(0, limit)]]
+        found = [each.event for each in self._ranked(Rank.ENDED) if each.event]
+        found = [event for event in found if not event.requeued or event.id not in self.claims]
+        last = heapq.nsmallest(max(limit, 0), found, key=lambda event: -(event.ended or 0.0))
+        rows = [self._view_requeued(event, None) if event.requeued else self._view_ended(event) for event in last]
+        return rows + [self._view_lost(each) for each in self._ranked(Rank.LOST)[: max(0, limit)]]
 
-    def view_lost(self, entry: Entry) -> TaskView:
-        place = Place(self.lease.lost, str(entry))
-        return self._from_spec(TaskView(entry.id, entry.attempt, State.LOST, need=entry.need, place=place), entry)
+    def _view_ended(self, event: Event) -> TaskView:
+        lost = self.lost.get(event.id)
+        return view_event(event, lost if lost and lost.attempt == event.attempt else None)
+
+    def _view_lost(self, lost: Sighting) -> TaskView:
+        place = Place(lost.at.directory, lost.name)
+        row = TaskView(lost.id, lost.attempt, State.LOST, need=lost.entry.need, place=place)
+        return self._from_spec(row, lost.entry)
 
     def later_attempts(self) -> dict[tuple[str, int], str]:
         """The files of tasks that are not over and have had an attempt before, by id and attempt."""
-        found = {
-            (entry.id, entry.attempt): f"{self.lease.lost}/{entry}" for entry in self.listing.lost if entry.attempt > 1
-        }
-        for task_id, (owner, entry) in self.claims.items():
-            event = self.events.get(task_id)
-            if entry.attempt > 1 and not (event and event.attempt >= entry.attempt and not event.requeued):
-                found[task_id, entry.attempt] = f"{self.lease.claimed(owner)}/{entry}"
-        for task_id, name in self.waiting.items():
-            if (attempt := attempt_of(name)) > 1:
-                found[task_id, attempt] = f"{self.listing.pending[name][0]}/{name}"
+        found = {(each.id, each.attempt): each.path for each in self.listing.lost if each.attempt > 1}
+        for each in self.newest.values():
+            if each.attempt > 1 and each.rank in (Rank.PENDING, Rank.CLAIMED):
+                found[each.id, each.attempt] = each.path
+            elif each.event and each.event.requeued and each.id in self.claims and self.claims[each.id].attempt > 1:
+                claim = self.claims[each.id]
+                found[claim.id, claim.attempt] = claim.path
         return found
 
     def totals(self, finished: dict[State, int], retried: Iterable[str]) -> dict[State, int]:
@@ -215,8 +193,8 @@ class Merge:
         for state, count in finished.items():
             counts[state] = counts.get(state, 0) + count
         changes = [(state, -1) for state in retried]
-        for task_id, _ in self.listing.booked:
-            event = self.events.get(task_id)
+        for each in self.listing.booked:
+            event = self.events.get(each.id)
             changes += counted(event) if event else [(State.CANCELLED.name, 1)]
         for word, number in changes:
             counts[State[word]] = counts.get(State[word], 0) + number
@@ -225,7 +203,7 @@ class Merge:
         return {state: counts.get(state, 0) for state in State}
 
 
-def view_event(event: Event, lost: Entry | None, lease: LeaseDir) -> TaskView:
+def view_event(event: Event, lost: Sighting | None = None) -> TaskView:
     """The row of a task that has ended, as the history tells it; `lost` is its file where `recover` can take it."""
     return TaskView(
         id=event.id,
@@ -241,8 +219,8 @@ def view_event(event: Event, lost: Entry | None, lease: LeaseDir) -> TaskView:
         ended=event.ended,
         elapsed_seconds=event.elapsed_seconds,
         exit_code=event.exit_code,
-        need=lost.need if lost else None,
-        place=Place(lease.lost, str(lost)) if lost else None,
+        need=lost.entry.need if lost else None,
+        place=Place(lost.at.directory, lost.name) if lost else None,
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from leaseq.layout import Entry
 from leaseq.models import ALL_GPUS, Heartbeat, Lease, Need, State
 from leaseq.words import count, memory
 
@@ -106,15 +105,6 @@ class TaskView:
     cleaned: bool = False
     """True where `clean` has left its line of history and no more."""
 
-    @property
-    def wait_code(self) -> int:
-        """The exit code that `wait` returns for it; -1 while it has not ended."""
-        if not self.state.ended:
-            return -1
-        if self.exit_code is not None and self.state in (State.DONE, State.FAILED):
-            return self.exit_code
-        return self.state.exit_code
-
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -133,19 +123,6 @@ class Snapshot:
 
     def node(self, name: str) -> NodeView | None:
         return next((view for view in self.nodes if view.node == name), None)
-
-
-@dataclass
-class Listing:
-    """The names of all task files that are not finished history, each with where it is."""
-
-    pending: dict[str, tuple[str, str, bool]] = field(default_factory=dict)
-    """File name to (directory, node, held)."""
-    claims: list[tuple[str, Entry]] = field(default_factory=list)
-    lost: list[Entry] = field(default_factory=list)
-    booked: list[tuple[str, int]] = field(default_factory=list)
-    nodes: set[str] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
 
 
 def duration(seconds: float | None) -> str:

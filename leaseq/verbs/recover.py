@@ -65,7 +65,7 @@ def doubt(access: Access, each: Located) -> str:
     if is_own(reader.lease.id):
         keeper = access.host().keeper()
         return f"it may still run under the keeper (process {keeper.pid})" if keeper else ""
-    node = reader.health(row.node)
+    node = reader.runners.of(row.node)
     if node.health is Health.STOPPED:
         return ""
     record = access.record(reader.lease)

@@ -14,7 +14,8 @@ from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Located
 from leaseq.models import State, Task
 from leaseq.reading.find import find
-from leaseq.reading.snapshot import Reader, Snapshot
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import Snapshot
 from leaseq.verbs.access import Access
 from leaseq.verbs.cancel import cancel
 from leaseq.verbs.fits import Fits

@@ -15,7 +15,8 @@ from leaseq.models import ANY, Event, Heartbeat, Need, Outcome, Running, State, 
 from leaseq.protocol import files, history, records, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.find import detail, find
-from leaseq.reading.snapshot import Health, Reader, Snapshot
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import Health, Snapshot
 from leaseq.world import SystemClock, SystemFs, boot_id, hostname, process_start
 from tests.build import make_entry, make_task
 
@@ -265,7 +266,7 @@ def test_a_dead_runner_of_this_host_is_down_at_once_and_its_claim_stuck(lab: Lab
 def test_a_heartbeat_of_this_host_before_its_last_boot_is_down(lab: Lab) -> None:
     lab.beat(boot="earlier", host=hostname())
     os.utime(lab.lease.heartbeat(NODE), (1.0, 1.0))
-    assert lab.reader.health(NODE).why == "this host was rebooted since"
+    assert lab.reader.runners.of(NODE).why == "this host was rebooted since"
 
 
 def test_a_fresh_heartbeat_of_another_host_of_the_same_name_is_not_down(lab: Lab) -> None:

@@ -1,0 +1,211 @@
+"""Where tasks are seen: one generator for each place, and the one rule of which sighting of a task counts.
+
+Directories are listed in the order in which tasks move (held and inbox, claimed, lost, booking), so a task that moves
+on is seen at least once; the first ones are listed again because a claim may move back, and the claims because such
+a task may be claimed again meanwhile.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import lru_cache
+from itertools import repeat
+from typing import NamedTuple
+
+from leaseq.errors import Malformed
+from leaseq.layout import CLI, PENDING, Entry, LeaseDir, attempt_of, beating, is_node, parse_key, task_of
+from leaseq.models import ANY, Event
+from leaseq.world import Fs
+
+
+class Rank(IntEnum):
+    """Of two sightings of one attempt, the later in an attempt's life counts."""
+
+    PENDING = 0
+    CLAIMED = 1
+    LOST = 2
+    ENDED = 3
+
+
+class Spot(NamedTuple):
+    """A directory of task files, and whose it is."""
+
+    directory: str
+    node: str = ""
+    held: bool = False
+
+
+class Sighting(NamedTuple):
+    """One attempt of a task, seen in one place."""
+
+    id: str
+    attempt: int
+    rank: Rank
+    name: str = ""
+    """Of the task file; empty if what was seen is no task file."""
+    at: Spot = Spot("")
+    event: Event | None = None
+    """What the history says of it, once it has ended."""
+
+    @property
+    def path(self) -> str:
+        return f"{self.at.directory}/{self.name}"
+
+    @property
+    def entry(self) -> Entry:
+        """What the name says; raises Malformed, Newer."""
+        return _parsed_name(self.name)
+
+
+def newest(sightings: Iterable[Sighting]) -> dict[str, Sighting]:
+    """The sighting of each task that counts: highest attempt, then done > lost > claimed > pending, then the last."""
+    best: dict[str, Sighting] = {}
+    for each in sightings:
+        known = best.get(each.id)
+        if known is None or (known.attempt, known.rank) <= (each.attempt, each.rank):
+            best[each.id] = each
+    return best
+
+
+@dataclass
+class Listing:
+    """Every task file that is not finished history, by names alone."""
+
+    pending: dict[str, Sighting] = field(default_factory=dict)
+    """By file name."""
+    claims: list[Sighting] = field(default_factory=list)
+    lost: list[Sighting] = field(default_factory=list)
+    booked: list[Sighting] = field(default_factory=list)
+    nodes: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+    def of(self, task_id: str) -> Listing:
+        """What of it is that task's, and the nodes that say what becomes of it."""
+        pending = {name: each for name, each in self.pending.items() if each.id == task_id}
+        claims = [each for each in self.claims if each.id == task_id]
+        nodes = self.nodes if pending else {each.at.node for each in claims} - {CLI}
+        return Listing(pending, claims, [each for each in self.lost if each.id == task_id], nodes=nodes)
+
+    def live(self) -> Iterator[Sighting]:
+        """Every task file, in the order of places."""
+        yield from self.pending.values()
+        yield from self.claims
+        yield from self.lost
+
+
+def list_all(fs: Fs, lease: LeaseDir) -> Listing:
+    """Every task file that is pending, claimed, lost or waiting to be booked."""
+    look, found = _Look(fs, lease), Listing()
+    for _ in range(2):
+        found.pending.update((each.name, each) for each in held(look))
+        found.pending.update((each.name, each) for each in inbox(look))
+        found.claims.extend(claimed(look))
+    found.lost.extend(lost(look))
+    found.booked.extend(booking(look))
+    found.nodes = look.nodes | set(beating(names_in(fs, lease.heartbeats)))
+    found.nodes.discard(ANY)
+    found.notes = look.notes
+    return found
+
+
+@dataclass
+class _Look:
+    """One look at all places: what has been seen so far of each directory, and what was strange."""
+
+    fs: Fs
+    lease: LeaseDir
+    nodes: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    seen: dict[str, set[str]] = field(default_factory=dict)
+
+    def new(self, directory: str) -> list[str]:
+        """The names there that were not there at the last listing of this look."""
+        names = names_in(self.fs, directory)
+        known = self.seen.get(directory)
+        self.seen[directory] = set(names)
+        return [name for name in names if name not in known] if known else names
+
+    def owners(self, parent: str, *, or_name: str) -> list[str]:
+        """The nodes that have a directory there, and that one name that stands for none; others are noted, once."""
+        names = names_in(self.fs, parent)
+        strange = [name for name in names if name != or_name and not is_node(name)]
+        self.note(*(f"{parent.rpartition('/')[2]}/{name!r:.160} is no node's" for name in strange))
+        known = [name for name in names if name not in strange]
+        self.nodes.update(name for name in known if name != CLI)
+        return known
+
+    def note(self, *texts: str) -> None:
+        self.notes.extend(text for text in texts if text not in self.notes)
+
+
+def held(look: _Look) -> Iterator[Sighting]:
+    """Pending tasks that are kept from starting."""
+    return _pending(look, look.lease.helds, held=True)
+
+
+def inbox(look: _Look) -> Iterator[Sighting]:
+    """Pending tasks that may start."""
+    return _pending(look, look.lease.inboxes, held=False)
+
+
+def _pending(look: _Look, parent: str, *, held: bool) -> Iterator[Sighting]:
+    for node in look.owners(parent, or_name=ANY):
+        spot = Spot(f"{parent}/{node}", node, held)
+        names = list(filter(PENDING.fullmatch, look.new(spot.directory)))
+        yield from map(Sighting, map(task_of, names), map(attempt_of, names), repeat(Rank.PENDING), names, repeat(spot))
+
+
+def claimed(look: _Look) -> Iterator[Sighting]:
+    """Tasks in the hands of a node's runner, or of a command that cancels them (`claimed/_cli`)."""
+    for owner in look.owners(look.lease.claims, or_name=CLI):
+        spot = Spot(look.lease.claimed(owner), owner)
+        yield from _entries(look, look.new(spot.directory), f"claimed/{owner}", Rank.CLAIMED, spot)
+
+
+def lost(look: _Look) -> Iterator[Sighting]:
+    """Tasks whose last attempt was lost, and that `recover` can take from here."""
+    names = names_in(look.fs, look.lease.lost)
+    return _entries(look, names, "lost", Rank.LOST, Spot(look.lease.lost))
+
+
+def booking(look: _Look) -> Iterator[Sighting]:
+    """Attempts that have ended and are in no history yet."""
+    for name in names_in(look.fs, look.lease.booking):
+        try:
+            yield Sighting(*parse_key(name), Rank.ENDED)
+        except Malformed as error:
+            look.note(f"booking: {error}")
+
+
+def told(events: Iterable[Event]) -> Iterator[Sighting]:
+    """Attempts that have ended, as a history tells, or an outcome in `done/`."""
+    return (Sighting(event.id, event.attempt, Rank.ENDED, event=event) for event in events)
+
+
+def _entries(look: _Look, names: Iterable[str], where: str, rank: Rank, spot: Spot) -> Iterator[Sighting]:
+    for name in names:
+        try:
+            entry = _parsed_name(name)
+        except Malformed as error:
+            look.note(f"{where}: {error}")
+        else:
+            yield Sighting(entry.id, entry.attempt, rank, name, spot)
+
+
+# A claim keeps its name as long as its task runs.
+_parsed_name = lru_cache(maxsize=8192)(Entry.parse)
+
+
+def names_in(fs: Fs, directory: str) -> list[str]:
+    """Fresh names in the directory; none where it does not exist."""
+    try:
+        return fs.names(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return []  # a link to itself
