@@ -77,9 +77,6 @@ class State(Enum):
         raise KeyError(word)
 
 
-STORED_STATES = (State.DONE, State.FAILED, State.CANCELLED, State.TIMEOUT, State.LOST)
-
-
 def whole(text: str) -> int | None:
     """The whole number that the text is, in ASCII digits; None where it is none, or larger than any that is meant."""
     return int(text) if len(text) <= 15 and text.isascii() and text.isdigit() else None

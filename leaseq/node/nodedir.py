@@ -3,7 +3,8 @@
     ROOT/HOME_DIGEST/LEASE/NODE/     ROOT is $LEASEQ_NODE_DIR or /tmp/leaseq-UID (/tmp/leaseq-UID.TIME where that is
                                      somebody else's), each level 0700 and the user's own
         runner, keeper               who serves this node now: a JSON object with pid, pid_start, boot
-        ask/KEY                      requests of the runner to the keeper
+        runner.lock, keeper.lock     locked by that process as long as it lives
+        ask/start-KEY, ...           requests of the runner to the keeper
         rec/KEY                      what became of each attempt here, appended by the keeper
         born/INCARNATION             a runner that started in this boot with this directory
         runner.log                   what runner and keeper had to say
@@ -24,6 +25,7 @@ import time
 from dataclasses import dataclass
 
 from leaseq.errors import Refused
+from leaseq.layout import new_incarnation
 from leaseq.models import integer, text
 from leaseq.world import boot_id, process_start, real_path, refuse_strange
 
@@ -102,9 +104,9 @@ class NodeDir:
 
 def write_local(path: str, data: bytes) -> None:
     """The node-local file holds the data; a reader sees it whole or not at all."""
-    directory, _, name = path.rpartition("/")
-    temporary = f"{directory}/.{name}.{os.getpid()}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    directory = path.rpartition("/")[0]
+    temporary = f"{directory}/.{new_incarnation()}{new_incarnation()}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         view = memoryview(data)
         while view:

@@ -143,5 +143,11 @@ def test_a_state_that_there_is_not_is_a_key_error() -> None:
         State.parse("sleeping")
 
 
-def test_just_the_stored_states_have_ended() -> None:
-    assert {state for state in State if state.ended} == set(models.STORED_STATES)
+def test_just_the_states_of_outcomes_have_ended() -> None:
+    assert {state for state in State if state.ended} == {
+        State.DONE,
+        State.FAILED,
+        State.CANCELLED,
+        State.TIMEOUT,
+        State.LOST,
+    }
