@@ -421,8 +421,39 @@ class Heartbeat(Record):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Allocation(Record):
+    """What gives a lease its nodes: a Slurm job, or a host."""
+
+    id: str = _as(text)
+    kind: str = _as(text)
+    """`slurm` or `host`."""
+    lease: str = _as(text)
+    """The id of the lease whose it is."""
+    user: str = _as(text, default="")
+    name: str = _as(text, default="")
+    """What its job was called, unless its options say otherwise."""
+    options: Mapping[str, str] = _as(mapping(text), default_factory=dict)
+    """What was asked for, by Slurm's long names."""
+    python: str = _as(text, default="")
+    """The interpreter of its runners, and `main` the file that they run; empty: not known."""
+    main: str = _as(text, default="")
+    adopted: bool = _as(flag, default=False)
+    """True if it was made elsewhere, and `marked` if its job bears the token all the same."""
+    marked: bool = _as(flag, default=False)
+    cluster: str = _as(text, default="")
+    job: str = _as(text, default="")
+    """The number of its job; empty for a host."""
+    token: str = _as(text, default="")
+    nodes: tuple[str, ...] = _as(several(text), default=())
+    """Its nodes, if they are known before it starts: a host's."""
+    ended: float | None = _as(maybe(number), default=None)
+    end_reason: str = _as(text, default="")
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Lease(Record):
-    """Held capacity: what was asked for, by whom, when."""
+    """A queue with a name, and what was asked for to run it: by whom, when. It says what its allocation is, too."""
 
     id: str = _as(text)
     kind: str = _as(text)
@@ -445,4 +476,32 @@ class Lease(Record):
     """The number of its Slurm job; empty: the lease's id."""
     token: str = _as(text, default="")
     """What its Slurm job is marked with: the name of its script, or a word of its comment."""
+    options: Mapping[str, str] = _as(mapping(text), default_factory=dict)
+    python: str = _as(text, default="")
+    main: str = _as(text, default="")
+    adopted: bool = _as(flag, default=False)
+    marked: bool = _as(flag, default=False)
     extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def allocation(self) -> Allocation:
+        """What gives it nodes."""
+        host = self.kind == "local"
+        return Allocation(
+            id=self.id,
+            kind="host" if host else self.kind,
+            lease=self.id,
+            user=self.user,
+            name=self.name,
+            options=self.options,
+            python=self.python,
+            main=self.main,
+            adopted=self.adopted,
+            marked=self.marked,
+            cluster=self.cluster,
+            job="" if host else self.job or self.id,
+            token=self.token,
+            nodes=self.nodes,
+            ended=self.ended,
+            end_reason=self.end_reason,
+        )

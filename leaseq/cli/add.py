@@ -139,8 +139,8 @@ def _not_ready(app: App, lease: Lease) -> str:
     """What is known of a lease that has no runner yet; raises SlurmError where it has ended meanwhile."""
     from leaseq.lease.slurm.start import ended_early
 
-    backend = slurm(app, lease)
-    state = backend.state(lease)
+    backend = slurm(app)
+    state = backend.state(lease.allocation)
     if state.word == "ENDED":
         raise ended_early(backend, lease, state)
     if state.word == "PENDING":

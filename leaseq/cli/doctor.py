@@ -83,7 +83,7 @@ class Doctor(Look):
         if not is_borrowed(record):
             yield from _gpus(app, record)
             return
-        state = app.access.backend(record).state(record)
+        state = app.access.state(record)
         if state.word != "RUNNING":
             yield Finding(f"lease {record.id}", "ok", f"is {state.word}: its nodes cannot be looked at")
             return

@@ -63,13 +63,12 @@ def _node(app: App, record: Lease, node: str, view: NodeView | None, note: str) 
         yield Finding(node, "bad", f"its runner is {health.value}", f"see {app.home.lease(record.id).script_log}")
     elif note:
         yield Finding(node, "note", note)
-    backend = app.access.backend(record)
-    main = str(record.extra.get("main") or "")
+    main = record.main
     before, began = time.time(), time.monotonic()
     try:
         with fresh_file(app.fs, app.home.lease(record.id)) as mark:
             words = ["sh", "-c", _PROBE, "probe", main, mark]
-            answer = ask(backend.attach(record, node, words, tty=False), seconds_max=STEP_SECONDS_MAX)
+            answer = ask(app.access.attach(record, node, words, tty=False), seconds_max=STEP_SECONDS_MAX)
     except LeaseqError as error:
         yield Finding(node, "bad", f"no step could be started: {error.message}", error.hint)
         return

@@ -22,7 +22,7 @@ from leaseq.errors import LeaseqError, NotFound, Unavailable, UsageError
 from leaseq.installation import main_file
 from leaseq.layout import beating, valid_name
 from leaseq.lease import leases
-from leaseq.lease.base import Backend, LeaseState
+from leaseq.lease.base import LeaseState
 from leaseq.lease.kinds import is_borrowed
 from leaseq.models import Lease
 from leaseq.protocol import records
@@ -89,7 +89,6 @@ def _ready_node(app: App, record: Lease) -> str:
 
 def enter(app: App, record: Lease, shell: Shell) -> int:
     """The exit code of what ran in a terminal on the node."""
-    backend = app.access.backend(record)
     names = records.node_names(app.fs, app.home.lease(record.id)) or record.nodes
     if names and shell.node not in names:
         raise NotFound(f"{shell.node} is no node of lease {record.id}", hint=f"its nodes: {' '.join(names)}")
@@ -97,10 +96,10 @@ def enter(app: App, record: Lease, shell: Shell) -> int:
     # A command without a session's name is a command: its output belongs to whoever asked, not to a screen.
     plain = shell.plain or not tty or (bool(shell.argv) and not shell.session)
     name = "" if plain else shell.session or SESSION
-    helper = [str(record.extra.get("python") or sys.executable), "-E", str(record.extra.get("main") or main_file())]
+    helper = [record.python or sys.executable, "-E", record.main or main_file()]
     words = [*helper, "session", app.home.root, record.id, shell.node, name, _directory(record), *shell.argv]
     began = time.monotonic()
-    argv = backend.attach(record, shell.node, words, tty=tty)
+    argv = app.access.attach(record, shell.node, words, tty=tty)
     with _counting(app, record, silent=bool(name) or not sys.stderr.isatty()):
         code = _run(argv, umask=app.umask)
     if code == EXIT_OF_SRUN and time.monotonic() - began < REFUSED_SECONDS_MAX:
@@ -154,7 +153,7 @@ def _state(backend: SlurmBackend, record: Lease) -> LeaseState:
     """The lease's state by an answer of now; UNKNOWN where Slurm gives none, whatever was heard a moment ago."""
     try:
         queue = backend.queue()
-        state = backend.state_by(queue, record)
+        state = backend.state_by(queue, record.allocation)
     except (OSError, LeaseqError) as error:
         return LeaseState("UNKNOWN", reason=str(error))
     if queue.failure and state.word != "ENDED":
@@ -176,7 +175,7 @@ def _explain_refusal(app: App, record: Lease, node: str) -> None:
         from leaseq.lease.slurm.steps import refuse_impossible
 
         backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=0.1)
-        _not_ended(app, record, backend)
+        _not_ended(app, record, backend.state(record.allocation))
         refuse_impossible(backend, record, node)
 
 
@@ -210,13 +209,13 @@ def chosen(app: App, word: str) -> Lease:
     """The lease that the word names; without one the chosen lease, the only active one, or the one a person picks."""
     if word:
         record = app.access.record(app.access.lease(word, acts=True))
-        return _not_ended(app, record, app.access.backend(record))
+        return _not_ended(app, record, app.access.state(record))
     meant = app.access.lease("")
     if not leases.is_own(meant.id):
         record = app.access.record(meant)
         if record.ended is None and _beats(app, record):
             return record
-        return _not_ended(app, leases.living(record), app.access.backend(record))
+        return _not_ended(app, leases.living(record), app.access.state(record))
     if leases.chosen(app.fs, app.home) or os.environ.get("LEASEQ_LEASE"):
         return _local(app)
     active = leases.active(app.fs, app.home, app.clock)
@@ -261,8 +260,7 @@ def _asked(active: Sequence[Lease]) -> Lease:
     raise UsageError("no lease was picked", hint="`leaseq shell --lease ID`")
 
 
-def _not_ended(app: App, record: Lease, backend: Backend) -> Lease:
-    state = backend.state(record)
+def _not_ended(app: App, record: Lease, state: LeaseState) -> Lease:
     if state.word == "ENDED":
         raise NotFound(
             f"lease {leases.called(record)} has ended: {state.reason}", hint="`leaseq lease ls` shows what is left"

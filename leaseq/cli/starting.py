@@ -26,7 +26,7 @@ def wait_for_start(app: App, lease: Lease, *, seconds_max: float | None) -> str:
     """The node where a shell can be opened; empty where the time is over. Ctrl-C leaves the lease as it is."""
     from leaseq.lease.slurm.start import LOOK_SECONDS, progress
 
-    backend = slurm(app, lease)
+    backend = slurm(app)
     line = ProgressLine(lease.id)
     try:
         for now in progress(backend, lease):
@@ -46,13 +46,11 @@ def wait_for_start(app: App, lease: Lease, *, seconds_max: float | None) -> str:
     return ""
 
 
-def slurm(app: App, lease: Lease) -> SlurmBackend:
-    """What `add` has made is Slurm's."""
-    from leaseq.lease.slurm.job import SlurmBackend
+def slurm(app: App) -> SlurmBackend:
+    """Who keeps what `add` has made."""
+    from leaseq.lease.slurm.job import by_settings
 
-    backend = app.access.backend(lease)
-    assert isinstance(backend, SlurmBackend)
-    return backend
+    return by_settings(app.fs, app.home, clock=app.clock)
 
 
 def way_back(lease: Lease) -> str:

@@ -1,4 +1,4 @@
-"""What every kind of lease can do. A local lease is the degenerate case; only lease/ asks which kind one is."""
+"""What every kind of allocation can do. A lease on this host has one, too; only lease/ asks which kind one is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from leaseq.models import Lease
+from leaseq.models import Allocation
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class LeaseState:
 class Backend(Protocol):
     """An allocation's keeper: this host, or Slurm."""
 
-    def state(self, lease: Lease) -> LeaseState:
+    def state(self, alloc: Allocation) -> LeaseState:
         """The allocation's state; never raises because the answer is late or missing, that is UNKNOWN."""
         ...
 
-    def release(self, lease: Lease) -> bool:
+    def release(self, alloc: Allocation) -> bool:
         """True where the allocation has been released, or is being; False where it had ended before."""
         ...
 
-    def attach(self, lease: Lease, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
-        """The command line that runs argv on that node of the lease, in a terminal where `tty`."""
+    def attach(self, alloc: Allocation, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
+        """The command line that runs argv on that node of the allocation, in a terminal where `tty`."""
         ...

@@ -20,7 +20,7 @@ from leaseq.layout import Home, LeaseDir
 from leaseq.lease.base import LeaseState
 from leaseq.lease.leases import local_id, make_home, read_record
 from leaseq.lease.slurm.around import job_around, runner_environment, seconds_left
-from leaseq.models import Lease
+from leaseq.models import Allocation, Lease
 from leaseq.node.nodedir import Holder, find_node_dir, node_path, open_node_dir
 from leaseq.protocol import files, records, requests
 from leaseq.world import Clock, Fs, hostname
@@ -52,25 +52,25 @@ class LocalBackend:
         self.node = hostname()
         self.lease: LeaseDir = home.lease(local_id())
 
-    def state(self, lease: Lease) -> LeaseState:
+    def state(self, alloc: Allocation) -> LeaseState:
         """A host is always held; whether its runner lives is the node's matter."""
-        left = None if lease.ended else records.seconds_left(self.fs, self.home.lease(lease.id))
+        left = None if alloc.ended else records.seconds_left(self.fs, self.home.lease(alloc.lease))
         ends = None if left is None or left < 0 else self.clock.now() + left
-        return LeaseState("ENDED" if lease.ended else "RUNNING", reason=lease.end_reason, nodes=lease.nodes, ends=ends)
+        return LeaseState("ENDED" if alloc.ended else "RUNNING", reason=alloc.end_reason, nodes=alloc.nodes, ends=ends)
 
-    def release(self, lease: Lease) -> bool:
-        """The runner has ended and so have its tasks: nothing of this lease uses the host any more.
+    def release(self, alloc: Allocation) -> bool:
+        """The runner has ended and so have its tasks: nothing of the lease uses the host any more.
 
-        Raises Refused where the lease is another host's.
+        Raises Refused if it is another host.
         """
-        refuse_if_elsewhere(lease)
-        return self.stop(kill=True) or lease.ended is None
+        refuse_if_elsewhere(alloc)
+        return self.stop(kill=True) or alloc.ended is None
 
-    def attach(self, lease: Lease, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
+    def attach(self, alloc: Allocation, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
         """The words run here, in the lease's environment."""
         if node != self.node:
-            raise Unavailable(f"{lease.id} is on another host", hint=f"log in to {node} first")
-        marks = {"LEASEQ_HOME": self.home.root, "LEASEQ_LEASE": lease.id, "LEASEQ_NODE": node}
+            raise Unavailable(f"{alloc.lease} is on another host", hint=f"log in to {node} first")
+        marks = {"LEASEQ_HOME": self.home.root, "LEASEQ_LEASE": alloc.lease, "LEASEQ_NODE": node}
         return ["env", *(f"{name}={value}" for name, value in marks.items()), *argv]
 
     # -- the lease -----------------------------------------------------------------------------------
@@ -225,11 +225,11 @@ def refuse_if_forbidden(home: Home, *, hint: str = LEASES_HINT) -> None:
         )
 
 
-def refuse_if_elsewhere(lease: Lease) -> None:
-    """The lease is no other host's own; raises Refused, for what runs there can only be ended there."""
-    if lease.kind == "local" and lease.id != local_id():
-        host = lease.id.partition(":")[2]
-        raise Refused(f"{lease.id} is the lease of another host", hint=f"on {host}: `leaseq lease release local`")
+def refuse_if_elsewhere(alloc: Allocation) -> None:
+    """The allocation is no other host; raises Refused, for what runs there can only be ended there."""
+    if alloc.kind == "host" and alloc.lease != local_id():
+        host = alloc.lease.partition(":")[2]
+        raise Refused(f"{alloc.lease} is the lease of another host", hint=f"on {host}: `leaseq lease release local`")
 
 
 def _did_not_start(how: str, log: str, offset: int) -> Unavailable:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from leaseq.errors import Malformed, Newer, NotFound, Refused, UsageError
 from leaseq.layout import LEASE_ID, Home, LeaseDir
-from leaseq.models import SCHEMA, Lease
+from leaseq.models import SCHEMA, Allocation, Lease
 from leaseq.node.nodedir import anybody_may_replace
 from leaseq.protocol import files, records
 from leaseq.world import Clock, Fs, hostname, user_name
@@ -191,8 +191,9 @@ def active(fs: Fs, home: Home, clock: Clock, *, anew: bool = False) -> list[Leas
     for lease in list_leases(fs, home):
         if lease.kind != "slurm" or lease.ended is not None:
             continue
-        keeper = backend(lease, fs=fs, home=home, clock=clock, period_seconds=NOW_SECONDS if anew else None)
-        if keeper.state(lease).word not in ("COMPLETING", "ENDED"):
+        alloc = lease.allocation
+        keeper = backend(alloc, fs=fs, home=home, clock=clock, period_seconds=NOW_SECONDS if anew else None)
+        if keeper.state(alloc).word not in ("COMPLETING", "ENDED"):
             found.append(lease)
     return sorted(found, key=lambda lease: not has_started(fs, home, lease))
 
@@ -263,7 +264,7 @@ def resolve(fs: Fs, home: Home, word: str, *, news: News | None = None) -> str:
 def of_job(fs: Fs, home: Home, job: str) -> Lease | None:
     """The living lease that is that Slurm job, if there is one."""
     living = (lease for lease in list_leases(fs, home) if lease.kind == "slurm" and lease.ended is None)
-    return next((lease for lease in living if (lease.job or lease.id) == job), None)
+    return next((lease for lease in living if lease.allocation.job == job), None)
 
 
 def called(lease: Lease) -> str:
@@ -281,19 +282,21 @@ def living(lease: Lease) -> Lease:
     return lease
 
 
-def backend(lease: Lease, *, fs: Fs, home: Home, clock: Clock, period_seconds: float | None = None) -> Backend:
-    """Who keeps that lease's allocation. period_seconds: how old an answer of Slurm may be (None: by the settings)."""
-    if lease.kind == "local":
+def backend(alloc: Allocation, *, fs: Fs, home: Home, clock: Clock, period_seconds: float | None = None) -> Backend:
+    """Who keeps that allocation. period_seconds: how old an answer of Slurm may be (None: by the settings)."""
+    if alloc.kind == "host":
         from leaseq.lease.host import LocalBackend
 
         return LocalBackend(fs, home, clock=clock)
-    if lease.kind == "slurm":
-        from leaseq import config
-        from leaseq.lease.slurm.job import SlurmBackend
+    if alloc.kind == "slurm":
+        from leaseq.lease.slurm.job import SlurmBackend, by_settings
 
-        period = config.load(home).slurm_poll_seconds if period_seconds is None else period_seconds
-        return SlurmBackend(fs, home, clock=clock, period_seconds=period)
-    raise UsageError(f"lease {lease.id} is of an unknown kind {lease.kind!r}", hint="a newer leaseq may have made it")
+        if period_seconds is None:
+            return by_settings(fs, home, clock=clock)
+        return SlurmBackend(fs, home, clock=clock, period_seconds=period_seconds)
+    raise UsageError(
+        f"lease {alloc.lease} is of an unknown kind {alloc.kind!r}", hint="a newer leaseq may have made it"
+    )
 
 
 def _from_cache(cached: object, lease_id: str) -> Lease | None:

@@ -88,12 +88,11 @@ def look(fs: Fs, home: Home, found: Sequence[Lease], *, clock: Clock, others: bo
     if not unfinished and not any(_may_have_news(lease, clock) for lease in found):
         # Most homes need no Slurm, and it brings subprocess with it.
         return Looked(tuple(_view(fs, home, lease, _recorded(fs, home, lease, clock), clock) for lease in found))
-    from leaseq import config
     from leaseq.lease.slurm import answer
-    from leaseq.lease.slurm.job import SlurmBackend
+    from leaseq.lease.slurm.job import by_settings
     from leaseq.lease.slurm.sbatch import without_record
 
-    slurm = SlurmBackend(fs, home, clock=clock, period_seconds=config.load(home).slurm_poll_seconds)
+    slurm = by_settings(fs, home, clock=clock)
     try:
         queue = slurm.queue()
     except (OSError, LeaseqError) as error:
@@ -102,7 +101,7 @@ def look(fs: Fs, home: Home, found: Sequence[Lease], *, clock: Clock, others: bo
     views = []
     for lease in (*new, *found):
         known = lease.kind != "slurm" or (lease.ended is not None and not queue.says_alive(lease))
-        state = _recorded(fs, home, lease, clock) if known else slurm.state_by(queue, lease)
+        state = _recorded(fs, home, lease, clock) if known else slurm.state_by(queue, lease.allocation)
         views.append(_view(fs, home, lease, state, clock))
     return Looked(tuple(views), None if queue.age_seconds == float("inf") else queue.age_seconds, queue.failure)
 
@@ -124,7 +123,7 @@ def _recorded(fs: Fs, home: Home, lease: Lease, clock: Clock) -> LeaseState:
     """The state of a lease that has ended by its record, or of which Slurm knows nothing."""
     if lease.ended is not None:
         return LeaseState("ENDED", reason=lease.end_reason)
-    return leases.backend(lease, fs=fs, home=home, clock=clock).state(lease)
+    return leases.backend(lease.allocation, fs=fs, home=home, clock=clock).state(lease.allocation)
 
 
 def _view(fs: Fs, home: Home, lease: Lease, state: LeaseState, clock: Clock) -> LeaseView:

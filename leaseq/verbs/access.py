@@ -16,7 +16,7 @@ from leaseq.world import Clock, Fs
 
 if TYPE_CHECKING:
     # Not imported before it is needed: a submission reads no lease, and its start-up is what a person waits for.
-    from leaseq.lease.base import Backend
+    from leaseq.lease.base import Backend, LeaseState
     from leaseq.lease.host import LocalBackend, Started
     from leaseq.lease.lookup import Found
     from leaseq.reading.snapshot import Reader
@@ -114,9 +114,20 @@ class Access:
 
         return Lookup(self.fs, self.home, self.clock, first=self.lease(lease), restricted=bool(lease)).find(selectors)
 
-    def backend(self, record: Lease, *, period_seconds: float | None = None) -> Backend:
-        """Who keeps the lease's allocation. period_seconds: how old an answer may be (None: by the settings)."""
-        return leases.backend(record, fs=self.fs, home=self.home, clock=self.clock, period_seconds=period_seconds)
+    def state(self, record: Lease) -> LeaseState:
+        """The state of what gives the lease its nodes; never raises because an answer is late or missing."""
+        return self._backend(record).state(record.allocation)
+
+    def release(self, record: Lease) -> bool:
+        """What gives the lease its nodes is given back; False if it had ended before. Raises LeaseqError."""
+        return self._backend(record).release(record.allocation)
+
+    def attach(self, record: Lease, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
+        """The command line that runs argv on that node of the lease, in a terminal if `tty`. Raises LeaseqError."""
+        return self._backend(record).attach(record.allocation, node, argv, tty=tty)
+
+    def _backend(self, record: Lease) -> Backend:
+        return leases.backend(record.allocation, fs=self.fs, home=self.home, clock=self.clock)
 
     def host(self) -> LocalBackend:
         """Who keeps this host's own lease."""

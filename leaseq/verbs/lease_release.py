@@ -59,7 +59,7 @@ def drain(access: Access, record: Lease) -> Iterator[int]:
 
 def release(access: Access, record: Lease) -> Released:
     """The lease has been released, or is being. If it was the default, another is: the newest that runs, or waits."""
-    now = access.backend(record).release(record)
+    now = access.release(record)
     was_default = not leases.is_own(record.id) and leases.chosen(access.fs, access.home) == record.id
     if record.ended is not None or not was_default:
         return Released(now)

@@ -50,7 +50,7 @@ def _opened(access: Access, target: LeaseDir) -> Lease:
         record = access.host().ensure()
     else:
         record = access.record(target)
-    state = access.backend(record).state(record)
+    state = access.state(record)
     if state.word == "ENDED":
         raise Refused(
             f"lease {leases.called(record)} has ended: {state.reason}", hint="`leaseq lease ls` lists the others"

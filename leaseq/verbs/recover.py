@@ -69,7 +69,7 @@ def doubt(access: Access, each: Located) -> str:
     if node.health is Health.STOPPED:
         return ""
     record = access.record(reader.lease)
-    if access.backend(record).state(record).word == "ENDED":
+    if access.state(record).word == "ENDED":
         return ""
     silent = about(node.age_seconds or 0.0)
     return f"{row.node} has been silent for {silent}, which is no proof that the task has ended"

@@ -93,7 +93,7 @@ class World:
 
     def state(self, lease: Lease) -> tuple[str, str]:
         record = records.read(self.fs, self.home.lease(lease.id))
-        state = SlurmBackend(self.fs, self.home, clock=CLOCK).state(record)
+        state = SlurmBackend(self.fs, self.home, clock=CLOCK).state(record.allocation)
         return state.word, state.reason
 
     def ended(self, lease: Lease) -> str:

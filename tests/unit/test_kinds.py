@@ -20,7 +20,9 @@ ASKS_THE_KIND = re.compile(
     """,
     re.VERBOSE,
 )
-OUTSIDE = sorted(path for path in PACKAGE.rglob("*.py") if "lease" not in path.relative_to(PACKAGE).parts[:1])
+KNOWS = ("lease", "models.py")
+"""Whoever knows: the room, and the record's own reading of its older form."""
+OUTSIDE = sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in KNOWS)
 
 
 @pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -146,7 +146,7 @@ def test_stepping_in_asks_for_one_task_beside_all_others(
     scontrol = FakeProgram(fake.directory, "scontrol")
     scontrol.answer(told)
     backend = SlurmBackend(FS, home, clock=CLOCK)
-    words = backend.attach(Lease(id="9", kind="slurm", created=0.0), "node2", ["bash", "-l"], tty=True)
+    words = backend.attach(Lease(id="9", kind="slurm", created=0.0).allocation, "node2", ["bash", "-l"], tty=True)
     words = words[words.index("srun") :]
     start = ["srun", "--jobid=9", "--overlap", "-N1", "-n1", "-w", "node2", "--mpi=none"]
     assert words == [*start, *gpus, "--pty", "bash", "-l"]
@@ -158,7 +158,7 @@ def test_stepping_in_leaves_a_surrounding_jobs_variables_behind(home: Home, fake
     os.environ["SLURM_NNODES"] = "3"
     try:
         words = SlurmBackend(FS, home, clock=CLOCK).attach(
-            Lease(id="9", kind="slurm", created=0.0), "n", ["true"], tty=False
+            Lease(id="9", kind="slurm", created=0.0).allocation, "n", ["true"], tty=False
         )
     finally:
         del os.environ["SLURM_NNODES"]

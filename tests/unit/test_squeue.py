@@ -144,7 +144,7 @@ def test_the_end_is_counted_from_the_moment_of_the_answer(world: World) -> None:
     world.refresh()
     world.age(20)
     queue = answer.read(world.fs, world.home, HERE)
-    state = state_in(queue, lease, now=1000.0, lease_age_seconds=3600)
+    state = state_in(queue, lease.allocation, now=1000.0, lease_age_seconds=3600)
     assert state.ends is not None
     assert 1579 < state.ends < 1581
     assert state.nodes == ("n1", "n2", "n3")
@@ -347,7 +347,7 @@ def scancel(world: World) -> FakeProgram:
 
 def release(world: World, lease: Lease) -> bool:
     record = records.read(world.fs, world.home.lease(lease.id))
-    return SlurmBackend(world.fs, world.home, clock=CLOCK).release(record)
+    return SlurmBackend(world.fs, world.home, clock=CLOCK).release(record.allocation)
 
 
 def test_what_is_given_back_is_ending_at_once_and_released_for_ever(world: World, scancel: FakeProgram) -> None:
@@ -406,7 +406,7 @@ def test_a_lease_of_another_cluster_is_not_given_back_from_here(world: World, sc
     with pytest.raises(Refused, match="lease 1 is on cluster here; Slurm's commands mean there here"):
         release(world, lease)
     with pytest.raises(Refused, match="on cluster here"):
-        SlurmBackend(world.fs, world.home, clock=CLOCK).attach(lease, "node1", ["true"], tty=False)
+        SlurmBackend(world.fs, world.home, clock=CLOCK).attach(lease.allocation, "node1", ["true"], tty=False)
     assert scancel.calls() == []
 
 

@@ -97,7 +97,7 @@ def test_the_files_of_the_home_are_read(home: Home) -> None:
     assert leases.default(FS, home) == "42"
     assert {lease.id for lease in leases.list_leases(FS, home)} == {"41", "42", LOCAL}
     record = records.read(FS, home.lease("42"))
-    assert (record.kind, record.name, record.extra["options"]) == ("slurm", "night", {"gpus": "2"})
+    assert (record.kind, record.name, record.options) == ("slurm", "night", {"gpus": "2"})
     assert records.node_names(FS, home.lease("42")) == ("n1", "n2")
     assert load(home).profiles["gpu"].slurm == ("--partition=gpu", "--time=4:00:00")
     assert squeue.read(FS, home).rows["42"].left_seconds == 3000.0

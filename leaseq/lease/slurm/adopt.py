@@ -19,7 +19,7 @@ from leaseq.lease import leases
 from leaseq.lease.slurm import clusters, squeue
 from leaseq.lease.slurm.args import Checked
 from leaseq.lease.slurm.command import ask
-from leaseq.lease.slurm.identity import Match, compare, marked, of_lease, of_row
+from leaseq.lease.slurm.identity import Match, compare, marked, of_allocation, of_row
 from leaseq.lease.slurm.job import SlurmBackend, adoptable, nodes_of
 from leaseq.lease.slurm.sbatch import Request, completed, prepare
 from leaseq.lease.slurm.text import Row
@@ -50,8 +50,7 @@ def adopt(
     if known is None:
         # Its mark tells the job from another that will have its number.
         marks = _mark(job, row, prepared.record.token)
-        extra = {**prepared.record.extra, "adopted": True, "marked": marks}
-        record = replace(prepared.record, job=job, cluster=cluster, name=name or row.name, extra=extra)
+        record = replace(prepared.record, job=job, cluster=cluster, name=name or row.name, adopted=True, marked=marks)
         known = records.register(fs, home, record)
     lease = home.lease(known.id)
     path = f"{lease.root}/adopt.{new_incarnation()}.sh"
@@ -79,7 +78,7 @@ def _known(fs: Fs, home: Home, row: Row, cluster: str) -> Lease | None:
     seen = of_row(row, cluster)
     maybe = None
     for lease in leases.list_leases(fs, home):
-        match = compare(of_lease(lease), seen) if lease.kind == "slurm" else Match.OTHER
+        match = compare(of_allocation(lease.allocation), seen) if lease.kind == "slurm" else Match.OTHER
         if match is Match.SAME:
             return lease
         if match is Match.UNKNOWN and lease.ended is None:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from leaseq.errors import Malformed
 from leaseq.layout import Home
-from leaseq.lease.slurm.identity import Match, compare, of_lease, of_row
+from leaseq.lease.slurm.identity import Match, compare, of_allocation, of_row
 from leaseq.lease.slurm.text import Row
-from leaseq.models import Lease, flag, several, text
+from leaseq.models import Allocation, Lease, flag, several, text
 from leaseq.protocol import files
 from leaseq.world import Fs
 
@@ -86,14 +86,14 @@ class Queue:
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     """What follows for leases, by their ids; none for those of which nothing new is known."""
 
-    def row(self, lease: Lease) -> Row | None:
-        """The lease's line, unless the job of that number is another's."""
-        row = self.rows.get(lease.job or lease.id)
-        return row if row and self.match(lease, row) is not Match.OTHER else None
+    def row(self, alloc: Allocation) -> Row | None:
+        """The allocation's line, unless the job of that number is another's."""
+        row = self.rows.get(alloc.job)
+        return row if row and self.match(alloc, row) is not Match.OTHER else None
 
-    def match(self, lease: Lease, row: Row) -> Match:
-        """Whether that line is the lease's."""
-        return compare(of_lease(lease), of_row(row, self.cluster))
+    def match(self, alloc: Allocation, row: Row) -> Match:
+        """Whether that line is the allocation's."""
+        return compare(of_allocation(alloc), of_row(row, self.cluster))
 
     def says_alive(self, lease: Lease) -> bool:
         """True where the lease is there, though its record tells of an end."""

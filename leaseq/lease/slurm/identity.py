@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from leaseq.lease.slurm.text import Row
-from leaseq.models import Lease
+from leaseq.models import Allocation
 
 _SCRIPT = re.compile(r"/scripts/([0-9a-z]{10})\.sh\Z")
 _MARK = re.compile(r"(?:\A|\s)leaseq:([0-9a-z]{10})(?=\s|\Z)")
@@ -22,8 +22,8 @@ class Match(Enum):
 
 
 @dataclass(frozen=True)
-class Allocation:
-    """A Slurm job, by all that tells it from others. What is empty is not known."""
+class Identity:
+    """A Slurm job by all that tells it from others. What is empty is not known."""
 
     cluster: str = ""
     job: str = ""
@@ -34,7 +34,7 @@ class Allocation:
     """What the job may be called."""
 
 
-def compare(one: Allocation, other: Allocation) -> Match:
+def compare(one: Identity, other: Identity) -> Match:
     """SAME where number, cluster and token agree; UNKNOWN where no token tells, and nothing speaks against it."""
     if one.job != other.job:
         return Match.OTHER
@@ -49,22 +49,21 @@ def compare(one: Allocation, other: Allocation) -> Match:
     return Match.UNKNOWN
 
 
-def of_lease(lease: Lease) -> Allocation:
-    """The lease's own, by its record. An adopted job bears no token where it could not be marked."""
-    unmarked = not lease.token or (bool(lease.extra.get("adopted")) and not lease.extra.get("marked"))
-    options = lease.extra.get("options")
-    called = str(options.get("job-name") or "") if isinstance(options, dict) else ""
-    names = {called} if called else {lease.name, "leaseq"} - {""}
-    if lease.extra.get("adopted"):
+def of_allocation(alloc: Allocation) -> Identity:
+    """The allocation's own, by its record. An adopted job bears no token if it could not be marked."""
+    unmarked = not alloc.token or (alloc.adopted and not alloc.marked)
+    called = alloc.options.get("job-name") or ""
+    names = {called} if called else {alloc.name, "leaseq"} - {""}
+    if alloc.adopted:
         names = set()  # its name was the job's, unless another was given
-    tokens = set() if unmarked else {lease.token}
-    return Allocation(lease.cluster, lease.job or lease.id, frozenset(tokens), lease.user, frozenset(names))
+    tokens = set() if unmarked else {alloc.token}
+    return Identity(alloc.cluster, alloc.job, frozenset(tokens), alloc.user, frozenset(names))
 
 
-def of_row(row: Row, cluster: str) -> Allocation:
+def of_row(row: Row, cluster: str) -> Identity:
     """The one that a line of squeue of that cluster tells of."""
     tokens = {*_SCRIPT.findall(row.script), *_MARK.findall(row.comment)}
-    return Allocation(cluster, row.id, frozenset(tokens), row.user, frozenset({row.name} - {""}))
+    return Identity(cluster, row.id, frozenset(tokens), row.user, frozenset({row.name} - {""}))
 
 
 def marked(comment: str, token: str) -> str:

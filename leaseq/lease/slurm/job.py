@@ -14,10 +14,10 @@ from leaseq.lease.base import LeaseState
 from leaseq.lease.slurm import answer, clusters, squeue
 from leaseq.lease.slurm.command import Unanswered, ask
 from leaseq.lease.slurm.gres import step_option
-from leaseq.lease.slurm.identity import Match, compare, of_lease, of_row
+from leaseq.lease.slurm.identity import Match, compare, of_allocation, of_row
 from leaseq.lease.slurm.text import PENDING, RUNNING, Row, is_no_answer
 from leaseq.lease.slurm.verdict import NEW_SECONDS
-from leaseq.models import Lease
+from leaseq.models import Allocation
 from leaseq.node.scrub import for_commands
 from leaseq.protocol import records
 from leaseq.reading import beats
@@ -38,18 +38,19 @@ class SlurmBackend:
         period = self.period_seconds if period_seconds is None else period_seconds
         return squeue.refresh(self.fs, self.home, clock=self.clock, period_seconds=period)
 
-    def state(self, lease: Lease) -> LeaseState:
+    def state(self, alloc: Allocation) -> LeaseState:
         """The allocation's state by the shared squeue; UNKNOWN where no answer is recent enough to tell."""
         try:
-            return self.state_by(self.queue(), lease)
+            return self.state_by(self.queue(), alloc)
         except (OSError, LeaseqError) as error:
             return LeaseState("UNKNOWN", reason=f"cannot tell: {error}")
 
-    def state_by(self, queue: answer.Queue, lease: Lease) -> LeaseState:
+    def state_by(self, queue: answer.Queue, alloc: Allocation) -> LeaseState:
         """The allocation's state by that answer, by what leaseq has told Slurm since, and by what its runners say."""
-        directory = self.home.lease(lease.id)
-        record = leases.read_record(self.fs, directory) or lease  # an upkeep may have changed it since
-        state = state_in(queue, record, now=self.clock.now(), lease_age_seconds=self._age(lease, queue))
+        directory = self.home.lease(alloc.lease)
+        found = leases.read_record(self.fs, directory)
+        record = found.allocation if found else alloc  # an upkeep may have changed it since
+        state = state_in(queue, record, now=self.clock.now(), lease_age_seconds=self._age(alloc, queue))
         if state.word in ("ENDED", "COMPLETING") or _is_elsewhere(record, queue.cluster):
             return state
         if records.is_released(self.fs, directory):
@@ -61,120 +62,127 @@ class SlurmBackend:
             return LeaseState("RUNNING", nodes=records.node_names(self.fs, directory), ends=ends, age_seconds=heard)
         return state
 
-    def release(self, lease: Lease) -> bool:
+    def release(self, alloc: Allocation) -> bool:
         """True where Slurm has been told to end the job: its tasks get TERM now, and KILL after the site's KillWait.
 
         False where Slurm says that the job has ended. Raises Refused where the job may be another than the lease's.
         """
-        job = lease.job or lease.id
+        job = alloc.job
         cluster = clusters.here(self.fs, self.home, anew=True)
-        if _is_elsewhere(lease, cluster):
-            if lease.ended is not None:
+        if _is_elsewhere(alloc, cluster):
+            if alloc.ended is not None:
                 return False
-            raise _elsewhere(lease, cluster)
+            raise _elsewhere(alloc, cluster)
         row = squeue.look(job)
         if row is None or row.ended:
             squeue.changed(self.fs, self.home, cluster)
             return False
-        match = compare(of_lease(lease), of_row(row, cluster))
-        if match is Match.UNKNOWN and lease.cluster and cluster:
+        match = compare(of_allocation(alloc), of_row(row, cluster))
+        if match is Match.UNKNOWN and alloc.cluster and cluster:
             # A runner looks before it begins whether the directory is its own job's.
-            heard = beats.newest(self.fs, self.home.lease(lease.id))
+            heard = beats.newest(self.fs, self.home.lease(alloc.lease))
             match = Match.SAME if heard is not None and heard < beats.RECENT_SECONDS else match
         if match is not Match.SAME:
-            if lease.ended is not None:
+            if alloc.ended is not None:
                 return False
-            raise _another(lease, row, match)
+            raise _another(alloc, row, match)
         try:
             said = ask(["scancel", job])
         except Unanswered as error:
-            raise _perhaps_released(lease, error.message) from None
+            raise _perhaps_released(alloc, error.message) from None
         # scancel says nothing of an id that has already ended or never was, and ends with 0.
         if said.code != 0 and "Invalid job id" not in said.words:
             if is_no_answer(said.words):
                 squeue.changed(self.fs, self.home, cluster)
-                raise _perhaps_released(lease, said.words)
+                raise _perhaps_released(alloc, said.words)
             raise SlurmError(said.words, hint=f"the lease is as it was; `squeue -j {job}` shows Slurm's side")
-        records.mark_released(self.fs, self.home.lease(lease.id))
+        records.mark_released(self.fs, self.home.lease(alloc.lease))
         squeue.changed(self.fs, self.home, cluster)
         return True
 
-    def attach(self, lease: Lease, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
+    def attach(self, alloc: Allocation, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
         """srun's command line for a step beside all others on that node, with all GPUs of the lease there."""
-        self._check_reach(lease)
+        self._check_reach(alloc)
         inherited = sorted(name for name in os.environ if name not in for_commands(os.environ))
         scrubbed = ["env", *(word for name in inherited for word in ("-u", name))] if inherited else []
-        job = lease.job or lease.id
+        job = alloc.job
         # Where Slurm does not say what the node has, srun tells why.
         gpus = step_option(ask(["scontrol", "show", "job", "-d", job]).out, node)
         options = ["--overlap", "-N1", "-n1", "-w", node, "--mpi=none", *([gpus] if gpus else [])]
         return [*scrubbed, "srun", f"--jobid={job}", *options, *(["--pty"] if tty else []), *argv]
 
-    def _check_reach(self, lease: Lease) -> None:
+    def _check_reach(self, alloc: Allocation) -> None:
         """Raises Refused where the job of that number is another's, as far as is known without asking Slurm."""
         cluster = clusters.here(self.fs, self.home)
-        if _is_elsewhere(lease, cluster):
-            raise _elsewhere(lease, cluster)
+        if _is_elsewhere(alloc, cluster):
+            raise _elsewhere(alloc, cluster)
         queue = answer.read(self.fs, self.home, cluster)
-        row = queue.rows.get(lease.job or lease.id)
-        if row is not None and queue.match(lease, row) is Match.OTHER:
-            raise _another(lease, row, Match.OTHER)
+        row = queue.rows.get(alloc.job)
+        if row is not None and queue.match(alloc, row) is Match.OTHER:
+            raise _another(alloc, row, Match.OTHER)
 
-    def _age(self, lease: Lease, queue: answer.Queue) -> float:
+    def _age(self, alloc: Allocation, queue: answer.Queue) -> float:
         """How much older the lease's record is than the answer, by the file server's clock."""
         try:
-            return self.fs.age(self.home.lease(lease.id).record, self.home.cache) - queue.age_seconds
+            return self.fs.age(self.home.lease(alloc.lease).record, self.home.cache) - queue.age_seconds
         except OSError:
             return 0.0
 
 
-def _perhaps_released(lease: Lease, words: str) -> Unavailable:
+def by_settings(fs: Fs, home: Home, *, clock: Clock) -> SlurmBackend:
+    """Who believes an answer of Slurm for as long as the settings say."""
+    from leaseq import config
+
+    return SlurmBackend(fs, home, clock=clock, period_seconds=config.load(home).slurm_poll_seconds)
+
+
+def _perhaps_released(alloc: Allocation, words: str) -> Unavailable:
     return Unavailable(
-        f"Slurm has not answered scancel, and whether lease {lease.id} ends is not known\n  {words}",
-        hint=f"`leaseq lease ls` shows it once Slurm answers; `leaseq lease release {lease.id}` again does no harm",
+        f"Slurm has not answered scancel, and whether lease {alloc.lease} ends is not known\n  {words}",
+        hint=f"`leaseq lease ls` shows it once Slurm answers; `leaseq lease release {alloc.lease}` again does no harm",
     )
 
 
-def _is_elsewhere(lease: Lease, cluster: str) -> bool:
-    return bool(lease.cluster and cluster and lease.cluster.casefold() != cluster.casefold())
+def _is_elsewhere(alloc: Allocation, cluster: str) -> bool:
+    return bool(alloc.cluster and cluster and alloc.cluster.casefold() != cluster.casefold())
 
 
-def _elsewhere(lease: Lease, cluster: str) -> Refused:
+def _elsewhere(alloc: Allocation, cluster: str) -> Refused:
     return Refused(
-        f"lease {lease.id} is on cluster {lease.cluster}; Slurm's commands mean {cluster} here",
-        hint=f"on a login host of {lease.cluster}, or with its SLURM_CONF",
+        f"lease {alloc.lease} is on cluster {alloc.cluster}; Slurm's commands mean {cluster} here",
+        hint=f"on a login host of {alloc.cluster}, or with its SLURM_CONF",
     )
 
 
-def _another(lease: Lease, row: Row, match: Match) -> Refused:
-    job = lease.job or lease.id
+def _another(alloc: Allocation, row: Row, match: Match) -> Refused:
+    job = alloc.job
     if match is Match.UNKNOWN:
         return Refused(
-            f"whether job {job} ({row.name}) is lease {lease.id} cannot be known: it bears no mark of leaseq",
+            f"whether job {job} ({row.name}) is lease {alloc.lease} cannot be known: it bears no mark of leaseq",
             hint=f"`scontrol show job {job}` shows what it is; `scancel {job}` ends it, whatever it is",
         )
     return Refused(
-        f"job {job} ({row.name}) is not lease {lease.id}: its number was given again",
+        f"job {job} ({row.name}) is not lease {alloc.lease}: its number was given again",
         hint="`leaseq lease info` shows what is known of the lease",
     )
 
 
-def state_in(queue: answer.Queue, lease: Lease, *, now: float, lease_age_seconds: float) -> LeaseState:
+def state_in(queue: answer.Queue, alloc: Allocation, *, now: float, lease_age_seconds: float) -> LeaseState:
     """What the answer says of the lease; that it has ended is its record's word, or what follows from answers."""
-    row, age = queue.row(lease), queue.age_seconds
-    if lease.ended is not None and (row is None or row.ended):
-        return LeaseState("ENDED", reason=lease.end_reason, age_seconds=0.0)
-    verdict = queue.verdicts.get(lease.id)
+    row, age = queue.row(alloc), queue.age_seconds
+    if alloc.ended is not None and (row is None or row.ended):
+        return LeaseState("ENDED", reason=alloc.end_reason, age_seconds=0.0)
+    verdict = queue.verdicts.get(alloc.lease)
     if verdict is not None and verdict.over:
         return LeaseState("ENDED", reason=verdict.end, age_seconds=age)
-    if _is_elsewhere(lease, queue.cluster):
-        return LeaseState("UNKNOWN", reason=f"on cluster {lease.cluster}; this is {queue.cluster}", age_seconds=0.0)
+    if _is_elsewhere(alloc, queue.cluster):
+        return LeaseState("UNKNOWN", reason=f"on cluster {alloc.cluster}; this is {queue.cluster}", age_seconds=0.0)
     if age > UNKNOWN_AFTER_SECONDS:
         why = queue.failure or "squeue has not been asked"
         was = f"; {row.state} {age / 60:.0f} min ago" if row else ""
         return LeaseState("UNKNOWN", reason=f"{why}{was}", age_seconds=0.0 if age == float("inf") else age)
     if row is None:
-        job = lease.job or lease.id
+        job = alloc.job
         if job in queue.rows:
             return LeaseState("UNKNOWN", reason=f"job {job} is another's now", age_seconds=age)
         last = queue.gone.get(job)

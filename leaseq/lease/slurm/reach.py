@@ -22,7 +22,7 @@ def sees_home(backend: SlurmBackend, lease: Lease, node: str) -> bool | None:
     try:
         with fresh_file(backend.fs, backend.home.lease(lease.id)) as mark:
             words = ["sh", "-c", f'[ -e "$1" ] && echo {SEES} || echo {BLIND}', "look", mark]
-            answer = ask(backend.attach(lease, node, words, tty=False), seconds_max=STEP_SECONDS_MAX)
+            answer = ask(backend.attach(lease.allocation, node, words, tty=False), seconds_max=STEP_SECONDS_MAX)
     except LeaseqError:
         return None
     told = answer.out.split()

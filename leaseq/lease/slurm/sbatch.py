@@ -104,7 +104,9 @@ def prepare(home: Home, request: Request, *, clock: Clock, user: str, host: str,
         cluster=CLUSTER,
         job=JOB,
         token=token,
-        extra={"options": dict(request.checked.options), "python": sys.executable, "main": main_file()},
+        options=dict(request.checked.options),
+        python=sys.executable,
+        main=main_file(),
     )
     script = render.render(home, _values(home, request, record), template=request.template)
     argv = ("sbatch", "--parsable", *request.tokens, f"{home.scripts}/{token}.sh")
@@ -298,6 +300,6 @@ def heal(fs: Fs, home: Home, queue: Queue) -> list[str]:
 
 def completed(script: str, lease: Lease) -> str:
     """The script with the lease in the place of what stood for it."""
-    for word, value in ((LEASE, lease.id), (JOB, lease.job or lease.id), (CLUSTER, lease.cluster)):
+    for word, value in ((LEASE, lease.id), (JOB, lease.allocation.job), (CLUSTER, lease.cluster)):
         script = script.replace(word, value)
     return script

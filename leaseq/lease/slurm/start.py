@@ -132,17 +132,17 @@ def _told(notes: dict[str, str]) -> tuple[str, ...]:
 def _ask(backend: SlurmBackend, lease: Lease, *, period_seconds: float) -> tuple[LeaseState, str]:
     try:
         queue = keep_up(backend.fs, backend.home, clock=backend.clock, period_seconds=period_seconds)
-        state = backend.state_by(queue, lease)
+        state = backend.state_by(queue, lease.allocation)
     except (OSError, LeaseqError) as error:
         return LeaseState("UNKNOWN", reason=f"cannot tell: {error}"), ""
-    row = queue.row(lease)
+    row = queue.row(lease.allocation)
     return state, row.starts if row and state.word == "PENDING" else ""
 
 
 def ended_early(backend: SlurmBackend, lease: Lease, state: LeaseState) -> SlurmError:
     """Why a lease ended before it could be used: the best of what Slurm, the notes and the script's log tell."""
     directory = backend.home.lease(lease.id)
-    code = _exit_code(lease.job or lease.id)
+    code = _exit_code(lease.allocation.job)
     told = [*records.notes(backend.fs, directory).values(), *_last_words(backend, directory)]
     if code == HOME_UNSEEN and not told:
         told = [

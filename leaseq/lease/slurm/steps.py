@@ -39,7 +39,7 @@ def refuse_impossible(backend: SlurmBackend, lease: Lease, node: str) -> None:
 def told(lease: Lease) -> dict[str, str]:
     """What scontrol tells of the lease's job; {} where it tells nothing."""
     try:
-        answer = ask(["scontrol", "show", "job", lease.job or lease.id], seconds_max=SECONDS_MAX)
+        answer = ask(["scontrol", "show", "job", lease.allocation.job], seconds_max=SECONDS_MAX)
     except LeaseqError:
         return {}
     return dict(re.findall(r"(?:^|\s)([A-Z]\w*)=(\S*)", answer.out)) if answer.code == 0 else {}

@@ -61,15 +61,15 @@ class Judge:
     def learn(self, kept: Queue, rows: Sequence[Row]) -> Queue:
         """The answer with what is remembered of earlier ones, and with what all of it means for leases."""
         mine = [lease for lease in leases.list_leases(self.fs, self.home) if self._may_be_here(lease)]
-        jobs = {lease.job or lease.id for lease in mine}
+        jobs = {lease.allocation.job for lease in mine}
         ours = [row for row in rows if row.id in jobs]
         others = [row for row in rows if row.id not in jobs and not row.ended][:OTHERS_MAX]
         now = {row.id: row for row in (*ours, *others)}
         before = {**kept.gone, **kept.rows}
         gone = {job: row for job, row in before.items() if job in jobs and job not in now}
         fresh = Queue(now, gone, 0.0, cluster=self.cluster)
-        seen = [lease for lease in mine if fresh.row(lease) is not None]
-        absent = [lease for lease in mine if lease.ended is None and fresh.row(lease) is None]
+        seen = [lease for lease in mine if fresh.row(lease.allocation) is not None]
+        absent = [lease for lease in mine if lease.ended is None and fresh.row(lease.allocation) is None]
         self._forget_missed(seen)
         found = [self._of_line(lease, fresh) or self._of_before(lease, kept, fresh) for lease in seen]
         found += self._of_absent(absent, kept, fresh)
@@ -88,7 +88,7 @@ class Judge:
 
     def _of_line(self, lease: Lease, fresh: Queue) -> Verdict | None:
         """What its line says of the lease; None where it says nothing new, or may be another's."""
-        row = fresh.row(lease)
+        row = fresh.row(lease.allocation)
         if row is None or not self.is_its_own(lease, row, fresh):
             return None
         if row.ended:
@@ -120,7 +120,7 @@ class Judge:
 
     def is_its_own(self, lease: Lease, row: Row, answer: Queue) -> bool:
         """True where the line is the lease's for certain."""
-        return answer.match(lease, row) is Match.SAME
+        return answer.match(lease.allocation, row) is Match.SAME
 
     # -- who is not ----------------------------------------------------------------------------------
 
@@ -135,12 +135,12 @@ class Judge:
             if self.is_missed_again(lease) and self._all_silent(lease) and asked_for < ASKED_FOR_MAX:
                 asked_for += 1
                 if self.is_denied(lease):
-                    found.append(self._end(lease, fresh.gone.get(lease.job or lease.id)))
+                    found.append(self._end(lease, fresh.gone.get(lease.allocation.job)))
         return found
 
     def _of_before(self, lease: Lease, kept: Queue, fresh: Queue) -> Verdict | None:
         """That it is over by an earlier answer, where this one says nothing of the lease and nothing is heard of it."""
-        before, row = kept.verdicts.get(lease.id), fresh.row(lease)
+        before, row = kept.verdicts.get(lease.id), fresh.row(lease.allocation)
         if before is None or not before.over or lease.ended is not None:
             return None
         if (row is not None and self.is_its_own(lease, row, fresh)) or not self._all_silent(lease):
@@ -150,7 +150,7 @@ class Judge:
     def is_to_be_believed(self, absent: Sequence[Lease], fresh: Queue) -> bool:
         """True where an absence can mean an end: the answer is this cluster's, and lacks nobody who is heard."""
         for lease in absent:
-            last = fresh.gone.get(lease.job or lease.id)
+            last = fresh.gone.get(lease.allocation.job)
             if lease.cluster and not (last and last.ended):
                 heard = beats.newest(self.fs, self.home.lease(lease.id))
                 if heard is not None and heard < beats.RECENT_SECONDS:
@@ -168,7 +168,7 @@ class Judge:
 
     def is_denied(self, lease: Lease) -> bool:
         """True where Slurm, asked for the lease's job alone, says that there is none."""
-        return self.unknown_to_slurm(lease.job or lease.id)
+        return self.unknown_to_slurm(lease.allocation.job)
 
     def is_silent(self, lease: LeaseDir, node: str) -> bool:
         """True where no runner of the node can be alive by what is heard of it."""
