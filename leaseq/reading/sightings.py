@@ -96,9 +96,16 @@ class Listing:
         yield from self.lost
 
 
-def list_all(fs: Fs, lease: LeaseDir) -> Listing:
-    """Every task file that is pending, claimed, lost or waiting to be booked."""
-    look, found = _Look(fs, lease), Listing()
+Memory = dict[str, dict[str, Sighting]]
+"""The pending tasks of an earlier look, by directory and name."""
+
+
+def list_all(fs: Fs, lease: LeaseDir, memory: Memory | None = None) -> Listing:
+    """Every task file that is pending, claimed, lost or waiting to be booked.
+
+    memory: kept from look to look by who looks often, so that a name is parsed once.
+    """
+    look, found = _Look(fs, lease, memory={} if memory is None else memory), Listing()
     for _ in range(2):
         found.pending.update((each.name, each) for each in held(look))
         found.pending.update((each.name, each) for each in inbox(look))
@@ -120,6 +127,7 @@ class _Look:
     nodes: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     seen: dict[str, set[str]] = field(default_factory=dict)
+    memory: Memory = field(default_factory=dict)
 
     def new(self, directory: str) -> list[str]:
         """The names there that were not there at the last listing of this look."""
@@ -154,8 +162,14 @@ def inbox(look: _Look) -> Iterator[Sighting]:
 def _pending(look: _Look, parent: str, *, held: bool) -> Iterator[Sighting]:
     for node in look.owners(parent, or_name=ANY):
         spot = Spot(f"{parent}/{node}", node, held)
-        names = list(filter(PENDING.fullmatch, look.new(spot.directory)))
-        yield from map(Sighting, map(task_of, names), map(attempt_of, names), repeat(Rank.PENDING), names, repeat(spot))
+        again = spot.directory in look.seen
+        names = look.new(spot.directory)
+        known = look.memory.get(spot.directory, {})
+        fresh = list(filter(PENDING.fullmatch, names if not known else [name for name in names if name not in known]))
+        made = map(Sighting, map(task_of, fresh), map(attempt_of, fresh), repeat(Rank.PENDING), fresh, repeat(spot))
+        found = {name: known[name] for name in names if name in known} | dict(zip(fresh, made, strict=True))
+        look.memory[spot.directory] = known | found if again else found
+        yield from found.values()
 
 
 def claimed(look: _Look) -> Iterator[Sighting]:

@@ -19,7 +19,7 @@ from leaseq.protocol.tasks import read_task
 from leaseq.reading.ended import Ended
 from leaseq.reading.health import Runners
 from leaseq.reading.merge import Merge
-from leaseq.reading.sightings import Listing, list_all
+from leaseq.reading.sightings import Listing, Memory, list_all
 from leaseq.reading.views import News, Snapshot
 from leaseq.world import Clock, Fs
 
@@ -38,12 +38,13 @@ class Reader:
         self.clock = clock
         self._specs: dict[tuple[str, int], Task | str] = {}
         self._counted: dict[tuple[str, int], str] = {}
+        self._pending: Memory = {}
         self.runners = Runners(lease, fs, clock, news)
         self.histories = Ended(lease, fs)
 
     def read(self, *, recent: int = 100, pending: int | None = 100) -> Snapshot:
         """The lease now: every claimed task, the first `pending` pending ones (None: all), the `recent` last ended."""
-        listing = list_all(self.fs, self.lease)
+        listing = self.listing()
         nodes = self.runners.nodes(listing)
         ended = self.histories.newest(listing, recent)
         live = Merge(self.spec, listing, nodes, ended)
@@ -61,7 +62,7 @@ class Reader:
 
     def listing(self) -> Listing:
         """Every task file that is pending, claimed, lost or waiting to be booked, by names alone."""
-        return list_all(self.fs, self.lease)
+        return list_all(self.fs, self.lease, self._pending)
 
     def _record(self, listing: Listing) -> Lease | None:
         try:
