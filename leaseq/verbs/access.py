@@ -87,6 +87,8 @@ class Access:
 
     def keep_up(self, lease: LeaseDir) -> bool:
         """What Slurm's news mean for the lease is done; True if there were any. See `leaseq.lease.upkeep`."""
+        if leases.is_own(lease.id):
+            return False
         from leaseq.lease.upkeep import keep_up_for
 
         return keep_up_for(self.fs, self.home, lease, clock=self.clock)
@@ -105,9 +107,9 @@ class Access:
         acts: what is known of their leases is done first. Raises NotFound if none names a task, and UsageError.
         """
         found = self._find(selectors, lease=lease)
-        if acts and any(self.keep_up(each) for each in {each.reader.lease for each in found.tasks}):
-            return self._find(selectors, lease=lease)
-        return found
+        used = dict.fromkeys(each.reader.lease for each in found.tasks) if acts else {}
+        news = [each for each in used if self.keep_up(each)]
+        return self._find(selectors, lease=lease) if news else found
 
     def _find(self, selectors: Sequence[str], *, lease: str) -> Found:
         from leaseq.lease.lookup import Lookup

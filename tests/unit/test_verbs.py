@@ -39,13 +39,13 @@ NODE = "n1"
 class Lab:
     """Two leases of one node each, whose runners do what a test says."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: str = "/home", access: type[Access] = Access) -> None:
         self.seconds = 1000.0
         self.meanwhile: list[Callable[[], object]] = []
         """What others do at the next pauses."""
-        self.disk = Disk()
+        self.disk = Disk(root)
         self.fs = MemoryFs(self.disk)
-        self.access = Access(self.fs, Home("/home"), self, pause=self.pause)
+        self.access = access(self.fs, Home(root), self, pause=self.pause)
         self.fs.mkdir(self.access.home.runs)
         self.lease, self.other = self._lease("1"), self._lease("2")
 
@@ -247,3 +247,21 @@ def test_what_is_due_goes_when_it_is_cleaned_and_not_before(lab: Lab) -> None:
 
 def test_a_lease_of_slurm_starts_its_runners_itself(lab: Lab) -> None:
     assert lab.access.ensure(lab.lease) is None
+
+
+def test_the_news_of_every_lease_whose_tasks_are_named_are_done(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    class Hearing(Access):
+        """Slurm has news of every lease."""
+
+        def keep_up(self, lease: LeaseDir) -> bool:
+            heard.append(lease.id)
+            return True
+
+    tmp_path.chmod(0o700)
+    lab = Lab(str(tmp_path), Hearing)
+    ids = [*lab.submit().ids, *lab.submit(lease=lab.other).ids]
+    assert [each.row.id for each in lab.access.find(ids, lease="").tasks] == ids and heard == []
+    lab.access.find(ids, lease="", acts=True)
+    assert heard == ["1", "2"]
