@@ -270,6 +270,49 @@ class Home:
 
 
 @dataclass(frozen=True)
+class AllocDir:
+    """Paths of what gives a lease its nodes, and of what its script says."""
+
+    id: str
+    root: str
+
+    @property
+    def notes(self) -> str:
+        """One file per node that has no runner, saying why; written by the lease script."""
+        return f"{self.root}/note"
+
+    @property
+    def ends(self) -> str:
+        """The seconds left to the allocation, as of the moment the file was written; by the lease script."""
+        return f"{self.root}/ends"
+
+    @property
+    def released(self) -> str:
+        """There once Slurm has been told by leaseq to end it."""
+        return f"{self.root}/released"
+
+    @property
+    def told_to_end(self) -> str:
+        """What the lease script wrote when Slurm told it to end: how long it had left."""
+        return f"{self.root}/told-to-end"
+
+    @property
+    def node_names(self) -> str:
+        """Its nodes, one per line, in Slurm's order; by the lease script when it starts."""
+        return f"{self.root}/nodes"
+
+    @property
+    def script_log(self) -> str:
+        """What the lease script and its runners had to say."""
+        return f"{self.root}/slurm.log"
+
+    @property
+    def script(self) -> str:
+        """The script as Slurm was given it."""
+        return f"{self.root}/lease.sh"
+
+
+@dataclass(frozen=True)
 class LeaseDir:
     """Paths of one lease. Of a node's name that can be none no path is made: Malformed."""
 
@@ -329,34 +372,9 @@ class LeaseDir:
         return f"{self.root}/redone"
 
     @property
-    def notes(self) -> str:
-        """One file per node that has no runner, saying why; written by the lease script."""
-        return f"{self.root}/note"
-
-    @property
-    def ends(self) -> str:
-        """The seconds left to the lease, as of the moment the file was written; by the lease script."""
-        return f"{self.root}/ends"
-
-    @property
-    def released(self) -> str:
-        """There once Slurm has been told by leaseq to end the lease."""
-        return f"{self.root}/released"
-
-    @property
-    def told_to_end(self) -> str:
-        """What the lease script wrote when Slurm told it to end: how long the lease had left."""
-        return f"{self.root}/told-to-end"
-
-    @property
-    def node_names(self) -> str:
-        """The nodes of a Slurm lease, one per line, in Slurm's order; by the lease script when it starts."""
-        return f"{self.root}/nodes"
-
-    @property
-    def script_log(self) -> str:
-        """What the lease script and its runners had to say."""
-        return f"{self.root}/slurm.log"
+    def own(self) -> AllocDir:
+        """The allocation that the lease's own record tells of: its files are in the lease's directory."""
+        return AllocDir(self.id, self.root)
 
     @property
     def logs(self) -> str:

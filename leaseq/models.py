@@ -420,35 +420,34 @@ class Heartbeat(Record):
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Allocation(Record):
+@dataclass(frozen=True)
+class Allocation:
     """What gives a lease its nodes: a Slurm job, or a host."""
 
-    id: str = _as(text)
-    kind: str = _as(text)
+    id: str
+    kind: str
     """`slurm` or `host`."""
-    lease: str = _as(text)
+    lease: str
     """The id of the lease whose it is."""
-    user: str = _as(text, default="")
-    name: str = _as(text, default="")
+    user: str = ""
+    name: str = ""
     """What its job was called, unless its options say otherwise."""
-    options: Mapping[str, str] = _as(mapping(text), default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
     """What was asked for, by Slurm's long names."""
-    python: str = _as(text, default="")
+    python: str = ""
     """The interpreter of its runners, and `main` the file that they run; empty: not known."""
-    main: str = _as(text, default="")
-    adopted: bool = _as(flag, default=False)
+    main: str = ""
+    adopted: bool = False
     """True if it was made elsewhere, and `marked` if its job bears the token all the same."""
-    marked: bool = _as(flag, default=False)
-    cluster: str = _as(text, default="")
-    job: str = _as(text, default="")
+    marked: bool = False
+    cluster: str = ""
+    job: str = ""
     """The number of its job; empty for a host."""
-    token: str = _as(text, default="")
-    nodes: tuple[str, ...] = _as(several(text), default=())
+    token: str = ""
+    nodes: tuple[str, ...] = ()
     """Its nodes, if they are known before it starts: a host's."""
-    ended: float | None = _as(maybe(number), default=None)
-    end_reason: str = _as(text, default="")
-    extra: Mapping[str, object] = field(default_factory=dict)
+    ended: float | None = None
+    end_reason: str = ""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -152,13 +152,13 @@ def _not_ready(app: App, lease: Lease) -> str:
 
 
 def _document(app: App, lease: Lease) -> None:
-    from leaseq.protocol import records
+    from leaseq.protocol import allocs
 
     body = {
         "id": lease.id,
         "name": lease.name,
         "kind": lease.kind,
-        "nodes": list(records.node_names(app.fs, app.home.lease(lease.id))),
+        "nodes": list(allocs.members(app.fs, app.home.lease(lease.id))),
         "created": lease.created,
         "created_at": iso(lease.created),
         "argv": list(lease.argv),

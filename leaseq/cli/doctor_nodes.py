@@ -12,7 +12,7 @@ from leaseq.lease.slurm import steps
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.reach import STEP_SECONDS_MAX, fresh_file
 from leaseq.models import Lease
-from leaseq.protocol import records
+from leaseq.protocol import allocs
 from leaseq.reading.views import Health, NodeView
 
 NODES_MAX = 32
@@ -32,9 +32,9 @@ def nodes(app: App, record: Lease, granted: tuple[str, ...]) -> Iterator[Finding
     """What is right and wrong on each node. granted: the nodes by Slurm's word."""
     reader = app.access.reader_of(app.home.lease(record.id))
     views = {view.node: view for view in reader.read(recent=0, pending=0).nodes}
-    notes = records.notes(app.fs, reader.lease)
+    notes = allocs.notes_of(app.fs, reader.lease)
     # A lease whose nodes have another directory under the home's path has written nothing here: Slurm knows them.
-    names = records.node_names(app.fs, reader.lease) or granted or tuple(views)
+    names = allocs.members(app.fs, reader.lease) or granted or tuple(views)
     yield from _steps(record)
     for node in names[:NODES_MAX]:
         yield from _node(app, record, node, views.get(node), notes.get(node, ""))
@@ -60,7 +60,7 @@ def _node(app: App, record: Lease, node: str, view: NodeView | None, note: str) 
     if note and health is not Health.OK:
         yield Finding(node, "bad", note, f"`leaseq lease info {record.id}` says more")
     elif health is not Health.OK:
-        yield Finding(node, "bad", f"its runner is {health.value}", f"see {app.home.lease(record.id).script_log}")
+        yield Finding(node, "bad", f"its runner is {health.value}", f"see {app.home.lease(record.id).own.script_log}")
     elif note:
         yield Finding(node, "note", note)
     main = record.main

@@ -12,7 +12,7 @@ from leaseq.lease import leases
 from leaseq.lease.base import LeaseState
 from leaseq.lease.view import LeaseView
 from leaseq.models import Lease, State
-from leaseq.protocol import records
+from leaseq.protocol import allocs
 from leaseq.reading.views import NodeView
 
 
@@ -47,8 +47,8 @@ def overview(app: App, seen: LeaseView) -> Overview:
     """The lease as it was seen, with its nodes and tasks by its files."""
     lease, directory = seen.lease, app.home.lease(seen.id)
     snapshot = app.access.reader_of(directory).read(recent=0, pending=0)
-    nodes = seen.nodes or records.node_names(app.fs, directory)
-    notes = records.notes(app.fs, directory) if seen.word != "ENDED" else {}
+    nodes = seen.nodes or allocs.members(app.fs, directory)
+    notes = allocs.notes_of(app.fs, directory) if seen.word != "ENDED" else {}
     return Overview(lease, seen.state, nodes, snapshot.nodes, snapshot.totals, notes)
 
 

@@ -8,7 +8,7 @@ from leaseq.cli.app import App
 from leaseq.layout import Entry, LeaseDir
 from leaseq.lease import leases
 from leaseq.models import ANY, Lease, Need
-from leaseq.protocol import records
+from leaseq.protocol import allocs
 from leaseq.reading.views import duration
 from leaseq.words import count as counted
 
@@ -45,7 +45,7 @@ def tell_if_too_long(app: App, queued: Iterable[tuple[str, str, Need]]) -> None:
         if need.time_seconds:
             limited.setdefault((lease_id, need.time_seconds), []).append(task_id)
     for (lease_id, seconds), ids in limited.items():
-        left = records.seconds_left(app.fs, app.home.lease(lease_id))
+        left = allocs.time_left(app.fs, app.home.lease(lease_id))
         if left is not None and 0 < left < seconds:
             app.out.talk(f"leaseq: {_too_long(lease_id, ids, seconds, left)}")
 

@@ -21,11 +21,11 @@ from leaseq.cli.output import visible
 from leaseq.errors import LeaseqError, NotFound, Unavailable, UsageError
 from leaseq.installation import main_file
 from leaseq.layout import beating, valid_name
-from leaseq.lease import leases
+from leaseq.lease import keeping, leases
 from leaseq.lease.base import LeaseState
 from leaseq.lease.kinds import is_borrowed
 from leaseq.models import Lease
-from leaseq.protocol import records
+from leaseq.protocol import allocs
 from leaseq.world import SystemFs, is_remote
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _ready_node(app: App, record: Lease) -> str:
 
 def enter(app: App, record: Lease, shell: Shell) -> int:
     """The exit code of what ran in a terminal on the node."""
-    names = records.node_names(app.fs, app.home.lease(record.id)) or record.nodes
+    names = allocs.members(app.fs, app.home.lease(record.id)) or record.nodes
     if names and shell.node not in names:
         raise NotFound(f"{shell.node} is no node of lease {record.id}", hint=f"its nodes: {' '.join(names)}")
     tty = sys.stdin.isatty() and sys.stdout.isatty()
@@ -119,7 +119,7 @@ def _counting(app: App, record: Lease, *, silent: bool) -> AbstractContextManage
     # Another thread than the one that `app.fs` watches. The terminal may be raw: a line begins and ends by itself.
     fs = SystemFs(remote=is_remote(app.home.root))
     return counting(
-        lambda: records.seconds_left(fs, directory),
+        lambda: allocs.time_left(fs, directory),
         lambda word: print(f"\r\nleaseq: lease {record.id} {word}\r", file=sys.stderr, flush=True),
     )
 
@@ -218,7 +218,7 @@ def chosen(app: App, word: str) -> Lease:
         return _not_ended(app, leases.living(record), app.access.state(record))
     if leases.chosen(app.fs, app.home) or os.environ.get("LEASEQ_LEASE"):
         return _local(app)
-    active = leases.active(app.fs, app.home, app.clock)
+    active = keeping.active(app.fs, app.home, app.clock)
     if not active:
         if slurm_is_here():
             app.out.talk(f"leaseq: no lease is chosen: this is a shell on this host, {app.access.host().lease.id}")

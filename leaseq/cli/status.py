@@ -13,7 +13,7 @@ from leaseq.cli.command import Command
 from leaseq.cli.options import LEASE, LOOK, Look
 from leaseq.cli.output import COLOURS, Output, visible
 from leaseq.models import State
-from leaseq.protocol import records
+from leaseq.protocol import allocs
 from leaseq.reading.views import Health, NodeView
 from leaseq.words import about, memory
 
@@ -46,7 +46,7 @@ class Status(Look):
         out.items("tasks", counts)
         if snapshot.nodes:
             out.line()
-            self._nodes(out, snapshot.nodes, records.notes(app.fs, reader.lease))
+            self._nodes(out, snapshot.nodes, allocs.notes_of(app.fs, reader.lease))
         advise(out, snapshot)
         return 0
 

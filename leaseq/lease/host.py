@@ -22,7 +22,7 @@ from leaseq.lease.leases import local_id, make_home, read_record
 from leaseq.lease.slurm.around import job_around, runner_environment, seconds_left
 from leaseq.models import Allocation, Lease
 from leaseq.node.nodedir import Holder, find_node_dir, node_path, open_node_dir
-from leaseq.protocol import files, records, requests
+from leaseq.protocol import allocs, files, records, requests
 from leaseq.world import Clock, Fs, hostname
 
 START_SECONDS_MAX = 20.0
@@ -54,7 +54,7 @@ class LocalBackend:
 
     def state(self, alloc: Allocation) -> LeaseState:
         """A host is always held; whether its runner lives is the node's matter."""
-        left = None if alloc.ended else records.seconds_left(self.fs, self.home.lease(alloc.lease))
+        left = None if alloc.ended else allocs.seconds_left(self.fs, self.home.lease(alloc.lease).own)
         ends = None if left is None or left < 0 else self.clock.now() + left
         return LeaseState("ENDED" if alloc.ended else "RUNNING", reason=alloc.end_reason, nodes=alloc.nodes, ends=ends)
 
@@ -176,13 +176,13 @@ class LocalBackend:
         """The lease ends as the Slurm job ends that this process is in, on a node of it: (its id, the seconds left)."""
         job = job_around(os.environ)
         if job is None or not job.here:
-            files.discard(self.fs, self.lease.ends)
+            files.discard(self.fs, self.lease.own.ends)
             return "", None
         left = seconds_left(job, os.environ)
         if left is None:
-            files.discard(self.fs, self.lease.ends)
+            files.discard(self.fs, self.lease.own.ends)
         else:
-            files.replace_file(self.fs, self.lease.ends, b"%d\n" % max(0, int(left)))
+            files.replace_file(self.fs, self.lease.own.ends, b"%d\n" % max(0, int(left)))
         return job.id, left
 
     def stop(self, *, kill: bool = False) -> bool:

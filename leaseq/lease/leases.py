@@ -11,17 +11,13 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from leaseq.errors import Malformed, Newer, NotFound, Refused, UsageError
 from leaseq.layout import LEASE_ID, Home, LeaseDir
-from leaseq.models import SCHEMA, Allocation, Lease
+from leaseq.models import SCHEMA, Lease
 from leaseq.node.nodedir import anybody_may_replace
-from leaseq.protocol import files, records
-from leaseq.world import Clock, Fs, hostname, user_name
-
-if TYPE_CHECKING:
-    from leaseq.lease.base import Backend
+from leaseq.protocol import allocs, files, records
+from leaseq.world import Fs, hostname, user_name
 
 
 def make_home(home: Home) -> None:
@@ -72,8 +68,6 @@ def check_home(home: Home) -> bool:
     return True
 
 
-NOW_SECONDS = 0.1
-"""How old an answer of Slurm may be that a decision stands on."""
 News = Callable[[str], None]
 LOCAL = "local"
 """What stands for the lease of whichever host reads it."""
@@ -172,7 +166,7 @@ def chosen(fs: Fs, home: Home, *, news: News | None = None) -> str:
     """
     index = _read_index(fs, home)
     following = str(index.get("next") or "")
-    if LEASE_ID.fullmatch(following) and records.node_names(fs, home.lease(following)):
+    if LEASE_ID.fullmatch(following) and allocs.members(fs, home.lease(following)):
         if news is not None:
             with contextlib.suppress(OSError):  # a full or read-only disk keeps nobody from looking
                 choose(fs, home, following)
@@ -182,25 +176,9 @@ def chosen(fs: Fs, home: Home, *, news: News | None = None) -> str:
     return local_id() if word == LOCAL else word
 
 
-def active(fs: Fs, home: Home, clock: Clock, *, anew: bool = False) -> list[Lease]:
-    """Slurm's leases that have not ended and are not about to: those that have started first, newest first.
-
-    By the shared squeue, which is asked now where `anew`.
-    """
-    found = []
-    for lease in list_leases(fs, home):
-        if lease.kind != "slurm" or lease.ended is not None:
-            continue
-        alloc = lease.allocation
-        keeper = backend(alloc, fs=fs, home=home, clock=clock, period_seconds=NOW_SECONDS if anew else None)
-        if keeper.state(alloc).word not in ("COMPLETING", "ENDED"):
-            found.append(lease)
-    return sorted(found, key=lambda lease: not has_started(fs, home, lease))
-
-
 def has_started(fs: Fs, home: Home, lease: Lease) -> bool:
     """True where the lease's script has begun on its nodes."""
-    return bool(lease.nodes or records.node_names(fs, home.lease(lease.id)))
+    return bool(lease.nodes or allocs.members(fs, home.lease(lease.id)))
 
 
 def choose(fs: Fs, home: Home, lease_id: str) -> None:
@@ -211,8 +189,6 @@ def choose(fs: Fs, home: Home, lease_id: str) -> None:
 
 def revive(fs: Fs, home: Home, lease_id: str) -> None:
     """The lease has not ended, whatever was said: Slurm has requeued its job, or knows it again."""
-    from leaseq.protocol import records
-
     records.mark_alive(fs, home.lease(lease_id))
     index = _read_index(fs, home)
     cached = _cached(index)
@@ -280,23 +256,6 @@ def living(lease: Lease) -> Lease:
             hint="`leaseq lease ls` lists the others; `leaseq lease use local` goes back to this host",
         )
     return lease
-
-
-def backend(alloc: Allocation, *, fs: Fs, home: Home, clock: Clock, period_seconds: float | None = None) -> Backend:
-    """Who keeps that allocation. period_seconds: how old an answer of Slurm may be (None: by the settings)."""
-    if alloc.kind == "host":
-        from leaseq.lease.host import LocalBackend
-
-        return LocalBackend(fs, home, clock=clock)
-    if alloc.kind == "slurm":
-        from leaseq.lease.slurm.job import SlurmBackend, by_settings
-
-        if period_seconds is None:
-            return by_settings(fs, home, clock=clock)
-        return SlurmBackend(fs, home, clock=clock, period_seconds=period_seconds)
-    raise UsageError(
-        f"lease {alloc.lease} is of an unknown kind {alloc.kind!r}", hint="a newer leaseq may have made it"
-    )
 
 
 def _from_cache(cached: object, lease_id: str) -> Lease | None:

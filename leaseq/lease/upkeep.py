@@ -17,7 +17,7 @@ from leaseq.lease.settle import settle_claims
 from leaseq.lease.slurm import answer
 from leaseq.lease.slurm.answer import Queue, Verdict, cache_of
 from leaseq.models import Lease
-from leaseq.protocol import files, records
+from leaseq.protocol import allocs, files, records
 from leaseq.reading import beats
 from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
 
@@ -113,7 +113,7 @@ def _apply(fs: Fs, home: Home, verdict: Verdict, *, clock: Clock, is_silent: Sil
     if verdict.alive:
         leases.revive(fs, home, verdict.lease)
     if verdict.nodes:
-        records.learn_nodes(fs, directory, verdict.nodes)
+        allocs.learn_nodes(fs, directory.own, verdict.nodes)
     if verdict.lost:
         settle_claims(fs, directory, clock=clock, reason=verdict.why, nodes=verdict.lost, is_silent=is_silent)
     if verdict.over and all(is_silent(directory, node) for node in beats.nodes(fs, directory)):

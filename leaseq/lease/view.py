@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from leaseq.errors import LeaseqError, Newer
 from leaseq.layout import Home, LeaseDir
-from leaseq.lease import leases
+from leaseq.lease import keeping, leases
 from leaseq.lease.base import LeaseState
 from leaseq.lease.kinds import is_borrowed
 from leaseq.models import Lease
-from leaseq.protocol import records
+from leaseq.protocol import allocs
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import News
 from leaseq.world import Clock, Fs
@@ -123,13 +123,13 @@ def _recorded(fs: Fs, home: Home, lease: Lease, clock: Clock) -> LeaseState:
     """The state of a lease that has ended by its record, or of which Slurm knows nothing."""
     if lease.ended is not None:
         return LeaseState("ENDED", reason=lease.end_reason)
-    return leases.backend(lease.allocation, fs=fs, home=home, clock=clock).state(lease.allocation)
+    return keeping.backend(lease.allocation, fs=fs, home=home, clock=clock).state(lease.allocation)
 
 
 def _view(fs: Fs, home: Home, lease: Lease, state: LeaseState, clock: Clock) -> LeaseView:
     nodes = state.nodes or lease.nodes
     if not nodes and state.word != "ENDED":
-        nodes = records.node_names(fs, home.lease(lease.id))
+        nodes = allocs.members(fs, home.lease(lease.id))
     left = None if state.ends is None else max(0.0, state.ends - clock.now())
     return LeaseView(lease, state, nodes, left)
 

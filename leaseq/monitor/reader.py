@@ -17,7 +17,7 @@ from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.view import look_at_all, reader_of
 from leaseq.monitor.data import Data, Leases, Log, Watched, with_history
 from leaseq.monitor.model import Want
-from leaseq.protocol import records
+from leaseq.protocol import allocs
 from leaseq.reading.logtext import Line, LogTail
 from leaseq.reading.snapshot import Reader
 from leaseq.world import Clock, Fs
@@ -47,9 +47,9 @@ class LeaseWatch:
         lease = self._reader.lease
         snapshot = self._reader.read(recent=want.recent, pending=want.pending)
         borrowed = snapshot.lease is not None and is_borrowed(snapshot.lease)
-        left = records.seconds_left(self.fs, lease) if borrowed else None
+        left = allocs.time_left(self.fs, lease) if borrowed else None
         silent = borrowed and any(view.heartbeat is None for view in snapshot.nodes)
-        notes = records.notes(self.fs, lease) if silent else {}
+        notes = allocs.notes_of(self.fs, lease) if silent else {}
         found = Watched(snapshot, self.clock.monotonic(), left_seconds=left, notes=notes)
         return with_history(found, before)
 

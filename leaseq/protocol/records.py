@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from leaseq.errors import Malformed, Newer, NotFound, Refused, Unavailable
-from leaseq.layout import Home, LeaseDir, is_node
-from leaseq.models import Lease, whole
-from leaseq.protocol import files, records
+from leaseq.layout import Home, LeaseDir
+from leaseq.models import Lease
+from leaseq.protocol import files
 from leaseq.protocol.files import content, make
 from leaseq.world import Fs
 
@@ -54,7 +53,7 @@ def register(fs: Fs, home: Home, record: Lease) -> Lease:
         lease = home.lease(lease_id)
         _link(fs, lease, replace(record, id=lease_id))
         try:
-            stands = records.read_lease(fs, lease)
+            stands = read_lease(fs, lease)
         except Malformed:
             continue  # whose it is cannot be known, and one's own can be read
         if stands.token == record.token:
@@ -69,8 +68,8 @@ def write_first(fs: Fs, lease: LeaseDir, record: Lease) -> Lease:
 
 
 def _link(fs: Fs, lease: LeaseDir, record: Lease) -> None:
-    records.prepare(fs, lease)
-    fs.mkdir(lease.notes)
+    prepare(fs, lease)
+    fs.mkdir(lease.own.notes)
     temporary = files.hidden(lease.root)
     fs.create(temporary, record.to_json())
     try:
@@ -87,7 +86,7 @@ def _link(fs: Fs, lease: LeaseDir, record: Lease) -> None:
 def read(fs: Fs, lease: LeaseDir) -> Lease:
     """The lease's record; raises NotFound, Newer, or Unavailable where it cannot be read."""
     try:
-        return records.read_lease(fs, lease)
+        return read_lease(fs, lease)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"there is no lease {lease.id}", hint="`leaseq lease ls` lists the leases") from None
     except Newer:
@@ -117,64 +116,3 @@ def learn_cluster(fs: Fs, lease: LeaseDir, cluster: str) -> None:
     record = read(fs, lease)
     if not record.cluster:
         files.replace_file(fs, lease.record, replace(record, cluster=cluster).to_json())
-
-
-def mark_released(fs: Fs, lease: LeaseDir) -> None:
-    """The lease's directory says that leaseq has told Slurm to end it."""
-    files.replace_file(fs, lease.released, b"")
-
-
-def is_released(fs: Fs, lease: LeaseDir) -> bool:
-    """True where leaseq has told Slurm to end the lease."""
-    try:
-        return "released" in fs.names(lease.root)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def left_at_end(fs: Fs, lease: LeaseDir) -> int | None:
-    """The seconds that the lease had left when Slurm told its script to end; None where it was not, or has no limit."""
-    try:
-        words = fs.read(lease.told_to_end).decode("ascii", "replace").strip()
-    except OSError:
-        return None
-    return 0 if words.startswith("-") and whole(words[1:]) is not None else whole(words)
-
-
-def notes(fs: Fs, lease: LeaseDir) -> dict[str, str]:
-    """What the lease script had to say, by node (`_lease`: all of them): why a node has no runner."""
-    found: dict[str, str] = {}
-    try:
-        for node in sorted(fs.names(lease.notes)):
-            found[node] = fs.read(f"{lease.notes}/{node}").decode("utf-8", "replace").strip()[:500]
-    except OSError:
-        # A note comes and goes with each try of a node; the next look says more.
-        return found
-    return found
-
-
-def node_names(fs: Fs, lease: LeaseDir) -> tuple[str, ...]:
-    """The nodes of the lease, in Slurm's order, as far as it is known; empty before it has started."""
-    try:
-        words = fs.read(lease.node_names).decode("utf-8", "replace").split()
-    except OSError:
-        return ()
-    return tuple(word for word in words if is_node(word))
-
-
-def learn_nodes(fs: Fs, lease: LeaseDir, nodes: Collection[str]) -> bool:
-    """The lease's nodes are at most those; False where it has not started, or all of its own are new."""
-    known = node_names(fs, lease)
-    left = tuple(node for node in known if node in nodes)
-    if left and left != known:
-        files.replace_file(fs, lease.node_names, "".join(f"{node}\n" for node in left).encode())
-    return bool(left)
-
-
-def seconds_left(fs: Fs, lease: LeaseDir) -> float | None:
-    """Until the lease's end, by what the lease script wrote last; None where it has no end or that is not known."""
-    try:
-        left = whole(fs.read(lease.ends).decode("ascii", "replace").strip())
-        return None if left is None else left - fs.age(lease.ends, lease.root)
-    except OSError:
-        return None

@@ -10,6 +10,7 @@ from leaseq.errors import Malformed, Refused
 from leaseq.layout import LeaseDir
 from leaseq.models import Heartbeat
 from leaseq.node.nodedir import Holder, find_node_dir
+from leaseq.protocol import allocs
 from leaseq.protocol.files import content
 from leaseq.protocol.terms import down_seconds, late_seconds
 from leaseq.reading.sightings import Listing
@@ -38,7 +39,7 @@ class Runners:
                 view = NodeView(node, Health.UNKNOWN, why="its heartbeat cannot be read")
             views[node] = replace(view, pending=pinned[node], claimed=claimed[node])
         down = [node for node, view in views.items() if view.health is Health.DOWN]
-        if down and (left := self._node_names()):
+        if down and (left := allocs.members(self.fs, self.lease)):
             gone = [node for node in down if node not in left]
             views |= {node: replace(views[node], cause=NODE_DOWN, why="no longer part of the lease") for node in gone}
         missed = [node for node, view in views.items() if view.claimed and not view.health.serving]
@@ -46,13 +47,6 @@ class Runners:
             lost = self.news().lost
             views |= {node: replace(views[node], lost=lost[node]) for node in missed if node in lost}
         return views
-
-    def _node_names(self) -> frozenset[str]:
-        """The nodes of the lease where they are written down, as Slurm's are; none before it has started."""
-        try:
-            return frozenset(content(self.fs, self.lease.node_names).decode("utf-8", "replace").split())
-        except OSError:
-            return frozenset()
 
     def of(self, node: str) -> NodeView:
         """The node's runner as far as this host can tell; raises Malformed."""

@@ -9,7 +9,7 @@ from leaseq.errors import Refused
 from leaseq.layout import Home, LeaseDir
 from leaseq.node import terminal
 from leaseq.node.nodedir import find_node_dir
-from leaseq.protocol import records
+from leaseq.protocol import allocs
 from leaseq.world import SystemFs, is_remote
 
 
@@ -23,8 +23,8 @@ def main(arguments: Sequence[str]) -> int:
     lease = Home(home).lease(lease_id)
     told = terminal.OfLease(
         lease_id,
-        nodes=lambda: records.node_names(_fs(lease), lease),
-        seconds_left=lambda: records.seconds_left(_fs(lease), lease),
+        nodes=lambda: allocs.members(_fs(lease), lease),
+        seconds_left=lambda: allocs.time_left(_fs(lease), lease),
     )
     if not name:
         return terminal.run_plain(argv, told, marks=marks)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import CLI, Entry, is_node
 from leaseq.models import Outcome, Why
-from leaseq.protocol import files, records, tasks, terms
+from leaseq.protocol import allocs, files, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
 from leaseq.runner import ends
@@ -147,7 +147,7 @@ def _look_for_a_later_term(state: NodeState, ports: Ports) -> None:
 
 def read_end(state: NodeState, ports: Ports) -> None:
     """`ends_at` is what the lease's own file says: seconds left when it was written, aged by the server's clock."""
-    left = records.seconds_left(ports.fs, ports.lease)
+    left = allocs.time_left(ports.fs, ports.lease)
     if left is not None and state.ends_at is None:
         # A lease of minutes is not all lead.
         state.end_lead_seconds = min(state.options.end_lead_seconds, max(1.0, left / 4))
@@ -156,4 +156,4 @@ def read_end(state: NodeState, ports: Ports) -> None:
 
 def read_nodes(state: NodeState, ports: Ports) -> None:
     """The nodes of the lease are those that its directory names now, if it names any."""
-    state.learn_nodes(records.node_names(ports.fs, ports.lease))
+    state.learn_nodes(allocs.members(ports.fs, ports.lease))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from leaseq.errors import NotFound
 from leaseq.layout import Home, LeaseDir
-from leaseq.lease import leases
+from leaseq.lease import keeping, leases
 from leaseq.models import Lease
-from leaseq.protocol import records
+from leaseq.protocol import allocs
 from leaseq.world import Clock, Fs
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Access:
         if found is None:
             raise NotFound(f"there is no lease {lease.id} yet", hint="`leaseq submit -- COMMAND` makes the local one")
         # Slurm's leases get their nodes after their record.
-        return found if found.nodes else replace(found, nodes=records.node_names(self.fs, lease))
+        return found if found.nodes else replace(found, nodes=allocs.members(self.fs, lease))
 
     def reader(self, word: str, *, acts: bool = False) -> Reader:
         """Reads the lease that the word stands for. acts: what is known of it is done first."""
@@ -129,7 +129,7 @@ class Access:
         return self._backend(record).attach(record.allocation, node, argv, tty=tty)
 
     def _backend(self, record: Lease) -> Backend:
-        return leases.backend(record.allocation, fs=self.fs, home=self.home, clock=self.clock)
+        return keeping.backend(record.allocation, fs=self.fs, home=self.home, clock=self.clock)
 
     def host(self) -> LocalBackend:
         """Who keeps this host's own lease."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from leaseq.lease import leases
+from leaseq.lease import keeping, leases
 from leaseq.models import Lease
 from leaseq.verbs.access import Access
 
@@ -43,7 +43,7 @@ def add(access: Access, prepared: Prepared, request: Request) -> Added:
 
 
 def _choose(access: Access, lease: Lease) -> str:
-    others = (each for each in leases.active(access.fs, access.home, access.clock) if each.id != lease.id)
+    others = (each for each in keeping.active(access.fs, access.home, access.clock) if each.id != lease.id)
     if not any(leases.has_started(access.fs, access.home, each) for each in others):
         leases.choose(access.fs, access.home, lease.id)
         return lease.id

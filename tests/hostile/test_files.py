@@ -24,7 +24,7 @@ from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease, Outcome, State
 from leaseq.node import record
 from leaseq.node.nodedir import NodeDir
-from leaseq.protocol import records
+from leaseq.protocol import allocs, records
 from leaseq.protocol.keys import read_key
 from leaseq.protocol.requests import read_request
 from leaseq.protocol.retention import old_tasks
@@ -63,9 +63,9 @@ def every_answer(home: Home) -> Iterator[object]:
         lambda: leases.default(FS, home),
         lambda: leases.resolve(FS, home, "42"),
         lambda: records.read(FS, lease),
-        lambda: records.node_names(FS, home.lease("42")),
-        lambda: records.seconds_left(FS, home.lease("42")),
-        lambda: records.notes(FS, home.lease("42")),
+        lambda: allocs.members(FS, home.lease("42")),
+        lambda: allocs.time_left(FS, home.lease("42")),
+        lambda: allocs.notes_of(FS, home.lease("42")),
         lambda: answer.read(FS, home),
         lambda: config.load(home),
         lambda: read_key(FS, lease, "k" * 40),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from leaseq.commands import ALIASES, COMMANDS
-from leaseq.layout import Entry, Home, LeaseDir
+from leaseq.layout import AllocDir, Entry, Home, LeaseDir
 from leaseq.models import Event, Heartbeat, Lease, Need, Outcome, Record, Running, State, Task
 from leaseq.node import record
 from leaseq.protocol import records
@@ -52,11 +52,12 @@ def test_every_directory_of_a_lease_is_in_the_specification() -> None:
 
 
 def test_every_path_of_a_home_and_of_a_lease_is_in_the_specification() -> None:
-    lease, home = LeaseDir("L", ""), Home("")
-    properties = [(kind, name) for kind in (lease, home) for name in vars(type(kind))]
+    lease, alloc, home = LeaseDir("L", ""), AllocDir("A", ""), Home("")
+    properties = [(kind, name) for kind in (lease, alloc, home) for name in vars(type(kind))]
     values = [getattr(kind, name) for kind, name in properties if isinstance(vars(type(kind))[name], property)]
-    assert len(values) > 20
-    assert [value for value in values if value.strip("/") not in SPECIFICATION] == []
+    paths = [value for value in values if isinstance(value, str)]
+    assert len(paths) > 20
+    assert [value for value in paths if value.strip("/") not in SPECIFICATION] == []
 
 
 @pytest.mark.parametrize(

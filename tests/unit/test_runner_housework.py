@@ -192,7 +192,7 @@ def test_the_nodes_of_the_lease_are_those_that_its_directory_names_now(world: Wo
     runner = world.runner(1)
     world.turn(runner)
     assert runner.state.nodes == ()
-    names = LEASE.node_names
+    names = LEASE.own.node_names
     for nodes in (("n", "n2", "n3"), ("n", "n3")):
         files.replace_file(world.fs, names, "".join(f"{node}\n" for node in nodes).encode())
         world.turn(runner, seconds=MINUTE)
@@ -202,7 +202,7 @@ def test_the_nodes_of_the_lease_are_those_that_its_directory_names_now(world: Wo
 def test_nodes_without_this_one_are_not_believed(world: World) -> None:
     runner = world.runner(1)
     runner.state.learn_nodes(["n", "n2"])
-    files.replace_file(world.fs, LEASE.node_names, b"n2\nn3\n")
+    files.replace_file(world.fs, LEASE.own.node_names, b"n2\nn3\n")
     world.turn(runner, seconds=MINUTE)
     assert runner.state.nodes == ("n", "n2")
 

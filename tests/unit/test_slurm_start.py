@@ -52,7 +52,7 @@ def backend(lease: LeaseDir) -> SlurmBackend:
 
 def beats(lease: LeaseDir, **ages: float) -> None:
     """The nodes, each heard so many seconds ago."""
-    Path(lease.node_names).write_text("".join(f"{node}\n" for node in ages))
+    Path(lease.own.node_names).write_text("".join(f"{node}\n" for node in ages))
     for node, age in ages.items():
         terms.beat(FS, lease, Heartbeat("9", node, new_incarnation(), 1, 1.0, 5.0))
         then = time.time() - age

@@ -351,7 +351,7 @@ def test_of_nodes_that_take_nothing_the_most_hopeful_says_why(lab: Lab) -> None:
 def test_a_node_that_the_lease_no_longer_has_says_so_and_one_that_beats_is_believed(lab: Lab) -> None:
     records.prepare_node(lab.fs, lab.lease, "n2")
     pinned, claim = lab.pending(node=NODE), lab.claimed()
-    files.replace_file(lab.fs, lab.lease.node_names, b"n2\n")
+    files.replace_file(lab.fs, lab.lease.own.node_names, b"n2\n")
     lab.beat()
     assert lab.states()[claim.entry.id] == (State.RUNNING, "")
     lab.beat(pid_start=1, counter=2)

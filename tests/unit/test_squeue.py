@@ -14,7 +14,7 @@ from leaseq.lease.host import user_name
 from leaseq.lease.slurm import answer
 from leaseq.lease.slurm.job import SlurmBackend, state_in
 from leaseq.models import Heartbeat, Lease
-from leaseq.protocol import files, records, tasks, terms
+from leaseq.protocol import allocs, files, records, tasks, terms
 from tests.unit.fake_program import FakeProgram
 from tests.unit.slurm_world import CLOCK, HERE, UNKNOWN_JOB, World, line, set_age
 
@@ -168,15 +168,15 @@ def test_a_record_is_that_of_whoever_was_first(world: World) -> None:
 def test_the_time_left_is_that_of_the_file_less_its_age(world: World) -> None:
     world.lease("1")
     lease = world.home.lease("1")
-    assert records.seconds_left(world.fs, lease) is None
-    files.replace_file(world.fs, lease.ends, b"600\n")
+    assert allocs.time_left(world.fs, lease) is None
+    files.replace_file(world.fs, lease.own.ends, b"600\n")
     then = CLOCK.now() - 100
-    os.utime(lease.ends, (then, then))
-    left = records.seconds_left(world.fs, lease)
+    os.utime(lease.own.ends, (then, then))
+    left = allocs.time_left(world.fs, lease)
     assert left is not None
     assert 495 < left <= 500
-    files.replace_file(world.fs, lease.ends, b"UNLIMITED\n")
-    assert records.seconds_left(world.fs, lease) is None
+    files.replace_file(world.fs, lease.own.ends, b"UNLIMITED\n")
+    assert allocs.time_left(world.fs, lease) is None
 
 
 # -- answers that say less than they seem to ----------------------------------------------------------
@@ -444,7 +444,7 @@ def test_where_squeue_says_nothing_of_the_job_nothing_is_said_to_have_ended(worl
 def test_why_a_lease_ended_is_what_its_script_was_told(world: World, told: str | None, reason: str) -> None:
     lease = world.lease("1")
     if told is not None:
-        Path(world.home.lease("1").told_to_end).write_text(told)
+        Path(world.home.lease("1").own.told_to_end).write_text(told)
     world.answers(line("1", "RUNNING"), "", "", apart=90)
     assert world.ended(lease) == reason
 
@@ -452,8 +452,8 @@ def test_why_a_lease_ended_is_what_its_script_was_told(world: World, told: str |
 def test_a_lease_whose_runner_was_heard_to_its_limit_has_lived_to_it(world: World) -> None:
     lease = world.lease("1")
     directory = world.home.lease("1")
-    Path(directory.ends).write_text("600\n")
-    set_age(directory.ends, 900)
+    Path(directory.own.ends).write_text("600\n")
+    set_age(directory.own.ends, 900)
     world.beat(lease, seconds_ago=310)
     world.answers(line("1", "RUNNING"), "", "", apart=90)
     assert world.ended(lease) == "time limit"
@@ -503,7 +503,7 @@ def test_a_node_is_lost_where_slurm_has_taken_it_and_it_is_silent(
 ) -> None:
     lease = world.lease("1")
     directory = world.home.lease("1")
-    files.replace_file(world.fs, directory.node_names, b"node1\nnode2\n")
+    files.replace_file(world.fs, directory.own.node_names, b"node1\nnode2\n")
     entry = world.running(lease)
     world.beat(lease, seconds_ago=silent_for)
     world.answers(row, row)
@@ -514,4 +514,4 @@ def test_a_node_is_lost_where_slurm_has_taken_it_and_it_is_silent(
     if outcome is not None:
         assert (outcome.state.name, outcome.requeued) == ("LOST", "requeue")
         assert outcome.reason == "NodeDown: no longer part of the allocation"
-        assert records.node_names(world.fs, directory) == ("node2",)
+        assert allocs.members(world.fs, directory) == ("node2",)

@@ -140,16 +140,16 @@ def slurm_lease(home: Home, job: str, *, ended: float | None) -> Lease:
     """A lease that is a Slurm job, as far as its record and the lease script's files go."""
     lease = home.lease(job)
     records.prepare(FS, lease)
-    FS.mkdir(lease.notes)
+    FS.mkdir(lease.own.notes)
     extra = {"token": NEW, "options": {"gpus": "2"}, "python": "/usr/bin/python3", "main": "/opt/leaseq/__main__.py"}
     made = Lease(
         id=job, kind="slurm", created=EPOCH, user="somebody", host="login", name="night", argv=("-N2", "--gpus=2"),
         cwd="/", ended=ended, end_reason="TIMEOUT" if ended else "", version="0.1", extra=extra,
     )  # fmt: skip
     files.replace_file(FS, lease.record, made.to_json())
-    FS.create(lease.node_names, b"n1\nn2\n")
-    FS.create(lease.ends, b"3600\n")
-    FS.create(f"{lease.notes}/n2", b"12:00 no python here\n")
+    FS.create(lease.own.node_names, b"n1\nn2\n")
+    FS.create(lease.own.ends, b"3600\n")
+    FS.create(f"{lease.own.notes}/n2", b"12:00 no python here\n")
     return made
 
 

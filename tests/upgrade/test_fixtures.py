@@ -16,7 +16,7 @@ from leaseq.layout import Home
 from leaseq.lease import leases
 from leaseq.lease.slurm import squeue
 from leaseq.models import ANY, SCHEMA, Lease, State
-from leaseq.protocol import files, keys, records
+from leaseq.protocol import allocs, files, keys, records
 from leaseq.protocol.retention import old_tasks
 from leaseq.reading.find import detail, find
 from leaseq.reading.snapshot import Reader
@@ -98,7 +98,7 @@ def test_the_files_of_the_home_are_read(home: Home) -> None:
     assert {lease.id for lease in leases.list_leases(FS, home)} == {"41", "42", LOCAL}
     record = records.read(FS, home.lease("42"))
     assert (record.kind, record.name, record.options) == ("slurm", "night", {"gpus": "2"})
-    assert records.node_names(FS, home.lease("42")) == ("n1", "n2")
+    assert allocs.members(FS, home.lease("42")) == ("n1", "n2")
     assert load(home).profiles["gpu"].slurm == ("--partition=gpu", "--time=4:00:00")
     assert squeue.read(FS, home).rows["42"].left_seconds == 3000.0
     entry, directory = keys.read_key(FS, home.lease(LOCAL), "k" * 40)

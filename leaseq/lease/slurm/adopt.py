@@ -59,7 +59,7 @@ def adopt(
     environment |= dict.fromkeys(("SLURM_JOB_NODELIST", "SLURM_NODELIST"), row.nodes)
     environment |= {"SLURM_CLUSTER_NAME": cluster} if cluster else {}
     environment["LEASEQ_ONLY_NODES"] = ",".join(bare)
-    with open(lease.script_log, "ab") as log:
+    with open(lease.own.script_log, "ab") as log:
         subprocess.Popen(
             ["/bin/bash", "-p", path],
             stdin=subprocess.DEVNULL,

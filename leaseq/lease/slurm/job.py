@@ -19,7 +19,7 @@ from leaseq.lease.slurm.text import PENDING, RUNNING, Row, is_no_answer
 from leaseq.lease.slurm.verdict import NEW_SECONDS
 from leaseq.models import Allocation
 from leaseq.node.scrub import for_commands
-from leaseq.protocol import records
+from leaseq.protocol import allocs
 from leaseq.reading import beats
 from leaseq.world import Clock, Fs
 
@@ -53,13 +53,13 @@ class SlurmBackend:
         state = state_in(queue, record, now=self.clock.now(), lease_age_seconds=self._age(alloc, queue))
         if state.word in ("ENDED", "COMPLETING") or _is_elsewhere(record, queue.cluster):
             return state
-        if records.is_released(self.fs, directory):
+        if allocs.is_released(self.fs, directory.own):
             return replace(state, word="ENDING", reason="released")
         heard = beats.newest(self.fs, directory) if state.word == "PENDING" else None
         if heard is not None and heard < queue.age_seconds:
-            left = records.seconds_left(self.fs, directory)
+            left = allocs.seconds_left(self.fs, directory.own)
             ends = None if left is None else self.clock.now() + left
-            return LeaseState("RUNNING", nodes=records.node_names(self.fs, directory), ends=ends, age_seconds=heard)
+            return LeaseState("RUNNING", nodes=allocs.node_names(self.fs, directory.own), ends=ends, age_seconds=heard)
         return state
 
     def release(self, alloc: Allocation) -> bool:
@@ -96,7 +96,7 @@ class SlurmBackend:
                 squeue.changed(self.fs, self.home, cluster)
                 raise _perhaps_released(alloc, said.words)
             raise SlurmError(said.words, hint=f"the lease is as it was; `squeue -j {job}` shows Slurm's side")
-        records.mark_released(self.fs, self.home.lease(alloc.lease))
+        allocs.mark_released(self.fs, self.home.lease(alloc.lease).own)
         squeue.changed(self.fs, self.home, cluster)
         return True
 

@@ -254,7 +254,7 @@ def _refusal(answer: Answer, checked: Checked) -> SlurmError:
 
 def _keep_script(fs: Fs, lease: LeaseDir, path: str) -> None:
     """The script is beside its lease's record, and nothing of it is left in scripts/."""
-    fs.rename(path, f"{lease.root}/lease.sh")
+    fs.rename(path, lease.own.script)
     files.discard(fs, path.removesuffix(".sh") + ".json")
 
 

@@ -13,7 +13,7 @@ from leaseq.lease.slurm.job import SlurmBackend
 from leaseq.lease.slurm.reach import another_home, sees_home
 from leaseq.lease.upkeep import keep_up
 from leaseq.models import Lease, whole
-from leaseq.protocol import records
+from leaseq.protocol import allocs
 from leaseq.reading import beats
 
 LOOK_SECONDS = 0.1
@@ -60,7 +60,7 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
     while True:
         waited = backend.clock.monotonic() - began
         begun = _begun(backend, directory)
-        notes = records.notes(backend.fs, directory)
+        notes = allocs.notes(backend.fs, directory.own)
         if begun:
             first_begun = first_begun or waited
             node = _ready(backend, directory, begun=begun, since=waited - first_begun, notes=notes)
@@ -77,7 +77,7 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
                 raise NotFound(f"lease {lease.id} has ended: {state.reason}", hint=left)
             if state.word == "ENDED":
                 raise ended_early(backend, lease, state)
-        if state.word != "RUNNING" or begun or notes or records.node_names(backend.fs, directory):
+        if state.word != "RUNNING" or begun or notes or allocs.node_names(backend.fs, directory.own):
             silent_since = None
         else:
             silent_since = waited if silent_since is None else silent_since
@@ -116,7 +116,7 @@ def _ready(
 
     Nothing while the very first is about to begin. Where none is heard, after a while, the first that has ever been.
     """
-    names = records.node_names(backend.fs, directory) or (sorted(begun) if since > FIRST_NODE_SECONDS else ())
+    names = allocs.node_names(backend.fs, directory.own) or (sorted(begun) if since > FIRST_NODE_SECONDS else ())
     if not names or (names[0] not in begun and since <= FIRST_NODE_SECONDS and names[0] not in notes):
         return ""
     heard = next((name for name in names if name in begun and beats.lives(backend.fs, directory, name)), "")
@@ -143,14 +143,15 @@ def ended_early(backend: SlurmBackend, lease: Lease, state: LeaseState) -> Slurm
     """Why a lease ended before it could be used: the best of what Slurm, the notes and the script's log tell."""
     directory = backend.home.lease(lease.id)
     code = _exit_code(lease.allocation.job)
-    told = [*records.notes(backend.fs, directory).values(), *_last_words(backend, directory)]
+    told = [*allocs.notes(backend.fs, directory.own).values(), *_last_words(backend, directory)]
     if code == HOME_UNSEEN and not told:
         told = [
             f"the node it started on does not see {backend.home.root}",
             "LEASEQ_HOME must be on a file system that the login host and all nodes share",
         ]
     words = "\n  ".join(dict.fromkeys(told))
-    hint = f"what it had to say: {directory.script_log}" if code != HOME_UNSEEN else "export LEASEQ_HOME=..., add again"
+    log = f"what it had to say: {directory.own.script_log}"
+    hint = log if code != HOME_UNSEEN else "export LEASEQ_HOME=..., add again"
     return SlurmError(f"lease {lease.id} has ended: {state.reason}" + (f"\n  {words}" if words else ""), hint=hint)
 
 
@@ -166,7 +167,7 @@ def _exit_code(job: str) -> int | None:
 
 def _last_words(backend: SlurmBackend, directory: LeaseDir) -> list[str]:
     try:
-        data, _ = backend.fs.read_range(directory.script_log, -2000, 2000)
+        data, _ = backend.fs.read_range(directory.own.script_log, -2000, 2000)
     except OSError:
         return []
     lines = data.decode("utf-8", "replace").strip().splitlines()

@@ -24,7 +24,7 @@ from leaseq.lease.slurm.answer import Queue, Verdict, cache_of
 from leaseq.lease.slurm.identity import Match
 from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease
-from leaseq.protocol import files, records
+from leaseq.protocol import allocs, files
 from leaseq.reading import beats
 from leaseq.reading.views import NODE_DOWN
 from leaseq.world import Fs
@@ -111,7 +111,7 @@ class Judge:
             counted = frozenset(expand_hosts(row.nodes))
         except ValueError:
             return found
-        known = records.node_names(self.fs, directory)
+        known = allocs.node_names(self.fs, directory.own)
         left = tuple(node for node in known if node in counted)
         if not left:
             return found  # the lease has not started, or all of its nodes are new
@@ -210,11 +210,11 @@ def end_reason(fs: Fs, lease: LeaseDir, row: Row | None) -> str:
     """
     if row is not None and row.ended and row.state != "CANCELLED":
         return f"{row.state} ({row.reason})" if row.reason else row.state
-    if records.is_released(fs, lease):
+    if allocs.is_released(fs, lease.own):
         return "released"
     if row is not None and row.ended:
         return f"{row.state} ({row.reason})" if row.reason else row.state
-    if (left := records.left_at_end(fs, lease)) is not None:
+    if (left := allocs.left_at_end(fs, lease.own)) is not None:
         return (
             "time limit"
             if left <= AT_THE_LIMIT_SECONDS
@@ -226,5 +226,5 @@ def end_reason(fs: Fs, lease: LeaseDir, row: Row | None) -> str:
 
 
 def _lived_to_its_limit(fs: Fs, lease: LeaseDir) -> bool:
-    left, heard = records.seconds_left(fs, lease), beats.newest(fs, lease)
+    left, heard = allocs.seconds_left(fs, lease.own), beats.newest(fs, lease)
     return left is not None and left <= 0 and heard is not None and heard + left <= LAST_HEARD_SECONDS
