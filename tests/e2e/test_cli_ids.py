@@ -170,7 +170,7 @@ def test_what_was_cleaned_up_is_known_from_its_line_of_history(box: Box) -> None
     failed = box.run("submit", "--name", "probe", "--", "sh", "-c", "exit 7").id
     done = box.submit("true")
     assert box.run("wait", failed, done).code == 7
-    assert box.run("clean", "--older-than", "0", code=0).out.startswith("removed the results and logs of 2 tasks")
+    assert box.clean().out.startswith("removed the results and logs of 2 tasks")
     make_lease(box, "local:far", name="far")
     box.run("lease", "use", "far", code=0)
     task = box.task(failed)
@@ -190,7 +190,7 @@ def test_what_was_cleaned_up_is_known_from_its_line_of_history(box: Box) -> None
 def test_a_history_longer_than_one_read_is_searched_to_its_start(box: Box) -> None:
     first = box.submit("true")
     box.run("wait", first, code=0)
-    box.run("clean", "--older-than", "0", code=0)
+    box.clean()
     (history,) = box.home.glob("runs/*/events/*.jsonl")
     line = history.read_bytes()
     other = line.replace(first.encode(), b"T" + b"0" * 11)
