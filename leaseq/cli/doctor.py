@@ -16,7 +16,7 @@ from leaseq.cli.options import LEASE, LOOK, Look
 from leaseq.cli.output import Output, visible
 from leaseq.errors import LeaseqError
 from leaseq.installation import package_directory
-from leaseq.lease import leases
+from leaseq.lease import homes
 from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.private import open_places
 from leaseq.models import Lease
@@ -131,7 +131,7 @@ def home(app: App) -> Iterator[Finding]:
     if not os.path.exists(root):
         yield Finding("home", "ok", f"{root} does not exist yet; the first submit makes it")
         return
-    leases.check_home(app.home)
+    homes.check_home(app.home)
     kind, source = file_system(root)
     shared = "shared" if is_remote(root) else "local to this host"
     mode = os.stat(root).st_mode & 0o777

@@ -9,7 +9,7 @@ from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import LOOK, Look
 from leaseq.cli.overview import Overview, clock, default_of, lease_json, overview
-from leaseq.lease import leases
+from leaseq.lease import homes, leases
 from leaseq.lease.view import look_at_all
 from leaseq.models import State
 from leaseq.reading.views import duration
@@ -23,7 +23,7 @@ class ListLeases(Look):
 
     def perform(self, app: App) -> int:
         out = self.output(app)
-        leases.check_home(app.home)
+        homes.check_home(app.home)
         chosen = default_of(app)
         known = look_at_all(app.fs, app.home, clock=app.clock).views
         unreadable = leases.unreadable(app.fs, app.home, [each.lease for each in known])

@@ -18,7 +18,8 @@ from leaseq.errors import Refused, Unavailable
 from leaseq.installation import main_file
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease.base import LeaseState
-from leaseq.lease.leases import local_id, make_home, read_record
+from leaseq.lease.homes import make_home
+from leaseq.lease.leases import local_id, read_record
 from leaseq.lease.slurm.around import job_around, runner_environment, seconds_left
 from leaseq.models import Allocation, Lease
 from leaseq.node.nodedir import Holder, find_node_dir, node_path, open_node_dir

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from leaseq.errors import NotFound
 from leaseq.layout import Home, LeaseDir
-from leaseq.lease import keeping, leases
+from leaseq.lease import homes, keeping, leases
 from leaseq.models import Lease
 from leaseq.protocol import allocs
 from leaseq.world import Clock, Fs
@@ -42,14 +42,14 @@ class Access:
 
     def make_home(self) -> None:
         """The home exists and is private; raises Refused."""
-        leases.make_home(self.home)
+        homes.make_home(self.home)
 
     def lease(self, word: str, *, acts: bool = False) -> LeaseDir:
         """The lease that the word, or else the default, stands for; it may not exist yet if it is this host's.
 
         acts: it may have no record yet because the command that asked Slurm for it died.
         """
-        leases.check_home(self.home)
+        homes.check_home(self.home)
         try:
             return self._lease(word)
         except NotFound:

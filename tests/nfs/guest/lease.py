@@ -6,7 +6,7 @@ import sys
 import time
 
 from leaseq.layout import Home, default_home
-from leaseq.lease.leases import make_home
+from leaseq.lease.homes import make_home
 from leaseq.models import Lease
 from leaseq.protocol import files, records
 from leaseq.world import SystemFs
