@@ -171,10 +171,12 @@ def _explain_refusal(app: App, record: Lease, node: str) -> None:
     What is kept of Slurm's answers can be old.
     """
     if is_borrowed(record):
-        from leaseq.lease.slurm.job import SlurmBackend
+        from leaseq.lease.slurm.job import by_settings
         from leaseq.lease.slurm.steps import refuse_impossible
+        from leaseq.lease.upkeep import keep_up_now
 
-        backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=0.1)
+        keep_up_now(app.fs, app.home, clock=app.clock)
+        backend = by_settings(app.fs, app.home, clock=app.clock)
         _not_ended(app, record, backend.state(record.allocation))
         refuse_impossible(backend, record, node)
 

@@ -7,11 +7,13 @@ a process dies before it. Looks show all of this as if it were done.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 from leaseq.errors import LeaseqError
 from leaseq.layout import Home, LeaseDir, is_node
 from leaseq.lease import leases
+from leaseq.lease.keeping import NOW_SECONDS
 from leaseq.lease.private import owner_of
 from leaseq.lease.settle import settle_claims
 from leaseq.lease.slurm import answer
@@ -49,6 +51,12 @@ def keep_up_for(fs: Fs, home: Home, lease: LeaseDir, *, clock: Clock) -> bool:
         return lease.id in keep_up(fs, home, clock=clock).verdicts
     except (OSError, LeaseqError):
         return False
+
+
+def keep_up_now(fs: Fs, home: Home, *, clock: Clock) -> None:
+    """What Slurm says now is known, and what follows from it is done; if it says nothing all stays as it is."""
+    with contextlib.suppress(OSError, LeaseqError):
+        keep_up(fs, home, clock=clock, period_seconds=NOW_SECONDS)
 
 
 def heal_waiting(fs: Fs, home: Home, *, clock: Clock) -> bool:
