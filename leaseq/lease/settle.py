@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import Entry, Home, LeaseDir, is_node, new_incarnation
 from leaseq.lease.private import owner_of
-from leaseq.protocol import files, tasks
+from leaseq.protocol import concluding, files, tasks
 from leaseq.protocol.fate import lost_with_lease
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
@@ -78,4 +78,4 @@ def _settle(fs: Fs, lease: LeaseDir, node: str, name: str, *, clock: Clock, reas
         files.set_aside(fs, lease, path, str(error))
         return
     outcome = lost_with_lease(task, entry, node=node, incarnation=new_incarnation(), reason=reason, now=clock.now())
-    tasks.lose(fs, lease, Claim(entry, node), outcome)
+    concluding.lose(fs, lease, Claim(entry, node), outcome)

@@ -24,11 +24,11 @@ listed afresh. Functions take the file system as a port and raise OSError where 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from leaseq.errors import Malformed
-from leaseq.layout import CLI, Entry, LeaseDir, is_node, new_incarnation
+from leaseq.layout import Entry, LeaseDir, is_node, new_incarnation
 from leaseq.models import ANY, Outcome, State, Task
 from leaseq.protocol.files import content, discard, hidden, rename_over, rename_own, stage
 from leaseq.world import Fs
@@ -136,9 +136,14 @@ def decide(fs: Fs, lease: LeaseDir, outcome: Outcome) -> Outcome:
 def decide_all(fs: Fs, lease: LeaseDir, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The outcomes as they stand, durable; one sync per directory."""
     decided = [decide(fs, lease, outcome) for outcome in outcomes]
-    for directory in sorted({lease.done(outcome.task.id) for outcome in outcomes}):
-        fs.sync_dir(directory)
+    make_durable(fs, lease, [outcome.task.id for outcome in outcomes])
     return decided
+
+
+def make_durable(fs: Fs, lease: LeaseDir, task_ids: Iterable[str]) -> None:
+    """The outcomes of the tasks that stand by now are durable; one sync per directory."""
+    for directory in sorted({lease.done(task_id) for task_id in task_ids}):
+        fs.sync_dir(directory)
 
 
 def settle(fs: Fs, lease: LeaseDir, held: Claim, decided: Outcome) -> None:
@@ -178,59 +183,6 @@ def outcome_in(fs: Fs, path: str) -> Outcome:
     return outcome
 
 
-def cancel_pending(fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, ended: float, reason: str) -> Outcome | None:
-    """The pending task is CANCELLED, durably; None where it is no longer pending there.
-
-    Raises Malformed, Newer: a task that cannot be read is left to those who can, or who set it aside.
-    """
-    try:
-        read_task(fs, f"{source}/{entry}", entry)
-    except FileNotFoundError:
-        return None
-    held = claim(fs, lease, source, entry, node=CLI, incarnation=new_incarnation())
-    if held is None:
-        return None
-    return finish_cancelled(fs, lease, held, ended=ended, reason=reason)
-
-
-def finish_cancelled(fs: Fs, lease: LeaseDir, held: Claim, *, ended: float, reason: str) -> Outcome:
-    """A claim in `claimed/_cli` is a cancelled task whose outcome may not stand yet; afterwards it does."""
-    # The claim first: were its outcome durable and its rename not, a loss of power would leave a decided task pending.
-    fs.sync_dir(lease.claimed(CLI))
-    try:
-        task = read_task(fs, held.path(lease), held.entry)
-    except FileNotFoundError:
-        # The command and a runner may both finish it; the claim goes after the outcome is durable.
-        decided = read_outcome(fs, lease, held.entry.id, held.entry.attempt)
-        if decided is None:
-            raise
-        return decided
-    outcome = Outcome(
-        task=task,
-        attempt=held.entry.attempt,
-        order=held.entry.order,
-        state=State.CANCELLED,
-        incarnation=held.entry.owner,
-        reason=reason,
-        ended=ended,
-    )
-    decided = decide_and_book(fs, lease, outcome)
-    settle(fs, lease, held, decided)
-    return decided
-
-
-def decide_and_book(fs: Fs, lease: LeaseDir, outcome: Outcome) -> Outcome:
-    """The outcome stands, durably, and waits in booking/ until a runner has put it into its history."""
-    decided = decide_all(fs, lease, [outcome])[0]
-    key = f"{outcome.task.id}.{outcome.attempt}"
-    try:
-        fs.link(lease.outcome(outcome.task.id, outcome.attempt), f"{lease.booking}/{key}")
-    except FileExistsError:
-        pass
-    fs.sync_dir(lease.booking)
-    return decided
-
-
 def move_pending(fs: Fs, source: str, name: str, target: str) -> bool:
     """The pending file is in the other directory (hold, release, move to another lease); False if it was gone."""
     try:
@@ -252,30 +204,3 @@ def recover_lost(fs: Fs, lease: LeaseDir, entry: Entry, target: str) -> bool:
             return False
     fs.sync_dir(target)
     return True
-
-
-def recover_stuck(fs: Fs, lease: LeaseDir, held: Claim, task: Task, *, ended: float) -> Outcome:
-    """The attempt of a runner that is gone is LOST and another follows, or it stands as its late owner decided it."""
-    outcome = Outcome(
-        task=task,
-        attempt=held.entry.attempt,
-        order=held.entry.order,
-        state=State.LOST,
-        node=held.node,
-        incarnation=new_incarnation(),
-        reason="NodeDown",
-        requeued="recover",
-        ended=ended,
-    )
-    return lose(fs, lease, held, outcome)
-
-
-def lose(fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome) -> Outcome:
-    """The attempt is decided (as LOST, or as its late owner decided first), and its claim settled.
-
-    For a claim whose runner is gone for certain, perhaps before it had made the claim durable.
-    """
-    fs.sync_dir(lease.claimed(held.node))
-    decided = decide_and_book(fs, lease, outcome)
-    settle(fs, lease, held, decided)
-    return decided

@@ -15,7 +15,7 @@ import signal
 from leaseq.errors import Malformed
 from leaseq.layout import Entry, parse_key, parse_request
 from leaseq.models import ANY, Why
-from leaseq.protocol import files, requests, tasks
+from leaseq.protocol import concluding, files, requests, tasks
 from leaseq.runner import ends
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
@@ -114,4 +114,6 @@ def _cancel_later(state: NodeState, ports: Ports, task_id: str, attempt: int) ->
                 if entry.id == task_id and entry.attempt >= attempt and not entry.owner:
                     now = ports.clock.now()
                     with contextlib.suppress(Malformed):  # it cannot be started either
-                        tasks.cancel_pending(ports.fs, ports.lease, directory, entry, ended=now, reason="cancelled")
+                        concluding.cancel_pending(
+                            ports.fs, ports.lease, directory, entry, ended=now, reason="cancelled"
+                        )

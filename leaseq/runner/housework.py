@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import CLI, Entry, is_node
 from leaseq.models import Outcome, Why
-from leaseq.protocol import allocs, files, tasks, terms
+from leaseq.protocol import allocs, concluding, files, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
 from leaseq.runner import ends
@@ -63,7 +63,7 @@ def _finish_cancels(ports: Ports) -> None:
         try:
             if fs.age(path, lease.heartbeats) > ABANDONED_SECONDS:
                 claim = Claim(Entry.parse(name), CLI)
-                tasks.finish_cancelled(fs, lease, claim, ended=ports.clock.now(), reason="cancelled")
+                concluding.finish_cancelled(fs, lease, claim, ended=ports.clock.now(), reason="cancelled")
         except (FileNotFoundError, Newer):
             continue  # gone, or a newer leaseq's to finish
         except Malformed as error:

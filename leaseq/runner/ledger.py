@@ -10,30 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome
 from leaseq.node.procs import Procs
 from leaseq.protocol import files, history, tasks
-from leaseq.protocol.tasks import Claim
+from leaseq.protocol.concluding import Ending, conclude
 from leaseq.world import Fs
 
 RETRY_SECONDS = 2.0
 """How soon something that the file system refused is tried again."""
-
-
-@dataclass
-class Finished:
-    """An attempt that ended and whose outcome is not yet in its place."""
-
-    claim: Claim
-    outcome: Outcome
-    decided: Outcome | None = None
-    durable: bool = False
-    """True once the directory of the outcome was synced by this process, whoever wrote the outcome."""
-    noted: bool = False
 
 
 class Ledger:
@@ -51,7 +38,7 @@ class Ledger:
     ) -> None:
         self.fs, self.procs, self.lease, self.node = fs, procs, lease, node
         self.totals = dict(totals)
-        self.open: list[Finished] = []
+        self.open: list[Ending] = []
         """Not yet in their place; only whoever calls `persist` takes from it."""
         self.trouble = ""
         """Why the last `persist` failed; empty while outcomes reach their place."""
@@ -59,7 +46,7 @@ class Ledger:
         """Held while lines are appended: the ledger's thread and the runner's do so."""
         self._history_may_be_torn = True
 
-    def add(self, item: Finished) -> None:
+    def add(self, item: Ending) -> None:
         self.open.append(item)
 
     def unwritten(self) -> list[str]:
@@ -71,16 +58,7 @@ class Ledger:
         batch = list(self.open)
         self._decide([item for item in batch if item.decided is None])
         batch = [item for item in batch if item.decided is not None]
-        self._sync([item for item in batch if not item.durable])
-        self._note([item for item in batch if not item.noted])
-        failure: OSError | None = None
-        for item in batch:
-            try:
-                self._settle(item)
-            except OSError as error:
-                failure = error
-        if failure:
-            raise failure
+        conclude(self.fs, self.lease, batch, tell=self._note, settled=self._forget)
         return bool(batch)
 
     def try_to_persist(self) -> bool:
@@ -93,7 +71,7 @@ class Ledger:
             self.trouble = f"file system: {error.strerror or error} ({error.filename or ''})"
         return told
 
-    def _decide(self, items: Sequence[Finished]) -> None:
+    def _decide(self, items: Sequence[Ending]) -> None:
         """Each of the items is decided, or set aside where what stands for its outcome cannot be read."""
         decided: dict[str, Outcome] = {}
         for item in items:
@@ -110,29 +88,15 @@ class Ledger:
         for item in items:
             item.decided = decided.get(item.claim.entry.key)
 
-    def _sync(self, items: Sequence[Finished]) -> None:
-        """The outcomes are durable: one that stood already may be of a runner that died before its sync."""
-        for directory in sorted({self.lease.done(item.claim.entry.id) for item in items}):
-            self.fs.sync_dir(directory)
-        for item in items:
-            item.durable = True
-
-    def _settle(self, item: Finished) -> None:
-        assert item.decided is not None
-        tasks.settle(self.fs, self.lease, item.claim, item.decided)
-        self._forget(item)
-
-    def _forget(self, item: Finished) -> None:
+    def _forget(self, item: Ending) -> None:
         self.procs.forget(item.claim.entry.key)
         self.open.remove(item)
 
-    def _note(self, items: Sequence[Finished]) -> None:
+    def _note(self, items: Sequence[Ending]) -> None:
         """Outcomes that are this runner's own stand in the node's history, once."""
         self.write_history(
             [item.decided for item in items if item.decided and item.decided.incarnation == item.outcome.incarnation]
         )
-        for item in items:
-            item.noted = True
 
     def write_history(self, outcomes: Sequence[Outcome]) -> None:
         """The outcomes stand in the node's history, with the totals after each. Two threads call this."""

@@ -9,12 +9,12 @@ from leaseq.errors import Malformed, Newer
 from leaseq.layout import Entry, LeaseDir, parse_key
 from leaseq.models import Event, Why
 from leaseq.protocol import files, tasks
+from leaseq.protocol.concluding import Ending
 from leaseq.protocol.fate import lost
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.history import Tail
 from leaseq.room import Booking, booking_of
 from leaseq.runner import ends
-from leaseq.runner.ledger import Finished
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
 from leaseq.runner.work import Attempt, Single, read_claimed
@@ -99,7 +99,7 @@ def _take_claim(state: NodeState, ports: Ports, claim: Claim, noted: frozenset[s
     fs, lease, procs, entry = ports.fs, ports.lease, ports.procs, claim.entry
     decided = tasks.read_outcome(fs, lease, entry.id, entry.attempt)
     if decided is not None:
-        ports.ledger.add(Finished(claim, decided, decided, noted=entry.key in noted))
+        ports.ledger.add(Ending(claim, decided, decided, told=entry.key in noted))
         return
     rec = procs.record(entry.key)
     if rec is None and procs.knows(entry.owner):
@@ -135,7 +135,7 @@ def _take_claim(state: NodeState, ports: Ports, claim: Claim, noted: frozenset[s
         outcome = lost(
             task, entry, node=ports.node, incarnation=ports.incarnation, reason=reason, now=ports.clock.now()
         )
-        ports.ledger.add(Finished(claim, replace(outcome, started=rec.started if rec else None)))
+        ports.ledger.add(Ending(claim, replace(outcome, started=rec.started if rec else None)))
 
 
 def _booking(state: NodeState, ports: Ports, entry: Entry) -> Booking:

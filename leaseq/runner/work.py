@@ -15,10 +15,10 @@ from leaseq.errors import Malformed
 from leaseq.layout import Entry, LeaseDir, is_node
 from leaseq.models import ANY, Outcome, Task, Why
 from leaseq.node.record import Rec
-from leaseq.protocol import tasks
+from leaseq.protocol import concluding, tasks
+from leaseq.protocol.concluding import Ending
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking
-from leaseq.runner.ledger import Finished
 from leaseq.runner.ports import Ports
 from leaseq.world import Fs
 
@@ -49,13 +49,13 @@ class Single:
     claim: Claim
 
     def ended(self, ports: Ports, outcome: Outcome) -> None:
-        ports.ledger.add(Finished(self.claim, outcome))
+        ports.ledger.add(Ending(self.claim, outcome))
 
     def put_back(self, ports: Ports, task: Task) -> None:
         tasks.unclaim(ports.fs, ports.lease, self.claim, ports.lease.inbox(task.node))
 
     def cancelled(self, ports: Ports) -> None:
-        tasks.finish_cancelled(ports.fs, ports.lease, self.claim, ended=ports.clock.now(), reason="cancelled")
+        concluding.finish_cancelled(ports.fs, ports.lease, self.claim, ended=ports.clock.now(), reason="cancelled")
 
 
 @dataclass

@@ -8,7 +8,7 @@ from leaseq.errors import NotFound, UsageError
 from leaseq.layout import CLI, Entry
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
-from leaseq.protocol import requests, tasks
+from leaseq.protocol import concluding, requests
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
@@ -51,13 +51,13 @@ def _cancel(access: Access, each: Located) -> Cancelled | None:
     now = access.clock.now()
     if in_hand:
         # Another command has claimed it, and may have died since.
-        done = tasks.finish_cancelled(access.fs, lease, Claim(entry, CLI), ended=now, reason="cancelled")
+        done = concluding.finish_cancelled(access.fs, lease, Claim(entry, CLI), ended=now, reason="cancelled")
         return Cancelled(row, done)
     if row.state is State.PENDING:
         if entry.owner:
             return None
         reason = "cancelled while pending"
-        outcome = tasks.cancel_pending(access.fs, lease, row.place.directory, entry, ended=now, reason=reason)
+        outcome = concluding.cancel_pending(access.fs, lease, row.place.directory, entry, ended=now, reason=reason)
         return None if outcome is None else Cancelled(row, outcome)
     requests.ask(access.fs, lease, row.node, f"cancel.{entry.key}", {"reason": "leaseq cancel"})
     return Cancelled(row, None)

@@ -9,7 +9,7 @@ from leaseq.layout import Entry
 from leaseq.lease.leases import is_own
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
-from leaseq.protocol import tasks
+from leaseq.protocol import concluding
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import Health
@@ -55,7 +55,7 @@ def recover(access: Access, each: Located, *, force: bool = False) -> Recovered:
         raise Refused(f"{row.id}: {why}", hint=next_step(access, each))
     entry = Entry.parse(row.place.name)
     task = task_at(access, row, entry)
-    decided = tasks.recover_stuck(access.fs, lease, Claim(entry, row.node), task, ended=access.clock.now())
+    decided = concluding.recover_stuck(access.fs, lease, Claim(entry, row.node), task, ended=access.clock.now())
     return Recovered(lease, task, decided=decided)
 
 

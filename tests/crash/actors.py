@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -17,7 +18,7 @@ from leaseq.errors import Malformed
 from leaseq.layout import ALPHABET, CLI, Entry, LeaseDir, order, parse_key
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import ANY, Event, Lease, Need, Outcome, State, Task
-from leaseq.protocol import files, history, keys, records, tasks
+from leaseq.protocol import concluding, files, history, keys, records, tasks
 from leaseq.protocol.submission import Published, publish_batch
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
@@ -69,6 +70,16 @@ def book(p: Protocol, fs: Fs, lease: LeaseDir, node: str) -> None:
 def record_if_missing(p: Protocol, fs: Fs, lease: LeaseDir, decided: Outcome, node: str) -> None:
     if (decided.task.id, decided.attempt) not in {(event.id, event.attempt) for event in events_of(fs, lease, node)}:
         p.record_events(fs, lease, node, [history.event_of(decided)])
+
+
+def decide_and_book(fs: Fs, lease: LeaseDir, outcome: Outcome) -> Outcome:
+    """The outcome stands, durably, and is told in booking/; its claim is as it was."""
+    decided = tasks.decide_all(fs, lease, [outcome])[0]
+    key = f"{outcome.task.id}.{outcome.attempt}"
+    with suppress(FileExistsError):
+        fs.link(lease.outcome(outcome.task.id, outcome.attempt), f"{lease.booking}/{key}")
+    fs.sync_dir(lease.booking)
+    return decided
 
 
 def events_of(fs: Fs, lease: LeaseDir, node: str) -> list[Event]:
@@ -123,11 +134,11 @@ class Protocol:
     settle: Callable[..., None] = tasks.settle
     read_outcome: Callable[..., Outcome | None] = tasks.read_outcome
     record_events: Callable[..., None] = history.record_events
-    cancel_pending: Callable[..., Outcome | None] = tasks.cancel_pending
-    finish_cancelled: Callable[..., Outcome] = tasks.finish_cancelled
+    cancel_pending: Callable[..., Outcome | None] = concluding.cancel_pending
+    finish_cancelled: Callable[..., Outcome] = concluding.finish_cancelled
     move_pending: Callable[..., bool] = tasks.move_pending
     recover_lost: Callable[..., bool] = tasks.recover_lost
-    lose: Callable[..., Outcome] = tasks.lose
+    lose: Callable[..., Outcome] = concluding.lose
     replace_file: Callable[..., None] = files.replace_file
     judge: type[Judge] = Judge
     start: Callable[..., Task] = start

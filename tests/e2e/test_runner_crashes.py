@@ -14,7 +14,7 @@ import pytest
 
 from leaseq.layout import Entry, new_incarnation
 from leaseq.models import ANY, Need, Outcome, State
-from leaseq.protocol import tasks
+from leaseq.protocol import concluding, tasks
 from leaseq.protocol.tasks import Claim
 from tests.e2e.harness import Node, claim_of, of_task, wait_until
 from tests.patience import PATIENCE_SECONDS
@@ -321,7 +321,7 @@ def recover(node: Node, task: str) -> None:
     """What `recover` does to a claim whose runner is gone."""
     claim = Claim(Entry.parse(claim_of(node, task)), node.name)
     body = tasks.read_task(node.fs, claim.path(node.lease), claim.entry)
-    tasks.recover_stuck(node.fs, node.lease, claim, body, ended=time.time())
+    concluding.recover_stuck(node.fs, node.lease, claim, body, ended=time.time())
 
 
 def test_an_attempt_that_was_recovered_meanwhile_is_ended_and_its_end_is_evidence_only(node: Node) -> None:

@@ -18,7 +18,7 @@ from leaseq.protocol.history import event_of
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
 from tests.crash import actors
-from tests.crash.actors import Host, Protocol
+from tests.crash.actors import Host, Protocol, decide_and_book
 
 # -- submit ------------------------------------------------------------------------------------------
 
@@ -208,7 +208,7 @@ def cancel_without_a_claim(
     except FileNotFoundError:
         return None
     outcome = Outcome(task, entry.attempt, State.CANCELLED, ended=ended, reason=reason)
-    decided = tasks.decide_and_book(fs, lease, outcome)
+    decided = decide_and_book(fs, lease, outcome)
     discard(fs, f"{source}/{entry}")
     return decided
 
@@ -217,7 +217,7 @@ def cancel_whose_claim_is_dropped_first(fs: Fs, lease: LeaseDir, held: Claim, *,
     task = tasks.read_task(fs, held.path(lease), held.entry)
     discard(fs, held.path(lease))
     outcome = Outcome(task, held.entry.attempt, State.CANCELLED, incarnation=held.entry.owner, ended=ended)
-    return tasks.decide_and_book(fs, lease, outcome)
+    return decide_and_book(fs, lease, outcome)
 
 
 def cancel_whose_claim_is_not_durable(
@@ -228,13 +228,13 @@ def cancel_whose_claim_is_not_durable(
         return None
     task = tasks.read_task(fs, held.path(lease), held.entry)
     outcome = Outcome(task, entry.attempt, State.CANCELLED, incarnation=held.entry.owner, ended=ended)
-    decided = tasks.decide_and_book(fs, lease, outcome)
+    decided = decide_and_book(fs, lease, outcome)
     tasks.settle(fs, lease, held, decided)
     return decided
 
 
 def lose_a_claim_that_is_not_durable(fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome) -> Outcome:
-    decided = tasks.decide_and_book(fs, lease, outcome)
+    decided = decide_and_book(fs, lease, outcome)
     tasks.settle(fs, lease, held, decided)
     return decided
 
@@ -326,7 +326,7 @@ def move_with_a_key_that_is_not_durable(
 
 def lose_by_the_claim_alone(fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome) -> Outcome:
     tasks.settle(fs, lease, held, outcome)
-    return tasks.decide_and_book(fs, lease, outcome)
+    return decide_and_book(fs, lease, outcome)
 
 
 def ignore_a_living_owner(owner: str, host: Host, certain: frozenset[str]) -> bool:

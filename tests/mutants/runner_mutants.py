@@ -18,12 +18,13 @@ from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import ANY, Lease, Outcome, State, Why
 from leaseq.node.record import Rec
 from leaseq.protocol import files, tasks
+from leaseq.protocol.concluding import Ending
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking
 from leaseq.runner import ends, recover
 from leaseq.runner.beside import begin_alone
 from leaseq.runner.intake import Intake
-from leaseq.runner.ledger import Finished, Ledger
+from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
 from leaseq.runner.node_state import NodeState, Won
 from leaseq.runner.phase import Phase
@@ -206,13 +207,14 @@ class ForgetsTheRecordFirst(Ledger):
 
 
 class SettlesBeforeTheOutcomeIsSynced(Ledger):
-    def _sync(self, items: Sequence[Finished]) -> None:
+    def _decide(self, items: Sequence[Ending]) -> None:
+        super()._decide(items)
         for item in items:
             item.durable = True
 
 
 class SettlesBeforeTheHistory(Ledger):
-    def _note(self, items: Sequence[Finished]) -> None:
+    def _note(self, items: Sequence[Ending]) -> None:
         for item in items:
             assert item.decided is not None
             tasks.settle(self.fs, self.lease, item.claim, item.decided)
@@ -229,21 +231,21 @@ class DropsWhatCannotBeWritten(Ledger):
 
 
 class RunsALostTaskAgain(Ledger):
-    def add(self, item: Finished) -> None:
+    def add(self, item: Ending) -> None:
         if item.outcome.state is State.LOST and item.decided is None and not item.outcome.requeued:
             item = replace(item, outcome=replace(item.outcome, requeued="lost"))
         super().add(item)
 
 
 class RetriesForEver(Ledger):
-    def add(self, item: Finished) -> None:
+    def add(self, item: Ending) -> None:
         if item.outcome.state is State.FAILED and item.decided is None and item.outcome.attempt < 4:
             item = replace(item, outcome=replace(item.outcome, requeued="retry"))
         super().add(item)
 
 
 class CallsAFailureDone(Ledger):
-    def add(self, item: Finished) -> None:
+    def add(self, item: Ending) -> None:
         outcome: Outcome = item.outcome
         if outcome.state is State.FAILED and item.decided is None:
             item = replace(item, outcome=replace(outcome, state=State.DONE, exit_code=0, requeued=""))

@@ -11,9 +11,10 @@ import pytest
 
 from leaseq.layout import Entry, Home, LeaseDir
 from leaseq.models import ANY, Outcome, State, Task
-from leaseq.protocol import keys, records, retention, tasks
+from leaseq.protocol import concluding, keys, records, retention, tasks
 from leaseq.world import SystemFs
 from tests.build import make_entry, make_task
+from tests.crash.actors import decide_and_book
 
 FS = SystemFs(remote=False)
 DAY = 86400.0
@@ -76,7 +77,7 @@ def test_a_lost_task_waits_to_be_recovered_however_old_it_is(lease: LeaseDir) ->
     claim = tasks.claim(FS, lease, lease.inbox(ANY), entry, node="here", incarnation="0123456789")
     assert claim is not None
     outcome = Outcome(task=task, attempt=1, state=State.LOST, ended=0.0)
-    tasks.lose(FS, lease, claim, outcome)
+    concluding.lose(FS, lease, claim, outcome)
     assert clean(lease) == set()
     assert len(FS.names(lease.lost)) == 1
 
@@ -121,7 +122,7 @@ def test_leftovers_are_old_hidden_files_but_never_a_task_that_waits_in_keys(leas
 def test_an_outcome_that_no_history_tells_yet_keeps_no_environment(lease: LeaseDir) -> None:
     task = replace(task_and_entry()[0], env={"TOKEN": "hunter2"})
     outcome = Outcome(task=task, attempt=1, state=State.CANCELLED, ended=time.time() - 100 * DAY, reason="cancelled")
-    tasks.decide_and_book(FS, lease, outcome)
+    decide_and_book(FS, lease, outcome)
     assert clean(lease) == {task.id}
     told = tasks.outcome_in(FS, f"{lease.booking}/{task.id}.1")
     assert told.task.env == {} and told.reason == "cancelled"

@@ -12,7 +12,7 @@ import pytest
 from leaseq.errors import NotFound, UsageError
 from leaseq.layout import CLI, Entry, LeaseDir, new_incarnation, new_task_id
 from leaseq.models import ANY, Event, Heartbeat, Need, Outcome, Running, State, Task
-from leaseq.protocol import files, history, records, tasks, terms
+from leaseq.protocol import concluding, files, history, records, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.find import detail, find
 from leaseq.reading.snapshot import Reader
@@ -148,7 +148,7 @@ def test_every_stage_of_a_task_is_one_row_with_its_state(lab: Lab) -> None:
     pending, running = lab.pending(), lab.claimed()
     done, failed = lab.finished(), lab.finished(State.FAILED, exit_code=3)
     cancelled = lab.pending()
-    tasks.cancel_pending(lab.fs, lab.lease, lab.lease.inbox(ANY), cancelled, ended=1.0, reason="asked")
+    concluding.cancel_pending(lab.fs, lab.lease, lab.lease.inbox(ANY), cancelled, ended=1.0, reason="asked")
     assert {task_id: state for task_id, (state, _) in lab.states().items()} == {
         pending.id: State.PENDING,
         running.entry.id: State.RUNNING,
@@ -168,7 +168,7 @@ def test_every_stage_of_a_task_is_one_row_with_its_state(lab: Lab) -> None:
 
 def test_a_booked_outcome_that_reached_the_history_counts_once(lab: Lab) -> None:
     entry = lab.pending()
-    outcome = tasks.cancel_pending(lab.fs, lab.lease, lab.lease.inbox(ANY), entry, ended=1.0, reason="")
+    outcome = concluding.cancel_pending(lab.fs, lab.lease, lab.lease.inbox(ANY), entry, ended=1.0, reason="")
     assert outcome
     lab.record(outcome)
     snapshot = lab.read()

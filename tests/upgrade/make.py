@@ -18,6 +18,7 @@ from leaseq.node import record
 from leaseq.protocol import files, history, keys, records, requests, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.world import SystemFs
+from tests.crash.actors import decide_and_book
 
 EPOCH = 1_700_000_000.0
 OLD, NEW = "0123456789", "abcdefghjk"
@@ -91,7 +92,7 @@ def local_lease(home: Home) -> LeaseDir:
         history.record_events(FS, lease, NODE, [history.event_of(outcome, dict(totals))])
     task = task_of("booked")[1]
     cancelled = Outcome(task, 1, State.CANCELLED, incarnation=NEW, reason="cancelled while pending", ended=EPOCH + 90)
-    tasks.decide_and_book(FS, lease, _as_then(cancelled))
+    decide_and_book(FS, lease, _as_then(cancelled))
     terms.beat(FS, lease, heartbeat())
     requests.ask(FS, lease, NODE, "resume", {})
     FS.create(f"{lease.evidence}/strange.{NEW}.reason", b"not a task's file name\n")
