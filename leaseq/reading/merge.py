@@ -54,7 +54,7 @@ class Merge:
         self.newest = newest([*listing.live(), *told(ended.values())])
         self.claims = newest(listing.claims)
         self.lost = newest(listing.lost)
-        self.waiting = {each.name: each for each in self.newest.values() if each.rank is Rank.PENDING}
+        self.waiting = {each.name: each for each in self._ranked(Rank.PENDING)}
         self.counts: dict[State, int] = {}
 
     def _ranked(self, rank: Rank) -> list[Sighting]:

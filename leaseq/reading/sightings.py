@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from itertools import repeat
+from operator import attrgetter
 from typing import NamedTuple
 
 from leaseq.errors import Malformed
@@ -62,8 +63,12 @@ class Sighting(NamedTuple):
 
 def newest(sightings: Iterable[Sighting]) -> dict[str, Sighting]:
     """The sighting of each task that counts: highest attempt, then done > lost > claimed > pending, then the last."""
-    best: dict[str, Sighting] = {}
-    for each in sightings:
+    seen = list(sightings)
+    best = {each.id: each for each in seen}
+    if len(best) == len(seen):
+        return best  # of ten thousand pending tasks, none is seen twice as a rule
+    best.clear()
+    for each in seen:
         known = best.get(each.id)
         if known is None or (known.attempt, known.rank) <= (each.attempt, each.rank):
             best[each.id] = each
@@ -96,6 +101,7 @@ class Listing:
         yield from self.lost
 
 
+_NAME_OF = attrgetter("name")
 Memory = dict[str, dict[str, Sighting]]
 """The pending tasks of an earlier look, by directory and name."""
 
@@ -107,8 +113,9 @@ def list_all(fs: Fs, lease: LeaseDir, memory: Memory | None = None) -> Listing:
     """
     look, found = _Look(fs, lease, memory={} if memory is None else memory), Listing()
     for _ in range(2):
-        found.pending.update((each.name, each) for each in held(look))
-        found.pending.update((each.name, each) for each in inbox(look))
+        for place in (held, inbox):
+            seen = list(place(look))
+            found.pending.update(zip(map(_NAME_OF, seen), seen, strict=True))
         found.claims.extend(claimed(look))
     found.lost.extend(lost(look))
     found.booked.extend(booking(look))
@@ -165,7 +172,10 @@ def _pending(look: _Look, parent: str, *, held: bool) -> Iterator[Sighting]:
         again = spot.directory in look.seen
         names = look.new(spot.directory)
         known = look.memory.get(spot.directory, {})
-        fresh = list(filter(PENDING.fullmatch, names if not known else [name for name in names if name not in known]))
+        fresh = list(filter(PENDING.fullmatch, [name for name in names if name not in known] if known else names))
+        if not again and not fresh and len(names) == len(known):
+            yield from known.values()
+            continue
         made = map(Sighting, map(task_of, fresh), map(attempt_of, fresh), repeat(Rank.PENDING), fresh, repeat(spot))
         found = {name: known[name] for name in names if name in known} | dict(zip(fresh, made, strict=True))
         look.memory[spot.directory] = known | found if again else found
