@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -172,23 +173,37 @@ def test_a_runner_leaves_when_told_though_its_ledger_cannot_be_written(cramped: 
 # -- a blocked loop ----------------------------------------------------------------------------------
 
 
+def keeper_stopped_on_its_way(node: Node, runner: int) -> int:
+    """The next keeper, for which the runner waits, and which is not up; of those that come, the first that is caught so."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        node.kill_keeper()
+        # Without a pause: a keeper is on its way for a tenth of a second.
+        while not (keeper := keeper_of(runner)):
+            assert time.monotonic() < until, "no keeper is on its way"
+        os.kill(keeper, signal.SIGSTOP)
+        if node.directory.alive("keeper") is None:
+            return keeper
+        os.kill(keeper, signal.SIGCONT)
+    raise AssertionError("every keeper was up before it could be stopped")
+
+
+def keeper_of(runner: int) -> int:
+    """The runner's child that is a keeper, or is to be one; 0 if there is none."""
+    for children in Path(f"/proc/{runner}/task").glob("*/children"):
+        for child in children.read_text().split():
+            with contextlib.suppress(FileNotFoundError):
+                if b"leaseq.node.keeper" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
+    return 0
+
+
 def test_the_heartbeat_goes_on_while_the_loop_is_blocked(node: Node) -> None:
     """The loop waits for a keeper to be up; this one is stopped on its way."""
     runner = node.start()
     task = node.shell("sleep 2; exit 3", need=ONE)
     node.running(task)
-    node.kill_keeper()
-
-    def stopped() -> int:
-        for pid in Path(f"/proc/{runner.pid}/task").glob("*/children"):
-            for child in pid.read_text().split():
-                if b"leaseq.node.keeper" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    os.kill(int(child), signal.SIGSTOP)
-                    return int(child)
-        return 0
-
-    keeper = wait_until(stopped, "the next keeper")
-    assert node.directory.alive("keeper") is None
+    keeper = keeper_stopped_on_its_way(node, runner.pid)
     before = node.beat()
     pending = node.submit("true", need=ONE)
     assert before is not None
