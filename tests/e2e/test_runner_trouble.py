@@ -174,7 +174,7 @@ def test_a_runner_leaves_when_told_though_its_ledger_cannot_be_written(cramped: 
 
 
 def keeper_stopped_on_its_way(node: Node, runner: int) -> int:
-    """The next keeper, for which the runner waits, and which is not up; of those that come, the first that is caught so."""
+    """The next keeper, for which the runner waits, and which is not up; the first of several that is caught so."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         node.kill_keeper()
