@@ -32,7 +32,7 @@ def cases(p: Protocol) -> Iterator[tuple[str, Iterator[str]]]:
         yield from _sweep(p, tries)
     for meet in MEET:
         for name in MEETINGS:
-            yield meet.__name__, meet(p, name)
+            yield f"{meet.__name__}: {name}", meet(p, name)
     yield "new_leases", sweep.new_leases(p)
     yield "keyed_moves", sweep.keyed_moves(p)
     yield "strangers", sweep.strangers(p)
@@ -44,12 +44,15 @@ def cases(p: Protocol) -> Iterator[tuple[str, Iterator[str]]]:
 def _sweep(p: Protocol, tries: Tries) -> Iterator[tuple[str, Iterator[str]]]:
     for name, scene in SCENES.items():
         if not (name in NOT_DURABLE and tries in POWER):
-            yield tries.__name__, tries(p, scene)
+            yield f"{tries.__name__}: {name}", tries(p, scene)
 
 
 def first_violation(p: Protocol, *, first: str = "") -> tuple[str, str] | None:
-    """(what was tried, the case and the rule it broke) of the first case that fails, or None. first: tried first."""
-    for tried, each in sorted(cases(p), key=lambda case: case[0] != first):
+    """(what was tried, the case and the rule it broke) of the first case that fails, or None.
+
+    first: what is tried first, or how its name begins.
+    """
+    for tried, each in sorted(cases(p), key=lambda case: not case[0].startswith(first)):
         try:
             for _ in each:
                 pass

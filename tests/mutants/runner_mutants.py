@@ -387,8 +387,6 @@ class Mutant:
     parts: Parts
     troubles: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
-    first: int = 1
-    """The number of the history that is tried first: one that was seen to catch it, where most do not."""
 
 
 def _runner(runner: type[Runner], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
@@ -417,9 +415,7 @@ CLAIM, READ_CLAIM, BEAT = ("rename", "/claimed/"), ("read", "/claimed/"), ("crea
 WRITE_OUTCOME, TELL, SETTLE = ("create", "/done/"), ("append", "/events/"), ("unlink", "/claimed/")
 
 MUTANTS: dict[str, Mutant] = {
-    "start before the claim is durable": replace(
-        _intake(StartsBeforeTheClaimIsDurable, "power loss", at=[SYNC_CLAIMS]), first=180
-    ),
+    "start before the claim is durable": _intake(StartsBeforeTheClaimIsDurable, "power loss", at=[SYNC_CLAIMS]),
     "a claim in doubt is forgotten": _intake(ForgetsAClaimInDoubt, "mount", at=[CLAIM]),
     "a claim that cannot be started is dropped": _intake(
         DropsAClaimThatCannotBeStarted, "error", at=[SYNC_CLAIMS, READ_CLAIM]
@@ -449,7 +445,7 @@ MUTANTS: dict[str, Mutant] = {
     "a failure is called DONE": _ledger(CallsAFailureDone),
     "what commands decided is not told": _runner(TellsNothingOfCommands),
     "a slow task is given up as LOST": _runner(TakesTheFirstWordForTheLast),
-    "a cancel ends the others, too": Mutant(replace(REAL_PARTS, procs=CancelsWhatNobodyAskedFor), first=38),
+    "a cancel ends the others, too": Mutant(replace(REAL_PARTS, procs=CancelsWhatNobodyAskedFor)),
     "a retry is the same attempt": Mutant(replace(REAL_PARTS, procs=PutsBackWhatFailed)),
     "a term is begun over another's": Mutant(
         replace(REAL_PARTS, begin_alone=takes_a_term_over), ("rival",), (LOOK_FOR_TERMS,)
@@ -464,3 +460,34 @@ MUTANTS: dict[str, Mutant] = {
     "an absence is an end that Slurm does not confirm": _judge(DoesNotAskForTheJobItself, "wrong answers"),
     "an end is for ever": _judge(NeverTakesAnEndBack, "lease end"),
 }
+
+CAUGHT_BY = {
+    "start before the claim is durable": 180,
+    "a claim in doubt is forgotten": 4,
+    "a claim that cannot be started is dropped": 4,
+    "an error of the file system is taken for a bad task": 2,
+    "a turn costs what is pending": 3,
+    "adopt as new": 3,
+    "no `void` record before a claim is put back": 39,
+    "requeue on unknown": 14,
+    "adopt what an earlier boot began": 2,
+    "adopted tasks are given the first GPUs": 23,
+    "no taking over": 7,
+    "claims are taken from another node": 3,
+    "a decided attempt is put back": 2,
+    "tasks end with their runner": 7,
+    "the record is forgotten before the outcome is durable": 2,
+    "an outcome that cannot be written is dropped": 2,
+    "a LOST task runs again unasked": 28,
+    "what commands decided is not told": 8,
+    "a slow task is given up as LOST": 2,
+    "a cancel ends the others, too": 38,
+    "a term is begun over another's": 8,
+    "a runner goes on where another serves": 2,
+    "a job's number is enough": 6,
+    "an answer counts that lacks who is heard": 18,
+    "one absence is an end": 9,
+    "an absence is an end that Slurm does not confirm": 8,
+    "an end is for ever": 11,
+}
+"""The history that was seen to catch a mutant, if not the first: it is tried first, then all others."""

@@ -8,8 +8,8 @@ import pytest
 
 from tests.crash.actors import REAL
 from tests.crash.suite import first_violation
+from tests.mutants import runner_mutants
 from tests.mutants.mutants import CAUGHT_BY, MUTANTS
-from tests.mutants.runner_mutants import MUTANTS as RUNNER_MUTANTS
 from tests.sim.history import run
 from tests.sim.plan import draw
 
@@ -23,10 +23,10 @@ def test_a_mutant_of_the_protocol_is_caught(name: str) -> None:
     _tell(name, f"crash: {violation[0]}", violation[1])
 
 
-@pytest.mark.parametrize("name", RUNNER_MUTANTS)
+@pytest.mark.parametrize("name", runner_mutants.MUTANTS)
 def test_a_mutant_of_the_runner_is_caught(name: str) -> None:
-    mutant = RUNNER_MUTANTS[name]
-    for number in (*range(mutant.first, HISTORIES_MAX + 1), *range(1, mutant.first)):
+    mutant, first = runner_mutants.MUTANTS[name], runner_mutants.CAUGHT_BY.get(name, 1)
+    for number in (first, *range(1, HISTORIES_MAX + 1)):
         plan = draw(f"mutant {number}", only=mutant.troubles, steps=mutant.steps)
         violation = run(plan, mutant.parts).violation
         if violation:
