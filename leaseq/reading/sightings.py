@@ -172,10 +172,11 @@ def _pending(look: _Look, parent: str, *, held: bool) -> Iterator[Sighting]:
         again = spot.directory in look.seen
         names = look.new(spot.directory)
         known = look.memory.get(spot.directory, {})
-        fresh = list(filter(PENDING.fullmatch, [name for name in names if name not in known] if known else names))
-        if not again and not fresh and len(names) == len(known):
+        unknown = [name for name in names if name not in known] if known else names
+        if not again and not unknown and len(names) == len(known):
             yield from known.values()
             continue
+        fresh = list(filter(PENDING.fullmatch, unknown))
         made = map(Sighting, map(task_of, fresh), map(attempt_of, fresh), repeat(Rank.PENDING), fresh, repeat(spot))
         found = {name: known[name] for name in names if name in known} | dict(zip(fresh, made, strict=True))
         look.memory[spot.directory] = known | found if again else found

@@ -371,6 +371,13 @@ def test_a_running_task_is_described_by_the_heartbeat_without_opening_its_file(l
 # -- bounded cost ----------------------------------------------------------------------------------
 
 
+def test_a_task_that_leaves_while_a_name_that_is_none_appears_is_not_pending_any_more(lab: Lab) -> None:
+    gone, stays = lab.pending(), lab.pending()
+    lab.reader.read()
+    os.rename(f"{lab.lease.inbox(ANY)}/{gone}", f"{lab.lease.inbox(ANY)}/strange")
+    assert list(lab.reader.listing().pending) == [str(stays)]
+
+
 def test_only_the_asked_for_pending_files_are_read_and_each_once(lab: Lab) -> None:
     for _ in range(50):
         lab.pending()
