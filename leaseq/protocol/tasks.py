@@ -185,20 +185,18 @@ def outcome_in(fs: Fs, path: str) -> Outcome:
 
 def move_pending(fs: Fs, source: str, name: str, target: str) -> bool:
     """The pending file is in the other directory (hold, release, move to another lease); False if it was gone."""
-    try:
-        fs.rename(f"{source}/{name}", f"{target}/{name}")
-    except FileNotFoundError:
-        if name not in fs.names(target):
-            return False
-    fs.sync_dir(target)
-    return True
+    return _moved(fs, f"{source}/{name}", target, name)
 
 
 def recover_lost(fs: Fs, lease: LeaseDir, entry: Entry, target: str) -> bool:
     """A task kept in lost/ is pending again as its next attempt; False if another did it and a runner has it."""
-    name = str(entry.next_attempt())
+    return _moved(fs, f"{lease.lost}/{entry}", target, str(entry.next_attempt()))
+
+
+def _moved(fs: Fs, source: str, target: str, name: str) -> bool:
+    """The file is in the target directory under that name, durably; False if it is in neither place."""
     try:
-        fs.rename(f"{lease.lost}/{entry}", f"{target}/{name}")
+        fs.rename(source, f"{target}/{name}")
     except FileNotFoundError:
         if name not in fs.names(target):
             return False
