@@ -78,7 +78,11 @@ def test_a_lease_whose_nodes_have_another_home_under_its_path_is_told_soon(site:
     os.mkdir(other, 0o700)
     # What a node sees of this home is what stands elsewhere: nothing that was made here.
     srun = Wrapper(site, "srun")
-    srun.does(last=f'args=(); for each; do args+=("${{each//{real}/{other}}}"); done; exec {srun.real} "${{args[@]}}"')
+    srun.does(
+        f"args=() real={real} other={other}",
+        'for each; do args+=("${each//"$real"/$other}"); done',
+        last=f'exec {srun.real} "${{args[@]}}"',
+    )
     said = site.leaseq("add", "-N1", *CPUS, PATH=sbatch.path, seconds_max=120)
     assert said.returncode == 1, said
     assert f"does not see {real}: under that path it has a directory of its own, or none" in said.stderr
