@@ -140,6 +140,13 @@ def mapping(convert: Callable[[object], Any]) -> Callable[[object], Any]:
     return check
 
 
+def axis(value: object) -> dict[str, tuple[str, ...] | str]:
+    """Parameters that go together: of each all its values, or the rule by which they are made."""
+    checked: dict[str, tuple[str, ...] | str]
+    checked = mapping(lambda said: said if isinstance(said, str) else several(text)(said))(value)
+    return checked
+
+
 def check_schema(value: Mapping[str, object]) -> None:
     """The JSON object is of a schema that this leaseq reads; raises Malformed, Newer."""
     version = value.get("v", SCHEMA)
@@ -257,6 +264,25 @@ class Need(Record):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Array(Record):
+    """The indices of a task that runs once for each, and what differs between them; see `leaseq.arrays`."""
+
+    indices: str = _as(text)
+    """As `leaseq.indices` writes them: `0-49999`, `0-9:2,15`."""
+    axes: tuple[Mapping[str, tuple[str, ...] | str], ...] = _as(several(axis), default=())
+    """The values of parameters by name, or `a..b..step`. An index is the number of a combination, last axis fastest."""
+    size: int = _as(integer, default=0)
+    """What its commands are told of how many there are, if that is not how many indices are here."""
+    throttle: int = _as(integer, default=0)
+    """How many run at once over all nodes; 0: as many as have room."""
+    max_fails: int = _as(integer, default=0)
+    """With so many failed ones no other starts; 0: they all do."""
+    logs: str = _as(text, default="")
+    """Which logs are kept: empty (one pair for each index), `failed`, `packed`."""
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Task(Record):
     """One command and how it is to run. Written once by its submitter; attempts never change it."""
 
@@ -285,6 +311,10 @@ class Task(Record):
     user: str = _as(text, default="")
     host: str = _as(text, default="")
     redo_of: str = _as(text, default="")
+    array: Array | None = _as(maybe(record(Array)), default=None)
+    """Of a task that runs once for each of its indices."""
+    task_dir: bool = _as(flag, default=False)
+    """True if each attempt has a directory for results, made before it starts."""
     retried: Mapping[str, str] = _as(mapping(text), default_factory=dict)
     """By lease, the state in which its histories count the task: an attempt ended so, and `retry` asked for another."""
     extra: Mapping[str, object] = field(default_factory=dict)

@@ -12,7 +12,7 @@ import pytest
 
 from leaseq.commands import ALIASES, COMMANDS
 from leaseq.layout import AllocDir, Entry, Home, LeaseDir
-from leaseq.models import Event, Heartbeat, Lease, Need, Outcome, Record, Running, State, Task
+from leaseq.models import Array, Event, Heartbeat, Lease, Need, Outcome, Record, Running, State, Task
 from leaseq.node import record
 from leaseq.protocol import records
 from leaseq.protocol.terms import down_seconds, late_seconds
@@ -61,7 +61,7 @@ def test_every_path_of_a_home_and_of_a_lease_is_in_the_specification() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Task, Need, Outcome, Event, Running, Heartbeat, Lease], ids=lambda kind: kind.__name__
+    "kind", [Task, Array, Need, Outcome, Event, Running, Heartbeat, Lease], ids=lambda kind: kind.__name__
 )
 def test_every_field_of_a_record_is_in_the_specification(kind: type[Record]) -> None:
     names = [each.name for each in fields(kind) if each.name != "extra"]  # type: ignore[arg-type]

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from leaseq import models
 from leaseq.errors import Malformed
 from leaseq.lease.slurm.text import Row
-from leaseq.models import Event, GpuUse, Heartbeat, Lease, Need, Outcome, Record, Running, State, Task
+from leaseq.models import Array, Event, GpuUse, Heartbeat, Lease, Need, Outcome, Record, Running, State, Task
 
-RECORDS = [Need, Task, Outcome, Event, Running, GpuUse, Heartbeat, Lease, Row]
+RECORDS = [Array, Need, Task, Outcome, Event, Running, GpuUse, Heartbeat, Lease, Row]
 
 undecodable = st.binary(max_size=12).map(os.fsdecode)
 words = st.text(max_size=12) | undecodable
