@@ -15,7 +15,18 @@ from leaseq.layout import TASK_ID, Home, LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.view import reader_of
 from leaseq.models import State
-from leaseq.reading.find import Detail, Search, detail, is_last, only, remembered, remembered_outcome, way_to, words_of
+from leaseq.reading.find import (
+    Detail,
+    Search,
+    detail,
+    is_last,
+    only,
+    refuse_indices,
+    remembered,
+    remembered_outcome,
+    way_to,
+)
+from leaseq.reading.selectors import selectors_of
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
 from leaseq.world import Clock, Fs
@@ -65,9 +76,11 @@ class Lookup:
         found: dict[str, Located] = {}
         unknown: list[str] = []
         problems: list[NotFound] = []
-        for word in words_of(selectors):
+        for selector in selectors_of(selectors):
+            word = selector.task
             try:
                 located = self._one(word)
+                refuse_indices(selector, located.row.id)
                 found.setdefault(located.row.id, located)
             except NotFound as error:
                 unknown.append(word)

@@ -16,6 +16,7 @@ from leaseq.protocol.keys import redone, was_retried
 from leaseq.protocol.tasks import read_outcome, read_task
 from leaseq.reading import history
 from leaseq.reading.merge import Merge, view_event
+from leaseq.reading.selectors import Selector, selectors_of
 from leaseq.reading.sightings import Rank, names_in
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
@@ -49,21 +50,21 @@ def find_all(reader: Reader, selectors: Sequence[str]) -> tuple[TaskView, ...]:
     """The tasks that the selectors name, with one listing for all of them."""
     search = Search(reader)
     found: dict[str, TaskView] = {}
-    for word in words_of(selectors):
+    for selector in selectors_of(selectors):
+        word = selector.task
         ids = search.ids(word)
         if not ids:
             raise NotFound(f"no task {word!r} in lease {reader.lease.id}", hint=way_to(word))
         task_id = only(word, ids)
+        refuse_indices(selector, task_id)
         found.setdefault(task_id, search.view(task_id))
     return tuple(found.values())
 
 
-def words_of(selectors: Sequence[str]) -> list[str]:
-    """The selectors one by one; raises UsageError where there is none."""
-    words = [word for selector in selectors for word in selector.split(",") if word]
-    if not words:
-        raise UsageError("which task?", hint="give an id (or its first letters), or `last`")
-    return words
+def refuse_indices(selector: Selector, task_id: str) -> None:
+    """Raises UsageError if the word names indices: the task has none."""
+    if selector.indices is not None:
+        raise UsageError(f"{selector}: {task_id} is one task, without indices", hint=f"it is named by {task_id} alone")
 
 
 def way_to(word: str) -> str:

@@ -196,3 +196,10 @@ def test_a_history_longer_than_one_read_is_searched_to_its_start(box: Box) -> No
     other = line.replace(first.encode(), b"T" + b"0" * 11)
     history.write_bytes(line + other * ((3 << 20) // len(other)))
     assert box.task(first)["state"] == "DONE"
+
+
+def test_indices_of_a_task_that_has_none_are_refused(box: Box, two: tuple[str, str]) -> None:
+    task_id, _ = two
+    said = box.run("info", f"{task_id[:9]}_3", code=2)
+    assert f"{task_id} is one task, without indices" in said.err
+    assert "'T3k9_x'" in box.run("info", "T3k9_x", code=2).err

@@ -1,0 +1,59 @@
+"""What a person types for tasks, one by one: an id, its first letters or `last`, and indices behind it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from leaseq.errors import Malformed, UsageError
+from leaseq.indices import Indices
+
+_NUMBERS = re.compile(r"[0-9][0-9:-]*")
+
+
+class Selector(NamedTuple):
+    """One word that names a task, or indices of one."""
+
+    task: str
+    """What stands for the task: an id, its first letters, `last`."""
+    indices: Indices | None = None
+    """Those that are meant: `T3k9_17`, `T3k9_100-199`, `last_3`; None: the task as a whole."""
+
+    def __str__(self) -> str:
+        return self.task if self.indices is None else f"{self.task}_{self.indices}"
+
+
+def selectors_of(words: Sequence[str]) -> list[Selector]:
+    """The words one by one, which may be joined by commas; raises UsageError where there is none."""
+    found: list[Selector] = []
+    for word in words:
+        for number, part in enumerate(part for part in word.split(",") if part):
+            before = found[-1] if number else None
+            if before is not None and before.indices is not None and _NUMBERS.fullmatch(part):
+                # `T3k9_1,5,7-9`: numbers behind a comma are of the same array.
+                found[-1] = Selector(before.task, before.indices | _indices(part, str(before)))
+            else:
+                found.append(_selector(part))
+    if not found:
+        raise UsageError("which task?", hint="give an id (or its first letters), or `last`")
+    return found
+
+
+def _selector(word: str) -> Selector:
+    task, _, numbers = word.partition("_")
+    if not task or not _NUMBERS.fullmatch(numbers):
+        return Selector(word)  # no id has such a letter: it is a name, and whoever looks for it says so
+    return Selector(task, _indices(numbers, word))
+
+
+def _indices(text: str, word: str) -> Indices:
+    try:
+        return Indices.parse(text)
+    except Malformed as error:
+        raise UsageError(f"{word!r}: {error}", hint="like T3k9_17, T3k9_100-199, T3k9_0-9:2, T3k9_1,5,7-9") from None
+
+
+def united(one: Indices | None, other: Indices | None) -> Indices | None:
+    """What is meant of one task by two words: all of it where one of them means that."""
+    return None if one is None or other is None else one | other
