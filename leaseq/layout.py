@@ -221,6 +221,48 @@ def terms_in(names: Iterable[str]) -> list[tuple[str, int]]:
     return [(node, number) for node, _, digits in found if is_node(node) and (number := whole(digits))]
 
 
+# -- lanes: see protocol/lanes.py --------------------------------------------------------------------------------------
+
+_LANE = re.compile(
+    r"(?P<number>[1-9][0-9]{0,5})(?:\.(?P<generation>[1-9][0-9]{0,11})(?:\.(?P<holder>[A-Za-z0-9][A-Za-z0-9._-]{0,199}))?)?"
+)
+_TOKEN = re.compile(r"[0-9a-z]{10}")
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One of several places of a limit, and who has it."""
+
+    number: int
+    generation: int = 0
+    """How often it has been free; 0: it was made, and its token is not out."""
+    holder: str = ""
+    """The attempt that has it, and whose: `ID.ATTEMPT.INCARNATION.NODE`; empty while it is free."""
+
+    def __str__(self) -> str:
+        parts = [str(self.number), str(self.generation) if self.generation else "", self.holder]
+        return ".".join(filter(None, parts))
+
+    def taken_by(self, holder: str) -> Lane:
+        return replace(self, holder=holder)
+
+    def freed(self) -> Lane:
+        return Lane(self.number, self.generation + 1)
+
+    @classmethod
+    def parse(cls, name: str) -> Lane:
+        """The lane of that file name; raises Malformed."""
+        match = _LANE.fullmatch(name)
+        if not match:
+            raise Malformed(f"not a lane: {name!r:.160}")
+        return cls(int(match["number"]), int(match["generation"] or 0), match["holder"] or "")
+
+
+def is_token(name: str) -> bool:
+    """True if a lane's token may have had that name before anybody took the lane."""
+    return _TOKEN.fullmatch(name) is not None
+
+
 def parse_request(name: str) -> tuple[str, str]:
     """(verb, the attempt's key or nothing) of a request's file name: `VERB[.ID.ATTEMPT].TOKEN`; raises Malformed."""
     verb, _, rest = name.partition(".")
@@ -370,6 +412,15 @@ class LeaseDir:
     def redone(self) -> str:
         """One file per `redo`, holding the id of the task that it made."""
         return f"{self.root}/redone"
+
+    @property
+    def all_lanes(self) -> str:
+        """One directory for each limit that there is, or was: made by whoever needs its first lane."""
+        return f"{self.root}/lanes"
+
+    def lanes(self, name: str) -> str:
+        """The lanes of what has that name."""
+        return f"{self.all_lanes}/{name}"
 
     @property
     def own(self) -> AllocDir:

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from tests.crash import lane_rules
 from tests.crash.actors import REAL
+from tests.crash.check import Violated
 from tests.crash.suite import first_violation
-from tests.mutants import runner_mutants
+from tests.mutants import lane_mutants, runner_mutants
 from tests.mutants.mutants import CAUGHT_BY, MUTANTS
 from tests.sim.history import run
 from tests.sim.plan import draw
@@ -31,6 +33,19 @@ def test_a_mutant_of_the_runner_is_caught(name: str) -> None:
         violation = run(plan, mutant.parts).violation
         if violation:
             _tell(name, f"sim: history {number}", violation)
+            return
+    pytest.fail(f"{name}: nothing is caught")
+
+
+@pytest.mark.parametrize("name", lane_mutants.MUTANTS)
+def test_a_mutant_of_lanes_is_caught(name: str) -> None:
+    mutant = replace(lane_rules.REAL, **lane_mutants.MUTANTS[name])
+    for case in lane_rules.CASES:
+        try:
+            for _ in case(mutant):
+                pass
+        except (Violated, OSError) as caught:
+            _tell(name, f"lanes: {case.__name__}", str(caught))
             return
     pytest.fail(f"{name}: nothing is caught")
 
