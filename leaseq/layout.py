@@ -467,6 +467,10 @@ class LeaseDir:
         """The log file of one attempt; stream is `out` or `err`."""
         return f"{self.log_dir(task_id)}/{task_id}.{attempt}.{stream}"
 
+    def results(self, task_id: str) -> str:
+        """The task's own directory for what its command makes, the same for all its attempts."""
+        return f"{self.root}/results/{task_id[1]}/{task_id}"
+
     def key(self, digest: str) -> str:
         return f"{self.keys}/{digest}"
 

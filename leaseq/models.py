@@ -314,7 +314,7 @@ class Task(Record):
     array: Array | None = _as(maybe(record(Array)), default=None)
     """Of a task that runs once for each of its indices."""
     task_dir: bool = _as(flag, default=False)
-    """True if each attempt has a directory for results, made before it starts."""
+    """True if its runner makes the task's own directory for results before it starts an attempt."""
     retried: Mapping[str, str] = _as(mapping(text), default_factory=dict)
     """By lease, the state in which its histories count the task: an attempt ended so, and `retry` asked for another."""
     extra: Mapping[str, object] = field(default_factory=dict)

@@ -71,6 +71,10 @@ class Fs(Protocol):
         """The directory exists, mode 0700; it may have existed."""
         ...
 
+    def remove_tree(self, directory: str) -> None:
+        """The directory is gone with all that is in it; links in it are not followed. It may have been gone."""
+        ...
+
     def sync_dir(self, directory: str) -> None:
         """The names in the directory are durable."""
         ...
@@ -183,6 +187,12 @@ class SystemFs:
         except FileExistsError:
             if not os.path.isdir(path):
                 raise
+
+    def remove_tree(self, directory: str) -> None:
+        import shutil
+
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(directory)
 
     def sync_dir(self, directory: str) -> None:
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -114,6 +114,9 @@ class FaultFs:
     def mkdir(self, path: str) -> None:
         self._call("mkdir", path)
 
+    def remove_tree(self, directory: str) -> None:
+        self._call("remove_tree", directory)
+
     def sync_dir(self, directory: str) -> None:
         self._call("sync_dir", directory)
 

@@ -250,6 +250,14 @@ class MemoryFs:
         elif not there.directory:
             raise _error(errno.EEXIST, path)
 
+    def remove_tree(self, directory: str) -> None:
+        self._called("remove_tree", directory)
+        inside = [path for path in self.disk.live if path == directory or path.startswith(f"{directory}/")]
+        gone = [f"{path}/{name}" for path in sorted(inside, reverse=True) for name in self.disk.live[path]]
+        there = directory.rpartition("/")[2] in self.disk.live.get(directory.rpartition("/")[0], {})
+        for path in [*gone, *([directory] if there else [])]:
+            self.disk.change({path: None})
+
     def sync_dir(self, directory: str) -> None:
         self._called("sync_dir", directory)
         self.disk.sync(directory)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE
-from leaseq.cli.progress import Progress
+from leaseq.cli.progress import TOLD_MAX, Progress
 from leaseq.cli.values import seconds
 from leaseq.verbs.clean import clean, due
 from leaseq.words import count
@@ -26,21 +26,27 @@ class Clean:
         lease = app.access.lease(self.lease)
         old = due(app.access, lease, older_seconds=self.older_seconds, keep_failed=self.keep_failed)
         progress = Progress(app.out, "removing", len(old.tasks), quiet=self.json)
+        left: dict[str, OSError] = {}
         if not self.dry_run:
             try:
-                clean(app.access, old, told=progress.at)
+                left = clean(app.access, old, told=progress.at)
             finally:
                 progress.clear()
+        removed = [each.outcome for each in old.tasks if each.outcome.task.id not in left]
+        problems = [f"{task_id} stays: {error.strerror}: {error.filename}" for task_id, error in left.items()]
         if self.json:
-            removed = [each.outcome for each in old.tasks]
             tasks = [{"id": each.task.id, "state": each.state.name, "ended": each.ended} for each in removed]
             body = {"lease": lease.id, "dry_run": self.dry_run, "removed": tasks, "leftovers": len(old.leftovers)}
-            app.out.document(body)
-            return 0
+            app.out.document({**body, "problems": problems})
+            return 1 if problems else 0
         verb = "would remove" if self.dry_run else "removed"
         leftover = f" and {count(len(old.leftovers), 'leftover file')}" if old.leftovers else ""
-        app.out.wrap(f"{verb} the results and logs of {count(len(old.tasks), 'task')}{leftover}")
-        return 0
+        app.out.wrap(f"{verb} the results and logs of {count(len(removed), 'task')}{leftover}")
+        for problem in problems[:TOLD_MAX]:
+            app.out.talk(f"leaseq: {problem}")
+        if len(problems) > TOLD_MAX:
+            app.out.talk(f"leaseq: and {len(problems) - TOLD_MAX} more like these")
+        return 1 if problems else 0
 
 
 COMMAND = Command(

@@ -61,6 +61,7 @@ LEASEQ_DEBUG=1    show the traceback of a bug
 NO_COLOR          never colours
 CLICOLOR_FORCE    always colours
 A task sees LEASEQ_TASK_ID, LEASEQ_ATTEMPT, LEASEQ_LEASE, LEASEQ_NODE, LEASEQ_GPUS, LEASEQ_SLOT,
+LEASEQ_TASK_DIR (its own directory for results: `submit --task-dir` makes it, or `mkdir -p` in the task),
 and its GPUs in CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES or ZE_AFFINITY_MASK.
 """,
 }

@@ -184,6 +184,7 @@ def detail_json(lease: LeaseDir, each: Detail, *, env: bool) -> dict[str, object
             body["env"] = dict(task.env) if environment_known(task) else None
     body["attempts"] = [attempt_json(lease, outcome) for outcome in each.outcomes]
     body["logs"] = {stream: lease.log(each.view.id, each.view.attempt, stream) for stream in ("out", "err")}
+    body["task_dir"] = lease.results(each.view.id)
     body["file"] = f"{each.view.place.directory}/{each.view.place.name}" if each.view.place else None
     return body
 
@@ -225,6 +226,8 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
         yield "command", row.command + ("   (bash -c)" if task else "")
     if task is not None:
         yield "directory", task.cwd
+        if task.task_dir:
+            yield "task dir", lease.results(task.id)
         yield "need", need_text(task.need)
         if task.retries or task.on_lost or task.requeue:
             again = [count(task.retries, "retry", "retries")] if task.retries else []

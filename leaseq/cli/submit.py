@@ -9,7 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaseq.cli.app import App
-from leaseq.cli.changes import CWD, ENV, NAME, NEED_OPTIONS, ON_LOST, PRIORITY, REQUEUE, RETRIES, need_of, refuse_owned
+from leaseq.cli.changes import (
+    CWD,
+    ENV,
+    NAME,
+    NEED_OPTIONS,
+    ON_LOST,
+    PRIORITY,
+    REQUEUE,
+    RETRIES,
+    TASK_DIR,
+    need_of,
+    refuse_owned,
+)
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import JSON, LEASE, NO_START, NODE
@@ -48,6 +60,7 @@ class Submit:
     key: str
     unless_done: bool
     hold: bool
+    task_dir: bool
     start: bool
     json: bool
 
@@ -94,6 +107,7 @@ class Submit:
             requeue=self.requeue,
             umask=app.umask,
             key=self.key,
+            task_dir=self.task_dir,
         )
         return Wanted(like, commands, priority=self.priority, hold=self.hold, file=bool(self.file))
 
@@ -213,6 +227,7 @@ COMMAND = Command(
             "export", "which environment variables it inherits: ALL, NONE, or A,B,C=1", metavar="WHAT", default="ALL"
         ),
         CWD._replace(help="the directory it runs in (default: this one)"),
+        TASK_DIR,
         RETRIES,
         ON_LOST,
         REQUEUE,

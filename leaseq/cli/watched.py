@@ -59,6 +59,9 @@ class WatchedFs:
     def mkdir(self, path: str) -> None:
         self._call(self._fs.mkdir, path)
 
+    def remove_tree(self, directory: str) -> None:
+        self._call(self._fs.remove_tree, directory)
+
     def sync_dir(self, directory: str) -> None:
         self._call(self._fs.sync_dir, directory)
 

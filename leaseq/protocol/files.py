@@ -33,6 +33,16 @@ def make(fs: Fs, directories: Sequence[str]) -> None:
         fs.sync_dir(parent)
 
 
+def make_all(fs: Fs, directory: str) -> None:
+    """The directory exists, durably, and so do those above it, the first of which must exist."""
+    try:
+        fs.mkdir(directory)
+    except FileNotFoundError:
+        make_all(fs, directory_of(directory))
+        fs.mkdir(directory)
+    fs.sync_dir(directory_of(directory))
+
+
 def stage(fs: Fs, directory: str, data: bytes) -> str:
     """The data waits, durably, under a hidden name of the directory; gives its path."""
     temporary = hidden(directory)

@@ -23,6 +23,8 @@ class Old:
 
     outcome: Outcome
     files: tuple[str, ...]
+    results: str = ""
+    """The directory of what its command has made."""
 
 
 def old_tasks(fs: Fs, lease: LeaseDir, *, before: float, keep_failed: bool) -> Iterator[Old]:
@@ -44,9 +46,8 @@ def old_tasks(fs: Fs, lease: LeaseDir, *, before: float, keep_failed: bool) -> I
                 continue
             if keep_failed and outcome.state is not State.DONE:
                 continue
-            yield Old(
-                tasks.without_env(outcome), tuple(_files(lease, task_id, sorted(numbers), links.get(task_id, [])))
-            )
+            own = tuple(_files(lease, task_id, sorted(numbers), links.get(task_id, [])))
+            yield Old(tasks.without_env(outcome), own, lease.results(task_id))
 
 
 def _files(lease: LeaseDir, task_id: str, attempts: list[int], links: list[str]) -> Iterator[str]:
@@ -61,7 +62,12 @@ def _files(lease: LeaseDir, task_id: str, attempts: list[int], links: list[str])
 
 
 def remove(fs: Fs, lease: LeaseDir, old: Old) -> None:
-    """Nothing of the task is left but its line of history; where no history has it yet, what waits to become one."""
+    """Nothing of the task is left but its line of history; where no history has it yet, what waits to become one.
+
+    Raises OSError where something in its own directory cannot be removed; all else is still there then.
+    """
+    if old.results:
+        fs.remove_tree(old.results)
     key = f"{old.outcome.task.id}.{old.outcome.attempt}"
     if key in _names(fs, lease.booking):
         # Another link to the outcome, which would keep the task's environment.

@@ -126,6 +126,8 @@ class Intake:
         task = replace(task, node=won.inbox or task.node)
         slot = free_slot(state.running.values())
         attempt = Attempt(Single(claim), task, won.booking, ports.clock.monotonic(), slot=slot)
+        if task.task_dir:
+            files.make_all(ports.fs, ports.lease.results(claim.entry.id))
         ends_at = ends_of_day(state, ports.clock)
         request = start_request(attempt, lease=ports.lease, options=state.options, ends=ends_at)
         ports.procs.start(attempt.key, request)

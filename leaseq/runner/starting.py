@@ -42,6 +42,7 @@ def start_request(attempt: Attempt, *, lease: LeaseDir, options: Options, ends: 
         "LEASEQ_NODE": node,
         "LEASEQ_GPUS": ",".join(attempt.booking.gpus),
         "LEASEQ_SLOT": str(attempt.slot),
+        "LEASEQ_TASK_DIR": lease.results(entry.id),
         "LEASEQ_HOME": lease.root.rsplit("/runs/", 1)[0],
     }
     if ends is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ from leaseq.layout import LeaseDir
 from leaseq.protocol import files
 from leaseq.protocol.retention import Old, leftovers, old_tasks, remove
 from leaseq.verbs.access import Access
+
+NOT_OURS = (errno.EACCES, errno.EPERM, errno.ENOTEMPTY)
+"""What the removal says of a directory in which somebody else's files are, or where somebody still writes."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,20 @@ def due(access: Access, lease: LeaseDir, *, older_seconds: float, keep_failed: b
     return Due(lease, old, tuple(leftovers(access.fs, lease)))
 
 
-def clean(access: Access, old: Due, *, told: Callable[[int], None] = lambda number: None) -> None:
-    """It is gone. told: hears before each task how many are gone."""
+def clean(access: Access, old: Due, *, told: Callable[[int], None] = lambda number: None) -> dict[str, OSError]:
+    """It is gone, but for tasks whose own directory cannot be removed: why, by their ids.
+
+    told: hears before each task how many are gone.
+    """
+    left: dict[str, OSError] = {}
     for number, each in enumerate(old.tasks):
         told(number)
-        remove(access.fs, old.lease, each)
+        try:
+            remove(access.fs, old.lease, each)
+        except OSError as error:
+            if error.errno not in NOT_OURS:
+                raise
+            left[each.outcome.task.id] = error
     for path in old.leftovers:
         files.discard(access.fs, path)
+    return left

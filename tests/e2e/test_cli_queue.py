@@ -578,3 +578,12 @@ def test_a_bug_is_one_line_and_its_traceback_is_kept(box: Box) -> None:
     assert len(process.stderr.splitlines()) == 1
     (kept,) = (box.path / "tmp").iterdir()
     assert "Traceback" in kept.read_text()
+
+
+def test_a_tasks_own_directory_is_made_shown_and_cleaned(box: Box) -> None:
+    task = box.submit('mkdir "$LEASEQ_TASK_DIR/x"', options=("--task-dir",))
+    box.run("wait", task, code=0)
+    (said,) = box.run("info", task, "--json", code=0).json["tasks"]
+    assert os.path.isdir(f"{said['task_dir']}/x") and said["task_dir"] in box.run("info", task).out
+    assert box.run("clean", "--older-than", "0", "--json", code=0).json["problems"] == []
+    assert not os.path.exists(said["task_dir"])

@@ -211,6 +211,7 @@ def test_a_task_is_told_who_it_is(node: Node) -> None:
         "LEASEQ_NODE": node.name,
         "LEASEQ_GPUS": "",
         "LEASEQ_SLOT": "0",
+        "LEASEQ_TASK_DIR": node.lease.results(task),
         "LEASEQ_HOME": node.home,
     }
 
@@ -248,3 +249,14 @@ def test_an_outcome_tells_times_memory_and_node_and_keeps_what_a_rerun_needs(nod
     assert outcome.node == node.name
     assert outcome.task.env == {**PLAIN, "SECRET": "hush-hush"}
     assert Path(node.lease.outcome(task, 1)).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_task_has_a_directory_of_its_own_that_all_its_attempts_share(node: Node) -> None:
+    line = (
+        'mkdir -p "$LEASEQ_TASK_DIR"; cd "$LEASEQ_TASK_DIR" && echo $LEASEQ_ATTEMPT >>tries; test $LEASEQ_ATTEMPT = 2'
+    )
+    task = node.shell(line, retries=1)
+    node.result(task, attempt=2)
+    assert Path(node.lease.results(task), "tries").read_text() == "1\n2\n"
+    made = node.shell('test -d "$LEASEQ_TASK_DIR"', task_dir=True)
+    assert node.result(made).exit_code == 0

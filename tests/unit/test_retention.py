@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from dataclasses import replace
@@ -126,3 +127,32 @@ def test_an_outcome_that_no_history_tells_yet_keeps_no_environment(lease: LeaseD
     assert clean(lease) == {task.id}
     told = tasks.outcome_in(FS, f"{lease.booking}/{task.id}.1")
     assert told.task.env == {} and told.reason == "cancelled"
+
+
+def test_a_tasks_own_directory_goes_with_its_results_and_what_its_links_lead_to_stays(
+    lease: LeaseDir, tmp_path: Path
+) -> None:
+    old, young = ended(lease), ended(lease, age=DAY)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "data").write_text("x")
+    for task in (old, young):
+        own = Path(lease.results(task.id))
+        (own / "deep").mkdir(parents=True)
+        (own / "deep" / "model").write_text("x")
+        (own / "link").symlink_to(outside)
+    clean(lease)
+    assert not Path(lease.results(old.id)).exists() and Path(lease.results(young.id), "deep", "model").exists()
+    assert (outside / "data").exists()
+
+
+def test_a_task_whose_directory_cannot_be_removed_stays_whole(lease: LeaseDir) -> None:
+    class Refusing(SystemFs):
+        def remove_tree(self, directory: str) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", directory)
+
+    stays = ended(lease)
+    (old,) = retention.old_tasks(FS, lease, before=time.time() - 30 * DAY, keep_failed=False)
+    with pytest.raises(PermissionError):
+        retention.remove(Refusing(remote=False), lease, old)
+    assert os.path.exists(lease.outcome(stays.id, 1)) and os.path.exists(lease.log(stays.id, 1, "out"))

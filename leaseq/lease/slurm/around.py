@@ -27,6 +27,7 @@ OWN = frozenset(
         "LEASEQ_ATTEMPT",
         "LEASEQ_GPUS",
         "LEASEQ_SLOT",
+        "LEASEQ_TASK_DIR",
         "LEASEQ_END_TIME",
     )
 )
