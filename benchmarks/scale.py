@@ -12,8 +12,9 @@ from throughput import lease_of
 
 sys.path.insert(0, str(ROOT))
 
-from leaseq.layout import LeaseDir, new_task_id
+from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State, Task
+from leaseq.names import new_task_id
 from leaseq.protocol import history
 from leaseq.world import hostname
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from leaseq.errors import UsageError
-from leaseq.layout import Home, valid_name
-from leaseq.models import whole
+from leaseq.layout import Home
+from leaseq.names import valid_name
+from leaseq.schema import whole
 from leaseq.world import user_name
 
 SIZE_MAX = 1 << 20

@@ -6,8 +6,8 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from leaseq.layout import is_node
-from leaseq.models import whole
+from leaseq.names import is_node
+from leaseq.schema import whole
 
 HOSTS_MAX = 100_000
 """A host list that names more is not a host list."""

@@ -1,275 +1,15 @@
-"""The only file that knows the names in a lease directory.
+"""Every path in a home and in a lease directory; what the names in them are is in `names`.
 
-A pending task's file name carries what choosing needs: `ORDER.ID.NEED.ATTEMPT`, and a claim adds the
-incarnation of its owner: `ORDER.ID.NEED.ATTEMPT.INCARNATION`. ORDER sorts by priority, then by submission.
 `docs/lease-directory.md` is the specification.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from leaseq.errors import Malformed, Newer, UsageError
-from leaseq.models import ANY, Need, whole
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-LEASE_ID = re.compile(r"(local:)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-TASK_ID = re.compile(r"T[0-9a-hjkmnp-tv-z]{11}")
-ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-"""Crockford's base 32: no letter that reads as a digit."""
-_BEAT = ".json"
-CLI = "_cli"
-"""The owner of claims made by commands (a pending task being cancelled)."""
-
-_ENTRY = re.compile(
-    r"(?P<order>[0-9]{25})\.(?P<id>T[0-9a-hjkmnp-tv-z]{11})\.(?P<need>[a-zA-Z0-9]{1,60})\.(?P<attempt>[1-9][0-9]{0,5})"
-    r"(?:\.(?P<owner>[0-9a-z]{10}))?"
-)
-PENDING = re.compile(r"[0-9]{25}\.T[0-9a-hjkmnp-tv-z]{11}\.[a-zA-Z0-9]{1,60}\.[1-9][0-9]{0,5}")
-"""The form of a pending task's name, whatever its need: one that a later leaseq spells has it too."""
-_COUNT = "0|[1-9][0-9]{0,8}"
-_NEED = re.compile(
-    rf"(?:x|(?=[gcm])(?:g(?P<gpus>{_COUNT}|A))?(?:c(?P<cpus>{_COUNT}))?(?:m(?P<mem>{_COUNT}))?)"
-    r"(?:t(?P<time>0|[1-9][0-9]{0,11}))?"
-)
-"""One spelling for each need: a runner renames what an entry is called, and would not find it under another."""
-_KEY = re.compile(r"(?P<id>T[0-9a-hjkmnp-tv-z]{11})\.(?P<attempt>[1-9][0-9]{0,5})")
-
-
-def new_task_id() -> str:
-    """`T` and 55 random bits in 11 letters; the T keeps it from being read as a number."""
-    return "T" + _letters(11)
-
-
-def new_incarnation() -> str:
-    """50 random bits: one start of one runner, or one command."""
-    return _letters(10)
-
-
-def _letters(count: int) -> str:
-    return "".join(ALPHABET[byte & 31] for byte in _random_bytes(count))
-
-
-_random_bytes: Callable[[int], bytes] = os.urandom
-
-
-@contextmanager
-def names_drawn_from(random_bytes: Callable[[int], bytes]) -> Iterator[None]:
-    """Inside, this process draws new ids and names from that source, so that a simulation can be repeated."""
-    global _random_bytes
-    before, _random_bytes = _random_bytes, random_bytes
-    try:
-        yield
-    finally:
-        _random_bytes = before
-
-
-def valid_name(name: str, *, what: str) -> str:
-    """The name, if it can be a file's; raises UsageError that says what it was for."""
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{what} {name!r} is not a valid name",
-            hint="letters, digits, '.', '_' and '-', starting with a letter or digit, at most 128",
-        )
-    return name
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A task's file name, parsed. `owner` is empty while it is pending."""
-
-    order: str
-    id: str
-    need: Need
-    attempt: int
-    owner: str = ""
-
-    def __str__(self) -> str:
-        need = self.need
-        code = "x" if need.alone else ""
-        if need.gpus is not None:
-            code += "gA" if need.gpus < 0 else f"g{need.gpus}"
-        if need.cpus is not None:
-            code += f"c{need.cpus}"
-        if need.mem_mb is not None:
-            code += f"m{need.mem_mb}"
-        if need.time_seconds is not None:
-            code += f"t{need.time_seconds}"
-        return f"{self.order}.{self.id}.{code}.{self.attempt}" + (f".{self.owner}" if self.owner else "")
-
-    @property
-    def key(self) -> str:
-        """`ID.ATTEMPT`, the name of the attempt everywhere."""
-        return f"{self.id}.{self.attempt}"
-
-    def pending(self) -> Entry:
-        return replace(self, owner="")
-
-    def claimed_by(self, owner: str) -> Entry:
-        return replace(self, owner=owner)
-
-    def next_attempt(self) -> Entry:
-        return replace(self, owner="", attempt=self.attempt + 1)
-
-    @classmethod
-    def parse(cls, name: str) -> Entry:
-        """The entry of that file name; raises Malformed, and Newer where only its need is not understood."""
-        match = _ENTRY.fullmatch(name)
-        if not match:
-            raise Malformed(f"not a task file name: {name!r:.160}")
-        need = _NEED.fullmatch(match["need"])
-        if not need:
-            raise Newer(f"not a need that this leaseq knows: {match['need']}", {})
-        return cls(
-            match["order"],
-            match["id"],
-            Need(
-                gpus=None if need["gpus"] is None else -1 if need["gpus"] == "A" else int(need["gpus"]),
-                cpus=None if need["cpus"] is None else int(need["cpus"]),
-                mem_mb=None if need["mem"] is None else int(need["mem"]),
-                time_seconds=None if need["time"] is None else int(need["time"]),
-            ),
-            int(match["attempt"]),
-            match["owner"] or "",
-        )
-
-
-def order(*, priority: int, micros: int, sequence: int) -> str:
-    """25 digits that sort by priority (high first, -499..499), time of submission, place in the batch."""
-    return f"{500 - priority:03d}{micros:016d}{sequence:06d}"
-
-
-def is_node(name: str) -> bool:
-    """True where the name can be a node's."""
-    return NAME.fullmatch(name) is not None
-
-
-def _node(name: str) -> str:
-    """The name, if a path may be made of it: a node's, or one of the two that stand for none."""
-    if name not in (ANY, CLI) and not is_node(name):
-        raise Malformed(f"not a node's name: {name!r:.160}")
-    return name
-
-
-def is_key(name: str) -> bool:
-    """True if the name is an attempt's: `ID.ATTEMPT`."""
-    return _KEY.fullmatch(name) is not None
-
-
-def parse_key(name: str) -> tuple[str, int]:
-    """(task id, attempt) of an attempt's key, which is its outcome's file name too; raises Malformed."""
-    match = _KEY.fullmatch(name)
-    if not match:
-        raise Malformed(f"not the key of an attempt: {name!r:.160}")
-    return match["id"], int(match["attempt"])
-
-
-# -- what a name says that nobody parses: of thousands, and of those whose need a later leaseq spells -----------------
-
-
-def task_of(name: str) -> str:
-    """The task's id in a task file's name that has the form `PENDING`."""
-    return name[26:38]
-
-
-def attempt_of(name: str) -> int:
-    """The attempt in such a name, or in a claim's."""
-    return int(name.split(".")[3])
-
-
-def priority_of(name: str) -> str:
-    """How such a name begins: names of one priority have it alike, and those of a higher one sort first."""
-    return name[:3]
-
-
-def submission_of(order: str) -> int:
-    """A number that grows with the order of submission, whatever the priority, from an order or such a name."""
-    return int(order[3:25])
-
-
-def submitted_at(order: str) -> float:
-    """The time of submission, in seconds since the epoch, from an order or such a name."""
-    return int(order[3:19]) / 1e6
-
-
-def of_submission(seconds: float) -> int:
-    """What `submission_of` gives for a first task submitted then."""
-    return int(seconds * 1e6) * 10**6
-
-
-def ids_in(names: Iterable[str]) -> set[str]:
-    """The ids in those of the names that may be task files', or begin with an id as `ID.N`."""
-    found: set[str] = set()
-    for name in names:
-        parts = name.split(".")
-        found.update(part for part in (parts[0], parts[1] if len(parts) > 3 else "") if TASK_ID.fullmatch(part))
-    return found
-
-
-def beating(names: Iterable[str]) -> list[str]:
-    """The nodes that have a heartbeat among the names in hb/."""
-    return [name[: -len(_BEAT)] for name in names if name.endswith(_BEAT) and is_node(name[: -len(_BEAT)])]
-
-
-def terms_in(names: Iterable[str]) -> list[tuple[str, int]]:
-    """(node, number) of each term among the names in hb/."""
-    found = (name.rpartition(".") for name in names)
-    return [(node, number) for node, _, digits in found if is_node(node) and (number := whole(digits))]
-
-
-# -- lanes: see protocol/lanes.py --------------------------------------------------------------------------------------
-
-_LANE = re.compile(
-    r"(?P<number>[1-9][0-9]{0,5})(?:\.(?P<generation>[1-9][0-9]{0,11})(?:\.(?P<holder>[A-Za-z0-9][A-Za-z0-9._-]{0,199}))?)?"
-)
-_TOKEN = re.compile(r"[0-9a-z]{10}")
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One of several places of a limit, and who has it."""
-
-    number: int
-    generation: int = 0
-    """How often it has been free; 0: it was made, and its token is not out."""
-    holder: str = ""
-    """The attempt that has it, and whose: `ID.ATTEMPT.INCARNATION.NODE`; empty while it is free."""
-
-    def __str__(self) -> str:
-        parts = [str(self.number), str(self.generation) if self.generation else "", self.holder]
-        return ".".join(filter(None, parts))
-
-    def taken_by(self, holder: str) -> Lane:
-        return replace(self, holder=holder)
-
-    def freed(self) -> Lane:
-        return Lane(self.number, self.generation + 1)
-
-    @classmethod
-    def parse(cls, name: str) -> Lane:
-        """The lane of that file name; raises Malformed."""
-        match = _LANE.fullmatch(name)
-        if not match:
-            raise Malformed(f"not a lane: {name!r:.160}")
-        return cls(int(match["number"]), int(match["generation"] or 0), match["holder"] or "")
-
-
-def is_token(name: str) -> bool:
-    """True if a lane's token may have had that name before anybody took the lane."""
-    return _TOKEN.fullmatch(name) is not None
-
-
-def parse_request(name: str) -> tuple[str, str]:
-    """(verb, the attempt's key or nothing) of a request's file name: `VERB[.ID.ATTEMPT].TOKEN`; raises Malformed."""
-    verb, _, rest = name.partition(".")
-    key = rest.rpartition(".")[0]
-    if key and not is_key(key):
-        raise Malformed(f"not the key of an attempt: {key!r:.160}")
-    return verb, key
+from leaseq.errors import UsageError
+from leaseq.names import ALPHABET, BEAT, LEASE_ID, node_part
 
 
 @dataclass(frozen=True)
@@ -432,26 +172,26 @@ class LeaseDir:
         return f"{self.root}/logs"
 
     def inbox(self, node: str) -> str:
-        return f"{self.root}/inbox/{_node(node)}"
+        return f"{self.root}/inbox/{node_part(node)}"
 
     def held(self, node: str) -> str:
-        return f"{self.root}/held/{_node(node)}"
+        return f"{self.root}/held/{node_part(node)}"
 
     def claimed(self, owner: str) -> str:
-        return f"{self.root}/claimed/{_node(owner)}"
+        return f"{self.root}/claimed/{node_part(owner)}"
 
     def control(self, node: str) -> str:
-        return f"{self.root}/control/{_node(node)}"
+        return f"{self.root}/control/{node_part(node)}"
 
     def heartbeat(self, node: str) -> str:
-        return f"{self.root}/hb/{_node(node)}{_BEAT}"
+        return f"{self.root}/hb/{node_part(node)}{BEAT}"
 
     def term(self, node: str, number: int) -> str:
         """The first word of the runner that serves the node in that term."""
-        return f"{self.root}/hb/{_node(node)}.{number}"
+        return f"{self.root}/hb/{node_part(node)}.{number}"
 
     def events(self, node: str) -> str:
-        return f"{self.root}/events/{_node(node)}.jsonl"
+        return f"{self.root}/events/{node_part(node)}.jsonl"
 
     def done(self, task_id: str) -> str:
         """The directory of that task's outcomes: one of 32, by the first letter of the id."""

@@ -1,27 +1,21 @@
 """The words of leaseq as values: Task, Need, Outcome, Heartbeat, Lease and the states of a task.
 
-Values are frozen. Records are JSON objects with a schema version; a field this version does not know
-is kept in `extra` and written back, and a record that is not what it must be raises `Malformed`.
 Times are seconds since the epoch of the host that wrote them, for people only: no rule compares them
 across hosts. Durations are in seconds, memory in MiB.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ClassVar, TypeVar
 
-from leaseq.errors import Malformed, Newer
+from leaseq.allocation import Allocation
+from leaseq.errors import Malformed
+from leaseq.schema import Record, _as, flag, integer, mapping, maybe, number, record, several, text
 
-SCHEMA = 1
-NUMBER_MAX = 1e15
 ANY = "_any"
 """The node name that stands for "whichever node has room first"."""
-
-R = TypeVar("R", bound="Record")
 
 
 class Why(Enum):
@@ -77,40 +71,6 @@ class State(Enum):
         raise KeyError(word)
 
 
-def whole(text: str) -> int | None:
-    """The whole number that the text is, in ASCII digits; None where it is none, or larger than any that is meant."""
-    return int(text) if len(text) <= 15 and text.isascii() and text.isdigit() else None
-
-
-# -- converters: a JSON value, checked -------------------------------------------------------------
-
-
-def text(value: object) -> str:
-    if not isinstance(value, str):
-        raise Malformed(f"not a string: {value!r:.60}")
-    return value
-
-
-def number(value: object) -> float:
-    # Not NaN, not infinite (neither is JSON), and nothing that a float or a date cannot hold.
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -NUMBER_MAX < value < NUMBER_MAX:
-        raise Malformed(f"not a number: {value!r:.60}")
-    return value
-
-
-def integer(value: object) -> int:
-    # Bounded as numbers are: what is counted is divided and shown.
-    if isinstance(value, bool) or not isinstance(value, int) or not -NUMBER_MAX < value < NUMBER_MAX:
-        raise Malformed(f"not an integer: {value!r:.60}")
-    return value
-
-
-def flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise Malformed(f"not true or false: {value!r:.60}")
-    return value
-
-
 def state(value: object) -> State:
     try:
         return State[text(value)]
@@ -118,128 +78,11 @@ def state(value: object) -> State:
         raise Malformed(f"no such state: {value!r:.60}") from None
 
 
-def maybe(convert: Callable[[object], Any]) -> Callable[[object], Any]:
-    return lambda value: None if value is None else convert(value)
-
-
-def several(convert: Callable[[object], Any]) -> Callable[[object], Any]:
-    def check(value: object) -> tuple[Any, ...]:
-        if not isinstance(value, (list, tuple)):
-            raise Malformed(f"not a list: {value!r:.60}")
-        return tuple(convert(item) for item in value)
-
-    return check
-
-
-def mapping(convert: Callable[[object], Any]) -> Callable[[object], Any]:
-    def check(value: object) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise Malformed(f"not an object: {value!r:.60}")
-        return {text(key): convert(item) for key, item in value.items()}
-
-    return check
-
-
 def axis(value: object) -> dict[str, tuple[str, ...] | str]:
     """Parameters that go together: of each all its values, or the rule by which they are made."""
     checked: dict[str, tuple[str, ...] | str]
     checked = mapping(lambda said: said if isinstance(said, str) else several(text)(said))(value)
     return checked
-
-
-def check_schema(value: Mapping[str, object]) -> None:
-    """The JSON object is of a schema that this leaseq reads; raises Malformed, Newer."""
-    version = value.get("v", SCHEMA)
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise Malformed(f"schema version {version!r:.20}")
-    if version > SCHEMA:
-        raise Newer(f"schema version {version!r:.20} is newer than this leaseq's {SCHEMA}", value)
-
-
-def record(cls: type[Record]) -> Callable[[object], Any]:
-    return lambda value: cls.from_record(value)
-
-
-def _as(convert: Callable[[object], Any], **options: Any) -> Any:
-    """A field whose JSON form `convert` checks."""
-    return field(metadata={"as": convert}, **options)
-
-
-class Record:
-    """A value with a JSON form that carries a schema version and keeps fields it does not know."""
-
-    extra: Mapping[str, object]
-    _fields: ClassVar[dict[type, tuple[Field[Any], ...]]] = {}
-    """The fields of each class but `extra`, kept: asking dataclasses for them is much of the time to read a record."""
-
-    # Once for all records: generating these for each class would be felt at the start of every command.
-
-    def __eq__(self, other: object) -> bool:
-        return vars(self) == vars(other) if type(other) is type(self) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(tuple(vars(self).values()))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
-
-    def as_record(self) -> dict[str, Any]:
-        """A JSON object of this value; defaults are left out, `v` is the schema."""
-        out: dict[str, Any] = {"v": SCHEMA, **self.extra}
-        for each in self._own_fields():
-            value = getattr(self, each.name)
-            default = each.default if each.default_factory is MISSING else each.default_factory()
-            if value != default:
-                out[each.name] = _plain(value)
-        return out
-
-    def to_json(self) -> bytes:
-        """One line of ASCII JSON with a newline; lone surrogates of undecodable bytes survive the round trip."""
-        return json.dumps(self.as_record(), separators=(",", ":")).encode("ascii") + b"\n"
-
-    @classmethod
-    def from_record(cls: type[R], value: object) -> R:
-        if not isinstance(value, dict):
-            raise Malformed(f"not an object: {value!r:.60}")
-        check_schema(value)
-        known: dict[str, Any] = {}
-        for each in cls._own_fields():
-            if each.name in value:
-                try:
-                    known[each.name] = each.metadata["as"](value[each.name])
-                except Malformed as error:
-                    raise Malformed(f"{each.name}: {error}") from None
-            elif each.default is MISSING and each.default_factory is MISSING:
-                raise Malformed(f"{each.name} is missing")
-        known["extra"] = {name: item for name, item in value.items() if name not in known and name != "v"}
-        return cls(**known)
-
-    @classmethod
-    def _own_fields(cls) -> tuple[Field[Any], ...]:
-        if cls not in cls._fields:
-            cls._fields[cls] = tuple(each for each in fields(cls) if each.name != "extra")  # type: ignore[arg-type]
-        return cls._fields[cls]
-
-    @classmethod
-    def from_json(cls: type[R], data: bytes) -> R:
-        try:
-            return cls.from_record(json.loads(data))
-        except (ValueError, RecursionError) as error:
-            raise error if isinstance(error, Malformed) else Malformed(f"not JSON: {error}") from None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Record):
-        plain = value.as_record()
-        del plain["v"]
-        return plain
-    if isinstance(value, State):
-        return value.name
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
 
 
 ALL_GPUS = -1
@@ -448,36 +291,6 @@ class Heartbeat(Record):
     """How long no task has run here."""
     note: str = _as(text, default="")
     extra: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Allocation:
-    """What gives a lease its nodes: a Slurm job, or a host."""
-
-    id: str
-    kind: str
-    """`slurm` or `host`."""
-    lease: str
-    """The id of the lease whose it is."""
-    user: str = ""
-    name: str = ""
-    """What its job was called, unless its options say otherwise."""
-    options: Mapping[str, str] = field(default_factory=dict)
-    """What was asked for, by Slurm's long names."""
-    python: str = ""
-    """The interpreter of its runners, and `main` the file that they run; empty: not known."""
-    main: str = ""
-    adopted: bool = False
-    """True if it was made elsewhere, and `marked` if its job bears the token all the same."""
-    marked: bool = False
-    cluster: str = ""
-    job: str = ""
-    """The number of its job; empty for a host."""
-    token: str = ""
-    nodes: tuple[str, ...] = ()
-    """Its nodes, if they are known before it starts: a host's."""
-    ended: float | None = None
-    end_reason: str = ""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -18,9 +18,9 @@ from leaseq.cli.output import iso, visible, visible_lines
 from leaseq.cli.starting import slurm, wait_for_start, way_back
 from leaseq.cli.values import seconds
 from leaseq.errors import UsageError
-from leaseq.layout import is_node, valid_name
 from leaseq.lease import leases
 from leaseq.models import Lease
+from leaseq.names import is_node, valid_name
 from leaseq.verbs.add import Added, add, prepare
 
 if TYPE_CHECKING:

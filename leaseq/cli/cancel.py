@@ -12,8 +12,9 @@ from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.values import nearest_hint
 from leaseq.errors import UsageError
 from leaseq.lease.lookup import Located
-from leaseq.models import State, whole
+from leaseq.models import State
 from leaseq.reading.views import TaskView
+from leaseq.schema import whole
 from leaseq.verbs import cancel as verb
 
 

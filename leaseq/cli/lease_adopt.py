@@ -8,9 +8,9 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON
 from leaseq.errors import UsageError
-from leaseq.layout import valid_name
 from leaseq.lease import leases
-from leaseq.models import whole
+from leaseq.names import valid_name
+from leaseq.schema import whole
 from leaseq.verbs.lease_adopt import adopt
 
 _ASKED = "which job?"

@@ -11,8 +11,8 @@ from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import JSON
 from leaseq.cli.progress import Progress
 from leaseq.errors import Refused, UsageError
-from leaseq.layout import valid_name
 from leaseq.models import ANY, State
+from leaseq.names import valid_name
 from leaseq.reading.snapshot import Reader
 from leaseq.verbs.move import destination, move, pending
 from leaseq.words import count

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from leaseq.cli.app import App
 from leaseq.cli.command import Option
 from leaseq.cli.output import Output
-from leaseq.layout import valid_name
+from leaseq.names import valid_name
 
 LEASE = Option(
     "lease", "the lease: an id, its name, or `local` (default: see `lease use`)", short="l", completes="lease"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from leaseq.cli.app import App
-from leaseq.layout import Entry, LeaseDir
+from leaseq.layout import LeaseDir
 from leaseq.lease import leases
 from leaseq.models import ANY, Lease, Need
+from leaseq.names import Entry
 from leaseq.protocol import allocs
 from leaseq.reading.views import duration
 from leaseq.words import count as counted

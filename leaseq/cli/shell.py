@@ -20,11 +20,11 @@ from leaseq.cli.options import NODE
 from leaseq.cli.output import visible
 from leaseq.errors import LeaseqError, NotFound, Unavailable, UsageError
 from leaseq.installation import main_file
-from leaseq.layout import beating, valid_name
 from leaseq.lease import keeping, leases
 from leaseq.lease.base import LeaseState
 from leaseq.lease.kinds import is_borrowed
 from leaseq.models import Lease
+from leaseq.names import beating, valid_name
 from leaseq.protocol import allocs
 from leaseq.world import SystemFs, is_remote
 

@@ -15,8 +15,8 @@ from leaseq.cli.options import LEASE, LOOK, NODE, Look
 from leaseq.cli.output import Output
 from leaseq.cli.values import integer
 from leaseq.errors import UsageError
-from leaseq.layout import ids_in
 from leaseq.models import State
+from leaseq.names import ids_in
 from leaseq.protocol.keys import redone
 from leaseq.reading.views import Snapshot, TaskView
 from leaseq.words import count

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from leaseq.models import Allocation
+from leaseq.allocation import Allocation
 
 
 @dataclass(frozen=True)

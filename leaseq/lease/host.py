@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import leaseq
 from leaseq import config, world
+from leaseq.allocation import Allocation
 from leaseq.errors import Refused, Unavailable
 from leaseq.installation import main_file
 from leaseq.layout import Home, LeaseDir
@@ -21,7 +22,7 @@ from leaseq.lease.base import LeaseState
 from leaseq.lease.homes import make_home
 from leaseq.lease.leases import local_id, read_record
 from leaseq.lease.slurm.around import job_around, runner_environment, seconds_left
-from leaseq.models import Allocation, Lease
+from leaseq.models import Lease
 from leaseq.node.nodedir import Holder, find_node_dir, node_path, open_node_dir
 from leaseq.protocol import allocs, files, records, requests
 from leaseq.world import Clock, Fs, hostname

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from leaseq.allocation import Allocation
 from leaseq.errors import UsageError
 from leaseq.layout import Home
 from leaseq.lease.base import Backend
 from leaseq.lease.leases import has_started, list_leases
-from leaseq.models import Allocation, Lease
+from leaseq.models import Lease
 from leaseq.world import Clock, Fs
 
 NOW_SECONDS = 0.1

@@ -12,9 +12,11 @@ import os
 from collections.abc import Callable, Iterable
 
 from leaseq.errors import Malformed, Newer, NotFound, Refused, UsageError
-from leaseq.layout import LEASE_ID, Home, LeaseDir
-from leaseq.models import SCHEMA, Lease
+from leaseq.layout import Home, LeaseDir
+from leaseq.models import Lease
+from leaseq.names import LEASE_ID
 from leaseq.protocol import allocs, files, records
+from leaseq.schema import SCHEMA
 from leaseq.world import Fs, hostname
 
 News = Callable[[str], None]

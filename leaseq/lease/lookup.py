@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from leaseq.errors import LeaseqError, NotFound
-from leaseq.layout import TASK_ID, Home, LeaseDir
+from leaseq.layout import Home, LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.view import reader_of
 from leaseq.models import State
+from leaseq.names import TASK_ID
 from leaseq.reading.find import (
     Detail,
     Search,

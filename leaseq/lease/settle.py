@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from leaseq.errors import Malformed, Newer
-from leaseq.layout import Entry, Home, LeaseDir, is_node, new_incarnation
+from leaseq.layout import Home, LeaseDir
 from leaseq.lease.private import owner_of
+from leaseq.names import Entry, is_node, new_incarnation
 from leaseq.protocol import concluding, files, tasks
 from leaseq.protocol.fate import lost_with_lease
 from leaseq.protocol.tasks import Claim

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from leaseq.errors import LeaseqError
-from leaseq.layout import Home, LeaseDir, is_node
+from leaseq.layout import Home, LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.keeping import NOW_SECONDS
 from leaseq.lease.private import owner_of
@@ -19,6 +19,7 @@ from leaseq.lease.settle import settle_claims
 from leaseq.lease.slurm import answer
 from leaseq.lease.slurm.answer import Queue, Verdict, cache_of
 from leaseq.models import Lease
+from leaseq.names import is_node
 from leaseq.protocol import allocs, files, records
 from leaseq.reading import beats
 from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from leaseq.models import whole
 from leaseq.node.cgroup import limits
 from leaseq.node.grant import Gpus
 from leaseq.room import Room
+from leaseq.schema import whole
 
 
 def granted(environment: Mapping[str, str], gpus: Gpus) -> Room:

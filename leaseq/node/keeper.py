@@ -25,8 +25,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from leaseq.errors import Malformed
-from leaseq.layout import is_key
-from leaseq.models import Why, number
+from leaseq.models import Why
+from leaseq.names import is_key
 from leaseq.node import record
 from leaseq.node.cgroup import memory_kills
 from leaseq.node.inotify import IN_MOVED_TO, Inotify, become_subreaper
@@ -36,6 +36,7 @@ from leaseq.node.record import Rec, keys_in
 from leaseq.node.request import StartRequest
 from leaseq.node.spawn import CannotStart, spawn
 from leaseq.node.sweep import Process, alive, catching, has_orphans, kill_all, not_ours, processes_of, send
+from leaseq.schema import number
 from leaseq.world import boot_id, process_start
 
 IDLE_SECONDS = 5.0

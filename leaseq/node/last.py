@@ -10,8 +10,8 @@ import os
 import time
 from typing import NoReturn
 
-from leaseq.layout import new_incarnation
 from leaseq.models import Why
+from leaseq.names import new_incarnation
 from leaseq.node.nodedir import NodeDir
 from leaseq.node.procs import KeeperProcs
 

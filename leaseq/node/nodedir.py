@@ -25,8 +25,8 @@ import time
 from dataclasses import dataclass
 
 from leaseq.errors import Refused
-from leaseq.layout import new_incarnation
-from leaseq.models import integer, text
+from leaseq.names import new_incarnation
+from leaseq.schema import integer, text
 from leaseq.world import boot_id, process_start, real_path, refuse_strange
 
 ASIDE_SECONDS = 0.2

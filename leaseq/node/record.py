@@ -24,8 +24,9 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from leaseq.layout import is_key
-from leaseq.models import Why, integer, number
+from leaseq.models import Why
+from leaseq.names import is_key
+from leaseq.schema import integer, number
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaseq.errors import Malformed
-from leaseq.models import flag, integer, mapping, maybe, number, several, text
+from leaseq.schema import flag, integer, mapping, maybe, number, several, text
 
 
 @dataclass(frozen=True)

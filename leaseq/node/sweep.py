@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Iterable
 
-from leaseq.layout import parse_key
+from leaseq.names import parse_key
 from leaseq.world import process_start, user_name
 
 Process = tuple[int, int]

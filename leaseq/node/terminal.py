@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from leaseq.errors import EX_TEMPFAIL, Refused
-from leaseq.models import whole
 from leaseq.node.countdown import counting
 from leaseq.node.nodedir import NodeDir, read_local, write_local
 from leaseq.node.scrub import OF_JOB
 from leaseq.node.session import NO_TMUX, WAIT_SECONDS_MAX, directory_of, remove, session_environment, socket_of
+from leaseq.schema import whole
 
 NO_RUNNER = "no runner is alive here; `leaseq shell --plain` gets in without it"
 RESTART_SECONDS_MAX = 8.0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from leaseq.layout import AllocDir, LeaseDir, is_node
-from leaseq.models import whole
+from leaseq.layout import AllocDir, LeaseDir
+from leaseq.names import is_node
 from leaseq.protocol import files
+from leaseq.schema import whole
 from leaseq.world import Fs
 
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from leaseq.layout import CLI, Entry, LeaseDir, new_incarnation
+from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State, Task
+from leaseq.names import CLI, Entry, new_incarnation
 from leaseq.protocol import tasks
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs

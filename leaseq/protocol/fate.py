@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leaseq.errors import EX_TEMPFAIL
-from leaseq.layout import Entry
 from leaseq.models import Outcome, State, Task, Why
+from leaseq.names import Entry
 
 LOST_ATTEMPTS_MAX = 5
 """How often `--on-lost requeue` starts a task again: a task that takes its node down must not take all of them."""

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from leaseq.errors import Malformed
-from leaseq.layout import LeaseDir, new_incarnation
-from leaseq.models import check_schema
+from leaseq.layout import LeaseDir
+from leaseq.names import new_incarnation
+from leaseq.schema import check_schema
 from leaseq.world import Fs
 
 NEVER_READABLE = frozenset((errno.EISDIR, errno.ELOOP, errno.EFBIG, errno.ENXIO))

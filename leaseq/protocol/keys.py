@@ -13,10 +13,12 @@ from __future__ import annotations
 import json
 
 from leaseq.errors import Malformed
-from leaseq.layout import Entry, LeaseDir, is_key, is_node
-from leaseq.models import ANY, Outcome, Task, text
+from leaseq.layout import LeaseDir
+from leaseq.models import ANY, Outcome, Task
+from leaseq.names import Entry, is_key, is_node
 from leaseq.protocol.files import content, directory_of, discard, hidden, json_object, make
 from leaseq.protocol.tasks import move_pending
+from leaseq.schema import text
 from leaseq.world import Fs
 
 

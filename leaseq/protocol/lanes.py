@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from leaseq.errors import Malformed
-from leaseq.layout import Lane, is_token, new_incarnation
+from leaseq.names import Lane, is_token, new_incarnation
 from leaseq.protocol.files import discard, make
 from leaseq.world import Fs
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from leaseq.layout import LeaseDir, new_incarnation
+from leaseq.layout import LeaseDir
+from leaseq.names import new_incarnation
 from leaseq.protocol.files import content, hidden, json_object, rename_own
 from leaseq.world import Fs
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leaseq.errors import Malformed
-from leaseq.layout import ALPHABET, LeaseDir, ids_in, is_key, parse_key
+from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State
+from leaseq.names import ALPHABET, ids_in, is_key, parse_key
 from leaseq.protocol import files, tasks
 from leaseq.world import Fs
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from leaseq.errors import Malformed, UsageError
-from leaseq.layout import Entry, new_task_id, order
 from leaseq.models import Need, Task
+from leaseq.names import Entry, new_task_id, order
 from leaseq.protocol import files, tasks
 from leaseq.world import Fs
 

@@ -28,8 +28,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from leaseq.errors import Malformed
-from leaseq.layout import Entry, LeaseDir, is_node, new_incarnation
+from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Outcome, State, Task
+from leaseq.names import Entry, is_node, new_incarnation
 from leaseq.protocol.files import content, discard, hidden, rename_over, rename_own, stage
 from leaseq.world import Fs
 

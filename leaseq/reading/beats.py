@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from leaseq.errors import Malformed
-from leaseq.layout import LeaseDir, beating, is_node, terms_in
+from leaseq.layout import LeaseDir
 from leaseq.models import Heartbeat
+from leaseq.names import beating, is_node, terms_in
 from leaseq.protocol import files, terms
 from leaseq.world import Fs
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from leaseq.errors import Malformed, NotFound, UsageError
-from leaseq.layout import TASK_ID, Entry, of_submission, parse_key, submission_of
 from leaseq.models import Event, Outcome, State, Task
+from leaseq.names import TASK_ID, Entry, of_submission, parse_key, submission_of
 from leaseq.protocol.history import event_of
 from leaseq.protocol.keys import redone, was_retried
 from leaseq.protocol.tasks import read_outcome, read_task

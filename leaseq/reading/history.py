@@ -6,8 +6,8 @@ import contextlib
 import re
 
 from leaseq.errors import Malformed, Newer
-from leaseq.layout import TASK_ID
 from leaseq.models import Event
+from leaseq.names import TASK_ID
 from leaseq.protocol.files import never_readable_is_malformed
 from leaseq.world import Fs
 

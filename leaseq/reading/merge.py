@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from leaseq.errors import Newer
-from leaseq.layout import CLI, Entry, attempt_of, submitted_at, task_of
 from leaseq.models import ANY, Event, Running, State, Task
+from leaseq.names import CLI, Entry, attempt_of, submitted_at, task_of
 from leaseq.protocol.fate import lost_with_lease
 from leaseq.protocol.history import command_text, counted
 from leaseq.reading.sightings import Listing, Rank, Sighting, newest, told

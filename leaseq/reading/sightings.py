@@ -17,8 +17,9 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from leaseq.errors import Malformed
-from leaseq.layout import CLI, PENDING, Entry, LeaseDir, attempt_of, beating, is_node, parse_key, task_of
+from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Event
+from leaseq.names import CLI, PENDING, Entry, attempt_of, beating, is_node, parse_key, task_of
 from leaseq.world import Fs
 
 

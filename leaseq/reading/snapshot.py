@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from leaseq.errors import Malformed
-from leaseq.layout import Entry, LeaseDir, attempt_of
+from leaseq.layout import LeaseDir
 from leaseq.models import Lease, State, Task
+from leaseq.names import Entry, attempt_of
 from leaseq.protocol.records import read_lease
 from leaseq.protocol.tasks import read_task
 from leaseq.reading.ended import Ended

@@ -13,8 +13,8 @@ import contextlib
 import signal
 
 from leaseq.errors import Malformed
-from leaseq.layout import Entry, parse_key, parse_request
 from leaseq.models import ANY, Why
+from leaseq.names import Entry, parse_key, parse_request
 from leaseq.protocol import concluding, files, requests, tasks
 from leaseq.runner import ends
 from leaseq.runner.node_state import NodeState

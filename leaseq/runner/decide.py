@@ -12,8 +12,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from leaseq.layout import Entry
 from leaseq.models import ALL_GPUS, Need
+from leaseq.names import Entry
 from leaseq.room import Booking, Room, booking_of, cpus_of, never_fits, room_left
 from leaseq.words import memory
 

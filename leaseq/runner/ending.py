@@ -6,8 +6,8 @@ import os
 import signal
 
 from leaseq.errors import EX_TEMPFAIL
-from leaseq.layout import Entry
 from leaseq.models import Outcome, State, Task, Why
+from leaseq.names import Entry
 from leaseq.node.record import Rec
 from leaseq.protocol.fate import with_requeue
 

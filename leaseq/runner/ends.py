@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leaseq.errors import Newer
-from leaseq.layout import is_node
 from leaseq.models import ANY, Task, Why
+from leaseq.names import is_node
 from leaseq.node.record import Rec
 from leaseq.protocol import files, tasks
 from leaseq.protocol.tasks import Claim

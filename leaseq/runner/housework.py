@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leaseq.errors import Malformed, Newer
-from leaseq.layout import CLI, Entry, is_node
 from leaseq.models import Outcome, Why
+from leaseq.names import CLI, Entry, is_node
 from leaseq.protocol import allocs, concluding, files, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leaseq.errors import Malformed, Newer
-from leaseq.layout import Entry, task_of
 from leaseq.models import ANY
+from leaseq.names import Entry, task_of
 from leaseq.protocol import files, tasks
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, booking_of, room_left

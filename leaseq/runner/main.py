@@ -20,10 +20,11 @@ from collections.abc import Sequence
 from leaseq.errors import EX_TEMPFAIL, LeaseqError, Malformed, Newer, Refused, Unavailable
 from leaseq.hostlist import expand_hosts
 from leaseq.installation import main_file
-from leaseq.layout import Home, default_home, new_incarnation, valid_name
+from leaseq.layout import Home, default_home
 from leaseq.lease import private
 from leaseq.lease.kinds import is_borrowed
 from leaseq.models import ANY, Lease, Why
+from leaseq.names import new_incarnation, valid_name
 from leaseq.node import last, session
 from leaseq.node.granted import granted
 from leaseq.node.inotify import IN_CLOSE_WRITE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, Inotify, become_subreaper

@@ -15,7 +15,7 @@ from heapq import merge
 from itertools import chain
 
 from leaseq.errors import Malformed, Newer
-from leaseq.layout import Entry, priority_of, task_of
+from leaseq.names import Entry, priority_of, task_of
 from leaseq.runner.decide import LOOKAHEAD, rank, stagger_seconds
 
 WINDOW_PER_NODE = 4

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from leaseq.errors import Malformed, Newer
-from leaseq.layout import Entry, LeaseDir, parse_key
+from leaseq.layout import LeaseDir
 from leaseq.models import Event, Why
+from leaseq.names import Entry, parse_key
 from leaseq.protocol import files, tasks
 from leaseq.protocol.concluding import Ending
 from leaseq.protocol.fate import lost

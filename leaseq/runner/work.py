@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from leaseq.errors import Malformed
-from leaseq.layout import Entry, LeaseDir, is_node
+from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Outcome, Task, Why
+from leaseq.names import Entry, is_node
 from leaseq.node.record import Rec
 from leaseq.protocol import concluding, tasks
 from leaseq.protocol.concluding import Ending

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaseq.errors import NotFound, UsageError
-from leaseq.layout import CLI, Entry
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
+from leaseq.names import CLI, Entry
 from leaseq.protocol import concluding, requests
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.snapshot import Reader

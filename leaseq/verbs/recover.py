@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaseq.errors import Refused
-from leaseq.layout import Entry
 from leaseq.lease.leases import is_own
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
+from leaseq.names import Entry
 from leaseq.protocol import concluding
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.snapshot import Reader

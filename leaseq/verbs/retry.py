@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from leaseq.errors import Malformed, Refused
-from leaseq.layout import Entry, LeaseDir, new_incarnation, order
+from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import ANY, Outcome, State, Task
+from leaseq.names import Entry, new_incarnation, order
 from leaseq.protocol import keys, records, tasks
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from leaseq.layout import Entry, LeaseDir
+from leaseq.layout import LeaseDir
 from leaseq.lease.host import refuse_if_forbidden, user_name
 from leaseq.lease.leases import is_own, living
 from leaseq.models import ANY, Lease, Task
+from leaseq.names import Entry
 from leaseq.protocol import keys, records, tasks
 from leaseq.protocol.submission import THREADS, Published, entries, publish_batch
 from leaseq.verbs.access import Access

@@ -15,9 +15,10 @@ from functools import lru_cache
 from typing import Any
 
 from leaseq.errors import Malformed
-from leaseq.layout import ALPHABET, CLI, Entry, LeaseDir, order, parse_key
+from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import ANY, Event, Lease, Need, Outcome, State, Task
+from leaseq.names import ALPHABET, CLI, Entry, order, parse_key
 from leaseq.protocol import concluding, files, history, keys, records, tasks
 from leaseq.protocol.submission import Published, publish_batch
 from leaseq.protocol.tasks import Claim

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from leaseq.layout import Entry, Home
+from leaseq.layout import Home
 from leaseq.lease import upkeep
 from leaseq.lease.slurm.answer import Queue, cache_of
 from leaseq.lease.slurm.text import Row
 from leaseq.models import Heartbeat, Lease, Need, Task
+from leaseq.names import Entry
 from leaseq.protocol import records, tasks, terms
 from leaseq.world import Fs, SystemClock
 from tests.crash.actors import REAL, Protocol

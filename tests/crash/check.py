@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leaseq.errors import Malformed
-from leaseq.layout import CLI, Entry, parse_key
 from leaseq.models import ANY, Outcome, State, Task
+from leaseq.names import CLI, Entry, parse_key
 from leaseq.protocol import keys
 from leaseq.world import Fs
 from tests.crash.actors import World, events_of, finish_cancellations, move_first

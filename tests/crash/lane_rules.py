@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from leaseq.layout import Lane
+from leaseq.names import Lane
 from leaseq.protocol import lanes
 from leaseq.world import Fs
 from tests.crash.check import Violated

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from leaseq.layout import Entry
 from leaseq.models import ANY
+from leaseq.names import Entry
 from leaseq.world import Fs
 from tests.crash import actors
 from tests.crash.actors import REAL, Host, Protocol, Runner, World

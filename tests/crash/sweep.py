@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaseq.errors import Malformed, Refused
-from leaseq.layout import Entry, LeaseDir, order
+from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Heartbeat, Lease, Need, Task
+from leaseq.names import Entry, order
 from leaseq.protocol import files, records, requests, terms
 from leaseq.world import Fs
 from tests.crash import actors

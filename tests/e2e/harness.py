@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leaseq.layout import Home, new_task_id
+from leaseq.layout import Home
 from leaseq.models import ANY, Heartbeat, Lease, Need, Outcome, Task
+from leaseq.names import new_task_id
 from leaseq.node import record
 from leaseq.node.nodedir import Holder, NodeDir, node_path
 from leaseq.node.record import Rec

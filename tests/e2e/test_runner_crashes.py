@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.layout import Entry, new_incarnation
 from leaseq.models import ANY, Need, Outcome, State
+from leaseq.names import Entry, new_incarnation
 from leaseq.protocol import concluding, tasks
 from leaseq.protocol.tasks import Claim
 from tests.e2e.harness import Node, claim_of, of_task, wait_until

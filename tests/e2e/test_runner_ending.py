@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.layout import new_task_id
 from leaseq.models import Need, State, Why
+from leaseq.names import new_task_id
 from leaseq.node import record
 from leaseq.node.nodedir import write_local
 from tests.e2e.harness import START, Node, of_task, wait_until

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.layout import Entry, new_incarnation, new_task_id
 from leaseq.models import ANY, Need, State
+from leaseq.names import Entry, new_incarnation, new_task_id
 from tests.build import make_entry, make_task
 from tests.e2e.harness import Node, program, wait_until
 from tests.patience import PATIENCE_SECONDS

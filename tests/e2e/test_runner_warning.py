@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.layout import new_task_id
 from leaseq.models import Need, State
+from leaseq.names import new_task_id
 from tests.e2e.harness import Node, of_task
 
 ONE = Need(cpus=1)

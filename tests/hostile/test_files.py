@@ -16,12 +16,13 @@ from leaseq import config
 from leaseq.cli import rows
 from leaseq.cli.output import visible
 from leaseq.errors import LeaseqError, Malformed
-from leaseq.layout import Entry, Home, LeaseDir, new_incarnation
+from leaseq.layout import Home, LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.slurm import answer
 from leaseq.lease.slurm.job import state_in
 from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease, Outcome, State
+from leaseq.names import Entry, new_incarnation
 from leaseq.node import record
 from leaseq.node.nodedir import NodeDir
 from leaseq.protocol import allocs, records

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.layout import new_task_id
 from leaseq.models import ANY, State
+from leaseq.names import new_task_id
 from leaseq.node.nodedir import node_path
 from leaseq.world import hostname
 from tests.build import make_entry

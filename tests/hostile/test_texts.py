@@ -21,10 +21,11 @@ from leaseq.cli.table import command
 from leaseq.commands import COMMANDS
 from leaseq.errors import UsageError
 from leaseq.hostlist import HOSTS_MAX, expand_hosts
-from leaseq.layout import Home, is_node
+from leaseq.layout import Home
 from leaseq.lease.slurm import args, render, sbatch
 from leaseq.lease.slurm.job import nodes_of
 from leaseq.lease.slurm.text import FIELDS, SEPARATOR, parse_duration, parse_job_id, parse_rows
+from leaseq.names import is_node
 from leaseq.node.gpus import parse as parse_gpus
 from leaseq.protocol.submission import commands_in
 from leaseq.reading.logtail import Folder, folded

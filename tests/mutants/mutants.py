@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from leaseq.layout import CLI, Entry, LeaseDir
+from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import Event, Lease, Outcome, State, Task
+from leaseq.names import CLI, Entry
 from leaseq.protocol import keys, records, tasks
 from leaseq.protocol.files import discard, hidden
 from leaseq.protocol.history import event_of

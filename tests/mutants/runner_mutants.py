@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from leaseq.errors import Malformed
-from leaseq.layout import Entry, LeaseDir
+from leaseq.layout import LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.slurm.answer import Queue, Verdict
 from leaseq.lease.slurm.text import Row
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import ANY, Lease, Outcome, State, Why
+from leaseq.names import Entry
 from leaseq.node.record import Rec
 from leaseq.protocol import files, tasks
 from leaseq.protocol.concluding import Ending

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from leaseq.layout import parse_key
 from leaseq.models import Outcome, State, Task
+from leaseq.names import parse_key
 from leaseq.protocol.fate import LOST_ATTEMPTS_MAX
 from leaseq.reading.snapshot import Reader
 from leaseq.world import SystemClock

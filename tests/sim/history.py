@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from leaseq.layout import LeaseDir, names_drawn_from
+from leaseq.layout import LeaseDir
+from leaseq.names import names_drawn_from
 from leaseq.protocol import files, records
 from leaseq.room import Room
 from tests.crash.actors import REAL

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from leaseq.layout import parse_key
 from leaseq.models import Why
+from leaseq.names import parse_key
 from leaseq.node.record import Rec
 from leaseq.node.request import StartRequest
 from leaseq.room import Room

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from leaseq.errors import Refused, Unavailable
-from leaseq.layout import LeaseDir, new_incarnation
+from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.verdict import Judge
+from leaseq.names import new_incarnation
 from leaseq.runner import service
 from leaseq.runner.ledger import RETRY_SECONDS
 from leaseq.runner.ports import Options

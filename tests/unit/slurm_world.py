@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from leaseq.layout import Entry, Home
+from leaseq.layout import Home
 from leaseq.lease import upkeep
 from leaseq.lease.slurm import answer, squeue
 from leaseq.lease.slurm.job import SlurmBackend
 from leaseq.lease.slurm.text import SEPARATOR
 from leaseq.models import Heartbeat, Lease
+from leaseq.names import Entry
 from leaseq.protocol import records, tasks, terms
 from leaseq.world import SystemClock, SystemFs
 from tests.build import make_entry, make_task

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from leaseq.commands import ALIASES, COMMANDS
-from leaseq.layout import AllocDir, Entry, Home, LeaseDir
-from leaseq.models import Array, Event, Heartbeat, Lease, Need, Outcome, Record, Running, State, Task
+from leaseq.layout import AllocDir, Home, LeaseDir
+from leaseq.models import Array, Event, Heartbeat, Lease, Need, Outcome, Running, State, Task
+from leaseq.names import Entry
 from leaseq.node import record
 from leaseq.protocol import records
 from leaseq.protocol.terms import down_seconds, late_seconds
@@ -21,6 +22,7 @@ from leaseq.runner.decide import LOOKAHEAD
 from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
 from leaseq.runner.ports import Options, Ports
+from leaseq.schema import Record
 from tests.build import Clock, Keeper
 from tests.memoryfs import Disk, MemoryFs
 

@@ -7,20 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaseq.errors import Malformed, UsageError
-from leaseq.layout import (
-    ALPHABET,
-    NAME,
-    TASK_ID,
-    Entry,
-    Home,
-    LeaseDir,
-    new_incarnation,
-    new_task_id,
-    order,
-    parse_key,
-    valid_name,
-)
+from leaseq.layout import Home, LeaseDir
 from leaseq.models import Need
+from leaseq.names import ALPHABET, NAME, TASK_ID, Entry, new_incarnation, new_task_id, order, parse_key, valid_name
 
 counts = st.none() | st.integers(0, 999_999_999)
 needs = st.builds(

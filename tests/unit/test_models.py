@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaseq import models
+from leaseq import schema
 from leaseq.errors import Malformed
 from leaseq.lease.slurm.text import Row
-from leaseq.models import Array, Event, GpuUse, Heartbeat, Lease, Need, Outcome, Record, Running, State, Task
+from leaseq.models import Array, Event, GpuUse, Heartbeat, Lease, Need, Outcome, Running, State, Task
+from leaseq.schema import Record
 
 RECORDS = [Array, Need, Task, Outcome, Event, Running, GpuUse, Heartbeat, Lease, Row]
 
@@ -118,7 +119,7 @@ def test_a_record_without_a_version_is_read_as_the_first() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 10**400, True, "1", None, [1]])
 def test_a_time_that_no_clock_shows_is_malformed(value: object) -> None:
     with pytest.raises(Malformed):
-        models.number(value)
+        schema.number(value)
 
 
 def test_defaults_are_left_out() -> None:

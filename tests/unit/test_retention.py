@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.layout import Entry, Home, LeaseDir
+from leaseq.layout import Home, LeaseDir
 from leaseq.models import ANY, Outcome, State, Task
+from leaseq.names import Entry
 from leaseq.protocol import concluding, keys, records, retention, tasks
 from leaseq.world import SystemFs
 from tests.build import make_entry, make_task

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from leaseq.errors import Newer, Unavailable
-from leaseq.layout import LeaseDir, new_incarnation
+from leaseq.layout import LeaseDir
 from leaseq.models import Heartbeat
+from leaseq.names import new_incarnation
 from leaseq.protocol import records, terms
 from leaseq.runner.beside import begin_alone
 from tests.faults import Died, Fault, FaultFs, Kind

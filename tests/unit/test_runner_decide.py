@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from leaseq.layout import Entry, new_task_id
 from leaseq.models import ALL_GPUS, Need
+from leaseq.names import Entry, new_task_id
 from leaseq.room import Booking, Room, booking_of, never_fits, room_left
 from leaseq.runner.decide import LEASE_ENDS, LEASE_TIME, LOOKAHEAD, choose, rank, stagger_seconds
 from tests.build import make_entry

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from leaseq.layout import Entry, LeaseDir, new_incarnation
+from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Heartbeat, Need, Outcome, State
+from leaseq.names import Entry, new_incarnation
 from leaseq.protocol import files, records, requests, tasks, terms
 from leaseq.room import Room
 from leaseq.runner.ledger import Ledger

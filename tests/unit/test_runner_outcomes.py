@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from leaseq.layout import new_task_id
 from leaseq.models import Outcome, State, Task, Why
+from leaseq.names import new_task_id
 from leaseq.node.record import Rec
 from leaseq.protocol.fate import LOST_ATTEMPTS_MAX, lost
 from leaseq.runner.ending import outcome_of

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from leaseq.layout import LeaseDir, new_incarnation
+from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Need
+from leaseq.names import new_incarnation
 from leaseq.protocol import records, tasks
 from leaseq.room import Room
 from leaseq.runner.ledger import Ledger

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from leaseq.layout import Entry, new_incarnation
 from leaseq.models import Need
+from leaseq.names import Entry, new_incarnation
 from leaseq.runner.decide import LOOKAHEAD, STAGGER_SECONDS_MAX, rank
 from leaseq.runner.queue import Queue
 from tests.build import make_entry

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from leaseq.errors import SlurmError
-from leaseq.layout import Home, LeaseDir, new_incarnation
+from leaseq.layout import Home, LeaseDir
 from leaseq.lease.slurm import clusters, start, steps
 from leaseq.lease.slurm.job import SlurmBackend
 from leaseq.models import Heartbeat, Lease
+from leaseq.names import new_incarnation
 from leaseq.protocol import records, terms
 from leaseq.world import SystemClock, SystemFs
 from tests.unit.fake_program import FakeProgram, on_path

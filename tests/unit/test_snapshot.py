@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from leaseq.errors import NotFound, UsageError
-from leaseq.layout import CLI, Entry, LeaseDir, new_incarnation, new_task_id
+from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Event, Heartbeat, Need, Outcome, Running, State, Task
+from leaseq.names import CLI, Entry, new_incarnation, new_task_id
 from leaseq.protocol import concluding, files, history, records, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.find import detail, find

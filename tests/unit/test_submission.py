@@ -12,8 +12,8 @@ import pytest
 
 from leaseq.cli.watched import WatchedFs
 from leaseq.errors import UsageError
-from leaseq.layout import Entry
 from leaseq.models import Need, Task
+from leaseq.names import Entry
 from leaseq.protocol.submission import (
     chosen_environment,
     command_of,

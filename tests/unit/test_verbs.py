@@ -12,9 +12,10 @@ import pytest
 
 import leaseq.verbs
 from leaseq.errors import Refused, UsageError
-from leaseq.layout import CLI, Entry, Home, LeaseDir, new_incarnation, task_of
+from leaseq.layout import Home, LeaseDir
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import ANY, Lease, Need, State, Task
+from leaseq.names import CLI, Entry, new_incarnation, task_of
 from leaseq.protocol import files, records, tasks
 from leaseq.reading.find import find
 from leaseq.verbs.access import Access

@@ -15,11 +15,12 @@ from leaseq.errors import Malformed
 from leaseq.layout import Home
 from leaseq.lease import leases
 from leaseq.lease.slurm import squeue
-from leaseq.models import ANY, SCHEMA, Lease, State
+from leaseq.models import ANY, Lease, State
 from leaseq.protocol import allocs, files, keys, records
 from leaseq.protocol.retention import old_tasks
 from leaseq.reading.find import detail, find
 from leaseq.reading.snapshot import Reader
+from leaseq.schema import SCHEMA
 from leaseq.world import SystemClock, SystemFs
 from tests.e2e.cli import Box
 from tests.e2e.harness import Node, wait_until

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from leaseq.layout import new_incarnation, new_task_id, order
-from leaseq.models import ANY, SCHEMA, Outcome, State, Task
+from leaseq.models import ANY, Outcome, State, Task
+from leaseq.names import new_incarnation, new_task_id, order
+from leaseq.schema import SCHEMA
 from leaseq.world import hostname
 from tests.e2e.cli import Box
 from tests.e2e.harness import Node, wait_until

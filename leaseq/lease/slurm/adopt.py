@@ -14,7 +14,7 @@ import subprocess
 from dataclasses import replace
 
 from leaseq.errors import Refused
-from leaseq.layout import Home, new_incarnation
+from leaseq.layout import Home
 from leaseq.lease import leases
 from leaseq.lease.slurm import clusters, squeue
 from leaseq.lease.slurm.args import Checked
@@ -24,6 +24,7 @@ from leaseq.lease.slurm.job import SlurmBackend, adoptable, nodes_of
 from leaseq.lease.slurm.sbatch import Request, completed, prepare
 from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease
+from leaseq.names import new_incarnation
 from leaseq.node.scrub import for_commands
 from leaseq.protocol import records
 from leaseq.reading import beats

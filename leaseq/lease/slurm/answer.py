@@ -12,12 +12,14 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from leaseq.allocation import Allocation
 from leaseq.errors import Malformed
 from leaseq.layout import Home
 from leaseq.lease.slurm.identity import Match, compare, of_allocation, of_row
 from leaseq.lease.slurm.text import Row
-from leaseq.models import Allocation, Lease, flag, several, text
+from leaseq.models import Lease
 from leaseq.protocol import files
+from leaseq.schema import flag, several, text
 from leaseq.world import Fs
 
 

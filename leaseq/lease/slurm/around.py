@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from leaseq.errors import LeaseqError
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.text import parse_duration
-from leaseq.models import whole
 from leaseq.node.scrub import for_sbatch
+from leaseq.schema import whole
 
 ROOM = ("SLURM_CPUS_ON_NODE", "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU")
 """What of the job a runner on its node must know: how much of the node it was granted."""

@@ -12,8 +12,9 @@ import re
 import shutil
 
 from leaseq.errors import LeaseqError
-from leaseq.layout import NAME, Home
+from leaseq.layout import Home
 from leaseq.lease.slurm.command import ask
+from leaseq.names import NAME
 from leaseq.protocol import files
 from leaseq.world import Fs, hostname
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from leaseq.hostlist import expand_hosts
-from leaseq.models import whole
+from leaseq.schema import whole
 
 _NODE = re.compile(r"^ *Nodes=(\S+) .*GRES=(\S*)", re.MULTILINE)
 _BY_GPUS = re.compile(r"^ *Tres[A-Za-z]*=\S*gres:gpu", re.MULTILINE)

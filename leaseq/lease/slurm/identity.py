@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from leaseq.allocation import Allocation
 from leaseq.lease.slurm.text import Row
-from leaseq.models import Allocation
 
 _SCRIPT = re.compile(r"/scripts/([0-9a-z]{10})\.sh\Z")
 _MARK = re.compile(r"(?:\A|\s)leaseq:([0-9a-z]{10})(?=\s|\Z)")

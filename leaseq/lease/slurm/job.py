@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+from leaseq.allocation import Allocation
 from leaseq.errors import LeaseqError, NotFound, Refused, SlurmError, Unavailable, UsageError
 from leaseq.hostlist import expand_hosts
 from leaseq.layout import Home
@@ -17,7 +18,6 @@ from leaseq.lease.slurm.gres import step_option
 from leaseq.lease.slurm.identity import Match, compare, of_allocation, of_row
 from leaseq.lease.slurm.text import PENDING, RUNNING, Row, is_no_answer
 from leaseq.lease.slurm.verdict import NEW_SECONDS
-from leaseq.models import Allocation
 from leaseq.node.scrub import for_commands
 from leaseq.protocol import allocs
 from leaseq.reading import beats

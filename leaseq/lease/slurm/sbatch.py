@@ -13,15 +13,17 @@ from dataclasses import dataclass, field, replace
 import leaseq
 from leaseq.errors import Malformed, SlurmError, Unavailable, UsageError
 from leaseq.installation import main_file
-from leaseq.layout import Home, LeaseDir, new_incarnation
+from leaseq.layout import Home, LeaseDir
 from leaseq.lease.slurm import clusters, squeue
 from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.args import Checked
 from leaseq.lease.slurm.command import SECONDS_MAX, Answer, Unanswered, ask
 from leaseq.lease.slurm.text import is_no_answer, parse_job_id, parse_rows
-from leaseq.models import Lease, whole
+from leaseq.models import Lease
+from leaseq.names import new_incarnation
 from leaseq.node.scrub import OF_JOB, for_sbatch
 from leaseq.protocol import files, records
+from leaseq.schema import whole
 from leaseq.world import Clock, Fs
 
 FIND_SECONDS = 20.0

@@ -18,13 +18,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from leaseq.errors import LeaseqError, Unavailable
-from leaseq.layout import Home, new_incarnation
+from leaseq.layout import Home
 from leaseq.lease.host import user_name
 from leaseq.lease.slurm import clusters
 from leaseq.lease.slurm.answer import Queue, cache_of, read
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.text import FORMAT, Row, parse_rows
 from leaseq.lease.slurm.verdict import Judge
+from leaseq.names import new_incarnation
 from leaseq.protocol import files
 from leaseq.world import Clock, Fs
 

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leaseq.errors import LeaseqError, NotFound, SlurmError
-from leaseq.layout import LeaseDir, beating
+from leaseq.layout import LeaseDir
 from leaseq.lease.base import LeaseState
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.job import SlurmBackend
 from leaseq.lease.slurm.reach import another_home, sees_home
 from leaseq.lease.upkeep import keep_up
-from leaseq.models import Lease, whole
+from leaseq.models import Lease
+from leaseq.names import beating
 from leaseq.protocol import allocs
 from leaseq.reading import beats
+from leaseq.schema import whole
 
 LOOK_SECONDS = 0.1
 """How often the lease's files are looked at. A listing costs a file server far less than a person's wait."""

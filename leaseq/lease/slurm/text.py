@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from leaseq.models import Record, _as, integer, maybe, number, text, whole
+from leaseq.schema import Record, _as, integer, maybe, number, text, whole
 
 FIELDS = ("%i", "%T", "%L", "%l", "%S", "%V", "%D", "%P", "%C", "%N", "%r", "%u", "%o", "%k", "%j")
 SEPARATOR = "\x1f"

@@ -17,13 +17,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from leaseq.hostlist import expand_hosts
-from leaseq.layout import Home, LeaseDir, is_node
+from leaseq.layout import Home, LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.settle import LEASE_END
 from leaseq.lease.slurm.answer import Queue, Verdict, cache_of
 from leaseq.lease.slurm.identity import Match
 from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease
+from leaseq.names import is_node
 from leaseq.protocol import allocs, files
 from leaseq.reading import beats
 from leaseq.reading.views import NODE_DOWN

@@ -12,8 +12,9 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from leaseq.layout import Home, LeaseDir, default_home, parse_key
+from leaseq.layout import Home, LeaseDir, default_home
 from leaseq.models import Outcome, State, Task
+from leaseq.names import parse_key
 from leaseq.protocol.tasks import read_outcome
 from leaseq.reading.snapshot import Reader
 from leaseq.world import Fs, SystemClock, SystemFs
