@@ -1,4 +1,4 @@
-"""`python -m leaseq`, and `python .../leaseq/__main__.py` where the package is not on the path.
+"""`python -m leaseq`, and `python .../leaseq/__main__.py` if the package is not on the path.
 
 The lease script starts runners by this file's absolute path, so that what runs on a node is the installation
 that asked for the lease. The directory of the file itself must not be on the path: its modules would shadow others.

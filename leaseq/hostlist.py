@@ -14,7 +14,7 @@ HOSTS_MAX = 100_000
 
 
 def expand_hosts(folded: str) -> tuple[str, ...]:
-    """`gpu[01-03,7],login` as names, in that order; raises ValueError where it is no host list."""
+    """`gpu[01-03,7],login` as names, in that order; raises ValueError if it is no host list."""
     names: list[str] = []
     for part in _split(folded):
         choices = _choices(part)

@@ -18,7 +18,7 @@ def main_file() -> str:
 
 
 def starts_runner(words: Sequence[str]) -> bool:
-    """True where that command line is one that starts a node's runner.
+    """True if that command line is one that starts a node's runner.
 
     Lease scripts that an earlier version wrote say `run`, and may outlive an update of the installation.
     """

@@ -31,10 +31,10 @@ class Booking:
 
 
 def cpus_of(need: Need, capacity: Room) -> int:
-    """The CPUs that the need books on such a node: one where none are named.
+    """The CPUs that the need books on such a node: one if none are named.
 
     A lease asked for by its GPUs has one CPU on each node unless its owner knew better (Slurm's default), and its GPUs
-    must not stand idle for that: where the node has fewer CPUs than GPUs, a task that names only GPUs books no CPU.
+    must not stand idle for that: if the node has fewer CPUs than GPUs, a task that names only GPUs books no CPU.
     """
     if need.cpus is not None:
         return need.cpus
@@ -42,7 +42,7 @@ def cpus_of(need: Need, capacity: Room) -> int:
 
 
 def booking_of(need: Need, room: Room, capacity: Room) -> Booking | None:
-    """What the need takes of this room of a node, or None where it does not fit. Alone takes all of it."""
+    """What the need takes of this room of a node, or None if it does not fit. Alone takes all of it."""
     if need.alone:
         return Booking(room.cpus, room.mem_mb, room.gpus, alone=True)
     gpus = len(room.gpus) if need.gpus == ALL_GPUS else need.gpus or 0
@@ -54,7 +54,7 @@ def booking_of(need: Need, room: Room, capacity: Room) -> Booking | None:
 
 
 def never_fits(need: Need, capacity: Room) -> str:
-    """Why no such node can ever run the need; empty where it can."""
+    """Why no such node can ever run the need; empty if it can."""
     if need.gpus and not capacity.gpus_known:
         return ""
     if need.gpus is not None and need.gpus > len(capacity.gpus):

@@ -39,7 +39,7 @@ class Fs(Protocol):
     """Operations on the shared file system. Every failure is an OSError."""
 
     remote: bool
-    """True where other hosts may see and change the files."""
+    """True if other hosts may see and change the files."""
 
     def names(self, directory: str) -> list[str]:
         """Fresh names in a directory, hidden ones left out, unsorted."""
@@ -97,7 +97,7 @@ class SystemClock:
 
 
 def again_where_stale(call: Callable[P, T]) -> Callable[P, T]:
-    """The call, made once more where it ends with ESTALE: what the client knew by that path is gone or replaced."""
+    """The call, made once more if it ends with ESTALE: what the client knew by that path is gone or replaced."""
 
     @functools.wraps(call)
     def twice(*args: P.args, **options: P.kwargs) -> T:
@@ -112,7 +112,7 @@ def again_where_stale(call: Callable[P, T]) -> Callable[P, T]:
 
 
 class SystemFs:
-    """The real file system. Where the owner of its files is given, those of others are not read."""
+    """The real file system. If the owner of its files is given, those of others are not read."""
 
     def __init__(self, *, remote: bool, owner: int | None = None) -> None:
         self.remote, self.owner = remote, owner
@@ -237,7 +237,7 @@ class SystemFs:
 
 
 def refuse_strange(info: os.stat_result, path: str, *, owner: int | None = None) -> None:
-    """Raises OSError where it is no file that has a content and an end (a directory, a pipe), or another owner's."""
+    """Raises OSError if it is no file that has a content and an end (a directory, a pipe), or another owner's."""
     if stat.S_ISDIR(info.st_mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(info.st_mode):
@@ -253,7 +253,7 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 def user_name(uid: int) -> str:
-    """The name of that user; the number where it has none."""
+    """The name of that user; the number if it has none."""
     import pwd
 
     try:
@@ -271,7 +271,7 @@ def hostname() -> str:
 def boot_id() -> str:
     """What tells one life of this host's processes from another: the kernel's boot id and the pid namespace.
 
-    A restarted container ends its processes as a reboot does. Empty where /proc does not tell.
+    A restarted container ends its processes as a reboot does. Empty if /proc does not tell.
     """
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
@@ -286,7 +286,7 @@ def uptime_seconds() -> float:
 
 
 def process_start(pid: int) -> int:
-    """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); 0 where it has ended."""
+    """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); 0 if it has ended."""
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -301,7 +301,7 @@ def process_start(pid: int) -> int:
 
 
 def process_owner(pid: int) -> tuple[int, list[str]]:
-    """(its user's number, its words) of a process that lives; raises OSError where it has ended."""
+    """(its user's number, its words) of a process that lives; raises OSError if it has ended."""
     with open(f"/proc/{pid}/cmdline", "rb") as file:
         owner = os.fstat(file.fileno()).st_uid
         return owner, [os.fsdecode(word) for word in file.read().rstrip(b"\0").split(b"\0")]
@@ -330,6 +330,6 @@ def file_system(path: str) -> tuple[str, str]:
 
 
 def is_remote(path: str) -> bool:
-    """True where other hosts can change files at the path, or where that cannot be told apart (FUSE)."""
+    """True if other hosts can change files at the path, or if that cannot be told apart (FUSE)."""
     kind = file_system(path)[0]
     return kind in REMOTE_TYPES or kind.startswith("fuse.") or os.environ.get("LEASEQ_ASSUME_REMOTE") == "1"

@@ -5,5 +5,5 @@ The cluster's jobs and nodes as a directory: `cluster`, `records`; the controlle
 commands that show something read it. Launching: `slurmd` (one daemon per node) forks a `stepd` per batch script
 and step, which owns the processes.
 
-Behaviour follows Slurm 22.05 as measured on a real cluster; where the two differ, this package is wrong.
+Behaviour follows Slurm 22.05 as measured on a real cluster; if the two differ, this package is wrong.
 """

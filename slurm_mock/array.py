@@ -11,7 +11,7 @@ STEP_SPAN_MIN = 11  # a list that spans less is never written as first-last:step
 
 
 def parse(text: str, size_max: int) -> tuple[list[int], int, int]:
-    """(indices, step, how many may run at once or 0 for all). ValueError where Slurm would refuse the array."""
+    """(indices, step, how many may run at once or 0 for all). ValueError if Slurm would refuse the array."""
     spec, _, throttle = text.partition("%")
     indices = _indices(spec.removeprefix("[").removesuffix("]"))
     if not indices or max(indices) >= size_max:
@@ -73,7 +73,7 @@ def owns(job: Job, job_id: int) -> bool:
 
 
 def single(job: Job, task: int) -> Job | None:
-    """The record as it shows this one task; None where the task is not in it."""
+    """The record as it shows this one task; None if the task is not in it."""
     if task == job.array_task:
         return job
     return replace(job, array_tasks=[], array_task=task) if task in job.array_tasks else None
@@ -118,7 +118,7 @@ def waiting(job: Job) -> str:
 
 
 def tasks_text(job: Job) -> str:
-    """ArrayTaskId of this record; "" where it is none of an array."""
+    """ArrayTaskId of this record; "" if it is none of an array."""
     if job.array_tasks:
         return waiting(job)
     return "" if job.array_task is None else str(job.array_task)

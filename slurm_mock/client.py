@@ -70,7 +70,7 @@ class Client:
         return self.error
 
     def ask(self, message: wire.Message) -> wire.Message:
-        """The controller's answer; {"error": name} where none comes."""
+        """The controller's answer; {"error": name} if none comes."""
         if self.broken:
             return {"error": self.broken}
         reply = self._answer(message)
@@ -79,7 +79,7 @@ class Client:
         return {"error": "timeout"} if self.lost_reply else reply
 
     def _answer(self, message: wire.Message) -> wire.Message | None:
-        """None where nobody answers."""
+        """None if nobody answers."""
         try:
             if self.peer is None:
                 self.peer = wire.Peer(wire.connect(self.cluster.socket))

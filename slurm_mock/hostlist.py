@@ -28,7 +28,7 @@ def _numbers(ranges: str) -> list[str]:
 
 
 def expand(expression: str) -> list[str]:
-    """The names in order, each once. ValueError where the brackets hold no numbers."""
+    """The names in order, each once. ValueError if the brackets hold no numbers."""
     names: dict[str, None] = {}
     for part in _split(expression):
         prefix, bracket, rest = part.partition("[")

@@ -388,7 +388,7 @@ class Lifecycle:
 
     def end_strays(self, node: str) -> None:
         """Measured: steps that outlived their daemon and are nobody's any more get TERM and CONT, KILL after KillWait;
-        KILL at once where their job goes on without the node."""
+        KILL at once if their job goes on without the node."""
         for job_id, step in self.cluster.steps_on(node):
             job = self.jobs.get(job_id)
             if job and node in job.shares:

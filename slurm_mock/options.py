@@ -72,7 +72,7 @@ NICE_MAX = 2147483645
 
 
 def check(options: Options) -> None:
-    """Nothing, where every value is one that Slurm takes and slurm_mock carries out; else Refused.
+    """Nothing, if every value is one that Slurm takes and slurm_mock carries out; else Refused.
 
     The order is that of the words on the command line, then what only the whole can tell.
     """

@@ -20,7 +20,7 @@ BAD_CONFIG = "config"
 
 @dataclass(kw_only=True)
 class Free:
-    """What is left of a node; `whole` where no job is on it, `shared` where no exclusive job is."""
+    """What is left of a node; `whole` if no job is on it, `shared` if no exclusive job is."""
 
     name: str
     cpus: int

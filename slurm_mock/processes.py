@@ -21,7 +21,7 @@ def become_subreaper() -> None:
 
 
 def own_hostname(name: str) -> bool:
-    """This process and its children see NAME as the host's name; False where that needs more rights."""
+    """This process and its children see NAME as the host's name; False if that needs more rights."""
     if os.getuid() != 0 or _libc().unshare(_CLONE_NEWUTS) != 0:
         return False
     try:

@@ -35,7 +35,7 @@ CODES = {
 
 @dataclass(kw_only=True)
 class Request:
-    """What was asked for; counts are None where nothing was said."""
+    """What was asked for; counts are None if nothing was said."""
 
     name: str
     user: str

@@ -14,14 +14,14 @@ from slurm_mock.options import Refused
 from slurm_mock.records import Job, Request
 
 Options = dict[str, str]
-NO_TASK = 4294967294  # what %a stands for where there is no task of an array
+NO_TASK = 4294967294  # what %a stands for if there is no task of an array
 
 # What a user's login would set again under --export=NONE.
 _LOGIN = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "MAIL", "LANG", "TZ", "TERM")
 
 
 def count(options: Options, name: str) -> int | None:
-    """A whole number, which `options` has checked; None where nothing was said."""
+    """A whole number, which `options` has checked; None if nothing was said."""
     text = options.get(name)
     return None if text is None else int(text)
 

@@ -13,7 +13,7 @@ from slurm_mock.records import Job, Step
 
 @dataclass(kw_only=True)
 class Ask:
-    """srun's options after its environment was read; None where nothing was said."""
+    """srun's options after its environment was read; None if nothing was said."""
 
     name: str
     user: str
@@ -47,7 +47,7 @@ class Unable(Exception):
 
 
 def create(job: Job, ask: Ask) -> Step:
-    """The new step. Unable("busy") where another step holds what it needs."""
+    """The new step. Unable("busy") if another step holds what it needs."""
     counts = _tasks(job, ask)
     if ask.mem_per_cpu and job.steps:
         raise Unable("task_memory")
@@ -174,7 +174,7 @@ def _gpus(job: Job, ask: Ask, counts: dict[str, int]) -> dict[str, list[int]]:
 
 
 def _inherited(job: Job, tasks: int) -> int | None:
-    """Of a node's GPUs, how many a step gets that says nothing of them; None where that is all of them."""
+    """Of a node's GPUs, how many a step gets that says nothing of them; None if that is all of them."""
     request = job.request
     if request.gpus_per_task:
         return tasks * request.gpus_per_task

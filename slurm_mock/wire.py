@@ -18,7 +18,7 @@ def _short(path: str) -> tuple[int, str]:
 
 
 def connect(path: str, *, seconds: float | None = CALL_SECONDS) -> socket.socket:
-    """OSError where nobody listens."""
+    """OSError if nobody listens."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(seconds)
     folder, name = _short(path)
@@ -89,7 +89,7 @@ class Peer:
 
 
 def call(path: str, message: Message, *, seconds: float = CALL_SECONDS) -> Message | None:
-    """One question, one answer; None where nobody listens or answers in time."""
+    """One question, one answer; None if nobody listens or answers in time."""
     try:
         peer = Peer(connect(path, seconds=seconds))
     except OSError:
@@ -104,7 +104,7 @@ def call(path: str, message: Message, *, seconds: float = CALL_SECONDS) -> Messa
 
 
 def tell(path: str, message: Message) -> bool:
-    """The message is on its way, no answer awaited; False where nobody listens."""
+    """The message is on its way, no answer awaited; False if nobody listens."""
     try:
         peer = Peer(connect(path, seconds=1.0))
     except OSError:

@@ -71,6 +71,6 @@ def refuse_without(programs: dict[str, str]) -> None:
 
 
 def cache(variable: str, name: str) -> Path:
-    """$VARIABLE where it is set, else ~/.cache/NAME."""
+    """$VARIABLE if it is set, else ~/.cache/NAME."""
     chosen = os.environ.get(variable)
     return Path(chosen) if chosen else Path.home() / ".cache" / name

@@ -57,13 +57,13 @@ class Fault:
     error: int = 0
     meanwhile: Callable[[], object] | None = None
     only_changes: bool = False
-    """True where `at` counts only the operations that change something or make it durable."""
+    """True if `at` counts only the operations that change something or make it durable."""
     operation: str = ""
     place: str = ""
-    """Where they are given, `at` counts only calls of that operation, or with a path that holds that."""
+    """If they are given, `at` counts only calls of that operation, or with a path that holds that."""
 
     def counts(self, call: tuple[str, ...]) -> bool:
-        """True where the call (an operation and its paths) is one of those that `at` counts."""
+        """True if the call (an operation and its paths) is one of those that `at` counts."""
         if self.only_changes and call[0] not in SYNCED_CHANGES:
             return False
         return self.operation in ("", call[0]) and any(self.place in path for path in call[1:])

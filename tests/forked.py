@@ -1,7 +1,7 @@
 """leaseq's commands, each a process of its own that is forked from one in which leaseq is imported already.
 
 Of the time that most commands take, nine tenths are Python's start and its imports, the same ones every time. What is
-forked has its own pid, environment, directory, umask and files. Where the start itself or its arguments in /proc
+forked has its own pid, environment, directory, umask and files. If the start itself or its arguments in /proc
 matter, a test starts a Python.
 """
 
@@ -44,7 +44,7 @@ def run(
     stdin: bytes | None = None,
     seconds: float = PATIENCE_SECONDS,
 ) -> tuple[int, bytes, bytes]:
-    """(exit code, stdout, stderr) of that command line; it is killed, and the test fails, where it does not end."""
+    """(exit code, stdout, stderr) of that command line; it is killed, and the test fails, if it does not end."""
     source, ours_in = os.pipe() if stdin is not None else (os.open(os.devnull, os.O_RDONLY), -1)
     (out, their_out), (err, their_err) = os.pipe(), os.pipe()
     umask = os.umask(0)
@@ -71,7 +71,7 @@ def run(
 
 
 def matters_at_start(variables: Iterable[str]) -> bool:
-    """True where Python itself reads one of them as it starts."""
+    """True if Python itself reads one of them as it starts."""
     return any(name.startswith(AT_START) for name in variables)
 
 

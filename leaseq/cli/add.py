@@ -44,7 +44,7 @@ class Add:
     json: bool = False
 
     def perform(self, app: App) -> int:
-        """The exit code of the shell; 0 where none is opened, 124 where the lease did not start in time."""
+        """The exit code of the shell; 0 if none is opened, 124 if the lease did not start in time."""
         request = _request(self, config.load(app.home), umask=app.umask)
         for note in request.checked.notes:
             app.out.talk(f"leaseq: {note}")
@@ -121,7 +121,7 @@ def _request(asked: Add, settings: config.Config, *, umask: int) -> Request:
 
 
 def _job_name(options: Mapping[str, str]) -> str:
-    """The job's name as sbatch will take it, where it can be a lease's."""
+    """The job's name as sbatch will take it, if it can be a lease's."""
     name = options.get("job-name") or os.environ.get("SBATCH_JOB_NAME", "")
     return name if is_node(name) and not name[0].isdigit() else ""
 
@@ -136,7 +136,7 @@ def _snippets(kind: str, general: str, special: str, profile: str) -> tuple[str,
 
 
 def _not_ready(app: App, lease: Lease) -> str:
-    """What is known of a lease that has no runner yet; raises SlurmError where it has ended meanwhile."""
+    """What is known of a lease that has no runner yet; raises SlurmError if it has ended meanwhile."""
     from leaseq.lease.slurm.start import ended_early
 
     backend = slurm(app)
@@ -167,7 +167,7 @@ def _document(app: App, lease: Lease) -> None:
 
 
 def _remark_on_cpus(app: App, lease: Lease, node: str) -> None:
-    """Said on stderr where the node's share is the one CPU that Slurm gives where nobody says how many."""
+    """Said on stderr if the node's share is the one CPU that Slurm gives unless somebody says how many."""
     from leaseq.errors import Malformed
     from leaseq.protocol import terms
 

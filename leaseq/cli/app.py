@@ -33,7 +33,7 @@ class App:
         self.out.talk(f"leaseq: default lease is now {called}, which has started")
 
     def tell(self, problems: Sequence[LeaseqError]) -> int:
-        """Each problem is told on stderr; the exit code for them all, 0 where there is none."""
+        """Each problem is told on stderr; the exit code for them all, 0 if there is none."""
         for problem in problems:
             self.out.talk(f"leaseq: {problem.message}")
         return max((problem.exit_code for problem in problems), default=0)

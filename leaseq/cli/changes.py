@@ -76,7 +76,7 @@ def need_of(fields: dict[str, Any]) -> Need:
 
 
 def refuse_owned(export: str, pairs: Sequence[str]) -> None:
-    """Raises UsageError where a variable is said that the node sets for each task."""
+    """Raises UsageError if a variable is said that the node sets for each task."""
     said = [("--env", pair) for pair in pairs] + [("--export", word.strip()) for word in export.split(",")]
     for option, word in said:
         name = word.partition("=")[0]

@@ -13,7 +13,7 @@ GAP = 2
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table, and what becomes of it where the table is wider than the terminal."""
+    """A column of a table, and what becomes of it if the table is wider than the terminal."""
 
     title: str
     right: bool = False
@@ -22,11 +22,11 @@ class Column:
     rank: int = 0
     """The order in which columns are left out: 1 goes first; 0 stays while anything does."""
     code: Callable[[str], str] | None = None
-    """A shorter word for a cell, used where the whole one does not fit."""
+    """A shorter word for a cell, used if the whole one does not fit."""
     into: str = ""
-    """The title of the column before whose text this one's stands where this one is left out."""
+    """The title of the column before whose text this one's stands if this one is left out."""
     ending: bool = False
-    """True where the end of a cell says more than its beginning."""
+    """True if the end of a cell says more than its beginning."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def shortened(text: str, size: int, *, ellipsis: str, ending: bool = False) -> s
 
 
 def wrapped(text: str, size: int, *, indent: str = "") -> list[str]:
-    """The text in lines of at most so many columns, broken at blanks where it has them; `indent` starts all but one."""
+    """The text in lines of at most so many columns, broken at blanks if it has them; `indent` starts all but one."""
     indent = indent[: max(0, size - 10)]
     fresh = size - cells(indent)
     lines: list[str] = []

@@ -43,11 +43,11 @@ class Option(NamedTuple):
     kind: str = "value"
     short: str = ""
     metavar: str = ""
-    """What stands for its value in a help, where what completes it does not say it."""
+    """What stands for its value in a help, if what completes it does not say it."""
     read: Callable[..., object] | None = None
     """Makes the value, from the text and `what` the option is called; of a list from all texts. None: as it stands."""
     choices: tuple[str, ...] = ()
-    """The only texts that it takes, where they are few."""
+    """The only texts that it takes, if they are few."""
     default: str = ""
     """The text that stands if none is given."""
     absent: object = None
@@ -61,7 +61,7 @@ class Option(NamedTuple):
     against: tuple[str, ...] = ()
     """Options that cannot stand beside it."""
     blank: bool = False
-    """True where an empty value says the same as none."""
+    """True if an empty value says the same as none."""
 
     @property
     def target(self) -> str:
@@ -118,13 +118,13 @@ class Command(NamedTuple):
     usage: str
     about: str
     make: Callable[..., Any]
-    """The request, from the fields that words and options name; raises UsageError where they do not go together."""
+    """The request, from the fields that words and options name; raises UsageError if they do not go together."""
     options: tuple[Option, ...] = ()
     words: Words = Words(most=0)
     examples: tuple[str, ...] = ()
     tail: bool = False
-    """True where `--` and a user's command may follow: `make` is given it as `tail`, None where there is no `--`."""
+    """True if `--` and a user's command may follow: `make` is given it as `tail`, None if there is no `--`."""
     parted: Callable[[Sequence[str]], tuple[list[str], tuple[str, ...]]] | None = None
     """Parts the words before `--` into ours and those of another program, which are handed on at the tail's head."""
     quick: bool = False
-    """True where the import of Fire would be felt: what the line holds is bound without it."""
+    """True if the import of Fire would be felt: what the line holds is bound without it."""

@@ -18,7 +18,7 @@ class Status:
     json: bool
 
     def perform(self, app: App) -> int:
-        """0 where this host's runner is alive, 3 where it is not."""
+        """0 if this host's runner is alive, 3 if it is not."""
         local = app.access.host()
         alive, keeper = local.runner(), local.keeper()
         held = running(app, local) if read_record(app.fs, local.lease) is not None else []

@@ -1,4 +1,4 @@
-"""`leaseq doctor`: what must be right here and on a lease's nodes, and what to do where it is not."""
+"""`leaseq doctor`: what must be right here and on a lease's nodes, and what to do if it is not."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ INDENT = 25
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor(Look):
-    """Everything is looked at, the nodes of the lease too where it is Slurm's."""
+    """Everything is looked at, the nodes of the lease too if it is Slurm's."""
 
     lease: str
 
     def perform(self, app: App) -> int:
-        """1 where something is bad."""
+        """1 if something is bad."""
         out = self.output(app)
         found = []
         for each in self._findings(app):
@@ -70,7 +70,7 @@ class Doctor(Look):
         yield from self._nodes(app)
 
     def _nodes(self, app: App) -> Iterator[Finding]:
-        """The nodes of the lease that was named, or of the chosen one where that is Slurm's."""
+        """The nodes of the lease that was named, or of the chosen one if that is Slurm's."""
         from leaseq.cli.doctor_nodes import nodes
 
         try:
@@ -124,7 +124,7 @@ def python(app: App) -> Iterator[Finding]:
 
 
 def home(app: App) -> Iterator[Finding]:
-    """The home is private, on a file system with room, and where there is Slurm, on a shared one."""
+    """The home is private, on a file system with room, and if there is Slurm, on a shared one."""
     from shutil import which
 
     root = app.home.root

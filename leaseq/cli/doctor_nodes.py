@@ -43,7 +43,7 @@ def nodes(app: App, record: Lease, granted: tuple[str, ...]) -> Iterator[Finding
 
 
 def _steps(record: Lease) -> Iterator[Finding]:
-    """Who starts the lease's steps, where that is not the controller."""
+    """Who starts the lease's steps, if that is not the controller."""
     job = steps.told(record)
     if steps.step_manager_is_lost(job):
         words = "none can be started: the lease's first node, which manages them (stepmgr), is lost"

@@ -31,7 +31,7 @@ class Follow:
     lease: str
     streams: tuple[str, ...]
     lines: int | None
-    """Of what was written before; None where nothing was said: all of it, but on a terminal the end."""
+    """Of what was written before; None if nothing was said: all of it, but on a terminal the end."""
     raw: bool
 
     def perform(self, app: App) -> int:
@@ -118,7 +118,7 @@ class Source:
         self.app, self.path, self.stream = app, path, stream
         self.target = sys.stdout if stream == "out" or alone else sys.stderr
         self.cut = lines is None and self.target.isatty()
-        """True where what is left out is told: nobody asked for it."""
+        """True if what is left out is told: nobody asked for it."""
         self.lines = FOLLOW_LINES if self.cut else ALL_LINES if lines is None else lines
         # A terminal redraws progress bars by itself; in a pipe or file only their last state is worth a line.
         self.folder = None if raw or self.target.isatty() else Folder()
@@ -126,7 +126,7 @@ class Source:
         self.offset: int | None = None
 
     def copy(self) -> bool:
-        """Everything written so far has been shown; True where there was something new."""
+        """Everything written so far has been shown; True if there was something new."""
         try:
             if self.offset is None:
                 fs = self.app.fs

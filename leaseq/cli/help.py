@@ -68,11 +68,11 @@ and its GPUs in CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES or ZE_AFFINITY_MASK.
 
 
 PIPE_COLUMNS = 78
-"""How wide help is where no terminal says."""
+"""How wide help is if no terminal says."""
 LEFT_MAX = 30
 """A name that is wider has its text below it."""
 MARGIN = 36
-"""A text that begins farther to the right goes on at the left where it is wrapped."""
+"""A text that begins farther to the right goes on at the left if it is wrapped."""
 
 
 def show(words: list[str]) -> int:

@@ -28,7 +28,7 @@ def running(app: App, local: LocalBackend) -> list[TaskView]:
 
 
 def slurm_is_here() -> bool:
-    """True where leases can be had of Slurm."""
+    """True if leases can be had of Slurm."""
     from shutil import which
 
     return which("sbatch") is not None

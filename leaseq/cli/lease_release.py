@@ -21,7 +21,7 @@ from leaseq.words import about, count
 
 @dataclass(frozen=True)
 class Release:
-    """Leases to be released; none named: the one in use, where that is Slurm's."""
+    """Leases to be released; none named: the one in use, if that is Slurm's."""
 
     leases: tuple[str, ...]
     yes: bool

@@ -85,7 +85,7 @@ def canonical(name: str, command: Command, words: Sequence[str]) -> tuple[tuple[
 
 
 def values_of(command: Command, given: Mapping[str, Sequence[str]]) -> dict[str, object]:
-    """Every field that options name, with its value; raises UsageError, also where options do not go together."""
+    """Every field that options name, with its value; raises UsageError, also if options do not go together."""
     values: dict[str, object] = {}
     for option in command.options:
         values[option.target] = option.value(given.get(option.name, ()))

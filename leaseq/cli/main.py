@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _terminal_encoding() -> str | None:
-    """What the locale says that a terminal shows, where Python was told to take UTF-8 for everything; else None."""
+    """What the locale says that a terminal shows, if Python was told to take UTF-8 for everything; else None."""
     if not sys.flags.utf8_mode:
         return None
     import locale
@@ -108,7 +108,7 @@ def _run(words: list[str], umask: int) -> int:
 
 
 def split(words: list[str]) -> tuple[list[str], tuple[str, ...] | None]:
-    """(what is leaseq's, the user's command): the first `--` parts them; None where there is none."""
+    """(what is leaseq's, the user's command): the first `--` parts them; None if there is none."""
     if "--" not in words:
         return words, None
     at = words.index("--")
@@ -116,7 +116,7 @@ def split(words: list[str]) -> tuple[list[str], tuple[str, ...] | None]:
 
 
 def _bare() -> list[str]:
-    """What `leaseq` alone means: the monitor where there is one and somebody to look at it."""
+    """What `leaseq` alone means: the monitor if there is one and somebody to look at it."""
     watched = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
     return ["tui"] if watched else ["status"]
 
@@ -155,7 +155,7 @@ def command_words(head: list[str]) -> tuple[str, list[str]]:
 
 
 def _accept(name: str, rest: list[str], tail: tuple[str, ...] | None) -> Request | None:
-    """The request that the line makes, or None where its help was asked for and shown."""
+    """The request that the line makes, or None if its help was asked for and shown."""
     if name.startswith("help "):
         from leaseq.cli.help import show
 

@@ -1,4 +1,4 @@
-"""How results look: tables and JSON on stdout, talk on stderr. Plain where nobody watches."""
+"""How results look: tables and JSON on stdout, talk on stderr. Plain if nobody watches."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Output:
 
     @property
     def columns(self) -> int | None:
-        """How wide a line may be; None where nobody watches: what a program reads is never cut."""
+        """How wide a line may be; None if nobody watches: what a program reads is never cut."""
         return terminal_columns() if self.watched else None
 
     def in_lines(self, text: str, *, indent: int) -> list[str]:
@@ -156,7 +156,7 @@ def visible_lines(text: str) -> str:
 
 
 def stamp(epoch: float | None) -> str:
-    """Local time for people; empty where unknown."""
+    """Local time for people; empty if unknown."""
     date = _date(epoch)
     return date.astimezone().strftime("%Y-%m-%d %H:%M:%S") if date else ""
 
@@ -168,7 +168,7 @@ def iso(epoch: float | None) -> str | None:
 
 
 def _date(epoch: float | None) -> datetime | None:
-    """The moment; None where none is known, or where no calendar has it."""
+    """The moment; None if none is known, or if no calendar has it."""
     if not epoch or not DATES[0] < epoch < DATES[1]:
         return None
     from datetime import datetime, timezone

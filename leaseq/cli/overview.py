@@ -38,7 +38,7 @@ class Overview:
 
     @property
     def idle_seconds(self) -> float | None:
-        """How long no node has run a task; None while one does, or where no runner tells."""
+        """How long no node has run a task; None while one does, or if no runner tells."""
         told = [view.heartbeat.idle_seconds for view in self.views if view.heartbeat and view.health.serving]
         return min(told) if told and not self.totals.get(State.RUNNING) else None
 
@@ -53,7 +53,7 @@ def overview(app: App, seen: LeaseView) -> Overview:
 
 
 def default_of(app: App) -> str:
-    """The id of the default lease; empty where LEASEQ_LEASE names none."""
+    """The id of the default lease; empty if LEASEQ_LEASE names none."""
     try:
         return leases.default(app.fs, app.home)
     except (NotFound, UsageError):

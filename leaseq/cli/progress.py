@@ -1,4 +1,4 @@
-"""Many things done one after another: how far it is, and one sum at the end, where somebody watches."""
+"""Many things done one after another: how far it is, and one sum at the end, if somebody watches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Thing = TypeVar("Thing")
 class Progress:
     """What becomes of many tasks. On a terminal a count moves (`cancelling 12,400/20,000`) and a sum ends it.
 
-    Elsewhere, and where they are few, each is told by itself; `quiet` tells of none, as JSON wants it.
+    Elsewhere, and if they are few, each is told by itself; `quiet` tells of none, as JSON wants it.
     """
 
     def __init__(self, out: Output, doing: str, total: int, *, quiet: bool = False) -> None:

@@ -158,7 +158,7 @@ def status_json(snapshot: Snapshot) -> dict[str, object]:
 
 
 def detail_json(lease: LeaseDir, each: Detail, *, env: bool) -> dict[str, object]:
-    """Everything known of the task; the values of its environment only where they were asked for."""
+    """Everything known of the task; the values of its environment only if they were asked for."""
     body = {**task_json(each.view), "lease": lease.id, "cleaned": each.view.cleaned}
     body["redone_as"] = list(each.redone_as)
     task = each.task

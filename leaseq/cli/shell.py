@@ -44,7 +44,7 @@ ENDING_SECONDS_MAX = 5.0
 WHY = {"TIMEOUT": "time limit", "CANCELLED": "it was released or cancelled"}
 """Slurm's final words in a person's."""
 SESSION = "main"
-"""The session that is meant where none is named."""
+"""The session that is meant if none is named."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Shell:
 
 
 def _ready_node(app: App, record: Lease) -> str:
-    """The node for a terminal where none is named: the lease's first that has a runner."""
+    """The node for a terminal if none is named: the lease's first that has a runner."""
     if is_borrowed(record):
         from leaseq.cli.starting import wait_for_start
 
@@ -93,7 +93,7 @@ def enter(app: App, record: Lease, shell: Shell) -> int:
     if names and shell.node not in names:
         raise NotFound(f"{shell.node} is no node of lease {record.id}", hint=f"its nodes: {' '.join(names)}")
     tty = sys.stdin.isatty() and sys.stdout.isatty()
-    # A command without a session's name is a command: its output belongs to whoever asked, not to a screen.
+    # A command without a session's name is a command: its output belongs to its caller, not to a screen.
     plain = shell.plain or not tty or (bool(shell.argv) and not shell.session)
     name = "" if plain else shell.session or SESSION
     helper = [record.python or sys.executable, "-E", record.main or main_file()]
@@ -150,7 +150,7 @@ def _what_follows(app: App, record: Lease) -> str:
 
 
 def _state(backend: SlurmBackend, record: Lease) -> LeaseState:
-    """The lease's state by an answer of now; UNKNOWN where Slurm gives none, whatever was heard a moment ago."""
+    """The lease's state by an answer of now; UNKNOWN if Slurm gives none, whatever was heard a moment ago."""
     try:
         queue = backend.queue()
         state = backend.state_by(queue, record.allocation)
@@ -166,7 +166,7 @@ def _is_old(state: LeaseState) -> bool:
 
 
 def _explain_refusal(app: App, record: Lease, node: str) -> None:
-    """Raises where Slurm now says why no step could start, and is silent where the command may have run and failed.
+    """Raises if Slurm now says why no step could start, and is silent if the command may have run and failed.
 
     What is kept of Slurm's answers can be old.
     """
@@ -182,7 +182,7 @@ def _explain_refusal(app: App, record: Lease, node: str) -> None:
 
 
 def _directory(record: Lease) -> str:
-    """Where a shell starts: here, where the node sees it; the session's helper falls back to the user's home."""
+    """Where a shell starts: here, if the node sees it; the session's helper falls back to the user's home."""
     try:
         return os.getcwd()
     except FileNotFoundError:
@@ -190,7 +190,7 @@ def _directory(record: Lease) -> str:
 
 
 def _run(argv: Sequence[str], *, umask: int) -> int:
-    """The command's exit code, 128 + N where signal N ended it. Ctrl-C is the command's, not ours."""
+    """The command's exit code, 128 + N if signal N ended it. Ctrl-C is the command's, not ours."""
     before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGQUIT)}
     try:
         code = subprocess.Popen(list(argv), preexec_fn=_default_signals, umask=umask).wait()
@@ -232,7 +232,7 @@ def chosen(app: App, word: str) -> Lease:
 
 
 def _beats(app: App, record: Lease) -> bool:
-    """True where a runner of the lease was heard lately: it has not ended, and Slurm need not be asked."""
+    """True if a runner of the lease was heard lately: it has not ended, and Slurm need not be asked."""
     directory = app.home.lease(record.id)
     try:
         nodes = beating(app.fs.names(directory.heartbeats))

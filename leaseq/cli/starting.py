@@ -1,4 +1,4 @@
-"""Waiting for a lease to start, where a person watches."""
+"""Waiting for a lease to start, if a person watches."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from leaseq.lease.slurm.start import Progress
 
 QUIET_SECONDS = 30.0
-"""How often a wait says something where its line cannot be rewritten."""
+"""How often a wait says something if its line cannot be rewritten."""
 
 
 def wait_for_start(app: App, lease: Lease, *, seconds_max: float | None) -> str:
-    """The node where a shell can be opened; empty where the time is over. Ctrl-C leaves the lease as it is."""
+    """The node where a shell can be opened; empty if the time is over. Ctrl-C leaves the lease as it is."""
     from leaseq.lease.slurm.start import LOOK_SECONDS, progress
 
     backend = slurm(app)

@@ -19,7 +19,7 @@ RAW = Option("raw", "every byte, what acts on a terminal too; progress bars are 
 
 
 def streams_of(*, stdout: bool, stderr: bool) -> tuple[str, ...]:
-    """Those that were asked for; nothing where none was."""
+    """Those that were asked for; nothing if none was."""
     return ("out",) * stdout + ("err",) * stderr
 
 

@@ -131,7 +131,7 @@ class Submit:
         return [((line,), True) if is_shell_line(line) else ((line.strip(),), False) for line in found]
 
     def _remark(self, app: App, done: Submitted) -> None:
-        """Whoever watches hears where the new tasks went; anybody that they do not fit into what the lease has left."""
+        """A person who watches hears where the new tasks went; everybody, that they are longer than the lease lasts."""
         new, before = done.new, len(done.ids) - len(done.new)
         if sys.stderr.isatty():
             from leaseq.cli.place import place_of
@@ -194,7 +194,7 @@ def _request(
 
 
 def _command(words: tuple[str, ...], tail: tuple[str, ...] | None, file: str) -> tuple[str, ...]:
-    """The user's command, whether or not `--` stands before it; nothing where a file brings the commands."""
+    """The user's command, whether or not `--` stands before it; nothing if a file brings the commands."""
     if file:
         if words or tail:
             raise UsageError("--file brings the commands: no other can stand beside it")

@@ -114,7 +114,7 @@ def _cut(found: list[TaskView], limit: int) -> list[TaskView]:
 
 
 def states(texts: Sequence[str], *, what: str) -> tuple[State, ...]:
-    """The states that are named, by word or code; none where one of them is `all`."""
+    """The states that are named, by word or code; none if one of them is `all`."""
     found = []
     for word in filter(None, (part.strip() for text in texts for part in text.split(","))):
         if word.lower() == "all":

@@ -10,7 +10,7 @@ from leaseq.errors import LeaseqError, Refused, Unavailable
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 NO_THREAD = "can't start new thread"
-"""What Python says where the limit of processes, which counts threads, is reached."""
+"""What Python says if the limit of processes, which counts threads, is reached."""
 
 
 def explained(error: OSError) -> LeaseqError:

@@ -67,7 +67,7 @@ def _size(text: str, *, what: str) -> tuple[int, int]:
 
 
 def _terminal_size() -> tuple[int, int]:
-    """The terminal's, where standard output is one."""
+    """The terminal's, if standard output is one."""
     try:
         size = os.get_terminal_size(1)
     except OSError:

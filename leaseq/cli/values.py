@@ -97,7 +97,7 @@ def one_of(text: str, *, what: str, allowed: Iterable[str]) -> str:
 
 
 def nearest_hint(word: str, known: Iterable[str]) -> str:
-    """`did you mean ...?`, or nothing where no known word is near."""
+    """`did you mean ...?`, or nothing if no known word is near."""
     import difflib
 
     near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.6)

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 NO_LIMIT_BYTES = 1 << 60
-"""Version 1 writes a huge number where memory has no limit."""
+"""Version 1 writes a huge number if memory has no limit."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The tightest limits of this process's groups; None where there is none."""
+    """The tightest limits of this process's groups; None if there is none."""
 
     cpus: float | None = None
     memory_mb: int | None = None
@@ -46,7 +46,7 @@ def _counter(root: str) -> tuple[str, str]:
 
 
 def memory_kills(*, root: str = "") -> int | None:
-    """How many processes the kernel has killed for memory so far, here; None where it does not tell."""
+    """How many processes the kernel has killed for memory so far, here; None if it does not tell."""
     path, name = _counter(root)
     return _pairs(path).get(name)
 

@@ -1,4 +1,4 @@
-"""Saying before a lease's end, to whoever has a terminal in it, that it comes. Standard library only."""
+"""A lease's end is announced on the terminals in it, before it comes. Standard library only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ known yet."""
 
 
 class Countdown:
-    """What is to be said of the end, once for each mark. `seconds_left`: None where no end is known."""
+    """What is to be said of the end, once for each mark. `seconds_left`: None if no end is known."""
 
     def __init__(self, seconds_left: Callable[[], float | None]) -> None:
         self._seconds_left = seconds_left

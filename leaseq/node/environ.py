@@ -15,7 +15,7 @@ BASIC = ("HOME", "USER", "LOGNAME", "PATH", "SHELL", "LANG", "TZ", "TMPDIR")
 
 
 def owned_by_node(name: str) -> bool:
-    """True where the node sets the variable for each task, whatever the submitter says."""
+    """True if the node sets the variable for each task, whatever the submitter says."""
     return name.startswith(NODE_OWNED) or name in GPU_OWNED
 
 
@@ -32,7 +32,7 @@ def task_environment(
 
     node_environment: the runner's own. kept: the Slurm variables a task may inherit from it. gpus: tokens booked
     for the task, in gpu_variable alone: HIP counts what CUDA_VISIBLE_DEVICES says from what ROCR_VISIBLE_DEVICES
-    leaves, so two that say the same would say too much. None where the task has the node to itself and no GPU is
+    leaves, so two that say the same would say too much. None if the task has the node to itself and no GPU is
     listed; then these variables stay as the node has them. marks: the LEASEQ_* variables.
     """
     environment = {name: node_environment[name] for name in BASIC if name in node_environment}

@@ -1,4 +1,4 @@
-"""What the GPUs of this node are doing now, and which they are where a driver is slow to tell.
+"""What the GPUs of this node are doing now, and which they are if a driver is slow to tell.
 
 GPUtil asks nvidia-smi; the kernel tells it of AMD's. A driver that hangs only makes the answer old.
 """
@@ -49,7 +49,7 @@ class GpuWatch:
         if self._thread and self._thread.is_alive():
             if now - self._began > self.deadline_seconds:
                 if self.gpus.known:
-                    self.close()  # it only measures, and is started anew
+                    self.close()  # it only measures, and is started again
                 return self.use, f"{self._driver()} has not answered for {now - self._began:.0f} s"
         elif now - self._began >= self._period or not self._began:
             self.ask()
@@ -69,7 +69,7 @@ class GpuWatch:
 
     @property
     def _measurable(self) -> bool:
-        """True where somebody tells what the GPUs do: nvidia-smi, or the kernel of AMD's."""
+        """True if somebody tells what the GPUs do: nvidia-smi, or the kernel of AMD's."""
         return self.gpus.variable == ROCR or (self.gpus.variable == CUDA and shutil.which("nvidia-smi") is not None)
 
     def _driver(self) -> str:

@@ -1,7 +1,7 @@
 """The GPUs that a runner was granted: their tokens, and the variable by which a task is given some of them.
 
 A Slurm step says it in its environment, by the vendor's own variable (gres.conf(5): nvidia_gpu_env, amd_gpu_env,
-intel_gpu_env). Where nobody has said it, this host's GPUs are meant, as their drivers list them.
+intel_gpu_env). If nobody has said it, this host's GPUs are meant, as their drivers list them.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class Gpus:
     variable: str = CUDA
     """What tells a task which of them are its own."""
     known: bool = True
-    """False where a driver is there and has not told yet which GPUs it has."""
+    """False if a driver is there and has not told yet which GPUs it has."""
     trouble: str = ""
     """What the driver said beside."""
 
 
 def from_environment(environment: Mapping[str, str], *, root: str = "") -> Gpus | None:
-    """The GPUs that the environment grants; None where it says nothing and the host is not a Slurm step.
+    """The GPUs that the environment grants; None if it says nothing and the host is not a Slurm step.
 
-    Slurm sets the variables of all vendors where the site has not said which GPUs it has; then the node tells.
+    Slurm sets the variables of all vendors if the site has not said which GPUs it has; then the node tells.
     """
     said = [name for name in VARIABLES if name in environment]
     if len(said) > 1:
@@ -74,7 +74,7 @@ def installed(*, root: str = "", seconds_max: float = PROBE_SECONDS) -> Gpus:
 
 
 def present(*, root: str = "") -> bool:
-    """True where it is worth asking: a driver's program or device is there."""
+    """True if it is worth asking: a driver's program or device is there."""
     return bool(shutil.which("nvidia-smi") or shutil.which("xpu-smi") or os.path.exists(f"{root}/dev/kfd"))
 
 

@@ -30,13 +30,13 @@ class Inotify:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._directories: dict[int, str] = {}
         self.ticks = False
-        """True where the kernel has nothing left to watch with, and `fd` is a timer."""
+        """True if the kernel has nothing left to watch with, and `fd` is a timer."""
         self.fd = int(self._libc.inotify_init1(_FLAGS))
         if self.fd < 0:
             self._tick()
 
     def watch(self, directory: str, mask: int) -> None:
-        """Changes of the directory are told from now on; raises OSError where it cannot be watched."""
+        """Changes of the directory are told from now on; raises OSError if it cannot be watched."""
         if self.ticks:
             return
         wd = int(self._libc.inotify_add_watch(self.fd, os.fsencode(directory), mask))
@@ -49,7 +49,7 @@ class Inotify:
             raise OSError(ctypes.get_errno(), "inotify_add_watch", directory)
 
     def _tick(self) -> None:
-        """`fd` is a timer that is readable again and again; raises OSError where there is none."""
+        """`fd` is a timer that is readable again and again; raises OSError if there is none."""
         self.ticks = True
         self.fd = int(self._libc.timerfd_create(time.CLOCK_MONOTONIC, _FLAGS))
         if self.fd < 0:

@@ -4,7 +4,7 @@ It never touches the shared file system, so a hung mount cannot keep it from end
 is not the runner, so a killed runner costs no exit code. Requests come as files in `ask/` of the node-local
 directory, answers are appended to `rec/` (see `record`). It ends itself when no runner is alive and nothing
 is left to keep; killed, its successor finds in `rec/` what to go on with. Run as
-`python -m leaseq.node.keeper NODE_DIR INCARNATION [GRACE]`; GRACE where the node is a step of a Slurm job: the
+`python -m leaseq.node.keeper NODE_DIR INCARNATION [GRACE]`; GRACE if the node is a step of a Slurm job: the
 seconds between TERM and KILL when Slurm ends it.
 
 When Slurm ends a job it may send TERM to every process of the step (proctrack/linuxproc): to the tasks, to the runner
@@ -59,7 +59,7 @@ class Keeper:
     def __init__(self, directory: NodeDir, *, step_grace_seconds: float | None = None) -> None:
         self.directory = directory
         self.step_grace_seconds = step_grace_seconds
-        """Not None where a TERM to this process means that Slurm ends the lease: what tasks have until KILL then."""
+        """Not None if a TERM to this process means that Slurm ends the lease: what tasks have until KILL then."""
         self.kept: dict[str, Kept] = {}
         self.by_pid: dict[int, Kept] = {}
         self.poll = select.poll()
@@ -135,7 +135,7 @@ class Keeper:
             _removed(path)
 
     def signal(self, kept: Kept, number: signal.Signals, body: Mapping[str, Any]) -> None:
-        """The attempt's processes got the signal: all of them, or where it is for the task's own, who handles it."""
+        """All processes of the attempt got the signal, or, if it is for the task's own, the one that handles it."""
         if body.get("warning"):
             self.note(kept, {"e": "warn", "signal": int(number)})
         members = self.members(kept)
@@ -279,7 +279,7 @@ class Keeper:
             self.stop(kept, None, kept.grace_seconds)
 
     def deadlines(self) -> float | None:
-        """Time limits and graces were acted upon; seconds until the next look, None where nothing is due."""
+        """Time limits and graces were acted upon; seconds until the next look, None if nothing is due."""
         waits = [self.look_after(kept) for kept in list(self.kept.values())]
         due = [wait for wait in waits if wait is not None]
         if self.refused:
@@ -345,7 +345,7 @@ class Keeper:
 
 
 def _removed(path: str) -> bool:
-    """True where this call removed the file."""
+    """True if this call removed the file."""
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -354,7 +354,7 @@ def _removed(path: str) -> bool:
 
 
 def _leads(pid: int) -> bool:
-    """True where the process leads a session."""
+    """True if the process leads a session."""
     try:
         return os.getsid(pid) == pid
     except ProcessLookupError:

@@ -24,7 +24,7 @@ class Kept:
     leader: Process
     began: float
     ours: bool = True
-    """False where an earlier keeper started it: its status goes to whoever is its parent now."""
+    """False if an earlier keeper started it: its status goes to its parent of now."""
     grace_seconds: float = GRACE_SECONDS
     limit_at: float | None = None
     stop_at: float | None = None
@@ -35,9 +35,9 @@ class Kept:
     """Until when an end by a TERM that nobody here has sent may still turn out to be the lease's."""
     members: set[Process] = field(default_factory=set)
     memory_kills: int | None = None
-    """How many processes the kernel had killed for memory here when it began; None where that is not known."""
+    """How many processes the kernel had killed for memory here when it began; None if that is not known."""
     resists: bool = False
-    """True where it is noted that a process of it belongs to another user, whom no KILL of this one reaches."""
+    """True if it is noted that a process of it belongs to another user, whom no KILL of this one reaches."""
     unsaid: bytes = b""
     """Facts that a full disk did not take yet."""
 
@@ -65,7 +65,7 @@ def _killed_for_memory(before: int | None) -> dict[str, object]:
 
 
 def ended_by_term(fact: dict[str, object]) -> bool:
-    """True where the status may be what a TERM makes of a process: death by it, or an exit code that tells of it."""
+    """True if the status may be what a TERM makes of a process: death by it, or an exit code that tells of it."""
     status = fact.get("status")
     if not isinstance(status, int):
         return False

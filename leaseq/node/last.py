@@ -1,4 +1,4 @@
-"""The end of a node's tasks where Slurm ends the lease and the node has no runner to do it: node-local files alone.
+"""The end of a node's tasks if Slurm ends the lease and the node has no runner to do it: node-local files alone.
 
 With proctrack/linuxproc Slurm signals what descends from the step. A task that has lost its keeper, and a keeper
 that has lost its runner, do not: Slurm would leave them on the node for ever.

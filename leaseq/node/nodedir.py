@@ -1,6 +1,6 @@
 """The node-local directory of one runner: what must not depend on the shared file system.
 
-    ROOT/HOME_DIGEST/LEASE/NODE/     ROOT is $LEASEQ_NODE_DIR or /tmp/leaseq-UID (/tmp/leaseq-UID.TIME where that is
+    ROOT/HOME_DIGEST/LEASE/NODE/     ROOT is $LEASEQ_NODE_DIR or /tmp/leaseq-UID (/tmp/leaseq-UID.TIME if that is
                                      somebody else's), each level 0700 and the user's own
         runner, keeper               who serves this node now: a JSON object with pid, pid_start, boot
         runner.lock, keeper.lock     locked by that process as long as it lives
@@ -43,7 +43,7 @@ class Holder:
     incarnation: str = ""
 
     def alive(self) -> bool:
-        """True where that very process runs on this host now."""
+        """True if that very process runs on this host now."""
         return self.boot == boot_id() and self.pid > 0 and process_start(self.pid) == self.pid_start
 
 
@@ -117,7 +117,7 @@ def write_local(path: str, data: bytes) -> None:
 
 
 def read_local(path: str) -> bytes:
-    """What the node-local file holds; an OSError where it is no regular file, or not this user's."""
+    """What the node-local file holds; an OSError if it is no regular file, or not this user's."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         refuse_strange(os.fstat(fd), path, owner=os.getuid())
@@ -138,7 +138,7 @@ def node_path(home: str, lease: str, node: str) -> str:
 
 
 def node_root() -> str:
-    """$LEASEQ_NODE_DIR, or the user's own directory in /tmp: one of another name where somebody else has the first."""
+    """$LEASEQ_NODE_DIR, or the user's own directory in /tmp: one of another name if somebody else has the first."""
     given, first = os.environ.get("LEASEQ_NODE_DIR"), f"/tmp/leaseq-{os.getuid()}"
     if given or _owner(first) == os.getuid():
         return given or first
@@ -152,7 +152,7 @@ def _further_roots() -> list[str]:
 
 
 def _owner(path: str) -> int | None:
-    """Whose the path is, or None where there is nothing; a link is its maker's, wherever it leads."""
+    """Whose the path is, or None if there is nothing; a link is its maker's, wherever it leads."""
     try:
         return os.lstat(path).st_uid
     except FileNotFoundError:
@@ -160,12 +160,12 @@ def _owner(path: str) -> int | None:
 
 
 def _taken() -> bool:
-    """True where somebody else has the name that nobody gave and this user has no other yet."""
+    """True if somebody else has the name that nobody gave and this user has no other yet."""
     return not os.environ.get("LEASEQ_NODE_DIR") and _owner(node_root()) not in (None, os.getuid())
 
 
 def _step_aside() -> None:
-    """Where somebody else has the name that `node_root` has by itself, there is another, which nobody could foresee."""
+    """If somebody else has the name that `node_root` has by itself, there is another, which nobody could foresee."""
     if not _taken():
         return
     with contextlib.suppress(FileExistsError):
@@ -174,7 +174,7 @@ def _step_aside() -> None:
 
 
 def open_node_dir(home: str, lease: str, node: str) -> NodeDir:
-    """The node-local directory exists, private; raises Refused where somebody else made it, or could change it."""
+    """The node-local directory exists, private; raises Refused if somebody else made it, or could change it."""
     _step_aside()
     found = NodeDir(node_path(home, lease, node))
     for directory in (*_levels(found.root), found.ask, found.rec, found.born):
@@ -196,7 +196,7 @@ def find_node_dir(home: str, lease: str, node: str) -> NodeDir | None:
 
 
 def _levels(path: str) -> list[str]:
-    """ROOT and each directory below it to the path; raises Refused where ROOT can be replaced."""
+    """ROOT and each directory below it to the path; raises Refused if ROOT can be replaced."""
     root = path.rsplit("/", 3)[0]
     if anybody_may_replace(root):
         raise Refused(
@@ -207,7 +207,7 @@ def _levels(path: str) -> list[str]:
 
 
 def anybody_may_replace(path: str) -> bool:
-    """True where every user may rename what stands at the path: its directory is open to all, and not sticky."""
+    """True if every user may rename what stands at the path: its directory is open to all, and not sticky."""
     for place in {os.path.dirname(path), os.path.dirname(real_path(path))}:
         try:
             mode = os.stat(place).st_mode

@@ -33,7 +33,7 @@ class Procs(Protocol):
         ...
 
     def knows(self, incarnation: str) -> bool:
-        """True where that incarnation started in this boot, so that a missing record means: never started."""
+        """True if that incarnation started in this boot, so that a missing record means: never started."""
         ...
 
     def start(self, key: str, request: StartRequest) -> None:
@@ -49,11 +49,11 @@ class Procs(Protocol):
         ...
 
     def record(self, key: str) -> Rec | None:
-        """What is known of the attempt; None where it never began here."""
+        """What is known of the attempt; None if it never began here."""
         ...
 
     def void(self, key: str) -> bool:
-        """True where the attempt had not begun, and now never will."""
+        """True if the attempt had not begun, and now never will."""
         ...
 
     def forget(self, key: str) -> None:
@@ -69,11 +69,11 @@ class Procs(Protocol):
         ...
 
     def given(self, key: str) -> tuple[str, ...] | None:
-        """The GPU tokens that the attempt was given; None where its record does not say."""
+        """The GPU tokens that the attempt was given; None if its record does not say."""
         ...
 
     def same_boot(self, rec: Rec) -> bool:
-        """True where the record was begun in this boot of the node."""
+        """True if the record was begun in this boot of the node."""
         ...
 
     def reap(self) -> None:
@@ -153,7 +153,7 @@ class KeeperProcs:
         return rec.boot == boot_id()
 
     def reap(self) -> None:
-        """Where the keeper was killed, its tasks come to this process, a subreaper, with their true status."""
+        """If the keeper was killed, its tasks come to this process, a subreaper, with their true status."""
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)

@@ -7,13 +7,13 @@
     {"e":"warn",  "signal":N}                     it was told by that signal that its lease ends soon
     {"e":"exit",  "status":N, "t":T, "elapsed":S, "rss":KB, "cpu":S}   wait(2) status of the task's own process;
                                                   "oom":N, "limit":MB  the kernel has killed so many here for memory
-                                                  since it began, and the limit of their group, where that is known
+                                                  since it began, and the limit of their group, if that is known
     {"e":"fail",  "reason":R, "code":N, "again":A}   it could not be started; A: for no reason of its own
     {"e":"resist", "pid":P, "user":U}             KILL was refused: that process of it belongs to U by now
     {"e":"gone"}                                  its process is gone and nobody saw its status
     {"e":"void"}                                  it must never start: a recovery put its claim back
 
-The file is created with O_EXCL: whoever creates it decides whether the attempt starts.
+The file is created with O_EXCL: the process that creates it decides whether the attempt starts.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ class Rec:
     failure: str = ""
     failure_code: int | None = None
     again: bool = False
-    """True where it never ran for a reason that is not its own (a full disk): it is pending again."""
+    """True if it never ran for a reason that is not its own (a full disk): it is pending again."""
     gone: bool = False
     void: bool = False
 
     @property
     def over(self) -> bool:
-        """True where nothing more will be known."""
+        """True if nothing more will be known."""
         return self.status is not None or bool(self.failure) or self.gone or self.void
 
 
@@ -138,7 +138,7 @@ def _maybe(value: object) -> float | None:
 
 
 def read(path: str) -> Rec | None:
-    """The record at the path, or None where the attempt never began here."""
+    """The record at the path, or None if the attempt never began here."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -157,9 +157,9 @@ def keys_in(directory: str) -> list[str]:
 
 
 def begin(path: str, fact: dict[str, object]) -> int | None:
-    """A file descriptor of the new record that holds its first fact; None where another created it first.
+    """A file descriptor of the new record that holds its first fact; None if another created it first.
 
-    Raises OSError where the fact cannot be written, and then there is no record.
+    Raises OSError if the fact cannot be written, and then there is no record.
     """
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

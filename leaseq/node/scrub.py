@@ -57,7 +57,7 @@ PROLOGUE = "LEASEQ_FROM_PROLOGUE"
 """Set by the lease script: the names of the variables that the lease's prologue has set or changed."""
 
 PROLOGUE_FAILED = "LEASEQ_PROLOGUE_FAILED"
-"""Set by the lease script where the prologue failed: how."""
+"""Set by the lease script if the prologue failed: how."""
 
 FOR_COMMANDS = frozenset({"SLURM_CONF", "SLURM_CLUSTERS"})
 """What a Slurm command that leaseq itself runs may see of a surrounding job."""
@@ -82,14 +82,14 @@ def kept_for_tasks(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _nodes_told(tasks: str) -> int:
-    """Of how many nodes `2(x3),1` tells; 0 where it is nothing of the kind."""
+    """Of how many nodes `2(x3),1` tells; 0 if it is nothing of the kind."""
     parts = [_PER_NODE.fullmatch(part) for part in tasks.split(",")]
     return sum(int(part[1] or 1) for part in parts if part) if all(parts) else 0
 
 
 @functools.lru_cache(maxsize=8)
 def _count_of(nodes: str) -> str:
-    """How many nodes the host list names; empty where it is none."""
+    """How many nodes the host list names; empty if it is none."""
     try:
         return str(len(expand_hosts(nodes)) or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Terminal sessions that outlive whoever looks at them: a tmux server per session, started by the node's runner.
+"""Terminal sessions that outlive the terminals that show them: a tmux server per session, started by the node's runner.
 
     SESSION = NODE_DIR/session/     private, node-local
         NAME.sock                   tmux's socket

@@ -15,7 +15,7 @@ from leaseq.node.request import StartRequest
 
 _NAMES = ("HUP", "INT", "QUIT", "USR1", "USR2", "PIPE", "TERM", "CHLD", "TSTP", "TTIN", "TTOU", "XFSZ")
 _DEFAULT = [signal.Signals[f"SIG{name}"] for name in _NAMES]
-"""Signals that the keeper, Python or whoever started them may ignore, which a process would inherit."""
+"""Signals that the keeper, Python or what started them may ignore, which a process would inherit."""
 _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOT_ITS_OWN = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE))
 """What stands in a task's way and is no fault of the task: it is started again later."""

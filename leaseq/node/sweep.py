@@ -15,7 +15,7 @@ Process = tuple[int, int]
 
 
 def has_orphans(known: set[int]) -> bool:
-    """True where this process has children other than the known ones, or where that cannot be told.
+    """True if this process has children other than the known ones, or if that cannot be told.
 
     A subreaper inherits what an ended task leaves behind, so this is the cheap question before a sweep.
     """
@@ -29,7 +29,7 @@ def has_orphans(known: set[int]) -> bool:
 def processes_of(key: str, leader: Process) -> set[Process]:
     """The processes of the attempt that are alive now, but this one: its session, what descends from it or carries it.
 
-    key: `ID.ATTEMPT`; another attempt of the same task may be alive beside it. leader: (0, 0) where it is not known.
+    key: `ID.ATTEMPT`; another attempt of the same task may be alive beside it. leader: (0, 0) if it is not known.
     """
     task_id, attempt = parse_key(key)
     marks = (f"\0LEASEQ_TASK_ID={task_id}\0".encode(), f"\0LEASEQ_ATTEMPT={attempt}\0".encode())
@@ -89,7 +89,7 @@ def catching(number: int, processes: set[Process], leader: Process) -> set[Proce
 
 
 def alive(process: Process) -> bool:
-    """True where that very process runs now; one whose start nobody saw had ended by then."""
+    """True if that very process runs now; one whose start nobody saw had ended by then."""
     return process[1] != 0 and process_start(process[0]) == process[1]
 
 

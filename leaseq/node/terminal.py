@@ -43,7 +43,7 @@ Marks = Mapping[str, str]
 
 @dataclass(frozen=True)
 class OfLease:
-    """What a terminal is told of its lease, by whoever reads the lease's directory."""
+    """What a terminal hears of its lease, from a process that reads the lease's directory."""
 
     id: str
     nodes: Callable[[], Sequence[str]]
@@ -127,7 +127,7 @@ def _ensure(directory: NodeDir, name: str, argv: Sequence[str], cwd: str, *, uma
 
 
 def _show(directory: NodeDir, name: str, lease: OfLease) -> int:
-    """The session was on this terminal until it ended or was detached; its exit code, 0 where it goes on."""
+    """The session was on this terminal until it ended or was detached; its exit code, 0 if it goes on."""
     with counting(lease.seconds_left, lambda word: _tell(directory, name, f"lease {lease.id} {word}")):
         returncode = _attach(directory, name)
     code = _exit_code(f"{directory.root}/session/{name}.exit")
@@ -195,7 +195,7 @@ def _tmux() -> str:
 
 
 def _running(root: str, name: str) -> bool:
-    """True where a tmux server of this user has that session; raises Refused where the socket is somebody else's."""
+    """True if a tmux server of this user has that session; raises Refused if the socket is somebody else's."""
     socket = socket_of(root, name)
     try:
         info = os.lstat(socket)

@@ -1,9 +1,9 @@
-"""The one tail of an attempt, whoever ends it: a runner, a command, the end of a lease.
+"""The one tail of an attempt, for all that end one: a runner, a command, the end of a lease.
 
     its outcome stands (`tasks.decide`)  ->  durable  ->  told  ->  its claim settled
 
 Told: in the history, by the node's own runner; or in booking/, by everybody else, until a runner has put it into its
-history. A claim goes last, so whoever finds it after a crash finds the outcome too, and does what is left. What is to
+history. A claim goes last, so who finds it after a crash finds the outcome too, and does what is left. What is to
 follow from an outcome that stands for ever is called here, between told and settled, and nowhere else.
 """
 
@@ -26,11 +26,11 @@ class Ending:
 
     claim: Claim
     outcome: Outcome
-    """How it ended, for whoever ends it."""
+    """How it ended, for its caller."""
     decided: Outcome | None = None
     """How it ended for ever; None until that is decided."""
     durable: bool = False
-    """True once this process has synced the directory of the outcome, whoever wrote the outcome."""
+    """True once this process has synced the directory of the outcome, whichever process wrote it."""
     told: bool = False
 
 
@@ -68,7 +68,7 @@ def conclude(
 
 
 def conclude_one(fs: Fs, lease: LeaseDir, claim: Claim, outcome: Outcome) -> Outcome:
-    """The attempt is over for ever, as this outcome or the one that was first says, for whoever has no history."""
+    """The attempt is over for ever, as this outcome or the one that was first says, for one who has no history."""
     decided = tasks.decide_all(fs, lease, [outcome])[0]
     ending = Ending(claim, outcome, decided, durable=True)
     conclude(fs, lease, [ending], tell=lambda endings: _book(fs, lease, endings), settled=lambda ending: None)
@@ -87,7 +87,7 @@ def _book(fs: Fs, lease: LeaseDir, endings: Sequence[Ending]) -> None:
 
 
 def cancel_pending(fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, ended: float, reason: str) -> Outcome | None:
-    """The pending task is CANCELLED, durably; None where it is no longer pending there.
+    """The pending task is CANCELLED, durably; None if it is no longer pending there.
 
     Raises Malformed, Newer: a task that cannot be read is left to those who can, or who set it aside.
     """

@@ -34,7 +34,7 @@ def lost_with_lease(task: Task, entry: Entry, *, node: str, incarnation: str, re
 
 
 def with_requeue(outcome: Outcome, *, stopping: Why | None = None) -> Outcome:
-    """The outcome with why another attempt follows, where one does. stopping: why the attempt was being ended."""
+    """The outcome with why another attempt follows, if one does. stopping: why the attempt was being ended."""
     task, attempt = outcome.task, outcome.attempt
     why = ""
     if stopping is Why.LEASE and outcome.state is State.LOST:

@@ -1,7 +1,7 @@
 """Files of the shared directory: prepared hidden, shown once, read afresh.
 
 On NFS a call can succeed and report failure (measured: 12 of 48 server crashes), so no error of rename or link is
-believed before the directory was listed afresh. Functions take the file system as a port and raise OSError where the
+believed before the directory was listed afresh. Functions take the file system as a port and raise OSError if the
 truth cannot be had.
 """
 
@@ -56,7 +56,7 @@ def directory_of(path: str) -> str:
 
 
 def content(fs: Fs, path: str) -> bytes:
-    """The fresh content of a record's file; raises Malformed where it is no file that could ever be read."""
+    """The fresh content of a record's file; raises Malformed if it is no file that could ever be read."""
     with never_readable_is_malformed():
         return fs.read(path)
 
@@ -114,22 +114,22 @@ def rename_own(fs: Fs, temporary: str, directory: str, name: str) -> None:
         fs.rename(temporary, f"{directory}/{name}")
     except OSError as error:
         # ENOENT of a file that this process just wrote: the rename was done, and a runner may have moved it on.
-        # The listing raises where the directory itself is missing.
+        # The listing raises if the directory itself is missing.
         if name not in fs.names(directory) and not isinstance(error, FileNotFoundError):
             raise
 
 
 def rename_over(fs: Fs, temporary: str, path: str) -> None:
-    """Rename to a name that may be taken, where seeing the name proves nothing."""
+    """Rename to a name that may be taken: seeing the name proves nothing."""
     try:
         fs.rename(temporary, path)
     except FileNotFoundError:
-        # ENOENT of a file that this process just wrote: done. The listing raises where the directory is missing.
+        # ENOENT of a file that this process just wrote: done. The listing raises if the directory is missing.
         fs.names(path.rpartition("/")[0])
 
 
 def discard(fs: Fs, path: str) -> None:
-    """The file is gone, whoever removed it."""
+    """The file is gone, by this process or another."""
     try:
         fs.unlink(path)
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""Keys: what may be queued once, whoever asks: a submitter's own key, a redo, a retry.
+"""Keys: what may be queued once, however many ask: a submitter's own key, a redo, a retry.
 
-    keys/DIGEST                 the one task of that key: {"entry", "directory"}; whoever reads it moves the task on
+    keys/DIGEST                 the one task of that key: {"entry", "directory"}; its reader moves the task on
     keys/ID.ATTEMPT             the attempt that follows an ended one
     redone/ID.N                 the Nth task that repeats that one
     .ENTRY beside the key       the task file, until the rename that queues it
@@ -45,7 +45,7 @@ def retry(fs: Fs, lease: LeaseDir, ended: Outcome, directory: str, entry: Entry,
 
 
 def was_retried(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> bool:
-    """True where `retry` has queued the attempt after that one, wherever it is now."""
+    """True if `retry` has queued the attempt after that one, wherever it is now."""
     path = _retry_key(lease, task_id, attempt + 1)
     try:
         return _published(fs, path, _read_key(fs, lease, path)[0])
@@ -74,7 +74,7 @@ def redone(fs: Fs, lease: LeaseDir, task_id: str) -> list[str]:
 
 
 def _published(fs: Fs, key: str, entry: Entry) -> bool:
-    """False where the submitter died between the key and the rename that queues its task."""
+    """False if the submitter died between the key and the rename that queues its task."""
     try:
         fs.read(_waiting(key, entry))
     except FileNotFoundError:
@@ -85,7 +85,7 @@ def _published(fs: Fs, key: str, entry: Entry) -> bool:
 def _publish_by(fs: Fs, lease: LeaseDir, key: str, directory: str, entry: Entry, task: Task) -> Entry:
     """The one task that the file `key` stands for is published, durably: this one, or the one that was first.
 
-    The task file waits as .ENTRY beside the key, the key names it, and whoever reads the key moves it on: one rename
+    The task file waits as .ENTRY beside the key, the key names it, and a reader of the key moves it on: one rename
     of one name, so that a submitter who dies leaves neither a key without its task nor a task twice.
     """
     try:
@@ -164,7 +164,7 @@ def move_with_key(fs: Fs, target: LeaseDir, digest: str, source: str, name: str,
     """The pending file is in that directory of another lease, and so is its key, durably. Gives its id.
 
     Or another's, which has the key there already: then nothing has moved. Or nothing: it was pending no longer. The
-    key goes first, so that whoever finds the task there finds the key; a task that has not moved has it in both leases.
+    key goes first, so that who finds the task there finds the key; a task that has not moved has it in both leases.
     """
     entry = Entry.parse(name)
     first, _ = _link_key(fs, target, target.key(digest), directory, entry.pending())

@@ -1,4 +1,4 @@
-"""lease.json of Slurm leases: written once, whoever is first, and anew when the lease has ended."""
+"""lease.json of Slurm leases: written once, by the first who can, and again when the lease has ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from leaseq.world import Fs
 
 
 def read_lease(fs: Fs, lease: LeaseDir) -> Lease:
-    """The lease's record; raises FileNotFoundError, and Malformed where it is not this lease's."""
+    """The lease's record; raises FileNotFoundError, and Malformed if it is not this lease's."""
     try:
         record = Lease.from_json(content(fs, lease.record))
     except Newer as error:
@@ -24,9 +24,9 @@ def read_lease(fs: Fs, lease: LeaseDir) -> Lease:
 
 
 def read_own_lease(fs: Fs, lease: LeaseDir, token: str) -> Lease:
-    """The record of the lease that bears that token; raises as `read_lease`, and Refused where it is another's.
+    """The record of the lease that bears that token; raises as `read_lease`, and Refused if it is another's.
 
-    A job's number comes again. token: empty for whoever was told none.
+    A job's number comes again. token: empty if the job's script was given none.
     """
     record = read_lease(fs, lease)
     if token and record.token != token:
@@ -45,9 +45,9 @@ def prepare_node(fs: Fs, lease: LeaseDir, node: str) -> None:
 
 
 def register(fs: Fs, home: Home, record: Lease) -> Lease:
-    """The record of that Slurm job stands, durably; it is the job's own or that of whoever was first for it.
+    """The record of that Slurm job stands, durably; it is the job's own or the one that was first for it.
 
-    Its id is the job's number, or, where a lease of before or of another cluster has that number, `JOB.TOKEN`.
+    Its id is the job's number, or, if a lease of before or of another cluster has that number, `JOB.TOKEN`.
     """
     for lease_id in (record.job, f"{record.job}.{record.token}"):
         lease = home.lease(lease_id)
@@ -62,7 +62,7 @@ def register(fs: Fs, home: Home, record: Lease) -> Lease:
 
 
 def write_first(fs: Fs, lease: LeaseDir, record: Lease) -> Lease:
-    """The lease's directories and its record stand, durably; the record is that of whoever was first."""
+    """The lease's directories and its record stand, durably; the record is the one that was written first."""
     _link(fs, lease, record)
     return read(fs, lease)
 
@@ -84,7 +84,7 @@ def _link(fs: Fs, lease: LeaseDir, record: Lease) -> None:
 
 
 def read(fs: Fs, lease: LeaseDir) -> Lease:
-    """The lease's record; raises NotFound, Newer, or Unavailable where it cannot be read."""
+    """The lease's record; raises NotFound, Newer, or Unavailable if it cannot be read."""
     try:
         return read_lease(fs, lease)
     except (FileNotFoundError, NotADirectoryError):

@@ -63,9 +63,9 @@ def _files(lease: LeaseDir, task_id: str, attempts: list[int], links: list[str])
 
 
 def remove(fs: Fs, lease: LeaseDir, old: Old) -> None:
-    """Nothing of the task is left but its line of history; where no history has it yet, what waits to become one.
+    """Nothing of the task is left but its line of history; if no history has it yet, what waits to become one.
 
-    Raises OSError where something in its own directory cannot be removed; all else is still there then.
+    Raises OSError if something in its own directory cannot be removed; all else is still there then.
     """
     if old.results:
         fs.remove_tree(old.results)

@@ -21,7 +21,7 @@ _SHELL = re.compile(r"[\s|&;<>()$`\\\"'*?\[\]{}]|^[~#]")
 
 
 def is_shell_line(word: str) -> bool:
-    """True where a single word is a line for `bash -c`: it holds blanks or what a shell reads (as with ssh)."""
+    """True if a single word is a line for `bash -c`: it holds blanks or what a shell reads (as with ssh)."""
     return bool(_SHELL.search(word))
 
 
@@ -66,15 +66,15 @@ def given_names(pairs: Sequence[str]) -> tuple[str, ...]:
 
 
 def environment_known(task: Task) -> bool:
-    """False where the record is of a leaseq that did not keep a task's environment with its outcome."""
+    """False if the record is of a leaseq that did not keep a task's environment with its outcome."""
     return bool(task.env) or (task.export == "NONE" and not task.env_given)
 
 
 def with_environment(old: Task, export: str, pairs: Sequence[str], environ: Mapping[str, str]) -> Task:
     """The task as it is to run once more: with the variables it had, and what `--export` and `--env` say now on top.
 
-    export: empty where nothing was said. Else it chooses anew from this environment; what `--env` had said for the
-    task stays, unless `--env` says it again. Where the task's environment is not known, export is `ALL`.
+    export: empty if nothing was said. Else it chooses again from this environment; what `--env` had said for the
+    task stays, unless `--env` says it again. If the task's environment is not known, export is `ALL`.
     """
     if not export and environment_known(old):
         env, export = dict(old.env), old.export
@@ -127,7 +127,7 @@ def publish_batch(
     at: Callable[[int], None] = lambda number: None,
     threads: int = THREADS,
 ) -> Published:
-    """All tasks of the batch are published, durably; or none where their files could not be written.
+    """All tasks of the batch are published, durably; or none if their files could not be written.
 
     Every file is written and synced under a hidden name before the first becomes visible. at: is told now and then, by
     one thread at a time, how many files were begun. threads: how many write files beside one another; 0: only this one.

@@ -38,7 +38,7 @@ def read_heartbeat(fs: Fs, lease: LeaseDir, node: str) -> Heartbeat | None:
 
 
 def newest_term(fs: Fs, lease: LeaseDir, node: str) -> int:
-    """The number of the term in which the node is served, or was; 0 where it never was."""
+    """The number of the term in which the node is served, or was; 0 if it never was."""
     return max(_terms(fs, lease, node), default=0)
 
 

@@ -1,4 +1,4 @@
-"""Whether a lease's runners are heard: by the file server's clock alone, and silent only where nobody can be late."""
+"""Whether a lease's runners are heard: by the file server's clock alone, and silent only if nobody can be late."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def nodes(fs: Fs, lease: LeaseDir) -> list[str]:
 
 
 def age(fs: Fs, lease: LeaseDir, node: str) -> tuple[Heartbeat, float] | None:
-    """(the last heartbeat of a runner that has not stopped, its age); None where there is none, or it says nothing."""
+    """(the last heartbeat of a runner that has not stopped, its age); None if there is none, or it says nothing."""
     try:
         beat = terms.read_heartbeat(fs, lease, node)
         if beat is None or beat.state == "stopped":
@@ -36,19 +36,19 @@ def age(fs: Fs, lease: LeaseDir, node: str) -> tuple[Heartbeat, float] | None:
 
 
 def lives(fs: Fs, lease: LeaseDir, node: str) -> bool:
-    """True where the node's runner was heard lately."""
+    """True if the node's runner was heard lately."""
     heard = age(fs, lease, node)
     return heard is not None and heard[1] < max(RECENT_SECONDS, 4 * heard[0].interval_seconds)
 
 
 def newest(fs: Fs, lease: LeaseDir) -> float | None:
-    """How long ago a runner of the lease was heard last that has not stopped; None where there is none."""
+    """How long ago a runner of the lease was heard last that has not stopped; None if there is none."""
     heard = [age(fs, lease, node) for node in nodes(fs, lease)]
     return min((each[1] for each in heard if each is not None), default=None)
 
 
 def silent(fs: Fs, lease: LeaseDir, node: str) -> bool:
-    """True where no runner of the node can be alive by what it says: it stopped, or is silent for too long."""
+    """True if no runner of the node can be alive by what it says: it stopped, or is silent for too long."""
     if not is_node(node):
         return True
     try:

@@ -49,7 +49,7 @@ class Ended:
         return {task_id: each.event for task_id, each in found.items() if each.event}
 
     def _ends(self, recent: int, notes: list[str]) -> Iterable[tuple[Tail, list[Event]]]:
-        """The end of each history; further back only where it may hold more of the `recent` last events of all."""
+        """The end of each history; further back only if it may hold more of the `recent` last events of all."""
         read = []
         for tail in self.tails():
             try:

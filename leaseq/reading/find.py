@@ -34,7 +34,7 @@ class Detail:
 
     view: TaskView
     task: Task | None
-    """What was submitted, whole; None where no file of it can be read."""
+    """What was submitted, whole; None if no file of it can be read."""
     outcomes: tuple[Outcome, ...]
     """One for each attempt that has ended, oldest first."""
     redone_as: tuple[str, ...] = ()
@@ -147,7 +147,7 @@ class Search:
         self._order: list[str] | None = None
 
     def ids(self, word: str) -> set[str]:
-        """The ids of the lease's tasks that the word stands for; raises NotFound where it can be no task's."""
+        """The ids of the lease's tasks that the word stands for; raises NotFound if it can be no task's."""
         if match := _LAST.fullmatch(word.lower()):
             return {self._last(int(match[1] or 0))}
         for wanted in prefixes(word):
@@ -170,7 +170,7 @@ class Search:
         return (each.id for each in (*self.listing.live(), *self.listing.booked))
 
     def _first(self, task_id: str) -> bool:
-        """True where the task waits for its first attempt, or is in it."""
+        """True if the task waits for its first attempt, or is in it."""
         seen = self.listing.of(task_id)
         attempts = [each.attempt for each in (*seen.pending.values(), *seen.claims)]
         return attempts == [1]
@@ -222,7 +222,7 @@ class Search:
                 attempt = min(later, default=0)
 
     def _followed(self, outcome: Outcome) -> bool:
-        """True where another attempt follows, by itself or by `retry`."""
+        """True if another attempt follows, by itself or by `retry`."""
         if outcome.requeued or outcome.state is State.DONE:
             return bool(outcome.requeued)
         return was_retried(self.reader.fs, self.lease, outcome.task.id, outcome.attempt)

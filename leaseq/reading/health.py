@@ -86,7 +86,7 @@ class Runners:
         return known[1]
 
     def _kept(self, beat: Heartbeat) -> bool:
-        """True where a keeper of the node's tasks lives on this host; raises Refused."""
+        """True if a keeper of the node's tasks lives on this host; raises Refused."""
         if beat.host != hostname() or beat.boot != boot_id():
             return False
         found = find_node_dir(self.lease.root.rsplit("/", 2)[0], self.lease.id, beat.node)

@@ -14,7 +14,7 @@ from leaseq.world import Fs
 CHUNK_BYTES = 64 << 10
 SEARCH_BYTES = 1 << 20
 CATCH_UP_BYTES_MAX = 4 << 20
-"""A longer gap than this since the last look is skipped: the newest lines are read anew."""
+"""A longer gap than this since the last look is skipped: the newest lines are read again."""
 
 
 class Tail:
@@ -61,7 +61,7 @@ class Tail:
         return [event for offset, line in newest if (event := self._event(offset, line)) is not None]
 
     def totals(self) -> dict[str, int]:
-        """The node's count of finished tasks by state, as its last whole line says; empty where none does."""
+        """The node's count of finished tasks by state, as its last whole line says; empty if none does."""
         for offset, line in reversed(self._lines[-20:]):
             event = self._event(offset, line)
             if event is not None and event.totals:

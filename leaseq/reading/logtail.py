@@ -1,4 +1,4 @@
-"""Reading a task's output: by offset, from the end where that is asked, any size and any bytes."""
+"""Reading a task's output: by offset, from the end if that is asked, any size and any bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LINE_BYTES_MAX = 1 << 20
 
 
 def size(fs: Fs, path: str) -> int | None:
-    """Bytes in the file now; None where there is none."""
+    """Bytes in the file now; None if there is none."""
     try:
         return fs.read_range(path, 0, 0)[1]
     except FileNotFoundError:

@@ -141,7 +141,7 @@ def next_style(style: str, parameters: str) -> str:
 
 
 def _extended(words: list[str]) -> str:
-    """`5;N` or `2;R;G;B` taken off the front, or nothing where it is neither."""
+    """`5;N` or `2;R;G;B` taken off the front, or nothing if it is neither."""
     kind = words.pop(0) if words else ""
     count = {"5": 1, "2": 3}.get(kind, 0)
     numbers = [words.pop(0) for _ in range(min(count, len(words)))]
@@ -226,7 +226,7 @@ class LogTail:
             data, self.size = self._fs.read_range(self.path, self._at, CHUNK_BYTES)
             self.missing = False
             if self.size < self._at or self.size - self._at > 16 * CHUNK_BYTES:
-                # Replaced by something shorter, or grown by more than anybody can read: from its end anew.
+                # Replaced by something shorter, or grown by more than anybody can read: from its end again.
                 self._at, self._open, self._style = -1, b"", ""
                 return self._read()
             lines += self._take(data)

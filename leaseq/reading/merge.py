@@ -139,7 +139,7 @@ class Merge:
         return self._from_spec(replace(row, node=node, need=entry.need, submitted=submitted_at(entry.order)), entry)
 
     def _reason(self, entry: Entry, node: str) -> str:
-        """Why no runner takes it now, as far as anybody says; empty where it stands in the queue."""
+        """Why no runner takes it now, as far as anybody says; empty if it stands in the queue."""
         serving = self.serving if node == ANY else [view for view in self.serving if view.node == node]
         if not serving:
             return _nobody([view for view in self.nodes.values() if node in (ANY, view.node)])
@@ -204,7 +204,7 @@ class Merge:
 
 
 def view_event(event: Event, lost: Sighting | None = None) -> TaskView:
-    """The row of a task that has ended, as the history tells it; `lost` is its file where `recover` can take it."""
+    """The row of a task that has ended, as the history tells it; `lost` is its file if `recover` can take it."""
     return TaskView(
         id=event.id,
         attempt=event.attempt,

@@ -226,7 +226,7 @@ _parsed_name = lru_cache(maxsize=8192)(Entry.parse)
 
 
 def names_in(fs: Fs, directory: str) -> list[str]:
-    """Fresh names in the directory; none where it does not exist."""
+    """Fresh names in the directory; none if it does not exist."""
     try:
         return fs.names(directory)
     except (FileNotFoundError, NotADirectoryError):

@@ -32,7 +32,7 @@ class Reader:
     """Reads one lease again and again; each read costs what changed since the last."""
 
     def __init__(self, lease: LeaseDir, fs: Fs, clock: Clock, *, news: Callable[[], News] = News) -> None:
-        """news: asked where a runner is missed that the lease had, or that holds tasks."""
+        """news: asked if a runner is missed that the lease had, or that holds tasks."""
         self.lease = lease
         self.news = news
         self.fs = fs

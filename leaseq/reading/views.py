@@ -21,7 +21,7 @@ class Health(Enum):
 
     @property
     def serving(self) -> bool:
-        """True where the runner may still take tasks."""
+        """True if the runner may still take tasks."""
         return self in (Health.OK, Health.LATE)
 
 
@@ -42,7 +42,7 @@ class News:
     """What is known of a lease's nodes that its files do not say yet; an upkeep writes it."""
 
     end: str = ""
-    """Why the lease has ended; empty where it has not."""
+    """Why the lease has ended; empty if it has not."""
     lost: Mapping[str, str] = field(default_factory=dict)
     """Why what a node holds is LOST, by the nodes that the lease no longer has and of which nothing is heard."""
 
@@ -55,17 +55,17 @@ class NodeView:
     health: Health
     heartbeat: Heartbeat | None = None
     age_seconds: float | None = None
-    """How old the last heartbeat is; None where there is none."""
+    """How old the last heartbeat is; None if there is none."""
     why: str = ""
     pending: int = 0
     """Tasks pinned to this node."""
     claimed: int = 0
     cause: str = ""
-    """Where it is DOWN, what is known to be: RUNNER_DOWN, NODE_SILENT, NODE_DOWN."""
+    """If it is DOWN, what is known to be: RUNNER_DOWN, NODE_SILENT, NODE_DOWN."""
     kept: bool = False
-    """True where no runner is alive on purpose, and the keeper of its tasks is known to be."""
+    """True if no runner is alive on purpose, and the keeper of its tasks is known to be."""
     lost: str = ""
-    """Why what it holds is LOST, where the lease no longer has the node and nothing is heard of it; else empty."""
+    """Why what it holds is LOST, if the lease no longer has the node and nothing is heard of it; else empty."""
 
     @property
     def booked_cpus(self) -> int:
@@ -103,7 +103,7 @@ class TaskView:
     pid: int | None = None
     place: Place | None = None
     cleaned: bool = False
-    """True where `clean` has left its line of history and no more."""
+    """True if `clean` has left its line of history and no more."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Snapshot:
     """Tasks by state. Pending and claimed ones are counted by their files' names, finished ones by the history."""
     notes: tuple[str, ...] = ()
     end: str = ""
-    """Why the lease has ended, where that is known and its record does not say so yet."""
+    """Why the lease has ended, if that is known and its record does not say so yet."""
 
     def node(self, name: str) -> NodeView | None:
         return next((view for view in self.nodes if view.node == name), None)

@@ -43,7 +43,7 @@ def wait_code(outcome: Outcome) -> int:
 
 
 def pauses(fs: Fs) -> Iterator[float]:
-    """Seconds to pause between looks: short at first, then longer; longer still where other hosts share the server."""
+    """Seconds to pause between looks: short at first, then longer; longer still if other hosts share the server."""
     pause, most = POLL_SECONDS, POLL_SECONDS_MAX_REMOTE if fs.remote else POLL_SECONDS_MAX
     while True:
         yield pause
@@ -56,7 +56,7 @@ class Advice:
 
     reader: Reader
     upkeep: Callable[[LeaseDir], object]
-    """Called where the task's node is not heard: what is known of the lease is done."""
+    """Called if the task's node is not heard: what is known of the lease is done."""
     last_look: float = 0.0
     told: str = ""
 

@@ -27,7 +27,7 @@ def begin_alone(
     alive: Callable[[Heartbeat], bool],
     pause: Callable[[float], None],
 ) -> int:
-    """The node is this runner's to serve, in the term of that number; raises Unavailable where another serves it or
+    """The node is this runner's to serve, in the term of that number; raises Unavailable if another serves it or
     begins to, and Newer.
 
     first: what this runner says of itself before its first heartbeat. alive: whether the process of a heartbeat of
@@ -71,7 +71,7 @@ def _read(read: Callable[[], Heartbeat | None]) -> Heartbeat | None:
 def _may_live(
     fs: Fs, lease: LeaseDir, beat: Heartbeat, path: str, first: Heartbeat, alive: Callable[[Heartbeat], bool]
 ) -> bool:
-    """False where that runner has ended for certain; raises Unavailable where it lives for certain."""
+    """False if that runner has ended for certain; raises Unavailable if it lives for certain."""
     if beat.state == "stopped":
         return False
     if beat.boot == first.boot:

@@ -1,6 +1,6 @@
 """What commands ask of a node's runner: files in control/NODE, each carried out once and removed, in every phase.
 
-cancel.ID.ATTEMPT.X   that attempt ends; where it is not running, whatever of the task is pending here ends
+cancel.ID.ATTEMPT.X   that attempt ends; if it is not running, whatever of the task is pending here ends
 signal.ID.ATTEMPT.X   its processes are sent body["signal"]; body["to"]: `all`, or `leader`
 drain.X  resume.X     nothing new starts; starts again
 stop.X   kill.X       the runner leaves its tasks to the keeper and ends; ends them first
@@ -25,13 +25,13 @@ AGAIN_BY_ITSELF = ("retry", "lost", "requeue")
 
 
 def serve(state: NodeState, ports: Ports) -> bool:
-    """The requests were carried out; False where one has to wait for an outcome that is being written."""
+    """The requests were carried out; False if one has to wait for an outcome that is being written."""
     directory = ports.lease.control(ports.node)
     all_done = True
     for name in sorted(ports.fs.names(directory)):
         path = f"{directory}/{name}"
         try:
-            files.content(ports.fs, path)  # whoever's name it has: another user's request is refused by its owner
+            files.content(ports.fs, path)  # its name may say anything: another user's request is refused by its owner
             done = _carry_out(state, ports, *parse_request(name), path)
             if done:
                 files.discard(ports.fs, path)

@@ -2,7 +2,7 @@
 
 Order is priority, then submission. A task that names its need is packed beside others; one that names nothing
 runs alone. A head that does not fit keeps its reservation: what it waits for is set aside, and a later task may
-pass only where it needs nothing of that.
+pass only if it needs nothing of that.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def choose(
 ) -> tuple[list[Choice], dict[str, str]]:
     """(tasks to start now in order, why the others seen do not: task id to reason, `CODE` or `CODE: words`).
 
-    pending is in order, and read only as far as needed. seconds_left: until the lease ends, None where it has no end.
+    pending is in order, and read only as far as needed. seconds_left: until the lease ends, None if it has no end.
     """
     free = left = room_left(capacity, bookings)
     running = len(bookings)
@@ -91,7 +91,7 @@ def choose(
 
 
 def _lack(need: Need, free: Room, capacity: Room, *, running: int) -> str:
-    """What the node has too little of for the need now; empty where it has all of it."""
+    """What the node has too little of for the need now; empty if it has all of it."""
     if need.alone:
         return f"Node: needs it whole, {running} running" if running else ""
     gpus = len(capacity.gpus) if need.gpus == ALL_GPUS else need.gpus or 0

@@ -41,7 +41,7 @@ def outcome_of(
 
 
 def _of_the_warning(rec: Rec) -> bool:
-    """True where it ended by the warning of its lease's end: killed by that signal, or with 75, as one that saved."""
+    """True if it ended by the warning of its lease's end: killed by that signal, or with 75, as one that saved."""
     if rec.warned is None or rec.status is None or rec.stopping:
         return False
     return os.waitstatus_to_exitcode(rec.status) in (-rec.warned, 128 + rec.warned, EX_TEMPFAIL)

@@ -1,6 +1,6 @@
 """How attempts leave a runner: ended, put back, refused; and how they are told to end.
 
-In every phase an attempt may end, and is told to end where that is asked; a claim that has not been started leaves only
+In every phase an attempt may end, and is told to end if that is asked; a claim that has not been started leaves only
 in phases that go on.
 """
 

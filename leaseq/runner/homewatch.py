@@ -47,7 +47,7 @@ class HomeWatch:
             self._told()
 
     def _is_absent(self) -> bool:
-        """True where a directory above it that can be listed does not have it; an error is no answer."""
+        """True if a directory above it that can be listed does not have it; an error is no answer."""
         try:
             for parent, child in self._steps:
                 names = os.listdir(parent)

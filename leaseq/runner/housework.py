@@ -40,10 +40,10 @@ def keep_house(state: NodeState, ports: Ports) -> None:
 
 
 def _look_after_lost_nodes(state: NodeState, ports: Ports) -> None:
-    """Where another node holds tasks and is silent, Slurm is asked whether the lease has lost it.
+    """If another node holds tasks and is silent, Slurm is asked whether the lease has lost it.
 
     Nobody else may be there to ask. The nodes take turns of a minute, so a lease costs the server the same however
-    many nodes it has, and whoever is lost itself is passed over.
+    many nodes it has, and a node that is lost itself is passed over.
     """
     nodes, fs, lease = state.nodes, ports.fs, ports.lease
     if ports.ask_slurm is None or state.node not in nodes:
@@ -131,7 +131,7 @@ def _key(name: str) -> str:
 
 
 def _look_for_a_later_term(state: NodeState, ports: Ports) -> None:
-    """Where another host has begun to serve the node, because this one was silent for long, this runner gives way."""
+    """If another host has begun to serve the node, because this one was silent for long, this runner gives way."""
     fs, lease, node, term = ports.fs, ports.lease, ports.node, state.options.term
     if not term:
         return

@@ -39,7 +39,7 @@ class Ledger:
         self.fs, self.procs, self.lease, self.node = fs, procs, lease, node
         self.totals = dict(totals)
         self.open: list[Ending] = []
-        """Not yet in their place; only whoever calls `persist` takes from it."""
+        """Not yet in their place; only the caller of `persist` takes from it."""
         self.trouble = ""
         """Why the last `persist` failed; empty while outcomes reach their place."""
         self._history = lock or threading.Lock()
@@ -54,7 +54,7 @@ class Ledger:
         return [item.claim.entry.key for item in list(self.open)]
 
     def persist(self) -> bool:
-        """Everything added so far is in its place; True where there was anything. Raises OSError, losing nothing."""
+        """Everything added so far is in its place; True if there was anything. Raises OSError, losing nothing."""
         batch = list(self.open)
         self._decide([item for item in batch if item.decided is None])
         batch = [item for item in batch if item.decided is not None]
@@ -62,7 +62,7 @@ class Ledger:
         return bool(batch)
 
     def try_to_persist(self) -> bool:
-        """As `persist`, with what the file system says in `trouble`; True where there is anything to tell."""
+        """As `persist`, with what the file system says in `trouble`; True if there is anything to tell."""
         try:
             told = self.persist() or bool(self.trouble)
             self.trouble = ""
@@ -72,7 +72,7 @@ class Ledger:
         return told
 
     def _decide(self, items: Sequence[Ending]) -> None:
-        """Each of the items is decided, or set aside where what stands for its outcome cannot be read."""
+        """Each of the items is decided, or set aside if what stands for its outcome cannot be read."""
         decided: dict[str, Outcome] = {}
         for item in items:
             try:

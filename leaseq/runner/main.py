@@ -186,7 +186,7 @@ class RunnerProcess:
         self.pulse = Pulse(service.beats, self.presence, push_logs=push)
 
     def _farewell(self) -> int:
-        """The exit code: 0 where everything that ended here has its outcome in its place, 75 where another serves."""
+        """The exit code: 0 if everything that ended here has its outcome in its place, 75 if another serves."""
         self.gpus.close()
         if self.presence.gone:
             print(f"{self.lease.root} is gone: nothing is left to serve", file=sys.stderr)
@@ -318,7 +318,7 @@ class RunnerProcess:
             return False
 
     def _gather(self, local: Inotify) -> bool:
-        """The runner knows which records changed, and sessions asked for are served; True where there was anything."""
+        """The runner knows which records changed, and sessions asked for are served; True if there was anything."""
         seen = local.read()
         for directory, name, _ in seen:
             if directory == self.directory.rec or not directory:
@@ -328,7 +328,7 @@ class RunnerProcess:
         return bool(seen)
 
     def _hinted(self, shared: Inotify) -> bool:
-        """The runner knows what came and went in its lease; True where that is news."""
+        """The runner knows what came and went in its lease; True if that is news."""
         state, now = self.service.state, time.monotonic()
         news = [state.hint(directory, name, gone=gone, now=now) for directory, name, gone in shared.read()]
         return any(news)

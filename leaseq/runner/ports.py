@@ -28,7 +28,7 @@ class Ports:
     incarnation: str
     ledger: Ledger
     ask_slurm: Callable[[], None] | None = None
-    """Has Slurm asked of the lease, and what it says of lost nodes carried out, soon; None where Slurm is not there."""
+    """Has Slurm asked of the lease, and what it says of lost nodes carried out, soon; None if Slurm is not there."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Options:
     nodes: tuple[str, ...] = ()
     """The nodes of the lease, as far as they are known at the start."""
     term: int = 0
-    """The number of its term; 0 where it has begun none, and looks for no later one."""
+    """The number of its term; 0 if it has begun none, and looks for no later one."""
     stays: bool = False
     """True if the terminals of its node end with this runner: then the lease's end alone does not send it away."""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -104,7 +104,7 @@ class Beats:
         self.runner, self.who, self.facts = runner, who, facts
         """facts: what only this moment's host can tell of itself."""
         self.look = look
-        """Raises where the home is not to be served any more."""
+        """Raises if the home is not to be served any more."""
         self.counter = 0
         self._look_at = 0.0
         """When the home is to be looked at again: not with each heartbeat of a busy second."""
@@ -145,7 +145,7 @@ class Pulse:
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
 
     def start(self) -> None:
-        """The first heartbeat is written, then the thread goes on; raises OSError where it cannot be."""
+        """The first heartbeat is written, then the thread goes on; raises OSError if it cannot be."""
         self.beats.beat()
         self._thread.start()
 

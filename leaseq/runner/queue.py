@@ -1,6 +1,6 @@
 """What is pending for one node, in order, and which of it this node should take first.
 
-Only names are kept: 10,000 pending tasks cost about a megabyte. Where several nodes share the `_any` inbox, each
+Only names are kept: 10,000 pending tasks cost about a megabyte. If several nodes share the `_any` inbox, each
 looks at a window of its head and takes the tasks it is first for (see `decide.rank`); the others wait a moment
 before they take them, so that many runners do not run for the same file. So the order within a window is loose, but
 for priority. A task that is overtaken again and again (its first node may be busy for days) becomes the next of its
@@ -64,7 +64,7 @@ class Queue:
             insort(names, name)
 
     def remove(self, name: str, *, own: bool) -> bool:
-        """The name is gone; False where it was known to be."""
+        """The name is gone; False if it was known to be."""
         names = self.own if own else self.any
         at = bisect_left(names, name)
         if at < len(names) and names[at] == name:
@@ -77,7 +77,7 @@ class Queue:
         self.left[own][name] = why
 
     def is_own(self, name: str) -> bool:
-        """True where the name is in the node's own inbox."""
+        """True if the name is in the node's own inbox."""
         at = bisect_left(self.own, name)
         return at < len(self.own) and self.own[at] == name
 

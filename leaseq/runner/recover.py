@@ -104,7 +104,7 @@ def _take_claim(state: NodeState, ports: Ports, claim: Claim, noted: frozenset[s
         return
     rec = procs.record(entry.key)
     if rec is None and procs.knows(entry.owner):
-        # Nothing began here in this boot, and now nothing can: whoever creates the record decides.
+        # Nothing began here in this boot, and now nothing can: the process that creates the record decides.
         procs.void(entry.key)
         rec = procs.record(entry.key)
     try:

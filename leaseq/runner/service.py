@@ -1,4 +1,4 @@
-"""The runner of one node from its first word to its last, without threads and signals: whoever calls it has them.
+"""The runner of one node from its first word to its last, without threads and signals: its caller has them.
 
 begin       nobody else serves the node, and this one has its term
 take_over   what the last runner left is settled, running, or pending again

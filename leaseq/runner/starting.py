@@ -17,7 +17,7 @@ WORD_BYTES_MAX = 1 << 17
 
 
 def shell_words(line: str) -> list[str]:
-    """The words that run the line in bash, in pieces where Linux would refuse it as one word."""
+    """The words that run the line in bash, in pieces if Linux would refuse it as one word."""
     if len(os.fsencode(line)) < WORD_BYTES_MAX:
         return ["/bin/bash", "-c", line]
     length = WORD_BYTES_MAX // 8

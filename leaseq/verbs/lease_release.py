@@ -48,7 +48,7 @@ def taken(snapshot: Snapshot) -> int:
 def drain(access: Access, record: Lease) -> Iterator[int]:
     """No task runs on the lease and none will start. Gives how many run yet, at each look.
 
-    Whoever stops asking leaves the lease draining.
+    A caller that stops asking leaves the lease draining.
     """
     reader = access.reader_of(access.home.lease(record.id))
     hold_queue(access, record)

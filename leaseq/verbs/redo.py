@@ -34,7 +34,7 @@ def check(access: Access, each: Located, changes: Changes, *, fits: Fits, start:
 def redo(access: Access, each: Located, changes: Changes = NONE, *, priority: int = 0, once: bool = False) -> Queued:
     """A new task like the old one is pending, durably; raises Refused if the old one is not known any more.
 
-    once: it is the first redo of that task, whoever makes it. One that died on the way is brought to its end.
+    once: it is the first redo of that task by any process. One that died on the way is brought to its end.
     """
     old, lease = each.detail.task, each.reader.lease
     if old is None:

@@ -214,7 +214,7 @@ def _update(client: Client, words: list[str], given: dict[str, str]) -> int:
 def _unsupported(
     client: Client, changes: dict[str, tuple[str, str]], keys: Collection[str], of_slurm: Collection[str]
 ) -> bool:
-    """True where a word is refused: in Slurm's own words what it does not know, in the mock's what that does not."""
+    """True if a word is refused: in Slurm's own words what it does not know, in the mock's what that does not."""
     for key, (_, word) in changes.items():
         if key in of_slurm:
             client.fail(f"update {word}: not supported by slurm_mock")

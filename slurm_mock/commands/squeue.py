@@ -114,7 +114,7 @@ def _ids(client: Client, text: str) -> list[tuple[int, int | None]]:
 
 
 def _chosen(jobs: list[Job], ids: list[tuple[int, int | None]]) -> list[Job]:
-    """The jobs with these ids, and of an array the tasks; all jobs where none is named."""
+    """The jobs with these ids, and of an array the tasks; all jobs if none is named."""
     if not ids:
         return jobs
     found: list[Job] = []

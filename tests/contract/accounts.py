@@ -195,7 +195,7 @@ def _first_of(site: Site, node: str, *words: str) -> list[int]:
 
 
 def _parent(pid: int) -> int:
-    """The pid of its parent; 0 where it has ended meanwhile."""
+    """The pid of its parent; 0 if it has ended meanwhile."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     return 0

@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The contract's tests count as tests of a real Slurm where they run on one."""
+    """The contract's tests count as tests of a real Slurm if they run on one."""
     for item in items:
         if KIND != "mock" and item.path.parent == HERE:
             item.add_marker(pytest.mark.real_slurm)
@@ -42,7 +42,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 
 def real(directory: Path, proctrack: str, **shape: object) -> Iterator[Cluster]:
-    """A real Slurm of that shape while the caller needs it; skips, or fails where it is required, if there is none."""
+    """A real Slurm of that shape while the caller needs it; skips, or fails if it is required, if there is none."""
     import real_slurm  # type: ignore[import-not-found]
 
     try:

@@ -33,7 +33,7 @@ ENTER = Path(__file__).parent / "slurmconf" / "enter_root.sh"
 
 
 def build() -> Path:
-    """The root, which exists now; says so on stderr where it has to be made."""
+    """The root, which exists now; says so on stderr if it has to be made."""
     debian.refuse_without({"unshare": "util-linux", "pivot_root": "util-linux"})
     requirements = tuple(sorted(_requirements()))
     place = debian.cache("LEASEQ_SLURM_BED", f"leaseq-slurm-{VERSION}")

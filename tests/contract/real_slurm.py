@@ -116,7 +116,7 @@ class Shape:
     proctrack: str = "linuxproc"
     share: tuple[str, ...] = ()
     gpu_types: tuple[str, ...] = ()
-    """The type of each GPU of a node, those of one type together; empty where they have none."""
+    """The type of each GPU of a node, those of one type together; empty if they have none."""
 
 
 class RealCluster:
@@ -554,7 +554,7 @@ def _accepts(family: socket.AddressFamily, address: str | tuple[str, int]) -> bo
 
 
 def _make_device(device: Path, number: int) -> None:
-    """A character device of NVIDIA's number; a plain file where mknod is refused, enough for linuxproc."""
+    """A character device of NVIDIA's number; a plain file if mknod is refused, enough for linuxproc."""
     try:
         os.mknod(device, 0o666 | 0o020000, os.makedev(NVIDIA_MAJOR, number))
     except PermissionError:

@@ -142,7 +142,7 @@ def test_doctor_says_what_it_asked_where_squeue_fails_and_the_controller_answers
     assert f"the controller answers: is {squeue.directory}/squeue Slurm's own? leaseq asks `squeue -u " in said
 
 
-# -- two clusters, and one that begins anew ------------------------------------------------------------
+# -- two clusters, and one that begins again ------------------------------------------------------------
 
 
 class Another:

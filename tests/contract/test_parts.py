@@ -108,7 +108,7 @@ def test_a_node_whose_prologue_failed_takes_no_task_and_says_why(site: Site, kin
     task = site.ok("submit", "--lease", lease, "--", "true")
     assert site.beats(lease)["node1"]["state"] == "draining"
     assert state(site, task) == ["PENDING"]
-    # Whoever has looked, and is content, loses no allocation.
+    # A user who has looked, and is content, loses no allocation.
     assert site.leaseq("shell", "--lease", lease, "--", "true").returncode == 0
     site.ok("lease", "hold-queue", lease, "--off")
     site.ok("wait", task)

@@ -1,6 +1,6 @@
 """The cluster of real_slurm.py is what it says: several nodes, GPUs, noticed deaths, no leftovers.
 
-Skipped where a real Slurm is not available, unless the environment has LEASEQ_TEST_SLURM=required.
+Skipped if a real Slurm is not available, unless the environment has LEASEQ_TEST_SLURM=required.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ SECONDS_MAX = PATIENCE_SECONDS
 
 
 def require(proctrack: str) -> None:
-    """The test goes on only where such a cluster can run; the environment decides if that is a failure."""
+    """The test goes on only if such a cluster can run; the environment decides if that is a failure."""
     try:
         real_slurm.require_available(proctrack)
     except Unavailable as reason:

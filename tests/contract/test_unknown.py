@@ -1,4 +1,4 @@
-"""What is said where Slurm gives no answer, or a lease none: only what is known, and how to find out the rest."""
+"""What is said if Slurm gives no answer, or a lease none: only what is known, and how to find out the rest."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def events_of(fs: Fs, lease: LeaseDir, node: str) -> list[Event]:
 
 
 def is_gone(owner: str, host: Host, certain: frozenset[str]) -> bool:
-    """True where the runner of that incarnation has ended for certain: unknown is not gone."""
+    """True if the runner of that incarnation has ended for certain: unknown is not gone."""
     if owner in host.alive:
         return False
     return owner in host.born or owner in certain
@@ -384,7 +384,7 @@ def recover_lost_first(world: World, fs: Fs) -> bool:
 
 
 def finish_cancellations(world: World, fs: Fs) -> None:
-    """Every task that a command claimed is CANCELLED, also where that command died."""
+    """Every task that a command claimed is CANCELLED, also if that command died."""
     for name in sorted(fs.names(world.lease.claimed(CLI))):
         held = Claim(Entry.parse(name), CLI)
         try:
@@ -460,7 +460,7 @@ class Runner:
         self.held = [each for each in self.held if each != held]
 
     def report(self, held: Claim, *, lost: bool = False) -> Outcome | None:
-        """The ended attempt is decided, in the history and settled; None where the claim is gone."""
+        """The ended attempt is decided, in the history and settled; None if the claim is gone."""
         key = held.entry.id, held.entry.attempt
         try:
             task = self.p.read_task(self.fs, held.path(self.lease), held.entry)

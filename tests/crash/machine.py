@@ -206,7 +206,7 @@ class LeaseMachine(RuleBasedStateMachine):
             runner.host.alive.discard(runner.incarnation)
 
     def _act(self, act: Does, trouble: Trouble | None) -> bool:
-        """False where the actor died. A call that failed leaves it alive, and it tries again some other time."""
+        """False if the actor died. A call that failed leaves it alive, and it tries again some other time."""
         fs = FaultFs(self.world.fs(), *self._faults(trouble))
         try:
             act(self.world, fs)

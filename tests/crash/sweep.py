@@ -25,7 +25,7 @@ from tests.faults import SYNCED_CHANGES, Died, Fault, FaultFs, Kind
 from tests.memoryfs import MemoryFs
 
 Act = Callable[[World, Fs], object]
-"""What one actor does; where it gives a truth value, that is what its user is told."""
+"""What one actor does; if it gives a truth value, that is what its user is told."""
 
 
 @dataclass(frozen=True)
@@ -611,7 +611,7 @@ def _keyed(p: Protocol) -> tuple[World, Act]:
 
 
 def _check_keyed(p: Protocol, fs: Fs, what: str, *, moved: bool) -> None:
-    """The task is in one of the leases, and whoever submits with its key where it is gets it."""
+    """The task is in one of the leases, and a submission with its key to that lease gets it."""
     first = LeaseDir("1", "/home/runs/1")
     here, there = fs.names(first.inbox(ANY)), fs.names(SECOND.inbox(ANY))
     if len(here) + len(there) != 1:
@@ -656,7 +656,7 @@ def _faults(
 
 
 def _die(world: World, act: Act, fault: Fault) -> bool:
-    """True where the act died by the fault; False where it came to its end before."""
+    """True if the act died by the fault; False if it came to its end before."""
     try:
         act(world, FaultFs(world.fs(), fault))
     except Died:

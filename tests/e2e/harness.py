@@ -74,7 +74,7 @@ class Node:
         durable: bool = True,
         **more: Any,
     ) -> str:
-        """The id of a task that is pending now. One word alone is a line for bash where shell=True is given."""
+        """The id of a task that is pending now. One word alone is a line for bash if shell=True is given."""
         self.sequence += 1
         need = Need() if need is None else need
         env = more.pop("env", {"PATH": os.environ["PATH"]})

@@ -45,7 +45,7 @@ def mock(short_path: Path) -> Iterator[Mock]:
     env.pop("NO_COLOR", None)
     made = Mock(directory, env)
     made.control("start", "--nodes", "2", "--gpus", "4", "--cpus", "8", "--until-exit-of", str(os.getpid()))
-    # A site may poll more often than the default where Slurm is small.
+    # A site may poll more often than the default if Slurm is small.
     home = Path(env["LEASEQ_HOME"])
     home.mkdir(mode=0o700)
     (home / "config.yaml").write_text("slurm_poll_seconds: 1\n")

@@ -272,7 +272,7 @@ def test_a_runner_with_ten_thousand_pending_tasks_stays_small_and_imports_little
 
 
 def _without_inotify() -> None:
-    """In a user namespace of its own this process may have no inotify at all, as where others have used it up."""
+    """In a user namespace of its own this process may have no inotify at all, as when others have used it up."""
     user = os.getuid()
     if ctypes.CDLL(None).unshare(0x10000000) != 0:  # CLONE_NEWUSER
         raise PermissionError("no user namespaces")

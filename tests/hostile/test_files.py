@@ -1,4 +1,4 @@
-"""Whatever stands in the files of a home, whoever reads it gets a value or a clear error, and stays inside."""
+"""Whatever stands in the files of a home, its reader gets a value or a clear error, and stays inside."""
 
 from __future__ import annotations
 

@@ -431,7 +431,7 @@ def test_settings_that_are_none_are_refused_at_once(box: Box, how: str) -> None:
         path.write_bytes(b"\x1b]0;x\x07: \xff\0")
     said = clear(box.run("config"), 2)
     assert "config.yaml" in said.err
-    # Where they cannot be read they may forbid tasks on this host. Who looks is told what there is.
+    # If they cannot be read they may forbid tasks on this host. Who looks is told what there is.
     said = clear(box.run("submit", "--no-start", "--", "true"), 0 if how == "bytes" else 2)
     assert how == "bytes" or "config.yaml" in said.err
     clear(box.run("lease", "ls"), 0)

@@ -282,7 +282,7 @@ HARMLESS = [
     "follow",
     "daemon status",
 ]
-"""Commands that start nothing and wait for nobody where nothing was ever submitted."""
+"""Commands that start nothing and wait for nobody if nothing was ever submitted."""
 
 
 @given(

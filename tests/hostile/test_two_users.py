@@ -82,7 +82,7 @@ class User(Box):
 
     @property
     def node(self) -> Path:
-        """This user's node-local directory in /tmp, whoever has made it."""
+        """This user's node-local directory in /tmp, whoever made it."""
         digest = hashlib.sha256(os.path.realpath(self.home).encode()).hexdigest()[:10]
         return Path(f"/tmp/leaseq-{self.uid}/{digest}/local:{hostname()}/{hostname()}")
 
@@ -273,7 +273,7 @@ def test_a_user_whom_no_file_of_users_names_gets_a_plain_shell(users: tuple[User
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 def test_a_shell_starts_in_a_directory_of_any_name_and_runs_no_part_of_it(users: tuple[User, User]) -> None:
-    """tmux runs what stands in `#(...)` where it expands a format; mallory has made a directory of such a name."""
+    """tmux runs what stands in `#(...)` if it expands a format; mallory has made a directory of such a name."""
     alice, mallory = users
     mallory.path.chmod(0o755)
     for name in ("#(touch pwned)", "##(touch pwned)", "a#{pane_id}#[x]#,}%H", "$(touch pwned)`touch pwned`", "#S;x"):

@@ -279,7 +279,7 @@ class TakesTheFirstWordForTheLast(Runner):
 
 
 class CancelsWhatNobodyAskedFor(SimProcs):
-    """Whoever ends one attempt ends all."""
+    """To end one attempt is to end all."""
 
     def stop(self, key: str, *, why: Why, grace: float) -> None:
         for each in self.attempts():

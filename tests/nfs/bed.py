@@ -1,6 +1,6 @@
 """The root file system of the guests: made once by mmdebstrap from Debian's packages, kept outside the repository.
 
-    python -m tests.nfs.bed          makes it where it is missing; prints where it is
+    python -m tests.nfs.bed          makes it if it is missing; prints where it is
 
 It lies in $LEASEQ_NFS_BED, default ~/.cache/leaseq-nfs (about 200 MB), and nothing is installed on this host.
 """
@@ -26,7 +26,7 @@ ROOT = debian.Root("bookworm", PACKAGES, debian.cache("LEASEQ_NFS_BED", "leaseq-
 
 
 def build() -> Path:
-    """The guests' root, which exists now; says so on stderr where it has to be made."""
+    """The guests' root, which exists now; says so on stderr if it has to be made."""
     debian.refuse_without(PROGRAMS)
     made = ROOT.build(_finish)
     # The first process is the repository's own, whatever it was when the root was made.

@@ -127,7 +127,7 @@ class Machine:
         return self.good("sh", "-ec", line, **options)
 
     def begin(self, *argv: str, input: str = "", **environment: str) -> Future[Said]:
-        """The command runs; what it says comes later, or ConnectionError where the machine lost its power."""
+        """The command runs; what it says comes later, or ConnectionError if the machine lost its power."""
         with self._lock:
             self._number += 1
             answer = self._answers[self._number] = Future()

@@ -21,7 +21,7 @@ LINES_SHOWN = 60
 
 
 def main(argv: Sequence[str]) -> int:
-    """1 where a promise was broken, else 0."""
+    """1 if a promise was broken, else 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.sim")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", default="")

@@ -67,7 +67,7 @@ def _check_counts(history: History, outcomes: dict[tuple[str, int], Outcome]) ->
 
 
 def _check_true(history: History, key: tuple[str, int], outcome: Outcome) -> None:
-    """The outcome says what the process did, and LOST is said only where nobody can know."""
+    """The outcome says what the process did, and LOST is said only if nobody can know."""
     truth, name, state = history.truth, f"{key[0]}.{key[1]}", outcome.state
     if state in (State.DONE, State.FAILED, State.TIMEOUT) and key not in truth.exits:
         raise Violated(f"{name} stands as {state.name}, and never ended")

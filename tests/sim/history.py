@@ -112,7 +112,7 @@ class History:
         return self.slurm.ended_at is None
 
     def _all_heard(self) -> bool:
-        """True where every node has a runner that is heard."""
+        """True if every node has a runner that is heard."""
         now = self.scheduler.now
         heard = {
             each.host.node

@@ -1,7 +1,7 @@
 """A machine that serves a node: its clock, its boot, its keeper, its tasks and its node-local records.
 
 The keeper here does what `leaseq.node.keeper` does, by callbacks: it takes requests, begins records, spawns, notes
-how tasks end, and ends them. What really happened is noted in `Truth`, whoever sees it. When a keeper dies its tasks
+how tasks end, and ends them. What really happened is noted in `Truth`. When a keeper dies its tasks
 go to the runner that started it, and when that is dead too, nobody sees how they end.
 """
 
@@ -24,7 +24,7 @@ from tests.sim.truth import SimTruth
 
 EPOCH = 1_700_000_000.0
 ALONE = "alone"
-"""What a task's command says of its CPUs where it names no need."""
+"""What a task's command says of its CPUs if it names no need."""
 STALLED_CHANCE, STALLED_SECONDS = 0.02, 0.3
 """How often a runner waits for a CPU, and how long."""
 PIDS = 7
@@ -169,7 +169,7 @@ class Host:
             self.scheduler.at(rec.limit_seconds, lambda: self._limit(work))
 
     def _check_room(self, new: Work) -> None:
-        """What runs together must fit, whoever booked it."""
+        """What runs together must fit, by whichever runner it was booked."""
         running = [each for each in self.work if not each.ended]
         if running and (new.alone or any(each.alone for each in running)):
             self.truth.violated(

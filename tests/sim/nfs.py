@@ -2,7 +2,7 @@
 
 * A name that a client did not find stays absent for that client for 10 to 60 s, unless it opens the directory by path
   (a listing and every read do): until then rename, link and unlink of it fail with ENOENT.
-* A file that another client replaced a moment ago may be read as it was, where somebody holds the old one open.
+* A file that another client replaced a moment ago may be read as it was, if somebody holds the old one open.
 * A server that restarts keeps every call waiting, and forgets what it has answered: some calls that were under way
   are repeated, and are told that they failed although they were done.
 """

@@ -19,7 +19,7 @@ SECONDS = 120.0
 DEATHS = (Kind.DIE_BEFORE, Kind.DIE_AFTER, Kind.DIE_TORN, Kind.DIE_EMPTY)
 CALL_ERRORS = (errno.EIO, errno.ESTALE, errno.ENOSPC, errno.EDQUOT, errno.EACCES)
 ONLY_RATE = 6.0
-"""How many troubles of a kind there are, where only some kinds are wanted."""
+"""How many troubles of a kind there are, if only some kinds are wanted."""
 MANNERS = ("obeys", "obeys", "obeys", "ignores", "graceful", "again", "missing")
 
 

@@ -1,7 +1,7 @@
 """Who acts next: one baton, virtual time, and the same order again for the same seed.
 
 Every actor is a thread, and only the one that holds the baton runs. It gives the baton up in `pause` alone, and
-whoever is due next goes on: so actors interleave at each operation that pauses, and time passes only between them.
+the actor due next goes on: so they interleave at each operation that pauses, and time passes only between them.
 A process is a group of actors that die together. What is due at a time and needs no actor is a callback (`at`).
 """
 
@@ -89,7 +89,7 @@ class Scheduler:
         heapq.heappush(self._heap, (self.now + seconds, next(self._numbers), actor, actor.turn, None))
 
     def pause(self, seconds: float) -> None:
-        """So many seconds have passed, or somebody woke this actor; raises Died where its process is gone."""
+        """So many seconds have passed, or somebody woke this actor; raises Died if its process is gone."""
         me = self._current
         self.wake(me, seconds)
         due = self._next()

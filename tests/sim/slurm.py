@@ -52,7 +52,7 @@ class Slurm:
         self.kept: dict[str, Queue] = {}
 
     def go_wrong(self, kind: str, seconds: float) -> bool:
-        """True where answers are wrong like that from now on, for so long; False where they are wrong already."""
+        """True if answers are wrong like that from now on, for so long; False if they are wrong already."""
         if self.now() < self.wrong_until:
             return False
         self.may_deny = self.now() - self.wrong_until > 150.0
@@ -82,7 +82,7 @@ class Slurm:
         return [row("1", "TIMEOUT")] if self.now() - self.ended_at < REMEMBERED_SECONDS else []
 
     def denies(self, job: str) -> bool:
-        """True where Slurm says, asked for that job alone, that there is none."""
+        """True if Slurm says, asked for that job alone, that there is none."""
         if self.is_wrong("of another cluster"):
             return True
         if self.is_wrong("partial, denied"):

@@ -33,7 +33,7 @@ class FakeProgram:
     def answer(
         self, out: str = "", *, err: str = "", code: int = 0, seconds: float = 0, hangs: float = 0, given: str = ""
     ) -> None:
-        """From now on it says that, after so many seconds, and ends so many later; `given`: where it is given that."""
+        """From now on it says that, after so many seconds, and ends so many later; `given`: if it is given that."""
         for kind, text in (("out", out), ("err", err), ("code", str(code))):
             (self.directory / f"{self.name}.{kind}{given}").write_text(text)
         for kind, lasts in (("sleep", seconds), ("hang", hangs)):

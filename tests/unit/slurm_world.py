@@ -98,7 +98,7 @@ class World:
         return state.word, state.reason
 
     def ended(self, lease: Lease) -> str:
-        """Why, by its record; empty where it has not."""
+        """Why, by its record; empty if it has not."""
         record = records.read(self.fs, self.home.lease(lease.id))
         return record.end_reason if record.ended is not None else ""
 

@@ -216,7 +216,7 @@ def test_a_default_is_read_as_if_it_were_typed_and_the_help_shows_it(name: str) 
 
 
 def fits(value: object, hint: object) -> bool:
-    """True where a type checker would take the value for what the hint says."""
+    """True if a type checker would take the value for what the hint says."""
     if isinstance(hint, types.UnionType):
         return any(fits(value, each) for each in get_args(hint))
     if get_origin(hint) is tuple:

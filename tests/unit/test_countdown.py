@@ -10,7 +10,7 @@ from leaseq.node.countdown import LOOK_SECONDS, Countdown
 
 
 def said(lefts: Iterable[float | None]) -> list[str]:
-    """What is said where so many seconds are left at one look after the other."""
+    """What is said if so many seconds are left at one look after the other."""
     values = iter(lefts)
     countdown = Countdown(lambda: next(values))
     return [countdown.look()[0] for _ in lefts]  # type: ignore[call-overload]

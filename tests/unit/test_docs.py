@@ -237,6 +237,6 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
 
 
 def test_the_picture_in_the_readme_is_a_frame_of_the_monitor() -> None:
-    """`make bless` draws the golden frames anew; the README shows one of them, to the letter."""
+    """`make bless` draws the golden frames again; the README shows one of them, to the letter."""
     frame = (ROOT / "tests/golden/monitor/busy.80x24.txt").read_text().rstrip("\n")
     assert frame in (ROOT / "README.md").read_text()

@@ -21,7 +21,7 @@ ASKS_THE_KIND = re.compile(
     re.VERBOSE,
 )
 KNOWS = ("lease", "models.py")
-"""Whoever knows: the room, and the record's own reading of its older form."""
+"""Those that know: the room, and the record's own reading of its older form."""
 OUTSIDE = sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in KNOWS)
 
 

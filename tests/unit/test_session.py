@@ -1,4 +1,4 @@
-"""A session outlives whoever looks at it. Real tmux, real terminals, a process that stands for the runner."""
+"""A session outlives the terminal that shows it. Real tmux, real terminals, a process that stands for the runner."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ STATES = {
     "lost": "LOST",
     "booked": "CANCELLED",
 }
-"""What each task is, whoever looks; those that are claimed depend on what is known of their runner."""
+"""What each task is for every reader; those that are claimed depend on what is known of their runner."""
 
 
 def copied(target: Path, part: str = "home") -> Home:
@@ -57,7 +57,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def contents(directory: Path) -> dict[str, Any]:
-    """Every file by its name, but for the incarnation of a request, which is made up anew each time."""
+    """Every file by its name, but for the incarnation of a request, which is made up each time."""
 
     def name_of(path: Path) -> str:
         name = str(path.relative_to(directory))

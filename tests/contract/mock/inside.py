@@ -1,4 +1,4 @@
-"""squeue of a mock cluster in this process: for looks that come again and again, where no command is what is tested."""
+"""squeue of a mock cluster in this process: for looks that come again and again, if no command is what is tested."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Person:
         return done.returncode, done.stdout.split()
 
     def one(self, *command: str, ends: list[End], options: tuple[str, ...] = ()) -> str:
-        """The id of that task, or nothing where it was refused."""
+        """The id of that task, or nothing if it was refused."""
         _, ids = self.say("submit", "--cpus", "1", *options, "--", WORK, *command)
         self.acknowledged.update((task_id, ends) for task_id in ids)
         return ids[0] if ids else ""

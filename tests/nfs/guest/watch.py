@@ -41,7 +41,7 @@ def main() -> dict[str, object]:
 
 
 def back(before: TaskView, rows: dict[str, TaskView]) -> bool:
-    """True where an attempt that had ended is not what it was."""
+    """True if an attempt that had ended is not what it was."""
     now = rows.get(before.id)
     if now is None or not before.state.ended:
         return False
