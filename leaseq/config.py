@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from typing import Any
 
+from leaseq.dataclass import dataclass, field, fields
 from leaseq.errors import UsageError
 from leaseq.layout import Home
 from leaseq.names import valid_name

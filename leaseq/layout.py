@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
 from leaseq.names import ALPHABET, BEAT, LEASE_ID, node_part
 

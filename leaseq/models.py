@@ -7,10 +7,10 @@ across hosts. Durations are in seconds, memory in MiB.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 
 from leaseq.allocation import Allocation
+from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed
 from leaseq.schema import Record, _as, flag, integer, mapping, maybe, number, record, several, text
 
@@ -89,7 +89,7 @@ ALL_GPUS = -1
 """As a task's GPU count: every GPU of the node."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True)
 class Need(Record):
     """What a task books on its node. Nothing named at all means the whole node, alone."""
 
@@ -106,7 +106,7 @@ class Need(Record):
         return self.gpus is None and self.cpus is None and self.mem_mb is None
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True)
 class Array(Record):
     """The indices of a task that runs once for each, and what differs between them; see `leaseq.arrays`."""
 
@@ -125,7 +125,7 @@ class Array(Record):
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True)
 class Task(Record):
     """One command and how it is to run. Written once by its submitter; attempts never change it."""
 
@@ -163,7 +163,7 @@ class Task(Record):
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True)
 class Outcome(Record):
     """How one attempt ended. Decided once, by whoever links it first; later reports are evidence only."""
 
@@ -189,7 +189,7 @@ class Outcome(Record):
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True)
 class Event(Record):
     """One line of a node's history: an attempt that ended, with the node's running totals after it."""
 
@@ -214,7 +214,7 @@ class Event(Record):
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True)
 class Running(Record):
     """A task that a runner holds, as its heartbeat tells it."""
 
@@ -233,7 +233,7 @@ class Running(Record):
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True)
 class GpuUse(Record):
     """One GPU as the node sees it now. None where the driver does not say."""
 
@@ -249,7 +249,7 @@ class GpuUse(Record):
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True)
 class Heartbeat(Record):
     """What one runner says of its node. Alive means: another process saw `counter` change lately."""
 
@@ -293,7 +293,7 @@ class Heartbeat(Record):
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True)
 class Lease(Record):
     """A queue with a name, and what was asked for to run it: by whom, when. It says what its allocation is, too."""
 

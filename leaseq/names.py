@@ -11,8 +11,8 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, Newer, UsageError
 from leaseq.models import ANY, Need
 from leaseq.schema import whole

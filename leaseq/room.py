@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.models import ALL_GPUS, Need
 from leaseq.words import count
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, field, fields
 from enum import Enum
 from typing import Any, ClassVar, TypeVar
 
+from leaseq.dataclass import MISSING, Field, field, fields
 from leaseq.errors import Malformed, Newer
 
 SCHEMA = 1
@@ -99,18 +99,7 @@ class Record:
 
     extra: Mapping[str, object]
     _fields: ClassVar[dict[type, tuple[Field[Any], ...]]] = {}
-    """The fields of each class but `extra`, kept: asking dataclasses for them is much of the time to read a record."""
-
-    # Once for all records: generating these for each class would be felt at the start of every command.
-
-    def __eq__(self, other: object) -> bool:
-        return vars(self) == vars(other) if type(other) is type(self) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(tuple(vars(self).values()))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+    """The fields of each class but `extra`, kept: asking for them is much of the time to read a record."""
 
     def as_record(self) -> dict[str, Any]:
         """A JSON object of this value; defaults are left out, `v` is the schema."""

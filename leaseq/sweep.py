@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from math import prod
 
 from leaseq.arrays import INDEX, LINE, PATH_PARTS, Expansion, steps, variable
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, UsageError
 from leaseq.indices import INDEX_MAX, Indices
 from leaseq.models import Array, Task

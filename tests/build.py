@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+from leaseq.dataclass import dataclass, field
 from leaseq.models import Need, Task, Why
 from leaseq.names import Entry, new_task_id, order
 from leaseq.node.record import Rec

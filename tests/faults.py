@@ -9,10 +9,10 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NoReturn
 
+from leaseq.dataclass import dataclass
 from leaseq.world import Fs
 
 CHANGES = frozenset({"create", "append", "rename", "link", "unlink", "mkdir"})

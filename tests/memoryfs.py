@@ -17,9 +17,10 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import combinations
 from random import Random
+
+from leaseq.dataclass import dataclass, field
 
 ALL_SUBSETS_MAX = 6
 """Up to so many changes that are not durable, a power loss is tried with each subset of them."""

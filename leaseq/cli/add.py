@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from leaseq import config
@@ -17,6 +16,7 @@ from leaseq.cli.options import JSON
 from leaseq.cli.output import iso, visible, visible_lines
 from leaseq.cli.starting import slurm, wait_for_start, way_back
 from leaseq.cli.values import seconds
+from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
 from leaseq.lease import leases
 from leaseq.models import Lease

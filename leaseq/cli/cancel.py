@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal as signals
-from dataclasses import dataclass
 
 from leaseq.cli.acting import Said, on_each
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.values import nearest_hint
+from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
 from leaseq.lease.lookup import Located
 from leaseq.models import State

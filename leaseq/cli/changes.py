@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any
 from leaseq.cli.command import Option
 from leaseq.cli.options import NODE
 from leaseq.cli.values import gpu_count, integer, mebibytes, seconds, text_itself, yes
+from leaseq.dataclass import fields as fields_of
 from leaseq.errors import UsageError
 from leaseq.models import Need
 from leaseq.node.environ import GPU_OWNED, owned_by_node
@@ -94,5 +94,5 @@ def with_changes(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields of a line, those that are changes of a task as one; raises UsageError."""
     refuse_owned(fields["export"], fields["env"])
     need = need_of(fields)
-    said = {each.name: fields.pop(each.name) for each in dataclasses.fields(Changes) if each.name != "need"}
+    said = {each.name: fields.pop(each.name) for each in fields_of(Changes) if each.name != "need"}
     return {**fields, "changes": Changes(need=need, **said)}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.progress import TOLD_MAX, Progress
 from leaseq.cli.values import seconds
+from leaseq.dataclass import dataclass
 from leaseq.verbs.clean import clean, due
 from leaseq.words import count
 

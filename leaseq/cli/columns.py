@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.widths import cells, cut
 
 GAP = 2

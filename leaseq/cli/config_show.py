@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-
 from leaseq import config
 from leaseq.cli.app import App
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command
 from leaseq.cli.options import JSON
+from leaseq.dataclass import dataclass
 
 COLUMNS = (Column("SETTING", least=20), Column("VALUE", least=10), Column("FROM", least=7))
 
@@ -20,8 +19,10 @@ class Show:
     def perform(self, app: App) -> int:
         """Every setting with its value and its origin."""
         found = config.load(app.home)
-        values = asdict(found)
-        origin = values.pop("origin")
+        profiles = {name: vars(each) for name, each in found.profiles.items()}
+        values: dict[str, object] = {**vars(found), "profiles": profiles}
+        del values["origin"]
+        origin = found.origin
         if self.json:
             app.out.document({"home": app.home.root, "file": app.home.config, "settings": values, "origin": origin})
             return 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command
 from leaseq.cli.here import running, tell_of_job
 from leaseq.cli.options import JSON
+from leaseq.dataclass import dataclass
 from leaseq.lease.host import refuse_if_forbidden
 from leaseq.words import count
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command
 from leaseq.cli.here import running
 from leaseq.cli.options import JSON
+from leaseq.dataclass import dataclass
 from leaseq.lease.leases import read_record
 from leaseq.words import count
 

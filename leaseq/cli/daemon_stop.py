@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.here import running
 from leaseq.cli.options import JSON
 from leaseq.cli.output import visible
+from leaseq.dataclass import dataclass
 from leaseq.lease.host import LocalBackend
 from leaseq.lease.leases import read_record
 from leaseq.reading.views import TaskView

@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from leaseq import config
 from leaseq.cli.app import App
@@ -14,6 +13,7 @@ from leaseq.cli.command import Command
 from leaseq.cli.findings import SKEW_SECONDS_MAX, Finding
 from leaseq.cli.options import LEASE, LOOK, Look
 from leaseq.cli.output import Output, visible
+from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError
 from leaseq.installation import package_directory
 from leaseq.lease import homes

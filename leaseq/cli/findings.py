@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from leaseq.dataclass import dataclass
 
 SKEW_SECONDS_MAX = 2.0
 

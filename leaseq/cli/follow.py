@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from leaseq.cli import exits
@@ -12,6 +11,7 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import LEASE
 from leaseq.cli.streams import ALL_LINES, FOLLOW_LINES, RAW, STDERR, STDOUT, lines_of, no_log, streams_of
+from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 from leaseq.cli.acting import Said, on_each
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Words
 from leaseq.cli.options import JSON, LEASE
+from leaseq.dataclass import dataclass
 from leaseq.lease.lookup import Located
 from leaseq.verbs.hold import hold, release
 

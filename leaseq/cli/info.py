@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from leaseq.cli import rows
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import LEASE, LOOK, Look
+from leaseq.dataclass import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON
+from leaseq.dataclass import dataclass
 from leaseq.errors import Refused
 from leaseq.lease import leases
 from leaseq.verbs.lease_hold_queue import hold_queue

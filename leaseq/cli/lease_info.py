@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Words
 from leaseq.cli.options import LOOK, Look
 from leaseq.cli.output import stamp
 from leaseq.cli.overview import clock, default_of, lease_json, overview
+from leaseq.dataclass import dataclass
 from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.view import look as leases_seen
 from leaseq.words import about, count, joined, one_line

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from leaseq.cli.app import App
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import LOOK, Look
 from leaseq.cli.overview import Overview, clock, default_of, lease_json, overview
+from leaseq.dataclass import dataclass
 from leaseq.lease import homes, leases
 from leaseq.lease.view import look_at_all
 from leaseq.models import State

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
 
 from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON
+from leaseq.dataclass import dataclass
 from leaseq.errors import Refused
 from leaseq.lease import leases
 from leaseq.lease.host import refuse_if_elsewhere

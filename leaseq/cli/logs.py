@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ from leaseq.cli.follow import request as follow_request
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.streams import ALL_LINES, FOLLOW_LINES, RAW, STDERR, STDOUT, lines_of, no_log, streams_of
 from leaseq.cli.values import integer
+from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound
 from leaseq.models import State
 from leaseq.reading import logtail

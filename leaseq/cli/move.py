@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import JSON
 from leaseq.cli.progress import Progress
+from leaseq.dataclass import dataclass
 from leaseq.errors import Refused, UsageError
 from leaseq.models import ANY, State
 from leaseq.names import valid_name

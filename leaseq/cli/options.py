@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from leaseq.cli.app import App
 from leaseq.cli.command import Option
 from leaseq.cli.output import Output
+from leaseq.dataclass import dataclass
 from leaseq.names import valid_name
 
 LEASE = Option(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from leaseq.cli.app import App
 from leaseq.cli.output import iso
+from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound, UsageError
 from leaseq.lease import leases
 from leaseq.lease.base import LeaseState

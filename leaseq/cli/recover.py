@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 from leaseq.cli.app import App
@@ -12,6 +11,7 @@ from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.output import COLOURS
 from leaseq.cli.retry import queue_again
 from leaseq.cli.rows import short_id, task_json
+from leaseq.dataclass import dataclass
 from leaseq.errors import Refused, UsageError
 from leaseq.lease.lookup import Found, Located
 from leaseq.reading.snapshot import Reader

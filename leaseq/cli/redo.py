@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from leaseq.cli.app import App
@@ -11,6 +10,7 @@ from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.progress import Progress
 from leaseq.cli.retry import Retry, tell_if_forgotten, tell_of_queued
+from leaseq.dataclass import dataclass
 from leaseq.errors import Refused, UsageError
 from leaseq.verbs.changes import Changes
 from leaseq.verbs.fits import Fits

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.place import tell_if_too_long
 from leaseq.cli.progress import Progress
+from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError, NotFound, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.lease.leases import read_record

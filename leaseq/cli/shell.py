@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from leaseq.cli.app import App
@@ -18,6 +17,7 @@ from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import slurm_is_here, tell_of_start
 from leaseq.cli.options import NODE
 from leaseq.cli.output import visible
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import LeaseqError, NotFound, Unavailable, UsageError
 from leaseq.installation import main_file
 from leaseq.lease import keeping, leases

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from leaseq.cli import rows
 from leaseq.cli.advice import advise
@@ -12,6 +11,7 @@ from leaseq.cli.columns import Column
 from leaseq.cli.command import Command
 from leaseq.cli.options import LEASE, LOOK, Look
 from leaseq.cli.output import COLOURS, Output, visible
+from leaseq.dataclass import dataclass
 from leaseq.models import State
 from leaseq.protocol import allocs
 from leaseq.reading.views import Health, NodeView

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 from leaseq.cli.app import App
@@ -26,6 +25,7 @@ from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import JSON, LEASE, NO_START, NODE
 from leaseq.cli.progress import Progress
+from leaseq.dataclass import dataclass
 from leaseq.errors import Unavailable, UsageError
 from leaseq.models import ANY, Need, Task
 from leaseq.protocol.submission import (

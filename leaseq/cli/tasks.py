@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import LEASE, LOOK, NODE, Look
 from leaseq.cli.output import Output
 from leaseq.cli.values import integer
+from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
 from leaseq.models import State
 from leaseq.names import ids_in

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import LEASE
+from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
 from leaseq.monitor.reader import REFRESH_SECONDS
 

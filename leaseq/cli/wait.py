@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
@@ -11,6 +9,7 @@ from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.output import visible
 from leaseq.cli.rows import attempt_json
 from leaseq.cli.values import seconds
+from leaseq.dataclass import dataclass
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
 from leaseq.protocol.history import command_text

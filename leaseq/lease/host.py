@@ -10,11 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import leaseq
 from leaseq import config, world
 from leaseq.allocation import Allocation
+from leaseq.dataclass import dataclass
 from leaseq.errors import Refused, Unavailable
 from leaseq.installation import main_file
 from leaseq.layout import Home, LeaseDir

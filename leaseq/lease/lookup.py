@@ -8,8 +8,8 @@ ended, newest first. Only what is found nowhere is looked for in the histories, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError, NotFound
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import leases

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError, Newer
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import keeping, leases

@@ -5,9 +5,9 @@ What only a pressed key needs is imported then: it would be felt before the firs
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from leaseq.dataclass import replace
 from leaseq.monitor import moves
 from leaseq.monitor.logs import current, matches
 from leaseq.monitor.model import Pane, Scene, Sort, Ui, say

@@ -6,8 +6,8 @@ Times named `at` and `since` are this process's monotonic clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.lease.view import LeaseView
 from leaseq.reading.logtext import Line
 from leaseq.reading.views import Snapshot

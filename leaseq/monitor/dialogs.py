@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from leaseq.dataclass import replace
 from leaseq.monitor import actions, acts, moves
 from leaseq.monitor.effects import Run
 from leaseq.monitor.help import help_rows

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import Protocol
 
+from leaseq.dataclass import dataclass
 from leaseq.monitor.model import Ui, say
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.monitor import acts, moves, refusals
 from leaseq.monitor.model import Pane, Scene, Ui
 from leaseq.monitor.moves import Step

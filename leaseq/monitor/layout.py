@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 
+from leaseq.dataclass import dataclass, field
 from leaseq.monitor.model import Pane
 
 THREE_COLUMNS = 120

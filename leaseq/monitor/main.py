@@ -7,10 +7,10 @@ import select
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from leaseq.dataclass import dataclass, replace
 from leaseq.layout import Home
 from leaseq.monitor.data import Data
 from leaseq.monitor.model import Scene, Ui, want

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.lease.view import LeaseView
 from leaseq.models import Heartbeat, State
 from leaseq.monitor.data import Data

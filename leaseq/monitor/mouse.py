@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from leaseq.dataclass import replace
 from leaseq.monitor import dialogs, moves
 from leaseq.monitor.layout import Rect
 from leaseq.monitor.model import Pane, Scene, Ui

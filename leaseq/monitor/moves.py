@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from leaseq.dataclass import dataclass, replace
 from leaseq.monitor import detail
 from leaseq.monitor.logs import current, shown_top
 from leaseq.monitor.model import (

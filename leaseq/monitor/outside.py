@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 
+from leaseq.dataclass import replace
 from leaseq.layout import Home
 from leaseq.monitor.effects import Pager, Run, command_line
 from leaseq.monitor.model import Message, Ui

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from leaseq.dataclass import dataclass, field
 from leaseq.monitor.model import Scene
 from leaseq.monitor.moves import Step
 from leaseq.monitor.panes import Rows

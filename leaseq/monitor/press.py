@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from leaseq.dataclass import replace
 from leaseq.monitor.keymap import TABLE
 from leaseq.monitor.model import Scene, say
 from leaseq.monitor.moves import Step

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 
+from leaseq.dataclass import replace
 from leaseq.errors import LeaseqError, Malformed
 from leaseq.layout import Home
 from leaseq.lease.kinds import is_borrowed

@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.installation import main_file
 from leaseq.layout import Home
 from leaseq.monitor.effects import Pager, Run

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from leaseq.dataclass import dataclass
 
 NO_LIMIT_BYTES = 1 << 60
 """Version 1 writes a huge number if memory has no limit."""

@@ -11,7 +11,8 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from leaseq.dataclass import dataclass
 
 CUDA, ROCR, LEVEL_ZERO = "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"
 VARIABLES = (CUDA, ROCR, LEVEL_ZERO)

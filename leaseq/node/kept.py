@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass, field
 from resource import struct_rusage
 
+from leaseq.dataclass import dataclass, field
 from leaseq.errors import EX_TEMPFAIL
 from leaseq.node.cgroup import limits, memory_kills
 from leaseq.node.sweep import Process

@@ -22,8 +22,8 @@ import json
 import os
 import stat
 import time
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.errors import Refused
 from leaseq.names import new_incarnation
 from leaseq.schema import integer, text

@@ -21,9 +21,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-from dataclasses import dataclass
 from typing import Any
 
+from leaseq.dataclass import dataclass
 from leaseq.models import Why
 from leaseq.names import is_key
 from leaseq.schema import integer, number

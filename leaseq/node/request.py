@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
 from leaseq.schema import flag, integer, mapping, maybe, number, several, text
 

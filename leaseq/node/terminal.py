@@ -14,8 +14,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.errors import EX_TEMPFAIL, Refused
 from leaseq.node.countdown import counting
 from leaseq.node.nodedir import NodeDir, read_local, write_local

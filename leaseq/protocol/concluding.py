@@ -10,8 +10,8 @@ follow from an outcome that stands for ever is called here, between told and set
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State, Task
 from leaseq.names import CLI, Entry, new_incarnation

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from leaseq.dataclass import replace
 from leaseq.errors import EX_TEMPFAIL
 from leaseq.models import Outcome, State, Task, Why
 from leaseq.names import Entry

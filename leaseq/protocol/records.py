@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Newer, NotFound, Refused, Unavailable
 from leaseq.layout import Home, LeaseDir
 from leaseq.models import Lease

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State

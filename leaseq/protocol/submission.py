@@ -6,8 +6,8 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, UsageError
 from leaseq.models import Need, Task
 from leaseq.names import Entry, new_task_id, order

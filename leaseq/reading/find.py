@@ -6,8 +6,8 @@ import re
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, NotFound, UsageError
 from leaseq.models import Event, Outcome, State, Task
 from leaseq.names import TASK_ID, Entry, of_submission, parse_key, submission_of

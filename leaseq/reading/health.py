@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 
+from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Refused
 from leaseq.layout import LeaseDir
 from leaseq.models import Heartbeat

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.reading.logtail import folded
 from leaseq.world import Fs
 

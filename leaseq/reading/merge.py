@@ -6,8 +6,8 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
+from leaseq.dataclass import replace
 from leaseq.errors import Newer
 from leaseq.models import ANY, Event, Running, State, Task
 from leaseq.names import CLI, Entry, attempt_of, submitted_at, task_of

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from itertools import repeat
 from operator import attrgetter
 from typing import NamedTuple
 
+from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Event

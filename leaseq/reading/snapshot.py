@@ -9,8 +9,8 @@ and notes, not errors.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
+from leaseq.dataclass import replace
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import Lease, State, Task

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 
+from leaseq.dataclass import dataclass, field
 from leaseq.models import ALL_GPUS, Heartbeat, Lease, Need, State
 from leaseq.words import count, memory
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError, Malformed, Unavailable
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.models import ALL_GPUS, Need
 from leaseq.names import Entry
 from leaseq.room import Booking, Room, booking_of, cpus_of, never_fits, room_left

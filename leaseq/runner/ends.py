@@ -6,8 +6,7 @@ in phases that go on.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from leaseq.dataclass import replace
 from leaseq.errors import Newer
 from leaseq.models import ANY, Task, Why
 from leaseq.names import is_node

@@ -5,8 +5,7 @@ Claims are made only in phases that may claim; those that were made are started 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Newer
 from leaseq.models import ANY
 from leaseq.names import Entry, task_of

@@ -6,8 +6,8 @@ One thread changes it, the one that turns; others read `running`, `waiting`, `ph
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
+from leaseq.dataclass import dataclass, replace
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY
 from leaseq.protocol.tasks import Claim

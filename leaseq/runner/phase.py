@@ -21,8 +21,9 @@ the heartbeat; a runner that has left on purpose is told as `stopped`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum, auto
+
+from leaseq.dataclass import dataclass, field
 
 
 class Wanted(Enum):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
+from leaseq.dataclass import dataclass, field
 from leaseq.layout import LeaseDir
 from leaseq.node.grant import CUDA
 from leaseq.node.procs import Procs

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
+from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import LeaseDir
 from leaseq.models import Event, Why

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
 from typing import Any
 
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, Newer, Refused, Unavailable
 from leaseq.layout import LeaseDir
 from leaseq.models import Heartbeat, Why
@@ -61,7 +61,7 @@ class Service:
         node: str,
         incarnation: str,
         who: Mapping[str, Any],
-        parts: Parts = Parts(),
+        parts: Parts = Parts(),  # noqa: B008
         lock: AbstractContextManager[object] | None = None,
         ask_slurm: Callable[[], None] | None = None,
     ) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from leaseq.dataclass import replace
 from leaseq.errors import NotFound
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import homes, keeping, leases

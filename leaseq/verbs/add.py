@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from leaseq.dataclass import dataclass
 from leaseq.lease import keeping, leases
 from leaseq.models import Lease
 from leaseq.verbs.access import Access

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound, UsageError
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State

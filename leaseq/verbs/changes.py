@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
 
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.models import Need, Task
 from leaseq.protocol.submission import environment_known, with_environment
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.layout import LeaseDir
 from leaseq.protocol import files
 from leaseq.protocol.retention import Old, leftovers, old_tasks, remove

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed, Refused, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.lease.leases import is_own

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
+from leaseq.dataclass import replace
 from leaseq.errors import UsageError
 from leaseq.lease.lookup import Located
 from leaseq.reading.find import find

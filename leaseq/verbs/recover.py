@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from leaseq.dataclass import dataclass
 from leaseq.errors import Refused
 from leaseq.lease.leases import is_own
 from leaseq.lease.lookup import Found, Located

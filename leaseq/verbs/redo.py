@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
+from leaseq.dataclass import replace
 from leaseq.errors import Refused, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.lease.host import user_name

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, Refused
 from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Found, Located

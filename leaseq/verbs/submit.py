@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
+from leaseq.dataclass import dataclass, replace
 from leaseq.layout import LeaseDir
 from leaseq.lease.host import refuse_if_forbidden, user_name
 from leaseq.lease.leases import is_own, living

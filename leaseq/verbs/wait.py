@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome
 from leaseq.reading.find import remembered_outcome

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
 from leaseq.models import ANY, Outcome, State, Task
 from leaseq.names import CLI, Entry, parse_key

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.names import Lane
 from leaseq.protocol import lanes
 from leaseq.world import Fs

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from leaseq.dataclass import dataclass
 from leaseq.models import ANY
 from leaseq.names import Entry
 from leaseq.world import Fs

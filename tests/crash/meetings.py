@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 
+from leaseq.dataclass import dataclass, replace
 from leaseq.models import ANY
 from leaseq.world import Fs
 from tests.crash import actors

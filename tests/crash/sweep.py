@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed, Refused
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Heartbeat, Lease, Need, Task

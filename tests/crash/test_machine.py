@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from leaseq.dataclass import replace
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
 from tests.crash.machine import LeaseMachine

@@ -10,10 +10,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from leaseq.dataclass import dataclass
 from tests import forked
 from tests.e2e.harness import ROOT, SECONDS_MAX, processes, wait_until
 

@@ -9,11 +9,11 @@ import stat
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from leaseq.dataclass import replace
 from leaseq.layout import LeaseDir
 from leaseq.models import Lease, Task
 from leaseq.protocol import records

@@ -7,12 +7,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from monitor_screen import Screen, on_terminal
 
+from leaseq.dataclass import dataclass
 from leaseq.monitor.keymap import TABLE
 from tests import forked
 from tests.patience import wait_until

@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from monitor_screen import on_terminal
+
+from leaseq.dataclass import dataclass
 
 ROOT = Path(__file__).parents[2]
 MOCK = ROOT / "slurm_mock" / "bin" / "mockslurm"

@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +22,7 @@ import pytest
 
 from leaseq.cli.table import command
 from leaseq.commands import COMMANDS
+from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError
 from leaseq.layout import Home
 from leaseq.models import Lease, Outcome, State

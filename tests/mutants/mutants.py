@@ -6,9 +6,9 @@ Each is a replacement of one function of `tests.crash.actors.Protocol`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
+from leaseq.dataclass import replace
 from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import Event, Lease, Outcome, State, Task

@@ -6,9 +6,9 @@ With each stands the trouble that brings the mistake to light, so that few histo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.lease import leases

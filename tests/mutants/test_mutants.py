@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
+from leaseq.dataclass import replace
 from tests.crash import lane_rules
 from tests.crash.actors import REAL
 from tests.crash.check import Violated

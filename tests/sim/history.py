@@ -9,9 +9,9 @@ import errno
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 
+from leaseq.dataclass import dataclass
 from leaseq.layout import LeaseDir
 from leaseq.names import names_drawn_from
 from leaseq.protocol import files, records

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.models import Why
 from leaseq.names import parse_key
 from leaseq.node.record import Rec

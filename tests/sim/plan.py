@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from leaseq.dataclass import dataclass, replace
 from leaseq.models import ANY, Need
 from tests.faults import Kind
 from tests.sim.slurm import KINDS

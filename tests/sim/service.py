@@ -6,8 +6,8 @@ A supervisor starts it again when it ends, as the lease script's step does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.errors import Refused, Unavailable
 from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.verdict import Judge

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from leaseq.dataclass import dataclass, field
 from tests.crash.actors import Key, Truth
 
 

@@ -6,9 +6,9 @@ Each command is the verb that the command line calls, on a file system that take
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from random import Random
 
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import LeaseqError, Malformed, NotFound
 from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Located
@@ -185,7 +185,6 @@ class Watcher:
     """One who looks again and again: for him no task vanishes, goes back, or is in two states."""
 
     user: User
-    reader: Reader = field(init=False)
     seen: dict[str, tuple[int, bool]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
+from leaseq.dataclass import replace
 from leaseq.lease.base import LeaseState
 from leaseq.lease.view import LeaseView
 from leaseq.models import GpuUse, Heartbeat, Lease, Need, Running, State

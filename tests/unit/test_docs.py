@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from leaseq.commands import ALIASES, COMMANDS
+from leaseq.dataclass import fields
 from leaseq.layout import AllocDir, Home, LeaseDir
 from leaseq.models import Array, Event, Heartbeat, Lease, Need, Outcome, Running, State, Task
 from leaseq.names import Entry

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaseq import schema
+from leaseq.dataclass import fields
 from leaseq.errors import Malformed
 from leaseq.lease.slurm.text import Row
 from leaseq.models import Array, Event, GpuUse, Heartbeat, Lease, Need, Outcome, Running, State, Task
@@ -51,7 +52,7 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
 def records(cls: type[Record]) -> st.SearchStrategy[Any]:
     """Any value of the class, with fields that this version does not know."""
     hints = typing.get_type_hints(cls)
-    known = {name: values(hints[name]) for name in cls.__dataclass_fields__ if name != "extra"}  # type: ignore[attr-defined]
+    known = {each.name: values(hints[each.name]) for each in fields(cls) if each.name != "extra"}  # type: ignore[arg-type]
     unknown = st.dictionaries(words.filter(lambda name: name not in known and name != "v"), plain, max_size=2)
     return st.builds(cls, **known, extra=unknown)
 

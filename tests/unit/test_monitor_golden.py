@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import monitor_scenes as situations
 import pytest
 
+from leaseq.dataclass import replace
 from leaseq.monitor.actions import cancel, release_lease, submit_form
 from leaseq.monitor.menus import task_menu
 from leaseq.monitor.model import Filter, Message, Pane, Scene, Ui

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import monitor_scenes as situations
 import pytest
 
+from leaseq.dataclass import replace
 from leaseq.models import State
 from leaseq.monitor import actions, effects, menus, moves
 from leaseq.monitor.data import Data, Watched, with_history

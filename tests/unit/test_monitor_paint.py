@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
-from dataclasses import replace
 
 import monitor_scenes as situations
 import pyte
 import pytest
 
+from leaseq.dataclass import replace
 from leaseq.monitor.model import Filter, Pane, Ui
 from leaseq.monitor.overlays import Help
 from leaseq.monitor.paint import changes, difference, styled

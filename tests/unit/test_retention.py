@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from leaseq.dataclass import replace
 from leaseq.layout import Home, LeaseDir
 from leaseq.models import ANY, Outcome, State, Task
 from leaseq.names import Entry

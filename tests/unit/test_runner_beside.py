@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 
 import pytest
 
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Newer, Unavailable
 from leaseq.layout import LeaseDir
 from leaseq.models import Heartbeat

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
+from leaseq.dataclass import replace
 from leaseq.models import ALL_GPUS, Need
 from leaseq.names import Entry, new_task_id
 from leaseq.room import Booking, Room, booking_of, never_fits, room_left

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from leaseq.dataclass import replace
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Heartbeat, Need, Outcome, State
 from leaseq.names import Entry, new_incarnation

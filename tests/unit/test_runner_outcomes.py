@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from leaseq.dataclass import replace
 from leaseq.models import Outcome, State, Task, Why
 from leaseq.names import new_task_id
 from leaseq.node.record import Rec

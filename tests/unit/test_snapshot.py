@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from leaseq.dataclass import replace
 from leaseq.errors import NotFound, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Event, Heartbeat, Need, Outcome, Running, State, Task

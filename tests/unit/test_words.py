@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +16,7 @@ from leaseq.cli.overview import Overview, lease_json
 from leaseq.cli.rows import gpu_text
 from leaseq.cli.table import command
 from leaseq.commands import COMMANDS
+from leaseq.dataclass import replace
 from leaseq.errors import UsageError
 from leaseq.lease.base import LeaseState
 from leaseq.lease.slurm.job import state_in

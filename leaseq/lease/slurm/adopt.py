@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import replace
 
+from leaseq.dataclass import replace
 from leaseq.errors import Refused
 from leaseq.layout import Home
 from leaseq.lease import leases

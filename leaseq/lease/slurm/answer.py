@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from leaseq.allocation import Allocation
+from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed
 from leaseq.layout import Home
 from leaseq.lease.slurm.identity import Match, compare, of_allocation, of_row

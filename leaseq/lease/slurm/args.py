@@ -11,9 +11,9 @@ import difflib
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from leaseq.dataclass import dataclass, field
 from leaseq.errors import UsageError
 
 SHORT = {

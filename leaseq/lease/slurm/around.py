@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.text import parse_duration

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.errors import Unavailable
 from leaseq.node.scrub import for_commands
 

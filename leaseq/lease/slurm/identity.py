@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 
 from leaseq.allocation import Allocation
+from leaseq.dataclass import dataclass
 from leaseq.lease.slurm.text import Row
 
 _SCRIPT = re.compile(r"/scripts/([0-9a-z]{10})\.sh\Z")

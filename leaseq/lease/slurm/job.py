@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 from leaseq.allocation import Allocation
+from leaseq.dataclass import replace
 from leaseq.errors import LeaseqError, NotFound, Refused, SlurmError, Unavailable, UsageError
 from leaseq.hostlist import expand_hosts
 from leaseq.layout import Home

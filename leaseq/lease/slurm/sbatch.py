@@ -8,9 +8,9 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 import leaseq
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed, SlurmError, Unavailable, UsageError
 from leaseq.installation import main_file
 from leaseq.layout import Home, LeaseDir

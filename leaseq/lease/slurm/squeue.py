@@ -15,8 +15,8 @@ cluster answers, the files are in cache/ itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from leaseq.dataclass import replace
 from leaseq.errors import LeaseqError, Unavailable
 from leaseq.layout import Home
 from leaseq.lease.host import user_name

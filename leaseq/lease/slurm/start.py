@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError, NotFound, SlurmError
 from leaseq.layout import LeaseDir
 from leaseq.lease.base import LeaseState

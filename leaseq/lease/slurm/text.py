@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from leaseq.dataclass import dataclass, field
 from leaseq.schema import Record, _as, integer, maybe, number, text, whole
 
 FIELDS = ("%i", "%T", "%L", "%l", "%S", "%V", "%D", "%P", "%C", "%N", "%r", "%u", "%o", "%k", "%j")

@@ -14,8 +14,8 @@ Here that is only known, as verdicts that are kept with the answer; `leaseq.leas
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
+from leaseq.dataclass import replace
 from leaseq.hostlist import expand_hosts
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import leases

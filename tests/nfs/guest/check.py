@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass, field
 from typing import Any
 
+from leaseq.dataclass import dataclass, field
 from leaseq.layout import Home, LeaseDir, default_home
 from leaseq.models import Outcome, State, Task
 from leaseq.names import parse_key
