@@ -1,4 +1,4 @@
-"""Words for people that all of leaseq says alike: counts with their nouns, amounts, reasons as one word."""
+"""Words for people that all of leaseq says alike: counts with their nouns, amounts, what a terminal may show."""
 
 from __future__ import annotations
 
@@ -50,6 +50,31 @@ def reason_code(reason: str) -> str:
         return "not found"
     head = reason.partition(":")[0].partition(" (")[0]
     return head if len(head) <= CODE_MAX else head.partition(" ")[0][:CODE_MAX]
+
+
+def visible(text: str) -> str:
+    """One line of which a terminal acts on nothing: what a record holds must not move a cursor, or hide.
+
+    Without the sign that makes an emoji of the letter before it: terminals disagree on its width.
+    """
+    if text.isprintable() and "\ufe0f" not in text:
+        return text
+    return "".join(c if c.isprintable() else _escaped(c) for c in text.replace("\ufe0f", ""))
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no text, as Python keeps it
+        code -= 0xDC00
+    named = {0x09: " ", 0x0A: "\\n", 0x0D: "\\r"}
+    return named.get(code) or (
+        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    )
+
+
+def visible_lines(text: str) -> str:
+    """The same of several lines: what a message quotes must not move a cursor either."""
+    return "\n".join(map(visible, text.split("\n")))
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")

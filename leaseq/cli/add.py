@@ -13,7 +13,7 @@ from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON
-from leaseq.cli.output import iso, visible, visible_lines
+from leaseq.cli.output import iso
 from leaseq.cli.starting import slurm, wait_for_start, way_back
 from leaseq.cli.values import seconds
 from leaseq.dataclass import dataclass
@@ -22,6 +22,7 @@ from leaseq.lease import leases
 from leaseq.models import Lease
 from leaseq.names import is_node, valid_name
 from leaseq.verbs.add import Added, add, prepare
+from leaseq.words import visible, visible_lines
 
 if TYPE_CHECKING:
     from leaseq.lease.slurm.sbatch import Request

@@ -8,12 +8,11 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.here import running
 from leaseq.cli.options import JSON
-from leaseq.cli.output import visible
 from leaseq.dataclass import dataclass
 from leaseq.lease.host import LocalBackend
 from leaseq.lease.leases import read_record
 from leaseq.reading.views import TaskView
-from leaseq.words import count
+from leaseq.words import count, visible
 
 TOLD_MAX = 20
 

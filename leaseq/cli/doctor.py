@@ -12,7 +12,7 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command
 from leaseq.cli.findings import SKEW_SECONDS_MAX, Finding
 from leaseq.cli.options import LEASE, LOOK, Look
-from leaseq.cli.output import Output, visible
+from leaseq.cli.output import Output
 from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError
 from leaseq.installation import package_directory
@@ -22,7 +22,7 @@ from leaseq.lease.private import open_places
 from leaseq.models import Lease
 from leaseq.node.nodedir import find_node_dir, node_path
 from leaseq.protocol import terms
-from leaseq.words import one_line
+from leaseq.words import one_line, visible
 from leaseq.world import file_system, hostname, is_remote
 
 PACKAGES = ("jinja2", "simple-slurm", "fire", "blessed", "pyyaml", "gputil")

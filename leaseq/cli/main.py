@@ -187,7 +187,7 @@ def _refuse(error: Exception, words: list[str]) -> int:
         print(json.dumps({"schema": 1, "error": body}))
         return error.exit_code
     sys.stdout.flush()
-    from leaseq.cli.output import visible_lines
+    from leaseq.words import visible_lines
 
     print(visible_lines(f"leaseq: {error.message}"), file=sys.stderr)
     if error.hint:
@@ -214,7 +214,7 @@ def _bug(error: BaseException) -> int:
     import tempfile
     import traceback
 
-    from leaseq.cli.output import visible
+    from leaseq.words import visible
 
     if os.environ.get("LEASEQ_DEBUG", "0") not in ("", "0"):
         traceback.print_exception(error)

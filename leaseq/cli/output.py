@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from leaseq.cli.columns import GAP, Column, fitted, whole, wrapped
 from leaseq.models import State
 from leaseq.widths import cells
+from leaseq.words import visible, visible_lines
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -131,28 +132,6 @@ def terminal_columns() -> int:
 def _padded(cell: str, size: int, *, right: bool) -> str:
     blanks = " " * (size - cells(cell))
     return blanks + cell if right else cell + blanks
-
-
-def visible(text: str) -> str:
-    """One line without control characters: what a command holds must not move a cursor."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else _escaped(c) for c in text)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no text, as Python keeps it
-        code -= 0xDC00
-    named = {0x09: " ", 0x0A: "\\n", 0x0D: "\\r"}
-    return named.get(code) or (
-        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-    )
-
-
-def visible_lines(text: str) -> str:
-    """The lines without other control characters: what a message quotes must not move a cursor either."""
-    return text if text.isprintable() else "\n".join(map(visible, text.split("\n")))
 
 
 def stamp(epoch: float | None) -> str:

@@ -16,7 +16,6 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import slurm_is_here, tell_of_start
 from leaseq.cli.options import NODE
-from leaseq.cli.output import visible
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import LeaseqError, NotFound, Unavailable, UsageError
 from leaseq.installation import main_file
@@ -26,6 +25,7 @@ from leaseq.lease.kinds import is_borrowed
 from leaseq.models import Lease
 from leaseq.names import beating, valid_name
 from leaseq.protocol import allocs
+from leaseq.words import visible
 from leaseq.world import SystemFs, is_remote
 
 if TYPE_CHECKING:

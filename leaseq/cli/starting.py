@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from leaseq.cli import exits
 from leaseq.cli.app import App
-from leaseq.cli.output import visible
 from leaseq.models import Lease
-from leaseq.words import about
+from leaseq.words import about, visible
 
 if TYPE_CHECKING:
     from leaseq.lease.slurm.job import SlurmBackend

@@ -10,12 +10,12 @@ from leaseq.cli.app import App
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command
 from leaseq.cli.options import LEASE, LOOK, Look
-from leaseq.cli.output import COLOURS, Output, visible
+from leaseq.cli.output import COLOURS, Output
 from leaseq.dataclass import dataclass
 from leaseq.models import State
 from leaseq.protocol import allocs
 from leaseq.reading.views import Health, NodeView
-from leaseq.words import about, memory
+from leaseq.words import about, memory, visible
 
 HEALTH_COLOURS = {Health.OK: "32", Health.LATE: "33", Health.DOWN: "31", Health.STOPPED: "33", Health.UNKNOWN: "33"}
 

@@ -6,7 +6,6 @@ from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON, LEASE
-from leaseq.cli.output import visible
 from leaseq.cli.rows import attempt_json
 from leaseq.cli.values import seconds
 from leaseq.dataclass import dataclass
@@ -16,6 +15,7 @@ from leaseq.protocol.history import command_text
 from leaseq.protocol.keys import redone
 from leaseq.reading.waiting import wait_code
 from leaseq.verbs.wait import wait
+from leaseq.words import visible
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from leaseq.monitor.theme import (
     health_glyph,
     state_glyph,
 )
-from leaseq.reading.logtext import printable
 from leaseq.reading.views import NodeView, TaskView, duration, need_text
-from leaseq.words import memory
+from leaseq.words import memory, visible
 
 LABEL = 11
 
@@ -51,13 +50,13 @@ def _pairs(pairs: list[tuple[str, str, str]], columns: int) -> Rows:
     for label, text, style in pairs:
         if not text:
             continue
-        for index, part in enumerate(wrap(printable(text), columns - LABEL - 2)):
+        for index, part in enumerate(wrap(visible(text), columns - LABEL - 2)):
             rows.append([(f" {label if not index else '':<{LABEL}}", "dim"), (part, style)])
     return rows
 
 
 def _block(label: str, text: str, columns: int) -> Rows:
-    return [[], [(f" {label}", "dim")], *([(f" {part}", "")] for part in wrap(printable(text), columns - 2))]
+    return [[], [(f" {label}", "dim")], *([(f" {part}", "")] for part in wrap(visible(text), columns - 2))]
 
 
 def clock(epoch: float | None, wall: float) -> str:
@@ -139,7 +138,7 @@ def _node(scene: Scene, view: NodeView, columns: int) -> Rows:
             rows.append(_gpu_row(scene, view, use.token, strip))
     if beat and beat.running:
         rows += [[], [(" running", "dim")]]
-        rows += [[(f" {run.id[:8]} ", "run"), (printable(run.name or run.command), "")] for run in beat.running]
+        rows += [[(f" {run.id[:8]} ", "run"), (visible(run.name or run.command), "")] for run in beat.running]
     return rows
 
 

@@ -14,11 +14,10 @@ from leaseq.monitor.theme import (
     health_glyph,
     state_glyph,
 )
-from leaseq.reading.logtext import printable
 from leaseq.reading.merge import QUEUED
 from leaseq.reading.views import Health, NodeView, TaskView, duration
 from leaseq.widths import cells
-from leaseq.words import memory, reason_code
+from leaseq.words import memory, reason_code, visible
 
 Rows = list[list[Span]]
 
@@ -71,7 +70,7 @@ def _lease(scene: Scene, row: LeaseView, columns: int) -> list[Span]:
     name = f"{row.id} {row.name}".rstrip()
     mark = ("▸", "focus") if watched else (" ", "")
     room = columns - 4 - cells(end)
-    named = fit(printable(name), max(4, room))
+    named = fit(visible(name), max(4, room))
     return [mark, (glyph[scene.ui.ascii], style), (f" {named} ", "bold" if watched else ""), (end, "dim")]
 
 
@@ -259,7 +258,7 @@ def _cell(scene: Scene, task: TaskView, sort: Sort, width: int) -> Span:
         count = gpu_count(task)
         return ("all" if count < 0 else f"{count}G" if count else ""), ""
     if sort is Sort.NODE:
-        return "" if task.node == "_any" else tail(printable(task.node), width), ""
+        return "" if task.node == "_any" else tail(visible(task.node), width), ""
     if sort is Sort.TIME:
         return duration(scene.elapsed(task)), "dim" if task.state is State.PENDING else ""
     return _command(task), "dim" if task.state in (State.PENDING, State.CANCELLED) else ""
@@ -268,7 +267,7 @@ def _cell(scene: Scene, task: TaskView, sort: Sort, width: int) -> Span:
 def _command(task: TaskView) -> str:
     """What distinguishes it from others: why it waits or how it failed, its name, its command."""
     words = [f"({why(task)})" if why(task) else "", f"{task.name}:" if task.name else "", task.command]
-    return printable(" ".join(word for word in words if word))
+    return visible(" ".join(word for word in words if word))
 
 
 def why(task: TaskView) -> str:

@@ -69,13 +69,6 @@ def _shown(found: re.Match[str]) -> str:
     return found[0] if _IN_LINE.fullmatch(found[0]) else ""
 
 
-def printable(text: str) -> str:
-    """The text without what a terminal acts on: controls are gone, invisible and direction marks too."""
-    if _safe(text):
-        return text
-    return "".join(_harmless(c) for c in _SEQUENCE.sub("", text.expandtabs(TAB_COLUMNS)))
-
-
 def _safe(text: str) -> bool:
     """Printable, and no sign that makes an emoji of the letter before it: terminals disagree on its width."""
     return text.isprintable() and "\ufe0f" not in text
@@ -108,7 +101,9 @@ def sanitise(line: str, style: str = "") -> tuple[tuple[Span, ...], str]:
 
 
 def _add(spans: list[Span], text: str, style: str) -> None:
-    text = printable(text)
+    """What is left of the text without its sequences, tabs and controls; invisible and direction marks go too."""
+    if not _safe(text):
+        text = "".join(map(_harmless, text))
     if text:
         spans.append((text, style))
 

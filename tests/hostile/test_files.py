@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from leaseq import config
 from leaseq.cli import rows
-from leaseq.cli.output import visible
 from leaseq.errors import LeaseqError, Malformed
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import leases
@@ -34,6 +33,7 @@ from leaseq.reading.history import Tail
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import Snapshot
 from leaseq.runner.ending import outcome_of
+from leaseq.words import visible
 from leaseq.world import SystemClock, SystemFs
 from tests.build import make_task
 from tests.hostile.words import FILE_NAMES, blobs, broken, plain, words

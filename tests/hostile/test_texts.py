@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from leaseq import config
 from leaseq.cli.line import HelpAsked, request_of
 from leaseq.cli.main import command_words, main, split
-from leaseq.cli.output import visible
 from leaseq.cli.table import command
 from leaseq.commands import COMMANDS
 from leaseq.errors import UsageError
@@ -29,7 +28,8 @@ from leaseq.names import is_node
 from leaseq.node.gpus import parse as parse_gpus
 from leaseq.protocol.submission import commands_in
 from leaseq.reading.logtail import Folder, folded
-from leaseq.reading.logtext import Harmless, LogTail, printable, sanitise
+from leaseq.reading.logtext import Harmless, LogTail, sanitise
+from leaseq.words import visible
 from leaseq.world import SystemFs
 from tests.hostile.words import arguments, pieces, words
 
@@ -358,7 +358,6 @@ def test_no_output_of_a_task_reaches_the_monitors_screen_as_a_sequence(raw: byte
     for text, style in sanitise(raw.decode("utf-8", "replace"))[0]:
         assert text.isprintable() and "\ufe0f" not in text
         assert all(part.isdigit() and int(part) < 256 for part in style.split(";") if part)
-    assert printable(raw.decode("utf-8", "replace")).isprintable()
     assert visible(raw.decode("utf-8", "surrogateescape")).isprintable()
 
 

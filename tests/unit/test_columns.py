@@ -10,9 +10,9 @@ from wcwidth import wcswidth
 from leaseq.cli import config_show, lease_ls, recover, rows, status
 from leaseq.cli.columns import GAP, Column, fitted, shortened, whole, wrapped
 from leaseq.cli.help import PIPE_COLUMNS, TOPICS, text_for
-from leaseq.cli.output import visible
 from leaseq.commands import COMMANDS
 from leaseq.widths import cells
+from leaseq.words import visible
 
 TABLES = {
     "tasks": rows.TASK_COLUMNS,

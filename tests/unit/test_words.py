@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from leaseq.cli.lease_ls import COLUMNS, cells
 from leaseq.cli.line import request_of
-from leaseq.cli.output import visible
 from leaseq.cli.overview import Overview, lease_json
 from leaseq.cli.rows import gpu_text
 from leaseq.cli.table import command
@@ -25,7 +24,7 @@ from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease, Need, State
 from leaseq.protocol.submission import command_of
 from leaseq.reading.views import TaskView, need_text
-from leaseq.words import about, count, joined, memory, reason_code
+from leaseq.words import about, count, joined, memory, reason_code, visible
 
 
 @pytest.mark.parametrize(("number", "words"), [(0, "0 tasks"), (1, "1 task"), (2, "2 tasks"), (12400, "12,400 tasks")])
@@ -91,6 +90,7 @@ def test_a_shown_command_has_the_quotes_that_a_person_would_choose() -> None:
         ("\x1b[31m", r"\x1b[31m"),
         ("a\tb\nc\r", r"a b\nc\r"),
         ("\U000e0001", r"\U000e0001"),
+        ("\u2764\ufe0f", "\u2764"),
         ("Größe 漢字", "Größe 漢字"),
     ],
 )
