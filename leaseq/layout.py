@@ -9,7 +9,7 @@ import os
 
 from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
-from leaseq.names import ALPHABET, BEAT, LEASE_ID, node_part
+from leaseq.names import ALPHABET, ARRAYS, BEAT, LEASE_ID, LOGS_IN_BLOCK, node_part, parse_id
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,47 @@ class AllocDir:
     def script(self) -> str:
         """The script as Slurm was given it."""
         return f"{self.root}/lease.sh"
+
+
+@dataclass(frozen=True)
+class ArrayDir:
+    """Paths of one attempt of an array."""
+
+    root: str
+
+    def taken(self, chunk: int) -> str:
+        """There once that chunk is no longer the array's: a link to the file of whoever took it."""
+        return f"{self.root}/c.{chunk}"
+
+    def ended(self, chunk: int) -> str:
+        """The file of that chunk once all its indices have ended."""
+        return f"{self.root}/e.{chunk}"
+
+    def handed(self, chunk: int, owner: str) -> str:
+        """There once that chunk was taken away from that incarnation, which is gone."""
+        return f"{self.root}/h.{chunk}.{owner}"
+
+    def cut(self, chunk: int, owner: str) -> str:
+        """How much of its journal counts of that chunk."""
+        return f"{self.root}/s.{chunk}.{owner}"
+
+    def journal(self, node: str, owner: str) -> str:
+        """What that incarnation of the node's runner has begun and ended of the array."""
+        return f"{self.root}/o.{node_part(node)}.{owner}"
+
+    def stop(self, name: str) -> str:
+        """A file that ends indices."""
+        return f"{self.root}/{name}"
+
+    @property
+    def index(self) -> str:
+        """There once the array has ended: what its chunks left, swept together."""
+        return f"{self.root}/index"
+
+    @property
+    def held(self) -> str:
+        """Why a runner has held the array."""
+        return f"{self.root}/held"
 
 
 @dataclass(frozen=True)
@@ -200,8 +241,18 @@ class LeaseDir:
     def outcome(self, task_id: str, attempt: int) -> str:
         return f"{self.done(task_id)}/{task_id}.{attempt}"
 
+    @property
+    def arrays(self) -> str:
+        return f"{self.root}/arrays"
+
+    def array(self, task_id: str, attempt: int) -> ArrayDir:
+        return ArrayDir(f"{self.arrays}/{task_id}.{attempt}")
+
     def log_dir(self, task_id: str) -> str:
-        return f"{self.logs}/{task_id[1]}"
+        """The directory of that task's logs; of an index (`ID_INDEX`) one that its array has for a block of them."""
+        task, index = parse_id(task_id)
+        directory = f"{self.logs}/{task_id[1]}"
+        return directory if index is None else f"{directory}/{task}/{index // LOGS_IN_BLOCK}"
 
     def log(self, task_id: str, attempt: int, stream: str) -> str:
         """The log file of one attempt; stream is `out` or `err`."""
@@ -231,14 +282,16 @@ class LeaseDir:
             "/booking",
             "/evidence",
             "/hb",
+            "/arrays",
         ]
-        top += ["/events", "/keys", "/redone", "/logs", "/inbox/_any", "/held/_any", "/claimed/_cli"]
+        top += ["/events", "/keys", "/redone", "/logs", "/inbox/_any", "/held/_any", "/claimed/_cli", "/claimed/_array"]
         shards = [f"/{kind}/{letter}" for kind in ("done", "logs") for letter in ALPHABET]
         return [self.root + part for part in top + shards]
 
     def node_directories(self, node: str) -> list[str]:
-        """The directories a node adds."""
-        return [self.inbox(node), self.held(node), self.claimed(node), self.control(node)]
+        """The directories a node adds, and those that a lease of an older leaseq has not."""
+        own = [self.inbox(node), self.held(node), self.claimed(node), self.control(node)]
+        return [*own, self.arrays, self.claimed(ARRAYS)]
 
 
 def default_home() -> str:

@@ -186,6 +186,10 @@ class Outcome(Record):
     cpu_seconds: float | None = _as(maybe(number), default=None)
     order: str = _as(text, default="")
     """The ORDER in the names of the task's files, for another attempt; empty where an older leaseq did not keep it."""
+    counts: Mapping[str, int] = _as(mapping(integer), default_factory=dict)
+    """Of an array, how many of its indices ended so, by state."""
+    last_attempt: int = _as(integer, default=0)
+    """Of an array, the highest attempt of any of its indices: a `retry` of it begins after that."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -209,6 +213,8 @@ class Event(Record):
     gpus: tuple[str, ...] = _as(several(text), default=())
     retried: str = _as(text, default="")
     """The state in which an earlier line counts the task: this line counts in its place."""
+    counts: Mapping[str, int] = _as(mapping(integer), default_factory=dict)
+    """Of an array, how many of its indices ended so, by state."""
     totals: Mapping[str, int] = _as(mapping(integer), default_factory=dict)
     """Finished tasks of this node so far, by state; one that was retried elsewhere may be taken off here."""
     extra: Mapping[str, object] = field(default_factory=dict)

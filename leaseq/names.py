@@ -1,7 +1,8 @@
 """Every name in a lease directory, parsed and made: of tasks, claims, attempts, nodes, requests.
 
 A pending task's file name carries what choosing needs: `ORDER.ID.NEED.ATTEMPT`, and a claim adds the
-incarnation of its owner: `ORDER.ID.NEED.ATTEMPT.INCARNATION`. ORDER sorts by priority, then by submission.
+incarnation of its owner: `ORDER.ID.NEED.ATTEMPT.INCARNATION`. ORDER sorts by priority, then by submission. The NEED of
+an array says how many indices it has, that of a chunk of it which one it is, too.
 `docs/lease-directory.md` is the specification.
 """
 
@@ -12,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from leaseq.dataclass import dataclass, replace
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed, Newer, UsageError
 from leaseq.models import ANY, Need
 from leaseq.schema import whole
@@ -25,6 +26,10 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 BEAT = ".json"
 CLI = "_cli"
 """The owner of claims made by commands (a pending task being cancelled)."""
+ARRAYS = "_array"
+"""The owner of the claim on an array of which nothing is left to take: its chunks are its nodes'."""
+LOGS_IN_BLOCK = 1000
+"""The logs of so many indices of an array share a directory."""
 
 _ENTRY = re.compile(
     r"(?P<order>[0-9]{25})\.(?P<id>T[0-9a-hjkmnp-tv-z]{11})\.(?P<need>[a-zA-Z0-9]{1,60})\.(?P<attempt>[1-9][0-9]{0,5})"
@@ -36,9 +41,10 @@ _COUNT = "0|[1-9][0-9]{0,8}"
 _NEED = re.compile(
     rf"(?:x|(?=[gcm])(?:g(?P<gpus>{_COUNT}|A))?(?:c(?P<cpus>{_COUNT}))?(?:m(?P<mem>{_COUNT}))?)"
     r"(?:t(?P<time>0|[1-9][0-9]{0,11}))?"
+    rf"(?:a(?P<count>[1-9][0-9]{{0,9}})(?:k(?P<chunk>{_COUNT}))?)?"
 )
 """One spelling for each need: a runner renames what an entry is called, and would not find it under another."""
-_KEY = re.compile(r"(?P<id>T[0-9a-hjkmnp-tv-z]{11})\.(?P<attempt>[1-9][0-9]{0,5})")
+_KEY = re.compile(r"(?P<id>T[0-9a-hjkmnp-tv-z]{11}(?:_(?:0|[1-9][0-9]{0,8}))?)\.(?P<attempt>[1-9][0-9]{0,5})")
 
 
 def new_task_id() -> str:
@@ -85,9 +91,14 @@ class Entry:
 
     order: str
     id: str
+    """Of an attempt of an index, which has no file of its own, `ID_INDEX`."""
     need: Need
     attempt: int
     owner: str = ""
+    count: int = 0
+    """How many indices the array has; 0: it is none."""
+    chunk: int | None = None
+    """Which part of its array it stands for; None: all that nobody has taken yet."""
 
     def __str__(self) -> str:
         need = self.need
@@ -100,12 +111,16 @@ class Entry:
             code += f"m{need.mem_mb}"
         if need.time_seconds is not None:
             code += f"t{need.time_seconds}"
+        if self.count:
+            code += f"a{self.count}"
+        if self.chunk is not None:
+            code += f"k{self.chunk}"
         return f"{self.order}.{self.id}.{code}.{self.attempt}" + (f".{self.owner}" if self.owner else "")
 
     @property
     def key(self) -> str:
-        """`ID.ATTEMPT`, the name of the attempt everywhere."""
-        return f"{self.id}.{self.attempt}"
+        """`ID.ATTEMPT`, the name of the attempt everywhere. A chunk is no attempt, and its key is no such name."""
+        return f"{self.id}.{self.attempt}" if self.chunk is None else f"{self.id}k{self.chunk}.{self.attempt}"
 
     def pending(self) -> Entry:
         return replace(self, owner="")
@@ -115,6 +130,18 @@ class Entry:
 
     def next_attempt(self) -> Entry:
         return replace(self, owner="", attempt=self.attempt + 1)
+
+    def of_chunk(self, number: int) -> Entry:
+        """The entry of that chunk of the array, pending."""
+        return replace(self, owner="", chunk=number)
+
+    def of_array(self) -> Entry:
+        """The array's own entry, pending, from a chunk's."""
+        return replace(self, owner="", chunk=None)
+
+    def of_index(self, index: int, attempt: int) -> Entry:
+        """What stands for that attempt of one of the array's indices."""
+        return Entry(self.order, f"{self.id}_{index}", self.need, attempt, self.owner)
 
     @classmethod
     def parse(cls, name: str) -> Entry:
@@ -136,6 +163,8 @@ class Entry:
             ),
             int(match["attempt"]),
             match["owner"] or "",
+            int(need["count"] or 0),
+            None if need["chunk"] is None else int(need["chunk"]),
         )
 
 
@@ -151,22 +180,31 @@ def is_node(name: str) -> bool:
 
 def node_part(name: str) -> str:
     """The name, if a path may be made of it: a node's, or one of the two that stand for none."""
-    if name not in (ANY, CLI) and not is_node(name):
+    if name not in (ANY, CLI, ARRAYS) and not is_node(name):
         raise Malformed(f"not a node's name: {name!r:.160}")
     return name
 
 
 def is_key(name: str) -> bool:
-    """True if the name is an attempt's: `ID.ATTEMPT`."""
+    """True if the name is an attempt's: `ID.ATTEMPT`, or of an index `ID_INDEX.ATTEMPT`."""
     return _KEY.fullmatch(name) is not None
 
 
 def parse_key(name: str) -> tuple[str, int]:
-    """(task id, attempt) of an attempt's key, which is its outcome's file name too; raises Malformed."""
+    """(task id, attempt) of an attempt's key, which is its outcome's file name too; raises Malformed.
+
+    Of an attempt of an index the id is `ID_INDEX`.
+    """
     match = _KEY.fullmatch(name)
     if not match:
         raise Malformed(f"not the key of an attempt: {name!r:.160}")
     return match["id"], int(match["attempt"])
+
+
+def parse_id(task_id: str) -> tuple[str, int | None]:
+    """(the task's id, the index) of an id that may be an index's, `ID_INDEX`."""
+    task, _, index = task_id.partition("_")
+    return task, whole(index) if index else None
 
 
 # -- what a name says that nobody parses: of thousands, and of those whose need a later leaseq spells -----------------
@@ -220,6 +258,53 @@ def terms_in(names: Iterable[str]) -> list[tuple[str, int]]:
     """(node, number) of each term among the names in hb/."""
     found = (name.rpartition(".") for name in names)
     return [(node, number) for node, _, digits in found if is_node(node) and (number := whole(digits))]
+
+
+# -- arrays: see protocol/arrays.py ------------------------------------------------------------------------------------
+
+_IN_ARRAY = re.compile(
+    rf"(?P<kind>[ce])\.(?P<number>{_COUNT})|(?P<taken>[hs])\.(?P<chunk>{_COUNT})\.(?P<owner>[0-9a-z]{{10}})"
+)
+_JOURNAL = re.compile(r"o\.(?P<node>.{1,128})\.(?P<owner>[0-9a-z]{10})")
+_STOP = re.compile(r"x\.[0-9a-z]{10}")
+
+
+@dataclass
+class ArrayNames:
+    """What the names in an array's directory say."""
+
+    taken: set[int] = field(default_factory=set)
+    """The chunks that are no longer to be taken from the array."""
+    ended: set[int] = field(default_factory=set)
+    handed: set[tuple[int, str]] = field(default_factory=set)
+    """(chunk, incarnation) of each that was taken away from whoever had it."""
+    cut: set[tuple[int, str]] = field(default_factory=set)
+    """Those of them of which it is fixed how much of their journal counts."""
+    journals: list[tuple[str, str]] = field(default_factory=list)
+    """(node, incarnation) of each that has a journal of the array."""
+    stops: list[str] = field(default_factory=list)
+    """The names of the files that end indices."""
+    over: bool = False
+    """True if the array has ended, and what its chunks left is swept together."""
+
+    @classmethod
+    def parse(cls, names: Iterable[str]) -> ArrayNames:
+        found = cls()
+        for name in names:
+            if match := _IN_ARRAY.fullmatch(name):
+                if match["number"]:
+                    (found.taken if match["kind"] == "c" else found.ended).add(int(match["number"]))
+                else:
+                    whose = int(match["chunk"]), match["owner"]
+                    (found.handed if match["taken"] == "h" else found.cut).add(whose)
+            elif (match := _JOURNAL.fullmatch(name)) and (match["node"] == CLI or is_node(match["node"])):
+                found.journals.append((match["node"], match["owner"]))
+            elif _STOP.fullmatch(name):
+                found.stops.append(name)
+            found.over = found.over or name == "index"
+        found.journals.sort()
+        found.stops.sort()
+        return found
 
 
 # -- lanes: see protocol/lanes.py --------------------------------------------------------------------------------------

@@ -71,11 +71,11 @@ def conclude_one(fs: Fs, lease: LeaseDir, claim: Claim, outcome: Outcome) -> Out
     """The attempt is over for ever, as this outcome or the one that was first says, for one who has no history."""
     decided = tasks.decide_all(fs, lease, [outcome])[0]
     ending = Ending(claim, outcome, decided, durable=True)
-    conclude(fs, lease, [ending], tell=lambda endings: _book(fs, lease, endings), settled=lambda ending: None)
+    conclude(fs, lease, [ending], tell=lambda endings: book(fs, lease, endings), settled=lambda ending: None)
     return decided
 
 
-def _book(fs: Fs, lease: LeaseDir, endings: Sequence[Ending]) -> None:
+def book(fs: Fs, lease: LeaseDir, endings: Sequence[Ending]) -> None:
     """The outcomes wait in booking/ until a runner has put them into its history."""
     for each in endings:
         entry = each.claim.entry

@@ -28,6 +28,7 @@ def event_of(outcome: Outcome, totals: dict[str, int] | None = None, *, lease: s
         elapsed_seconds=outcome.elapsed_seconds,
         gpus=outcome.gpus,
         retried=outcome.task.retried.get(lease, ""),
+        counts=outcome.counts,
         totals=dict(totals or {}),
     )
 

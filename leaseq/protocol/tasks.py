@@ -150,13 +150,14 @@ def make_durable(fs: Fs, lease: LeaseDir, task_ids: Iterable[str]) -> None:
 def settle(fs: Fs, lease: LeaseDir, held: Claim, decided: Outcome) -> None:
     """The claim is where its decided outcome says: pending again, in lost/, or gone.
 
-    Only after the outcome is durable and, for a runner, in the history.
+    Only after the outcome is durable and, for a runner, in the history. Of an array nothing is kept in lost/: what of
+    it was lost is asked for by a `retry` of those indices.
     """
     if decided.requeued:
         target = inbox_of(lease, decided.task)
         fs.mkdir(target)
         _move_claim(fs, lease, held, target, held.entry.next_attempt())
-    elif decided.state is State.LOST:
+    elif decided.state is State.LOST and not held.entry.count:
         _move_claim(fs, lease, held, lease.lost, held.entry)
     else:
         discard(fs, held.path(lease))

@@ -19,7 +19,7 @@ from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Event
-from leaseq.names import CLI, PENDING, Entry, attempt_of, beating, is_node, parse_key, task_of
+from leaseq.names import ARRAYS, CLI, PENDING, Entry, attempt_of, beating, is_node, parse_key, task_of
 from leaseq.world import Fs
 
 
@@ -146,7 +146,7 @@ class _Look:
 
     def owners(self, parent: str, *, or_name: str) -> list[str]:
         """The nodes that have a directory there, and that one name that stands for none; others are noted, once."""
-        names = names_in(self.fs, parent)
+        names = [name for name in names_in(self.fs, parent) if name != ARRAYS]
         strange = [name for name in names if name != or_name and not is_node(name)]
         self.note(*(f"{parent.rpartition('/')[2]}/{name!r:.160} is no node's" for name in strange))
         known = [name for name in names if name not in strange]

@@ -6,10 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leaseq.dataclass import replace
 from leaseq.errors import Malformed, UsageError
 from leaseq.layout import Home, LeaseDir
 from leaseq.models import Need
-from leaseq.names import ALPHABET, NAME, TASK_ID, Entry, new_incarnation, new_task_id, order, parse_key, valid_name
+from leaseq.names import (
+    ALPHABET,
+    NAME,
+    TASK_ID,
+    ArrayNames,
+    Entry,
+    new_incarnation,
+    new_task_id,
+    order,
+    parse_key,
+    valid_name,
+)
 
 counts = st.none() | st.integers(0, 999_999_999)
 needs = st.builds(
@@ -20,7 +32,15 @@ owners = st.text(ALPHABET, min_size=10, max_size=10)
 micros = st.integers(0, 10**16 - 1)
 places = st.tuples(st.integers(-499, 499), micros, st.integers(0, 999_999))
 orders = places.map(lambda each: order(priority=each[0], micros=each[1], sequence=each[2]))
-entries = st.builds(Entry, orders, ids, needs, st.integers(1, 999_999), st.just("") | owners)
+parts = st.none() | st.integers(0, 999_999_999)
+whole_entries = st.builds(Entry, orders, ids, needs, st.integers(1, 999_999), st.just("") | owners)
+array_entries = st.builds(
+    lambda entry, count, chunk: replace(entry, count=count, chunk=chunk),
+    whole_entries,
+    st.integers(1, 1_000_000_000),
+    parts,
+)
+entries = whole_entries | array_entries
 
 GOOD = "5001700000000000000000000.T0123456789a.g1c4m8192t60.1"
 HOSTILE = [
@@ -165,3 +185,38 @@ def test_every_directory_comes_after_its_parent() -> None:
     for path in [*lease.directories(), *lease.node_directories("n1")]:
         assert path.rpartition("/")[0] in seen, path
         seen.add(path)
+
+
+def test_a_chunk_has_the_name_of_its_array_and_a_number() -> None:
+    entry = Entry.parse("5001700000000000000000000.T0123456789a.g1t60a50000.2")
+    assert (entry.count, entry.chunk, entry.key) == (50_000, None, "T0123456789a.2")
+    chunk = entry.of_chunk(7).claimed_by("0123456789")
+    assert str(chunk) == "5001700000000000000000000.T0123456789a.g1t60a50000k7.2.0123456789"
+    assert chunk.of_array() == entry
+    with pytest.raises(Malformed):
+        parse_key(chunk.key)
+
+
+def test_an_attempt_of_an_index_has_a_key_and_logs_beside_a_thousand_others() -> None:
+    entry = Entry.parse("5001700000000000000000000.T0123456789a.xa50000.1").of_index(12345, 3)
+    assert entry.key == "T0123456789a_12345.3"
+    assert parse_key(entry.key) == ("T0123456789a_12345", 3)
+    assert (
+        LeaseDir("1", "/r").log(entry.id, entry.attempt, "out") == "/r/logs/0/T0123456789a/12/T0123456789a_12345.3.out"
+    )
+
+
+@pytest.mark.parametrize("need", ["a5", "xa0", "xa05", "xk1", "xa5k01", "xa5k", "xa5t60", "xa5k1k1"])
+def test_a_number_of_indices_or_of_a_chunk_has_one_spelling(need: str) -> None:
+    with pytest.raises(Malformed):
+        Entry.parse(f"5001700000000000000000000.T0123456789a.{need}.1")
+
+
+def test_what_an_arrays_directory_holds_is_read_from_its_names() -> None:
+    names = ["c.0", "c.12", "e.0", "h.0.0123456789", "s.0.0123456789", "o.n.1.0123456789", "o._cli.0123456789"]
+    found = ArrayNames.parse([*names, "x.0123456789", "c.01", "c.x", "o.0123456789", "held"])
+    assert (found.taken, found.ended, found.over) == ({0, 12}, {0}, False)
+    assert found.handed == found.cut == {(0, "0123456789")}
+    assert found.journals == [("_cli", "0123456789"), ("n.1", "0123456789")]
+    assert found.stops == ["x.0123456789"]
+    assert ArrayNames.parse(["index"]).over

@@ -1,0 +1,351 @@
+"""Arrays: one pending file that several nodes take in chunks, and how it comes to one outcome.
+
+    inbox/NODE/ENTRY                   the array: it stays while chunks are free
+    claimed/_array/ENTRY.WHO           the array, once nothing is left of it to take
+    arrays/ID.ATTEMPT/                 made by whoever takes the first chunk, or ends it before
+    claimed/NODE/ENTRYkK.INCARNATION   chunk K, in the hands of that node's runner; given back, inbox/NODE/ENTRYkK
+    arrays/ID.ATTEMPT/c.K              chunk K is taken: an exclusive link to the file of whoever was first
+                      o.NODE.INC       that incarnation's journal, see `journal`
+                      h.K.INC          chunk K was taken away from that incarnation, which is gone for certain
+                      s.K.INC          so many bytes of its journal count of that chunk; what follows is evidence
+                      x.WHO            these indices are to end, or all
+                      e.K              chunk K has ended: its file, renamed
+                      index            the array has ended: of c, e, s and x only the cuts are kept, here
+
+Taking, beginning, taking away and ending a chunk are told in `chunks`. Who sees that all have ended decides the array's
+outcome. To cancel is to write `x`, synced, and then to ask all nodes that have a chunk; who takes one looks for `x`
+after his link, so one sees the other. An index that had not ended when its chunk did, for an `x` that means all, has no
+line of its own, and is CANCELLED.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from leaseq.dataclass import dataclass, replace
+from leaseq.errors import Malformed
+from leaseq.indices import Indices
+from leaseq.layout import ArrayDir, LeaseDir
+from leaseq.models import ANY, Outcome, State, Task
+from leaseq.names import ARRAYS, ArrayNames, Entry, is_node, new_incarnation
+from leaseq.protocol import chunks, concluding, files, journal, requests, tasks
+from leaseq.protocol.concluding import Ending
+from leaseq.protocol.journal import Totals
+from leaseq.protocol.plan import Plan
+from leaseq.protocol.tasks import Claim
+from leaseq.schema import flag, text
+from leaseq.world import Fs
+
+LOOKS_MAX = 5
+"""So often in a row the array may move while one looks for it."""
+WORST = (State.FAILED, State.TIMEOUT, State.CANCELLED, State.LOST)
+"""How an array ended of whose indices some ended so: the first of these that is among them."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """What is to end of an array, and why."""
+
+    indices: Indices | None
+    """None: all of them."""
+    reason: str
+    running: bool = True
+    """False: what runs may end by itself."""
+
+
+# -- where the array is ----------------------------------------------------------------------------------------------
+
+
+def prepare(fs: Fs, lease: LeaseDir, entry: Entry) -> ArrayDir:
+    """The array's directory exists, durably."""
+    array = lease.array(entry.id, entry.attempt)
+    files.make(fs, [array.root])
+    return array
+
+
+def names_of(fs: Fs, lease: LeaseDir, entry: Entry) -> ArrayNames:
+    """What is in the array's directory; nothing before anybody has taken a chunk."""
+    try:
+        return ArrayNames.parse(fs.names(lease.array(entry.id, entry.attempt).root))
+    except FileNotFoundError:
+        return ArrayNames()
+
+
+def place_of(fs: Fs, lease: LeaseDir, entry: Entry, *, first: str = "") -> tuple[str, str] | None:
+    """(directory, name) of the file of the array that the entry, or a chunk's, is of; None if it is over.
+
+    first: the directory in which it was seen last, and is looked for first.
+    """
+    wanted = str(entry.of_array())
+    if first and wanted in fs.names(first):
+        return first, wanted
+    for _ in range(2):  # it may move back from held while one looks
+        for name in _closed(fs, lease):
+            if name.startswith(f"{wanted}."):
+                return lease.claimed(ARRAYS), name
+        for parent in (lease.helds, lease.inboxes):
+            for node in fs.names(parent):
+                if (node == ANY or is_node(node)) and wanted in fs.names(f"{parent}/{node}"):
+                    return f"{parent}/{node}", wanted
+    return None
+
+
+def _closed(fs: Fs, lease: LeaseDir) -> list[str]:
+    try:
+        return fs.names(lease.claimed(ARRAYS))
+    except FileNotFoundError:
+        return []
+
+
+def read_array(fs: Fs, lease: LeaseDir, entry: Entry, *, first: str = "") -> Task | None:
+    """The array's task, wherever its file is; None if it is over. Raises Malformed, Newer. first: as `place_of`."""
+    for _ in range(LOOKS_MAX):
+        place = place_of(fs, lease, entry, first=first)
+        if place is None:
+            return None
+        try:
+            return tasks.read_task(fs, "/".join(place), entry)
+        except FileNotFoundError:
+            continue  # it has moved on
+    raise FileNotFoundError(2, "the array moves again and again", str(entry))
+
+
+# -- the end of an array ---------------------------------------------------------------------------------------------
+
+
+def give_up(fs: Fs, lease: LeaseDir, held: Claim, *, reason: str, lease_ends: bool = False) -> bool:
+    """The chunk of a node that is gone for certain is pending again: see `chunks.take_away`."""
+    task = read_array(fs, lease, held.entry)
+    target = lease.inbox(ANY) if task is None else tasks.inbox_of(lease, task)
+    return chunks.take_away(fs, lease, held, target, reason=reason, lease_ends=lease_ends)
+
+
+def close(fs: Fs, lease: LeaseDir, entry: Entry, *, first: str = "") -> Claim | None:
+    """The array is no longer pending: nothing is left to take. The claim on it, whoever made it; None if it is over."""
+    for _ in range(LOOKS_MAX):
+        place = place_of(fs, lease, entry, first=first)
+        if place is None:
+            return None
+        directory, name = place
+        if directory == lease.claimed(ARRAYS):
+            return Claim(Entry.parse(name), ARRAYS)
+        if claim := tasks.claim(fs, lease, directory, entry.of_array(), node=ARRAYS, incarnation=new_incarnation()):
+            fs.sync_dir(lease.claimed(ARRAYS))
+            return claim
+    return None
+
+
+def finish(fs: Fs, lease: LeaseDir, closed: Claim, *, incarnation: str, now: float) -> Outcome | None:
+    """The array's outcome stands for ever, told and settled, if all its chunks have ended; None if they have not.
+
+    closed: the claim in `claimed/_array`. Whoever sees it may do this, and again.
+    """
+    entry, array = closed.entry, lease.array(closed.entry.id, closed.entry.attempt)
+    # Were the outcome durable and this rename not, a loss of power would leave a decided array pending.
+    fs.sync_dir(lease.claimed(ARRAYS))
+    names = names_of(fs, lease, entry)
+    outcome = tasks.read_outcome(fs, lease, entry.id, entry.attempt)
+    if outcome is None:
+        stops = read_stops(fs, array, names)
+        for_all = next((stop for stop in stops if stop.indices is None), None)
+        if names.taken - names.ended or (for_all is None and len(names.ended) < Plan(entry.count).chunks):
+            return None
+        try:
+            task = tasks.read_task(fs, closed.path(lease), entry)
+        except FileNotFoundError:
+            return tasks.read_outcome(fs, lease, entry.id, entry.attempt)  # another has done all of this
+        outcome = _outcome(entry, task, _final(fs, array, names, entry.count), for_all)
+        outcome = tasks.decide(fs, lease, replace(outcome, incarnation=incarnation, ended=now))
+    ending = Ending(closed, outcome, outcome)
+
+    def tell(endings: Sequence[Ending]) -> None:
+        concluding.book(fs, lease, endings)
+        _sweep_together(fs, array, names)
+
+    concluding.conclude(fs, lease, [ending], tell=tell, settled=lambda each: None)
+    return outcome
+
+
+def _final(fs: Fs, array: ArrayDir, names: ArrayNames, count: int) -> Totals:
+    """How all indices ended, as far as it was told."""
+    found = journal.totals(fs, array, names)
+    if found.all_ended != count or names.handed:
+        # Somebody died, or not all have a line: it is counted line by line.
+        told = journal.read(fs, array, names)
+        exact = Totals(attempt=found.attempt)
+        for each in told.ended.values():
+            exact.add(each)
+        return exact
+    return found
+
+
+def _outcome(entry: Entry, task: Task, totals: Totals, for_all: Stop | None) -> Outcome:
+    counts = dict(totals.counts)
+    if silent := entry.count - totals.all_ended:
+        # Of an array that was ended as a whole, those that never began; of another, what nobody can tell any more.
+        state = State.LOST if for_all is None else State.CANCELLED
+        counts[state] = counts.get(state, 0) + silent
+    worst = next((state for state in WORST if counts.get(state)), State.DONE)
+    said = ", ".join(f"{counts[state]:,} {state.name}" for state in WORST if counts.get(state))
+    reason = f"{said} of {entry.count:,}" if said else ""
+    if for_all is not None and for_all.reason:
+        reason = f"{for_all.reason}: {reason}"
+    return Outcome(
+        task=task,
+        attempt=entry.attempt,
+        order=entry.order,
+        state=State.FAILED if worst is State.TIMEOUT else worst,
+        reason=reason,
+        started=totals.started,
+        counts={state.name: many for state, many in counts.items()},
+        last_attempt=max(totals.attempt, entry.attempt),
+    )
+
+
+def _sweep_together(fs: Fs, array: ArrayDir, names: ArrayNames) -> None:
+    """Of what the chunks left only the cuts are kept. Nothing is removed before the array is known to be over.
+
+    And who was overruled: one of them may begin something yet, and looks then.
+    """
+    if not names.taken and not names.stops and not names.over:
+        return
+    if not names.over:
+        cuts = [[chunk, owner, size] for (chunk, owner), size in journal.cuts_of(fs, array, names).items()]
+        files.replace_file(fs, array.index, json.dumps({"v": 1, "cuts": cuts}).encode() + b"\n")
+    # The ends before the chunks: a chunk that is taken and has no end would look as if it went on.
+    for path in (
+        *(array.ended(chunk) for chunk in names.ended),
+        *(array.taken(chunk) for chunk in names.taken),
+        *(array.cut(*whose) for whose in names.cut),
+        *(array.stop(name) for name in names.stops),
+    ):
+        files.discard(fs, path)
+    fs.sync_dir(array.root)
+
+
+# -- ending indices before their time --------------------------------------------------------------------------------
+
+
+def read_stops(fs: Fs, array: ArrayDir, names: ArrayNames) -> list[Stop]:
+    """What is to end, in the order of names; raises Malformed."""
+    found = []
+    for name in names.stops:
+        try:
+            body = files.json_object(files.content(fs, array.stop(name)))
+        except FileNotFoundError:
+            continue
+        said = text(body.get("indices"))
+        indices = Indices.parse(said) if said else None
+        found.append(Stop(indices, text(body.get("reason", "")), flag(body.get("running", True))))
+    return found
+
+
+def stop(fs: Fs, lease: LeaseDir, entry: Entry, what: Stop) -> bool:
+    """Those indices of the array are to end, durably; False if it is over. Who has a chunk is to be asked to look."""
+    array = prepare(fs, lease, entry)
+    said = "" if what.indices is None else str(what.indices)
+    body = {"v": 1, "indices": said, "reason": what.reason, "running": what.running}
+    staged = files.stage(fs, array.root, json.dumps(body).encode() + b"\n")
+    name = f"x.{new_incarnation()}"
+    files.rename_own(fs, staged, array.root, name)
+    fs.sync_dir(array.root)
+    if names_of(fs, lease, entry).over:
+        files.discard(fs, array.stop(name))
+        return False
+    return True
+
+
+def cancel(fs: Fs, lease: LeaseDir, entry: Entry, what: Stop, *, now: float) -> Outcome | None:
+    """Those indices are to end, durably, and all nodes that have some are asked. The array's outcome, if it is over."""
+    entry = entry.of_array()
+    stop(fs, lease, entry, what)
+    closed = None
+    if what.indices is None:
+        closed = close(fs, lease, entry)
+        _end_given_back(fs, lease, entry)
+    ask_holders(fs, lease, entry)
+    return finish(fs, lease, closed, incarnation=new_incarnation(), now=now) if closed else None
+
+
+def _end_given_back(fs: Fs, lease: LeaseDir, entry: Entry) -> None:
+    """Chunks of the array that wait for a node are at their end."""
+    array = lease.array(entry.id, entry.attempt)
+    for parent in (lease.helds, lease.inboxes):
+        for node in fs.names(parent):
+            for name in fs.names(f"{parent}/{node}"):
+                chunk = _chunk(name, entry)
+                if chunk is not None:
+                    try:
+                        fs.rename(f"{parent}/{node}/{name}", array.ended(chunk))
+                    except FileNotFoundError:
+                        continue  # a runner was faster, and sees that it is to end
+    fs.sync_dir(array.root)
+
+
+def _chunk(name: str, entry: Entry) -> int | None:
+    """The number of the chunk of that array that the name is of; None if it is of none."""
+    if f".{entry.id}." not in name:
+        return None
+    try:
+        found = Entry.parse(name)
+    except Malformed:
+        return None
+    return found.chunk if (found.id, found.attempt) == (entry.id, entry.attempt) else None
+
+
+def ask_holders(fs: Fs, lease: LeaseDir, entry: Entry) -> list[str]:
+    """The nodes that have chunks of the array: each is asked to look at what is to end."""
+    asked = []
+    for node in fs.names(lease.claims):
+        if is_node(node) and any(_chunk(name, entry) is not None for name in fs.names(lease.claimed(node))):
+            requests.ask(fs, lease, node, f"cancel.{entry.id}.{entry.attempt}", {"reason": "indices"})
+            asked.append(node)
+    return asked
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+def counts(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Totals:
+    """The indices of that attempt of the array that have ended for good, by state, and what is known of their times.
+
+    Costs a look at the end of each node's journal, however many have ended. Raises Malformed.
+    """
+    array = lease.array(task_id, attempt)
+    try:
+        names = ArrayNames.parse(fs.names(array.root))
+    except FileNotFoundError:
+        return Totals()
+    return journal.totals(fs, array, names)
+
+
+def indices(fs: Fs, lease: LeaseDir, task_id: str, attempt: int, wanted: Indices | None = None) -> journal.Told:
+    """How each of the wanted indices of that attempt of the array ended, or that it has begun: all journals are read.
+
+    What is in neither has not begun, or has no line of its own (see `Stop`). Raises Malformed.
+    """
+    array = lease.array(task_id, attempt)
+    try:
+        names = ArrayNames.parse(fs.names(array.root))
+    except FileNotFoundError:
+        return journal.Told()
+    return journal.read(fs, array, names, wanted=wanted)
+
+
+def stops_of(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> list[Stop]:
+    """What was to end of that attempt of the array before its time; nothing once it is over. Raises Malformed."""
+    array = lease.array(task_id, attempt)
+    try:
+        return read_stops(fs, array, ArrayNames.parse(fs.names(array.root)))
+    except FileNotFoundError:
+        return []
+
+
+def held_because(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> str:
+    """Why a runner has held the array; empty if none has."""
+    try:
+        body = files.json_object(files.content(fs, lease.array(task_id, attempt).held))
+        return text(body.get("reason", ""))
+    except (FileNotFoundError, Malformed):
+        return ""

@@ -1,0 +1,177 @@
+"""A chunk of an array: taken, begun, taken away from who is gone, ended. The states are told in `arrays`.
+
+* take       write one's own file in claimed/NODE, sync; link it to c.K, sync; then look for `x` and `index`. Who comes
+             second finds another's file there and withdraws. A file whose link is not known to be made is linked by
+             whoever takes over from its owner: it holds the chunk, or is nothing.
+* begin      the line in the journal, synced; then look for h.K.INC: if it is there, nothing starts.
+* take away  h.K.INC, synced; then the size of the journal into s.K.INC, synced; then the rename. So what a late owner
+             begins is either seen by his heirs, or he sees that he has been overruled and starts nothing.
+* end        the chunk's last line synced, its file is renamed to e.K.
+"""
+
+from __future__ import annotations
+
+import json
+
+from leaseq.dataclass import dataclass
+from leaseq.errors import Malformed
+from leaseq.layout import ArrayDir, LeaseDir
+from leaseq.names import ArrayNames, Entry, new_incarnation
+from leaseq.protocol import files, tasks
+from leaseq.protocol.tasks import Claim
+from leaseq.schema import flag, text
+from leaseq.world import Fs
+
+
+def take(fs: Fs, lease: LeaseDir, entry: Entry, *, node: str, incarnation: str) -> ArrayNames | None:
+    """The chunk that the entry stands for is that runner's, durably; None if another has it, or the array is over.
+
+    Gives what is in the array's directory once the link stands.
+    """
+    held = Claim(entry.claimed_by(incarnation), node)
+    directory = lease.claimed(node)
+    body = {"v": 1, "node": node, "incarnation": incarnation, "chunk": entry.chunk, "token": new_incarnation()}
+    staged = files.stage(fs, directory, json.dumps(body).encode() + b"\n")
+    files.rename_own(fs, staged, directory, str(held.entry))
+    # Were the link durable and this name not, a loss of power would leave a chunk that nobody has.
+    fs.sync_dir(directory)
+    return secure(fs, lease, held)
+
+
+def secure(fs: Fs, lease: LeaseDir, held: Claim) -> ArrayNames | None:
+    """The file is the chunk's own, durably: linked by now, or before; or it is gone, and the chunk another's.
+
+    Gives what is in the array's directory then; None if the chunk is another's, or the array is over.
+    """
+    array, path, taken = _paths(lease, held)
+    try:
+        own = fs.read(path)
+    except FileNotFoundError:
+        return None
+    try:
+        fs.link(path, taken)
+    except OSError as failure:
+        try:
+            stands = fs.read(taken)
+        except FileNotFoundError:
+            if str(held.entry) not in fs.names(lease.claimed(held.node)):
+                return None  # taken away, and perhaps at its end by now
+            raise failure from None
+        if stands != own:
+            files.discard(fs, path)
+            return None
+    fs.sync_dir(array.root)
+    names = ArrayNames.parse(fs.names(array.root))
+    if names.over:
+        files.discard(fs, path)
+        files.discard(fs, taken)
+        return None
+    return names
+
+
+def _paths(lease: LeaseDir, held: Claim) -> tuple[ArrayDir, str, str]:
+    entry = held.entry
+    assert entry.chunk is not None
+    array = lease.array(entry.id, entry.attempt)
+    return array, held.path(lease), array.taken(entry.chunk)
+
+
+def is_overruled(fs: Fs, lease: LeaseDir, held: Claim) -> bool:
+    """True if the chunk was taken away from its holder. To be asked after each line that begins some of it."""
+    entry = held.entry
+    assert entry.chunk is not None
+    try:
+        fs.read(lease.array(entry.id, entry.attempt).handed(entry.chunk, entry.owner))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def take_away(fs: Fs, lease: LeaseDir, held: Claim, target: str, *, reason: str, lease_ends: bool = False) -> bool:
+    """The chunk of a holder that is gone for certain is pending in that inbox; False if another did that, or it ended.
+
+    lease_ends: whether it is an end of the lease for what the node ran.
+    """
+    if not _cut_off(fs, lease, held, reason=reason, lease_ends=lease_ends):
+        return False
+    fs.mkdir(target)
+    tasks.unclaim(fs, lease, held, target)
+    return True
+
+
+def inherit(fs: Fs, lease: LeaseDir, held: Claim, *, incarnation: str, reason: str) -> Claim | None:
+    """The chunk of an earlier runner of the node, which is gone, is this one's; None if it had ended or has another."""
+    if not _cut_off(fs, lease, held, reason=reason, lease_ends=False):
+        return None
+    heir = Claim(held.entry.claimed_by(incarnation), held.node)
+    try:
+        fs.rename(held.path(lease), heir.path(lease))
+    except OSError as error:
+        if str(heir.entry) not in fs.names(lease.claimed(held.node)):
+            if isinstance(error, FileNotFoundError):
+                return None
+            raise
+    fs.sync_dir(lease.claimed(held.node))
+    return heir
+
+
+def _cut_off(fs: Fs, lease: LeaseDir, held: Claim, *, reason: str, lease_ends: bool) -> bool:
+    """From now on nothing counts that the holder writes of the chunk; False if it is his no longer."""
+    # Who made the claim may have died before it was durable.
+    fs.sync_dir(lease.claimed(held.node))
+    if secure(fs, lease, held) is None:
+        return False
+    entry, array = held.entry, lease.array(held.entry.id, held.entry.attempt)
+    assert entry.chunk is not None
+    mark, cut = array.handed(entry.chunk, entry.owner), array.cut(entry.chunk, entry.owner)
+    _fix(fs, mark, {"v": 1, "node": held.node, "reason": reason, "lease_ends": lease_ends})
+    try:
+        _, size = fs.read_range(array.journal(held.node, entry.owner), 0, 1)
+    except FileNotFoundError:
+        size = 0
+    _fix(fs, cut, {"v": 1, "size": size})
+    return True
+
+
+def _fix(fs: Fs, path: str, body: dict[str, object]) -> None:
+    """The file says that, or what was said there first, durably."""
+    staged = files.stage(fs, files.directory_of(path), json.dumps(body).encode() + b"\n")
+    try:
+        fs.link(staged, path)
+    except OSError:
+        names = fs.names(files.directory_of(path))
+        if path.rpartition("/")[2] not in names and not ArrayNames.parse(names).over:
+            raise
+    files.discard(fs, staged)
+    fs.sync_dir(files.directory_of(path))
+
+
+@dataclass(frozen=True)
+class Handed:
+    """Why a chunk was taken away."""
+
+    reason: str
+    lease_ends: bool = False
+
+
+def why_handed(fs: Fs, lease: LeaseDir, entry: Entry, owner: str) -> Handed:
+    """Why the chunk was taken away from that incarnation."""
+    assert entry.chunk is not None
+    try:
+        path = lease.array(entry.id, entry.attempt).handed(entry.chunk, owner)
+        body = files.json_object(files.content(fs, path))
+        return Handed(text(body.get("reason")), flag(body.get("lease_ends", False)))
+    except (FileNotFoundError, Malformed):
+        return Handed("its node is gone")
+
+
+def end_chunk(fs: Fs, lease: LeaseDir, held: Claim) -> None:
+    """The chunk, all of whose indices have ended, durably told, is at its end; or it was taken away before."""
+    array, path, _ = _paths(lease, held)
+    assert held.entry.chunk is not None
+    try:
+        fs.rename(path, array.ended(held.entry.chunk))
+    except FileNotFoundError:
+        if str(held.entry) in fs.names(lease.claimed(held.node)):
+            raise
+    fs.sync_dir(array.root)

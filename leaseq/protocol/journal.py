@@ -1,0 +1,380 @@
+"""The journals of an array: what each incarnation of a runner has begun and ended of its indices, as lines.
+
+    arrays/ID.ATTEMPT/o.NODE.INCARNATION      appended by that process alone, each batch synced; JSON arrays, one a line
+
+    ["b",CHUNK,[[INDEX,ATTEMPT],...]]         these may run from now on; durable before they do
+    ["u",CHUNK,[[INDEX,ATTEMPT],...],WHO]     what that incarnation began of these has certainly never run
+    ["e",INDEX,ATTEMPT,CHUNK,STATE,...]       how that attempt of the index ended: the fields of `Ended`, in order
+    ["t",COUNTS,ATTEMPT,STARTED,ENDED,SECONDS]  the journal's totals after its other lines: indices that have ended for
+                                              good, by state; the highest attempt; of all the first start, the last end,
+                                              and how long they ran together
+
+A torn line is no line. Of a chunk that was taken away from its holder, what its journal says after the cut is evidence,
+and is never applied.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from leaseq.dataclass import dataclass, field, replace
+from leaseq.errors import Malformed
+from leaseq.layout import ArrayDir
+from leaseq.models import State
+from leaseq.names import ArrayNames
+from leaseq.protocol import files
+from leaseq.schema import integer, maybe, number, several, text
+from leaseq.world import Fs
+
+TAIL_BYTES = 4096
+"""In so many of its last bytes a journal has its totals, as a rule."""
+PART_BYTES = 1 << 24
+Attempts = Sequence[tuple[int, int]]
+"""(index, attempt) of each."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one attempt of an index ended."""
+
+    index: int
+    attempt: int
+    chunk: int
+    state: State
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: str = ""
+    requeued: str = ""
+    """Why another attempt follows; empty: none does, and this is how the index ended."""
+    started: float | None = None
+    ended: float = 0.0
+    elapsed_seconds: float | None = None
+    gpus: tuple[str, ...] = ()
+    max_rss_mb: float | None = None
+    cpu_seconds: float | None = None
+
+    def line(self) -> bytes:
+        fields = [self.index, self.attempt, self.chunk, self.state.name, self.exit_code, self.signal, self.reason]
+        times = [self.started, self.ended, self.elapsed_seconds, self.gpus, self.max_rss_mb, self.cpu_seconds]
+        return _line(["e", *fields, self.requeued, *times])
+
+    @classmethod
+    def parse(cls, fact: list[Any]) -> Ended:
+        """The end that a line tells; raises Malformed, and what a list of another form raises."""
+        index, attempt, chunk = map(integer, fact[1:4])
+        if text(fact[4]) not in State.__members__:
+            raise Malformed(f"not a state: {fact[4]!r:.40}")
+        return cls(
+            index,
+            attempt,
+            chunk,
+            State[fact[4]],
+            maybe(integer)(fact[5]),
+            maybe(integer)(fact[6]),
+            text(fact[7]),
+            text(fact[8]),
+            maybe(number)(fact[9]),
+            number(fact[10]),
+            maybe(number)(fact[11]),
+            several(text)(fact[12]),
+            maybe(number)(fact[13]),
+            maybe(number)(fact[14]),
+        )
+
+
+@dataclass
+class Totals:
+    """What a journal, or several, say of all their indices together."""
+
+    counts: dict[State, int] = field(default_factory=dict)
+    """Indices that have ended for good, by state."""
+    attempt: int = 0
+    """The highest of any index; 0: none has begun."""
+    started: float | None = None
+    ended: float = 0.0
+    seconds: float = 0.0
+    """How long the attempts ran that have ended, one after the other."""
+
+    def began(self, attempts: Attempts) -> None:
+        self.attempt = max([self.attempt, *(attempt for _, attempt in attempts)])
+
+    def add(self, ended: Ended) -> None:
+        self.attempt = max(self.attempt, ended.attempt)
+        if ended.started is not None:
+            self.started = ended.started if self.started is None else min(self.started, ended.started)
+        self.ended = max(self.ended, ended.ended)
+        self.seconds = round(self.seconds + (ended.elapsed_seconds or 0.0), 3)
+        if not ended.requeued:
+            self.counts[ended.state] = self.counts.get(ended.state, 0) + 1
+
+    def join(self, other: Totals) -> None:
+        for state, many in other.counts.items():
+            self.counts[state] = self.counts.get(state, 0) + many
+        self.attempt = max(self.attempt, other.attempt)
+        starts = [each for each in (self.started, other.started) if each is not None]
+        self.started = min(starts, default=None)
+        self.ended = max(self.ended, other.ended)
+        self.seconds += other.seconds
+
+    @property
+    def all_ended(self) -> int:
+        """How many indices have ended for good."""
+        return sum(self.counts.values())
+
+    def line(self) -> bytes:
+        counts = {state.name: many for state, many in self.counts.items()}
+        return _line(["t", counts, self.attempt, self.started, self.ended, self.seconds])
+
+    @classmethod
+    def parse(cls, fact: list[Any]) -> Totals:
+        counts = {State[name]: integer(many) for name, many in fact[1].items() if name in State.__members__}
+        return cls(counts, integer(fact[2]), maybe(number)(fact[3]), number(fact[4]), number(fact[5]))
+
+
+class Begun(NamedTuple):
+    """An attempt of an index that has begun, and of which no end is told."""
+
+    attempt: int
+    chunk: int
+    node: str
+    owner: str
+    """The incarnation that has begun it."""
+
+
+@dataclass
+class Told:
+    """What the journals of an array say, index by index."""
+
+    ended: dict[int, Ended] = field(default_factory=dict)
+    """The last end of each."""
+    begun: dict[int, Begun] = field(default_factory=dict)
+    """What runs, or may: a later attempt than that end."""
+
+
+def begins(chunk: int, attempts: Attempts) -> bytes:
+    return _line(["b", chunk, [list(each) for each in attempts]])
+
+
+def never_began(chunk: int, attempts: Attempts, owner: str) -> bytes:
+    return _line(["u", chunk, [list(each) for each in attempts], owner])
+
+
+def _line(fact: list[Any]) -> bytes:
+    return json.dumps(fact, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+class Journal:
+    """The journal of one incarnation, which alone writes to it, one thread at a time."""
+
+    def __init__(self, fs: Fs, array: ArrayDir, node: str, owner: str) -> None:
+        self.fs, self.array, self.owner = fs, array, owner
+        self.path = array.journal(node, owner)
+        self.totals = Totals()
+        self._torn = False
+        self._named = False
+        """True once its name is durable."""
+
+    def write(
+        self,
+        *,
+        ended: Sequence[Ended] = (),
+        begun: Mapping[int, Attempts] | None = None,
+        never: Sequence[tuple[int, Attempts, str]] = (),
+    ) -> None:
+        """That stands at the end of the journal, durably, and then the totals. Raises OSError: to be written again.
+
+        begun: by chunk. never: of each (chunk, what never began of it, whose it was).
+        """
+        totals = replace(self.totals, counts=dict(self.totals.counts))
+        lines = [b"\n"] if self._torn else []
+        for end in ended:
+            totals.add(end)
+            lines.append(end.line())
+        for chunk, attempts, owner in never:
+            lines.append(never_began(chunk, attempts, owner))
+        for chunk, attempts in (begun or {}).items():
+            totals.began(attempts)
+            lines.append(begins(chunk, attempts))
+        lines.append(totals.line())
+        self._torn = True
+        self.fs.append(self.path, b"".join(lines))
+        if not self._named:
+            self.fs.sync_dir(self.array.root)
+            self._named = True
+        self._torn = False
+        self.totals = totals
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+Cuts = Mapping[tuple[int, str], int]
+"""By (chunk, incarnation) how many bytes of its journal count of that chunk."""
+
+
+def cuts_of(fs: Fs, array: ArrayDir, names: ArrayNames) -> dict[tuple[int, str], int]:
+    """What was cut off; raises Malformed."""
+    try:
+        if not names.over:
+            return {whose: _size(fs, array.cut(*whose)) for whose in names.cut}
+    except FileNotFoundError:
+        pass  # the array has ended since the names were listed
+    body = files.json_object(files.content(fs, array.index))
+    return {(integer(chunk), text(owner)): integer(size) for chunk, owner, size in _list(body.get("cuts"))}
+
+
+def _size(fs: Fs, path: str) -> int:
+    return integer(files.json_object(files.content(fs, path)).get("size"))
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list) or not all(isinstance(each, list) and len(each) == 3 for each in value):
+        raise Malformed("not a list of cuts")
+    return value
+
+
+def read(
+    fs: Fs, array: ArrayDir, names: ArrayNames, *, chunk: int | None = None, wanted: Container[int] | None = None
+) -> Told:
+    """What all journals say, of that chunk and of those indices alone if they are given; raises Malformed."""
+    cuts = cuts_of(fs, array, names)
+    found = Told()
+    begun: dict[tuple[int, int, str], Begun] = {}
+    never: set[tuple[int, int, str]] = set()
+    for node, owner in names.journals:
+        own = {each: size for (each, whose), size in cuts.items() if whose == owner}
+        for fact in _facts(whole(fs, array.journal(node, owner)), own):
+            try:
+                if fact[0] == "e":
+                    if (chunk is None or fact[3] == chunk) and (wanted is None or fact[1] in wanted):
+                        end = Ended.parse(fact)
+                        begun.pop((end.index, end.attempt, owner), None)
+                        _note(found.ended, end)
+                elif fact[0] in "bu" and (chunk is None or fact[1] == chunk):
+                    for index, attempt in fact[2]:
+                        if wanted is not None and index not in wanted:
+                            continue
+                        if fact[0] == "b":
+                            key = integer(index), integer(attempt), owner
+                            begun[key] = Begun(key[1], integer(fact[1]), node, owner)
+                        elif fact[3] == owner:
+                            begun.pop((index, attempt, owner), None)
+                        else:
+                            never.add((index, attempt, fact[3]))
+            except (Malformed, LookupError, TypeError, ValueError):
+                continue
+    for (index, attempt, owner), each in begun.items():
+        end_of = found.ended.get(index)
+        if (index, attempt, owner) in never or (end_of is not None and end_of.attempt >= attempt):
+            continue
+        known = found.begun.get(index)
+        if known is None or known.attempt <= attempt:
+            found.begun[index] = each
+    return found
+
+
+def _note(ended: dict[int, Ended], end: Ended) -> None:
+    known = ended.get(end.index)
+    if known is None or known.attempt < end.attempt or (known.attempt == end.attempt and end.state is State.LOST):
+        ended[end.index] = end
+
+
+def totals(fs: Fs, array: ArrayDir, names: ArrayNames) -> Totals:
+    """What the last lines of all journals count; of one that was cut, what counts of it. Raises Malformed."""
+    cuts = cuts_of(fs, array, names)
+    found = Totals()
+    for node, owner in names.journals:
+        path = array.journal(node, owner)
+        own = {chunk: size for (chunk, whose), size in cuts.items() if whose == owner}
+        last, size = _last_totals(fs, path)
+        if own and size > min(own.values()):
+            found.join(counted(_facts(whole(fs, path), own)))
+        elif last is not None:
+            found.join(last)
+    return found
+
+
+def counted(facts: Iterable[list[Any]]) -> Totals:
+    """The totals of the ends among those lines."""
+    found = Totals()
+    for fact in facts:
+        try:
+            if fact[0] == "e":
+                found.add(Ended.parse(fact))
+            elif fact[0] == "b":
+                found.began([(integer(index), integer(attempt)) for index, attempt in fact[2]])
+        except (Malformed, LookupError, TypeError, ValueError):
+            continue
+    return found
+
+
+def _last_totals(fs: Fs, path: str) -> tuple[Totals | None, int]:
+    """(the totals of the last whole batch of the journal, if there is one; its size)."""
+    length, size = TAIL_BYTES, 0
+    while True:
+        try:
+            tail, size = fs.read_range(path, -length, length)
+        except FileNotFoundError:
+            return None, 0
+        facts = list(_lines(tail if length >= size else tail.partition(b"\n")[2]))
+        for at in range(len(facts) - 1, -1, -1):
+            if facts[at][0] == "t":
+                try:
+                    found = Totals.parse(facts[at])
+                except (Malformed, LookupError, TypeError, AttributeError):
+                    continue
+                # Who wrote the lines after it died before their totals.
+                found.join(counted(facts[at + 1 :]))
+                return found, size
+        if length >= size:
+            return (counted(facts) if facts else None), size
+        length = min(size, 16 * length)
+
+
+def whole(fs: Fs, path: str) -> bytes:
+    """All of the journal, however large; nothing if it is not there."""
+    parts: list[bytes] = []
+    at = 0
+    while True:
+        try:
+            part, size = fs.read_range(path, at, PART_BYTES)
+        except FileNotFoundError:
+            return b""
+        parts.append(part)
+        at += len(part)
+        if not part or at >= size:
+            return b"".join(parts)
+
+
+def _facts(data: bytes, cuts: Mapping[int, int]) -> Iterator[list[Any]]:
+    """The whole lines that count. cuts: by chunk, how many bytes do."""
+    at = 0
+    for end in [*sorted(set(cuts.values())), len(data)]:
+        off = {chunk for chunk, size in cuts.items() if size <= at}
+        for fact in _lines(data[at:end]):
+            if not off or fact[0] == "t" or _chunk_of(fact) not in off:
+                yield fact
+        at = max(at, end)
+
+
+def _chunk_of(fact: list[Any]) -> object:
+    at = 3 if fact[0] == "e" else 1
+    return fact[at] if len(fact) > at else None
+
+
+def _lines(data: bytes) -> Iterator[list[Any]]:
+    lines = data.split(b"\n")
+    try:
+        # One call for all is several times faster, and lines are torn seldom.
+        facts = json.loads(b"[" + b",".join(filter(None, lines)) + b"]")
+    except (ValueError, RecursionError):
+        facts = []
+        for line in lines:
+            try:
+                facts.append(json.loads(line))
+            except (ValueError, RecursionError):
+                continue
+    for fact in facts:
+        if isinstance(fact, list) and fact and isinstance(fact[0], str) and fact[0] in ("b", "u", "e", "t"):
+            yield fact

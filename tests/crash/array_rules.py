@@ -1,0 +1,583 @@
+"""What must be true of an array, whoever dies, fails, is overruled or meets another at whichever operation."""
+
+from __future__ import annotations
+
+import copy
+import errno
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from leaseq.dataclass import dataclass, field
+from leaseq.indices import Indices
+from leaseq.layout import LeaseDir
+from leaseq.models import ANY, Array, Need, Outcome, State, Task
+from leaseq.names import ARRAYS, CLI, Entry, new_incarnation, order
+from leaseq.protocol import arrays, chunks, journal, records, tasks
+from leaseq.protocol.arrays import Stop
+from leaseq.protocol.journal import Ended, Journal
+from leaseq.protocol.plan import Plan
+from leaseq.protocol.tasks import Claim
+from leaseq.world import Fs
+from tests.crash.check import Violated
+from tests.faults import Died, Fault, FaultFs, Kind
+from tests.memoryfs import Disk, MemoryFs
+
+LEASE = LeaseDir("1", "/home/runs/1")
+TASK = "T00000000001"
+NODES = ("n1", "n2")
+COUNT = 5
+CHUNKS = 2
+"""The array has a chunk of two indices, and three of one."""
+WINDOW = 2
+ROUNDS_MAX = 30
+DEATHS = (Kind.DIE_BEFORE, Kind.DIE_AFTER, Kind.DIE_TORN, Kind.DIE_EMPTY)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The functions that the actors use. A mutant replaces one."""
+
+    take: Callable[..., object] = chunks.take
+    secure: Callable[..., object] = chunks.secure
+    is_overruled: Callable[..., bool] = chunks.is_overruled
+    give_up: Callable[..., bool] = arrays.give_up
+    inherit: Callable[..., Claim | None] = chunks.inherit
+    end_chunk: Callable[..., None] = chunks.end_chunk
+    close: Callable[..., Claim | None] = arrays.close
+    finish: Callable[..., Outcome | None] = arrays.finish
+    stop: Callable[..., None] = arrays.stop
+    read: Callable[..., journal.Told] = journal.read
+    journal: type[Journal] = Journal
+
+
+REAL = Protocol()
+
+
+@dataclass
+class Truth:
+    """What really happened, and what somebody was told."""
+
+    starts: Counter[tuple[int, int]] = field(default_factory=Counter)
+    told: dict[int, State] = field(default_factory=dict)
+    """How an index ended, durably, for all that its runner was told."""
+    stopped: bool = False
+    """Somebody was told that the whole array is to end."""
+    asked: bool = False
+    """Somebody began to ask for that."""
+
+
+class World:
+    """One lease with one array."""
+
+    def __init__(self, p: Protocol = REAL) -> None:
+        self.p = p
+        self.disk = _disk().copy()
+        self.truth = Truth()
+        self.entry = Entry(order(priority=0, micros=1, sequence=0), TASK, Need(), 1, count=COUNT)
+        self.task = Task(TASK, ("true",), "/", 1.0, array=Array(f"0-{COUNT - 1}"))
+        tasks.publish(self.fs(), LEASE.inbox(ANY), self.entry, self.task)
+        self.array = LEASE.array(TASK, 1)
+        self.dead: set[str] = set()
+        """Incarnations that are gone for certain."""
+
+    def fs(self) -> MemoryFs:
+        return MemoryFs(self.disk)
+
+    def after_power_loss(self, disk: Disk) -> World:
+        after = copy.copy(self)
+        after.disk, after.truth = disk, copy.deepcopy(self.truth)
+        return after
+
+
+def _disk() -> Disk:
+    disk = Disk()
+    fs = MemoryFs(disk)
+    fs.mkdir("/home/runs")
+    records.prepare(fs, LEASE)
+    for node in NODES:
+        records.prepare_node(fs, LEASE, node)
+    disk.sync_all()
+    return disk
+
+
+class Runner:
+    """One incarnation of a node's runner: takes chunks, begins what is in them, ends it."""
+
+    def __init__(self, world: World, fs: Fs, node: str = "n1") -> None:
+        self.world, self.fs, self.node, self.p = world, fs, node, world.p
+        self.incarnation = new_incarnation()
+        self.held: list[Claim] = []
+        self.started: set[int] = set()
+        self._journal: Journal | None = None
+
+    @property
+    def journal(self) -> Journal:
+        if self._journal is None:
+            self._journal = self.p.journal(self.fs, self.world.array, self.node, self.incarnation)
+        self._journal.fs = self.fs
+        return self._journal
+
+    def take(self) -> Claim | None:
+        """A chunk that nobody has: one that was given back, or a new one."""
+        source = LEASE.inbox(ANY)
+        for entry in map(Entry.parse, sorted(self.fs.names(source))):
+            if entry.chunk is not None:
+                held = tasks.claim(self.fs, LEASE, source, entry, node=self.node, incarnation=self.incarnation)
+                if held is None:
+                    continue
+                self.fs.sync_dir(LEASE.claimed(self.node))
+                return self._hold(held)
+            arrays.prepare(self.fs, LEASE, entry)
+            known = arrays.names_of(self.fs, LEASE, entry).taken
+            for chunk in range(Plan(entry.count).chunks):
+                if chunk in known:
+                    continue
+                part = entry.of_chunk(chunk)
+                if self.p.take(self.fs, LEASE, part, node=self.node, incarnation=self.incarnation) is not None:
+                    self.held.append(Claim(part.claimed_by(self.incarnation), self.node))
+                    return self.held[-1]
+            self.p.close(self.fs, LEASE, entry)
+        return None
+
+    def _hold(self, held: Claim) -> Claim | None:
+        if self.p.secure(self.fs, LEASE, held) is None:
+            return None
+        self.held.append(held)
+        return held
+
+    def find(self) -> None:
+        """Claims of its own that it does not know of, for a call failed and was done."""
+        known = {str(each.entry) for each in self.held}
+        for name in self.fs.names(LEASE.claimed(self.node)):
+            if name.endswith(self.incarnation) and name not in known:
+                self._hold(Claim(Entry.parse(name), self.node))
+
+    def work(self, held: Claim, *, most: int = COUNT) -> bool:
+        """Up to so many indices of the chunk have run; True if none is left."""
+        assert held.entry.chunk is not None
+        names = arrays.names_of(self.fs, LEASE, held.entry)
+        told = self.p.read(self.fs, self.world.array, names, chunk=held.entry.chunk)
+        stops = arrays.read_stops(self.fs, self.world.array, names)
+        for_all = any(stop.indices is None for stop in stops)
+        ends: list[Ended] = []
+        left: list[tuple[int, int]] = []
+        for index in Plan(held.entry.count).span(held.entry.chunk):
+            if index in told.ended:
+                continue
+            begun = told.begun.get(index)
+            if begun is not None and begun.owner != self.incarnation:
+                ends.append(Ended(index, begun.attempt, held.entry.chunk, State.LOST))
+            elif index in self.started:
+                ends.append(self._ended(index, held.entry.chunk))
+            elif any(stop.indices is not None and index in stop.indices for stop in stops):
+                ends.append(Ended(index, 1, held.entry.chunk, State.CANCELLED))
+            elif not for_all:
+                left.append((index, 1))
+        todo = left[:most]
+        while ends or todo:
+            window, todo = todo[:WINDOW], todo[WINDOW:]
+            self.journal.write(ended=ends, begun={held.entry.chunk: window} if window else None)
+            if self.p.is_overruled(self.fs, LEASE, held):
+                return False
+            self.world.truth.told.update((each.index, each.state) for each in ends)
+            ends = []
+            for index, attempt in window:
+                self.world.truth.starts[index, attempt] += 1
+                self.started.add(index)
+                ends.append(self._ended(index, held.entry.chunk))
+        return len(left) <= most
+
+    def _ended(self, index: int, chunk: int) -> Ended:
+        return Ended(index, 1, chunk, State.FAILED if index == 3 else State.DONE, exit_code=int(index == 3))
+
+    def end(self, held: Claim) -> None:
+        self.p.end_chunk(self.fs, LEASE, held)
+        self.held = [each for each in self.held if each != held]
+        self.finish()
+
+    def finish(self) -> None:
+        """The array is over, if all of its chunks are."""
+        names = arrays.names_of(self.fs, LEASE, self.world.entry)
+        stops = arrays.read_stops(self.fs, self.world.array, names)
+        all_taken = len(names.taken) == Plan(COUNT).chunks or any(stop.indices is None for stop in stops)
+        if all_taken or names.over:
+            self.p.close(self.fs, LEASE, self.world.entry)
+        for name in self.fs.names(LEASE.claimed(ARRAYS)):
+            self.p.finish(self.fs, LEASE, Claim(Entry.parse(name), ARRAYS), incarnation=self.incarnation, now=9.0)
+
+    def run(self, most: int = 100) -> None:
+        """It takes chunks and runs them to their ends."""
+        for _ in range(most):
+            held = self.held[0] if self.held else self.take()
+            if held is None:
+                break
+            if self.work(held):
+                self.end(held)
+            else:
+                self.held.remove(held)
+        self.finish()
+
+    def heir_of(self, owner: str) -> None:
+        """What an earlier incarnation of the node left, which is gone, is this one's."""
+        self.fs.sync_dir(LEASE.claimed(self.node))
+        for name in sorted(self.fs.names(LEASE.claimed(self.node))):
+            if name.endswith(owner):
+                held = self.p.inherit(
+                    self.fs, LEASE, Claim(Entry.parse(name), self.node), incarnation=self.incarnation, reason="died"
+                )
+                if held is not None:
+                    self.held.append(held)
+
+
+def give_up_dead(world: World, fs: Fs, node: str) -> None:
+    """Chunks of the node, which is gone, are pending again."""
+    for name in sorted(fs.names(LEASE.claimed(node))):
+        world.p.give_up(fs, LEASE, Claim(Entry.parse(name), node), reason="NodeDown")
+
+
+def stop_all(world: World, fs: Fs) -> None:
+    """The array is cancelled, as a whole."""
+    world.truth.asked = True
+    world.p.stop(fs, LEASE, world.entry, Stop(None, "cancelled"))
+    closed = world.p.close(fs, LEASE, world.entry)
+    arrays._end_given_back(fs, LEASE, world.entry)
+    arrays.ask_holders(fs, LEASE, world.entry)
+    if closed is not None:
+        world.p.finish(fs, LEASE, closed, incarnation=new_incarnation(), now=9.0)
+    world.truth.stopped = True
+
+
+# -- rules -----------------------------------------------------------------------------------------------------------
+
+
+def check_always(world: World) -> None:
+    for (index, attempt), many in world.truth.starts.items():
+        if many > 1:
+            raise Violated(f"index {index} was started {many} times as attempt {attempt}")
+
+
+def check_ended(world: World) -> None:
+    """The next runners have done what is left, and all is as it must be."""
+    fs = world.fs()
+    for node in NODES:
+        give_up_dead(world, fs, node)
+    for _ in range(ROUNDS_MAX):
+        for node in NODES:
+            Runner(world, fs, node).run(1)
+        if not fs.names(LEASE.claimed(ARRAYS)) and not fs.names(LEASE.inbox(ANY)):
+            break
+    check_always(world)
+    left = [name for node in (*NODES, ARRAYS, CLI) for name in fs.names(LEASE.claimed(node))]
+    if left or fs.names(LEASE.inbox(ANY)):
+        raise Violated(f"left over: {left} {fs.names(LEASE.inbox(ANY))}")
+    outcome = tasks.read_outcome(fs, LEASE, TASK, 1)
+    if outcome is None:
+        raise Violated("the array has no outcome")
+    if sum(outcome.counts.values()) != COUNT:
+        raise Violated(f"of {COUNT} indices {outcome.counts} are counted")
+    strange = [name for name in fs.names(world.array.root) if name[0] not in "ohs" and name != "index"]
+    if strange:
+        raise Violated(f"left in the array's directory: {strange}")
+    told = arrays.indices(fs, LEASE, TASK, 1, Indices.parse(f"0-{COUNT - 1}"))
+    if told.begun:
+        raise Violated(f"begun for ever: {told.begun}")
+    silent = set(range(COUNT)) - told.ended.keys()
+    if silent and not world.truth.asked:
+        raise Violated(f"no line tells of {silent}")
+    states = Counter(each.state.name for each in told.ended.values())
+    states["CANCELLED"] += len(silent)
+    if +states != Counter(outcome.counts):
+        raise Violated(f"the lines tell of {states}, the outcome of {outcome.counts}")
+    for index, state in world.truth.told.items():
+        if index in silent or told.ended[index].state is not state:
+            raise Violated(f"index {index} was told to be {state}, and is {told.ended.get(index)}")
+    for index, each in told.ended.items():
+        if each.state in (State.DONE, State.FAILED) and not world.truth.starts[index, each.attempt]:
+            raise Violated(f"index {index} is {each.state.name}, and never ran")
+
+
+# -- scenes ----------------------------------------------------------------------------------------------------------
+
+Act = Callable[[World, Fs], None]
+Build = Callable[[World], Act]
+
+
+def _by(runner: Runner, act: Callable[[Runner], object]) -> Act:
+    """Whoever acts a second time after an error finds first what it has without knowing."""
+
+    def do(world: World, fs: Fs) -> None:
+        again, runner.fs = runner.fs is not fs and hasattr(runner, "acted"), fs
+        runner.acted = True  # type: ignore[attr-defined]
+        if again:
+            runner.find()
+        act(runner)
+
+    return do
+
+
+def run_all(world: World) -> Act:
+    return _by(Runner(world, world.fs()), lambda runner: runner.run())
+
+
+def take_one(world: World) -> Act:
+    return _by(Runner(world, world.fs()), lambda runner: runner.held or runner.take())
+
+
+def _held(world: World, most: int) -> Runner:
+    runner = Runner(world, world.fs())
+    held = runner.take()
+    assert held is not None
+    if most:
+        runner.work(held, most=most)
+    return runner
+
+
+def work_one(world: World) -> Act:
+    return _by(_held(world, 0), lambda runner: runner.run(1))
+
+
+def give_back(world: World) -> Act:
+    runner = _held(world, 0)
+
+    def act(runner: Runner) -> None:
+        for held in runner.held:
+            tasks.unclaim(runner.fs, LEASE, held, LEASE.inbox(ANY))
+
+    return _by(runner, act)
+
+
+def lose_unbegun(world: World) -> Act:
+    _held(world, 0)
+    return lambda world, fs: give_up_dead(world, fs, "n1")
+
+
+def lose_begun(world: World) -> Act:
+    runner = _held(world, 0)
+    held = runner.held[0]
+    runner.journal.write(begun={0: [(0, 1), (1, 1)]})
+    assert not runner.p.is_overruled(runner.fs, LEASE, held)
+    world.truth.starts[0, 1] += 1
+    return lambda world, fs: give_up_dead(world, fs, "n1")
+
+
+def inherit(world: World) -> Act:
+    old = _held(world, 0)
+    old.journal.write(begun={0: [(0, 1), (1, 1)]})
+    world.truth.starts[0, 1] += 1
+
+    def act(runner: Runner) -> None:
+        runner.heir_of(old.incarnation)
+        runner.run(1)
+
+    return _by(Runner(world, world.fs()), act)
+
+
+def last_chunk(world: World) -> Act:
+    runner = Runner(world, world.fs())
+    while (held := runner.take()) is not None:
+        runner.work(held)
+        if held.entry.chunk == Plan(COUNT).chunks - 1:
+            break
+        runner.p.end_chunk(runner.fs, LEASE, held)
+        runner.held.remove(held)
+    return _by(runner, lambda runner: runner.run(1))
+
+
+def cancel_free(world: World) -> Act:
+    return stop_all
+
+
+def cancel_begun(world: World) -> Act:
+    _held(world, 1)
+    return stop_all
+
+
+def cancel_given_back(world: World) -> Act:
+    _held(world, 1)
+    give_up_dead(world, world.fs(), "n1")
+    return stop_all
+
+
+def cancel_some(world: World) -> Act:
+    def act(world: World, fs: Fs) -> None:
+        arrays.cancel(fs, LEASE, world.entry, Stop(Indices.parse("1,4"), "cancelled"), now=9.0)
+
+    return act
+
+
+SCENES: dict[str, Build] = {
+    build.__name__: build
+    for build in (
+        take_one,
+        work_one,
+        give_back,
+        lose_unbegun,
+        lose_begun,
+        inherit,
+        last_chunk,
+        cancel_free,
+        cancel_begun,
+        cancel_given_back,
+        cancel_some,
+    )
+}
+
+
+def work(node: str) -> Act:
+    return lambda world, fs: Runner(world, fs, node).run()
+
+
+def lose_and_work(world: World, fs: Fs) -> None:
+    """The first node is taken for lost, though it may act on; the other one does all that there is."""
+    give_up_dead(world, fs, "n1")
+    Runner(world, fs, "n2").run()
+
+
+def lose(world: World, fs: Fs) -> None:
+    give_up_dead(world, fs, "n1")
+
+
+MEETINGS: dict[str, tuple[Build, Act]] = {
+    "take, take": (take_one, lambda world, fs: Runner(world, fs, "n2").take()),  # type: ignore[dict-item,return-value]
+    "take, work": (take_one, work("n2")),
+    "take, cancel": (take_one, stop_all),
+    "take, lose and work": (take_one, lose_and_work),
+    "work, work": (work_one, work("n2")),
+    "work, cancel": (work_one, stop_all),
+    "work, lose": (work_one, lose),
+    "work, lose and work": (work_one, lose_and_work),
+    "lose, lose": (lose_begun, lose),
+    "lose, lose and work": (lose_begun, lose_and_work),
+    "give back, work": (give_back, work("n2")),
+    "last chunk, cancel": (last_chunk, stop_all),
+    "last chunk, work": (last_chunk, work("n2")),
+    "cancel, cancel": (cancel_begun, stop_all),
+    "cancel, work": (cancel_free, work("n2")),
+    "cancel what was given back, work": (cancel_given_back, work("n2")),
+    "cancel some, work": (cancel_some, work("n2")),
+}
+
+
+# -- the sweeps ------------------------------------------------------------------------------------------------------
+
+
+def _stage(p: Protocol, build: Build) -> tuple[World, Act]:
+    world = World(p)
+    act = build(world)
+    world.disk.sync_all()
+    return world, act
+
+
+def _operations(p: Protocol, build: Build) -> list[str]:
+    world, act = _stage(p, build)
+    fs = FaultFs(world.fs())
+    act(world, fs)
+    check_ended(world)
+    return [call[0] for call in fs.calls]
+
+
+def cases(p: Protocol) -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
+    """(what is tried, its cases), each to be run to its end."""
+    for name, build in SCENES.items():
+        for tries in (deaths, lost_replies, failures, power_losses):
+            yield f"{tries.__name__}: {name}", lambda tries=tries, build=build: tries(p, build)
+    for name, (build, other) in MEETINGS.items():
+        yield f"meetings: {name}", lambda build=build, other=other: meetings(p, build, other)
+
+
+def deaths(p: Protocol, build: Build) -> Iterator[str]:
+    """The actor dies at each operation; the next ones do the rest."""
+    for at, operation in enumerate(_operations(p, build), 1):
+        for kind in DEATHS:
+            if kind.applies_to(operation):
+                world, act = _stage(p, build)
+                _die(world, act, Fault(at, kind))
+                with named(f"operation {at} ({operation}): {kind.value}"):
+                    check_ended(world)
+                yield f"{at} {kind}"
+
+
+def lost_replies(p: Protocol, build: Build) -> Iterator[str]:
+    """Each change is done and reported as failed: the act succeeds."""
+    for at, operation in enumerate(_operations(p, build), 1):
+        if Kind.LOST_REPLY.applies_to(operation):
+            world, act = _stage(p, build)
+            with named(f"operation {at} ({operation}): done, reported as failed"):
+                act(world, FaultFs(world.fs(), Fault(at, Kind.LOST_REPLY)))
+                check_ended(world)
+            yield f"{at}"
+
+
+def failures(p: Protocol, build: Build) -> Iterator[str]:
+    """Each operation reports an error, done or not: the act may raise, and can be repeated to its end."""
+    for at, operation in enumerate(_operations(p, build), 1):
+        for kind in (Kind.FAILS, Kind.LOST_REPLY):
+            if not kind.applies_to(operation):
+                continue
+            world, act = _stage(p, build)
+            with named(f"operation {at} ({operation}): {kind.value}, EIO"):
+                try:
+                    act(world, FaultFs(world.fs(), Fault(at, kind, errno.EIO)))
+                except OSError:
+                    check_always(world)
+                    act(world, world.fs())
+                check_ended(world)
+            yield f"{at} {kind}"
+
+
+def power_losses(p: Protocol, build: Build) -> Iterator[str]:
+    """The power fails at each operation, and what was not synced is lost, kept or torn, in every mixture."""
+    for at in range(len(_operations(p, build)) + 1):
+        world, act = _stage(p, build)
+        _die(world, act, Fault(at, Kind.DIE_BEFORE))
+        for number, left in enumerate(world.disk.losses()):
+            with named(f"power lost at operation {at}, mixture {number}"):
+                check_ended(world.after_power_loss(left))
+            yield f"{at} {number}"
+
+
+def meetings(p: Protocol, build: Build, other: Act) -> Iterator[str]:
+    """Another acts at every operation of the one; nobody sees an error, and all rules hold."""
+    for at, operation in enumerate(_operations(p, build), 1):
+        for kind in (Kind.MEANWHILE, Kind.MEANWHILE_TORN, Kind.LOST_REPLY_MEANWHILE):
+            if not kind.applies_to(operation):
+                continue
+            world, act = _stage(p, build)
+            fault = Fault(at, kind, meanwhile=lambda world=world: other(world, world.fs()))
+            with named(f"operation {at} ({operation}): {kind.value}"):
+                act(world, FaultFs(world.fs(), fault))
+                check_ended(world)
+            yield f"{at} {kind}"
+
+
+def _die(world: World, act: Act, fault: Fault) -> bool:
+    try:
+        act(world, FaultFs(world.fs(), fault))
+    except Died:
+        return True
+    return False
+
+
+class named:
+    """A failure inside is a `Violated` that names the case."""
+
+    def __init__(self, case: str) -> None:
+        self.case = case
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (AssertionError, OSError, LookupError)):
+            raise Violated(f"{self.case}: {error!r}") from error
+
+
+def first_violation(p: Protocol, *, first: str = "") -> tuple[str, str] | None:
+    """(what was tried, the case and the rule it broke) of the first case that fails, or None."""
+    for tried, each in sorted(cases(p), key=lambda case: not case[0].startswith(first)):
+        try:
+            for _ in each():
+                pass
+        except Violated as violated:
+            return tried, str(violated)
+    return None

@@ -1,0 +1,25 @@
+"""Arrays under every fault at every operation, with two at work at once, and after a loss of power."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from leaseq.protocol import plan
+from tests.crash import array_rules
+from tests.crash.array_rules import REAL
+
+
+@pytest.fixture(autouse=True)
+def _few_chunks() -> Iterator[None]:
+    with plan.divided_into(array_rules.CHUNKS):
+        yield
+
+
+CASES = dict(array_rules.cases(REAL))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_fault_starts_an_index_twice_or_loses_one(name: str) -> None:
+    assert sum(1 for _ in CASES[name]())

@@ -1,0 +1,144 @@
+"""Journals of arrays: what was written is read, whatever is torn or was cut off."""
+
+from __future__ import annotations
+
+import pytest
+
+from leaseq.dataclass import replace
+from leaseq.layout import ArrayDir
+from leaseq.models import State
+from leaseq.names import ArrayNames
+from leaseq.protocol import journal
+from leaseq.protocol.journal import Ended, Journal, Told, Totals
+from tests.memoryfs import Disk, MemoryFs
+
+ARRAY = ArrayDir("/home/a")
+FIRST, SECOND = "000000000a", "000000000b"
+
+
+@pytest.fixture
+def fs() -> MemoryFs:
+    made = MemoryFs(Disk())
+    made.mkdir(ARRAY.root)
+    return made
+
+
+def _ended(index: int, state: State = State.DONE, **more: object) -> Ended:
+    return replace(Ended(index, 1, 0, state), **more)  # type: ignore[arg-type]
+
+
+def _read(fs: MemoryFs) -> Told:
+    return journal.read(fs, ARRAY, ArrayNames.parse(fs.names(ARRAY.root)))
+
+
+def _totals(fs: MemoryFs) -> Totals:
+    return journal.totals(fs, ARRAY, ArrayNames.parse(fs.names(ARRAY.root)))
+
+
+def _cut(fs: MemoryFs, owner: str, size: int, chunk: int = 0) -> None:
+    fs.create(ARRAY.cut(chunk, owner), b'{"v":1,"size":%d}' % size)
+
+
+def test_an_end_is_read_as_it_was_written(fs: MemoryFs) -> None:
+    end = Ended(7, 2, 3, State.FAILED, 137, 9, "out\nof memory é", "retry", 1.5, 2.5, 1.0, ("0", "GPU-x"), 12.5, 0.25)
+    Journal(fs, ARRAY, "n1", FIRST).write(ended=[end])
+    assert _read(fs).ended == {7: end}
+
+
+def test_what_has_begun_and_not_ended_is_told_with_whose_it_is(fs: MemoryFs) -> None:
+    one = Journal(fs, ARRAY, "n1", FIRST)
+    one.write(begun={0: [(0, 1), (1, 1)], 4: [(9, 2)]})
+    one.write(ended=[_ended(0)], never=[(4, [(9, 2)], FIRST)])
+    told = _read(fs)
+    assert told.begun == {1: journal.Begun(1, 0, "n1", FIRST)}
+    assert told.ended.keys() == {0}
+
+
+def test_an_heir_may_say_that_what_was_begun_never_ran(fs: MemoryFs) -> None:
+    Journal(fs, ARRAY, "n1", FIRST).write(begun={0: [(0, 1), (1, 1)]})
+    heir = Journal(fs, ARRAY, "n1", SECOND)
+    heir.write(never=[(0, [(0, 1)], FIRST)], ended=[_ended(1, State.LOST)])
+    assert _read(fs) == Told({1: _ended(1, State.LOST)}, {})
+    heir.write(begun={0: [(0, 1)]})
+    assert _read(fs).begun == {0: journal.Begun(1, 0, "n1", SECOND)}
+
+
+def test_a_later_attempt_counts_before_an_earlier_one(fs: MemoryFs) -> None:
+    Journal(fs, ARRAY, "n2", SECOND).write(ended=[_ended(0, attempt=2)])
+    Journal(fs, ARRAY, "n1", FIRST).write(ended=[_ended(0, State.FAILED, requeued="retry")])
+    assert _read(fs).ended[0].state is State.DONE
+    assert _totals(fs).counts == {State.DONE: 1}
+
+
+@pytest.mark.parametrize("cut", [-3, -20, -60])
+def test_a_torn_batch_costs_only_what_is_torn(fs: MemoryFs, cut: int) -> None:
+    one = Journal(fs, ARRAY, "n1", FIRST)
+    one.write(ended=[_ended(0)])
+    one.write(ended=[_ended(1)])
+    data = fs.read(one.path)
+    fs.create(one.path, data[:cut])
+    assert _read(fs).ended.keys() >= {0}
+    assert _totals(fs).all_ended == len(_read(fs).ended)
+
+
+def test_after_a_failed_write_the_next_line_stands_alone(fs: MemoryFs) -> None:
+    one = Journal(fs, ARRAY, "n1", FIRST)
+    one.write(ended=[_ended(0)])
+    fs.append(one.path, b'["e",5,1')
+    one._torn = True
+    one.write(ended=[_ended(1)])
+    assert _read(fs).ended.keys() == {0, 1}
+    assert _totals(fs).all_ended == 2
+
+
+def test_what_follows_a_cut_is_not_applied_to_that_chunk(fs: MemoryFs) -> None:
+    late = Journal(fs, ARRAY, "n1", FIRST)
+    late.write(begun={0: [(0, 1), (1, 1)]}, ended=[_ended(8, chunk=2)])
+    size = len(fs.read(late.path))
+    late.write(ended=[_ended(0), _ended(9, chunk=2)], begun={0: [(3, 1)]})
+    _cut(fs, FIRST, size)
+    Journal(fs, ARRAY, "n2", SECOND).write(ended=[_ended(0, State.LOST)])
+    told = _read(fs)
+    assert {index: end.state for index, end in told.ended.items()} == {0: State.LOST, 8: State.DONE, 9: State.DONE}
+    assert told.begun.keys() == {1}
+    assert _totals(fs).counts == {State.DONE: 2, State.LOST: 1}
+
+
+def test_a_cut_of_nothing_takes_all(fs: MemoryFs) -> None:
+    Journal(fs, ARRAY, "n1", FIRST).write(ended=[_ended(0)])
+    _cut(fs, FIRST, 0)
+    assert _read(fs) == Told()
+    assert _totals(fs).counts == {}
+
+
+def test_the_totals_are_read_from_the_end_however_long_the_journal_is(fs: MemoryFs) -> None:
+    one = Journal(fs, ARRAY, "n1", FIRST)
+    for index in range(0, 3000, 10):
+        ends = [
+            _ended(each, started=float(each), ended=each + 2.0, elapsed_seconds=0.5)
+            for each in range(index, index + 10)
+        ]
+        one.write(ended=ends)
+    reads: list[int] = []
+    fs.disk.hook = lambda operation, paths: reads.append(1) if operation.startswith("read") else None
+    found = _totals(fs)
+    assert (found.all_ended, found.started, found.ended, found.seconds, len(reads)) == (3000, 0.0, 3001.0, 1500.0, 1)
+
+
+def test_lines_that_mean_nothing_are_passed_over(fs: MemoryFs) -> None:
+    Journal(fs, ARRAY, "n1", FIRST).write(ended=[_ended(0)])
+    for line in (
+        b"",
+        b"[]",
+        b"{}",
+        b"7",
+        b'["e"]',
+        b'["e",1,1,0,"NO"]',
+        b'["b",0]',
+        b'["b",0,[1]]',
+        b'["z",1]',
+        b"\xff",
+    ):
+        fs.append(ARRAY.journal("n1", FIRST), line + b"\n")
+    assert _read(fs) == Told({0: _ended(0)}, {})
+    assert _totals(fs).all_ended == 1
