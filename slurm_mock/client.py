@@ -5,10 +5,11 @@ import sys
 import time
 from typing import NoReturn
 
-from slurm_mock import wire
+from slurm_mock import request, wire
 from slurm_mock.cluster import VERSION, Cluster, Fault, Settings
 from slurm_mock.errors import WORDS
-from slurm_mock.options import Refused
+from slurm_mock.options import Refused, warnings
+from slurm_mock.records import Request
 
 
 class Failure(Exception):
@@ -42,6 +43,19 @@ class Client:
         if refused.before:
             print(refused.before, file=sys.stderr)
         self.fail(refused.message, refused.code)
+
+    def asked(self, options: dict[str, str], *, batch: bool, name: str) -> Request:
+        """The request for a job; what Slurm warns of is said. The command ends if it is refused."""
+        try:
+            made = request.build(options, self.settings, dict(os.environ), batch=batch, name=name)
+        except Refused as refused:
+            self.refuse(refused)
+        for line in warnings(options):
+            self.say(f"error: {line}")
+        warning = request.warn_few_tasks(made)
+        if warning:
+            self.say(f"Warning: {warning}")
+        return made
 
     def misbehave(self) -> None:
         """Noise and delays happen at once; a broken connection is kept for the first question."""

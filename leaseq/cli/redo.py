@@ -9,13 +9,13 @@ from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, with_changes
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON, LEASE, NO_START
 from leaseq.cli.progress import Progress
-from leaseq.cli.retry import Retry, tell_if_forgotten, tell_of_queued
+from leaseq.cli.retry import Retry, refuse_unclear, tasks_meant, tell_if_forgotten, tell_of_queued
 from leaseq.dataclass import dataclass
-from leaseq.errors import Refused, UsageError
+from leaseq.errors import Refused
 from leaseq.verbs.changes import Changes
 from leaseq.verbs.fits import Fits
 from leaseq.verbs.redo import check, redo, redone_before
-from leaseq.verbs.retry import Queued, failed
+from leaseq.verbs.retry import Queued
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,11 @@ class Redo:
     json: bool
 
     def __post_init__(self) -> None:
-        if bool(self.tasks) == self.failed:
-            raise UsageError("which tasks?", hint="leaseq redo ID..., or `leaseq redo --failed`")
+        refuse_unclear(self.tasks, failed=self.failed, command="redo")
 
     def perform(self, app: App) -> int:
         access = app.access
-        found = (
-            failed(access.reader(self.lease, acts=True))
-            if self.failed
-            else access.find(self.tasks, lease=self.lease, acts=True)
-        )
+        found = tasks_meant(access, self.tasks, failed=self.failed, lease=self.lease)
         fits = Fits(access)
         for each in found.tasks:
             check(access, each, self.changes, fits=fits, start=self.start)

@@ -20,9 +20,11 @@ from leaseq.lease.leases import read_record
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import State
 from leaseq.reading.views import TaskView
+from leaseq.verbs.access import Access
 from leaseq.verbs.changes import Changes
 from leaseq.verbs.fits import Fits, refuse_again
-from leaseq.verbs.retry import Queued, failed, retry
+from leaseq.verbs.retry import Queued, retry
+from leaseq.verbs.retry import failed as all_failed
 
 
 @dataclass(frozen=True)
@@ -37,21 +39,29 @@ class Retry:
     json: bool
 
     def __post_init__(self) -> None:
-        if bool(self.tasks) == self.failed:
-            raise UsageError("which tasks?", hint="leaseq retry ID..., or `leaseq retry --failed`")
+        refuse_unclear(self.tasks, failed=self.failed, command="retry")
 
     def perform(self, app: App) -> int:
         access = app.access
-        found = (
-            failed(access.reader(self.lease, acts=True))
-            if self.failed
-            else access.find(self.tasks, lease=self.lease, acts=True)
-        )
+        found = tasks_meant(access, self.tasks, failed=self.failed, lease=self.lease)
         act = partial(retry, access, changes=self.changes, fits=Fits(access), unless_redone=self.failed)
         code = queue_again(app, found, act, start=self.start, json=self.json, lease=self.lease)
         if self.failed and not found.tasks and not self.json:
             app.out.talk("leaseq: no task has failed")
         return code
+
+
+def refuse_unclear(tasks: Sequence[str], *, failed: bool, command: str) -> None:
+    """Raises UsageError unless either some tasks are named or all that failed are meant."""
+    if bool(tasks) == failed:
+        raise UsageError("which tasks?", hint=f"leaseq {command} ID..., or `leaseq {command} --failed`")
+
+
+def tasks_meant(access: Access, tasks: Sequence[str], *, failed: bool, lease: str) -> Found:
+    """The tasks that are named, or all of the lease that failed."""
+    if failed:
+        return all_failed(access.reader(lease, acts=True))
+    return access.find(tasks, lease=lease, acts=True)
 
 
 def queue_again(

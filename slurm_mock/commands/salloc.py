@@ -6,10 +6,9 @@ import subprocess
 from collections.abc import Iterator
 from types import FrameType
 
-from slurm_mock import environ, grammar, request, wire
+from slurm_mock import environ, grammar, wire
 from slurm_mock.client import Client
 from slurm_mock.errors import HINTS
-from slurm_mock.options import Refused, warnings
 from slurm_mock.records import to_json
 
 
@@ -50,16 +49,8 @@ def _wait(client: Client, child: "subprocess.Popen[bytes]") -> int:
 
 def allocate(client: Client, options: dict[str, str], *, name: str, command: str = "") -> tuple[wire.Peer, int]:
     """A running job without a batch script, as long as the connection lives. Failure if it is refused."""
-    try:
-        asked = request.build(options, client.settings, dict(os.environ), batch=False, name=name)
-    except Refused as refused:
-        client.refuse(refused)
-    for line in warnings(options):
-        client.say(f"error: {line}")
+    asked = client.asked(options, batch=False, name=name)
     asked.command = command
-    warning = request.warn_few_tasks(asked)
-    if warning:
-        client.say(f"Warning: {warning}")
     if client.broken:
         client.fail(f"Unable to allocate resources: {client.words({'error': client.broken})}")
     peer = wire.Peer(wire.connect(client.cluster.socket, seconds=None))

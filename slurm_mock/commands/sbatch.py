@@ -8,7 +8,6 @@ from slurm_mock import array, grammar, request, units
 from slurm_mock.client import Client
 from slurm_mock.errors import HINTS
 from slurm_mock.hostlist import compress
-from slurm_mock.options import Refused, warnings
 from slurm_mock.records import Request, to_json
 
 WAIT_SECONDS = 0.1
@@ -27,15 +26,7 @@ def main(client: Client, argv: list[str]) -> int:
     options = {**words, **grammar.from_environment(dict(os.environ), "SBATCH_", parser), **given}
     if surplus:
         client.fail(f"Invalid directive found in batch script: {surplus[0]}", 255)
-    try:
-        asked = request.build(options, client.settings, dict(os.environ), batch=True, name=name)
-    except Refused as refused:
-        client.refuse(refused)
-    for line in warnings(options):
-        client.say(f"error: {line}")
-    warning = request.warn_few_tasks(asked)
-    if warning:
-        client.say(f"Warning: {warning}")
+    asked = client.asked(options, batch=True, name=name)
     asked.arguments = rest[1:]
     asked.command = "" if "wrap" in given or not rest else " ".join([os.path.abspath(rest[0]), *rest[1:]])
     environ = request.environment(dict(os.environ), options.get("export", ""))

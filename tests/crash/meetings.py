@@ -78,25 +78,18 @@ def _both(*acts: Act) -> Act:
     return act
 
 
-def _pending(act: Act, other: Act) -> Callable[[World], tuple[Act, Act]]:
-    def build(world: World) -> tuple[Act, Act]:
-        submitted(world)
-        return act, other
+def _after(*before: Callable[[World], object]) -> Callable[[Act, Act], Callable[[World], tuple[Act, Act]]]:
+    """Two acts that meet once that has happened."""
 
-    return build
+    def meet(act: Act, other: Act) -> Callable[[World], tuple[Act, Act]]:
+        def build(world: World) -> tuple[Act, Act]:
+            for each in before:
+                each(world)
+            return act, other
 
+        return build
 
-def _empty(act: Act, other: Act) -> Callable[[World], tuple[Act, Act]]:
-    return lambda world: (act, other)
-
-
-def _held(act: Act, other: Act) -> Callable[[World], tuple[Act, Act]]:
-    def build(world: World) -> tuple[Act, Act]:
-        submitted(world)
-        hold(world, world.fs())
-        return act, other
-
-    return build
+    return meet
 
 
 def _reporting(other: Act, **fields: object) -> Callable[[World], tuple[Act, Act]]:
@@ -109,30 +102,6 @@ def _reporting(other: Act, **fields: object) -> Callable[[World], tuple[Act, Act
 def _report_meanwhile(act: Act) -> Callable[[World], tuple[Act, Act]]:
     def build(world: World) -> tuple[Act, Act]:
         return act, report(ended(world))
-
-    return build
-
-
-def _losing(act: Act, other: Act) -> Callable[[World], tuple[Act, Act]]:
-    def build(world: World) -> tuple[Act, Act]:
-        claimed(world)
-        return act, other
-
-    return build
-
-
-def _lost(act: Act, other: Act) -> Callable[[World], tuple[Act, Act]]:
-    def build(world: World) -> tuple[Act, Act]:
-        lost(world)
-        return act, other
-
-    return build
-
-
-def _failed(act: Act, other: Act) -> Callable[[World], tuple[Act, Act]]:
-    def build(world: World) -> tuple[Act, Act]:
-        failed(world)
-        return act, other
 
     return build
 
@@ -154,6 +123,9 @@ def _giving_back(other: Act) -> Callable[[World], tuple[Act, Act]]:
     return build
 
 
+_empty, _pending, _failed, _lost = _after(), _after(submitted), _after(failed), _after(lost)
+_held = _after(submitted, lambda world: hold(world, world.fs()))
+_losing = _after(claimed)
 cancel, lose, recover = actors.cancel_first, actors.lose_first, actors.recover_lost_first
 retry, redo = actors.retry_first, actors.redo_first
 cleanup = actors.finish_cancellations

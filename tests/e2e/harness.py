@@ -7,10 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from leaseq.layout import Home
 from leaseq.models import ANY, Heartbeat, Lease, Need, Outcome, Task
@@ -245,6 +249,19 @@ class Node:
         log = Path(self.directory.log)
         kept = log.read_text(errors="replace")[-2000:] if log.exists() else ""
         return "\n".join([*sorted(shown)[:200], said, kept])
+
+
+@contextmanager
+def a_node(**granted: str) -> Iterator[Node]:
+    """A node that was granted so much, in a short directory of its own; nothing of it runs on afterwards."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lq-", ignore_cleanup_errors=True) as path,
+        pytest.MonkeyPatch.context() as m,
+    ):
+        m.setenv("LEASEQ_NODE_DIR", f"{path}/n")
+        made = Node(Path(path), **granted)
+        yield made
+        made.close()
 
 
 def processes(wanted: Callable[[bytes], bool]) -> list[int]:

@@ -17,7 +17,7 @@ from leaseq.models import Need, State, Why
 from leaseq.names import new_task_id
 from leaseq.node import record
 from leaseq.node.nodedir import write_local
-from tests.e2e.harness import START, Node, of_task, wait_until
+from tests.e2e.harness import START, Node, a_node, of_task, wait_until
 from tests.patience import PATIENCE_SECONDS
 
 ONE = Need(cpus=1)
@@ -37,16 +37,10 @@ time.sleep(300)
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
-    with (
-        tempfile.TemporaryDirectory(prefix="lq-", ignore_cleanup_errors=True) as path,
-        pytest.MonkeyPatch.context() as m,
-    ):
-        m.setenv("LEASEQ_NODE_DIR", f"{path}/n")
-        made = Node(Path(path), SLURM_CPUS_ON_NODE="16")
+    with a_node(SLURM_CPUS_ON_NODE="16") as made:
         (made.path / "daemon.py").write_text(DAEMON)
         made.start()
         yield made
-        made.close()
 
 
 def daemon(node: Node, how: str = "daemon") -> str:

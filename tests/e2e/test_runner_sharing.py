@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from leaseq.models import ALL_GPUS, Need, State
-from tests.e2e.harness import Node, environment_of, wait_until
+from tests.e2e.harness import Node, a_node, environment_of, wait_until
 
 GPUS = ("2", "5", "GPU-8932f937-d72c", "MIG-7")
 
@@ -17,15 +16,9 @@ GPUS = ("2", "5", "GPU-8932f937-d72c", "MIG-7")
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
     """A node of 8 CPUs, 1000 MiB and four GPUs, each named in another way."""
-    with (
-        tempfile.TemporaryDirectory(prefix="lq-", ignore_cleanup_errors=True) as path,
-        pytest.MonkeyPatch.context() as m,
-    ):
-        m.setenv("LEASEQ_NODE_DIR", f"{path}/n")
-        made = Node(Path(path), SLURM_CPUS_ON_NODE="8", SLURM_MEM_PER_NODE="1000", CUDA_VISIBLE_DEVICES=",".join(GPUS))
+    with a_node(SLURM_CPUS_ON_NODE="8", SLURM_MEM_PER_NODE="1000", CUDA_VISIBLE_DEVICES=",".join(GPUS)) as made:
         made.start()
         yield made
-        made.close()
 
 
 class Gate:

@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from leaseq.models import Need, State
-from tests.e2e.harness import Node, environment_of, program
+from tests.e2e.harness import Node, a_node, environment_of, program
 
 PLAIN = {"PATH": os.environ["PATH"]}
 
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
-    with (
-        tempfile.TemporaryDirectory(prefix="lq-", ignore_cleanup_errors=True) as path,
-        pytest.MonkeyPatch.context() as m,
-    ):
-        m.setenv("LEASEQ_NODE_DIR", f"{path}/n")
-        made = Node(Path(path), SLURM_CPUS_ON_NODE="4")
+    with a_node(SLURM_CPUS_ON_NODE="4") as made:
         made.start(
             RUNNER_ONLY="of the node", SLURM_CONF="/etc/slurm.conf", SLURM_NTASKS="9", LANG="node", LEASEQ_TASK_ID="Tx"
         )
         yield made
-        made.close()
 
 
 # -- words -------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,22 +10,16 @@ import pytest
 
 from leaseq.models import Need, State
 from leaseq.names import new_task_id
-from tests.e2e.harness import Node, of_task
+from tests.e2e.harness import Node, a_node, of_task
 
 ONE = Need(cpus=1)
 
 
 @pytest.fixture
 def node() -> Iterator[Node]:
-    with (
-        tempfile.TemporaryDirectory(prefix="lq-", ignore_cleanup_errors=True) as path,
-        pytest.MonkeyPatch.context() as m,
-    ):
-        m.setenv("LEASEQ_NODE_DIR", f"{path}/n")
-        made = Node(Path(path), SLURM_CPUS_ON_NODE="16")
+    with a_node(SLURM_CPUS_ON_NODE="16") as made:
         made.start()
         yield made
-        made.close()
 
 
 TRAINER = """
