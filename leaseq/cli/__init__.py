@@ -1,7 +1,7 @@
 """The command line.
 
-What PYTHONPATH names is looked at last by it: a user's project may have a module of the name of one that this needs
-(`selectors.py`, `fire.py`), and nothing of the project is wanted here.
+Directories on PYTHONPATH are searched last: a user's project may have a module that is named like one of those that
+leaseq needs (`selectors.py`, `fire.py`).
 """
 
 import os

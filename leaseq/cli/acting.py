@@ -1,4 +1,4 @@
-"""Tasks acted on one after another, and what came of it told."""
+"""Tasks are acted on one after another, and it is said what came of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Act = Callable[[App, Located], Said]
 
 
 def on_each(app: App, found: Found, act: Act, *, doing: str, json: bool) -> int:
-    """Each task was acted on, and what came of it is told; 1 if one could not be."""
+    """Each task was acted on, and it is said what came of it; 1 if one could not be."""
     progress = Progress(app.out, doing, len(found.tasks), quiet=json)
     for each in progress.over(found.tasks):
         try:

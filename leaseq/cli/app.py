@@ -27,13 +27,13 @@ class App:
         self.out = Output()
 
     def tell_of_choice(self, lease_id: str) -> None:
-        """A lease has become the default, and that is told."""
+        """A lease has become the default, and that is said."""
         record = leases.read_record(self.fs, self.home.lease(lease_id))
         called = leases.called(record) if record else lease_id
         self.out.talk(f"leaseq: default lease is now {called}, which has started")
 
     def tell(self, problems: Sequence[LeaseqError]) -> int:
-        """Each problem is told on stderr; the exit code for them all, 0 if there is none."""
+        """Each problem is said on stderr; the exit code for them all, 0 if there is none."""
         for problem in problems:
             self.out.talk(f"leaseq: {problem.message}")
         return max((problem.exit_code for problem in problems), default=0)

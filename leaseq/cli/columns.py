@@ -18,13 +18,13 @@ class Column:
     title: str
     right: bool = False
     least: int = 0
-    """It is not cut below so many columns of the terminal while another can still go; 0: never cut."""
+    """It keeps so many columns of the terminal while another can still be left out; 0: it is never cut."""
     rank: int = 0
     """The order in which columns are left out: 1 goes first; 0 stays while anything does."""
     code: Callable[[str], str] | None = None
     """A shorter word for a cell, used if the whole one does not fit."""
     into: str = ""
-    """The title of the column before whose text this one's stands if this one is left out."""
+    """If this column is left out its text goes to the front of another's: the title of that one."""
     ending: bool = False
     """True if the end of a cell says more than its beginning."""
 
@@ -41,7 +41,7 @@ class Table:
 def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int, *, ellipsis: str = "…") -> Table:
     """The table in at most `room` columns of a terminal, its titles too; the last column takes what is left.
 
-    Columns that say nothing go first, then those of the lowest rank until all others have the least they need.
+    Empty columns are left out first, then those of the lowest rank, until all others have the least that they need.
     """
     table = [list(row) for row in rows]
     last = len(columns) - 1
@@ -90,7 +90,7 @@ def _least(column: Column, table: Sequence[Sequence[str]], n: int) -> int:
 def _grow(
     widths: list[int], kept: Sequence[int], columns: Sequence[Column], table: Sequence[Sequence[str]], room: int
 ) -> None:
-    """What is left of the room: for what was cut, then for whole words instead of codes, then for the last column."""
+    """The rest of the room goes to cells that were cut, then to words instead of codes, then to the last column."""
     end = len(kept) - 1
     wishes = [_natural(columns[n], table, n) - size for n, size in zip(kept, widths, strict=True)]
     coded = [k for k in range(end) if columns[kept[k]].code is not None]

@@ -1,7 +1,7 @@
 """What a command of the command line is: its words, its options and its help, each said once.
 
-What an option says of itself is all that is known of it: how its text is read, what it is if it is not given, what can
-complete it. `line` reads a line by it, `help` prints it. These are tuples: a dataclass of so many fields takes five
+An `Option` is all that is known of an option: how its text is read, its value if it is not given, what can complete it.
+`line` reads a line by it, `help` prints it. These are tuples: a dataclass of so many fields takes five
 times as long to make, at the start of every command.
 """
 
@@ -98,11 +98,11 @@ class Words(NamedTuple):
     least: int = 0
     most: int | None = None
     ask: str = ""
-    """The question, if they are too few or too many; without one, the first of too many is told."""
+    """What is asked if there are too few or too many; without a question, the first word too many is named."""
     hint: str = ""
 
     def value(self, given: Sequence[str], *, usage: str) -> dict[str, object]:
-        """What the request is told of them; raises UsageError."""
+        """The value of the request's field for these words; raises UsageError."""
         too_many = self.most is not None and len(given) > self.most
         if too_many or len(given) < self.least:
             message = self.ask or f"unexpected argument {given[self.most or 0]!r}"
@@ -125,6 +125,6 @@ class Command(NamedTuple):
     tail: bool = False
     """True if `--` and a user's command may follow: `make` is given it as `tail`, None if there is no `--`."""
     parted: Callable[[Sequence[str]], tuple[list[str], tuple[str, ...]]] | None = None
-    """Parts the words before `--` into ours and those of another program, which are handed on at the tail's head."""
+    """Parts the words before `--` into leaseq's and those of another program, with which the tail then begins."""
     quick: bool = False
-    """True if the import of Fire would be felt: what the line holds is bound without it."""
+    """True if the command is so short that the import of Fire would be felt: its line is bound without Fire."""

@@ -118,7 +118,7 @@ class Source:
         self.app, self.path, self.stream = app, path, stream
         self.target = sys.stdout if stream == "out" or alone else sys.stderr
         self.cut = lines is None and self.target.isatty()
-        """True if what is left out is told: nobody asked for it."""
+        """True if it is said what is left out, since nobody asked for that."""
         self.lines = FOLLOW_LINES if self.cut else ALL_LINES if lines is None else lines
         # A terminal redraws progress bars by itself; in a pipe or file only their last state is worth a line.
         self.folder = None if raw or self.target.isatty() else Folder()

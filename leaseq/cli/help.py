@@ -70,7 +70,7 @@ and its GPUs in CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES or ZE_AFFINITY_MASK.
 PIPE_COLUMNS = 78
 """How wide help is if no terminal says."""
 LEFT_MAX = 30
-"""A name that is wider has its text below it."""
+"""The text of a name that is wider stands below the name."""
 MARGIN = 36
 """A text that begins farther to the right goes on at the left if it is wrapped."""
 

@@ -15,7 +15,7 @@ from leaseq.words import count as counted
 
 
 def place_of(app: App, lease: LeaseDir, record: Lease, entry: Entry, *, count: int = 1) -> str:
-    """Where those tasks went, the first of which is that entry, and what is known of when it starts."""
+    """Where those tasks went, and what is known of when the first, that entry, starts."""
     host = " (this host)" if leases.is_own(lease.id) else f" ({record.name})" if record.name else ""
     what = entry.id if count == 1 else counted(count, "task")
     return f"{what} -> lease {lease.id}{host}, {_when(app, lease, record, entry)}"

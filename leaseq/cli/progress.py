@@ -14,7 +14,7 @@ from leaseq.words import count
 MANY = 10
 """So many things get a line each; more get one sum, on a terminal."""
 TOLD_MAX = 5
-"""So many problems of many things are told one by one."""
+"""So many problems of many things are said one by one."""
 SECONDS_MIN = 0.1
 """The count moves no more often."""
 Thing = TypeVar("Thing")
@@ -62,7 +62,7 @@ class Progress:
             self._shown = ""
 
     def did(self, task_id: str, kind: str, words: str = "") -> None:
-        """The task is now what `kind` says; `words` tell it in a sentence of its own."""
+        """The task is now what `kind` says; `words` say so in a sentence of its own."""
         self.ids.append(task_id)
         self._kinds[kind] += 1
         if words and not self.brief and not self.quiet:
@@ -89,7 +89,7 @@ class Progress:
                 self.out.line(task_id)
 
     def end(self, *, summed: bool = False) -> int:
-        """The sum is told, unless each was or the caller has `summed`; the exit code, 1 if there was a problem."""
+        """The sum is said, unless each was or the caller has `summed`; the exit code, 1 if there was a problem."""
         self.clear()
         if self.brief and not self.quiet and not summed:
             parts = [f"{count(number, 'task')} {kind}" for kind, number in self._kinds.items()]

@@ -114,7 +114,7 @@ FIRST_TOLD_MAX = 5
 
 
 def tell_of_first(app: App, ids: list[str], *, again: bool) -> None:
-    """It is said of the tasks for which keys stand how they ended, if not well. again: they are retried."""
+    """It is said how the tasks ended that were submitted before with the keys, if not well. again: they are retried."""
     if not ids:
         return
     try:

@@ -66,7 +66,7 @@ def task_table(out: Output, found: Sequence[TaskView]) -> None:
 
 
 def short_reason(row: TaskView, *, whole: bool = False) -> str:
-    """The reason in one cell: an attempt after the first is told; long reasons are for `info`, unless it is `whole`."""
+    """The reason in one cell, with the attempt if that is not the first; cut unless `whole`: `info` has all of it."""
     reason = _reason(row, "exit")
     if not whole and len(reason) > 32:
         reason = reason[:31] + "~"

@@ -1,4 +1,4 @@
-"""Waiting for a lease to start, if a person watches."""
+"""Waiting for a lease to start while a person watches."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def command(name: str) -> Command:
 
 
 def foreign_hint(word: str, *, group: str = "") -> str:
-    """Which command is called so elsewhere, as a question; nothing if none is."""
+    """The command that other tools call so, as a question; empty if there is none."""
     words = FOREIGN_IN.get(group, {}) if group else FOREIGN
     for name, others in words.items():
         if word.lower() in others.split():

@@ -1,6 +1,6 @@
 """What the GPUs of this node are doing now, and which they are if a driver is slow to tell.
 
-GPUtil asks nvidia-smi; the kernel tells it of AMD's. A driver that hangs only makes the answer old.
+GPUtil asks nvidia-smi; of AMD's GPUs the kernel says it. A driver that hangs only makes the answer old.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ FIELDS = "index,uuid,name,utilization.gpu,memory.used,memory.total,temperature.g
 DEADLINE_SECONDS = 10.0
 PERIOD_SECONDS = 10.0
 AGAIN_SECONDS_MAX = 300.0
-"""How seldom a driver that does not tell its GPUs is asked again, at last."""
+"""The longest pause before a driver that does not list its GPUs is asked again."""
 
 
 class GpuWatch:
-    """The GPUs of this node and their last known use, asked of the driver by a thread that a wedged one keeps."""
+    """The GPUs of this node and their last known use. A thread asks the driver: one that hangs stops nothing else."""
 
     def __init__(
         self, gpus: Gpus, *, told: Callable[[], None] = lambda: None, deadline_seconds: float = DEADLINE_SECONDS
     ) -> None:
         self.gpus = gpus
         self.told = told
-        """Called on the thread once the driver has told which GPUs it has."""
+        """Called on the thread once the driver has listed its GPUs."""
         self.deadline_seconds = deadline_seconds
         self.use: tuple[GpuUse, ...] = ()
         self.error = ""

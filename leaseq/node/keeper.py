@@ -1,4 +1,4 @@
-"""The keeper: the parent of a node's tasks, and the one who ends them.
+"""The keeper: the parent of a node's tasks, which ends them too.
 
 It never touches the shared file system, so a hung mount cannot keep it from ending a task on time; and it
 is not the runner, so a killed runner costs no exit code. Requests come as files in `ask/` of the node-local

@@ -56,7 +56,7 @@ def exit_fact(kept: Kept, status: int, usage: struct_rusage) -> dict[str, object
 
 
 def _killed_for_memory(before: int | None) -> dict[str, object]:
-    """How many the kernel has killed for memory since then, if any, and the limit of this group, if it has one."""
+    """How many processes the kernel has killed for memory since, if any, and the limit of their group, if any."""
     now = None if before is None else memory_kills()
     if before is None or now is None or now <= before:
         return {}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Access:
-    """A home, for those who act on it. Nothing is made or read before it is asked for."""
+    """A home, for verbs that act on it. Nothing is made or read before it is asked for."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ class Added:
     said: str
     """What sbatch had to say."""
     default: str
-    """The id of the lease that commands mean until this one has started; its own if they mean it at once."""
+    """The id of the lease that commands mean until this one has started; its own id if they mean it at once."""
 
 
 def prepare(access: Access, request: Request) -> Prepared:

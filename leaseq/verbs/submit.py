@@ -25,7 +25,7 @@ class Wanted:
     """Tasks to be queued."""
 
     like: Task
-    """What all of them are. Its id, command, time, user and host are not looked at."""
+    """A task like each of them, but for its id, command, time, user and host."""
     commands: Sequence[Words]
     """The command of each."""
     priority: int = 0
@@ -57,7 +57,7 @@ def submit(
     told: Callable[[int], None] = lambda number: None,
     threads: int = THREADS,
 ) -> Submitted:
-    """The tasks are queued; raises LeaseqError, and OSError, if none is. Who calls it sees to capacity next.
+    """The tasks are queued; raises LeaseqError, and OSError, if none is. The caller sees to capacity next.
 
     told: hears now and then how many are begun. threads: how many may write a batch's files, 0 for none.
     """
