@@ -23,8 +23,9 @@ from leaseq.lease import keeping, leases
 from leaseq.lease.base import LeaseState
 from leaseq.lease.kinds import is_borrowed
 from leaseq.models import Lease
-from leaseq.names import beating, valid_name
+from leaseq.names import valid_name
 from leaseq.protocol import allocs
+from leaseq.reading import beats
 from leaseq.words import visible
 from leaseq.world import SystemFs, is_remote
 
@@ -36,7 +37,8 @@ EXIT_OF_SRUN = 1
 """srun's own failures end with it, and so may a command."""
 REFUSED_SECONDS_MAX = 15.0
 """A step that Slurm refuses has ended by then; of what ran longer nothing is asked."""
-HEARD_SECONDS = 20.0
+LOOKED_AT = 3
+"""So many nodes of a lease are looked at before Slurm is asked whether it has ended."""
 FRESH_SECONDS = 1.0
 """An answer of Slurm that is not older tells what is true when a terminal has closed."""
 ENDING_SECONDS_MAX = 5.0
@@ -215,7 +217,7 @@ def chosen(app: App, word: str) -> Lease:
     meant = app.access.lease("")
     if not leases.is_own(meant.id):
         record = app.access.record(meant)
-        if record.ended is None and _beats(app, record):
+        if record.ended is None and _is_heard(app, record):
             return record
         return _not_ended(app, leases.living(record), app.access.state(record))
     if leases.chosen(app.fs, app.home) or os.environ.get("LEASEQ_LEASE"):
@@ -231,14 +233,10 @@ def chosen(app: App, word: str) -> Lease:
     return active[0]
 
 
-def _beats(app: App, record: Lease) -> bool:
+def _is_heard(app: App, record: Lease) -> bool:
     """True if a runner of the lease was heard lately: it has not ended, and Slurm need not be asked."""
     directory = app.home.lease(record.id)
-    try:
-        nodes = beating(app.fs.names(directory.heartbeats))
-        return any(app.fs.age(directory.heartbeat(node), directory.root) < HEARD_SECONDS for node in nodes[:3])
-    except FileNotFoundError:
-        return False
+    return any(beats.lives(app.fs, directory, node) for node in beats.nodes(app.fs, directory)[:LOOKED_AT])
 
 
 def _local(app: App) -> Lease:
