@@ -21,7 +21,7 @@ R = TypeVar("R", bound="Record")
 
 
 def whole(text: str) -> int | None:
-    """The whole number that the text is, in ASCII digits; None where it is none, or larger than any that is meant."""
+    """The whole number that the text is, in ASCII digits; None if it is none, or larger than any that is meant."""
     return int(text) if len(text) <= 15 and text.isascii() and text.isdigit() else None
 
 

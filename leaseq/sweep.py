@@ -74,7 +74,7 @@ def array_of(said: Said, *, read: Callable[[str], bytes]) -> tuple[Array, list[s
 
 
 def fitted(task: Task, array: Array) -> tuple[Task, list[str]]:
-    """The task with its array, and what is to be told of its words; raises UsageError where a value fits no place."""
+    """The task with its array, and what is to be told of its words; raises UsageError if a value fits no place."""
     expansion = Expansion(task, array)
     if found := expansion.unquotable():
         hole, value = found
@@ -104,7 +104,7 @@ def _sweep(text: str, read: Callable[[str], bytes]) -> Axis:
 
 
 def _values(text: str, read: Callable[[str], bytes]) -> tuple[str, ...] | str:
-    """All values, or the rule alone where one makes them; raises Malformed, UsageError."""
+    """All values, or the rule alone if one makes them; raises Malformed, UsageError."""
     items = [item.replace("\\,", ",") for item in re.split(r"(?<!\\),", text)]
     if len(items) == 1 and steps(items[0]) is not None:
         return items[0]
@@ -197,7 +197,7 @@ def _lines_of(name: str, read: Callable[[str], bytes]) -> Axis:
 
 
 def _check_names(axes: Sequence[Axis]) -> None:
-    """Raises UsageError where a name stands for the index, or two have one name or one variable."""
+    """Raises UsageError if a name stands for the index, or two have one name or one variable."""
     seen: dict[str, str] = {}
     for name in (name for axis in axes for name in axis):
         if name == INDEX:

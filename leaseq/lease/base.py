@@ -23,7 +23,7 @@ class LeaseState:
     starts: str = ""
     """While pending: when it will start by Slurm's present plan, in the cluster's local time; empty if unknown."""
     ends: float | None = None
-    """When the allocation ends, seconds since the epoch; None where it has no end."""
+    """When the allocation ends, seconds since the epoch; None if it has no end."""
     age_seconds: float = 0.0
 
 
@@ -35,9 +35,9 @@ class Backend(Protocol):
         ...
 
     def release(self, alloc: Allocation) -> bool:
-        """True where the allocation has been released, or is being; False where it had ended before."""
+        """True if the allocation has been released, or is being; False if it had ended before."""
         ...
 
     def attach(self, alloc: Allocation, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
-        """The command line that runs argv on that node of the allocation, in a terminal where `tty`."""
+        """The command line that runs argv on that node of the allocation, in a terminal if `tty`."""
         ...

@@ -1,4 +1,4 @@
-"""Somebody will run a lease's backlog: whoever makes some sees to that."""
+"""Somebody will run a lease's backlog: what makes backlog sees to that."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _checked: set[str] = set()
 
 
 def check_home(home: Home) -> bool:
-    """True where the home exists: a directory of this user that nobody else can change; else raises Refused."""
+    """True if the home exists: a directory of this user that nobody else can change; else raises Refused."""
     if home.root in _checked:
         return True
     try:

@@ -11,11 +11,11 @@ from leaseq.models import ANY
 from leaseq.world import user_name
 
 OVERFLOW_UID = "/proc/sys/fs/overflowuid"
-"""The uid that NFS shows for every file where host and server do not agree on names."""
+"""The uid that NFS shows for every file if host and server do not agree on names."""
 
 
 def owner_of(home: Home, *, remote: bool) -> int:
-    """The uid that this user's files have in the home, as this host sees it; raises Refused where it is another's.
+    """The uid that this user's files have in the home, as this host sees it; raises Refused if it is another's.
 
     A node whose NFS knows no names shows everything as nobody's: there the server alone can tell users apart.
     """
@@ -33,7 +33,7 @@ def owner_of(home: Home, *, remote: bool) -> int:
 
 
 def check_owner(home: Home, owner: int) -> None:
-    """The home is still that user's; raises Refused where another stands in its place."""
+    """The home is still that user's; raises Refused if another stands in its place."""
     found = os.stat(home.root).st_uid
     if found != owner:
         raise Refused(

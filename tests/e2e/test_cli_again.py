@@ -25,7 +25,7 @@ def test_a_redone_task_has_the_environment_that_it_had(box: Box) -> None:
     assert printed(box, first) == "0.3 7\n"
     assert printed(box, box.run("redo", "--failed", env={"SEED": "8", "LR": "0.2"}).id) == "0.3 7\n"
     assert printed(box, box.run("redo", first, "--env", "LR=0.5", env={"SEED": "8"}).id) == "0.5 7\n"
-    # Chosen anew: what --env had said stays, the rest is of now.
+    # Chosen again: what --env had said stays, the rest is of now.
     anew = box.run("redo", first, "--export", "ALL", env={"SEED": "8", "LR": "0.2"}).id
     assert printed(box, anew) == "0.3 8\n"
     # And so on: a redo of a redo.

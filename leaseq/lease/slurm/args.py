@@ -32,7 +32,7 @@ BARE = frozenset(
 )
 """Options that take no value."""
 OPTIONAL = frozenset("exclusive get-user-env nice no-kill propagate resv-ports oom-kill-step".split())
-"""Options whose value, where there is one, is glued on by `=` (or to the letter)."""
+"""Options whose value, if there is one, is glued on by `=` (or to the letter)."""
 NEWER = frozenset(
     "batch consolidate-segments container-id export-file external gpus-per-socket jobid mcs-label oom-kill-step "
     "resv-ports segment share spread-segments stepmgr tres-bind tres-per-job tres-per-task version help usage "
@@ -64,7 +64,7 @@ class Checked:
     """What the user's tokens ask for."""
 
     options: Mapping[str, str]
-    """Long option names to values as sbatch will take them; the last of a repeated option; "" where it has none."""
+    """Long option names to values as sbatch will take them; the last of a repeated option; "" if it has none."""
     notes: tuple[str, ...] = ()
     """What the user should hear although nothing is refused."""
     suggestions: Mapping[str, str] = field(default_factory=dict)
@@ -104,7 +104,7 @@ def check(tokens: Sequence[str]) -> Checked:
 
 
 def takes_next(token: str, following: str) -> bool:
-    """True where sbatch takes the following word as the value of this token."""
+    """True if sbatch takes the following word as the value of this token."""
     if token.startswith("--"):
         name, glued, _ = token[2:].partition("=")
         full = _full_name(name, known_options())

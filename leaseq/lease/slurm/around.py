@@ -44,7 +44,7 @@ class Job:
 
 
 def job_around(environment: Mapping[str, str]) -> Job | None:
-    """The job that the environment tells of; None where there is none, or where it is a lease's own."""
+    """The job that the environment tells of; None if there is none, or if it is a lease's own."""
     job = environment.get("SLURM_JOB_ID", "")
     if whole(job) is None or "LEASEQ_LEASE" in environment:
         return None
@@ -63,7 +63,7 @@ def runner_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def seconds_left(job: Job, environment: Mapping[str, str]) -> float | None:
-    """How long Slurm lets the job run on; None where it has no end, or does not say."""
+    """How long Slurm lets the job run on; None if it has no end, or does not say."""
     ends = whole(environment.get("SLURM_JOB_END_TIME", ""))
     if ends is not None:
         return ends - time.time()

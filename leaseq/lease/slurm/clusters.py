@@ -26,12 +26,12 @@ _VERSION = re.compile(r"^SLURM_VERSION\s*=\s*([0-9][\w.-]*)\s*$", re.MULTILINE)
 
 
 def here(fs: Fs, home: Home, *, anew: bool = False) -> str:
-    """The name of the cluster that squeue, sbatch and scancel mean in this process; empty where it cannot be known."""
+    """The name of the cluster that squeue, sbatch and scancel mean in this process; empty if it cannot be known."""
     return _conf(fs, home, anew=anew)[0]
 
 
 def slurm_version(fs: Fs, home: Home) -> str:
-    """The version of that cluster's Slurm, such as `24.11.5`; empty where it cannot be known."""
+    """The version of that cluster's Slurm, such as `24.11.5`; empty if it cannot be known."""
     return _conf(fs, home, anew=False)[1]
 
 

@@ -44,7 +44,7 @@ def ask(
     seconds_max: float = SECONDS_MAX,
     umask: int = -1,
 ) -> Answer:
-    """The command's answer, whatever its exit code; raises Unavailable where it is missing or does not answer.
+    """The command's answer, whatever its exit code; raises Unavailable if it is missing or does not answer.
 
     Without an environment the command gets this process's, less what a surrounding job or a user's
     SQUEUE_FORMAT would change. Without a umask it has this process's.

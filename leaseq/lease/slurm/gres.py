@@ -4,7 +4,7 @@ A step that says nothing of GPUs gets what the job's options come to for one tas
 than the node was granted: fewer with --gpus-per-task, none with --exclusive, nothing but a refusal with --gpus=N. No
 option serves every Slurm (measured): 24.11 starts a step with --gres= and the words that it prints for the node, and
 never one with --gpus=N on some nodes; 22.05 refuses those words on some nodes, and starts a step with --gpus=, with
-types where the job was asked for by type. 22.05 prints what was asked for as `gres:gpu`, 24.11 as `gres/gpu`.
+types if the job was asked for by type. 22.05 prints what was asked for as `gres:gpu`, 24.11 as `gres/gpu`.
 `gpu_option` of the lease script says the same in bash.
 """
 
@@ -21,7 +21,7 @@ _BY_TYPE = re.compile(r"^ *Tres[A-Za-z]*=\S*gres:gpu:[^,\s]*[^0-9,\s]", re.MULTI
 
 
 def step_option(shown: str, node: str) -> str:
-    """The option by which a step gets all GPUs that the job has on the node; empty where Slurm does not tell."""
+    """The option by which a step gets all GPUs that the job has on the node; empty if Slurm does not tell."""
     words = _held(shown, node)
     if words is None:
         return ""
@@ -32,7 +32,7 @@ def step_option(shown: str, node: str) -> str:
 
 
 def _held(shown: str, node: str) -> list[str] | None:
-    """`gpu:a100:2`, `nic:1`: what the job holds on the node; None where it is not among the job's nodes."""
+    """`gpu:a100:2`, `nic:1`: what the job holds on the node; None if it is not among the job's nodes."""
     for nodes, held in _NODE.findall(shown):
         try:
             names = expand_hosts(nodes)

@@ -1,4 +1,4 @@
-"""What identifies an allocation, pure. A job's number comes again: on another cluster, or where Slurm began anew."""
+"""What identifies an allocation, pure. A job's number comes again: on another cluster, or if Slurm began again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Identity:
 
 
 def compare(one: Identity, other: Identity) -> Match:
-    """SAME where number, cluster and token agree; UNKNOWN where no token tells, and nothing speaks against it."""
+    """SAME if number, cluster and token agree; UNKNOWN if no token tells, and nothing speaks against it."""
     if one.job != other.job:
         return Match.OTHER
     if one.cluster and other.cluster and one.cluster.casefold() != other.cluster.casefold():

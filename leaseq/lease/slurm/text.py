@@ -31,7 +31,7 @@ class Row(Record):
     """Slurm's long name: PENDING, RUNNING, COMPLETING, CANCELLED, ..."""
     reason: str = _as(text, default="")
     left_seconds: float | None = _as(maybe(number), default=None)
-    """Until its time limit; None where it has none or Slurm does not say."""
+    """Until its time limit; None if it has none or Slurm does not say."""
     limit: str = _as(text, default="")
     starts: str = _as(text, default="")
     """When it started, or will by the scheduler's present plan, in the cluster's local time; empty if unknown."""
@@ -67,7 +67,7 @@ _NO_ANSWER = (
 
 
 def is_no_answer(words: str) -> bool:
-    """True where a Slurm command's words say that the controller gave it none: what it asked may be done or not."""
+    """True if a Slurm command's words say that the controller gave it none: what it asked may be done or not."""
     said = words.lower()
     return any(text in said for text in _NO_ANSWER)
 
@@ -102,7 +102,7 @@ def _row(line: str) -> Row | None:
 
 
 def known_time(value: str) -> str:
-    """The time stamp, or nothing where Slurm says N/A, Unknown or None."""
+    """The time stamp, or nothing if Slurm says N/A, Unknown or None."""
     return value if re.match(r"\d{4}-\d\d-\d\dT", value) else ""
 
 
