@@ -25,7 +25,7 @@ from leaseq.verbs.add import Added, add, prepare
 from leaseq.words import visible, visible_lines
 
 if TYPE_CHECKING:
-    from leaseq.lease.slurm.sbatch import Request
+    from leaseq.lease.slurm.sbatch import LeaseRequest
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,14 @@ def _tell_default(app: App, added: Added) -> None:
         app.out.talk(f"leaseq: default lease stays {added.default} until lease {called} has started")
 
 
-def _request(asked: Add, settings: config.Config, *, umask: int) -> Request:
+def _request(asked: Add, settings: config.Config, *, umask: int) -> LeaseRequest:
     """What is asked of Slurm: the profile's options, then those on the command line, which win."""
     from leaseq.lease.slurm.args import check
-    from leaseq.lease.slurm.sbatch import Request
+    from leaseq.lease.slurm.sbatch import LeaseRequest
 
     profile = settings.profile(asked.profile)
     tokens = (*profile.slurm, *asked.tokens)
-    return Request(
+    return LeaseRequest(
         tokens=tokens,
         checked=check(tokens),
         name=asked.name or _job_name(check(tokens).options) or profile.name,

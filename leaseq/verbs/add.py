@@ -10,7 +10,7 @@ from leaseq.models import Lease
 from leaseq.verbs.access import Access
 
 if TYPE_CHECKING:
-    from leaseq.lease.slurm.sbatch import Prepared, Request
+    from leaseq.lease.slurm.sbatch import LeaseRequest, Prepared
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Added:
     """The id of the lease that commands mean until this one has started; its own id if they mean it at once."""
 
 
-def prepare(access: Access, request: Request) -> Prepared:
+def prepare(access: Access, request: LeaseRequest) -> Prepared:
     """The command line and the script; nothing has been asked for. Raises LeaseqError."""
     from leaseq.lease.host import user_name
     from leaseq.lease.slurm import sbatch
@@ -33,7 +33,7 @@ def prepare(access: Access, request: Request) -> Prepared:
     return sbatch.prepare(access.home, request, clock=access.clock, user=user_name(), host=hostname())
 
 
-def add(access: Access, prepared: Prepared, request: Request) -> Added:
+def add(access: Access, prepared: Prepared, request: LeaseRequest) -> Added:
     """The lease is queued, and the default: at once if no other runs, else once it starts. Raises LeaseqError."""
     from leaseq.lease.slurm import sbatch
 

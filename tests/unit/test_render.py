@@ -20,7 +20,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def lease_script(home: Home, *tokens: str, template: str = "", prologue: str = "", **environment: str) -> str:
-    request = sbatch.Request(
+    request = sbatch.LeaseRequest(
         tokens=tokens,
         checked=args.check(tokens),
         template=template,
@@ -197,6 +197,6 @@ def test_a_step_on_a_node_that_does_not_see_the_lease_ends_with_72_and_says_so(h
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
 def test_the_users_umask_stands_in_the_script(home: Home, umask: int) -> None:
-    request = sbatch.Request(tokens=(), checked=args.check(()), umask=umask)
+    request = sbatch.LeaseRequest(tokens=(), checked=args.check(()), umask=umask)
     script = sbatch.prepare(home, request, clock=SystemClock(), user="u", host="login").script
     assert f"\numask 077\nuser_umask={umask:04o}\n" in script

@@ -38,11 +38,11 @@ def fake(tmp_path: Path) -> Iterator[FakeProgram]:
     os.environ["PATH"] = before
 
 
-def request(*tokens: str, name: str = "") -> sbatch.Request:
-    return sbatch.Request(tokens=tokens or TOKENS, checked=check(tokens or TOKENS), name=name)
+def request(*tokens: str, name: str = "") -> sbatch.LeaseRequest:
+    return sbatch.LeaseRequest(tokens=tokens or TOKENS, checked=check(tokens or TOKENS), name=name)
 
 
-def prepared(home: Home, asked: sbatch.Request) -> sbatch.Prepared:
+def prepared(home: Home, asked: sbatch.LeaseRequest) -> sbatch.Prepared:
     return sbatch.prepare(home, asked, clock=CLOCK, user="u", host="login")
 
 
@@ -73,7 +73,7 @@ def test_the_record_and_the_script_stand_beside_each_other(home: Home, fake: Fak
 def test_a_surrounding_jobs_variables_do_not_reach_sbatch(home: Home, fake: FakeProgram) -> None:
     fake.answer("77\n")
     inherited = {**os.environ, "SLURM_MEM_PER_CPU": "100", "SBATCH_ACCOUNT": "mine", "SLURM_JOB_ID": "3"}
-    asked = sbatch.Request(tokens=(), checked=check(()), environment=inherited)
+    asked = sbatch.LeaseRequest(tokens=(), checked=check(()), environment=inherited)
     sbatch.submit(FS, home, prepared(home, asked), request=asked)
     environment = fake.environment()
     assert environment["SBATCH_ACCOUNT"] == "mine"
@@ -206,5 +206,5 @@ def test_a_number_that_another_lease_has_is_not_taken_from_it(home: Home, fake: 
 def test_term_comes_after_the_warning_that_was_asked_for(
     home: Home, words: tuple[str, ...], settings: dict[str, Any], lead: int
 ) -> None:
-    asked = sbatch.Request(tokens=words, checked=check(words), **settings)
+    asked = sbatch.LeaseRequest(tokens=words, checked=check(words), **settings)
     assert f" --end-lead {lead} " in prepared(home, asked).script

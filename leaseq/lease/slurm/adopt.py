@@ -21,7 +21,7 @@ from leaseq.lease.slurm.args import Checked
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.identity import Match, compare, marked, of_allocation, of_row
 from leaseq.lease.slurm.job import SlurmBackend, adoptable, nodes_of
-from leaseq.lease.slurm.sbatch import Request, completed, prepare
+from leaseq.lease.slurm.sbatch import LeaseRequest, completed, prepare
 from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease
 from leaseq.names import new_incarnation
@@ -43,7 +43,7 @@ def adopt(
     bare = tuple(node for node in nodes_of(row) if known is None or not beats.lives(fs, home.lease(known.id), node))
     if not bare:
         raise Refused(f"every node of {job} has a runner", hint=f"`leaseq lease info {job}` shows them")
-    request = Request(tokens=(), checked=Checked({}), name=name, umask=umask)
+    request = LeaseRequest(tokens=(), checked=Checked({}), name=name, umask=umask)
     token = known.token if known else ""
     prepared = prepare(home, request, clock=backend.clock, user=user, host=host, token=token)
     for directory in (home.root, home.runs):

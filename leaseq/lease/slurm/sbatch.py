@@ -45,8 +45,8 @@ LEASE, JOB, CLUSTER = "@LEASE@", "@JOB@", "@CLUSTER@"
 
 
 @dataclass(frozen=True)
-class Request:
-    """A lease to be asked for."""
+class LeaseRequest:
+    """What is asked of Slurm for a lease."""
 
     tokens: tuple[str, ...]
     """The user's Slurm options, verbatim."""
@@ -83,7 +83,7 @@ class Prepared:
         return self.argv[-1]
 
 
-def prepare(home: Home, request: Request, *, clock: Clock, user: str, host: str, token: str = "") -> Prepared:
+def prepare(home: Home, request: LeaseRequest, *, clock: Clock, user: str, host: str, token: str = "") -> Prepared:
     """The script, the command line and the record of a lease that has not been asked for; with that token if any."""
     # Jinja2 is only needed where a script is made.
     from leaseq.lease.slurm import render
@@ -115,7 +115,7 @@ def prepare(home: Home, request: Request, *, clock: Clock, user: str, host: str,
     return Prepared(script, argv, record)
 
 
-def _values(home: Home, request: Request, record: Lease) -> dict[str, object]:
+def _values(home: Home, request: LeaseRequest, record: Lease) -> dict[str, object]:
     output_chosen = "output" in request.checked.options or "SBATCH_OUTPUT" in request.environment
     option = request.checked.options.get("signal", "")
     warning_signal = signal_of(option) or request.warning_signal
@@ -164,7 +164,7 @@ def signal_of(option: str) -> str:
     return name[3:] if name[3:] in WARNINGS else ""
 
 
-def end_lead(option: str, request: Request) -> int:
+def end_lead(option: str, request: LeaseRequest) -> int:
     """How long before the end tasks get TERM so that the warning comes first: at most half of what it leaves them.
 
     option: the value of --signal, `[R][B:]SIGNAL[@SECONDS]`; without SECONDS Slurm warns 60 s before (sbatch(1)).
@@ -177,7 +177,7 @@ def end_lead(option: str, request: Request) -> int:
 
 
 def submit(
-    fs: Fs, home: Home, prepared: Prepared, *, request: Request, seconds_max: float = SECONDS_MAX
+    fs: Fs, home: Home, prepared: Prepared, *, request: LeaseRequest, seconds_max: float = SECONDS_MAX
 ) -> tuple[Lease, str]:
     """(the lease that Slurm has queued, what sbatch had to say); its record stands, durably.
 
@@ -211,7 +211,7 @@ def submit(
     return _queued(fs, home, prepared, *job), answer.err.strip()
 
 
-def _found(fs: Fs, home: Home, prepared: Prepared, request: Request, words: str) -> Lease:
+def _found(fs: Fs, home: Home, prepared: Prepared, request: LeaseRequest, words: str) -> Lease:
     """The lease, where Slurm has queued it without answering sbatch; raises Unavailable where that is not known.
 
     Its script and unfinished record stay: should it be queued yet, `heal` finds it.
