@@ -11,6 +11,9 @@ from collections.abc import Mapping
 EX_TEMPFAIL = 75
 """Try again later (sysexits.h): from leaseq to a script, and from a task that its lease's end interrupts."""
 
+HOME_UNSEEN = 72
+"""The lease script's own, on a node that does not see the home (EX_OSFILE)."""
+
 
 class LeaseqError(Exception):
     """Something the user can act on: `message` says what is wrong, `hint` the next step."""

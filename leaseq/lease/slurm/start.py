@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leaseq.dataclass import dataclass
-from leaseq.errors import LeaseqError, NotFound, SlurmError
+from leaseq.errors import HOME_UNSEEN, LeaseqError, NotFound, SlurmError
 from leaseq.layout import LeaseDir
 from leaseq.lease.base import LeaseState
 from leaseq.lease.slurm.command import ask
@@ -28,10 +28,6 @@ UNHEARD_SECONDS = 15.0
 """How long a lease that runs may have written nothing before its first node is asked what it sees."""
 GIVEN_UP = "given up after"
 """In a note: the node tries no more, and the lease may end any moment."""
-HOME_UNSEEN = 72
-"""The lease script's exit code on a node that does not see the home."""
-NO_RUNNER = 70
-"""Its exit code where no node could ever start a runner."""
 
 
 @dataclass(frozen=True)
