@@ -40,12 +40,12 @@ class Expansion:
     """From the indices of one array to what they run."""
 
     def __init__(self, task: Task, array: Array) -> None:
-        """Raises Malformed where the array's record means nothing."""
+        """Raises Malformed if the array's record means nothing."""
         self.indices = Indices.parse(array.indices)
         self.axes = [{name: _values(said) for name, said in axis.items()} for axis in array.axes]
         self._counts = [_count(axis) for axis in self.axes]
         self.combinations = prod(self._counts)
-        """How many there are; 1 where the array has no parameters."""
+        """How many there are; 1 if the array has no parameters."""
         if self.axes and self.indices.last >= self.combinations:
             raise Malformed(f"index {self.indices.last} of {self.combinations} combinations")
         self.names = tuple(name for axis in self.axes for name in axis)
@@ -77,7 +77,7 @@ class Expansion:
         return {piece.name for word in self._words for piece in word if isinstance(piece, Hole)}
 
     def unquotable(self) -> tuple[str, str] | None:
-        """A placeholder and a value that cannot stand in its place of a line for bash; None where all can."""
+        """A placeholder and a value that cannot stand in its place of a line for bash; None if all can."""
         for hole in (piece for word in self._words for piece in word if isinstance(piece, Hole)):
             if hole.where in (_WORD, _BARE) or hole.name == INDEX:
                 continue
@@ -143,7 +143,7 @@ class Steps(Sequence[str]):
 
 
 def steps(text: str) -> Steps | None:
-    """The numbers of a range `a..b[..step]`; None where the text is none. Raises Malformed where it leads nowhere."""
+    """The numbers of a range `a..b[..step]`; None if the text is none. Raises Malformed if it leads nowhere."""
     match = _RANGE.fullmatch(text)
     if not match:
         return None

@@ -67,7 +67,7 @@ class Indices:
         return self.parts[number][place - self._before[number]]
 
     def place(self, index: int) -> int:
-        """The how-manieth it is, from 0; raises KeyError where it is not in the set."""
+        """Its place in the set, from 0; raises KeyError if it is not in the set."""
         number = self._part_of(index)
         if number is None:
             raise KeyError(index)
@@ -223,5 +223,5 @@ def _common(left: Iterator[tuple[int, int]], right: Iterator[tuple[int, int]]) -
 
 
 def _whole(indices: Indices, of: Indices) -> bool:
-    """True where one run without gaps holds all of the other."""
+    """True if one run without gaps holds all of the other."""
     return any(_dense(part) and part[0] <= of.first and of.last <= part[-1] for part in indices.parts)

@@ -53,11 +53,11 @@ class State(Enum):
         self.glyph = glyph
         self.ascii_glyph = ascii_glyph
         self.exit_code = exit_code
-        """What `wait` returns where the task has no exit code of its own; -1 while it has not ended."""
+        """What `wait` returns if the task has no exit code of its own; -1 while it has not ended."""
 
     @property
     def ended(self) -> bool:
-        """True where no attempt of the task is pending or running."""
+        """True if no attempt of the task is pending or running."""
         return self.exit_code >= 0
 
     @classmethod
@@ -102,7 +102,7 @@ class Need(Record):
 
     @property
     def alone(self) -> bool:
-        """True where the task shares its node with no other."""
+        """True if the task shares its node with no other."""
         return self.gpus is None and self.cpus is None and self.mem_mb is None
 
 
@@ -131,7 +131,7 @@ class Task(Record):
 
     id: str = _as(text)
     argv: tuple[str, ...] = _as(several(text))
-    """The exact words; where there is one word and `shell` is true, a line for `bash -c`."""
+    """The exact words; if there is one word and `shell` is true, a line for `bash -c`."""
     cwd: str = _as(text)
     submitted: float = _as(number)
     shell: bool = _as(flag, default=False)
@@ -139,7 +139,7 @@ class Task(Record):
     env: Mapping[str, str] = _as(mapping(text), default_factory=dict)
     """What `--export` and `--env` chose of the submitter's environment: what a rerun needs."""
     export: str = _as(text, default="")
-    """What `--export` said: `ALL`, `NONE`, or names; empty where an older leaseq did not keep it."""
+    """What `--export` said: `ALL`, `NONE`, or names; empty if an older leaseq did not keep it."""
     env_given: tuple[str, ...] = _as(several(text), default=())
     """The names of those variables that `--env` said."""
     name: str = _as(text, default="")
@@ -148,7 +148,7 @@ class Task(Record):
     on_lost: str = _as(text, default="")
     """`requeue`, `fail`, or empty: requeued as long as retries are left."""
     requeue: bool = _as(flag, default=False)
-    """True where the end of the lease puts the running task back as pending."""
+    """True if the end of the lease puts the running task back as pending."""
     umask: int = _as(integer, default=0o022)
     key: str = _as(text, default="")
     user: str = _as(text, default="")
@@ -165,7 +165,7 @@ class Task(Record):
 
 @dataclass(frozen=True)
 class Outcome(Record):
-    """How one attempt ended. Decided once, by whoever links it first; later reports are evidence only."""
+    """How one attempt ended. Decided once, by the first who links it; later reports are evidence only."""
 
     task: Task = _as(record(Task))
     attempt: int = _as(integer)
@@ -176,7 +176,7 @@ class Outcome(Record):
     signal: int | None = _as(maybe(integer), default=None)
     reason: str = _as(text, default="")
     requeued: str = _as(text, default="")
-    """Why another attempt follows (`retry`, `lost`, `requeue`, `recover`); empty where this one is the last."""
+    """Why another attempt follows (`retry`, `lost`, `requeue`, `recover`); empty if this one is the last."""
     started: float | None = _as(maybe(number), default=None)
     ended: float = _as(number, default=0.0)
     elapsed_seconds: float | None = _as(maybe(number), default=None)
@@ -185,7 +185,7 @@ class Outcome(Record):
     max_rss_mb: float | None = _as(maybe(number), default=None)
     cpu_seconds: float | None = _as(maybe(number), default=None)
     order: str = _as(text, default="")
-    """The ORDER in the names of the task's files, for another attempt; empty where an older leaseq did not keep it."""
+    """The ORDER in the names of the task's files, for another attempt; empty if an older leaseq did not keep it."""
     counts: Mapping[str, int] = _as(mapping(integer), default_factory=dict)
     """Of an array, how many of its indices ended so, by state."""
     last_attempt: int = _as(integer, default=0)
@@ -241,7 +241,7 @@ class Running(Record):
 
 @dataclass(frozen=True)
 class GpuUse(Record):
-    """One GPU as the node sees it now. None where the driver does not say."""
+    """One GPU as the node sees it now. None if the driver does not say."""
 
     token: str = _as(text)
     """What CUDA_VISIBLE_DEVICES calls it: an index, a UUID or a MIG name, kept as granted."""

@@ -145,7 +145,7 @@ class Entry:
 
     @classmethod
     def parse(cls, name: str) -> Entry:
-        """The entry of that file name; raises Malformed, and Newer where only its need is not understood."""
+        """The entry of that file name; raises Malformed, and Newer if only its need is not understood."""
         match = _ENTRY.fullmatch(name)
         if not match:
             raise Malformed(f"not a task file name: {name!r:.160}")
@@ -174,7 +174,7 @@ def order(*, priority: int, micros: int, sequence: int) -> str:
 
 
 def is_node(name: str) -> bool:
-    """True where the name can be a node's."""
+    """True if the name can be a node's."""
     return NAME.fullmatch(name) is not None
 
 

@@ -41,9 +41,9 @@ class Started:
     pid: int
     already: bool
     job: str = ""
-    """The Slurm job that it ends with; empty where there is none, or where it was started by another command."""
+    """The Slurm job that it ends with; empty if there is none, or if it was started by another command."""
     left_seconds: float | None = None
-    """How long that job has left; None where it has no end, or where that is not known."""
+    """How long that job has left; None if it has no end, or if that is not known."""
 
 
 class LocalBackend:
@@ -112,7 +112,7 @@ class LocalBackend:
         return f"{node_path(self.home.root, self.lease.id, self.node)}/runner.log"
 
     def runner(self) -> Holder | None:
-        """The runner that is alive on this host; raises Refused where somebody else may have named it."""
+        """The runner that is alive on this host; raises Refused if somebody else may have named it."""
         return self._alive("runner")
 
     def keeper(self) -> Holder | None:
@@ -188,7 +188,7 @@ class LocalBackend:
         return job.id, left
 
     def stop(self, *, kill: bool = False) -> bool:
-        """No runner serves this host, and with `kill` no task runs; False where none was alive before.
+        """No runner serves this host, and with `kill` no task runs; False if none was alive before.
 
         Without `kill` running tasks go on under the keeper, and the next runner takes them up again.
         """
@@ -219,7 +219,7 @@ LEASES_HINT = "`leaseq add` asks Slurm for nodes; `--lease LEASE` or `leaseq lea
 
 
 def refuse_if_forbidden(home: Home, *, hint: str = LEASES_HINT) -> None:
-    """Tasks may run on this host; raises Refused where the settings say that they may not."""
+    """Tasks may run on this host; raises Refused if the settings say that they may not."""
     if config.local_is_forbidden(home):
         raise Refused(
             f"no task may run on this host: {home.config} says `local: never`",
@@ -243,5 +243,5 @@ def _did_not_start(how: str, log: str, offset: int) -> Unavailable:
 
 
 def user_name() -> str:
-    """This user's name; the number where it has none."""
+    """This user's name; the number if it has none."""
     return world.user_name(os.getuid())

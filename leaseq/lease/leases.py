@@ -40,7 +40,7 @@ def chosen_or_own(fs: Fs, home: Home) -> str:
 
 
 def read_record(fs: Fs, lease: LeaseDir) -> Lease | None:
-    """The lease's record, or None where there is no such lease or its record cannot be read; raises Newer."""
+    """The lease's record, or None if there is no such lease or its record cannot be read; raises Newer."""
     try:
         return records.read_lease(fs, lease)
     except Newer:
@@ -98,7 +98,7 @@ def _ids(fs: Fs, home: Home) -> list[str]:
 def default(fs: Fs, home: Home, *, news: News | None = None) -> str:
     """The lease that commands mean when they name none: the shell's or task's own, the chosen one, this host's.
 
-    Raises NotFound and UsageError where LEASEQ_LEASE names none, Newer where this leaseq cannot read the choice.
+    Raises NotFound and UsageError if LEASEQ_LEASE names none, Newer if this leaseq cannot read the choice.
     """
     word = os.environ.get("LEASEQ_LEASE", "")
     if not word:
@@ -111,7 +111,7 @@ def default(fs: Fs, home: Home, *, news: News | None = None) -> str:
 
 
 def chosen(fs: Fs, home: Home, *, news: News | None = None) -> str:
-    """The id of the lease that was chosen for commands that name none; empty where none was. Raises Newer.
+    """The id of the lease that was chosen for commands that name none; empty if none was. Raises Newer.
 
     One that was to be chosen once it starts is, if it has: `news` is told so by whoever sees it first.
     """
@@ -128,7 +128,7 @@ def chosen(fs: Fs, home: Home, *, news: News | None = None) -> str:
 
 
 def has_started(fs: Fs, home: Home, lease: Lease) -> bool:
-    """True where the lease's script has begun on its nodes."""
+    """True if the lease's script has begun on its nodes."""
     return bool(lease.nodes or allocs.members(fs, home.lease(lease.id)))
 
 
@@ -219,7 +219,7 @@ def _from_cache(cached: object, lease_id: str) -> Lease | None:
 
 
 def _read_index(fs: Fs, home: Home) -> dict[str, object]:
-    """The index as it is, or an empty one where there is none that can be used; raises Newer."""
+    """The index as it is, or an empty one if there is none that can be used; raises Newer."""
     try:
         index = files.json_object(files.content(fs, home.index))
     except Newer as error:

@@ -1,6 +1,6 @@
 """Tasks by what a person types, in whichever lease has them: the one that is meant first, then all others.
 
-`last` and letters that several tasks begin with stay within the lease that is meant where it has any. A whole id
+`last` and letters that several tasks begin with stay within the lease that is meant if it has any. A whole id
 is unique, so the first lease that has it ends the search: leases that live are looked at before those that have
 ended, newest first. Only what is found nowhere is looked for in the histories, which remember what was cleaned up.
 """
@@ -143,7 +143,7 @@ class Lookup:
 
 
 def _has_left(each: Located) -> bool:
-    """True where an attempt follows that this lease does not have: it may be on its way, or in another lease."""
+    """True if an attempt follows that this lease does not have: it may be on its way, or in another lease."""
     return each.row.state is State.PENDING and each.row.place is None
 
 

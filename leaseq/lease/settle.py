@@ -45,7 +45,7 @@ def settle_claims(
 ) -> list[str]:
     """The nodes that hold claims yet, for their runner may be alive; what all others held is decided as LOST.
 
-    Only for nodes that Slurm has taken from the lease, all of them where it has ended. A runner that lives on all the
+    Only for nodes that Slurm has taken from the lease, all of them if it has ended. A runner that lives on all the
     same (its node lost its slurmd) may still decide an attempt first; then that stands. Nothing is started again here:
     a task that wants to be is pending.
     reason: of the outcomes. spared: nodes that have a runner again, which knows more of what ran there. nodes: only

@@ -1,7 +1,7 @@
 """What follows from Slurm's news, done: called by commands that act or wait, and by runners; never by a look.
 
 An ended lease's record says so, and what it held is decided; one that is there again has not ended; nodes that it has
-lost are let go; a lease whose command died before it had a record gets one. Each step is left to the next upkeep where
+lost are let go; a lease whose command died before it had a record gets one. Each step is left to the next upkeep if
 a process dies before it. Looks show all of this as if it were done.
 """
 
@@ -39,9 +39,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def keep_up_for(fs: Fs, home: Home, lease: LeaseDir, *, clock: Clock) -> bool:
-    """What is known of a Slurm lease is done; True where that was news.
+    """What is known of a Slurm lease is done; True if that was news.
 
-    Slurm is asked where a node of it holds tasks and is not heard; where it does not answer all stays as it is.
+    Slurm is asked if a node of it holds tasks and is not heard; if it does not answer all stays as it is.
     """
     record = leases.read_record(fs, lease)
     if record is None or record.kind != "slurm":
@@ -80,7 +80,7 @@ def _is_in_doubt(fs: Fs, lease: LeaseDir) -> bool:
 
 
 def learn_kept(fs: Fs, home: Home, lease: Lease, *, clock: Clock) -> bool:
-    """What the last answer of Slurm says of a lease is done; True where it says something. Nobody is asked."""
+    """What the last answer of Slurm says of a lease is done; True if it says something. Nobody is asked."""
     if lease.kind != "slurm":
         return False
     queue = answer.read(fs, home, lease.cluster)

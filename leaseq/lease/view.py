@@ -28,7 +28,7 @@ class LeaseView:
     state: LeaseState
     nodes: tuple[str, ...] = ()
     left_seconds: float | None = None
-    """Until its end; None where it has none, or that is not known."""
+    """Until its end; None if it has none, or that is not known."""
 
     @property
     def id(self) -> str:
@@ -69,7 +69,7 @@ class Looked:
 
     views: tuple[LeaseView, ...]
     age_seconds: float | None = None
-    """Of Slurm's answer; None where no lease is Slurm's, or it never answered."""
+    """Of Slurm's answer; None if no lease is Slurm's, or it never answered."""
     failure: str = ""
     """Why no newer answer could be had."""
 
@@ -112,7 +112,7 @@ def _may_have_news(lease: Lease, clock: Clock) -> bool:
 
 
 def _scripts_wait(fs: Fs, home: Home) -> bool:
-    """True where a command may have died between sbatch's answer and its lease's record."""
+    """True if a command may have died between sbatch's answer and its lease's record."""
     try:
         return bool(fs.names(home.scripts))
     except FileNotFoundError:

@@ -40,7 +40,7 @@ def is_released(fs: Fs, alloc: AllocDir) -> bool:
 
 
 def left_at_end(fs: Fs, alloc: AllocDir) -> int | None:
-    """The seconds that it had left when Slurm told its script to end; None where it was not, or has no limit."""
+    """The seconds that it had left when Slurm told its script to end; None if it was not, or has no limit."""
     try:
         words = fs.read(alloc.told_to_end).decode("ascii", "replace").strip()
     except OSError:
@@ -79,7 +79,7 @@ def learn_nodes(fs: Fs, alloc: AllocDir, nodes: Collection[str]) -> bool:
 
 
 def seconds_left(fs: Fs, alloc: AllocDir) -> float | None:
-    """Until its end, by what the lease script wrote last; None where it has no end or that is not known."""
+    """Until its end, by what the lease script wrote last; None if it has no end or that is not known."""
     try:
         left = whole(fs.read(alloc.ends).decode("ascii", "replace").strip())
         return None if left is None else left - fs.age(alloc.ends, alloc.root)

@@ -25,7 +25,7 @@ class Selector(NamedTuple):
 
 
 def selectors_of(words: Sequence[str]) -> list[Selector]:
-    """The words one by one, which may be joined by commas; raises UsageError where there is none."""
+    """The words one by one, which may be joined by commas; raises UsageError if there is none."""
     found: list[Selector] = []
     for word in words:
         for number, part in enumerate(part for part in word.split(",") if part):
@@ -55,5 +55,5 @@ def _indices(text: str, word: str) -> Indices:
 
 
 def united(one: Indices | None, other: Indices | None) -> Indices | None:
-    """What is meant of one task by two words: all of it where one of them means that."""
+    """What is meant of one task by two words: all of it if one of them means that."""
     return None if one is None or other is None else one | other

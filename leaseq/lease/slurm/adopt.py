@@ -1,7 +1,7 @@
 """Runners in an allocation that was made elsewhere (salloc, sbatch): `leaseq lease adopt JOBID`.
 
 The lease script is run, detached, on the host where the command is typed; it starts one overlapping step per
-node, as it does in a job of its own. So the runners hang on this host: where it shuts down, or ends a user's
+node, as it does in a job of its own. So the runners hang on this host: if it shuts down, or ends a user's
 processes at logout, srun ends the steps with KILL and their tasks are LOST (or requeued, as for any lost node).
 A power cut leaves runners and tasks alive without a supervisor. Adopting again fills the gaps either way.
 A lease of `leaseq add` has no such tie.
@@ -88,6 +88,6 @@ def _known(fs: Fs, home: Home, row: Row, cluster: str) -> Lease | None:
 
 
 def _mark(job: str, row: Row, token: str) -> bool:
-    """True where the job bears the token, in its comment: Slurm keeps that beside what its owner wrote there."""
+    """True if the job bears the token, in its comment: Slurm keeps that beside what its owner wrote there."""
     answer = ask(["scontrol", "update", f"JobId={job}", f"Comment={marked(row.comment, token)}"])
     return answer.code == 0

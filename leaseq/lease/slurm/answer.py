@@ -3,7 +3,7 @@
     cache/CLUSTER/squeue.json      the last good answer; its age is the file's age by the file server's clock
     cache/CLUSTER/squeue.failed    why the last try gave none; absent after a good one
 
-Where it is not known which cluster answers, the files are in cache/ itself. Reading them changes nothing.
+If it is not known which cluster answers, the files are in cache/ itself. Reading them changes nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Verdict:
     end: str = ""
     """Why the lease has ended; empty where it has not, as far as is known."""
     over: bool = False
-    """True where it has ended and nothing was heard of any of its nodes when the answer came."""
+    """True if it has ended and nothing was heard of any of its nodes when the answer came."""
     alive: bool = False
     """True where its record tells of an end and its own line shows that it is there."""
     lost: tuple[str, ...] = ()
@@ -39,9 +39,9 @@ class Verdict:
     why: str = ""
     """The reason of those outcomes."""
     nodes: tuple[str, ...] = ()
-    """The nodes that it has left, where its files name more."""
+    """The nodes that it has left, if its files name more."""
     cluster: str = ""
-    """Where its job is, where its record does not say."""
+    """Where its job is, if its record does not say."""
 
     @property
     def says_something(self) -> bool:
@@ -80,7 +80,7 @@ class Queue:
     gone: Mapping[str, Row] = field(default_factory=dict)
     """Jobs of leases that an earlier answer had and the last good one no longer has, as they were seen last."""
     age_seconds: float = float("inf")
-    """Of the answer; infinite where there never was one."""
+    """Of the answer; infinite if there never was one."""
     failure: str = ""
     """Why no newer answer could be had, in Slurm's words."""
     cluster: str = ""

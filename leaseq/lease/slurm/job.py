@@ -34,12 +34,12 @@ class SlurmBackend:
         self.fs, self.home, self.clock, self.period_seconds = fs, home, clock, period_seconds
 
     def queue(self, *, period_seconds: float | None = None) -> answer.Queue:
-        """The shared answer of squeue, asked anew where it is too old. Nothing that follows from it is done."""
+        """The shared answer of squeue, asked again if it is too old. Nothing that follows from it is done."""
         period = self.period_seconds if period_seconds is None else period_seconds
         return squeue.refresh(self.fs, self.home, clock=self.clock, period_seconds=period)
 
     def state(self, alloc: Allocation) -> LeaseState:
-        """The allocation's state by the shared squeue; UNKNOWN where no answer is recent enough to tell."""
+        """The allocation's state by the shared squeue; UNKNOWN if no answer is recent enough to tell."""
         try:
             return self.state_by(self.queue(), alloc)
         except (OSError, LeaseqError) as error:
@@ -63,9 +63,9 @@ class SlurmBackend:
         return state
 
     def release(self, alloc: Allocation) -> bool:
-        """True where Slurm has been told to end the job: its tasks get TERM now, and KILL after the site's KillWait.
+        """True if Slurm has been told to end the job: its tasks get TERM now, and KILL after the site's KillWait.
 
-        False where Slurm says that the job has ended. Raises Refused where the job may be another than the lease's.
+        False if Slurm says that the job has ended. Raises Refused if the job may be another than the lease's.
         """
         job = alloc.job
         cluster = clusters.here(self.fs, self.home, anew=True)
@@ -106,13 +106,13 @@ class SlurmBackend:
         inherited = sorted(name for name in os.environ if name not in for_commands(os.environ))
         scrubbed = ["env", *(word for name in inherited for word in ("-u", name))] if inherited else []
         job = alloc.job
-        # Where Slurm does not say what the node has, srun tells why.
+        # If Slurm does not say what the node has, srun tells why.
         gpus = step_option(ask(["scontrol", "show", "job", "-d", job]).out, node)
         options = ["--overlap", "-N1", "-n1", "-w", node, "--mpi=none", *([gpus] if gpus else [])]
         return [*scrubbed, "srun", f"--jobid={job}", *options, *(["--pty"] if tty else []), *argv]
 
     def _check_reach(self, alloc: Allocation) -> None:
-        """Raises Refused where the job of that number is another's, as far as is known without asking Slurm."""
+        """Raises Refused if the job of that number is another's, as far as is known without asking Slurm."""
         cluster = clusters.here(self.fs, self.home)
         if _is_elsewhere(alloc, cluster):
             raise _elsewhere(alloc, cluster)

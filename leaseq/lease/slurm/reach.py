@@ -41,5 +41,5 @@ def fresh_file(fs: Fs, lease: LeaseDir) -> Iterator[str]:
 
 
 def another_home(node: str, home: str) -> str:
-    """What is wrong where a node does not see the home."""
+    """What is wrong if a node does not see the home."""
     return f"{node} does not see {home}: under that path it has a directory of its own, or none"

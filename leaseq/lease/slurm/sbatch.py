@@ -85,7 +85,7 @@ class Prepared:
 
 def prepare(home: Home, request: LeaseRequest, *, clock: Clock, user: str, host: str, token: str = "") -> Prepared:
     """The script, the command line and the record of a lease that has not been asked for; with that token if any."""
-    # Jinja2 is only needed where a script is made.
+    # Jinja2 is only needed if a script is made.
     from leaseq.lease.slurm import render
 
     token = token or new_incarnation()
@@ -155,7 +155,7 @@ def _values(home: Home, request: LeaseRequest, record: Lease) -> dict[str, objec
 
 
 def signal_of(option: str) -> str:
-    """The name of the signal that the value of --signal asks for; empty where a lease script cannot wait for it."""
+    """The name of the signal that the value of --signal asks for; empty if a lease script cannot wait for it."""
     word = option.rpartition(":")[2].partition("@")[0].upper().removeprefix("SIG")
     try:
         name = signal.Signals(int(word)).name if word.isdigit() else signal.Signals["SIG" + word].name
@@ -212,7 +212,7 @@ def submit(
 
 
 def _found(fs: Fs, home: Home, prepared: Prepared, request: LeaseRequest, words: str) -> Lease:
-    """The lease, where Slurm has queued it without answering sbatch; raises Unavailable where that is not known.
+    """The lease, if Slurm has queued it without answering sbatch; raises Unavailable if that is not known.
 
     Its script and unfinished record stay: should it be queued yet, `heal` finds it.
     """

@@ -8,7 +8,7 @@ which leases were missed in answers.
     cache/CLUSTER/stale.TOKEN      leaseq has changed something since the answer: whoever takes ask.TOKEN asks anew
 
 Whoever finds the answer too old and takes the period's name asks; all others use what is there, with its age.
-A name left behind by a command that died blocks nobody: the next period has another. Where it is not known which
+A name left behind by a command that died blocks nobody: the next period has another. If it is not known which
 cluster answers, the files are in cache/ itself.
 """
 
@@ -39,7 +39,7 @@ def command(*of: str) -> list[str]:
 
 
 def refresh(fs: Fs, home: Home, *, clock: Clock, period_seconds: float = PERIOD_SECONDS) -> Queue:
-    """An answer at most that old where Slurm gives one; else the last there was, with its age and the failure.
+    """An answer at most that old if Slurm gives one; else the last there was, with its age and the failure.
 
     It comes with what follows from it for leases. Nothing of that is done.
     """
@@ -71,7 +71,7 @@ def refresh(fs: Fs, home: Home, *, clock: Clock, period_seconds: float = PERIOD_
 
 
 def look(job: str) -> Row | None:
-    """The job as Slurm knows it now; None only where Slurm says that there is none. Raises Unavailable."""
+    """The job as Slurm knows it now; None only if Slurm says that there is none. Raises Unavailable."""
     answer = ask(command("-j", job))
     if answer.code != 0:
         if "invalid job id" in answer.words.lower():
@@ -92,7 +92,7 @@ def changed(fs: Fs, home: Home, cluster: str) -> None:
 
 
 def _unknown(fs: Fs, home: Home, cluster: str, job: str) -> bool:
-    """True where this cluster, and no other by mistake, says now that there is no such job."""
+    """True if this cluster, and no other by mistake, says now that there is no such job."""
     try:
         return look(job) is None and clusters.here(fs, home, anew=True) == cluster
     except LeaseqError:

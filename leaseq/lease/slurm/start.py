@@ -45,7 +45,7 @@ class Progress:
 
 
 def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
-    """What is known now, again and again, until a node is ready; raises where the lease has ended.
+    """What is known now, again and again, until a node is ready; raises if the lease has ended.
 
     The caller waits between two of them for LOOK_SECONDS. Slurm is not asked more often than for everything else.
     """
@@ -112,7 +112,7 @@ def _ready(
 ) -> str:
     """The first of the lease's nodes whose runner is heard.
 
-    Nothing while the very first is about to begin. Where none is heard, after a while, the first that has ever been.
+    Nothing while the very first is about to begin. If none is heard, after a while, the first that has ever been.
     """
     names = allocs.node_names(backend.fs, directory.own) or (sorted(begun) if since > FIRST_NODE_SECONDS else ())
     if not names or (names[0] not in begun and since <= FIRST_NODE_SECONDS and names[0] not in notes):

@@ -54,12 +54,12 @@ def nodes_of_job(job: dict[str, str]) -> tuple[str, ...]:
 
 
 def has_step_manager(job: dict[str, str]) -> bool:
-    """True where the job's first node starts its steps, in the controller's place."""
+    """True if the job's first node starts its steps, in the controller's place."""
     return job.get("StepMgrEnabled") == "Yes"
 
 
 def step_manager_is_lost(job: dict[str, str]) -> bool:
-    """True where that node is not the job's any more: Slurm has no other way to start a step of it."""
+    """True if that node is not the job's any more: Slurm has no other way to start a step of it."""
     return has_step_manager(job) and job.get("BatchHost", "") not in nodes_of_job(job)
 
 

@@ -172,7 +172,7 @@ class Judge:
         return self.unknown_to_slurm(lease.allocation.job)
 
     def is_silent(self, lease: LeaseDir, node: str) -> bool:
-        """True where no runner of the node can be alive by what is heard of it."""
+        """True if no runner of the node can be alive by what is heard of it."""
         return beats.silent(self.fs, lease, node)
 
     def _all_silent(self, lease: Lease) -> bool:
