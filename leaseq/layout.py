@@ -9,7 +9,7 @@ import os
 
 from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
-from leaseq.names import ALPHABET, ARRAYS, BEAT, LEASE_ID, LOGS_IN_BLOCK, node_part, parse_id
+from leaseq.names import ALPHABET, ARRAYS, BEAT, LEASE_ID, LOGS_IN_BLOCK, history_name, node_part, parse_id
 
 
 @dataclass(frozen=True)
@@ -231,8 +231,9 @@ class LeaseDir:
         """The first word of the runner that serves the node in that term."""
         return f"{self.root}/hb/{node_part(node)}.{number}"
 
-    def events(self, node: str) -> str:
-        return f"{self.root}/events/{node_part(node)}.jsonl"
+    def events(self, node: str, term: int = 0) -> str:
+        """The node's history, or the one that the runner of that term began because an earlier one might live."""
+        return f"{self.root}/events/{history_name(node_part(node), term)}"
 
     def done(self, task_id: str) -> str:
         """The directory of that task's outcomes: one of 32, by the first letter of the id."""

@@ -217,6 +217,8 @@ class Event(Record):
     """Of an array, how many of its indices ended so, by state."""
     totals: Mapping[str, int] = _as(mapping(integer), default_factory=dict)
     """Finished tasks of this node so far, by state; one that was retried elsewhere may be taken off here."""
+    earlier: Mapping[str, int] = _as(mapping(integer), default_factory=dict)
+    """By the name of an earlier history of this node: how many of its bytes `totals` counts."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -254,6 +254,22 @@ def beating(names: Iterable[str]) -> list[str]:
     return [name[: -len(BEAT)] for name in names if name.endswith(BEAT) and is_node(name[: -len(BEAT)])]
 
 
+def histories_in(names: Iterable[str]) -> list[tuple[str, int]]:
+    """(node, term) of each history among the names in events/, the earlier ones of a node first."""
+    found = []
+    for name in names:
+        node, _, last = name.rpartition(".")
+        term = 0 if last == "jsonl" else whole(last)
+        if is_node(node) and term is not None and name == history_name(node, term):
+            found.append((node, term))
+    return sorted(found)
+
+
+def history_name(node: str, term: int) -> str:
+    """The name of the node's history, or of the one that the runner of that term began; see `LeaseDir.events`."""
+    return f"{node}.{term or 'jsonl'}"
+
+
 def terms_in(names: Iterable[str]) -> list[tuple[str, int]]:
     """(node, number) of each term among the names in hb/."""
     found = (name.rpartition(".") for name in names)

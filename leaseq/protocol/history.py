@@ -1,4 +1,8 @@
-"""The history of a lease: one line for each outcome, appended by the node's own runner."""
+"""The history of a lease: one line for each outcome, appended by the node's own runner.
+
+A history has one writer. A runner goes on in the newest history of its node if whoever wrote it has certainly ended;
+else it begins one of its own, before its term, and takes in what is written into the earlier ones late.
+"""
 
 from __future__ import annotations
 
@@ -52,13 +56,23 @@ def command_text(task: Task) -> str:
     return joined(task.argv)
 
 
-def record_events(fs: Fs, lease: LeaseDir, node: str, events: Iterable[Event], *, mend: bool = True) -> None:
+def begin(fs: Fs, lease: LeaseDir, node: str, term: int) -> None:
+    """The history of the node that the runner of that term is to write is there, durably."""
+    fs.append(lease.events(node, term), b"")
+    fs.sync_dir(lease.events_dir)
+
+
+def record_events(
+    fs: Fs, lease: LeaseDir, node: str, events: Iterable[Event], *, term: int = 0, mend: bool = True
+) -> None:
     """The lines are at the end of the node's history, durably. Only the node's own runner calls this.
+
+    term: whose history it is, as `LeaseDir.events` names it.
 
     mend: a line that a crash may have torn is ended first, or it would take the next line with it; and the name of
     the file is made durable first, which the runner that created it may not have lived to do.
     """
-    path = lease.events(node)
+    path = lease.events(node, term)
     lines = b"".join(event.to_json() for event in events)
     if mend:
         try:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import Event, State
+from leaseq.names import histories_in
 from leaseq.protocol.history import event_of
 from leaseq.protocol.tasks import outcome_in
 from leaseq.reading.history import Tail
@@ -25,13 +26,13 @@ class Ended:
     def __init__(self, lease: LeaseDir, fs: Fs) -> None:
         self.lease, self.fs = lease, fs
         self._booked: dict[tuple[str, int], Event] = {}
-        self._tails: dict[str, Tail] = {}
+        self._tails: dict[tuple[str, int], Tail] = {}
 
     def tails(self) -> list[Tail]:
         """Every history of the lease, each read on from where it was left."""
-        for name in names_in(self.fs, self.lease.events_dir):
-            if name.endswith(".jsonl") and name not in self._tails:
-                self._tails[name] = Tail(self.fs, f"{self.lease.events_dir}/{name}")
+        for node, term in histories_in(names_in(self.fs, self.lease.events_dir)):
+            if (node, term) not in self._tails:
+                self._tails[node, term] = Tail(self.fs, self.lease.events(node, term))
         return list(self._tails.values())
 
     def newest(self, listing: Listing, recent: int) -> dict[str, Event]:
@@ -56,7 +57,8 @@ class Ended:
                 read.append((tail, tail.read(EVENTS_OF_EACH, keep=recent)))
             except (Malformed, PermissionError) as error:
                 notes.append(f"{tail.name}: {error}")
-        times = sorted((event.ended for _, events in read for event in events), reverse=True)
+        ends = {(event.id, event.attempt): event.ended for _, events in read for event in events}
+        times = sorted(ends.values(), reverse=True)
         bound = times[recent - 1] if 0 < recent <= len(times) else 0.0
         for tail, events in read:
             further = recent > EVENTS_OF_EACH and (not events or events[0].ended >= bound)
@@ -80,10 +82,12 @@ class Ended:
         return self._booked.values()
 
     def totals(self) -> dict[State, int]:
-        """Finished tasks by state, as the last line of each history counts them."""
+        """Finished tasks by state, as the last line of each node's newest history counts them."""
         counts: dict[State, int] = {}
-        for tail in self.tails():
-            for word, number in tail.totals().items():
+        self.tails()
+        last = {node: line for (node, _), tail in sorted(self._tails.items()) if (line := tail.last()) is not None}
+        for line in last.values():
+            for word, number in line.totals.items():
                 if word in State.__members__:
                     counts[State[word]] = counts.get(State[word], 0) + number
         return counts

@@ -18,7 +18,7 @@ CATCH_UP_BYTES_MAX = 4 << 20
 
 
 class Tail:
-    """The end of one node's `events/NODE.jsonl`. Lines are parsed when they are asked for, and once."""
+    """The end of one history. Lines are parsed when they are asked for, and once."""
 
     def __init__(self, fs: Fs, path: str) -> None:
         self._fs = fs
@@ -51,6 +51,10 @@ class Tail:
 
     def known(self, want: int) -> list[Event]:
         """The newest `want` events as of the last read, oldest first. Raises Malformed."""
+        return [event for _, event in self.placed(want)]
+
+    def placed(self, want: int) -> list[tuple[int, Event]]:
+        """As `known`, each with the offset of its line."""
         try:
             with never_readable_is_malformed():
                 while len(self._lines) < want and self._start > 0:
@@ -58,15 +62,20 @@ class Tail:
         except FileNotFoundError:
             self._forget()
         newest = self._lines[-want:] if want > 0 else []
-        return [event for offset, line in newest if (event := self._event(offset, line)) is not None]
+        return [(offset, event) for offset, line in newest if (event := self._event(offset, line)) is not None]
 
-    def totals(self) -> dict[str, int]:
-        """The node's count of finished tasks by state, as its last whole line says; empty if none does."""
+    def last(self) -> Event | None:
+        """The last whole line that counts the node's finished tasks; None if none does."""
         for offset, line in reversed(self._lines[-20:]):
             event = self._event(offset, line)
             if event is not None and event.totals:
-                return dict(event.totals)
-        return {}
+                return event
+        return None
+
+    @property
+    def end(self) -> int:
+        """The offset after the last whole line that was read."""
+        return self._end
 
     @property
     def name(self) -> str:
@@ -132,6 +141,24 @@ class Tail:
             offset += len(line) + 1
         self._start = base + skip
         self._lines = lines + self._lines
+
+
+def added(fs: Fs, path: str, offset: int) -> list[tuple[int, Event]]:
+    """The events after that offset, oldest first, each with the offset after its line. Raises Malformed: no file."""
+    found: list[tuple[int, Event]] = []
+    try:
+        with never_readable_is_malformed():
+            while True:
+                data, _ = fs.read_range(path, offset, CHUNK_BYTES)
+                lines = data.split(b"\n")[:-1]
+                for line in lines:
+                    offset += len(line) + 1
+                    with contextlib.suppress(Malformed):
+                        found.append((offset, _parsed(line)))
+                if not lines or len(data) < CHUNK_BYTES:
+                    return found
+    except FileNotFoundError:
+        return found
 
 
 def search(fs: Fs, path: str, prefix: str) -> dict[str, Event]:

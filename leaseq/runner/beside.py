@@ -11,7 +11,7 @@ from collections.abc import Callable
 from leaseq.errors import Malformed, Newer, Unavailable
 from leaseq.layout import LeaseDir
 from leaseq.models import Heartbeat
-from leaseq.protocol import terms
+from leaseq.protocol import history, terms
 from leaseq.world import Clock, Fs
 
 LOOK_SECONDS = 0.5
@@ -54,6 +54,9 @@ def begin_alone(
         if clock.monotonic() - asked > watched / WATCHED_INTERVALS / 2:
             # The server kept this host waiting, and perhaps the other: its silence meanwhile says nothing.
             deadline = clock.monotonic() + watched
+    if watched:
+        # It may yet write into its history, which two must not; and whoever begins a later term is to find this one's.
+        history.begin(fs, lease, node, term + 1)
     if not terms.begin_term(fs, lease, term + 1, first):
         raise Unavailable(f"another runner begins to serve {node} of {lease.id}; this one is not needed")
     return term + 1

@@ -5,6 +5,7 @@ or another runner has begun to serve its node.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from leaseq.errors import Malformed, Newer
 from leaseq.models import Outcome, Why
@@ -12,6 +13,7 @@ from leaseq.names import CLI, Entry, is_node
 from leaseq.protocol import allocs, concluding, files, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
+from leaseq.reading.history import added
 from leaseq.runner import ends
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
@@ -28,8 +30,10 @@ def keep_house(state: NodeState, ports: Ports) -> None:
     """What commands left half done is done, what they decided is in the history, what they took away is ended."""
     _look_for_a_later_term(state, ports)
     _finish_cancels(ports)
-    if state.node == min(state.nodes, default=state.node):
-        book(state, ports)
+    if not state.phase.superseded:
+        _take_in_late_lines(ports)
+        if state.node == min(state.nodes, default=state.node):
+            book(ports)
     if state.running or state.options.term > 1:  # in the first term nobody has served the node before this runner
         claims = ports.fs.names(ports.lease.claimed(ports.node))
         _end_recovered(state, ports, claims)
@@ -70,7 +74,15 @@ def _finish_cancels(ports: Ports) -> None:
             files.set_aside(fs, lease, path, str(error))
 
 
-def book(state: NodeState, ports: Ports) -> None:
+def _take_in_late_lines(ports: Ports) -> None:
+    """What a runner that serves no more has added to its history since this one read it stands in this one's too."""
+    for name, counted in list(ports.ledger.earlier.items()):
+        with suppress(Malformed):
+            if lines := added(ports.fs, f"{ports.lease.events_dir}/{name}", counted):
+                ports.ledger.take_in(name, lines)
+
+
+def book(ports: Ports) -> None:
     """Outcomes that commands decided stand in this node's history; one node of a lease does this."""
     booked: list[str] = []
     outcomes: list[Outcome] = []
@@ -84,10 +96,8 @@ def book(state: NodeState, ports: Ports) -> None:
             files.set_aside(ports.fs, ports.lease, path, str(error))
             continue
         booked.append(path)
-        if name not in state.recorded:
-            outcomes.append(outcome)
+        outcomes.append(outcome)
     ports.ledger.write_history(outcomes)
-    state.recorded |= {path.rpartition("/")[2] for path in booked}
     for path in booked:
         files.discard(ports.fs, path)
 

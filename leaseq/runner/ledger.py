@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
+from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import LeaseDir
-from leaseq.models import Outcome
+from leaseq.models import Event, Outcome
 from leaseq.node.procs import Procs
 from leaseq.protocol import files, history, tasks
 from leaseq.protocol.concluding import Ending, conclude
@@ -34,10 +35,17 @@ class Ledger:
         lease: LeaseDir,
         node: str,
         totals: Mapping[str, int],
+        incarnation: str = "",
         lock: AbstractContextManager[object] | None = None,
     ) -> None:
-        self.fs, self.procs, self.lease, self.node = fs, procs, lease, node
+        self.fs, self.procs, self.lease, self.node, self.incarnation = fs, procs, lease, node, incarnation
         self.totals = dict(totals)
+        self.term = 0
+        """Whose history it appends to, as `LeaseDir.events` names it."""
+        self.earlier: dict[str, int] = {}
+        """By name, the earlier histories of the node, and how many of their bytes are counted."""
+        self.recorded: set[str] = set()
+        """Attempts that another runner or a command decided and that are told already, as far as that is known."""
         self.open: list[Ending] = []
         """Not yet in their place; only the caller of `persist` takes from it."""
         self.trouble = ""
@@ -99,20 +107,43 @@ class Ledger:
         )
 
     def write_history(self, outcomes: Sequence[Outcome]) -> None:
-        """The outcomes stand in the node's history, with the totals after each. Two threads call this."""
-        if not outcomes:
-            return
+        """The outcomes stand in the node's history, with the totals after each."""
+        self._tell(
+            [
+                (history.event_of(each, lease=self.lease.id), each.incarnation == self.incarnation, {})
+                for each in outcomes
+            ]
+        )
+
+    def take_in(self, name: str, lines: Sequence[tuple[int, Event]]) -> None:
+        """What was added to that earlier history counts, once. lines: each event with the offset after its line."""
+        self._tell([(event, False, {name: end}) for end, event in lines])
+
+    def _tell(self, lines: Sequence[tuple[Event, bool, Mapping[str, int]]]) -> None:
+        """Each event stands in the node's history, with the totals after it, unless it is told already.
+
+        With each: whether this runner decided it, and so nobody else has told it; and what of earlier histories is
+        counted with it. Two threads call this.
+        """
         with self._history:
-            totals = dict(self.totals)
+            totals, earlier, recorded = dict(self.totals), dict(self.earlier), set()
             events = []
-            for outcome in outcomes:
-                for name, number in history.counted(history.event_of(outcome, lease=self.lease.id)):
-                    totals[name] = totals.get(name, 0) + number
-                events.append(history.event_of(outcome, totals, lease=self.lease.id))
-            mend, self._history_may_be_torn = self._history_may_be_torn, True
-            history.record_events(self.fs, self.lease, self.node, events, mend=mend)
-            self._history_may_be_torn = False
-            self.totals = totals
+            for event, own, counts in lines:
+                earlier.update(counts)
+                key = f"{event.id}.{event.attempt}"
+                if key in self.recorded or key in recorded:
+                    continue
+                if not own:
+                    recorded.add(key)
+                for state, number in history.counted(event):
+                    totals[state] = totals.get(state, 0) + number
+                events.append(replace(event, totals=dict(totals), earlier=dict(earlier)))
+            if events:
+                mend, self._history_may_be_torn = self._history_may_be_torn, True
+                history.record_events(self.fs, self.lease, self.node, events, term=self.term, mend=mend)
+                self._history_may_be_torn = False
+            self.totals, self.earlier = totals, earlier
+            self.recorded |= recorded
 
 
 class LedgerThread:

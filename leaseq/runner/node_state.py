@@ -60,8 +60,6 @@ class NodeState:
         """True if a claim failed and may have been done: the directory is looked at before the next."""
         self.waiting: dict[str, str] = {}
         """Why tasks that were looked at do not start."""
-        self.recorded: frozenset[str] = frozenset()
-        """Keys of attempts that stood in the history when this runner started."""
         self.newer: dict[str, str] = {}
         """Claims that a newer leaseq has left here, and why they are not for this one to touch."""
         self.strays: dict[str, float] = {}

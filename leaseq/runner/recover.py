@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from leaseq.dataclass import replace
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import LeaseDir
-from leaseq.models import Event, Why
-from leaseq.names import Entry, parse_key
+from leaseq.models import Why
+from leaseq.names import Entry, histories_in, parse_key
 from leaseq.protocol import files, tasks
 from leaseq.protocol.concluding import Ending
 from leaseq.protocol.fate import lost
@@ -26,22 +26,49 @@ HISTORY_LOOKED_AT = 2000
 NO_ORDER = "0" * 25
 
 
-def history(fs: Fs, lease: LeaseDir, node: str) -> tuple[dict[str, int], set[str]]:
-    """(the node's totals, the keys of its newest events) as the last runner wrote them; raises Newer."""
-    tail = Tail(fs, lease.events(node))
-    events: list[Event] = tail.read(HISTORY_LOOKED_AT)
-    if tail.newer:
-        raise Newer("its history has lines of a newer schema", {})
-    return tail.totals(), {f"{event.id}.{event.attempt}" for event in events}
+@dataclass
+class Past:
+    """What the histories of a node say."""
+
+    term: int = 0
+    """Whose history the newest is, as `LeaseDir.events` names it."""
+    totals: dict[str, int] = field(default_factory=dict)
+    earlier: dict[str, int] = field(default_factory=dict)
+    """The earlier ones by name, and how many of their bytes `totals` counts."""
+    recorded: set[str] = field(default_factory=set)
+    """The newest attempts that are counted."""
 
 
-def take_over(state: NodeState, ports: Ports, recorded: set[str]) -> None:
-    """Every claim of the node is settled, running, or pending again; nothing of an earlier boot runs on.
+def history(fs: Fs, lease: LeaseDir, node: str, *, term: int) -> Past:
+    """What the node's histories say to the runner of that term, which goes on in the newest. Raises Malformed."""
+    past = Past()
+    tails: dict[int, Tail] = {}
+    for number in [0, *(number for each, number in histories_in(fs.names(lease.events_dir)) if each == node)]:
+        if number > term:
+            continue  # begun by a runner that begins a later term
+        tail = tails[number] = Tail(fs, lease.events(node, number))
+        try:
+            tail.read(HISTORY_LOOKED_AT)
+        except Malformed as error:
+            raise Malformed(f"{tail.path}: {error}") from None
+        if tail.newer:
+            raise Newer("its history has lines of a newer schema", {})
+    for number, tail in sorted(tails.items()):
+        last = tail.last()
+        if last is not None:
+            # It counts what is in its own history, and what its writer had taken in of the earlier ones.
+            past.totals, past.earlier = dict(last.totals), {**dict.fromkeys(past.earlier, 0), **last.earlier}
+        past.term, past.earlier[tail.name] = number, tail.end
+    del past.earlier[tails[past.term].name]
+    for tail in tails.values():
+        until = past.earlier.get(tail.name, tail.end)
+        past.recorded |= {f"{each.id}.{each.attempt}" for at, each in tail.placed(HISTORY_LOOKED_AT) if at < until}
+    return past
 
-    recorded: keys of attempts that stand in the history already.
-    """
+
+def take_over(state: NodeState, ports: Ports) -> None:
+    """Every claim of the node is settled, running, or pending again; nothing of an earlier boot runs on."""
     fs, lease = ports.fs, ports.lease
-    state.recorded = frozenset(recorded)
     known = take_claims(state, ports, fs.names(lease.claimed(ports.node)))
     for key in ports.procs.attempts():
         if key not in known:
@@ -52,7 +79,7 @@ def take_claims(state: NodeState, ports: Ports, names: Iterable[str]) -> set[str
     """These files of the node's claims are settled, running, or pending again; the keys of the attempts."""
     fs, lease = ports.fs, ports.lease
     directory = lease.claimed(ports.node)
-    noted = state.recorded | set(fs.names(lease.booking))
+    noted = ports.ledger.recorded | set(fs.names(lease.booking))
     keys = set()
     # Who made them may have died before they were durable, and nothing is decided before they are.
     fs.sync_dir(directory)
@@ -96,7 +123,7 @@ def _end_stray(state: NodeState, ports: Ports, key: str) -> None:
     ends.stop(state, ports, stray, Why.CANCEL)
 
 
-def _take_claim(state: NodeState, ports: Ports, claim: Claim, noted: frozenset[str]) -> None:
+def _take_claim(state: NodeState, ports: Ports, claim: Claim, noted: set[str]) -> None:
     fs, lease, procs, entry = ports.fs, ports.lease, ports.procs, claim.entry
     decided = tasks.read_outcome(fs, lease, entry.id, entry.attempt)
     if decided is not None:

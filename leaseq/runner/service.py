@@ -42,7 +42,7 @@ class Parts:
     runner: Callable[[Ports, Options], Runner] = Runner
     ledger: Callable[..., Ledger] = Ledger
     begin_alone: Callable[..., int] = beside.begin_alone
-    take_over: Callable[[NodeState, Ports, set[str]], None] = recover.take_over
+    take_over: Callable[[NodeState, Ports], None] = recover.take_over
 
 
 class Service:
@@ -65,7 +65,7 @@ class Service:
         lock: AbstractContextManager[object] | None = None,
         ask_slurm: Callable[[], None] | None = None,
     ) -> None:
-        ledger = parts.ledger(fs=fs, procs=procs, lease=lease, node=node, totals={}, lock=lock)
+        ledger = parts.ledger(fs=fs, procs=procs, lease=lease, node=node, totals={}, incarnation=incarnation, lock=lock)
         self.ports = Ports(fs, clock, procs, lease, node, incarnation, ledger, ask_slurm)
         self.parts, self.who = parts, who
         """who: the fields of a heartbeat that tell this runner from every other one."""
@@ -101,17 +101,23 @@ class Service:
         """The runner is there, with what the last one left, and may turn and beat. facts, look: see `Beats`."""
         ports = self.ports
         try:
-            totals, recorded = recover.history(ports.fs, ports.lease, ports.node)
+            past = recover.history(ports.fs, ports.lease, ports.node, term=self.term)
         except Newer as error:
             raise outdated(ports.lease, ports.node, error) from None
         except Malformed as error:
-            raise Refused(f"{ports.lease.events(ports.node)}: {error}", hint="move it away") from None
-        ports.ledger.totals = totals
+            raise Refused(str(error), hint="move it away") from None
+        ledger = ports.ledger
+        ledger.term, ledger.totals, ledger.earlier, ledger.recorded = (
+            past.term,
+            past.totals,
+            past.earlier,
+            past.recorded,
+        )
         self.runner = self.parts.runner(ports, replace(options, term=self.term))
         self.beats = Beats(self.runner, who=self.who, facts=facts, look=look)
         ports.procs.born(ports.incarnation)
         ports.procs.ensure()
-        self.parts.take_over(self.state, ports, recorded)
+        self.parts.take_over(self.state, ports)
         housework.read_end(self.state, ports)
         housework.read_nodes(self.state, ports)
 

@@ -18,7 +18,7 @@ from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import ANY, Event, Lease, Need, Outcome, State, Task
-from leaseq.names import ALPHABET, CLI, Entry, order, parse_key
+from leaseq.names import ALPHABET, CLI, Entry, histories_in, order, parse_key
 from leaseq.protocol import concluding, files, history, keys, records, tasks
 from leaseq.protocol.submission import Published, publish_batch
 from leaseq.protocol.tasks import Claim
@@ -84,17 +84,12 @@ def decide_and_book(fs: Fs, lease: LeaseDir, outcome: Outcome) -> Outcome:
 
 
 def events_of(fs: Fs, lease: LeaseDir, node: str) -> list[Event]:
-    """The whole lines of a node's history; torn ones are passed over."""
-    try:
-        data = fs.read(lease.events(node))
-    except FileNotFoundError:
-        return []
+    """The whole lines of a node's histories; torn ones are passed over."""
     events = []
-    for line in data.split(b"\n"):
-        try:
-            events.append(Event.from_json(line))
-        except Malformed:
-            continue
+    for each, term in histories_in(fs.names(lease.events_dir)):
+        for line in fs.read(lease.events(node, term)).split(b"\n") if each == node else ():
+            with suppress(Malformed):
+                events.append(Event.from_json(line))
     return events
 
 

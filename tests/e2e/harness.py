@@ -18,7 +18,7 @@ import pytest
 
 from leaseq.layout import Home
 from leaseq.models import ANY, Heartbeat, Lease, Need, Outcome, Task
-from leaseq.names import new_task_id
+from leaseq.names import histories_in, new_task_id
 from leaseq.node import record
 from leaseq.node.nodedir import Holder, NodeDir, node_path
 from leaseq.node.record import Rec
@@ -227,11 +227,10 @@ class Node:
         return sorted(self.fs.names(directory))
 
     def history(self) -> list[dict[str, Any]]:
-        try:
-            lines = Path(self.lease.events(self.name)).read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return []
-        return [json.loads(line) for line in lines if line]
+        """What the node's histories tell, the earlier ones first."""
+        found = [each for each in histories_in(self.fs.names(self.lease.events_dir)) if each[0] == self.name]
+        paths = [Path(self.lease.events(*each)) for each in found]
+        return [json.loads(line) for path in paths for line in path.read_bytes().split(b"\n") if line]
 
     def all_done(self) -> bool:
         """Nothing is pending or claimed."""

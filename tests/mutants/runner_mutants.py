@@ -15,7 +15,7 @@ from leaseq.lease import leases
 from leaseq.lease.slurm.answer import Queue, Verdict
 from leaseq.lease.slurm.text import Row
 from leaseq.lease.slurm.verdict import Judge
-from leaseq.models import ANY, Lease, Outcome, State, Why
+from leaseq.models import ANY, Event, Lease, Outcome, State, Why
 from leaseq.names import Entry
 from leaseq.node.record import Rec
 from leaseq.protocol import files, tasks
@@ -116,22 +116,22 @@ class _Altered:
         return self._answers.get(name) or getattr(self._procs, name)
 
 
-def _taking_over(state: NodeState, ports: Ports, recorded: set[str], **answers: Callable[..., Any]) -> None:
+def _taking_over(state: NodeState, ports: Ports, **answers: Callable[..., Any]) -> None:
     altered: Any = _Altered(ports.procs, **answers)
-    take_over(state, replace(ports, procs=altered), recorded)
+    take_over(state, replace(ports, procs=altered))
 
 
-def adopts_as_new(state: NodeState, ports: Ports, recorded: set[str]) -> None:
+def adopts_as_new(state: NodeState, ports: Ports) -> None:
     """What runs is put back, as if it had never begun."""
 
     def record(key: str) -> Rec | None:
         known = ports.procs.record(key)
         return Rec(void=True) if known is not None and not known.over else known
 
-    _taking_over(state, ports, recorded, record=record)
+    _taking_over(state, ports, record=record)
 
 
-def leaves_the_void_out(state: NodeState, ports: Ports, recorded: set[str]) -> None:
+def leaves_the_void_out(state: NodeState, ports: Ports) -> None:
     """A claim without a record is put back, and what was asked of the keeper may still start."""
     procs = ports.procs
     void = {"keys": set[str]()}
@@ -147,37 +147,37 @@ def leaves_the_void_out(state: NodeState, ports: Ports, recorded: set[str]) -> N
         if key not in void["keys"]:
             procs.forget(key)
 
-    _taking_over(state, ports, recorded, record=record, void=make_void, forget=forget)
+    _taking_over(state, ports, record=record, void=make_void, forget=forget)
 
 
-def requeues_on_unknown(state: NodeState, ports: Ports, recorded: set[str]) -> None:
+def requeues_on_unknown(state: NodeState, ports: Ports) -> None:
     """A claim of which nothing is known is taken for one that never began."""
-    _taking_over(state, ports, recorded, knows=lambda incarnation: True)
+    _taking_over(state, ports, knows=lambda incarnation: True)
 
 
-def adopts_what_an_earlier_boot_began(state: NodeState, ports: Ports, recorded: set[str]) -> None:
-    _taking_over(state, ports, recorded, same_boot=lambda rec: True)
+def adopts_what_an_earlier_boot_began(state: NodeState, ports: Ports) -> None:
+    _taking_over(state, ports, same_boot=lambda rec: True)
 
 
-def gives_adopted_tasks_the_first_gpus(state: NodeState, ports: Ports, recorded: set[str]) -> None:
-    _taking_over(state, ports, recorded, given=lambda key: None)
+def gives_adopted_tasks_the_first_gpus(state: NodeState, ports: Ports) -> None:
+    _taking_over(state, ports, given=lambda key: None)
 
 
-def does_not_take_over(state: NodeState, ports: Ports, recorded: set[str]) -> None:
+def does_not_take_over(state: NodeState, ports: Ports) -> None:
     return
 
 
-def takes_the_claims_of_all_nodes(state: NodeState, ports: Ports, recorded: set[str]) -> None:
-    take_over(state, ports, recorded)
+def takes_the_claims_of_all_nodes(state: NodeState, ports: Ports) -> None:
+    take_over(state, ports)
     for node in ports.fs.names(ports.lease.claims):
         for name in ports.fs.names(ports.lease.claimed(node)) if node not in ("_cli", ports.node) else ():
             try:
-                recover._take_claim(state, ports, Claim(Entry.parse(name), node), frozenset(recorded))
+                recover._take_claim(state, ports, Claim(Entry.parse(name), node), ports.ledger.recorded)
             except (Malformed, FileNotFoundError):
                 continue
 
 
-def starts_what_was_decided(state: NodeState, ports: Ports, recorded: set[str]) -> None:
+def starts_what_was_decided(state: NodeState, ports: Ports) -> None:
     """A decided attempt's claim is taken for one that is still to be started."""
     for name in ports.fs.names(ports.lease.claimed(ports.node)):
         claim = Claim(Entry.parse(name), ports.node)
@@ -185,16 +185,16 @@ def starts_what_was_decided(state: NodeState, ports: Ports, recorded: set[str]) 
         if decided is not None:
             tasks.unclaim(ports.fs, ports.lease, claim, ports.lease.inbox(decided.task.node))
             ports.procs.forget(claim.entry.key)
-    take_over(state, ports, recorded)
+    take_over(state, ports)
 
 
-def ends_what_runs(state: NodeState, ports: Ports, recorded: set[str]) -> None:
+def ends_what_runs(state: NodeState, ports: Ports) -> None:
     """Tasks do not outlive their runner."""
     for key in ports.procs.attempts():
         rec = ports.procs.record(key)
         if rec is not None and not rec.over:
             ports.procs.end_now(key)
-    take_over(state, ports, recorded)
+    take_over(state, ports)
 
 
 # -- how attempts end ------------------------------------------------------------------------------------
@@ -306,6 +306,23 @@ def takes_a_term_over(fs: ActorFs, *words: Any, **options: Any) -> int:
     return begin_alone(OverwritesTerms(fs), *words, **options)
 
 
+def goes_on_in_the_history_of_one_that_may_live(fs: ActorFs, *words: Any, **options: Any) -> int:
+    return begin_alone(BeginsNoHistory(fs), *words, **options)
+
+
+class TakesInNothing(Ledger):
+    """What an earlier runner tells late is counted by nobody."""
+
+    def take_in(self, name: str, lines: Sequence[tuple[int, Event]]) -> None:
+        return
+
+
+class CountsWhatWasToldTwiceTwice(Ledger):
+    def take_in(self, name: str, lines: Sequence[tuple[int, Event]]) -> None:
+        self.recorded = set()
+        super().take_in(name, lines)
+
+
 class NeverGivesWay(Phase):
     def give_way(self) -> None:
         return
@@ -319,14 +336,23 @@ class ServesOn(Runner):
         self.state.phase = NeverGivesWay()
 
 
-class OverwritesTerms:
-    """A file system whose link overwrites."""
+class _FsBut:
+    """A file system with one operation that is another."""
 
     def __init__(self, fs: ActorFs) -> None:
         self.fs = fs
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.fs, name)
+
+
+class BeginsNoHistory(_FsBut):
+    def append(self, path: str, data: bytes) -> None:
+        return
+
+
+class OverwritesTerms(_FsBut):
+    """Its link overwrites."""
 
     def link(self, source: str, target: str) -> None:
         files.discard(self.fs, target)
@@ -402,7 +428,7 @@ def _intake(intake: type[Intake], *troubles: str, at: Sequence[Step] = ()) -> Mu
     return _runner(taking_in_by(intake), *troubles, at=at)
 
 
-def _taker(taker: Callable[[NodeState, Ports, set[str]], None], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
+def _taker(taker: Callable[[NodeState, Ports], None], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
     return Mutant(replace(REAL_PARTS, take_over=taker), troubles, tuple(at))
 
 
@@ -451,6 +477,11 @@ MUTANTS: dict[str, Mutant] = {
     "a term is begun over another's": Mutant(
         replace(REAL_PARTS, begin_alone=takes_a_term_over), ("rival",), (LOOK_FOR_TERMS,)
     ),
+    "a history is written by two": Mutant(
+        replace(REAL_PARTS, begin_alone=goes_on_in_the_history_of_one_that_may_live), ("rival", "link cut")
+    ),
+    "what is told late is not counted": _ledger(TakesInNothing, "rival", "link cut"),
+    "what is told twice is counted twice": _ledger(CountsWhatWasToldTwiceTwice, "rival", "link cut"),
     "a runner goes on where another serves": _runner(ServesOn, "link cut", "rival"),
     "two runners serve one node": Mutant(replace(REAL_PARTS, begin_alone=serves_beside_another), ("rival",)),
     "an attempt is asked for twice": Mutant(replace(REAL_PARTS, procs=StartsAgainWhatHasARecord)),
@@ -484,6 +515,9 @@ CAUGHT_BY = {
     "a slow task is given up as LOST": 2,
     "a cancel ends the others, too": 38,
     "a term is begun over another's": 8,
+    "a history is written by two": 2,
+    "what is told late is not counted": 18,
+    "what is told twice is counted twice": 20,
     "a runner goes on where another serves": 2,
     "a job's number is enough": 6,
     "an answer counts that lacks who is heard": 18,

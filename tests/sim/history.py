@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Callable
 from random import Random
@@ -15,7 +16,9 @@ from leaseq.dataclass import dataclass
 from leaseq.layout import LeaseDir
 from leaseq.names import names_drawn_from
 from leaseq.protocol import files, records
+from leaseq.reading.history import added
 from leaseq.room import Room
+from leaseq.runner import recover
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
 from tests.faults import Fault, Kind
@@ -104,6 +107,8 @@ class History:
         self.processes: list[Process] = []
         self.files: list[ActorFs] = []
         self.slurm = Slurm(lambda: self.scheduler.now, self._all_heard)
+        self.writers: dict[str, list[str]] = {}
+        """Who has appended to each history, one after the other."""
         self.looks = 0
         self.watcher: Watcher | None = None
 
@@ -216,6 +221,7 @@ class History:
             for name in fs.names(f"{lease.root}/{kind}/{node}")
         ]
         found += [f"booking/{name}" for name in fs.names(lease.booking)]
+        found += [f"{name} late in {path}" for node in NODES for name, path in self._uncounted(node)]
         found += [f"lease {each} is called ended" for each in TOKENS if self._called_ended(each)]
         for node in NODES:
             serving = [each.process.name for each in self.services.values() if each.serves and each.host.node == node]
@@ -228,6 +234,25 @@ class History:
         ]
         return found
 
+    def _uncounted(self, node: str) -> list[tuple[str, str]]:
+        """The attempts that an earlier history of the node tells, and the newest does not count yet."""
+        fs, lease = self.fs(), self.lease
+        past = recover.history(fs, lease, node, term=sys.maxsize)
+        return [
+            (event.id, name)
+            for name, counted in past.earlier.items()
+            for _, event in added(fs, f"{lease.events_dir}/{name}", counted)
+            if f"{event.id}.{event.attempt}" not in past.recorded
+        ]
+
+    def _appended(self, process: Process, path: str) -> None:
+        """Two that append to one file at once lose each other's lines on NFS: whoever has begun goes on alone."""
+        writers = self.writers.setdefault(path, [])
+        if process.name in writers[:-1]:
+            self.truth.violated(f"{process.name} writes into {path} beside {writers[-1]}")
+        elif process.name not in writers and path.startswith(self.lease.events_dir):
+            writers.append(process.name)
+
     # -- processes -----------------------------------------------------------------------------------
 
     def _open(self, process: Process, client: Client) -> ActorFs:
@@ -235,6 +260,7 @@ class History:
         actor_fs = ActorFs(self.scheduler, process, client, self._chance(process.name), [] if self.calm else faults)
         actor_fs.trouble = lambda operation: self._mount_error(client.name, operation)
         actor_fs.log = self._log
+        actor_fs.appended = lambda path: self._appended(process, path)
         actor_fs.struck = lambda fault: self.struck.update([fault.kind.value] if fault.meanwhile is None else [])
         self.processes.append(process)
         self.files.append(actor_fs)

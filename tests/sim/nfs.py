@@ -119,6 +119,8 @@ class ActorFs(FaultFs):
         """The error that the client's mount gives for an operation now, or 0."""
         self.log: Callable[[str], None] = _no_log
         self.struck: Callable[[Fault], None] = _no_log
+        self.appended: Callable[[str], None] = _no_log
+        """Called with the path of a file that this process has appended to."""
 
     def _call(self, operation: str, *args: Any, **options: Any) -> Any:
         slow = self.chance.random() < SLOW_CALL_CHANCE
@@ -139,6 +141,8 @@ class ActorFs(FaultFs):
         error = self.trouble(operation)
         if not error or (error == errno.EIO and self.chance.random() < DONE_ALL_THE_SAME_CHANCE):
             result = super()._perform(operation, args, options)
+            if operation == "append":
+                self.appended(args[0])
         if error:
             raise OSError(error, "the mount is in trouble", args[0])
         return result

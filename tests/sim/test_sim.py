@@ -30,6 +30,13 @@ def test_a_history_without_trouble_keeps_every_promise_and_loses_no_attempt() ->
         assert not result.struck
 
 
+@pytest.mark.parametrize("seed", ["rc 42"])
+def test_a_history_that_broke_a_promise_once_keeps_it(seed: str) -> None:
+    """rc 42: a runner that was cut off told, after its successor had read the totals, what it had ended before."""
+    result = run(draw(seed, only=("link cut", "rival")))
+    assert not result.violation, result.violation
+
+
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_every_kind_of_trouble_strikes(trouble: str) -> None:
     for number in range(20):

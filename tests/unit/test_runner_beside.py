@@ -204,6 +204,34 @@ def test_a_silent_runner_of_another_host_is_watched_before_its_place_is_taken() 
     assert world.disk.seconds == pytest.approx(12.5)
 
 
+def histories(world: World) -> list[str]:
+    return MemoryFs(world.disk).names(LEASE.events_dir)
+
+
+def test_after_one_that_may_live_a_history_is_begun_and_after_one_that_has_ended_the_last_goes_on() -> None:
+    world = World()
+    for host in ("a", "b", "b", "c"):
+        runner = world.starter(host)
+        runner.dead = True  # what its `alive` says of one on its host
+        runner.begin()
+        assert runner.began
+    assert histories(world) == ["n1.2", "n1.4"]
+    runner.beat(state="stopped")
+    world.starter("d").begin()
+    assert (world.terms(), histories(world)) == (["n1.5"], ["n1.2", "n1.4"])
+
+
+def test_whoever_begins_a_later_term_finds_the_histories_of_all_earlier_ones() -> None:
+    world = World()
+    world.starter("a").begin()
+    found: list[list[str]] = []
+    runner = world.starter(
+        "b", Fault(1, Kind.MEANWHILE, meanwhile=lambda: found.append(histories(world)), operation="link")
+    )
+    runner.begin()
+    assert runner.began and found == [["n1.2"]]
+
+
 def test_one_that_beats_for_the_first_time_is_heeded() -> None:
     world = World()
     slow, other = world.starter("a"), world.starter("b")

@@ -9,9 +9,15 @@ import pytest
 from leaseq.dataclass import replace
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Heartbeat, Need, Outcome, State
-from leaseq.names import Entry, new_incarnation
-from leaseq.protocol import files, records, requests, tasks, terms
+from leaseq.names import Entry, histories_in, new_incarnation
+from leaseq.protocol import concluding, files, history, records, requests, tasks, terms
+from leaseq.protocol.concluding import Ending
+from leaseq.protocol.tasks import Claim
+from leaseq.reading.ended import Ended
+from leaseq.reading.history import added
+from leaseq.reading.sightings import Listing
 from leaseq.room import Room
+from leaseq.runner import recover
 from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
 from leaseq.runner.phase import Leave, Wanted
@@ -40,7 +46,7 @@ class World:
         procs = Keeper()
         given: dict[str, Any] = {"fs": self.fs, "procs": procs, "lease": LEASE, "node": "n"}
         options = Options(Room(4, 1, ()), term=term)
-        ledger = Ledger(**given, totals={})
+        ledger = Ledger(**given, totals={}, incarnation=first.incarnation)
         return Runner(Ports(**given, clock=self.clock, incarnation=first.incarnation, ledger=ledger), options)
 
     def turn(self, runner: Runner, *, seconds: float = 0.0) -> None:
@@ -141,6 +147,127 @@ def test_a_file_that_is_no_claim_goes_to_evidence(world: World) -> None:
         world.turn(runner, seconds=MINUTE)
     assert world.claims() == []
     assert any(name.startswith("strange.") for name in world.fs.names(LEASE.evidence))
+
+
+# -- histories -----------------------------------------------------------------------------------------
+
+
+def beside(world: World, term: int) -> Runner:
+    """The runner of that term, begun while another may live."""
+    history.begin(world.fs, LEASE, "n", term)
+    return taken_over(world, term)
+
+
+def taken_over(world: World, term: int) -> Runner:
+    runner = world.runner(term)
+    past, ledger = recover.history(world.fs, LEASE, "n", term=term), runner.ports.ledger
+    ledger.term, ledger.totals, ledger.earlier, ledger.recorded = past.term, past.totals, past.earlier, past.recorded
+    recover.take_over(runner.state, runner.ports)
+    return runner
+
+
+def ended(world: World, runner: Runner, status: int = 0) -> str:
+    """A task that has ended under the runner; its outcome is the ledger's to write."""
+    task_id = world.submit()
+    world.clock.at += MINUTE / 2
+    runner.step()
+    procs: Any = runner.ports.procs
+    procs.records[f"{task_id}.1"] = replace(procs.records[f"{task_id}.1"], status=status)
+    runner.step()
+    assert runner.ports.ledger.open
+    return task_id
+
+
+def counted(world: World) -> dict[State, int]:
+    ended = Ended(LEASE, world.fs)
+    ended.newest(Listing(), 20)
+    return ended.totals()
+
+
+def lines(world: World, term: int) -> list[str]:
+    return [event.id for _, event in added(world.fs, LEASE.events("n", term), 0)]
+
+
+def test_what_a_cut_off_runner_tells_late_is_counted_once_and_each_history_has_one_writer(world: World) -> None:
+    old = world.runner(1)
+    first = ended(world, old)
+    old.ports.ledger.persist()
+    late = ended(world, old, status=1 << 8)
+    tasks.decide_all(world.fs, LEASE, [old.ports.ledger.open[0].outcome])
+    new = beside(world, 2)
+    new.ports.ledger.persist()
+    assert world.claims() == [] and lines(world, 2) == [late], "its outcome stood, and was not told"
+    other = ended(world, new)
+    new.ports.ledger.persist()
+    old.ports.ledger.persist()
+    assert (lines(world, 0), lines(world, 2)) == ([first, late], [late, other])
+    for _ in range(3):
+        world.turn(new, seconds=MINUTE)
+        assert counted(world) == {State.DONE: 2, State.FAILED: 1}
+
+
+def test_what_only_a_cut_off_runner_tells_is_taken_in_by_whoever_serves(world: World) -> None:
+    old = world.runner(1)
+    late = [ended(world, old), ended(world, old)]
+    new = world.runner(2)
+    history.begin(world.fs, LEASE, "n", 2)
+    new.ports.ledger.term, new.ports.ledger.earlier = 2, {"n.jsonl": 0}
+    first = ended(world, new)
+    new.ports.ledger.persist()
+    assert counted(world) == {State.DONE: 1}
+    old.ports.ledger.persist()
+    world.turn(new, seconds=MINUTE)
+    assert counted(world) == {State.DONE: 3} and lines(world, 2) == [first, *late]
+    assert {each.id for each in Ended(LEASE, world.fs).newest(Listing(), 20).values()} == {first, *late}
+
+
+@pytest.mark.parametrize("taken_in", [False, True])
+def test_the_next_runner_counts_what_was_told_late_once(world: World, *, taken_in: bool) -> None:
+    old = world.runner(1)
+    ended(world, old)
+    old.ports.ledger.persist()
+    new = beside(world, 2)
+    ended(world, new)
+    new.ports.ledger.persist()
+    old.ports.ledger.add(Ending(*told_late(world)))
+    old.ports.ledger.persist()
+    if taken_in:
+        world.turn(new, seconds=MINUTE)
+    next_one = taken_over(world, 3)
+    assert next_one.ports.ledger.term == 2, "the last runner has ended: its history goes on"
+    for _ in range(2):
+        world.turn(next_one, seconds=MINUTE)
+        assert counted(world) == {State.DONE: 3}
+    third = beside(world, 4)
+    ended(world, third)
+    world.turn(third, seconds=MINUTE)
+    assert counted(world) == {State.DONE: 4}
+
+
+def told_late(world: World) -> tuple[Claim, Outcome]:
+    """A claim of the node whose attempt is DONE."""
+    task_id = world.submit()
+    (name,) = world.fs.names(LEASE.inbox(ANY))
+    claim = tasks.claim(world.fs, LEASE, LEASE.inbox(ANY), Entry.parse(name), node="n", incarnation="0123456789")
+    assert claim
+    return claim, Outcome(task=make_task(task_id), attempt=1, state=State.DONE, node="n", incarnation="0123456789")
+
+
+def test_a_runner_that_gives_way_books_nothing(world: World) -> None:
+    old = world.runner(1)
+    world.turn(old)
+    beside(world, 2)
+    claim, outcome = told_late(world)
+    concluding.conclude_one(world.fs, LEASE, claim, outcome)
+    for _ in range(2):
+        world.turn(old, seconds=MINUTE)
+    assert world.fs.names(LEASE.booking) == [f"{outcome.task.id}.1"] and counted(world) == {}
+
+
+def test_a_history_of_a_node_whose_name_ends_in_a_number_is_its_own() -> None:
+    names = ["n1.jsonl", "n1.2.jsonl", "n1.2", "n1.10", "n1.2.3", "n1.02", "n1.0", ".n1.4", "n1", "n1.x"]
+    assert histories_in(names) == [("n1", 0), ("n1", 2), ("n1", 10), ("n1.2", 0), ("n1.2", 3)]
+    assert {LEASE.events(*each) for each in histories_in(names)} == {f"{LEASE.events_dir}/{name}" for name in names[:5]}
 
 
 # -- other nodes --------------------------------------------------------------------------------------
