@@ -18,7 +18,7 @@ Span = tuple[str, str]
 
 CHUNK_BYTES = 256 << 10
 LINE_CHARS_MAX = 8192
-"""What of one line is shown: a line of gigabytes is a file that wants a pager."""
+"""So much of one line is shown: a line of gigabytes is for a pager."""
 
 _SEQUENCE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
@@ -32,7 +32,7 @@ _WEIGHTS = {"1", "2", "3", "4", "7", "9"}
 _ENDS = {"22": {"1", "2"}, "23": {"3"}, "24": {"4"}, "27": {"7"}, "29": {"9"}}
 TAB_COLUMNS = 8
 DIGITS_MAX = 4
-"""Of a number in a sequence; no colour has as many, and a line may hold thousands."""
+"""So much of a number in a sequence is read: no colour has more digits, and a line may hold thousands."""
 
 
 _ANY_CONTROL = re.compile(_SEQUENCE.pattern + r"|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

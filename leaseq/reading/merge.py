@@ -225,7 +225,7 @@ def view_event(event: Event, lost: Sighting | None = None) -> TaskView:
 
 
 def _nobody(nodes: Sequence[NodeView]) -> str:
-    """Why no runner takes what is pending for these nodes: the one that may come back soonest says it."""
+    """Why no runner takes what is pending for these nodes, by the node that may come back soonest."""
     said = {_silence(view) for view in nodes}
     return min(said, key=lambda why: NOBODY.index(why.partition(":")[0]), default=NO_NODE)
 

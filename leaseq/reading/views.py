@@ -44,7 +44,7 @@ class News:
     end: str = ""
     """Why the lease has ended; empty if it has not."""
     lost: Mapping[str, str] = field(default_factory=dict)
-    """Why what a node holds is LOST, by the nodes that the lease no longer has and of which nothing is heard."""
+    """Why tasks of a node are LOST, for each node that the lease no longer has and that is not heard."""
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def pauses(fs: Fs) -> Iterator[float]:
 
 @dataclass
 class Advice:
-    """Tells once when a task waits for a runner that is not there."""
+    """Says once that a task waits for a runner that is not there."""
 
     reader: Reader
     upkeep: Callable[[LeaseDir], object]

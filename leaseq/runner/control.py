@@ -21,7 +21,7 @@ from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
 
 AGAIN_BY_ITSELF = ("retry", "lost", "requeue")
-"""An attempt that follows for one of these was not asked for after the cancel, as one by `recover` may be."""
+"""Reasons of attempts that follow by themselves: a cancel ends these too, but not one that `recover` asked for."""
 
 
 def serve(state: NodeState, ports: Ports) -> bool:

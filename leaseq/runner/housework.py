@@ -23,7 +23,7 @@ ABANDONED_SECONDS = 60.0
 """A command that has not finished a cancel after this long has died of it."""
 TURN_SECONDS = 60.0
 STRAY_SECONDS = 120.0
-"""So long another runner of this node has for what it claimed before it knew of this one."""
+"""How long another runner of this node has to end what it claimed before it knew of this one."""
 
 
 def keep_house(state: NodeState, ports: Ports) -> None:
