@@ -53,6 +53,17 @@ def booking_of(need: Need, room: Room, capacity: Room) -> Booking | None:
     return Booking(cpus, mem, room.gpus[:gpus])
 
 
+def how_many(need: Need, capacity: Room) -> int:
+    """How many such attempts have room on such a node at once: at least one, and at most 64 that book nothing."""
+    if need.alone or need.gpus == ALL_GPUS:
+        return 1
+    cpus, most = cpus_of(need, capacity), [64]
+    most += [len(capacity.gpus) // need.gpus] if need.gpus else []
+    most += [capacity.cpus // cpus] if cpus else []
+    most += [capacity.mem_mb // need.mem_mb] if need.mem_mb else []
+    return max(1, min(most))
+
+
 def never_fits(need: Need, capacity: Room) -> str:
     """Why no such node can ever run the need; empty if it can."""
     if need.gpus and not capacity.gpus_known:

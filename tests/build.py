@@ -24,10 +24,11 @@ def make_entry(
     need: Need | None = None,
     attempt: int = 1,
     owner: str = "",
+    count: int = 0,
 ) -> Entry:
-    """The name under which a task waits, or is claimed if there is an owner."""
+    """The name under which a task waits, or is claimed if there is an owner. count: of an array's indices."""
     place = order(priority=priority, micros=micros, sequence=sequence)
-    return Entry(place, task_id or new_task_id(), need or Need(), attempt, owner)
+    return Entry(place, task_id or new_task_id(), need or Need(), attempt, owner, count)
 
 
 @dataclass

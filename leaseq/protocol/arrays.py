@@ -22,9 +22,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 
 from leaseq.dataclass import dataclass, replace
-from leaseq.errors import Malformed
+from leaseq.errors import Malformed, Newer
 from leaseq.indices import Indices
 from leaseq.layout import ArrayDir, LeaseDir
 from leaseq.models import ANY, Outcome, State, Task
@@ -52,6 +53,8 @@ class Stop:
     reason: str
     running: bool = True
     """False: what runs may end by itself."""
+    state: State = State.CANCELLED
+    """How those ended that have no line of their own."""
 
 
 # -- where the array is ----------------------------------------------------------------------------------------------
@@ -136,7 +139,7 @@ def close(fs: Fs, lease: LeaseDir, entry: Entry, *, first: str = "") -> Claim | 
     return None
 
 
-def finish(fs: Fs, lease: LeaseDir, closed: Claim, *, incarnation: str, now: float) -> Outcome | None:
+def finish(fs: Fs, lease: LeaseDir, closed: Claim, *, now: float) -> Outcome | None:
     """The array's outcome stands for ever, told and settled, if all its chunks have ended; None if they have not.
 
     closed: the claim in `claimed/_array`. Whoever sees it may do this, and again.
@@ -155,8 +158,12 @@ def finish(fs: Fs, lease: LeaseDir, closed: Claim, *, incarnation: str, now: flo
             task = tasks.read_task(fs, closed.path(lease), entry)
         except FileNotFoundError:
             return tasks.read_outcome(fs, lease, entry.id, entry.attempt)  # another has done all of this
+        except Newer:
+            raise
+        except Malformed:
+            task = Task(id=entry.id, argv=(), cwd="/", submitted=0.0)
         outcome = _outcome(entry, task, _final(fs, array, names, entry.count), for_all)
-        outcome = tasks.decide(fs, lease, replace(outcome, incarnation=incarnation, ended=now))
+        outcome = tasks.decide(fs, lease, replace(outcome, incarnation=entry.owner, ended=now))
     ending = Ending(closed, outcome, outcome)
 
     def tell(endings: Sequence[Ending]) -> None:
@@ -184,7 +191,7 @@ def _outcome(entry: Entry, task: Task, totals: Totals, for_all: Stop | None) -> 
     counts = dict(totals.counts)
     if silent := entry.count - totals.all_ended:
         # Of an array that was ended as a whole, those that never began; of another, what nobody can tell any more.
-        state = State.LOST if for_all is None else State.CANCELLED
+        state = State.LOST if for_all is None else for_all.state
         counts[state] = counts.get(state, 0) + silent
     worst = next((state for state in WORST if counts.get(state)), State.DONE)
     said = ", ".join(f"{counts[state]:,} {state.name}" for state in WORST if counts.get(state))
@@ -237,7 +244,8 @@ def read_stops(fs: Fs, array: ArrayDir, names: ArrayNames) -> list[Stop]:
             continue
         said = text(body.get("indices"))
         indices = Indices.parse(said) if said else None
-        found.append(Stop(indices, text(body.get("reason", "")), flag(body.get("running", True))))
+        ended = State.__members__.get(text(body.get("state", "")), State.CANCELLED)
+        found.append(Stop(indices, text(body.get("reason", "")), flag(body.get("running", True)), ended))
     return found
 
 
@@ -245,7 +253,7 @@ def stop(fs: Fs, lease: LeaseDir, entry: Entry, what: Stop) -> bool:
     """Those indices of the array are to end, durably; False if it is over. Who has a chunk is to be asked to look."""
     array = prepare(fs, lease, entry)
     said = "" if what.indices is None else str(what.indices)
-    body = {"v": 1, "indices": said, "reason": what.reason, "running": what.running}
+    body = {"v": 1, "indices": said, "reason": what.reason, "running": what.running, "state": what.state.name}
     staged = files.stage(fs, array.root, json.dumps(body).encode() + b"\n")
     name = f"x.{new_incarnation()}"
     files.rename_own(fs, staged, array.root, name)
@@ -265,7 +273,16 @@ def cancel(fs: Fs, lease: LeaseDir, entry: Entry, what: Stop, *, now: float) -> 
         closed = close(fs, lease, entry)
         _end_given_back(fs, lease, entry)
     ask_holders(fs, lease, entry)
-    return finish(fs, lease, closed, incarnation=new_incarnation(), now=now) if closed else None
+    return finish(fs, lease, closed, now=now) if closed else None
+
+
+def refuse(fs: Fs, lease: LeaseDir, entry: Entry, *, reason: str, now: float) -> None:
+    """The array, which is none that could run, has FAILED for that reason, and its file stays in evidence/."""
+    place = place_of(fs, lease, entry)
+    if place is not None:
+        with suppress(FileExistsError, FileNotFoundError):
+            fs.link("/".join(place), f"{lease.evidence}/{place[1]}.{new_incarnation()}")
+    cancel(fs, lease, entry, Stop(None, reason, state=State.FAILED), now=now)
 
 
 def _end_given_back(fs: Fs, lease: LeaseDir, entry: Entry) -> None:

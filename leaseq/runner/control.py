@@ -1,6 +1,7 @@
 """What commands ask of a node's runner: files in control/NODE, each carried out once and removed, in every phase.
 
-cancel.ID.ATTEMPT.X   that attempt ends; if it is not running, whatever of the task is pending here ends
+cancel.ID.ATTEMPT.X   that attempt ends; if it is not running, whatever of the task is pending here ends; of an array
+                      what its directory says is to end
 signal.ID.ATTEMPT.X   its processes are sent body["signal"]; body["to"]: `all`, or `leader`
 drain.X  resume.X     nothing new starts; starts again
 stop.X   kill.X       the runner leaves its tasks to the keeper and ends; ends them first
@@ -16,7 +17,7 @@ from leaseq.errors import Malformed
 from leaseq.models import ANY, Why
 from leaseq.names import Entry, parse_key, parse_request
 from leaseq.protocol import concluding, files, requests, tasks
-from leaseq.runner import ends
+from leaseq.runner import ends, lots
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
 
@@ -82,6 +83,9 @@ def _whom(body: dict[str, object], *, otherwise: str) -> str:
 def _cancel(state: NodeState, ports: Ports, task_id: str, attempt: int) -> bool:
     """The task is being ended, or has been; False while it may become pending again by what is being written."""
     key = f"{task_id}.{attempt}"
+    if key in state.lots:
+        lots.look_for_stops(state, ports, state.lots[key])
+        return True
     if key in state.running:
         ends.stop(state, ports, state.running[key], Why.CANCEL)
         return True
@@ -111,7 +115,7 @@ def _cancel_later(state: NodeState, ports: Ports, task_id: str, attempt: int) ->
                     entry = Entry.parse(name)
                 except Malformed:
                     continue
-                if entry.id == task_id and entry.attempt >= attempt and not entry.owner:
+                if entry.id == task_id and entry.attempt >= attempt and not entry.owner and not entry.count:
                     now = ports.clock.now()
                     with contextlib.suppress(Malformed):  # it cannot be started either
                         concluding.cancel_pending(

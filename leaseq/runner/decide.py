@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from leaseq.dataclass import dataclass
 from leaseq.models import ALL_GPUS, Need
@@ -27,7 +27,7 @@ STAGGER_SECONDS_MAX = 1.0
 
 @dataclass(frozen=True)
 class Choice:
-    """A pending task that can start now, with what it will hold."""
+    """A pending task, or one of an array's indices, that can start now, with what it will hold."""
 
     entry: Entry
     booking: Booking
@@ -40,10 +40,12 @@ def choose(
     *,
     seconds_left: float | None,
     warned: bool = False,
+    many_of: Callable[[Entry], int] = lambda entry: 1,
 ) -> tuple[list[Choice], dict[str, str]]:
     """(tasks to start now in order, why the others seen do not: task id to reason, `CODE` or `CODE: words`).
 
     pending is in order, and read only as far as needed. seconds_left: until the lease ends, None if it has no end.
+    many_of: how many attempts an entry stands for.
     """
     free = left = room_left(capacity, bookings)
     running = len(bookings)
@@ -52,7 +54,7 @@ def choose(
     waiting: dict[str, str] = {}
     heads: list[Entry] = []
     """Tasks that have to wait for room: what they need is kept for them."""
-    for entry in pending:
+    for entry in _each(pending, many_of, waiting):
         if alone_runs:
             waiting[entry.id] = "Node: another task has it alone"
             break
@@ -88,6 +90,15 @@ def choose(
         if booking.alone:
             break
     return chosen, waiting
+
+
+def _each(pending: Iterable[Entry], many_of: Callable[[Entry], int], waiting: Mapping[str, str]) -> Iterator[Entry]:
+    """Each entry as often as it stands for attempts, until one of them has to wait."""
+    for entry in pending:
+        for number in range(many_of(entry)):
+            if number and entry.id in waiting:
+                break
+            yield entry
 
 
 def _lack(need: Need, free: Room, capacity: Room, *, running: int) -> str:

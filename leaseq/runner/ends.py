@@ -9,11 +9,11 @@ from __future__ import annotations
 from leaseq.dataclass import replace
 from leaseq.errors import Newer
 from leaseq.models import ANY, Task, Why
-from leaseq.names import is_node
+from leaseq.names import Entry, is_node
 from leaseq.node.record import Rec
 from leaseq.protocol import files, tasks
 from leaseq.protocol.tasks import Claim
-from leaseq.room import Booking
+from leaseq.room import Booking, booking_of
 from leaseq.runner.ending import outcome_of
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
@@ -104,6 +104,14 @@ def warn_all(state: NodeState, ports: Ports, number: int, *, to: str) -> None:
     for key in list(state.running):
         ports.procs.signal(key, number, to=to, warning=True)
     state.warned_at_left = state.seconds_left(ports.clock.monotonic())
+
+
+def adopted_booking(state: NodeState, ports: Ports, entry: Entry) -> Booking:
+    """What an adopted attempt holds: the GPUs it was given, as its record of the last runner says."""
+    capacity = state.options.capacity
+    booking = booking_of(entry.need, capacity, capacity) or Booking()
+    given = ports.procs.given(entry.key)
+    return booking if given is None else replace(booking, gpus=given)
 
 
 def trouble_of(error: OSError) -> str:

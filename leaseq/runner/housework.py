@@ -9,12 +9,12 @@ from contextlib import suppress
 
 from leaseq.errors import Malformed, Newer
 from leaseq.models import Outcome, Why
-from leaseq.names import CLI, Entry, is_node
-from leaseq.protocol import allocs, concluding, files, tasks, terms
+from leaseq.names import ARRAYS, CLI, Entry, is_node
+from leaseq.protocol import allocs, arrays, concluding, files, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
 from leaseq.reading.history import added
-from leaseq.runner import ends
+from leaseq.runner import ends, lots
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
 from leaseq.runner.recover import take_claims
@@ -33,9 +33,14 @@ def keep_house(state: NodeState, ports: Ports) -> None:
     if not state.phase.superseded:
         _take_in_late_lines(ports)
         if state.node == min(state.nodes, default=state.node):
+            _finish_arrays(ports)
             book(ports)
-    if state.running or state.options.term > 1:  # in the first term nobody has served the node before this runner
+    for lot in list(state.lots.values()):
+        lots.look_for_stops(state, ports, lot)
+    # In the first term nobody has served the node before this runner.
+    if state.running or state.lots or state.options.term > 1:
         claims = ports.fs.names(ports.lease.claimed(ports.node))
+        lots.overrule(state, ports, claims)
         _end_recovered(state, ports, claims)
         _take_strays(state, ports, claims)
     read_end(state, ports)
@@ -58,6 +63,18 @@ def _look_after_lost_nodes(state: NodeState, ports: Ports) -> None:
         if is_node(node) and node != state.node and fs.names(lease.claimed(node)) and beats.silent(fs, lease, node):
             ports.ask_slurm()
             return
+
+
+def _finish_arrays(ports: Ports) -> None:
+    """Arrays all of whose chunks have ended have their outcomes, whoever died before."""
+    fs, lease = ports.fs, ports.lease
+    for name in fs.names(lease.claimed(ARRAYS)):
+        try:
+            arrays.finish(fs, lease, Claim(Entry.parse(name), ARRAYS), now=ports.clock.now())
+        except Newer:
+            continue
+        except Malformed as error:
+            files.set_aside(fs, lease, f"{lease.claimed(ARRAYS)}/{name}", str(error))
 
 
 def _finish_cancels(ports: Ports) -> None:
@@ -106,7 +123,7 @@ def _end_recovered(state: NodeState, ports: Ports, claims: Sequence[str]) -> Non
     """An attempt whose claim was taken away and decided (`recover`, while this node seemed dead) does not run on."""
     for each in list(state.running.values()):
         entry = each.entry
-        if str(entry) in claims or each.asked_to_stop:
+        if each.work.claim.entry.chunk is not None or str(entry) in claims or each.asked_to_stop:
             continue
         try:
             decided = tasks.read_outcome(ports.fs, ports.lease, entry.id, entry.attempt) is not None

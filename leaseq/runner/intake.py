@@ -5,6 +5,8 @@ Claims are made only in phases that may claim; those that were made are started 
 
 from __future__ import annotations
 
+from heapq import merge
+
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Newer
 from leaseq.models import ANY
@@ -12,7 +14,7 @@ from leaseq.names import Entry, task_of
 from leaseq.protocol import files, tasks
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, booking_of, room_left
-from leaseq.runner import ends
+from leaseq.runner import ends, lots
 from leaseq.runner.decide import LOOKAHEAD, Choice, choose
 from leaseq.runner.node_state import AT_ONCE, NodeState, Won
 from leaseq.runner.ports import Ports
@@ -35,11 +37,13 @@ class Intake:
         if state.stale:
             self.refresh()
         choices, waiting = self._choose()
+        started = self._fill_arrays([choice for choice in choices if choice.entry.count])
         for choice in choices:
-            self._win(choice)
+            if not choice.entry.count:
+                self._win(choice)
         won = list(state.won)
         self.launch()
-        started = sum(key in state.running for key in won)
+        started += sum(key in state.running for key in won)
         waiting |= {task_of(name): "Newer" for names in state.queue.left.values() for name in names}
         if waiting != state.waiting:
             state.waiting, state.changed = waiting, True
@@ -65,7 +69,37 @@ class Intake:
         candidates, state.next_claim = state.queue.candidates(now)
         left = state.seconds_left(now)
         capacity = state.options.capacity
-        return choose(candidates, capacity, state.bookings(), seconds_left=left, warned=state.warned(left))
+        for lot in state.lots.values():
+            lot.late = state.warned(left)
+        held = lots.offers(state)
+        keys = {entry.key for entry in held}
+        fresh = (entry for entry in candidates if entry.key not in keys)
+        return choose(
+            merge(held, fresh, key=lambda entry: entry.order),
+            capacity,
+            state.bookings(),
+            seconds_left=left,
+            warned=state.warned(left),
+            many_of=lambda entry: lots.many_of(state, entry),
+        )
+
+    def _fill_arrays(self, choices: list[Choice]) -> int:
+        """Of the chosen arrays what could start has started, or will once it has begun; how many that are."""
+        state, ports = self.state, self.ports
+        by_array: dict[str, list[Choice]] = {}
+        for choice in choices:
+            by_array.setdefault(choice.entry.key, []).append(choice)
+        for chosen in by_array.values():
+            entry = chosen[0].entry
+            if entry.chunk is None:
+                lots.fill(state, ports, entry, chosen)
+                lot = state.lots.get(entry.key)
+                if lot is None or not lot.startable:
+                    state.next_claim = 0.0  # nothing is left of it: there may be room for others
+            else:
+                lots.take_given(state, ports, entry)
+                state.next_claim = 0.0  # there may be room for more of it
+        return len(choices)
 
     def _win(self, choice: Choice) -> None:
         """The task is claimed, if no other runner was faster."""
@@ -92,7 +126,10 @@ class Intake:
                 entry = Entry.parse(name)
             except Malformed:
                 continue
-            if entry.owner == ports.incarnation and entry.key not in known:
+            if entry.chunk is not None:
+                if entry.owner == ports.incarnation and not lots.holds(state, ports, entry):
+                    lots.find(state, ports, Claim(entry, state.node))
+            elif entry.owner == ports.incarnation and entry.key not in known:
                 capacity = state.options.capacity
                 booking = booking_of(entry.need, room_left(capacity, state.bookings()), capacity) or Booking()
                 state.won[entry.key] = Won(Claim(entry, state.node), booking)

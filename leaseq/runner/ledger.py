@@ -18,6 +18,8 @@ from leaseq.models import Event, Outcome
 from leaseq.node.procs import Procs
 from leaseq.protocol import files, history, tasks
 from leaseq.protocol.concluding import Ending, conclude
+from leaseq.runner.holding import Note
+from leaseq.runner.journals import Journals
 from leaseq.world import Fs
 
 RETRY_SECONDS = 2.0
@@ -37,8 +39,10 @@ class Ledger:
         totals: Mapping[str, int],
         incarnation: str = "",
         lock: AbstractContextManager[object] | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.fs, self.procs, self.lease, self.node, self.incarnation = fs, procs, lease, node, incarnation
+        self.journals = Journals(fs=fs, procs=procs, lease=lease, node=node, now=now)
         self.totals = dict(totals)
         self.term = 0
         """Whose history it appends to, as `LeaseDir.events` names it."""
@@ -46,7 +50,7 @@ class Ledger:
         """By name, the earlier histories of the node, and how many of their bytes are counted."""
         self.recorded: set[str] = set()
         """Attempts that another runner or a command decided and that are told already, as far as that is known."""
-        self.open: list[Ending] = []
+        self.open: list[Ending | Note] = []
         """Not yet in their place; only the caller of `persist` takes from it."""
         self.trouble = ""
         """Why the last `persist` failed; empty while outcomes reach their place."""
@@ -54,20 +58,25 @@ class Ledger:
         """Held while lines are appended: the ledger's thread and the runner's do so."""
         self._history_may_be_torn = True
 
-    def add(self, item: Ending) -> None:
+    def add(self, item: Ending | Note) -> None:
         self.open.append(item)
 
     def unwritten(self) -> list[str]:
         """The attempts whose outcomes are not in their place."""
-        return [item.claim.entry.key for item in list(self.open)]
+        return [item.claim.entry.key if isinstance(item, Ending) else item.key for item in list(self.open)]
 
     def persist(self) -> bool:
         """Everything added so far is in its place; True if there was anything. Raises OSError, losing nothing."""
-        batch = list(self.open)
-        self._decide([item for item in batch if item.decided is None])
-        batch = [item for item in batch if item.decided is not None]
-        conclude(self.fs, self.lease, batch, tell=self._note, settled=self._forget)
-        return bool(batch)
+        items = list(self.open)
+        batch = [item for item in items if isinstance(item, Ending)]
+        notes = [item for item in items if not isinstance(item, Ending)]
+        try:
+            self._decide([item for item in batch if item.decided is None])
+            batch = [item for item in batch if item.decided is not None]
+            conclude(self.fs, self.lease, batch, tell=self._note, settled=self._forget)
+        finally:
+            self.journals.write(notes, self.open.remove)
+        return bool(batch or notes)
 
     def try_to_persist(self) -> bool:
         """As `persist`, with what the file system says in `trouble`; True if there is anything to tell."""

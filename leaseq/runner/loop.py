@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from leaseq.models import Why
-from leaseq.runner import control, ends, housework
+from leaseq.runner import control, ends, housework, lots
 from leaseq.runner.intake import Intake
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Options, Ports
@@ -32,6 +32,7 @@ class Runner:
         state.next_claim = None
         self.ports.procs.reap()
         self.collect(now)
+        lots.absorb(state, self.ports)
         state.poll(now)
         if state.look_at_control:
             self.guard(self._serve_control)
@@ -42,6 +43,8 @@ class Runner:
                 self.guard(self.intake.fill)
             elif state.phase.goes_on and not state.phase.may_claim:
                 self.guard(self.intake.launch)
+            if not state.phase.may_claim and not self.ports.ledger.trouble:
+                self.guard(lambda: lots.give_back(state, self.ports))
         if now >= state.house_at:
             state.house_at = now + HOUSEKEEPING_SECONDS
             self.guard(lambda: housework.keep_house(state, self.ports))

@@ -306,8 +306,9 @@ class RunnerProcess:
     def _ledger_told(self) -> None:
         """Called on the ledger's thread."""
         self.pulse.publish()
-        trouble = bool(self.service.ports.ledger.trouble)
-        if trouble or self.troubled or not self.service.state.phase.goes_on:
+        ledger = self.service.ports.ledger
+        trouble, ledger.journals.news, news = bool(ledger.trouble), False, ledger.journals.news
+        if trouble or news or self.troubled or not self.service.state.phase.goes_on:
             self._wake()
         self.troubled = trouble
 

@@ -12,6 +12,7 @@ from leaseq.layout import LeaseDir
 from leaseq.models import ANY
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking
+from leaseq.runner.holding import Lot
 from leaseq.runner.ledger import RETRY_SECONDS
 from leaseq.runner.phase import Hand, Phase, Wanted
 from leaseq.runner.ports import Options
@@ -56,6 +57,8 @@ class NodeState:
         self.running: dict[str, Attempt] = {}
         self.won: dict[str, Won] = {}
         """Empty between turns unless a file system failed."""
+        self.lots: dict[str, Lot] = {}
+        """The arrays of which it has chunks, or looks for some, by `ID.ATTEMPT`."""
         self.claims_in_doubt = False
         """True if a claim failed and may have been done: the directory is looked at before the next."""
         self.waiting: dict[str, str] = {}
@@ -211,6 +214,8 @@ class NodeState:
             waits.append(self.next_claim)
         if self.look_at_control:
             waits.append(max(FIRST_LOOK_SECONDS, self.retry_at - now))
+        if any(each.waits_for_ledger for each in self.lots.values()):
+            waits.append(FIRST_LOOK_SECONDS)
         if any(each.unknown for each in self.running.values()):
             waits.append(FIRST_LOOK_SECONDS)
         if (left := self.seconds_left(now)) is not None and self.phase.goes_on:

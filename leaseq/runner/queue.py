@@ -81,6 +81,11 @@ class Queue:
         at = bisect_left(self.own, name)
         return at < len(self.own) and self.own[at] == name
 
+    def has(self, name: str) -> bool:
+        """True if the name is pending, for all that is known."""
+        at = bisect_left(self.any, name)
+        return self.is_own(name) or (at < len(self.any) and self.any[at] == name)
+
     def candidates(self, now: float) -> tuple[Iterator[Entry], float | None]:
         """(what this node may take now, best first; seconds until there may be more). Parsed only as far as read."""
         if len(self.nodes) < 2:

@@ -14,8 +14,8 @@ from leaseq.protocol.concluding import Ending
 from leaseq.protocol.fate import lost
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.history import Tail
-from leaseq.room import Booking, booking_of
-from leaseq.runner import ends
+from leaseq.room import Booking
+from leaseq.runner import ends, lots
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
 from leaseq.runner.work import Attempt, Single, read_claimed
@@ -80,7 +80,7 @@ def take_claims(state: NodeState, ports: Ports, names: Iterable[str]) -> set[str
     fs, lease = ports.fs, ports.lease
     directory = lease.claimed(ports.node)
     noted = ports.ledger.recorded | set(fs.names(lease.booking))
-    keys = set()
+    keys: set[str] = set()
     # Who made them may have died before they were durable, and nothing is decided before they are.
     fs.sync_dir(directory)
     for name in sorted(names):
@@ -88,6 +88,9 @@ def take_claims(state: NodeState, ports: Ports, names: Iterable[str]) -> set[str
             entry = Entry.parse(name)
             if not entry.owner:
                 raise Malformed("a claim without an owner")
+            if entry.chunk is not None:
+                keys |= lots.inherit(state, ports, Claim(entry, ports.node))
+                continue
             keys.add(entry.key)
             _take_claim(state, ports, Claim(entry, ports.node), noted)
         except Newer as error:
@@ -118,7 +121,7 @@ def _end_stray(state: NodeState, ports: Ports, key: str) -> None:
     entry = Entry(NO_ORDER, task_id, decided.task.need, attempt, ports.incarnation)
     since = ports.clock.monotonic()
     work = Single(Claim(entry, ports.node))
-    stray = Attempt(work, decided.task, _booking(state, ports, entry), since, rec, slot=rec.slot)
+    stray = Attempt(work, decided.task, ends.adopted_booking(state, ports, entry), since, rec, slot=rec.slot)
     state.begins(stray)
     ends.stop(state, ports, stray, Why.CANCEL)
 
@@ -152,7 +155,7 @@ def _take_claim(state: NodeState, ports: Ports, claim: Claim, noted: set[str]) -
     if rec is not None and rec.started_monotonic is not None and procs.same_boot(rec):
         since = min(since, rec.started_monotonic)
     slot = rec.slot if rec else None
-    attempt = Attempt(Single(claim), task, _booking(state, ports, entry), since, rec, slot=slot)
+    attempt = Attempt(Single(claim), task, ends.adopted_booking(state, ports, entry), since, rec, slot=slot)
     if rec is not None and rec.over:
         ends.end(state, ports, attempt, rec)
     elif rec is not None and procs.same_boot(rec):
@@ -164,11 +167,3 @@ def _take_claim(state: NodeState, ports: Ports, claim: Claim, noted: set[str]) -
             task, entry, node=ports.node, incarnation=ports.incarnation, reason=reason, now=ports.clock.now()
         )
         ports.ledger.add(Ending(claim, replace(outcome, started=rec.started if rec else None)))
-
-
-def _booking(state: NodeState, ports: Ports, entry: Entry) -> Booking:
-    """What an adopted attempt holds: the GPUs it was given, as its record of the last runner says."""
-    capacity = state.options.capacity
-    booking = booking_of(entry.need, capacity, capacity) or Booking()
-    given = ports.procs.given(entry.key)
-    return booking if given is None else replace(booking, gpus=given)

@@ -65,7 +65,16 @@ class Service:
         lock: AbstractContextManager[object] | None = None,
         ask_slurm: Callable[[], None] | None = None,
     ) -> None:
-        ledger = parts.ledger(fs=fs, procs=procs, lease=lease, node=node, totals={}, incarnation=incarnation, lock=lock)
+        ledger = parts.ledger(
+            fs=fs,
+            procs=procs,
+            lease=lease,
+            node=node,
+            totals={},
+            incarnation=incarnation,
+            lock=lock,
+            now=clock.now,
+        )
         self.ports = Ports(fs, clock, procs, lease, node, incarnation, ledger, ask_slurm)
         self.parts, self.who = parts, who
         """who: the fields of a heartbeat that tell this runner from every other one."""

@@ -44,6 +44,7 @@ def start_request(attempt: Attempt, *, lease: LeaseDir, options: Options, ends: 
         "LEASEQ_SLOT": str(attempt.slot),
         "LEASEQ_TASK_DIR": lease.results(entry.id),
         "LEASEQ_HOME": lease.root.rsplit("/runs/", 1)[0],
+        **attempt.marks,
     }
     if ends is not None:
         marks["LEASEQ_END_TIME"] = str(int(ends))

@@ -1,16 +1,16 @@
 """How attempts come from what was claimed, and where their ends go.
 
-Today a claim is one task's one attempt: `Single`. What makes several attempts of one claim, or one attempt on several
-nodes, is another `Work`: it alone knows when the claim is settled, and by what.
+A claim is one task's one attempt, `Single`, or a chunk of an array, of which each index is an `index.Index`. What makes
+one attempt on several nodes is another `Work`: it alone knows when the claim is settled, and by what.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Outcome, Task, Why
@@ -30,6 +30,11 @@ class Work(Protocol):
     @property
     def claim(self) -> Claim: ...
 
+    @property
+    def entry(self) -> Entry:
+        """The attempt's own: its id, and its number."""
+        ...
+
     def ended(self, ports: Ports, outcome: Outcome) -> None:
         """The attempt has that outcome; the ledger makes it durable and does with the claim what follows."""
         ...
@@ -48,6 +53,10 @@ class Single:
     """A claim that is one attempt of one task: its outcome settles the claim."""
 
     claim: Claim
+
+    @property
+    def entry(self) -> Entry:
+        return self.claim.entry
 
     def ended(self, ports: Ports, outcome: Outcome) -> None:
         ports.ledger.add(Ending(self.claim, outcome))
@@ -71,10 +80,12 @@ class Attempt:
     asked_to_stop: Why | None = None
     slot: int | None = None
     """A small number that no other attempt of this node has; None if an older leaseq gave it none."""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """Variables of its own, for its process."""
 
     @property
     def entry(self) -> Entry:
-        return self.work.claim.entry
+        return self.work.entry
 
     @property
     def key(self) -> str:
@@ -103,11 +114,16 @@ def read_claimed(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:
         task = tasks.read_task(fs, claim.path(lease), claim.entry)
     except PermissionError:
         task = _read_again(fs, lease, claim)
+    check_task(task)
+    return tasks.pinned_as_claimed(task, claim.node)
+
+
+def check_task(task: Task) -> None:
+    """Raises Malformed if the task is none that could be started or put back."""
     if not task.argv or (task.shell and len(task.argv) != 1):
         raise Malformed("it has no command")
     if task.node != ANY and not is_node(task.node):
         raise Malformed(f"its node is not a name: {task.node!r:.60}")
-    return tasks.pinned_as_claimed(task, claim.node)
 
 
 def _read_again(fs: Fs, lease: LeaseDir, claim: Claim) -> Task:

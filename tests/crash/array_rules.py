@@ -203,7 +203,7 @@ class Runner:
         if all_taken or names.over:
             self.p.close(self.fs, LEASE, self.world.entry)
         for name in self.fs.names(LEASE.claimed(ARRAYS)):
-            self.p.finish(self.fs, LEASE, Claim(Entry.parse(name), ARRAYS), incarnation=self.incarnation, now=9.0)
+            self.p.finish(self.fs, LEASE, Claim(Entry.parse(name), ARRAYS), now=9.0)
 
     def run(self, most: int = 100) -> None:
         """It takes chunks and runs them to their ends."""
@@ -243,7 +243,7 @@ def stop_all(world: World, fs: Fs) -> None:
     arrays._end_given_back(fs, LEASE, world.entry)
     arrays.ask_holders(fs, LEASE, world.entry)
     if closed is not None:
-        world.p.finish(fs, LEASE, closed, incarnation=new_incarnation(), now=9.0)
+        world.p.finish(fs, LEASE, closed, now=9.0)
     world.truth.stopped = True
 
 

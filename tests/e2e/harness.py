@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from leaseq.indices import Indices
 from leaseq.layout import Home
 from leaseq.models import ANY, Heartbeat, Lease, Need, Outcome, Task
 from leaseq.names import histories_in, new_task_id
@@ -93,7 +94,8 @@ class Node:
             node=inbox,
             **more,
         )
-        entry = make_entry(task_id, priority=priority, micros=int(time.time() * 1e6), sequence=self.sequence, need=need)
+        micros, count = int(time.time() * 1e6), 0 if task.array is None else len(Indices.parse(task.array.indices))
+        entry = make_entry(task_id, priority=priority, micros=micros, sequence=self.sequence, need=need, count=count)
         if durable:
             tasks.publish(self.fs, self.lease.inbox(inbox), entry, task)
         else:

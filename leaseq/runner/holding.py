@@ -1,0 +1,208 @@
+"""What a runner has of an array: the chunks that it holds, and what of them waits, has begun, runs. Values.
+
+One thread changes them, the one that turns; the ledger's gives back what has durably begun (`fresh`), and what it has
+learned (`overruled`). What is to be written into the array's journal goes to the ledger as items, in order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from leaseq.arrays import Expansion
+from leaseq.dataclass import dataclass, field
+from leaseq.layout import ArrayDir
+from leaseq.models import Outcome, State, Task
+from leaseq.names import Entry
+from leaseq.protocol.arrays import Stop
+from leaseq.protocol.journal import Ended
+from leaseq.protocol.plan import Plan
+from leaseq.protocol.tasks import Claim
+
+Attempted = tuple[int, int]
+"""(index, attempt)"""
+
+
+@dataclass(eq=False)
+class Lot:
+    """One array, as the runner of one node knows it."""
+
+    entry: Entry
+    """The array's own."""
+    task: Task
+    expansion: Expansion
+    array: ArrayDir
+    plan: Plan
+    slots: int
+    """How many of its indices have room on this node at once."""
+    inbox: str
+    """The directory in which it lay, and to which chunks go back."""
+    own: bool
+    """True if that is the inbox of this node alone."""
+    taken: set[int] = field(default_factory=set)
+    """Chunks that were taken at the last look."""
+    stops: list[Stop] = field(default_factory=list)
+    held: list[Holding] = field(default_factory=list)
+    closed: Claim | None = None
+    """Set once nothing is left to take."""
+    over: bool = False
+    """True once it is known to have ended, or to be no array that could run."""
+    late: bool = False
+    """True since its tasks were told that the lease ends: no attempt that follows another begins."""
+    log_directories: set[str] = field(default_factory=set)
+    _cursor: int = 0
+    """All chunks before it are taken."""
+
+    @property
+    def key(self) -> str:
+        return self.entry.key
+
+    @property
+    def waits_for_ledger(self) -> bool:
+        """True while indices are about to begin."""
+        return any(each.beginning for each in self.held)
+
+    def open(self) -> list[Holding]:
+        """The chunks of which something may start."""
+        return [each for each in self.held if not each.overruled]
+
+    @property
+    def startable(self) -> int:
+        """How many indices of held chunks may start, if there is room."""
+        again = 0 if self.late else sum(len(each.again) for each in self.open())
+        return again + sum(len(each.begun) + len(each.waiting) + each.beginning for each in self.open())
+
+    @property
+    def window_left(self) -> int:
+        """How many more may begin: what a lost node costs is at most twice as many as run at once."""
+        return 2 * self.slots - sum(len(each.begun) + each.beginning + len(each.running) for each in self.held)
+
+    def stop_of(self, index: int) -> Stop | None:
+        """Why that index is to end before its time; None if it is not."""
+        return next((stop for stop in self.stops if stop.indices is None or index in stop.indices), None)
+
+    @property
+    def stop_of_all(self) -> Stop | None:
+        return next((stop for stop in self.stops if stop.indices is None), None)
+
+    def next_free(self, rank: int) -> int | None:
+        """The chunk of that rank among those that nobody had taken at the last look, or the last of them; or None."""
+        while self._cursor < self.plan.chunks and self._cursor in self.taken:
+            self._cursor += 1
+        free: list[int] = []
+        chunk = self._cursor
+        while chunk < self.plan.chunks and len(free) <= rank:
+            if chunk not in self.taken:
+                free.append(chunk)
+            chunk += 1
+        return free[-1] if free else None
+
+    def indices(self, chunk: int) -> list[int]:
+        return [self.expansion.indices[place] for place in self.plan.span(chunk)]
+
+
+@dataclass(eq=False)
+class Holding:
+    """One chunk that this runner holds."""
+
+    lot: Lot
+    claim: Claim
+    left: int = 0
+    """How many of its indices have not ended for good."""
+    waiting: deque[Attempted] = field(default_factory=deque)
+    again: deque[Attempted] = field(default_factory=deque)
+    """Attempts that follow others, once nothing else waits."""
+    beginning: int = 0
+    """How many are on their way through the ledger."""
+    fresh: deque[Attempted] = field(default_factory=deque)
+    """What has durably begun and has come from the ledger; the ledger's thread adds to it."""
+    begun: deque[Attempted] = field(default_factory=deque)
+    """What may start at once."""
+    running: set[str] = field(default_factory=set)
+    """The keys of its attempts that run."""
+    overruled: bool = False
+    """True once the chunk was taken away: nothing of it starts any more, and nothing that ends counts."""
+
+    @property
+    def chunk(self) -> int:
+        assert self.claim.entry.chunk is not None
+        return self.claim.entry.chunk
+
+    def next_to_begin(self, most: int) -> list[Attempted]:
+        """Up to so many that have not begun, taken out."""
+        found: list[Attempted] = []
+        while len(found) < most and (self.waiting or (self.again and not self.lot.late)):
+            found.append((self.waiting or self.again).popleft())
+        return found
+
+    def ended(self, attempt: int, index: int, outcome: Outcome) -> Ended:
+        """The line of the journal that tells that outcome of an attempt of the index."""
+        return Ended(
+            index,
+            attempt,
+            self.chunk,
+            outcome.state,
+            exit_code=outcome.exit_code,
+            signal=outcome.signal,
+            reason=outcome.reason,
+            requeued=outcome.requeued,
+            started=outcome.started,
+            ended=outcome.ended,
+            elapsed_seconds=outcome.elapsed_seconds,
+            gpus=outcome.gpus,
+            max_rss_mb=outcome.max_rss_mb,
+            cpu_seconds=outcome.cpu_seconds,
+        )
+
+    def cancelled(self, attempt: int, index: int, *, reason: str, now: float) -> Ended:
+        return Ended(index, attempt, self.chunk, State.CANCELLED, reason=reason, ended=now)
+
+
+# -- what the ledger writes ------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Begins:
+    """These are to begin."""
+
+    holding: Holding
+    attempts: list[Attempted]
+    key: str = ""
+
+
+@dataclass(eq=False)
+class NeverBegan:
+    """What that incarnation began of these never ran, and never will by that line."""
+
+    holding: Holding
+    attempts: list[Attempted]
+    owner: str
+    key: str = ""
+
+
+@dataclass(eq=False)
+class IndexEnds:
+    """An attempt of an index has ended so."""
+
+    holding: Holding
+    ended: Ended
+    key: str
+    """The attempt's, whose local record goes once this is durable."""
+
+
+@dataclass(eq=False)
+class ChunkEnds:
+    """All indices of the chunk have ended, or are not to begin."""
+
+    holding: Holding
+    key: str = ""
+
+
+@dataclass(eq=False)
+class ArrayEnds:
+    """Nothing is left to take of the array: perhaps it is over."""
+
+    lot: Lot
+    key: str = ""
+
+
+Note = Begins | NeverBegan | IndexEnds | ChunkEnds | ArrayEnds

@@ -1,0 +1,68 @@
+"""An attempt of an index of an array, and what follows from its end."""
+
+from __future__ import annotations
+
+from leaseq.dataclass import dataclass, replace
+from leaseq.models import Outcome, Task
+from leaseq.names import Entry
+from leaseq.protocol.tasks import Claim
+from leaseq.runner.holding import Attempted, ChunkEnds, Holding, IndexEnds
+from leaseq.runner.ports import Ports
+
+
+@dataclass(frozen=True)
+class Index:
+    """One attempt of one index of a chunk: its end is a line in the array's journal."""
+
+    holding: Holding
+    entry: Entry
+    index: int
+
+    @property
+    def claim(self) -> Claim:
+        return self.holding.claim
+
+    def ended(self, ports: Ports, outcome: Outcome) -> None:
+        self.holding.running.discard(self.entry.key)
+        end_index(ports, self.holding, (self.index, self.entry.attempt), outcome)
+
+    def put_back(self, ports: Ports, task: Task) -> None:
+        self.holding.running.discard(self.entry.key)
+        self.holding.begun.appendleft((self.index, self.entry.attempt))
+
+    def cancelled(self, ports: Ports) -> None:
+        self.holding.running.discard(self.entry.key)
+        cancel_waiting(ports, self.holding, (self.index, self.entry.attempt), "cancelled")
+
+
+def end_index(ports: Ports, holding: Holding, attempted: Attempted, outcome: Outcome) -> None:
+    """That attempt of the index has that outcome; another follows if it says so, and nobody wanted the index to end."""
+    index, number = attempted
+    if outcome.requeued and holding.lot.stop_of(index):
+        outcome = replace(outcome, requeued="")
+    entry = holding.lot.entry.of_index(index, number)
+    ports.ledger.add(IndexEnds(holding, holding.ended(number, index, outcome), entry.key))
+    if outcome.requeued:
+        holding.again.append((index, number + 1))
+    else:
+        _one_less(ports, holding)
+
+
+def cancel_waiting(ports: Ports, holding: Holding, attempted: Attempted, reason: str) -> None:
+    """That attempt of the index, which has not started, is a cancelled one."""
+    index, number = attempted
+    entry = holding.lot.entry.of_index(index, number)
+    ended = holding.cancelled(number, index, reason=reason, now=ports.clock.now())
+    ports.ledger.add(IndexEnds(holding, ended, entry.key))
+    _one_less(ports, holding)
+
+
+def _one_less(ports: Ports, holding: Holding) -> None:
+    holding.left -= 1
+    end_if_done(ports, holding)
+
+
+def end_if_done(ports: Ports, holding: Holding) -> None:
+    if holding.left <= 0 and holding in holding.lot.held and not holding.overruled:
+        holding.lot.held.remove(holding)
+        ports.ledger.add(ChunkEnds(holding))

@@ -1,0 +1,100 @@
+"""What becomes of arrays as their indices begin and end: written into journals, chunks ended, arrays concluded.
+
+Called by the ledger, on its thread. What several items of one array say is one write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from leaseq.errors import Malformed
+from leaseq.layout import LeaseDir
+from leaseq.node.procs import Procs
+from leaseq.protocol import arrays, chunks
+from leaseq.protocol.journal import Attempts, Ended, Journal
+from leaseq.runner.holding import ArrayEnds, Begins, ChunkEnds, Holding, IndexEnds, Lot, NeverBegan, Note
+from leaseq.world import Fs
+
+
+class Journals:
+    """The journals of one runner."""
+
+    def __init__(self, *, fs: Fs, procs: Procs, lease: LeaseDir, node: str, now: Callable[[], float]) -> None:
+        self.fs, self.procs, self.lease, self.node, self.now = fs, procs, lease, node, now
+        self._open: dict[str, Journal] = {}
+        self.news = False
+        """True if something has begun since the runner looked last."""
+
+    def write(self, notes: Sequence[Note], done: Callable[[Note], None]) -> None:
+        """What the notes say is so, durably. Raises OSError; done: called for each that is."""
+        failure: OSError | None = None
+        lots: dict[str, list[Note]] = {}
+        for note in notes:
+            lot = note.lot if isinstance(note, ArrayEnds) else note.holding.lot
+            lots.setdefault(lot.key, []).append(note)
+        for of_one in lots.values():
+            try:
+                self._write_one(of_one, done)
+            except OSError as error:
+                failure = error
+        if failure:
+            raise failure
+
+    def _write_one(self, notes: Sequence[Note], done: Callable[[Note], None]) -> None:
+        ends: list[Ended] = []
+        begun: dict[int, Attempts] = {}
+        never: list[tuple[int, Attempts, str]] = []
+        told: list[Begins | NeverBegan | IndexEnds] = []
+        for note in notes:
+            if isinstance(note, (ChunkEnds, ArrayEnds)):
+                continue
+            told.append(note)
+            if isinstance(note, IndexEnds):
+                ends.append(note.ended)
+            elif isinstance(note, Begins):
+                begun[note.holding.chunk] = [*begun.get(note.holding.chunk, ()), *note.attempts]
+            else:
+                never.append((note.holding.chunk, note.attempts, note.owner))
+        if told:
+            self._journal(told[0].holding).write(ended=ends, begun=begun, never=never)
+        for each in told:
+            if isinstance(each, IndexEnds):
+                self.procs.forget(each.key)
+            elif isinstance(each, Begins):
+                self._begun(each)
+            done(each)
+        for note in notes:
+            if isinstance(note, ChunkEnds):
+                chunks.end_chunk(self.fs, self.lease, note.holding.claim)
+                done(note)
+                self.finish(note.holding.lot)
+            elif isinstance(note, ArrayEnds):
+                self.finish(note.lot)
+                done(note)
+
+    def _begun(self, note: Begins) -> None:
+        """They may start, unless the chunk was taken away before their line was durable."""
+        holding = note.holding
+        if chunks.is_overruled(self.fs, self.lease, holding.claim):
+            holding.overruled = True
+        else:
+            holding.fresh.extend(note.attempts)
+        self.news = True
+
+    def _journal(self, holding: Holding) -> Journal:
+        lot, owner = holding.lot, holding.claim.entry.owner
+        if lot.key not in self._open:
+            self._open[lot.key] = Journal(self.fs, lot.array, self.node, owner)
+        return self._open[lot.key]
+
+    def finish(self, lot: Lot) -> None:
+        """The array has its outcome, if nothing is left to take and all its chunks have ended."""
+        if lot.closed is None or lot.over:
+            return
+        try:
+            outcome = arrays.finish(self.fs, self.lease, lot.closed, now=self.now())
+        except Malformed as error:
+            raise OSError(f"array {lot.entry.id}: {error}") from None
+        if outcome is not None:
+            lot.over = True
+            self._open.pop(lot.key, None)

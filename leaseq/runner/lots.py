@@ -1,0 +1,387 @@
+"""The arrays of a runner: chunks are taken, their indices begin and start, end, and are told to end.
+
+An index starts only once the line by which it begins is durable. The turn asks the ledger for that while others run, so
+that a place that becomes free is filled at once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from leaseq.arrays import Expansion
+from leaseq.dataclass import replace
+from leaseq.errors import Malformed, Newer
+from leaseq.models import ANY, Task, Why
+from leaseq.names import ArrayNames, Entry
+from leaseq.protocol import arrays, chunks, files, tasks
+from leaseq.protocol.plan import Plan
+from leaseq.protocol.tasks import Claim
+from leaseq.room import Booking, how_many
+from leaseq.runner import ends
+from leaseq.runner.decide import Choice
+from leaseq.runner.holding import ArrayEnds, Attempted, Begins, Holding, Lot, NeverBegan
+from leaseq.runner.index import Index, cancel_waiting, end_if_done
+from leaseq.runner.node_state import NodeState
+from leaseq.runner.ports import Ports
+from leaseq.runner.resume import resume
+from leaseq.runner.starting import ends_of_day, start_request
+from leaseq.runner.work import Attempt, check_task, free_slot
+
+CHUNKS_AT_ONCE = 64
+"""Of how many chunks of an array a turn begins to take, at most: then others have their turn."""
+
+
+# -- what may start --------------------------------------------------------------------------------------------------
+
+
+def offers(state: NodeState) -> list[Entry]:
+    """The arrays of which this runner holds something that may start, in order."""
+    return sorted((lot.entry for lot in state.lots.values() if lot.startable), key=str)
+
+
+def many_of(state: NodeState, entry: Entry) -> int:
+    """How many attempts the entry stands for now, at most: of an array those of held chunks, and new ones'."""
+    if not entry.count or entry.chunk is not None:
+        return 1
+    lot = state.lots.get(entry.key)
+    held = lot.startable if lot else 0
+    return held + (CHUNKS_AT_ONCE if state.queue.has(str(entry)) else 0)
+
+
+def fill(state: NodeState, ports: Ports, entry: Entry, choices: Sequence[Choice]) -> int:
+    """What could start of the array's indices has started, and more is about to begin; how many started."""
+    lot = state.lots.get(entry.key) or open_lot(state, ports, entry)
+    if lot is None:
+        return 0
+    started = _start(state, ports, lot, choices)
+    while len(choices) - started > lot.startable and not lot.closed and not lot.over and state.queue.has(str(entry)):
+        if not take(state, ports, lot):
+            break
+    replenish(ports, lot)
+    return started
+
+
+def _start(state: NodeState, ports: Ports, lot: Lot, choices: Sequence[Choice]) -> int:
+    started = 0
+    for choice in choices:
+        holding = next((each for each in lot.open() if each.begun), None)
+        if holding is None:
+            break
+        start_index(state, ports, holding, holding.begun[0], choice.booking)
+        holding.begun.popleft()
+        started += 1
+    return started
+
+
+def start_index(state: NodeState, ports: Ports, holding: Holding, attempted: Attempted, booking: Booking) -> None:
+    """That attempt of the index, which has begun, is in the keeper's hands."""
+    lot, (index, number) = holding.lot, attempted
+    entry = replace(lot.entry.of_index(index, number), owner=ports.incarnation)
+    instance = lot.expansion.at(index)
+    _make_log_directory(ports, lot, entry.id)
+    if lot.task.task_dir:
+        files.make_all(ports.fs, ports.lease.results(entry.id))
+    attempt = Attempt(
+        Index(holding, entry, index),
+        replace(lot.task, argv=instance.argv),
+        booking,
+        ports.clock.monotonic(),
+        slot=free_slot(state.running.values()),
+        marks=instance.env,
+    )
+    request = start_request(attempt, lease=ports.lease, options=state.options, ends=ends_of_day(state, ports.clock))
+    ports.procs.start(attempt.key, request)
+    holding.running.add(attempt.key)
+    state.begins(attempt)
+
+
+def _make_log_directory(ports: Ports, lot: Lot, task_id: str) -> None:
+    directory = ports.lease.log_dir(task_id)
+    if directory not in lot.log_directories:
+        ports.fs.mkdir(files.directory_of(directory))
+        ports.fs.mkdir(directory)
+        lot.log_directories.add(directory)
+
+
+def replenish(ports: Ports, lot: Lot) -> None:
+    """As many begin as the window has room for."""
+    room = lot.window_left
+    for holding in lot.open():
+        if room > 0 and (attempts := holding.next_to_begin(room)):
+            holding.beginning += len(attempts)
+            room -= len(attempts)
+            ports.ledger.add(Begins(holding, attempts))
+
+
+def absorb(state: NodeState, ports: Ports) -> None:
+    """What the ledger has told since the last turn is known."""
+    for key, lot in list(state.lots.items()):
+        for holding in list(lot.held):
+            while holding.fresh:
+                attempted = holding.fresh.popleft()
+                holding.beginning -= 1
+                holding.begun.append(attempted)
+                if lot.stops:
+                    apply_stops(state, ports, lot)
+            if holding.overruled:
+                _let_go_of(state, ports, holding)
+        if lot.over:
+            state.queue.remove(str(lot.entry), own=lot.own)
+        if not lot.held and (lot.closed or lot.over or not state.queue.has(str(lot.entry))):
+            del state.lots[key]
+
+
+# -- chunks ----------------------------------------------------------------------------------------------------------
+
+
+def open_lot(state: NodeState, ports: Ports, entry: Entry) -> Lot | None:
+    """The array that the entry, or a chunk's, is of; None if it is over, or none that this runner could run."""
+    array = entry.pending().of_array()
+    name = str(array)
+    own = state.queue.is_own(name)
+    first = ports.lease.inbox(state.node if own else ANY) if state.queue.has(name) else ""
+    try:
+        task = _read_array(ports, array, first)
+        if task is None:
+            state.queue.remove(name, own=own)
+            return None
+        expansion = _expansion(task, array)
+    except Newer as error:
+        state.queue.leave(name, str(error), own=own)
+        return None
+    except Malformed as error:
+        arrays.refuse(
+            ports.fs, ports.lease, array, reason=f"the task's file is malformed: {error}", now=ports.clock.now()
+        )
+        state.queue.remove(name, own=own)
+        return None
+    lot = Lot(
+        entry=array,
+        task=task,
+        expansion=expansion,
+        array=arrays.prepare(ports.fs, ports.lease, array),
+        plan=Plan(array.count),
+        slots=how_many(array.need, state.options.capacity),
+        inbox=first or tasks.inbox_of(ports.lease, task),
+        own=own,
+    )
+    _learn(ports, lot, arrays.names_of(ports.fs, ports.lease, array))
+    state.lots[lot.key] = lot
+    return lot
+
+
+def _read_array(ports: Ports, entry: Entry, first: str) -> Task | None:
+    try:
+        return arrays.read_array(ports.fs, ports.lease, entry, first=first)
+    except PermissionError:
+        # A mount in trouble (no ticket) says so of everything for a while; somebody else's file says so always.
+        ports.fs.names(ports.lease.claimed(ports.node))
+    try:
+        return arrays.read_array(ports.fs, ports.lease, entry, first=first)
+    except PermissionError as error:
+        raise Malformed(f"cannot be read: {error.strerror}") from None
+
+
+def _expansion(task: Task, entry: Entry) -> Expansion:
+    check_task(task)
+    if task.array is None:
+        raise Malformed("it is no array")
+    expansion = Expansion(task, task.array)
+    if len(expansion.indices) != entry.count:
+        raise Malformed(f"it has {len(expansion.indices)} indices, and its name says {entry.count}")
+    return expansion
+
+
+def _learn(ports: Ports, lot: Lot, names: ArrayNames) -> None:
+    """What is in the array's directory is known."""
+    lot.taken = names.taken
+    lot.over = lot.over or names.over
+    if len(names.stops) != len(lot.stops) and not names.over:
+        lot.stops = arrays.read_stops(ports.fs, lot.array, names)
+
+
+def take(state: NodeState, ports: Ports, lot: Lot) -> bool:
+    """One more chunk of the array was looked for; False if nothing is left to take."""
+    chunk = None if lot.stop_of_all else lot.next_free(_rank(state))
+    if chunk is None:
+        close(state, ports, lot)
+        return False
+    entry = lot.entry.of_chunk(chunk)
+    state.claims_in_doubt = True
+    names = chunks.take(ports.fs, ports.lease, entry, node=state.node, incarnation=ports.incarnation)
+    state.claims_in_doubt = False
+    if names is None:
+        _learn(ports, lot, arrays.names_of(ports.fs, ports.lease, lot.entry))
+        return not lot.over
+    _learn(ports, lot, names)
+    indices = lot.indices(chunk)
+    holding = Holding(lot, Claim(entry.claimed_by(ports.incarnation), state.node), len(indices))
+    holding.waiting.extend((index, lot.entry.attempt) for index in indices)
+    lot.held.append(holding)
+    apply_stops(state, ports, lot)
+    return True
+
+
+def _rank(state: NodeState) -> int:
+    """The place of this node among all: nodes that take at the same moment take different chunks."""
+    return state.nodes.index(state.node) if state.node in state.nodes else 0
+
+
+def close(state: NodeState, ports: Ports, lot: Lot) -> None:
+    """Nothing is left to take of the array; if all its chunks have ended, it is over."""
+    lot.closed = arrays.close(ports.fs, ports.lease, lot.entry, first=lot.inbox)
+    lot.over = lot.over or lot.closed is None
+    state.queue.remove(str(lot.entry), own=lot.own)
+    if lot.closed is not None:
+        ports.ledger.add(ArrayEnds(lot))
+
+
+def take_given(state: NodeState, ports: Ports, entry: Entry) -> None:
+    """The chunk, which was given back and is pending, is this runner's, if no other was faster."""
+    name = str(entry)
+    own = state.queue.is_own(name)
+    source = ports.lease.inbox(state.node if own else ANY)
+    lot = state.lots.get(entry.of_array().key) or open_lot(state, ports, entry)
+    state.queue.remove(name, own=own)
+    if lot is None:
+        return
+    state.claims_in_doubt = True
+    held = tasks.claim(ports.fs, ports.lease, source, entry, node=state.node, incarnation=ports.incarnation)
+    state.claims_in_doubt = False
+    if held is None:
+        return
+    ports.fs.sync_dir(ports.lease.claimed(state.node))
+    hold(state, ports, lot, held)
+
+
+def holds(state: NodeState, ports: Ports, entry: Entry) -> bool:
+    """True if the chunk of that claim is one that this runner knows that it has, or is about to end."""
+    lot = state.lots.get(entry.of_array().pending().key)
+    if lot is not None and any(each.claim.entry == entry for each in lot.held):
+        return True
+    ending = (getattr(item, "holding", None) for item in list(ports.ledger.open))
+    return any(each is not None and each.claim.entry == entry for each in ending)
+
+
+def find(state: NodeState, ports: Ports, held: Claim) -> set[str]:
+    """The chunk of that claim, which is this incarnation's, is held, if it is not another's; its attempts' keys."""
+    lot = state.lots.get(held.entry.of_array().pending().key) or open_lot(state, ports, held.entry)
+    if lot is None:
+        # Of an array that is over nothing is left to do.
+        chunks.secure(ports.fs, ports.lease, held)
+        return set()
+    return hold(state, ports, lot, held)
+
+
+def inherit(state: NodeState, ports: Ports, held: Claim) -> set[str]:
+    """The chunk of an earlier runner of the node is this one's, with what has become of it; its attempts' keys."""
+    heir = chunks.inherit(
+        ports.fs, ports.lease, held, incarnation=ports.incarnation, reason="its node has another runner"
+    )
+    return set() if heir is None else find(state, ports, heir)
+
+
+def hold(state: NodeState, ports: Ports, lot: Lot, held: Claim) -> set[str]:
+    """The chunk of that claim, which is this incarnation's, is held, with what has become of it; its attempts' keys."""
+    names = chunks.secure(ports.fs, ports.lease, held)
+    if names is None:
+        return set()
+    if (held.entry.chunk, ports.incarnation) in names.handed:
+        # What this incarnation writes of that chunk counts no more.
+        tasks.unclaim(ports.fs, ports.lease, held, lot.inbox)
+        state.queue.leave(str(held.entry.pending()), "it waits for another runner", own=lot.own)
+        return set()
+    _learn(ports, lot, names)
+    return resume(state, ports, lot, held, names)
+
+
+# -- before their time -----------------------------------------------------------------------------------------------
+
+
+def look_for_stops(state: NodeState, ports: Ports, lot: Lot) -> None:
+    """What is to end of the array by now is being ended."""
+    _learn(ports, lot, arrays.names_of(ports.fs, ports.lease, lot.entry))
+    if lot.stop_of_all and lot.closed is None:
+        close(state, ports, lot)
+    apply_stops(state, ports, lot)
+
+
+def apply_stops(state: NodeState, ports: Ports, lot: Lot) -> None:
+    """Of the chunks that are held nothing waits any more that is to end, and what runs of it is told to."""
+    if not lot.stops:
+        return
+    for holding in list(lot.held):
+        if holding.overruled:
+            continue
+        never: list[Attempted] = []
+        for queue in (holding.waiting, holding.again, holding.begun):
+            for attempted in _stopped(lot, queue):
+                if lot.stop_of_all is None:
+                    stop = lot.stop_of(attempted[0])
+                    cancel_waiting(ports, holding, attempted, stop.reason if stop else "")
+                    continue
+                # What ends with the whole array needs no line of its own.
+                holding.left -= 1
+                if queue is holding.begun:
+                    never.append(attempted)
+        if never:
+            ports.ledger.add(NeverBegan(holding, never, ports.incarnation))
+        end_if_done(ports, holding)
+    for attempt in list(state.running.values()):
+        if isinstance(attempt.work, Index) and attempt.work.holding.lot is lot and attempt.asked_to_stop is None:
+            stop = lot.stop_of(attempt.work.index)
+            if stop is not None and stop.running:
+                ends.stop(state, ports, attempt, Why.CANCEL)
+
+
+def _stopped(lot: Lot, queue: deque[Attempted]) -> list[Attempted]:
+    """What is to end of those, taken out."""
+    found = [attempted for attempted in queue if lot.stop_of(attempted[0])]
+    for attempted in found:
+        queue.remove(attempted)
+    return found
+
+
+def overrule(state: NodeState, ports: Ports, claims: Sequence[str]) -> None:
+    """Chunks whose claim is not among those, for they were taken away, are no longer this runner's."""
+    for lot in state.lots.values():
+        for holding in lot.held:
+            holding.overruled = holding.overruled or str(holding.claim.entry) not in claims
+
+
+def _let_go_of(state: NodeState, ports: Ports, holding: Holding) -> None:
+    """Nothing starts of a chunk that was taken away, and what runs of it is told to end."""
+    holding.beginning = 0
+    for queue in (holding.waiting, holding.again, holding.begun, holding.fresh):
+        queue.clear()
+    for key in holding.running:
+        attempt = state.running[key]
+        if attempt.asked_to_stop is None:
+            ends.stop(state, ports, attempt, Why.CANCEL)
+    if not holding.running:
+        holding.lot.held.remove(holding)
+        state.changed = True
+
+
+def give_back(state: NodeState, ports: Ports) -> None:
+    """Chunks of which nothing runs are pending again: this runner begins nothing more."""
+    for lot in list(state.lots.values()):
+        for holding in list(lot.held):
+            if holding.running or holding.overruled or _in_ledger(ports, holding):
+                continue
+            if holding.begun:
+                attempts = list(holding.begun)
+                holding.begun.clear()
+                holding.waiting.extendleft(reversed(attempts))
+                ports.ledger.add(NeverBegan(holding, attempts, ports.incarnation))
+                continue
+            tasks.unclaim(ports.fs, ports.lease, holding.claim, lot.inbox)
+            lot.held.remove(holding)
+            state.changed = True
+        if not lot.held:
+            del state.lots[lot.key]
+
+
+def _in_ledger(ports: Ports, holding: Holding) -> bool:
+    return any(getattr(item, "holding", None) is holding for item in list(ports.ledger.open)) or bool(holding.fresh)

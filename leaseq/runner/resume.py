@@ -1,0 +1,95 @@
+"""What became of a chunk in other hands: a runner goes on with it where they stopped."""
+
+from __future__ import annotations
+
+from leaseq.dataclass import replace
+from leaseq.names import ArrayNames
+from leaseq.protocol import chunks, journal
+from leaseq.protocol.fate import lost, lost_with_lease
+from leaseq.protocol.journal import Begun
+from leaseq.protocol.tasks import Claim
+from leaseq.runner import ends
+from leaseq.runner.holding import Holding, Lot, NeverBegan
+from leaseq.runner.index import Index, end_if_done, end_index
+from leaseq.runner.node_state import NodeState
+from leaseq.runner.ports import Ports
+from leaseq.runner.work import Attempt
+
+
+def resume(state: NodeState, ports: Ports, lot: Lot, held: Claim, names: ArrayNames) -> set[str]:
+    """The chunk is held: what has ended of it has, what runs here goes on, what ran elsewhere is LOST, the rest waits.
+
+    Gives the keys of the attempts that are this runner's. names: what is in the array's directory.
+    """
+    told = journal.read(ports.fs, lot.array, names, chunk=held.entry.chunk)
+    holding = Holding(lot, held)
+    begun: list[tuple[int, Begun]] = []
+    for index in lot.indices(holding.chunk):
+        end, run = told.ended.get(index), told.begun.get(index)
+        if run is not None:
+            begun.append((index, run))
+        elif end is None:
+            holding.waiting.append((index, lot.entry.attempt))
+        elif end.requeued:
+            holding.again.append((index, end.attempt + 1))
+        else:
+            continue
+        holding.left += 1
+    lot.held.append(holding)
+    keys = {_judge(state, ports, holding, index, run) for index, run in begun}
+    end_if_done(ports, holding)
+    return keys
+
+
+def _judge(state: NodeState, ports: Ports, holding: Holding, index: int, begun: Begun) -> str:
+    """What has become of an attempt that somebody else has begun; its key."""
+    attempted = index, begun.attempt
+    entry = replace(holding.lot.entry.of_index(index, begun.attempt), owner=ports.incarnation)
+    key, procs = entry.key, ports.procs
+    if begun.node != ports.node:
+        why = chunks.why_handed(ports.fs, ports.lease, holding.claim.entry, begun.owner)
+        _lose(ports, holding, index, begun, reason=why.reason, lease_ends=why.lease_ends)
+        return key
+    rec = procs.record(key)
+    if rec is None and procs.knows(begun.owner):
+        # Nothing began here in this boot, and now nothing can: the process that creates the record decides.
+        procs.void(key)
+        rec = procs.record(key)
+    if rec is not None and (rec.void or rec.again):
+        procs.forget(key)
+        ports.ledger.add(NeverBegan(holding, [attempted], begun.owner))
+        holding.waiting.appendleft(attempted)
+        return key
+    since = ports.clock.monotonic()
+    if rec is not None and rec.started_monotonic is not None and procs.same_boot(rec):
+        since = min(since, rec.started_monotonic)
+    work = Index(holding, entry, index)
+    booking = ends.adopted_booking(state, ports, entry)
+    attempt = Attempt(work, holding.lot.task, booking, since, rec, slot=rec.slot if rec else None)
+    if rec is not None and rec.over:
+        ends.end(state, ports, attempt, rec)
+    elif rec is not None and procs.same_boot(rec):
+        holding.running.add(key)
+        state.begins(attempt)
+    else:
+        procs.end_now(key)
+        reason = "the node was rebooted, or lost its local records" if rec is None else "the node was rebooted"
+        _lose(ports, holding, index, begun, reason=reason, started=rec.started if rec else None)
+    return key
+
+
+def _lose(
+    ports: Ports,
+    holding: Holding,
+    index: int,
+    begun: Begun,
+    *,
+    reason: str,
+    lease_ends: bool = False,
+    started: float | None = None,
+) -> None:
+    entry = holding.lot.entry.of_index(index, begun.attempt)
+    judge = lost_with_lease if lease_ends else lost
+    now = ports.clock.now()
+    outcome = judge(holding.lot.task, entry, node=begun.node, incarnation=ports.incarnation, reason=reason, now=now)
+    end_index(ports, holding, (index, begun.attempt), replace(outcome, started=started))

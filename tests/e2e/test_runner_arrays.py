@@ -1,0 +1,179 @@
+"""Arrays on a real node: every index runs once, whoever is killed, and the array has one outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from leaseq.indices import Indices
+from leaseq.models import Array, Need, State
+from leaseq.names import Entry
+from leaseq.protocol import arrays
+from leaseq.protocol.arrays import Stop
+from leaseq.protocol.journal import Ended
+from tests.e2e.harness import Node
+from tests.patience import wait_until
+
+ONE = Need(cpus=1)
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    made = Node(tmp_path)
+    yield made
+    made.close()
+
+
+def told(node: Node, task_id: str) -> dict[int, Ended]:
+    """How each index ended, as far as the journals tell."""
+    return arrays.indices(node.fs, node.lease, task_id, 1).ended
+
+
+def counts(node: Node, task_id: str) -> dict[str, int]:
+    return dict(node.result(task_id).counts)
+
+
+def test_each_index_runs_once_with_its_values_and_its_own_logs(node: Node) -> None:
+    node.start()
+    array = Array("0-5", ({"lr": ("1", "2", "3")}, {"seed": "7..8"}))
+    line = "echo {i} {lr} {seed} $LEASEQ_ARRAY_INDEX $LEASEQ_ARRAY_SIZE $LEASEQ_PARAM_LR $LEASEQ_TASK_ID"
+    task_id = node.shell(line, array=array, need=ONE)
+    outcome = node.result(task_id)
+    assert (outcome.state, outcome.counts, outcome.reason) == (State.DONE, {"DONE": 6}, "")
+    said = [node.out(f"{task_id}_{index}").decode() for index in range(6)]
+    assert said == [
+        f"{index} {index // 2 + 1} {index % 2 + 7} {index} 6 {index // 2 + 1} {task_id}_{index}\n" for index in range(6)
+    ]
+
+
+def test_an_array_of_many_runs_beside_itself_and_leaves_only_its_journal(node: Node, tmp_path: Path) -> None:
+    node.start()
+    task_id = node.shell("echo {i} >>" + str(tmp_path / "ran"), array=Array("0-1099"), need=ONE)
+    assert counts(node, task_id) == {"DONE": 1100}
+    assert sorted(map(int, (tmp_path / "ran").read_text().split())) == list(range(1100))
+    assert len(told(node, task_id)) == 1100
+    wait_until(lambda: not node.fs.names(node.lease.claimed("_array")), "the array's claim to go")
+    left = {name[0] for name in node.fs.names(node.lease.array(task_id, 1).root)}
+    assert left == {"o", "i"}
+    assert node.fs.names(node.lease.claimed(node.name)) == node.fs.names(node.lease.inbox("_any")) == []
+
+
+def test_indices_that_fail_are_tried_again_and_counted_once(node: Node, tmp_path: Path) -> None:
+    node.start()
+    line = f"echo $LEASEQ_ATTEMPT >>{tmp_path}/a{{i}}; test {{i}} != 2 && test {{i}} != 3 -o $LEASEQ_ATTEMPT = 2"
+    task_id = node.shell(line, array=Array("0-4"), need=ONE, retries=1)
+    outcome = node.result(task_id)
+    assert (outcome.state, outcome.counts, outcome.last_attempt) == (State.FAILED, {"DONE": 4, "FAILED": 1}, 2)
+    assert outcome.reason == "1 FAILED of 5"
+    assert [(tmp_path / f"a{index}").read_text().split() for index in range(5)] == [
+        ["1"],
+        ["1"],
+        ["1", "2"],
+        ["1", "2"],
+        ["1"],
+    ]
+    assert told(node, task_id)[2].exit_code == 1
+
+
+def test_a_killed_runner_costs_no_index(node: Node, tmp_path: Path) -> None:
+    runner = node.start()
+    line = f"echo {{i}} >>{tmp_path}/ran; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; exit {{i}}"
+    task_id = node.shell(line, array=Array("0-3"), need=ONE)
+    wait_until(lambda: (tmp_path / "ran").exists(), "an index to run")
+    node.kill(runner)
+    (tmp_path / "go").touch()
+    node.start()
+    assert counts(node, task_id) == {"DONE": 1, "FAILED": 3}
+    assert sorted((tmp_path / "ran").read_text().split()) == list("0123")
+    assert {index: end.exit_code for index, end in told(node, task_id).items()} == {0: 0, 1: 1, 2: 2, 3: 3}
+
+
+def test_killed_runners_and_keepers_start_nothing_twice(node: Node, tmp_path: Path) -> None:
+    task_id = node.shell(f"echo {{i}} >>{tmp_path}/ran; sleep 0.05", array=Array("0-39"), need=ONE)
+    for number in range(3):
+        runner = node.start()
+        wait_until(
+            lambda number=number: (
+                (tmp_path / "ran").exists() and len((tmp_path / "ran").read_text().split()) > 8 * number
+            ),
+            "more indices to run",
+        )
+        if number == 1:
+            node.kill_keeper()
+        node.kill(runner)
+    node.start()
+    outcome = node.result(task_id)
+    ran = (tmp_path / "ran").read_text().split()
+    assert len(ran) == len(set(ran)), "an index ran twice"
+    assert sum(outcome.counts.values()) == 40
+    assert outcome.counts.get("LOST", 0) <= 2 * 8
+
+
+def test_a_cancelled_array_ends_what_runs_and_starts_nothing_more(node: Node, tmp_path: Path) -> None:
+    node.start()
+    task_id = node.shell(f"echo {{i}} >>{tmp_path}/ran; sleep 600", array=Array("0-999"), need=ONE)
+    wait_until(lambda: (tmp_path / "ran").exists(), "an index to run")
+    entry = pending(node, task_id)
+    arrays.cancel(node.fs, node.lease, entry, Stop(None, "cancelled"), now=1.0)
+    outcome = node.result(task_id)
+    assert (outcome.state, outcome.counts) == (State.CANCELLED, {"CANCELLED": 1000})
+    ran = len((tmp_path / "ran").read_text().split())
+    assert ran <= 2 * (node.beat() or pytest.fail("no heartbeat")).cpus
+
+
+def pending(node: Node, task_id: str) -> Entry:
+    """The array's entry, which is pending."""
+    (entry,) = (each for each in map(Entry.parse, node.fs.names(node.lease.inbox("_any"))) if each.id == task_id)
+    return entry
+
+
+def test_some_indices_are_cancelled_and_the_others_run(node: Node, tmp_path: Path) -> None:
+    node.start()
+    line = f"echo {{i}} >>{tmp_path}/ran; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done"
+    task_id = node.shell(line, array=Array("0-9"), need=Need())
+    wait_until(lambda: (tmp_path / "ran").exists(), "an index to run")
+    stop = Stop(Indices.parse("0,3-5"), "cancelled")
+    arrays.cancel(node.fs, node.lease, pending(node, task_id), stop, now=1.0)
+    (tmp_path / "go").touch()
+    outcome = node.result(task_id)
+    assert (outcome.state, outcome.counts) == (State.CANCELLED, {"CANCELLED": 4, "DONE": 6})
+    assert [index for index, end in told(node, task_id).items() if end.state is State.CANCELLED] == [0, 3, 4, 5]
+
+
+def test_a_drained_runner_gives_its_chunks_back(node: Node, tmp_path: Path) -> None:
+    node.start()
+    line = f"echo {{i}} >>{tmp_path}/ran; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done"
+    task_id = node.shell(line, array=Array("0-1023"), need=Need())
+    wait_until(lambda: (tmp_path / "ran").exists(), "an index to run")
+    node.ask("drain")
+    wait_until(lambda: (beat := node.beat()) and beat.state == "draining", "the runner to drain")
+    (tmp_path / "go").touch()
+    wait_until(lambda: not node.fs.names(node.lease.claimed(node.name)), "the chunk to be given back")
+    assert len((tmp_path / "ran").read_text().split()) == 1
+    node.ask("resume")
+    assert counts(node, task_id) == {"DONE": 1024}
+    assert len((tmp_path / "ran").read_text().split()) == 1024
+
+
+def test_an_array_whose_record_means_nothing_has_failed(node: Node) -> None:
+    node.start()
+    task_id = node.submit("true", array=Array("0-9", ({"lr": ("1", "2")},)))
+    outcome = node.result(task_id)
+    assert (outcome.state, outcome.counts) == (State.FAILED, {"FAILED": 10})
+    assert "malformed: index 9 of 2 combinations" in outcome.reason
+    assert any(task_id in name for name in node.fs.names(node.lease.evidence))
+
+
+def test_a_task_of_higher_priority_goes_before_the_rest_of_an_array(node: Node, tmp_path: Path) -> None:
+    node.start()
+    line = f"echo {{i}} >>{tmp_path}/ran; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done"
+    task_id = node.shell(line, array=Array("0-5"), need=Need())
+    wait_until(lambda: (tmp_path / "ran").exists(), "an index to run")
+    urgent = node.shell(f"echo urgent >>{tmp_path}/ran", priority=9)
+    wait_until(lambda: (beat := node.beat()) and urgent in beat.waiting, "the runner to know of it")
+    (tmp_path / "go").touch()
+    node.result(task_id)
+    ran = (tmp_path / "ran").read_text().split()
+    assert "urgent" in ran[:3]
