@@ -8,7 +8,7 @@ import sys
 
 from bench import LEASEQ, Row, home, median_ms, run, show
 
-BAR = 1.5
+BAR = 0.8
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from leaseq.errors import Malformed
+from leaseq.forms import Form
 from leaseq.indices import INDEX_MAX, Indices
 from leaseq.models import Array, Task
 
@@ -22,9 +23,9 @@ INDEX = "i"
 PATH_PARTS = ("", ".", "/", "//", "/.")
 """What may stand in braces for a line: itself, without extension, its base name, its directory, both of the first."""
 _NUMBER = r"[+-]?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})(?:[eE][+-]?[0-9]{1,3})?"
-_RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?:\.\.({_NUMBER}))?")
-_WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
-_PLAIN = re.compile(r"[A-Za-z0-9_@%+:,./-]*")
+_RANGE = Form(rf"({_NUMBER})\.\.({_NUMBER})(?:\.\.({_NUMBER}))?")
+_WHOLE = Form(r"[+-]?[0-9]{1,15}")
+_PLAIN = Form(r"[A-Za-z0-9_@%+:,./-]*")
 """Values that mean the same wherever they stand in a line for bash."""
 
 

@@ -7,10 +7,12 @@ file that is named as the command is typed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from leaseq.dataclass import dataclass
 
 
-class Known(NamedTuple):
+@dataclass(frozen=True)
+class Known:
     """What is known of a command without its module."""
 
     about: str

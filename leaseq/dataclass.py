@@ -1,19 +1,21 @@
 """What leaseq uses of the standard library's dataclasses, with the same meaning, in classes that cost nothing to make.
 
 The standard ones write and compile the methods of each class when it is made: a third of the time in which a command
-starts, mostly for classes of which it makes no value. Here `__init__` is written if the first value is made, and the
-other methods are the same for all. Type checkers are shown the standard library's.
+starts, for classes of which it makes few values or none. Here `__init__` is compiled for a class of many values, and
+the other methods are the same for all. Type checkers are shown the standard library's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 T = TypeVar("T")
 _MISSING: Any = object()
 """No default."""
+FEW = 32
+"""Compiling an `__init__` takes as long as so many values do without."""
 
 
 class _Field:
@@ -72,9 +74,14 @@ def _own(cls: type, name: str, *, kw_only: bool) -> _Field:
 
 
 def _equip(cls: Any, known: dict[str, _Field], *, eq: bool, frozen: bool) -> None:
+    made = 0
+
     def first(self: object, /, *args: Any, **options: Any) -> None:
-        cls.__init__ = _initializer(cls, frozen=frozen)
-        cls.__init__(self, *args, **options)
+        nonlocal made
+        made += 1
+        if made > FEW or not _filled(self, known, args, options):
+            cls.__init__ = _initializer(cls, frozen=frozen)
+            cls.__init__(self, *args, **options)
 
     own = cls.__dict__
     compared = [each.name for each in known.values() if each.compare]
@@ -92,6 +99,25 @@ def _equip(cls: Any, known: dict[str, _Field], *, eq: bool, frozen: bool) -> Non
         cls.__hash__ = _hash if frozen else None
     if "__eq__" not in own:
         cls.__eq__ = _eq
+
+
+def _filled(self: Any, known: dict[str, _Field], args: Sequence[Any], options: Mapping[str, Any]) -> bool:
+    """True if the value has all of its attributes; False, and nothing is done, if these are not its arguments."""
+    places = [name for name, each in known.items() if not each.kw_only]
+    given = dict(zip(places, args, strict=False))
+    if len(args) > len(places) or given.keys() & options.keys() or options.keys() - known.keys():
+        return False
+    given.update(options)
+    for name, each in known.items():
+        if name not in given:
+            if each.default is _MISSING and each.default_factory is _MISSING:
+                return False
+            given[name] = each.default if each.default_factory is _MISSING else each.default_factory()
+    for name in known:
+        object.__setattr__(self, name, given[name])
+    if hasattr(self, "__post_init__"):
+        self.__post_init__()
+    return True
 
 
 def _initializer(cls: Any, *, frozen: bool) -> Callable[..., None]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, chain, starmap
 from operator import eq
 
 from leaseq.errors import Malformed
+from leaseq.forms import Form
 
 INDEX_MAX = 999_999_999
 SPREAD_MAX = 10_000_000
 """So many numbers may be looked at one by one, where parts with steps overlap others."""
-_PART = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9}))?)?")
+_PART = Form(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9}))?)?")
 
 
 class Indices:

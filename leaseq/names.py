@@ -9,18 +9,18 @@ an array says how many indices it has, that of a chunk of it which one it is, to
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed, Newer, UsageError
+from leaseq.forms import Form
 from leaseq.models import ANY, Need
 from leaseq.schema import whole
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-LEASE_ID = re.compile(r"(local:)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-TASK_ID = re.compile(r"T[0-9a-hjkmnp-tv-z]{11}")
+NAME = Form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+LEASE_ID = Form(r"(local:)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+TASK_ID = Form(r"T[0-9a-hjkmnp-tv-z]{11}")
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no letter that reads as a digit."""
 BEAT = ".json"
@@ -31,20 +31,20 @@ ARRAYS = "_array"
 LOGS_IN_BLOCK = 1000
 """The logs of so many indices of an array share a directory."""
 
-_ENTRY = re.compile(
+_ENTRY = Form(
     r"(?P<order>[0-9]{25})\.(?P<id>T[0-9a-hjkmnp-tv-z]{11})\.(?P<need>[a-zA-Z0-9]{1,60})\.(?P<attempt>[1-9][0-9]{0,5})"
     r"(?:\.(?P<owner>[0-9a-z]{10}))?"
 )
-PENDING = re.compile(r"[0-9]{25}\.T[0-9a-hjkmnp-tv-z]{11}\.[a-zA-Z0-9]{1,60}\.[1-9][0-9]{0,5}")
+PENDING = Form(r"[0-9]{25}\.T[0-9a-hjkmnp-tv-z]{11}\.[a-zA-Z0-9]{1,60}\.[1-9][0-9]{0,5}")
 """The form of a pending task's name, whatever its need: one that a later leaseq spells has it too."""
 _COUNT = "0|[1-9][0-9]{0,8}"
-_NEED = re.compile(
+_NEED = Form(
     rf"(?:x|(?=[gcm])(?:g(?P<gpus>{_COUNT}|A))?(?:c(?P<cpus>{_COUNT}))?(?:m(?P<mem>{_COUNT}))?)"
     r"(?:t(?P<time>0|[1-9][0-9]{0,11}))?"
     rf"(?:a(?P<count>[1-9][0-9]{{0,9}})(?:k(?P<chunk>{_COUNT}))?)?"
 )
 """One spelling for each need: a runner renames what an entry is called, and would not find it under another."""
-_KEY = re.compile(r"(?P<id>T[0-9a-hjkmnp-tv-z]{11}(?:_(?:0|[1-9][0-9]{0,8}))?)\.(?P<attempt>[1-9][0-9]{0,5})")
+_KEY = Form(r"(?P<id>T[0-9a-hjkmnp-tv-z]{11}(?:_(?:0|[1-9][0-9]{0,8}))?)\.(?P<attempt>[1-9][0-9]{0,5})")
 
 
 def new_task_id() -> str:
@@ -278,11 +278,11 @@ def terms_in(names: Iterable[str]) -> list[tuple[str, int]]:
 
 # -- arrays: see protocol/arrays.py ------------------------------------------------------------------------------------
 
-_IN_ARRAY = re.compile(
+_IN_ARRAY = Form(
     rf"(?P<kind>[ce])\.(?P<number>{_COUNT})|(?P<taken>[hs])\.(?P<chunk>{_COUNT})\.(?P<owner>[0-9a-z]{{10}})"
 )
-_JOURNAL = re.compile(r"o\.(?P<node>.{1,128})\.(?P<owner>[0-9a-z]{10})")
-_STOP = re.compile(r"x\.[0-9a-z]{10}")
+_JOURNAL = Form(r"o\.(?P<node>.{1,128})\.(?P<owner>[0-9a-z]{10})")
+_STOP = Form(r"x\.[0-9a-z]{10}")
 
 
 @dataclass
@@ -325,10 +325,10 @@ class ArrayNames:
 
 # -- lanes: see protocol/lanes.py --------------------------------------------------------------------------------------
 
-_LANE = re.compile(
+_LANE = Form(
     r"(?P<number>[1-9][0-9]{0,5})(?:\.(?P<generation>[1-9][0-9]{0,11})(?:\.(?P<holder>[A-Za-z0-9][A-Za-z0-9._-]{0,199}))?)?"
 )
-_TOKEN = re.compile(r"[0-9a-z]{10}")
+_TOKEN = Form(r"[0-9a-z]{10}")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
+
+from leaseq.forms import Form
 
 _REASON_CODES = {
     "its time limit": "TimeLimit",
@@ -77,7 +78,7 @@ def visible_lines(text: str) -> str:
     return "\n".join(map(visible, text.split("\n")))
 
 
-_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+_PLAIN = Form(r"[A-Za-z0-9_@%+=:,./-]+")
 _READ_IN_QUOTES = frozenset('"$`\\!')
 """What bash reads between double quotes."""
 

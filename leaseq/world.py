@@ -12,7 +12,6 @@ import contextlib
 import errno
 import functools
 import os
-import socket
 import stat
 import time
 from collections.abc import Callable
@@ -264,7 +263,7 @@ def user_name(uid: int) -> str:
 
 def hostname() -> str:
     """This host's name without its domain, as Slurm calls its nodes."""
-    return socket.gethostname().split(".")[0] or "localhost"
+    return os.uname().nodename.split(".")[0] or "localhost"
 
 
 @functools.cache

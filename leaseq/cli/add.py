@@ -16,7 +16,7 @@ from leaseq.cli.options import JSON
 from leaseq.cli.output import iso
 from leaseq.cli.starting import slurm, wait_for_start, way_back
 from leaseq.cli.values import seconds
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
 from leaseq.lease import leases
 from leaseq.models import Lease
@@ -260,7 +260,7 @@ COMMAND = Command(
             read=_words,
             absent=(),
         ),
-        JSON._replace(help="one JSON document on stdout, and no shell"),
+        replace(JSON, help="one JSON document on stdout, and no shell"),
     ),
     examples=(
         "leaseq add -N2 -p gpu --gres=gpu:2 -t 4:00:00",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
 from types import ModuleType
 
 SEPARATOR = "\x00"
 """Joins the values of an option that was given several times: no word of a command line can hold it."""
+
+LATER = frozenset(
+    "fire.completion fire.console.console_io fire.docstrings fire.formatting fire.helptext fire.interact "
+    "bz2 lzma zlib".split()
+)
+"""What of fire prints, with what it imports (ctypes, platform, subprocess); and what packs archives for shutil."""
 
 Bound = tuple[tuple[str, ...], dict[str, list[str]]]
 """The words that belong to no option, and the texts of each option."""
@@ -33,13 +40,36 @@ def bound(words: Sequence[str], given: Mapping[str, Sequence[str]]) -> Bound:
 
 
 def import_fire() -> None:
-    """fire is imported, without asyncio: two thirds of its start-up, to ask whether a function is a coroutine."""
-    if "fire" in sys.modules or "asyncio" in sys.modules:
+    """fire is imported, less what a binding does not touch.
+
+    asyncio would be two thirds of it, to ask whether a function is a coroutine. What prints fire's own help, pages and
+    errors is imported where fire touches it.
+    """
+    if "fire" in sys.modules:
         return
-    stand_in = ModuleType("asyncio")
-    stand_in.iscoroutinefunction = inspect.iscoroutinefunction  # type: ignore[attr-defined]
-    sys.modules["asyncio"] = stand_in
+    stands_in = "asyncio" not in sys.modules
+    sys.meta_path.insert(0, _Later)
     try:
+        import inspect
+        import shutil  # noqa: F401 (argparse asks it how wide the terminal is)
+
+        if stands_in:
+            stand_in = ModuleType("asyncio")
+            stand_in.iscoroutinefunction = inspect.iscoroutinefunction  # type: ignore[attr-defined]
+            sys.modules["asyncio"] = stand_in
         import fire  # noqa: F401
     finally:
-        del sys.modules["asyncio"]
+        sys.meta_path.remove(_Later)
+        if stands_in:
+            sys.modules.pop("asyncio", None)
+
+
+class _Later:
+    """Finds modules as the path has them, of which some are executed where something of them is used."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target) if name in LATER else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec

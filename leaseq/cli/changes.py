@@ -11,6 +11,7 @@ from leaseq.cli.command import Option
 from leaseq.cli.options import NODE
 from leaseq.cli.values import gpu_count, integer, mebibytes, seconds, text_itself, yes
 from leaseq.dataclass import fields as fields_of
+from leaseq.dataclass import replace
 from leaseq.errors import UsageError
 from leaseq.models import Need
 from leaseq.node.environ import GPU_OWNED, owned_by_node
@@ -58,14 +59,14 @@ PRIORITY = Option(
 )
 CHANGE_OPTIONS = (
     *NEED_OPTIONS,
-    NAME._replace(read=text_itself),
+    replace(NAME, read=text_itself),
     ENV,
     Option("export", "choose its environment again, from this one: ALL, NONE, or A,B,C=1", metavar="WHAT"),
     NODE,
     CWD,
-    RETRIES._replace(default=""),
+    replace(RETRIES, default=""),
     ON_LOST,
-    REQUEUE._replace(read=yes),
+    replace(REQUEUE, read=yes),
 )
 """What is not said stays as it was: the request hears None, or an empty text."""
 

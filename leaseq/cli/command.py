@@ -1,16 +1,16 @@
 """What a command of the command line is: its words, its options and its help, each said once.
 
 An `Option` is all that is known of an option: how its text is read, its value if it is not given, what can complete it.
-`line` reads a line by it, `help` prints it. These are tuples: a dataclass of so many fields takes five
-times as long to make, at the start of every command.
+`line` reads a line by it, `help` prints it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from leaseq.cli.values import one_of, yes
+from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class Request(Protocol):
         ...
 
 
-class Option(NamedTuple):
+@dataclass(frozen=True)
+class Option:
     """One option of a command. `kind` is `value`, `flag`, or `list` (may be repeated)."""
 
     name: str
@@ -88,7 +89,8 @@ class Option(NamedTuple):
         return yes(text, what=what) if self.kind == "flag" else text
 
 
-class Words(NamedTuple):
+@dataclass(frozen=True)
+class Words:
     """The words of a line that belong to no option."""
 
     field: str = ""
@@ -112,7 +114,8 @@ class Words(NamedTuple):
         return {self.field: "".join(given[:1]) if self.most == 1 else tuple(given)}
 
 
-class Command(NamedTuple):
+@dataclass(frozen=True)
+class Command:
     """One command: what its line holds, and what makes a request of it."""
 
     usage: str

@@ -291,7 +291,7 @@ COMMAND = Command(
     tail=True,
     options=(
         Option("lease", "the lease (default: the one in use)", metavar="ID", completes="lease"),
-        NODE._replace(help="the node (default: the lease's first)"),
+        replace(NODE, help="the node (default: the lease's first)"),
         Option(
             "session",
             f"a session of that name (default: {SESSION})",

@@ -25,7 +25,7 @@ from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import JSON, LEASE, NO_START, NODE
 from leaseq.cli.progress import Progress
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Unavailable, UsageError
 from leaseq.models import ANY, Need, Task
 from leaseq.protocol.submission import (
@@ -226,7 +226,7 @@ COMMAND = Command(
         Option(
             "export", "which environment variables it inherits: ALL, NONE, or A,B,C=1", metavar="WHAT", default="ALL"
         ),
-        CWD._replace(help="the directory it runs in (default: this one)"),
+        replace(CWD, help="the directory it runs in (default: this one)"),
         TASK_DIR,
         RETRIES,
         ON_LOST,

@@ -13,7 +13,7 @@ from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import LEASE, LOOK, NODE, Look
 from leaseq.cli.output import Output
 from leaseq.cli.values import integer
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
 from leaseq.models import State
 from leaseq.names import ids_in
@@ -147,7 +147,7 @@ COMMAND = Command(
             completes="state",
             field="states",
         ),
-        NODE._replace(help="only on this node", read=None),
+        replace(NODE, help="only on this node", read=None),
         Option("search", "only tasks whose command, name, id or reason has this", metavar="TEXT", blank=True),
         Option("all", "as many as there are", kind="flag", short="a", against=("limit",)),
         Option("limit", "at most N", short="n", metavar="N", read=partial(integer, low=1), default="50"),

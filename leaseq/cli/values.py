@@ -6,15 +6,16 @@ import re
 from collections.abc import Iterable
 
 from leaseq.errors import UsageError
+from leaseq.forms import Form
 from leaseq.models import ALL_GPUS
 
 WORD_MAX = 60
 """A duration that takes more letters is none."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_PARTS = re.compile(
+_PARTS = Form(
     r"(?:([0-9]+(?:\.[0-9]+)?)w)?(?:([0-9]+(?:\.[0-9]+)?)d)?(?:([0-9]+(?:\.[0-9]+)?)h)?(?:([0-9]+(?:\.[0-9]+)?)m(?:in)?)?(?:([0-9]+(?:\.[0-9]+)?)s)?"
 )
-_SLURM = re.compile(r"(?:([0-9]+)-)?([0-9]+)(?::([0-9]+))?(?::([0-9]+))?")
+_SLURM = Form(r"(?:([0-9]+)-)?([0-9]+)(?::([0-9]+))?(?::([0-9]+))?")
 
 
 def yes(text: str, *, what: str) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import shlex
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -154,6 +152,8 @@ class LocalBackend:
         place = {"--lease": self.lease.id, "--node": self.node, "--home": self.home.root}
         # -E: what a user keeps on PYTHONPATH may have the names of Python's own modules.
         words = [sys.executable, "-E", main_file(), "_run", *(word for pair in place.items() for word in pair)]
+        import subprocess  # most commands start no runner
+
         with open(directory.log, "ab") as log:
             before = log.tell()
             child = subprocess.Popen(
@@ -202,7 +202,9 @@ class LocalBackend:
         if kill:
             requests.ask(self.fs, self.lease, self.node, "kill", {"reason": "leaseq daemon stop --kill"})
         elif alive:
-            os.kill(alive.pid, signal.SIGTERM)
+            from signal import SIGTERM
+
+            os.kill(alive.pid, SIGTERM)
         limit = KILL_SECONDS_MAX if kill else STOP_SECONDS_MAX
         deadline = time.monotonic() + limit
         while alive and alive.alive():

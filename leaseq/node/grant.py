@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping
 
 from leaseq.dataclass import dataclass
@@ -76,7 +74,9 @@ def installed(*, root: str = "", seconds_max: float = PROBE_SECONDS) -> Gpus:
 
 def present(*, root: str = "") -> bool:
     """True if it is worth asking: a driver's program or device is there."""
-    return bool(shutil.which("nvidia-smi") or shutil.which("xpu-smi") or os.path.exists(f"{root}/dev/kfd"))
+    from shutil import which
+
+    return bool(which("nvidia-smi") or which("xpu-smi") or os.path.exists(f"{root}/dev/kfd"))
 
 
 def _nvidia(seconds_max: float) -> Gpus:
@@ -132,6 +132,9 @@ def _intel(seconds_max: float) -> Gpus:
 
 def _ask(name: str, *words: str, seconds_max: float) -> tuple[str, str]:
     """(what the program lists, what it says beside, never empty if it lists nothing); both empty if there is none."""
+    import shutil  # commands need only the names of the variables
+    import subprocess
+
     program = shutil.which(name)
     if program is None:
         return "", ""

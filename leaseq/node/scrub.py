@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Mapping
 
+from leaseq.forms import Form
 from leaseq.hostlist import expand_hosts
 
 OF_JOB = (
@@ -51,7 +51,7 @@ A nested srun without -N then takes them all, whatever -w names; one with -N is 
 TASKS = "SLURM_TASKS_PER_NODE"
 """The batch script's counts for every node; in an adopted lease, whose batch script is another's, a runner's step has
 its own. Tasks get one for each node then: mpirun takes the list of nodes and these counts together."""
-_PER_NODE = re.compile(r"[0-9]{1,9}(?:\(x([0-9]{1,9})\))?", re.ASCII)
+_PER_NODE = Form(r"[0-9]{1,9}(?:\(x([0-9]{1,9})\))?")
 
 PROLOGUE = "LEASEQ_FROM_PROLOGUE"
 """Set by the lease script: the names of the variables that the lease's prologue has set or changed."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, UsageError
+from leaseq.forms import Form
 from leaseq.models import Need, Task
 from leaseq.names import Entry, new_task_id, order
 from leaseq.protocol import files, tasks
@@ -17,7 +18,7 @@ from leaseq.world import Fs
 THREADS = 16
 """Syncs of several threads share commits of the journal: measured on ext4, more threads than this gain nothing."""
 SEQUENCES_MAX = 999_999
-_SHELL = re.compile(r"[\s|&;<>()$`\\\"'*?\[\]{}]|^[~#]")
+_SHELL = Form(r"[\s|&;<>()$`\\\"'*?\[\]{}]|^[~#]")
 
 
 def is_shell_line(word: str) -> bool:

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, NotFound, UsageError
+from leaseq.forms import Form
 from leaseq.models import Event, Outcome, State, Task
 from leaseq.names import TASK_ID, Entry, of_submission, parse_key, submission_of
 from leaseq.protocol.history import event_of
@@ -23,7 +24,7 @@ from leaseq.reading.views import TaskView
 from leaseq.words import count
 
 CANDIDATES_SHOWN = 6
-_LAST = re.compile(r"last(?:-(\d{1,6}))?")
+_LAST = Form(r"last(?:-(\d{1,6}))?")
 LAST_LOOKS_BACK = 1000
 """How many of the newest ended tasks `last` considers, all nodes of the lease together."""
 

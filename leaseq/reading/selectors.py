@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from leaseq.errors import Malformed, UsageError
+from leaseq.forms import Form
 from leaseq.indices import Indices
 
-_NUMBERS = re.compile(r"[0-9][0-9:-]*")
+_NUMBERS = Form(r"[0-9][0-9:-]*")
 
 
 class Selector(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 
 from leaseq.dataclass import dataclass
@@ -49,6 +48,8 @@ def ask(
     Without an environment the command gets this process's, less what a surrounding job or a user's
     SQUEUE_FORMAT would change. Without a umask it has this process's.
     """
+    import subprocess  # most commands ask nothing of Slurm
+
     try:
         done = subprocess.run(
             list(argv),

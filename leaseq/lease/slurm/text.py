@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from leaseq.dataclass import dataclass, field
+from leaseq.forms import Form
 from leaseq.schema import Record, _as, integer, maybe, number, text, whole
 
 FIELDS = ("%i", "%T", "%L", "%l", "%S", "%V", "%D", "%P", "%C", "%N", "%r", "%u", "%o", "%k", "%j")
@@ -18,8 +19,8 @@ RUNNING = frozenset({"RUNNING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING",
 ENDED = frozenset(
     "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split()
 )
-_DURATION = re.compile(r"(?:(?P<days>[0-9]{1,9})-)?(?P<clock>[0-9]{1,12}(?::[0-9]{1,9}){0,2})")
-_JOB = re.compile(r"([0-9]{1,15})(?:;(\S+))?")
+_DURATION = Form(r"(?:(?P<days>[0-9]{1,9})-)?(?P<clock>[0-9]{1,12}(?::[0-9]{1,9}){0,2})")
+_JOB = Form(r"([0-9]{1,15})(?:;(\S+))?")
 
 
 @dataclass(frozen=True)
