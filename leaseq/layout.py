@@ -195,6 +195,11 @@ class LeaseDir:
         return f"{self.root}/redone"
 
     @property
+    def groups(self) -> str:
+        """Which groups are paused, and how many of each may run at once; made by the first command that says so."""
+        return f"{self.root}/groups"
+
+    @property
     def all_lanes(self) -> str:
         """One directory for each limit that there is, or was: made by whoever needs its first lane."""
         return f"{self.root}/lanes"
@@ -202,6 +207,10 @@ class LeaseDir:
     def lanes(self, name: str) -> str:
         """The lanes of what has that name."""
         return f"{self.all_lanes}/{name}"
+
+    def group_lanes(self, group: str) -> str:
+        """The lanes of a group. No task's id begins so."""
+        return self.lanes(f"~{group}")
 
     @property
     def own(self) -> AllocDir:

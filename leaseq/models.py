@@ -154,6 +154,8 @@ class Task(Record):
     user: str = _as(text, default="")
     host: str = _as(text, default="")
     redo_of: str = _as(text, default="")
+    group: str = _as(text, default="")
+    """What it is paused, limited and found with."""
     array: Array | None = _as(maybe(record(Array)), default=None)
     """Of a task that runs once for each of its indices."""
     task_dir: bool = _as(flag, default=False)
@@ -211,6 +213,7 @@ class Event(Record):
     started: float | None = _as(maybe(number), default=None)
     elapsed_seconds: float | None = _as(maybe(number), default=None)
     gpus: tuple[str, ...] = _as(several(text), default=())
+    group: str = _as(text, default="")
     retried: str = _as(text, default="")
     """The state in which an earlier line counts the task: this line counts in its place."""
     counts: Mapping[str, int] = _as(mapping(integer), default_factory=dict)

@@ -31,11 +31,15 @@ ARRAYS = "_array"
 LOGS_IN_BLOCK = 1000
 """The logs of so many indices of an array share a directory."""
 
+_GROUP = "[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
+GROUP = Form(_GROUP)
+"""What a group may be called: no dot is in it, for names are parted at dots."""
 _ENTRY = Form(
-    r"(?P<order>[0-9]{25})\.(?P<id>T[0-9a-hjkmnp-tv-z]{11})\.(?P<need>[a-zA-Z0-9]{1,60})\.(?P<attempt>[1-9][0-9]{0,5})"
+    r"(?P<order>[0-9]{25})\.(?P<id>T[0-9a-hjkmnp-tv-z]{11})\.(?P<need>[a-zA-Z0-9]{1,60})"
+    rf"(?:~(?P<group>{_GROUP}))?\.(?P<attempt>[1-9][0-9]{{0,5}})"
     r"(?:\.(?P<owner>[0-9a-z]{10}))?"
 )
-PENDING = Form(r"[0-9]{25}\.T[0-9a-hjkmnp-tv-z]{11}\.[a-zA-Z0-9]{1,60}\.[1-9][0-9]{0,5}")
+PENDING = Form(rf"[0-9]{{25}}\.T[0-9a-hjkmnp-tv-z]{{11}}\.[a-zA-Z0-9]{{1,60}}(?:~{_GROUP})?\.[1-9][0-9]{{0,5}}")
 """The form of a pending task's name, whatever its need: one that a later leaseq spells has it too."""
 _COUNT = "0|[1-9][0-9]{0,8}"
 _NEED = Form(
@@ -75,6 +79,16 @@ def names_drawn_from(random_bytes: Callable[[int], bytes]) -> Iterator[None]:
         _random_bytes = before
 
 
+def valid_group(name: str, *, what: str) -> str:
+    """The name, if a group can be called so; raises UsageError that says what it was for."""
+    if not GROUP.fullmatch(name):
+        raise UsageError(
+            f"{what} {name!r} is not a group's name",
+            hint="letters, digits, '_' and '-', starting with a letter or digit, at most 32",
+        )
+    return name
+
+
 def valid_name(name: str, *, what: str) -> str:
     """The name, if it can be a file's; raises UsageError that says what it was for."""
     if not NAME.fullmatch(name):
@@ -99,6 +113,8 @@ class Entry:
     """How many indices the array has; 0: it is none."""
     chunk: int | None = None
     """Which part of its array it stands for; None: all that nobody has taken yet."""
+    group: str = ""
+    """What it is limited and paused with; empty: nothing."""
 
     def __str__(self) -> str:
         need = self.need
@@ -115,12 +131,17 @@ class Entry:
             code += f"a{self.count}"
         if self.chunk is not None:
             code += f"k{self.chunk}"
+        code += f"~{self.group}" if self.group else ""
         return f"{self.order}.{self.id}.{code}.{self.attempt}" + (f".{self.owner}" if self.owner else "")
 
     @property
     def key(self) -> str:
         """`ID.ATTEMPT`, the name of the attempt everywhere. A chunk is no attempt, and its key is no such name."""
         return f"{self.id}.{self.attempt}" if self.chunk is None else f"{self.id}k{self.chunk}.{self.attempt}"
+
+    def holder(self, node: str) -> str:
+        """What this claim of the node is called where it holds a lane."""
+        return f"{self.key}.{self.owner}.{node}"
 
     def pending(self) -> Entry:
         return replace(self, owner="")
@@ -165,6 +186,7 @@ class Entry:
             match["owner"] or "",
             int(need["count"] or 0),
             None if need["chunk"] is None else int(need["chunk"]),
+            group=match["group"] or "",
         )
 
 
@@ -218,6 +240,11 @@ def task_of(name: str) -> str:
 def attempt_of(name: str) -> int:
     """The attempt in such a name, or in a claim's."""
     return int(name.split(".")[3])
+
+
+def group_of(name: str) -> str:
+    """The group in such a name; empty if it is of none."""
+    return name[39:].partition(".")[0].partition("~")[2]
 
 
 def priority_of(name: str) -> str:
@@ -358,6 +385,37 @@ class Lane:
         if not match:
             raise Malformed(f"not a lane: {name!r:.160}")
         return cls(int(match["number"]), int(match["generation"] or 0), match["holder"] or "")
+
+
+def holder_parts(holder: str) -> tuple[str, str, str]:
+    """(the attempt's key, whose claim it is, the node) of who holds a lane; raises Malformed."""
+    task, attempt, owner, node = [*holder.split(".", 3), "", "", ""][:4]
+    if not is_node(node):
+        raise Malformed(f"no claim holds a lane as {holder!r:.160}")
+    return f"{task}.{attempt}", owner, node
+
+
+_LIMIT = Form(rf"(?P<group>{_GROUP}|_all)\.(?:paused|parallel\.(?P<most>[1-9][0-9]{{0,5}}))")
+ALL_GROUPS = "_all"
+"""What stands for the whole lease where a group is paused."""
+
+
+def pause_name(group: str) -> str:
+    """The file in groups/ that says that nothing of the group starts."""
+    return f"{group}.paused"
+
+
+def parallel_name(group: str, most: int) -> str:
+    """The file in groups/ that says how many of the group may run at once."""
+    return f"{group}.parallel.{most}"
+
+
+def parse_limit(name: str) -> tuple[str, int | None]:
+    """(group, how many of it may run at once; None: it is paused) by a name in groups/; raises Malformed."""
+    match = _LIMIT.fullmatch(name)
+    if not match:
+        raise Malformed(f"not a group's limit: {name!r:.160}")
+    return match["group"], int(match["most"]) if match["most"] else None
 
 
 def is_token(name: str) -> bool:

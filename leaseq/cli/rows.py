@@ -52,17 +52,21 @@ TASK_COLUMNS = (
     Column("NAME", least=10, rank=3, into="COMMAND"),
     Column("COMMAND", least=24),
 )
+GROUP_AT = 7
+GROUPED_COLUMNS = (*TASK_COLUMNS[:GROUP_AT], Column("GROUP", least=6, rank=3), *TASK_COLUMNS[GROUP_AT:])
+"""Where there are groups, and for a pipe, whose reader counts columns."""
 
 
 def task_table(out: Output, found: Sequence[TaskView]) -> None:
     """The rows as a table."""
-    table = []
+    table, grouped = [], not out.watched or any(row.group for row in found)
     for row in found:
         exit_code = "" if row.exit_code is None else str(row.exit_code)
         reason = short_reason(row, whole=not out.watched)
         cells = [row.id, out.state(row.state), reason, "" if row.node == ANY else row.node, gpu_text(row)]
-        table.append([*cells, duration(row.elapsed_seconds), exit_code, row.name, row.command])
-    out.table(TASK_COLUMNS, table, paint=[COLOURS[row.state] for row in found])
+        group = [row.group] if grouped else []
+        table.append([*cells, duration(row.elapsed_seconds), exit_code, *group, row.name, row.command])
+    out.table(GROUPED_COLUMNS if grouped else TASK_COLUMNS, table, paint=[COLOURS[row.state] for row in found])
 
 
 def short_reason(row: TaskView, *, whole: bool = False) -> str:
@@ -91,6 +95,7 @@ def task_json(row: TaskView) -> dict[str, object]:
         "reason": row.reason,
         "node": "" if row.node == ANY else row.node,
         "name": row.name,
+        "group": row.group,
         "command": row.command,
         "need": need_json(row.need),
         "gpus": list(row.gpus),
@@ -151,6 +156,11 @@ def status_json(snapshot: Snapshot) -> dict[str, object]:
         "tasks": {state.name: snapshot.totals[state] for state in State},
         "nodes": [node_json(view) for view in snapshot.nodes],
         "notes": list(snapshot.notes),
+        "paused": snapshot.limits.stop(""),
+        "groups": {
+            group: {"paused": snapshot.limits.stop(group), "parallel": snapshot.limits.parallel.get(group)}
+            for group in snapshot.limits.groups
+        },
     }
 
 
@@ -220,6 +230,8 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
     yield "state", f"{row.state.name} ({row.state.code})" + (f": {reason}" if reason else "")
     if row.name:
         yield "name", row.name
+    if row.group:
+        yield "group", row.group
     if task is not None and not task.shell:
         yield "command", command_text(task)
     else:

@@ -9,6 +9,7 @@ from leaseq.cli.advice import advise
 from leaseq.cli.app import App
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command
+from leaseq.cli.limits import limits_told
 from leaseq.cli.options import LEASE, LOOK, Look
 from leaseq.cli.output import COLOURS, Output
 from leaseq.dataclass import dataclass
@@ -44,6 +45,8 @@ class Status(Look):
             for state in shown
         ]
         out.items("tasks", counts)
+        for told in limits_told(snapshot.limits):
+            out.wrap(told, indent=2)
         if snapshot.nodes:
             out.line()
             self._nodes(out, snapshot.nodes, allocs.notes_of(app.fs, reader.lease))

@@ -11,6 +11,7 @@ from leaseq.cli.app import App
 from leaseq.cli.changes import (
     CWD,
     ENV,
+    GROUP,
     NAME,
     NEED_OPTIONS,
     ON_LOST,
@@ -50,6 +51,7 @@ class Submit:
     node: str
     need: Need
     name: str
+    group: str
     env: tuple[str, ...]
     export: str
     cwd: str
@@ -101,6 +103,7 @@ class Submit:
             export=export_words(self.export),
             env_given=given_names(self.env),
             name=self.name,
+            group=self.group,
             node=self.node or ANY,
             retries=self.retries,
             on_lost=self.on_lost,
@@ -222,6 +225,7 @@ COMMAND = Command(
         NODE,
         *NEED_OPTIONS,
         NAME,
+        GROUP,
         ENV,
         Option(
             "export", "which environment variables it inherits: ALL, NONE, or A,B,C=1", metavar="WHAT", default="ALL"

@@ -9,7 +9,9 @@ from typing import Any
 from leaseq.cli import rows
 from leaseq.cli.advice import advise
 from leaseq.cli.app import App
+from leaseq.cli.changes import GROUP
 from leaseq.cli.command import Command, Option, Words
+from leaseq.cli.limits import limits_told
 from leaseq.cli.options import LEASE, LOOK, NODE, Look
 from leaseq.cli.output import Output
 from leaseq.cli.values import integer
@@ -31,6 +33,7 @@ class Tasks(Look):
     lease: str
     states: tuple[State, ...]
     node: str
+    group: str
     search: str
     limit: int
     quiet: bool
@@ -51,7 +54,7 @@ class Tasks(Look):
     def _find(self, app: App) -> tuple[Snapshot, list[TaskView]]:
         """(the snapshot, the rows asked for); history is read further back until there are enough of them."""
         reader = app.access.reader(self.lease)
-        filtered = bool(self.states or self.node or self.search)
+        filtered = bool(self.states or self.node or self.group or self.search)
         ends = not self.states or any(state.ended for state in self.states)
         pending = None if self.limit >= ALL_ROWS or (filtered and self._wants_pending()) else self.limit
         recent = (ALL_ROWS if self.limit >= ALL_ROWS else self.limit) if ends else 1
@@ -71,16 +74,20 @@ class Tasks(Look):
             return False
         if self.node and row.node != self.node:
             return False
+        if self.group and row.group != self.group:
+            return False
         wanted = self.search.lower()
         return not wanted or any(wanted in text.lower() for text in (row.command, row.name, row.id, row.reason))
 
     def _remark(self, out: Output, snapshot: Snapshot, found: list[TaskView]) -> None:
-        if self.states or self.node or self.search:
+        if self.states or self.node or self.group or self.search:
             if not found:
                 out.talk("leaseq: no task matches")
             elif len(found) == self.limit:
                 out.talk(f"leaseq: the first {self.limit} are shown; -n N shows more")
             return
+        for line in limits_told(snapshot.limits):
+            out.talk(f"leaseq: {line}")
         total = sum(snapshot.totals.values())
         if total > len(found):
             out.talk(f"leaseq: {len(found):,} of {count(total, 'task')}; --all shows all that are not cleaned up")
@@ -148,6 +155,7 @@ COMMAND = Command(
             field="states",
         ),
         replace(NODE, help="only on this node", read=None),
+        replace(GROUP, help="only of this group"),
         Option("search", "only tasks whose command, name, id or reason has this", metavar="TEXT", blank=True),
         Option("all", "as many as there are", kind="flag", short="a", against=("limit",)),
         Option("limit", "at most N", short="n", metavar="N", read=partial(integer, low=1), default="50"),

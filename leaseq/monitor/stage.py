@@ -45,6 +45,11 @@ def banner(scene: Scene) -> str:
         down = [view.node for view in scene.nodes if view.health in (Health.DOWN, Health.STOPPED) and view.claimed]
         where = f" on {', '.join(down[:3])}" if down else ""
         return f"{count(stuck, 'task')} stuck{where}: no runner there. Enter on it: what to do"
+    limits = scene.data.lease.snapshot.limits if scene.data.lease.snapshot else None
+    if limits and limits.stop(""):
+        return "paused: nothing starts until `leaseq resume`"
+    if limits and limits.paused:
+        return f"paused: {', '.join(group for group in limits.groups if limits.stop(group))}. `leaseq resume -g GROUP`"
     if scene.idle_seconds is not None:
         held = len(scene.nodes)
         return f"no task for {scene.idle_seconds / 60:.0f} min, {count(held, 'node')} held. x releases the lease"

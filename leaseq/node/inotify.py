@@ -16,6 +16,7 @@ import time
 IN_CLOSE_WRITE = 0x8
 IN_MOVED_FROM = 0x40
 IN_MOVED_TO = 0x80
+IN_CREATE = 0x100
 IN_DELETE = 0x200
 IN_Q_OVERFLOW = 0x4000
 _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
@@ -35,14 +36,19 @@ class Inotify:
         if self.fd < 0:
             self._tick()
 
-    def watch(self, directory: str, mask: int) -> None:
-        """Changes of the directory are told from now on; raises OSError if it cannot be watched."""
+    def watch(self, directory: str, mask: int, *, needed: bool = True) -> None:
+        """Changes of the directory are told from now on; raises OSError if it cannot be watched.
+
+        needed: if the kernel has nothing left to watch with, `fd` becomes a timer. Not once somebody waits for `fd`.
+        """
         if self.ticks:
             return
         wd = int(self._libc.inotify_add_watch(self.fd, os.fsencode(directory), mask))
         if wd >= 0:
             self._directories[wd] = directory
         elif ctypes.get_errno() in _USED_UP:
+            if not needed:
+                return
             os.close(self.fd)
             self._tick()
         else:

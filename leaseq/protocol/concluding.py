@@ -15,7 +15,7 @@ from leaseq.dataclass import dataclass
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State, Task
 from leaseq.names import CLI, Entry, new_incarnation
-from leaseq.protocol import tasks
+from leaseq.protocol import groups, tasks
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
 
@@ -72,6 +72,8 @@ def conclude_one(fs: Fs, lease: LeaseDir, claim: Claim, outcome: Outcome) -> Out
     decided = tasks.decide_all(fs, lease, [outcome])[0]
     ending = Ending(claim, outcome, decided, durable=True)
     conclude(fs, lease, [ending], tell=lambda endings: book(fs, lease, endings), settled=lambda ending: None)
+    if claim.node != CLI:
+        groups.free_lane_of(fs, lease, claim)
     return decided
 
 

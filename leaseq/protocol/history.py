@@ -31,6 +31,7 @@ def event_of(outcome: Outcome, totals: dict[str, int] | None = None, *, lease: s
         started=outcome.started,
         elapsed_seconds=outcome.elapsed_seconds,
         gpus=outcome.gpus,
+        group=outcome.task.group,
         retried=outcome.task.retried.get(lease, ""),
         counts=outcome.counts,
         totals=dict(totals or {}),

@@ -100,7 +100,7 @@ def _variable(word: str, environ: Mapping[str, str], *, what: str) -> dict[str, 
     return {name: environ[name]}
 
 
-def entries(count: int, *, need: Need, priority: int, now: float) -> list[Entry]:
+def entries(count: int, *, need: Need, priority: int, now: float, group: str = "") -> list[Entry]:
     """Names for so many new tasks that keep their order."""
     if count > SEQUENCES_MAX:
         raise UsageError(f"{count:,} tasks at once are too many", hint=f"at most {SEQUENCES_MAX} in one file")
@@ -109,7 +109,10 @@ def entries(count: int, *, need: Need, priority: int, now: float) -> list[Entry]
         Entry.parse(str(Entry(order(priority=priority, micros=micros, sequence=0), new_task_id(), need, 1)))
     except Malformed:
         raise UsageError("no node has as much as this task needs", hint="ask for less") from None
-    return [Entry(order(priority=priority, micros=micros, sequence=n), new_task_id(), need, 1) for n in range(count)]
+    return [
+        Entry(order(priority=priority, micros=micros, sequence=n), new_task_id(), need, 1, group=group)
+        for n in range(count)
+    ]
 
 
 @dataclass

@@ -12,6 +12,7 @@ from leaseq.errors import Malformed, NotFound, UsageError
 from leaseq.forms import Form
 from leaseq.models import Event, Outcome, State, Task
 from leaseq.names import TASK_ID, Entry, of_submission, parse_key, submission_of
+from leaseq.protocol.groups import Limits, limits
 from leaseq.protocol.history import event_of
 from leaseq.protocol.keys import redone, was_retried
 from leaseq.protocol.tasks import read_outcome, read_task
@@ -146,6 +147,7 @@ class Search:
         self.lease = reader.lease
         self.listing = reader.listing()
         self._order: list[str] | None = None
+        self._known_limits: Limits | None = None
 
     def ids(self, word: str) -> set[str]:
         """The ids of the lease's tasks that the word stands for; raises NotFound if it can be no task's."""
@@ -228,6 +230,11 @@ class Search:
             return bool(outcome.requeued)
         return was_retried(self.reader.fs, self.lease, outcome.task.id, outcome.attempt)
 
+    def _limits(self) -> Limits:
+        if self._known_limits is None:
+            self._known_limits = limits(self.reader.fs, self.lease)
+        return self._known_limits
+
     def view(self, task_id: str) -> TaskView:
         """The task's newest attempt; raises NotFound."""
         outcome, event = None, None
@@ -239,7 +246,15 @@ class Search:
                 event = replace(event, requeued="retry")
         seen = self.listing.of(task_id)
         ended = {task_id: event} if event else {}
-        merge = Merge(self.reader.spec, seen, self.reader.runners.nodes(seen), ended, queue=self.listing.pending)
+        merge = Merge(
+            self.reader.spec,
+            seen,
+            self.reader.runners.nodes(seen),
+            ended,
+            queue=self.listing.pending,
+            claims=self.listing.claims,
+            limits=self._limits(),
+        )
         rows = merge.claimed() + merge.pending(None) + merge.ended(1)
         if not rows:
             raise NotFound(f"no task {task_id} in lease {self.lease.id}", hint=way_to(task_id))

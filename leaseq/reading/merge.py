@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from leaseq.dataclass import replace
 from leaseq.errors import Newer
 from leaseq.models import ANY, Event, Running, State, Task
-from leaseq.names import CLI, Entry, attempt_of, submitted_at, task_of
+from leaseq.names import CLI, Entry, attempt_of, group_of, submitted_at, task_of
 from leaseq.protocol.fate import lost_with_lease
+from leaseq.protocol.groups import NONE, Limits
 from leaseq.protocol.history import command_text, counted
 from leaseq.reading.sightings import Listing, Rank, Sighting, newest, told
 from leaseq.reading.views import (
@@ -26,6 +27,7 @@ from leaseq.reading.views import (
 )
 
 QUEUED = "Queued"
+PAUSED = "Paused"
 NO_RUNNER, RUNNER_STOPPED = "NoRunner", "RunnerStopped"
 NO_NODE = f"{NO_RUNNER}: the lease has no node yet"
 NOBODY = (NO_RUNNER, RUNNER_STOPPED, RUNNER_DOWN, NODE_SILENT, NODE_DOWN)
@@ -43,8 +45,10 @@ class Merge:
         ended: Mapping[str, Event],
         *,
         queue: Mapping[str, Sighting] | None = None,
+        claims: Iterable[Sighting] | None = None,
+        limits: Limits = NONE,
     ) -> None:
-        """queue: every pending name, if the listing holds a few of them only."""
+        """queue, claims: every pending name and every claim, if the listing holds a few of them only."""
         self.spec = spec
         self.listing = listing
         self.nodes = nodes
@@ -53,6 +57,10 @@ class Merge:
         self.serving = [view for view in nodes.values() if view.health.serving]
         self.newest = newest([*listing.live(), *told(ended.values())])
         self.claims = newest(listing.claims)
+        self.limits = limits
+        held = (group_of(each.name) for each in (listing.claims if claims is None else claims) if each.at.node != CLI)
+        self.running = Counter(held) if limits.parallel else Counter()
+        """How many of each group are claimed, if any group is limited."""
         self.lost = newest(listing.lost)
         self.waiting = {each.name: each for each in self._ranked(Rank.PENDING)}
         self.counts: dict[State, int] = {}
@@ -83,13 +91,23 @@ class Merge:
     def _view_claim(self, claim: Sighting) -> TaskView:
         owner, entry, place = claim.at.node, claim.entry, Place(claim.at.directory, claim.name)
         if owner == CLI:
-            return self._from_spec(TaskView(entry.id, entry.attempt, State.CANCELLED, place=place), entry)
+            row = TaskView(entry.id, entry.attempt, State.CANCELLED, place=place, group=entry.group)
+            return self._from_spec(row, entry)
         node = self.nodes.get(owner) or NodeView(owner, Health.UNKNOWN)
         if node.lost:
             return self._view_lost_with_node(entry, node, place)
         state, reason = _claim_state(node)
-        submitted = submitted_at(entry.order)
-        row = TaskView(entry.id, entry.attempt, state, reason, owner, need=entry.need, submitted=submitted, place=place)
+        row = TaskView(
+            entry.id,
+            entry.attempt,
+            state,
+            reason,
+            owner,
+            need=entry.need,
+            submitted=submitted_at(entry.order),
+            place=place,
+            group=entry.group,
+        )
         beat = node.heartbeat
         run = (
             next((run for run in beat.running if run.id == entry.id and run.attempt == entry.attempt), None)
@@ -100,7 +118,16 @@ class Merge:
 
     def _view_lost_with_node(self, entry: Entry, node: NodeView, place: Place) -> TaskView:
         """The row of a claim that an upkeep will decide: LOST, or pending again."""
-        row = TaskView(entry.id, entry.attempt, State.LOST, node.lost, node.node, need=entry.need, place=place)
+        row = TaskView(
+            entry.id,
+            entry.attempt,
+            State.LOST,
+            node.lost,
+            node.node,
+            need=entry.need,
+            place=place,
+            group=entry.group,
+        )
         task = self.spec(entry.id, f"{place.directory}/{place.name}")
         if isinstance(task, Task):
             outcome = lost_with_lease(task, entry, node=node.node, incarnation="", reason=node.lost, now=0.0)
@@ -135,14 +162,19 @@ class Merge:
         except Newer as error:
             return TaskView(task_of(name), attempt_of(name), State.PENDING, f"Newer: {error}", place=place)
         reason = "Held" if held else self._reason(entry, node) or f"{QUEUED}: {f'{ahead} ahead' if ahead else 'next'}"
-        row = TaskView(entry.id, entry.attempt, State.PENDING, reason, place=place)
+        row = TaskView(entry.id, entry.attempt, State.PENDING, reason, place=place, group=entry.group)
         return self._from_spec(replace(row, node=node, need=entry.need, submitted=submitted_at(entry.order)), entry)
 
     def _reason(self, entry: Entry, node: str) -> str:
         """Why no runner takes it now, as far as anybody says; empty if it stands in the queue."""
+        if self.limits.stop(entry.group):
+            return PAUSED if self.limits.stop("") else f"{PAUSED}: group {entry.group}"
         serving = self.serving if node == ANY else [view for view in self.serving if view.node == node]
         if not serving:
             return _nobody([view for view in self.nodes.values() if node in (ANY, view.node)])
+        most = self.limits.parallel.get(entry.group)
+        if most is not None and self.running[entry.group] >= most:
+            return f"Group: {self.running[entry.group]} of {entry.group} run, {most} may"
         for view in serving:
             if view.heartbeat and (why := view.heartbeat.waiting.get(entry.id)):
                 return f"{why} on {view.node}" if len(serving) > 1 and ": " in why else why
@@ -173,8 +205,9 @@ class Merge:
 
     def _view_lost(self, lost: Sighting) -> TaskView:
         place = Place(lost.at.directory, lost.name)
-        row = TaskView(lost.id, lost.attempt, State.LOST, need=lost.entry.need, place=place)
-        return self._from_spec(row, lost.entry)
+        entry = lost.entry
+        row = TaskView(lost.id, lost.attempt, State.LOST, need=entry.need, place=place, group=entry.group)
+        return self._from_spec(row, entry)
 
     def later_attempts(self) -> dict[tuple[str, int], str]:
         """The files of tasks that are not over and have had an attempt before, by id and attempt."""
@@ -219,6 +252,7 @@ def view_event(event: Event, lost: Sighting | None = None) -> TaskView:
         ended=event.ended,
         elapsed_seconds=event.elapsed_seconds,
         exit_code=event.exit_code,
+        group=event.group,
         need=lost.entry.need if lost else None,
         place=Place(lost.at.directory, lost.name) if lost else None,
     )

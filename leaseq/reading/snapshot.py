@@ -15,6 +15,7 @@ from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import Lease, State, Task
 from leaseq.names import Entry, attempt_of
+from leaseq.protocol import groups
 from leaseq.protocol.records import read_lease
 from leaseq.protocol.tasks import read_task
 from leaseq.reading.ended import Ended
@@ -48,7 +49,8 @@ class Reader:
         listing = self.listing()
         nodes = self.runners.nodes(listing)
         ended = self.histories.newest(listing, recent)
-        live = Merge(self.spec, listing, nodes, ended)
+        limits = groups.limits(self.fs, self.lease)
+        live = Merge(self.spec, listing, nodes, ended, limits=limits)
         rows = live.claimed() + live.pending(pending) + live.ended(recent)
         return Snapshot(
             lease_id=self.lease.id,
@@ -59,6 +61,7 @@ class Reader:
             totals=live.totals(self.histories.totals(), self._retried(live, listing)),
             notes=tuple(dict.fromkeys(listing.notes)),
             end="" if any(view.health.serving for view in nodes.values()) else self.news().end,
+            limits=limits,
         )
 
     def listing(self) -> Listing:

@@ -7,6 +7,7 @@ from enum import Enum
 
 from leaseq.dataclass import dataclass, field
 from leaseq.models import ALL_GPUS, Heartbeat, Lease, Need, State
+from leaseq.protocol.groups import NONE, Limits
 from leaseq.words import count, memory
 
 
@@ -102,6 +103,7 @@ class TaskView:
     exit_code: int | None = None
     pid: int | None = None
     place: Place | None = None
+    group: str = ""
     cleaned: bool = False
     """True if `clean` has left its line of history and no more."""
 
@@ -120,6 +122,8 @@ class Snapshot:
     notes: tuple[str, ...] = ()
     end: str = ""
     """Why the lease has ended, if that is known and its record does not say so yet."""
+    limits: Limits = NONE
+    """What of it is paused, and limited."""
 
     def node(self, name: str) -> NodeView | None:
         return next((view for view in self.nodes if view.node == name), None)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from leaseq.dataclass import dataclass
 from leaseq.models import ALL_GPUS, Need
@@ -41,17 +43,21 @@ def choose(
     seconds_left: float | None,
     warned: bool = False,
     many_of: Callable[[Entry], int] = lambda entry: 1,
+    lanes_left: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[list[Choice], dict[str, str]]:
     """(tasks to start now in order, why the others seen do not: task id to reason, `CODE` or `CODE: words`).
 
     pending is in order, and read only as far as needed. seconds_left: until the lease ends, None if it has no end.
     many_of: how many attempts an entry stands for.
+    lanes_left: how many more of a group may start, by the time that one of its tasks is read from pending.
     """
     free = left = room_left(capacity, bookings)
     running = len(bookings)
     alone_runs = any(booking.alone for booking in bookings)
     chosen: list[Choice] = []
     waiting: dict[str, str] = {}
+    begun: Counter[str] = Counter()
+    """How many of each group are chosen."""
     heads: list[Entry] = []
     """Tasks that have to wait for room: what they need is kept for them."""
     for entry in _each(pending, many_of, waiting):
@@ -63,6 +69,9 @@ def choose(
         need = entry.need
         if warned and entry.attempt > 1 and need.time_seconds is None:
             waiting[entry.id] = LEASE_ENDS
+            continue
+        if entry.group in lanes_left and begun[entry.group] >= lanes_left[entry.group]:
+            waiting[entry.id] = f"Group: no more of {entry.group} may run at once"
             continue
         if seconds_left is not None and need.time_seconds is not None and need.time_seconds > seconds_left:
             waiting[entry.id] = LEASE_TIME
@@ -85,6 +94,7 @@ def choose(
                 break
             continue
         chosen.append(Choice(entry, booking))
+        begun[entry.group] += 1
         running += 1
         free, left = room_left(free, [booking]), room_left(left, [booking])
         if booking.alone:

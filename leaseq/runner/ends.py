@@ -11,9 +11,10 @@ from leaseq.errors import Newer
 from leaseq.models import ANY, Task, Why
 from leaseq.names import Entry, is_node
 from leaseq.node.record import Rec
-from leaseq.protocol import files, tasks
+from leaseq.protocol import files, groups
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, booking_of
+from leaseq.runner import limits
 from leaseq.runner.ending import outcome_of
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
@@ -23,6 +24,7 @@ from leaseq.runner.work import Attempt, Single
 def end(state: NodeState, ports: Ports, attempt: Attempt, rec: Rec) -> None:
     """The attempt has ended as its record says; its outcome is the ledger's to write."""
     state.let_go(attempt, ports.clock.monotonic())
+    limits.leave_lane(state, ports, attempt)
     outcome = outcome_of(
         attempt.task,
         attempt.entry,
@@ -75,7 +77,7 @@ def give_back(state: NodeState, ports: Ports, claim: Claim, error: Newer) -> Non
     node = node if isinstance(node, str) and is_node(node) else ANY
     ports.fs.mkdir(ports.lease.inbox(node))
     state.queue.leave(str(claim.entry.pending()), str(error), own=node == ports.node)
-    tasks.unclaim(ports.fs, ports.lease, claim, ports.lease.inbox(node))
+    groups.unclaim(ports.fs, ports.lease, claim, ports.lease.inbox(node))
     ports.procs.forget(claim.entry.key)
     state.changed = True
 

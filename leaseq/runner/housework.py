@@ -10,7 +10,7 @@ from contextlib import suppress
 from leaseq.errors import Malformed, Newer
 from leaseq.models import Outcome, Why
 from leaseq.names import ARRAYS, CLI, Entry, is_node
-from leaseq.protocol import allocs, arrays, concluding, files, tasks, terms
+from leaseq.protocol import allocs, arrays, concluding, files, groups, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
 from leaseq.reading.history import added
@@ -35,6 +35,8 @@ def keep_house(state: NodeState, ports: Ports) -> None:
         if state.node == min(state.nodes, default=state.node):
             _finish_arrays(ports)
             book(ports)
+            for group in groups.groups_with_lanes(ports.fs, ports.lease):
+                groups.free_gone(ports.fs, ports.lease, group)
     for lot in list(state.lots.values()):
         lots.look_for_stops(state, ports, lot)
     # In the first term nobody has served the node before this runner.

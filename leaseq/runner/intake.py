@@ -14,7 +14,7 @@ from leaseq.names import Entry, task_of
 from leaseq.protocol import files, tasks
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, booking_of, room_left
-from leaseq.runner import ends, lots
+from leaseq.runner import ends, limits, lots
 from leaseq.runner.decide import LOOKAHEAD, Choice, choose
 from leaseq.runner.node_state import AT_ONCE, NodeState, Won
 from leaseq.runner.ports import Ports
@@ -33,6 +33,8 @@ class Intake:
         state = self.state
         if state.claims_in_doubt:
             self.find_claims()
+        if state.look_at_limits:
+            limits.learn(state, self.ports)
         self.launch()
         if state.stale:
             self.refresh()
@@ -66,21 +68,24 @@ class Intake:
 
     def _choose(self) -> tuple[list[Choice], dict[str, str]]:
         state, now = self.state, self.ports.clock.monotonic()
-        candidates, state.next_claim = state.queue.candidates(now)
+        if state.limits.stop(""):
+            return [], {}
+        shut = limits.shut(state, self.ports)
+        candidates, state.next_claim = state.queue.candidates(now, shut=shut)
         left = state.seconds_left(now)
-        capacity = state.options.capacity
         for lot in state.lots.values():
             lot.late = state.warned(left)
-        held = lots.offers(state)
+        held = [entry for entry in lots.offers(state) if shut is None or not shut(entry.group)]
         keys = {entry.key for entry in held}
         fresh = (entry for entry in candidates if entry.key not in keys)
         return choose(
             merge(held, fresh, key=lambda entry: entry.order),
-            capacity,
+            state.options.capacity,
             state.bookings(),
             seconds_left=left,
             warned=state.warned(left),
             many_of=lambda entry: lots.many_of(state, entry),
+            lanes_left=state.lanes_left,
         )
 
     def _fill_arrays(self, choices: list[Choice]) -> int:
@@ -136,13 +141,21 @@ class Intake:
         state.claims_in_doubt = False
 
     def launch(self) -> None:
-        """What was won is durably claimed and in the keeper's hands."""
+        """What was won and may start is durably claimed and in the keeper's hands; what may not is pending again."""
         if not self.state.won:
             return
         self.ports.fs.sync_dir(self.ports.lease.claimed(self.state.node))
-        for key, won in list(self.state.won.items()):
-            self.start(won)
-            del self.state.won[key]
+        self.hand_over()
+
+    def hand_over(self) -> None:
+        """What was won is in the keeper's hands, or pending again if it may not start."""
+        state, ports = self.state, self.ports
+        if state.limits.made:
+            limits.learn(state, ports)
+        for key, won in list(state.won.items()):
+            if admitted := limits.admitted(state, ports, won):
+                self.start(admitted)
+            del state.won[key]
 
     def start(self, won: Won) -> None:
         """The claim is an attempt in the keeper's hands; or it has ended, or is no longer this runner's."""
@@ -161,7 +174,7 @@ class Intake:
             return  # taken away between the claim and now, by a command that had taken this runner for dead
         task = replace(task, node=won.inbox or task.node)
         slot = free_slot(state.running.values())
-        attempt = Attempt(Single(claim), task, won.booking, ports.clock.monotonic(), slot=slot)
+        attempt = Attempt(Single(claim), task, won.booking, ports.clock.monotonic(), slot=slot, lane=won.lane)
         if task.task_dir:
             files.make_all(ports.fs, ports.lease.results(claim.entry.id))
         ends_at = ends_of_day(state, ports.clock)

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from leaseq.errors import EX_TEMPFAIL, LeaseqError, Malformed, Newer, Refused, Unavailable
 from leaseq.hostlist import expand_hosts
@@ -27,7 +28,15 @@ from leaseq.models import ANY, Lease, Why
 from leaseq.names import new_incarnation, valid_name
 from leaseq.node import last, session
 from leaseq.node.granted import granted
-from leaseq.node.inotify import IN_CLOSE_WRITE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, Inotify, become_subreaper
+from leaseq.node.inotify import (
+    IN_CLOSE_WRITE,
+    IN_CREATE,
+    IN_DELETE,
+    IN_MOVED_FROM,
+    IN_MOVED_TO,
+    Inotify,
+    become_subreaper,
+)
 from leaseq.node.keeper import LEASE_GRACE_SECONDS
 from leaseq.node.nodedir import Holder, open_node_dir
 from leaseq.node.procs import KeeperProcs
@@ -331,7 +340,10 @@ class RunnerProcess:
     def _hinted(self, shared: Inotify) -> bool:
         """The runner knows what came and went in its lease; True if that is news."""
         state, now = self.service.state, time.monotonic()
-        news = [state.hint(directory, name, gone=gone, now=now) for directory, name, gone in shared.read()]
+        seen = shared.read()
+        if any(directory == self.lease.root for directory, _, _ in seen):
+            self._watch_groups(shared)
+        news = [state.hint(directory, name, gone=gone, now=now) for directory, name, gone in seen]
         return any(news)
 
     def _watch_node(self) -> Inotify:
@@ -345,4 +357,11 @@ class RunnerProcess:
         for directory in (self.lease.inbox(self.node), self.lease.inbox(ANY)):
             watched.watch(directory, IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)
         watched.watch(self.lease.control(self.node), IN_MOVED_TO)
+        watched.watch(self.lease.root, IN_CREATE)
+        self._watch_groups(watched)
         return watched
+
+    def _watch_groups(self, watched: Inotify) -> None:
+        """What commands pause and limit is told, if any has done so yet; the making of that directory is told, too."""
+        with suppress(FileNotFoundError):
+            watched.watch(self.lease.groups, IN_MOVED_TO | IN_DELETE, needed=False)

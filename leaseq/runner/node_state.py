@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from leaseq.dataclass import dataclass, replace
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY
+from leaseq.names import Lane
+from leaseq.protocol.groups import NONE, Limits
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking
 from leaseq.runner.holding import Lot
@@ -43,6 +45,8 @@ class Won:
     booking: Booking
     inbox: str = ""
     """The node in whose inbox it lay, whatever its file says, which may be older than a move; empty if not known."""
+    lane: Lane | None = None
+    """The lane that it holds in its group, if that is limited."""
 
 
 class NodeState:
@@ -61,6 +65,11 @@ class NodeState:
         """The arrays of which it has chunks, or looks for some, by `ID.ATTEMPT`."""
         self.claims_in_doubt = False
         """True if a claim failed and may have been done: the directory is looked at before the next."""
+        self.limits: Limits = NONE
+        """What is paused and limited in the lease."""
+        self.lanes_left: dict[str, int] = {}
+        """How many more of a limited group may start, as far as that was looked at since the last poll."""
+        self.look_at_limits = True
         self.waiting: dict[str, str] = {}
         """Why tasks that were looked at do not start."""
         self.newer: dict[str, str] = {}
@@ -189,6 +198,8 @@ class NodeState:
             self.active = now
         elif directory == self.lease.control(self.node):
             self.look_at_control = True
+        elif directory in (self.lease.root, self.lease.groups):
+            self.look_at_limits = True
         elif not directory:
             self.poll_at = self.list_at = AT_ONCE
         return True
@@ -200,7 +211,7 @@ class NodeState:
         if now >= self.poll_at:
             self.poll_at = now + self._poll_period(now)
             self.stale = self.stale or now >= self.list_at
-            self.look_at_control = True
+            self.look_at_control = self.look_at_limits = True
 
     def _poll_period(self, now: float) -> float:
         if self.options.notified:

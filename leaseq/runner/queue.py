@@ -10,12 +10,12 @@ second node, then of its third.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
-from itertools import chain
+from itertools import chain, islice
 
 from leaseq.errors import Malformed, Newer
-from leaseq.names import Entry, priority_of, task_of
+from leaseq.names import Entry, group_of, priority_of, task_of
 from leaseq.runner.decide import LOOKAHEAD, rank, stagger_seconds
 
 WINDOW_PER_NODE = 4
@@ -86,11 +86,17 @@ class Queue:
         at = bisect_left(self.any, name)
         return self.is_own(name) or (at < len(self.any) and self.any[at] == name)
 
-    def candidates(self, now: float) -> tuple[Iterator[Entry], float | None]:
-        """(what this node may take now, best first; seconds until there may be more). Parsed only as far as read."""
+    def candidates(
+        self, now: float, *, shut: Callable[[str], bool] | None = None
+    ) -> tuple[Iterator[Entry], float | None]:
+        """(what this node may take now, best first; seconds until there may be more). Parsed only as far as read.
+
+        shut: whether nothing of a group may start: what is of such a group is passed over, and stands in nobody's way.
+        """
+        own, rest = (islice(_open(names, shut), LOOKAHEAD) for names in (self.own, self.any))
         if len(self.nodes) < 2:
-            return self._parse(merge(self.own[:LOOKAHEAD], self.any[:LOOKAHEAD])), None
-        window = self.any[: WINDOW_PER_NODE * len(self.nodes)]
+            return self._parse(merge(own, rest)), None
+        window = list(islice(_open(self.any, shut), WINDOW_PER_NODE * len(self.nodes)))
         self.departed += len(self.seen.keys() - set(window))
         self.seen = {name: self.seen.get(name, (now, self.departed)) for name in window}
         self.ranks = {name: self.ranks[name] if name in self.ranks else self._rank(name) for name in window}
@@ -98,7 +104,7 @@ class Queue:
         open_now = [name for name, wait in zip(window, waits, strict=True) if wait <= 0]
         later = [wait for wait in waits if wait > 0]
         open_now.sort(key=self._preference)
-        return self._parse(chain(self.own[:LOOKAHEAD], open_now)), min(later) if later else None
+        return self._parse(chain(own, open_now)), min(later) if later else None
 
     def _preference(self, name: str) -> tuple[str, int, str]:
         """Priority, then this node's place in the task's order of nodes, then submission.
@@ -124,3 +130,10 @@ class Queue:
                 self.malformed.append((self.is_own(name), name))
                 continue
             yield entry
+
+
+def _open(names: Sequence[str], shut: Callable[[str], bool] | None) -> Iterator[str]:
+    """The names whose group may start something."""
+    if shut is None:
+        return iter(names)
+    return (name for name in names if not (group := group_of(name)) or not shut(group))

@@ -9,7 +9,7 @@ from leaseq.errors import Malformed, Newer
 from leaseq.layout import LeaseDir
 from leaseq.models import Why
 from leaseq.names import Entry, histories_in, parse_key
-from leaseq.protocol import files, tasks
+from leaseq.protocol import files, groups, tasks
 from leaseq.protocol.concluding import Ending
 from leaseq.protocol.fate import lost
 from leaseq.protocol.tasks import Claim
@@ -148,7 +148,7 @@ def _take_claim(state: NodeState, ports: Ports, claim: Claim, noted: set[str]) -
         ends.refuse(state, ports, claim, Booking(), str(error))
         return
     if rec is not None and (rec.void or rec.again):
-        tasks.unclaim(fs, lease, claim, lease.inbox(task.node))
+        groups.unclaim(fs, lease, claim, lease.inbox(task.node))
         procs.forget(entry.key)
         return
     since = ports.clock.monotonic()

@@ -14,9 +14,9 @@ from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Outcome, Task, Why
-from leaseq.names import Entry, is_node
+from leaseq.names import Entry, Lane, is_node
 from leaseq.node.record import Rec
-from leaseq.protocol import concluding, tasks
+from leaseq.protocol import concluding, groups, tasks
 from leaseq.protocol.concluding import Ending
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking
@@ -62,7 +62,7 @@ class Single:
         ports.ledger.add(Ending(self.claim, outcome))
 
     def put_back(self, ports: Ports, task: Task) -> None:
-        tasks.unclaim(ports.fs, ports.lease, self.claim, ports.lease.inbox(task.node))
+        groups.unclaim(ports.fs, ports.lease, self.claim, ports.lease.inbox(task.node))
 
     def cancelled(self, ports: Ports) -> None:
         concluding.finish_cancelled(ports.fs, ports.lease, self.claim, ended=ports.clock.now(), reason="cancelled")
@@ -82,6 +82,8 @@ class Attempt:
     """A small number that no other attempt of this node has; None if an older leaseq gave it none."""
     marks: Mapping[str, str] = field(default_factory=dict)
     """Variables of its own, for its process."""
+    lane: Lane | None = None
+    """The lane that it holds in its group, if that is limited and the lane is known."""
 
     @property
     def entry(self) -> Entry:

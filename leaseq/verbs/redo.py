@@ -41,7 +41,7 @@ def redo(access: Access, each: Located, changes: Changes = NONE, *, priority: in
         raise Refused(unknown(each.row))
     now = access.clock.now()
     changed = changes.applied(old)
-    entry = entries(1, need=changed.need, priority=priority, now=now)[0]
+    entry = entries(1, need=changed.need, priority=priority, now=now, group=changed.group)[0]
     task = replace(
         changed,
         id=entry.id,

@@ -70,7 +70,7 @@ def retry_after(access: Access, lease: LeaseDir, ended: Outcome, changes: Change
     task = changes.applied(ended.task)
     task = replace(task, retried={**task.retried, lease.id: ended.state.name})
     place = ended.order or order(priority=0, micros=int(task.submitted * 1e6), sequence=0)
-    entry = Entry(place, task.id, task.need, ended.attempt + 1, new_incarnation())
+    entry = Entry(place, task.id, task.need, ended.attempt + 1, new_incarnation(), group=task.group)
     if task.node != ANY:
         records.prepare_node(access.fs, lease, task.node)
     first = keys.retry(access.fs, lease, ended, tasks.inbox_of(lease, task), entry, task)

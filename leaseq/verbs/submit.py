@@ -63,7 +63,8 @@ def submit(
     """
     record = _opened(access, lease, wanted.like)
     now = access.clock.now()
-    named = entries(len(wanted.commands), need=wanted.like.need, priority=wanted.priority, now=now)
+    need, group = wanted.like.need, wanted.like.group
+    named = entries(len(wanted.commands), need=need, priority=wanted.priority, now=now, group=group)
     like = replace(wanted.like, submitted=now, user=user_name(), host=hostname())
     batch = [
         (entry, replace(like, id=entry.id, argv=argv, shell=shell))

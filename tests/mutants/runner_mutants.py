@@ -22,7 +22,7 @@ from leaseq.protocol import files, tasks
 from leaseq.protocol.concluding import Ending
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking
-from leaseq.runner import ends, recover
+from leaseq.runner import ends, limits, recover
 from leaseq.runner.beside import begin_alone
 from leaseq.runner.intake import Intake
 from leaseq.runner.ledger import Ledger
@@ -52,9 +52,9 @@ def taking_in_by(intake: type[Intake]) -> type[Runner]:
 
 class StartsBeforeTheClaimIsDurable(Intake):
     def launch(self) -> None:
-        for key, won in list(self.state.won.items()):
-            self.start(won)
-            del self.state.won[key]
+        if not self.state.won:
+            return
+        self.hand_over()
         self.ports.fs.sync_dir(self.ports.lease.claimed(self.ports.node))
 
 
@@ -67,8 +67,10 @@ class DropsAClaimThatCannotBeStarted(Intake):
     def launch(self) -> None:
         all_won, self.state.won = self.state.won, {}
         self.ports.fs.sync_dir(self.ports.lease.claimed(self.ports.node))
+        limits.learn(self.state, self.ports)
         for won in all_won.values():
-            self.start(won)
+            if admitted := limits.admitted(self.state, self.ports, won):
+                self.start(admitted)
 
 
 class TakesTroubleForMalice(Intake):

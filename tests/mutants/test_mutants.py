@@ -9,7 +9,7 @@ from tests.crash import lane_rules
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
 from tests.crash.suite import first_violation
-from tests.mutants import lane_mutants, runner_mutants
+from tests.mutants import lane_mutants, limit_mutants, runner_mutants
 from tests.mutants.mutants import CAUGHT_BY, MUTANTS
 from tests.sim.history import run
 from tests.sim.plan import draw
@@ -24,9 +24,13 @@ def test_a_mutant_of_the_protocol_is_caught(name: str) -> None:
     _tell(name, f"crash: {violation[0]}", violation[1])
 
 
-@pytest.mark.parametrize("name", runner_mutants.MUTANTS)
+RUNNER_MUTANTS = {**runner_mutants.MUTANTS, **limit_mutants.MUTANTS}
+SEEN = {**runner_mutants.CAUGHT_BY, **limit_mutants.CAUGHT_BY}
+
+
+@pytest.mark.parametrize("name", RUNNER_MUTANTS)
 def test_a_mutant_of_the_runner_is_caught(name: str) -> None:
-    mutant, first = runner_mutants.MUTANTS[name], runner_mutants.CAUGHT_BY.get(name, 1)
+    mutant, first = RUNNER_MUTANTS[name], SEEN.get(name, 1)
     for number in (first, *range(1, HISTORIES_MAX + 1)):
         plan = draw(f"mutant {number}", only=mutant.troubles, steps=mutant.steps)
         violation = run(plan, mutant.parts).violation

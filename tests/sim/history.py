@@ -15,7 +15,7 @@ from random import Random
 from leaseq.dataclass import dataclass
 from leaseq.layout import LeaseDir
 from leaseq.names import names_drawn_from
-from leaseq.protocol import files, records
+from leaseq.protocol import files, groups, lanes, records
 from leaseq.reading.history import added
 from leaseq.room import Room
 from leaseq.runner import recover
@@ -187,6 +187,7 @@ class History:
         for lease in map(HOME.lease, TOKENS):
             records.prepare(fs, lease)
             files.replace_file(fs, lease.record, record(lease.id, EPOCH).to_json())
+            files.make(fs, [lease.groups])  # so that every runner looks before each start
         self.disk.sync_all()
         self.disk.seconds = 0.0
 
@@ -222,6 +223,9 @@ class History:
         ]
         found += [f"booking/{name}" for name in fs.names(lease.booking)]
         found += [f"{name} late in {path}" for node in NODES for name, path in self._uncounted(node)]
+        for group in groups.groups_with_lanes(fs, lease):
+            held = lanes.held_by(lanes.look(fs, lease.group_lanes(group)))
+            found += [f"a lane of {group} is held by {holder}" for holder in held]
         found += [f"lease {each} is called ended" for each in TOKENS if self._called_ended(each)]
         for node in NODES:
             serving = [each.process.name for each in self.services.values() if each.serves and each.host.node == node]

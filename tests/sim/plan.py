@@ -39,26 +39,31 @@ class TaskPlan:
     node: str = ANY
     key: str = ""
     batch: int = 1
+    group: str = ""
 
     def __str__(self) -> str:
         return (
             f"{self.at:6.1f} s  submit from {self.host}: {self.batch} x {self.seconds:.1f} s, exit {self.code},"
             f" {self.manner}, need {self.need}, node {self.node}, retries {self.retries}, on_lost {self.on_lost!r},"
-            f" key {self.key!r}"
+            f" key {self.key!r}, group {self.group!r}"
         )
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command of a user: `cancel`, `hold`, `release`, `recover`, `retry`; `which` picks a task."""
+    """A command of a user: `cancel`, `hold`, `release`, `recover`, `retry`; `which` picks a task.
+
+    Or `pause`, `resume` and `limit` of a group; of none: of the whole lease. Then `which` is how many may run at once.
+    """
 
     at: float
     host: str
     verb: str
     which: int
+    group: str = ""
 
     def __str__(self) -> str:
-        return f"{self.at:6.1f} s  {self.verb} from {self.host} ({self.which})"
+        return f"{self.at:6.1f} s  {self.verb} {self.group} from {self.host} ({self.which})"
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,10 @@ STEPS = (
     ("read", "/claimed/"),
     ("unlink", "/claimed/"),
     ("names", "/claimed"),
+    ("rename", "/lanes/"),
+    ("link", "/lanes/"),
+    ("names", "/groups"),
+    ("rename", "/groups"),
     ("create", "/done/"),
     ("link", "/done/"),
     ("sync_dir", "/done"),
@@ -211,6 +220,9 @@ def draw(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] 
     chance = Random(seed)
     tasks = tuple(_task(chance) for _ in range(chance.randint(4, 10)))
     commands = tuple(_command(chance) for _ in range(chance.randint(2, 7)))
+    others = Random(f"{seed} groups")
+    tasks = tuple(replace(each, group="" if each.key else others.choice(GROUPS)) for each in tasks)
+    commands += tuple(_limiting(others) for _ in range(others.randint(0, 4)))
     troubles: list[Trouble] = []
     for name, (rate, make) in TROUBLES.items():
         if only is not None:
@@ -228,6 +240,7 @@ def _aimed(trouble: Trouble, chance: Random, steps: Sequence[Step]) -> Trouble:
     return replace(trouble, during=during, step=chance.choice(steps), at=chance.randint(1, 5))
 
 
+GROUPS = ("", "", "ga", "ga", "gb")
 NEEDS = (
     Need(),
     Need(cpus=1),
@@ -261,6 +274,12 @@ def _task(chance: Random) -> TaskPlan:
 def _command(chance: Random) -> Command:
     verb = chance.choice(("cancel", "cancel", "hold", "release", "recover", "recover", "retry", "retry"))
     return Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), verb, chance.randrange(100))
+
+
+def _limiting(chance: Random) -> Command:
+    verb = chance.choice(("pause", "resume", "limit", "limit", "limit"))
+    group = chance.choice(("ga", "gb") if verb == "limit" else ("ga", "gb", ""))
+    return Command(chance.uniform(0.0, SECONDS * 0.9), chance.choice(LOGIN), verb, chance.choice((1, 1, 2, 3)), group)
 
 
 # -- shrinking -----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from leaseq.dataclass import dataclass, field
 from tests.crash.actors import Key, Truth
+from tests.sim.limits import Limits
 
 
 @dataclass
@@ -24,6 +25,7 @@ class SimTruth(Truth):
     alive: set[Key] = field(default_factory=set)
     """Attempts whose process runs."""
     violations: list[str] = field(default_factory=list)
+    limits: Limits = field(default_factory=Limits)
 
     def started(self, key: Key, host: str) -> None:
         """An attempt's process runs: once and for all, and beside no other of its task that was not given up."""
@@ -32,6 +34,9 @@ class SimTruth(Truth):
         for task, attempt in self.alive - self.forced:
             if task == key[0] and self.hosts[task, attempt][:2] not in self.lossy:
                 self.violated(f"{task}.{key[1]} was started on {host} beside {task}.{attempt}")
+        known = [each for each in self.alive - self.forced if self.hosts[each][:2] not in self.lossy]
+        if broken := self.limits.broken_by(key, known):
+            self.violated(f"{key[0]}.{key[1]} was started, and {broken}")
         self.alive.add(key)
         self.starts.append(key)
         self.hosts[key] = host

@@ -13,13 +13,16 @@ from leaseq.errors import LeaseqError, Malformed, NotFound
 from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Located
 from leaseq.models import State, Task
+from leaseq.protocol.groups import claims_of
 from leaseq.reading.find import find
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import Snapshot
 from leaseq.verbs.access import Access
 from leaseq.verbs.cancel import cancel
 from leaseq.verbs.fits import Fits
+from leaseq.verbs.group import set_parallel
 from leaseq.verbs.hold import hold, release
+from leaseq.verbs.pause import pause, resume
 from leaseq.verbs.recover import recover, recoverable
 from leaseq.verbs.retry import retry
 from leaseq.verbs.submit import Submitted, Wanted, submit
@@ -75,6 +78,7 @@ class User:
             on_lost=plan.on_lost,
             requeue=plan.requeue,
             key=plan.key,
+            group=plan.group,
         )
         commands = [(argv, False)] * (1 if plan.key else plan.batch)
         try:
@@ -90,6 +94,7 @@ class User:
     def _acknowledge(self, plan: TaskPlan, like: Task, done: Submitted) -> None:
         if not plan.key:
             self.truth.acknowledged.update((task_id, replace(like, id=task_id)) for task_id in done.ids)
+            self.truth.limits.groups.update((task_id, plan.group) for task_id in done.ids)
         for first in done.ids if plan.key else ():
             if self.truth.keys.setdefault(plan.key, first) != first:
                 self.truth.violated(f"the key {plan.key} stood for {self.truth.keys[plan.key]}, and now for {first}")
@@ -104,6 +109,9 @@ class User:
             "release": self._hold,
             "recover": self._recover,
             "retry": self._retry,
+            "pause": self._pause,
+            "resume": self._resume,
+            "limit": self._limit,
         }[plan.verb]
         try:
             act(plan)
@@ -139,8 +147,31 @@ class User:
         for each in self._picked(plan.which):
             (hold if plan.verb == "hold" else release)(self.access, each)
 
+    def _pause(self, plan: Command) -> None:
+        limits = self.truth.limits
+        word = limits.begins("pause", plan.group)
+        done = pause(self.access, self.lease, plan.group)
+        limits.told("pause", plan.group, word, [(row.id, row.attempt) for row in done.going_on])
+
+    def _resume(self, plan: Command) -> None:
+        self.truth.limits.begins("pause", plan.group)
+        resume(self.access, self.lease, plan.group)
+        self.truth.limits.begins("pause", plan.group)
+
+    def _limit(self, plan: Command) -> None:
+        """So many of the group run at once, from now on."""
+        limits = self.truth.limits
+        word = limits.begins("limit", plan.group)
+        set_parallel(self.access, self.lease, plan.group, plan.which)
+        claims = claims_of(self.fs, self.lease, plan.group)
+        limits.told("limit", plan.group, word, [(each.entry.id, each.entry.attempt) for each in claims], plan.which)
+
     def release_all(self) -> None:
-        """Nothing is held."""
+        """Nothing is held, and nothing is paused."""
+        for group in ("", "ga", "gb"):
+            self.truth.limits.begins("pause", group)
+            resume(self.access, self.lease, group)
+            self.truth.limits.begins("pause", group)
         reader = self.reader()
         for row in reader.read(recent=0, pending=None).tasks:
             if row.reason == "Held":

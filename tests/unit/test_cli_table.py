@@ -40,7 +40,7 @@ def test_a_word_that_other_tools_have_gets_the_command_of_leaseq(words: str, mea
 
 def test_what_newcomers_type_first_is_answered() -> None:
     known = {words for words, _ in ELSEWHERE}
-    typed = "ps top queue jobs list kill rm stop rerun show attach history nodes pause delete run".split()
+    typed = "ps top queue jobs list kill rm stop rerun show attach history nodes delete run".split()
     assert [word for word in typed if word not in known] == []
 
 

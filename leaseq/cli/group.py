@@ -1,0 +1,112 @@
+"""`leaseq group`: the groups of a lease, and how many of one may run at once."""
+
+from __future__ import annotations
+
+from leaseq.cli.app import App
+from leaseq.cli.columns import Column
+from leaseq.cli.command import Command, Option, Words
+from leaseq.cli.limits import limits_told
+from leaseq.cli.options import LEASE, LOOK, Look
+from leaseq.cli.values import integer
+from leaseq.dataclass import dataclass
+from leaseq.errors import NotFound, UsageError
+from leaseq.models import State
+from leaseq.names import valid_group
+from leaseq.verbs.group import ENDED_LOOKED_AT, Group, Groups, look, set_parallel
+
+UNLIMITED = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRequest(Look):
+    """The groups of a lease, or one that is to have a limit first."""
+
+    name: str
+    lease: str
+    parallel: int | None
+    """`UNLIMITED`: the limit is to go; None: it stays as it is."""
+
+    def __post_init__(self) -> None:
+        if self.name:
+            valid_group(self.name, what="group")
+        elif self.parallel is not None:
+            raise UsageError("which group?", hint="leaseq group GROUP --parallel N")
+
+    def perform(self, app: App) -> int:
+        out = self.output(app)
+        lease = app.access.lease(self.lease)
+        if self.parallel is not None:
+            set_parallel(app.access, lease, self.name, None if self.parallel == UNLIMITED else self.parallel)
+        found = look(app.access.reader_of(lease), self.name)
+        if self.json:
+            out.document({"lease": found.lease, "groups": [group_json(each) for each in found.groups]})
+            return 0
+        if self.name and self.parallel is None and not found.groups[0].tasks and not found.snapshot.limits.groups:
+            raise NotFound(f"no task of group {self.name} in lease {found.lease}", hint="`leaseq group` lists them all")
+        if not found.groups:
+            out.talk(f"leaseq: no task of lease {found.lease} is in a group: `leaseq submit -g NAME` puts one there")
+            return 0
+        out.table(COLUMNS, [_row(each) for each in found.groups])
+        self._remark(app, found)
+        return 0
+
+    def _remark(self, app: App, found: Groups) -> None:
+        for line in limits_told(found.snapshot.limits):
+            app.out.talk(f"leaseq: {line}")
+        for each in found.groups:
+            running = each.tasks.get(State.RUNNING, 0)
+            if each.parallel is not None and running > each.parallel:
+                until = f"none starts before fewer than {each.parallel} do"
+                app.out.talk(f"leaseq: {running} of {each.name} run, which go on; {until}")
+        if not found.whole:
+            app.out.talk(f"leaseq: of the ended tasks the newest {ENDED_LOOKED_AT:,} were counted")
+
+
+COLUMNS = (
+    Column("GROUP", least=8),
+    Column("PENDING", right=True),
+    Column("RUNNING", right=True),
+    Column("DONE", right=True),
+    Column("FAILED", right=True),
+    Column("OTHERS", right=True, rank=2),
+    Column("PARALLEL", right=True, rank=3),
+    Column("PAUSED"),
+)
+
+
+def _row(group: Group) -> list[str]:
+    shown = (State.PENDING, State.RUNNING, State.DONE, State.FAILED)
+    counts = [group.tasks.get(state, 0) for state in shown]
+    others = sum(group.tasks.values()) - sum(counts)
+    limit = "" if group.parallel is None else str(group.parallel)
+    return [group.name, *map(str, counts), str(others), limit, "paused" if group.paused else ""]
+
+
+def group_json(group: Group) -> dict[str, object]:
+    counts = {state.name: group.tasks.get(state, 0) for state in State}
+    return {"group": group.name, "paused": group.paused, "parallel": group.parallel, "tasks": counts}
+
+
+def parallel(text: str, *, what: str) -> int:
+    """How many may run at once; `off` is any number."""
+    return UNLIMITED if text.lower() == "off" else integer(text, what=what, low=1, high=999_999)
+
+
+PARALLEL = Option(
+    "parallel", "at most N of the group run at once; `off`: any number", short="p", metavar="N", read=parallel
+)
+COMMAND = Command(
+    usage="[GROUP] [--parallel N]",
+    about="Shows the groups of a lease. `leaseq submit -g` puts a task into one. --parallel limits how many tasks of a "
+    "group run at once, over all nodes; what runs goes on.",
+    make=GroupRequest,
+    words=Words("name", "group", most=1, ask="which group?", hint="leaseq group [GROUP] [--parallel N]"),
+    options=(
+        LEASE,
+        Option(
+            "parallel", "at most N of the group run at once; `off`: any number", short="p", metavar="N", read=parallel
+        ),
+        *LOOK,
+    ),
+    examples=("leaseq group", "leaseq group eval --parallel 2", "leaseq group eval --parallel off"),
+)

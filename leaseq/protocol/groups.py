@@ -1,0 +1,189 @@
+"""Groups: labels that tasks share, in the names of their files. A group may be paused, and may be limited.
+
+    groups/NAME.paused       nothing of the group starts
+    groups/_all.paused       nothing of the lease starts
+    groups/NAME.parallel.N   at most N of the group run at once, over all nodes; of several, the smallest N counts
+
+They are empty files: a runner knows all of them from one listing, and they outlive every runner. A runner lists them
+at each poll, and once more between its claims and their starts, if there is a groups/: so whoever has written one, and
+then lists the claims, sees every task that starts all the same. Of a limited group an attempt holds a lane while it
+runs (`lanes`); those that run when the limit is made are given one before the limit is there to be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from leaseq.dataclass import dataclass, field
+from leaseq.errors import Malformed
+from leaseq.layout import LeaseDir
+from leaseq.names import (
+    ALL_GROUPS,
+    Entry,
+    Lane,
+    group_of,
+    holder_parts,
+    is_node,
+    parallel_name,
+    parse_limit,
+    pause_name,
+)
+from leaseq.protocol import lanes, tasks
+from leaseq.protocol.files import discard, make, replace_file
+from leaseq.protocol.tasks import Claim
+from leaseq.world import Fs
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Which groups of a lease are paused, and how many of a group may run at once."""
+
+    paused: frozenset[str] = frozenset()
+    """With `_all`, the whole lease is."""
+    parallel: Mapping[str, int] = field(default_factory=dict)
+    made: bool = False
+    """True if there is, or was, anything of that kind."""
+
+    def stop(self, group: str) -> bool:
+        """True if nothing of the group may start. Without a group: nothing of the lease."""
+        return ALL_GROUPS in self.paused or group in self.paused
+
+    @property
+    def groups(self) -> list[str]:
+        """Those of which anything is said."""
+        return sorted((self.paused | self.parallel.keys()) - {ALL_GROUPS})
+
+    def __bool__(self) -> bool:
+        return bool(self.paused or self.parallel)
+
+
+NONE = Limits()
+
+
+def limits(fs: Fs, lease: LeaseDir) -> Limits:
+    """What is paused and limited in the lease now."""
+    try:
+        names = fs.names(lease.groups)
+    except FileNotFoundError:
+        return NONE
+    paused, parallel = set(), dict[str, int]()
+    for name in names:
+        try:
+            group, most = parse_limit(name)
+        except Malformed:
+            continue
+        if most is None:
+            paused.add(group)
+        else:
+            parallel[group] = min(most, parallel.get(group, most))
+    return Limits(frozenset(paused), parallel, made=True)
+
+
+def pause(fs: Fs, lease: LeaseDir, group: str) -> None:
+    """Nothing of the group starts any more, durably."""
+    make(fs, [lease.groups])
+    replace_file(fs, f"{lease.groups}/{pause_name(group)}", b"")
+
+
+def resume(fs: Fs, lease: LeaseDir, group: str) -> None:
+    """The group's tasks start again, durably."""
+    discard(fs, f"{lease.groups}/{pause_name(group)}")
+    fs.sync_dir(lease.groups)
+
+
+def set_parallel(fs: Fs, lease: LeaseDir, group: str, most: int | None) -> None:
+    """At most so many of the group run at once, durably; None: any number. What runs goes on."""
+    make(fs, [lease.groups])
+    if most is not None:
+        _give_lanes(fs, lease, group)
+        replace_file(fs, f"{lease.groups}/{parallel_name(group, most)}", b"")
+        _give_lanes(fs, lease, group)
+        free_gone(fs, lease, group)
+    stays = "" if most is None else parallel_name(group, most)
+    for name in fs.names(lease.groups):
+        if name.startswith(parallel_name(group, 0)[:-1]) and name != stays:
+            discard(fs, f"{lease.groups}/{name}")
+    fs.sync_dir(lease.groups)
+
+
+def claims_of(fs: Fs, lease: LeaseDir, group: str) -> Iterator[Claim]:
+    """What nodes hold of the group; of the group `_all`, all that they hold."""
+    for node in filter(is_node, fs.names(lease.claims)):
+        for name in fs.names(lease.claimed(node)):
+            try:
+                entry = Entry.parse(name)
+            except Malformed:
+                continue
+            if entry.owner and group in (entry.group, ALL_GROUPS):
+                yield Claim(entry, node)
+
+
+def take_lane(fs: Fs, lease: LeaseDir, claim: Claim, *, limit: int | None) -> Lane | None:
+    """The claim's lane in its group; None if there is none now. Without a limit, the claim's attempt runs already."""
+    directory = lease.group_lanes(claim.entry.group)
+    return lanes.take(fs, directory, claim.entry.holder(claim.node), limit=limit)
+
+
+def unclaim(fs: Fs, lease: LeaseDir, claim: Claim, target: str) -> None:
+    """A claim that never started is pending again. Its lane goes first: the claim may be made again at once."""
+    free_lane_of(fs, lease, claim)
+    tasks.unclaim(fs, lease, claim, target)
+
+
+def free_lane_of(fs: Fs, lease: LeaseDir, claim: Claim) -> None:
+    """The claim holds no lane."""
+    if claim.entry.group:
+        directory = lease.group_lanes(claim.entry.group)
+        held = lanes.held_by(lanes.look(fs, directory))
+        if lane := held.get(claim.entry.holder(claim.node)):
+            lanes.free(fs, directory, lane)
+
+
+def free_gone(fs: Fs, lease: LeaseDir, group: str) -> None:
+    """No claim that is gone holds a lane of the group."""
+    lanes.free_gone(fs, lease.group_lanes(group), stands=_standing(fs, lease))
+
+
+def groups_with_lanes(fs: Fs, lease: LeaseDir) -> list[str]:
+    """The groups that are, or were, limited."""
+    try:
+        return [name[1:] for name in fs.names(lease.all_lanes) if name.startswith("~")]
+    except FileNotFoundError:
+        return []
+
+
+def _give_lanes(fs: Fs, lease: LeaseDir, group: str) -> None:
+    """Whatever of the group is claimed holds a lane, however many that are."""
+    for claim in claims_of(fs, lease, group):
+        take_lane(fs, lease, claim, limit=None)
+
+
+def _standing(fs: Fs, lease: LeaseDir) -> Callable[[str], bool]:
+    """Whether a holder has its claim yet, by a listing of its node's claims that is made when it is first asked for."""
+    claimed: dict[str, set[str]] = {}
+
+    def stands(holder: str) -> bool:
+        try:
+            _, _, node = holder_parts(holder)
+        except Malformed:
+            return False
+        if node not in claimed:
+            claimed[node] = {holder for name in _names(fs, lease, node) if (holder := _holder(name, node))}
+        return holder in claimed[node]
+
+    return stands
+
+
+def _names(fs: Fs, lease: LeaseDir, node: str) -> list[str]:
+    try:
+        return fs.names(lease.claimed(node))
+    except FileNotFoundError:
+        return []
+
+
+def _holder(name: str, node: str) -> str:
+    """What the claim of that name is called as a holder; empty if it is no claim."""
+    try:
+        return Entry.parse(name).holder(node) if group_of(name) else ""
+    except Malformed:
+        return ""

@@ -1,0 +1,87 @@
+"""What may start now by what commands have paused and limited: see `protocol.groups` and `protocol.lanes`.
+
+What is paused is known from one listing at each poll, and from one more between claims and starts, once anything of the
+kind was ever said in the lease: what was claimed and must not start is pending again. Of a limited group a claim is
+started with a lane only; the lane is free as soon as the process has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from leaseq.dataclass import replace
+from leaseq.errors import Malformed
+from leaseq.protocol import groups, lanes
+from leaseq.runner.node_state import AT_ONCE, NodeState, Won
+from leaseq.runner.ports import Ports
+from leaseq.runner.work import Attempt, read_claimed
+
+
+def learn(state: NodeState, ports: Ports) -> None:
+    """What is paused and limited is known as of now; how many lanes are free is looked at again if it is asked for."""
+    state.limits, state.look_at_limits = groups.limits(ports.fs, ports.lease), False
+    state.lanes_left = {}
+
+
+def shut(state: NodeState, ports: Ports) -> Callable[[str], bool] | None:
+    """Whether nothing of a group may start now; None if nothing is paused or limited."""
+    if not state.limits:
+        return None
+    return lambda group: state.limits.stop(group) or _left(state, ports, group) == 0
+
+
+def _left(state: NodeState, ports: Ports, group: str) -> int | None:
+    """How many more of the group may start, for all that is known; None if it is not limited."""
+    most = state.limits.parallel.get(group)
+    if most is None or group in state.lanes_left:
+        return state.lanes_left.get(group)
+    held = lanes.held_by(lanes.look(ports.fs, ports.lease.group_lanes(group)))
+    without = 0
+    for each in state.running.values():
+        if each.entry.group != group:
+            continue
+        each.lane = held.get(each.entry.holder(each.work.claim.node))
+        if each.lane is None:
+            # It began before there was a limit, or the server has lost what it had not synced.
+            each.lane = groups.take_lane(ports.fs, ports.lease, each.work.claim, limit=None)
+            without += 1
+    state.lanes_left[group] = max(0, most - len(held) - without)
+    return state.lanes_left[group]
+
+
+def admitted(state: NodeState, ports: Ports, won: Won) -> Won | None:
+    """The claim, with its lane if it needs one; None if it must not start now: it is pending again."""
+    entry = won.claim.entry
+    most = state.limits.parallel.get(entry.group)
+    if not state.limits.stop(entry.group):
+        if most is None:
+            return won
+        lane = groups.take_lane(ports.fs, ports.lease, won.claim, limit=most)
+        if lane is not None:
+            return replace(won, lane=lane)
+        state.lanes_left[entry.group] = 0
+    return None if _put_back(state, ports, won) else won
+
+
+def _put_back(state: NodeState, ports: Ports, won: Won) -> bool:
+    """The claim is pending again; False if its file is for somebody else to judge."""
+    inbox = won.inbox
+    if not inbox:
+        try:
+            inbox = read_claimed(ports.fs, ports.lease, won.claim).node
+        except (Malformed, FileNotFoundError):
+            return False
+    groups.unclaim(ports.fs, ports.lease, won.claim, ports.lease.inbox(inbox))
+    state.list_at = AT_ONCE
+    return True
+
+
+def leave_lane(state: NodeState, ports: Ports, attempt: Attempt) -> None:
+    """The attempt, whose process has ended, holds no lane; if that fails, housekeeping frees it."""
+    if attempt.lane is None:
+        return
+    group = attempt.entry.group
+    with suppress(OSError):
+        lanes.free(ports.fs, ports.lease.group_lanes(group), attempt.lane)
+    state.lanes_left.pop(group, None)

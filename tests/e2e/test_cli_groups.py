@@ -1,0 +1,127 @@
+"""Groups, pauses and limits, typed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cli import Box
+from tests.e2e.harness import wait_until
+
+PACKED = ("--gpus", "0")
+
+
+def lease_root(box: Box) -> Path:
+    (root,) = box.home.glob("runs/*")
+    return root
+
+
+def states(box: Box, *options: str) -> dict[str, str]:
+    return {task["id"]: task["state"] for task in box.run("tasks", *options, "--json", code=0).json["tasks"]}
+
+
+def test_a_task_says_its_group_and_is_found_by_it(box: Box) -> None:
+    one = box.submit("true", options=("-g", "eval", "--no-start"))
+    other = box.submit("true", options=("--no-start",))
+    assert (box.task(one)["group"], box.task(other)["group"]) == ("eval", "")
+    assert list(states(box, "-g", "eval")) == [one]
+    (group,) = box.run("group", "--json", code=0).json["groups"]
+    assert (group["group"], group["paused"], group["parallel"], group["tasks"]["PENDING"]) == ("eval", False, None, 1)
+    assert "eval" in box.run("tasks", code=0).out
+
+
+@pytest.mark.parametrize("name", ["a.b", "-x", "a b", "x" * 33, "_all", "ä"])
+def test_what_is_no_groups_name_is_refused_and_nothing_is_queued(box: Box, name: str) -> None:
+    said = box.run("submit", "--no-start", f"--group={name}", "--", "true", code=2)
+    assert "group" in said.err
+    assert not box.home.exists() or not list(box.home.glob("runs/*/inbox/_any/*"))
+    assert box.run("group", "--parallel=2", "--", name).code == 2
+
+
+def test_a_paused_group_starts_nothing_whichever_runner_serves_it_until_it_is_resumed(box: Box) -> None:
+    box.submit("true", options=PACKED)
+    said = box.run("pause", "-g", "eval", code=0)
+    assert "resume -g eval" in said.err
+    kept = box.submit("true", options=("-g", "eval", *PACKED))
+    box.run("wait", box.submit("true", options=PACKED), code=0)
+    pid = box.runner_pid
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the runner's end")
+    box.run("daemon", "start", code=0)
+    box.run("wait", box.submit("true", options=PACKED), code=0)
+    assert (box.task(kept)["state"], box.task(kept)["reason"]) == ("PENDING", "Paused: group eval")
+    assert "group eval is paused" in box.run("status", code=0).out
+    assert box.run("status", "--json", code=0).json["groups"] == {"eval": {"paused": True, "parallel": None}}
+    box.run("resume", "-g", "eval", code=0)
+    box.run("wait", kept, code=0)
+
+
+def test_a_paused_lease_starts_nothing_and_says_what_goes_on(box: Box) -> None:
+    running = box.submit("sleep", "600", options=PACKED)
+    box.until(running, "RUNNING")
+    paused = box.run("pause", "--json", code=0).json
+    assert (paused["group"], paused["paused"], paused["running"]) == ("", True, [running])
+    kept = box.submit("true", options=PACKED)
+    assert "was paused before" in box.run("pause", code=0).err
+    assert box.task(kept)["reason"] == "Paused"
+    assert box.run("status", "--json", code=0).json["paused"] is True
+    assert "paused" in box.run("tasks", code=0).err
+    box.run("cancel", running, code=0)
+    box.run("wait", running, code=120)
+    assert box.task(kept)["state"] == "PENDING"
+    assert box.run("resume", "--json", code=0).json["paused"] is False
+    box.run("wait", kept, code=0)
+    assert "was not paused" in box.run("resume", code=0).err
+
+
+def test_a_limited_group_runs_as_many_as_it_may_and_others_pass_it(box: Box) -> None:
+    box.submit("true", options=("-g", "eval", *PACKED, "--no-start"))
+    assert box.run("group", "eval", "--parallel", "1", "--json", code=0).json["groups"][0]["parallel"] == 1
+    log = box.work / "log"
+    line = f"echo + >> {log}; sleep 0.2; echo - >> {log}"
+    ids = [box.submit(line, options=("-g", "eval", "-c1")) for _ in range(3)]
+    box.run("wait", box.submit("true", options=PACKED), code=0)
+    box.run("wait", *ids, code=0)
+    assert log.read_text().split() == ["+", "-"] * 3
+    held = [path.name for path in lease_root(box).glob("lanes/~eval/*") if path.name.count(".") > 1]
+    wait_until(lambda: not [p for p in lease_root(box).glob("lanes/~eval/*") if p.name.count(".") > 1], "free lanes")
+    assert len(held) <= 1
+    box.run("group", "eval", "--parallel", "off", code=0)
+    assert not list(lease_root(box).glob("groups/eval.parallel.*"))
+
+
+def test_what_runs_before_a_limit_counts_and_goes_on(box: Box) -> None:
+    running = [box.submit("sleep", "600", options=("-g", "eval", *PACKED)) for _ in range(1)]
+    box.until(running[0], "RUNNING")
+    box.run("group", "eval", "-p", "1", code=0)
+    later = box.submit("true", options=("-g", "eval", *PACKED))
+    box.run("wait", box.submit("true", options=PACKED), code=0)
+    assert box.task(later)["reason"] == "Group: 1 of eval run, 1 may"
+    box.run("cancel", *running, code=0)
+    box.run("wait", later, code=0)
+
+
+def test_a_lane_of_a_killed_runner_stays_with_its_task_and_is_free_when_that_ends(box: Box) -> None:
+    box.submit("true", options=("-g", "eval", *PACKED, "--no-start"))
+    box.run("group", "eval", "--parallel", "1", code=0)
+    first = box.submit("until [ -e go ]; do sleep 0.1; done", options=("-g", "eval", *PACKED))
+    box.until(first, "RUNNING")
+    second = box.submit("true", options=("-g", "eval", *PACKED))
+    pid = box.runner_pid
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the runner's end")
+    box.run("daemon", "start", code=0)
+    box.run("wait", box.submit("true", options=PACKED), code=0)
+    assert box.task(second)["state"] == "PENDING"
+    (box.work / "go").touch()
+    box.run("wait", first, second, code=0)
+
+
+def test_groups_of_a_lease_that_is_not_there_are_none(box: Box) -> None:
+    assert box.run("pause", "-g", "eval").code == 2
+    assert box.run("group", code=0).out == ""
+    assert box.run("group", "--parallel", "2").code == 2
+    assert box.run("group", "eval", "--parallel", "0").code == 2

@@ -1,0 +1,131 @@
+"""Pauses and limits with one thing wrong each, as `tests.sim` runs them: a replacement of a part of a runner."""
+
+from __future__ import annotations
+
+from leaseq.dataclass import replace
+from leaseq.protocol import groups, lanes
+from leaseq.runner import limits
+from leaseq.runner.intake import Intake
+from leaseq.runner.loop import Runner
+from leaseq.runner.node_state import NodeState
+from leaseq.runner.ports import Ports
+from leaseq.runner.work import Attempt
+from tests.mutants.runner_mutants import Mutant, taking_in_by
+from tests.sim.service import REAL_PARTS
+
+
+class LooksAtPollsAlone(Intake):
+    """What is paused or limited between a poll and a start is not seen."""
+
+    def hand_over(self) -> None:
+        state = self.state
+        for key, won in list(state.won.items()):
+            if admitted := limits.admitted(state, self.ports, won):
+                self.start(admitted)
+            del state.won[key]
+
+
+class NeverLooks(Intake):
+    """Pauses and limits are passed over."""
+
+    def fill(self) -> None:
+        self.state.look_at_limits = False
+        super().fill()
+
+    def hand_over(self) -> None:
+        for key, won in list(self.state.won.items()):
+            self.start(won)
+            del self.state.won[key]
+
+
+class CountsItsOwnAlone(Intake):
+    """A limited group starts where this node runs fewer than it may."""
+
+    def hand_over(self) -> None:
+        state = self.state
+        limits.learn(state, self.ports)
+        for key, won in list(state.won.items()):
+            group, allowed = won.claim.entry.group, state.limits
+            most = allowed.parallel.get(group)
+            own = sum(each.entry.group == group for each in state.running.values())
+            if most is not None and own < most:
+                state.limits = replace(allowed, parallel={})
+            try:
+                if admitted := limits.admitted(state, self.ports, won):
+                    self.start(admitted)
+            finally:
+                state.limits = allowed
+            del state.won[key]
+
+
+class ForgetsPausesAtItsStart(Intake):
+    """A pause holds for the runner that was there when it was made."""
+
+    def __init__(self, state: NodeState, ports: Ports) -> None:
+        super().__init__(state, ports)
+        self.found = groups.limits(ports.fs, ports.lease).paused
+
+    def hand_over(self) -> None:
+        state = self.state
+        limits.learn(state, self.ports)
+        state.limits = replace(state.limits, paused=state.limits.paused - self.found)
+        for key, won in list(state.won.items()):
+            if admitted := limits.admitted(state, self.ports, won):
+                self.start(admitted)
+            del state.won[key]
+
+    def fill(self) -> None:
+        if self.state.look_at_limits:
+            limits.learn(self.state, self.ports)
+            self.state.limits = replace(self.state.limits, paused=self.state.limits.paused - self.found)
+        super().fill()
+
+
+class FreesEveryLane(Runner):
+    """Whoever keeps house frees every lane."""
+
+    def step(self) -> float:
+        ports = self.ports
+        if ports.clock.monotonic() >= self.state.house_at:
+            for group in groups.groups_with_lanes(ports.fs, ports.lease):
+                lanes.free_gone(ports.fs, ports.lease.group_lanes(group), stands=lambda holder: False)
+        return super().step()
+
+
+class FreesALaneAtTheStart(Intake):
+    """Who has started needs his lane no more."""
+
+    def hand_over(self) -> None:
+        super().hand_over()
+        for each in self.state.running.values():
+            self._free(each)
+
+    def _free(self, attempt: Attempt) -> None:
+        if attempt.lane is not None:
+            lanes.free(self.ports.fs, self.ports.lease.group_lanes(attempt.entry.group), attempt.lane)
+            attempt.lane = None
+
+
+MUTANTS = {
+    "pauses are looked at at polls alone": Mutant(
+        replace(REAL_PARTS, runner=taking_in_by(LooksAtPollsAlone)), ("hang",), (("rename", "/claimed/"),)
+    ),
+    "pauses and limits are never looked at": Mutant(replace(REAL_PARTS, runner=taking_in_by(NeverLooks))),
+    "each node counts its own alone": Mutant(replace(REAL_PARTS, runner=taking_in_by(CountsItsOwnAlone))),
+    "a pause ends with the runner": Mutant(
+        replace(REAL_PARTS, runner=taking_in_by(ForgetsPausesAtItsStart)), ("death",)
+    ),
+    "every lane is free when the house is kept": Mutant(replace(REAL_PARTS, runner=FreesEveryLane)),
+    "a lane is free once its attempt has started": Mutant(
+        replace(REAL_PARTS, runner=taking_in_by(FreesALaneAtTheStart))
+    ),
+}
+CAUGHT_BY = {
+    "pauses are looked at at polls alone": 89,
+    "pauses and limits are never looked at": 8,
+    "each node counts its own alone": 10,
+    "a pause ends with the runner": 66,
+    "every lane is free when the house is kept": 41,
+    "a lane is free once its attempt has started": 32,
+}
+"""The history that was seen to catch a mutant, if not the first."""

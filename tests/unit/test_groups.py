@@ -1,0 +1,133 @@
+"""Groups in the names of tasks, and what is paused and limited."""
+
+from __future__ import annotations
+
+import pytest
+
+from leaseq.errors import Malformed, UsageError
+from leaseq.layout import LeaseDir
+from leaseq.models import Need
+from leaseq.names import PENDING, Entry, Lane, group_of, holder_parts, valid_group
+from leaseq.protocol import files, groups, lanes
+from leaseq.room import Room
+from leaseq.runner.decide import LOOKAHEAD, choose
+from leaseq.runner.queue import Queue
+from tests.build import make_entry
+from tests.faults import FaultFs
+from tests.memoryfs import Disk, MemoryFs
+
+LEASE = LeaseDir("1", "/home/1")
+ROOM = Room(8, 1000, ())
+
+
+def entry(place: int, group: str = "") -> Entry:
+    from leaseq.dataclass import replace
+
+    return replace(make_entry(micros=place, need=Need(cpus=1)), group=group)
+
+
+def made() -> MemoryFs:
+    fs = MemoryFs(Disk())
+    files.make(fs, [LEASE.root, LEASE.claims, LEASE.claimed("n1"), LEASE.claimed("n2")])
+    return fs
+
+
+def claim(fs: MemoryFs, each: Entry, node: str) -> None:
+    fs.create(f"{LEASE.claimed(node)}/{each.claimed_by('0123456789')}", b"")
+
+
+@pytest.mark.parametrize("group", ["eval", "a", "A-1_b", "9", "x" * 32])
+def test_a_name_carries_its_group_and_nobody_parses_it_for_that(group: str) -> None:
+    each = entry(1, group)
+    assert Entry.parse(str(each)) == each and group_of(str(each)) == group
+    assert group_of(str(each.claimed_by("0123456789"))) == group
+    assert PENDING.fullmatch(str(each)) and each.next_attempt().group == group
+
+
+@pytest.mark.parametrize("group", ["", ".", "a.b", "-a", "_all", "a b", "x" * 33, "é", "a\n"])
+def test_what_is_no_groups_name_is_in_no_file_name(group: str) -> None:
+    with pytest.raises(UsageError):
+        valid_group(group, what="--group")
+    name = str(entry(1, "eval")).replace("~eval", f"~{group}")
+    with pytest.raises(Malformed):
+        Entry.parse(name)
+
+
+def test_who_holds_a_lane_is_told_by_its_name() -> None:
+    each = entry(1, "eval").claimed_by("0123456789")
+    holder = each.holder("node.with-dots")
+    assert holder_parts(holder) == (each.key, "0123456789", "node.with-dots")
+    assert Lane.parse(str(Lane(3, 2, holder))) == Lane(3, 2, holder)
+    for bad in ("x", "T1.1.abc", "T1.1.abc._cli"):
+        with pytest.raises(Malformed):
+            holder_parts(bad)
+
+
+def test_limits_are_read_from_names_and_the_smaller_of_two_counts() -> None:
+    fs = made()
+    assert groups.limits(fs, LEASE) == groups.NONE and not groups.NONE.made
+    groups.pause(fs, LEASE, "eval")
+    groups.set_parallel(fs, LEASE, "train", 4)
+    fs.create(f"{LEASE.groups}/train.parallel.7", b"")
+    fs.create(f"{LEASE.groups}/nonsense", b"")
+    found = groups.limits(fs, LEASE)
+    assert (found.paused, dict(found.parallel), found.groups) == ({"eval"}, {"train": 4}, ["eval", "train"])
+    assert found.stop("eval") and not found.stop("train") and not found.stop("")
+    groups.set_parallel(fs, LEASE, "train", 9)
+    groups.resume(fs, LEASE, "eval")
+    assert dict(groups.limits(fs, LEASE).parallel) == {"train": 9} and not groups.limits(fs, LEASE).paused
+    groups.set_parallel(fs, LEASE, "train", None)
+    assert not groups.limits(fs, LEASE) and groups.limits(fs, LEASE).made
+
+
+def test_a_group_whose_name_begins_as_anothers_keeps_its_limit() -> None:
+    fs = made()
+    groups.set_parallel(fs, LEASE, "a", 1)
+    groups.set_parallel(fs, LEASE, "a-b", 2)
+    groups.set_parallel(fs, LEASE, "a", 3)
+    assert dict(groups.limits(fs, LEASE).parallel) == {"a": 3, "a-b": 2}
+
+
+def test_what_is_claimed_when_a_limit_is_made_has_lanes_before_the_limit_is_seen() -> None:
+    inner = made()
+    for number, node in enumerate(("n1", "n1", "n2")):
+        claim(inner, entry(number, "eval"), node)
+    claim(inner, entry(9, "other"), "n2")
+    fs = FaultFs(inner)
+    groups.set_parallel(fs, LEASE, "eval", 2)
+    assert len(lanes.held_by(lanes.look(inner, LEASE.group_lanes("eval")))) == 3
+    seen = [call[0] for call in fs.calls if any("eval.parallel" in path for path in call[1:])]
+    first = next(number for number, call in enumerate(fs.calls) if any("eval.parallel" in p for p in call[1:]))
+    assert seen == ["rename"] and sum("/lanes/" in call[-1] for call in fs.calls[:first]) > 3
+
+
+def test_lanes_of_claims_that_are_gone_are_freed_and_others_are_not() -> None:
+    fs = made()
+    kept = entry(1, "eval")
+    claim(fs, kept, "n1")
+    groups.set_parallel(fs, LEASE, "eval", 2)
+    lanes.take(fs, LEASE.group_lanes("eval"), entry(2, "eval").claimed_by("0123456789").holder("n9"), limit=2)
+    groups.free_gone(fs, LEASE, "eval")
+    held = lanes.held_by(lanes.look(fs, LEASE.group_lanes("eval")))
+    assert list(held) == [kept.claimed_by("0123456789").holder("n1")]
+    assert groups.groups_with_lanes(fs, LEASE) == ["eval"]
+
+
+def test_tasks_of_a_shut_group_stand_in_nobodys_way() -> None:
+    queue = Queue("n", ("n",))
+    names = [str(entry(place, "eval")) for place in range(3 * LOOKAHEAD)]
+    last = str(entry(10_000))
+    queue.refresh([*names, last], own=False)
+    assert [str(each) for each in queue.candidates(0.0, shut=lambda group: group == "eval")[0]] == [last]
+    several = Queue("n", ("m", "n"))
+    several.refresh([*names, last], own=False)
+    several.candidates(0.0, shut=lambda group: group == "eval")
+    assert [str(each) for each in several.candidates(60.0, shut=lambda group: group == "eval")[0]] == [last]
+
+
+def test_no_more_of_a_group_are_chosen_than_lanes_are_left() -> None:
+    pending = [entry(place, "eval") for place in range(3)] + [entry(5, "train"), entry(6)]
+    chosen, waiting = choose(pending, ROOM, [], seconds_left=None, lanes_left={"eval": 1})
+    assert [each.entry for each in chosen] == [pending[0], pending[3], pending[4]]
+    assert set(waiting) == {pending[1].id, pending[2].id}
+    assert all(why.startswith("Group: ") for why in waiting.values())
