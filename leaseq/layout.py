@@ -269,8 +269,10 @@ class LeaseDir:
         return f"{self.log_dir(task_id)}/{task_id}.{attempt}.{stream}"
 
     def results(self, task_id: str) -> str:
-        """The task's own directory for what its command makes, the same for all its attempts."""
-        return f"{self.root}/results/{task_id[1]}/{task_id}"
+        """The task's own directory for what its command makes, the same for all its attempts; of an index one in it."""
+        task, index = parse_id(task_id)
+        directory = f"{self.root}/results/{task_id[1]}/{task}"
+        return directory if index is None else f"{directory}/{index // LOGS_IN_BLOCK}/{index}"
 
     def key(self, digest: str) -> str:
         return f"{self.keys}/{digest}"

@@ -48,6 +48,7 @@ _NEED = Form(
     rf"(?:a(?P<count>[1-9][0-9]{{0,9}})(?:k(?P<chunk>{_COUNT}))?)?"
 )
 """One spelling for each need: a runner renames what an entry is called, and would not find it under another."""
+_CHUNK = Form(rf"a[0-9]+k[0-9]+(?:~{_GROUP})?\.[0-9]+(?:\.[0-9a-z]{{10}})?$")
 _KEY = Form(r"(?P<id>T[0-9a-hjkmnp-tv-z]{11}(?:_(?:0|[1-9][0-9]{0,8}))?)\.(?P<attempt>[1-9][0-9]{0,5})")
 
 
@@ -235,6 +236,11 @@ def parse_id(task_id: str) -> tuple[str, int | None]:
 def task_of(name: str) -> str:
     """The task's id in a task file's name that has the form `PENDING`."""
     return name[26:38]
+
+
+def is_chunk(name: str) -> bool:
+    """True if such a name is that of a part of an array."""
+    return "k" in name[39:] and _CHUNK.search(name) is not None
 
 
 def attempt_of(name: str) -> int:

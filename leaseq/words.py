@@ -78,7 +78,8 @@ def visible_lines(text: str) -> str:
     return "\n".join(map(visible, text.split("\n")))
 
 
-_PLAIN = Form(r"[A-Za-z0-9_@%+=:,./-]+")
+_PLAIN = Form(r"(?:[A-Za-z0-9_@%+=:,./-]|\{(?:[A-Za-z0-9_-]+|//?|/?\.)?\})+")
+"""Words that a shell reads as they are; braces without a comma in them, too."""
 _READ_IN_QUOTES = frozenset('"$`\\!')
 """What bash reads between double quotes."""
 

@@ -20,6 +20,8 @@ from typing import ParamSpec, Protocol, TypeVar
 REMOTE_TYPES = frozenset(
     "nfs nfs4 cifs smb3 lustre gpfs beegfs ceph glusterfs afs 9p fuse.sshfs fuse.glusterfs".split()
 )
+FILE_BYTES_MAX = 64 << 20
+"""A file that is larger is not read whole."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -133,7 +135,7 @@ class SystemFs:
             parts = []
             while part := os.read(fd, 1 << 20):
                 parts.append(part)
-                if len(parts) > 64:
+                if len(parts) > FILE_BYTES_MAX >> 20:
                     raise OSError(errno.EFBIG, "file larger than 64 MiB", path)
             return b"".join(parts)
         finally:

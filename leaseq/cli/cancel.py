@@ -9,13 +9,15 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.values import nearest_hint
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
-from leaseq.lease.lookup import Located
+from leaseq.lease.lookup import How, Located
 from leaseq.models import State
 from leaseq.reading.views import TaskView
 from leaseq.schema import whole
 from leaseq.verbs import cancel as verb
+from leaseq.verbs.arrays import named
+from leaseq.verbs.cancel import Cancelled
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,10 @@ class Cancel:
         if self.all or self.pending:
             found = verb.unended(app.access.reader(self.lease, acts=True), running=self.all)
         else:
-            found = app.access.find(self.tasks, lease=self.lease, acts=True)
+            how = How.EACH if self.signal else How.TOGETHER
+            found = app.access.find(self.tasks, lease=self.lease, acts=True, indices=how)
         if self.signal:
+            found = replace(found, tasks=tuple(one for each in found.tasks for one in _running(each)))
             return on_each(app, found, self._signal, doing="signalling", json=self.json)
         return on_each(app, found, _cancel, doing="cancelling", json=self.json)
 
@@ -55,11 +59,33 @@ class Cancel:
 def _cancel(app: App, each: Located) -> Said:
     done = verb.cancel(app.access, each)
     row = done.row
+    if row.array is not None:
+        return _of_array(each, done)
     if done.outcome is not None:
         return "cancelled", f"{row.id} is cancelled" + ("" if row.state.ended else "; it had not started")
     if row.state is State.RUNNING:
         return "being ended", f"{row.id} is being ended: TERM now, KILL if that is not enough"
     return "to be ended when a runner is back", _unheard(row, "it is ended")
+
+
+def _of_array(each: Located, done: Cancelled) -> Said:
+    what = named(each)
+    if done.outcome is not None:
+        return "cancelled", f"{what} is cancelled"
+    if each.indices is None or len(each.indices) > 1:
+        return "being ended", f"{what}: what runs of it is being ended, and nothing more of it starts"
+    return "being ended", f"{what} is being ended, if it runs, and does not start"
+
+
+def _running(each: Located) -> list[Located]:
+    """The task; of an array its indices that run."""
+    if each.row.array is None:
+        return [each]
+    array = each.indexed
+    running = array.by_state().get(State.RUNNING)
+    if running is None:
+        raise UsageError(f"no index of {each.row.id} runs")
+    return [Located(each.reader, row) for row in array.rows(running)]
 
 
 def _unheard(row: TaskView, what: str) -> str:
@@ -81,7 +107,7 @@ def signal_number(text: str, *, what: str) -> int:
 COMMAND = Command(
     usage="ID... | --pending | --all",
     about="Cancels pending tasks; running ones get TERM and, if that is not enough, KILL, with all their processes.\n"
-    "They end as CANCELLED and stay in `tasks`.",
+    "They end as CANCELLED and stay in `tasks`. Of an array all indices end, or those that stand behind its id.",
     make=Cancel,
     words=Words("tasks", "task"),
     options=(
@@ -99,5 +125,5 @@ COMMAND = Command(
         Option("leader", "to its own process only, which handles it", kind="flag", goes_with="signal"),
         JSON,
     ),
-    examples=("leaseq cancel T0c4 T9aa", "leaseq cancel last --signal USR1"),
+    examples=("leaseq cancel T0c4 T9aa", "leaseq cancel T0c4_100-199", "leaseq cancel last --signal USR1"),
 )

@@ -10,17 +10,18 @@ from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import LEASE
-from leaseq.cli.streams import ALL_LINES, FOLLOW_LINES, RAW, STDERR, STDOUT, lines_of, no_log, streams_of
+from leaseq.cli.streams import ALL_LINES, FOLLOW_LINES, RAW, STDERR, STDOUT, lines_of, no_log, of_indices, streams_of
 from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound, UsageError
 from leaseq.layout import LeaseDir
+from leaseq.lease.lookup import How
 from leaseq.models import Outcome, State
 from leaseq.reading import logtail
 from leaseq.reading.logtail import Folder
 from leaseq.reading.logtext import Harmless
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
-from leaseq.reading.waiting import Advice, final_outcome, pauses, wait_code
+from leaseq.reading.waiting import Advice, Awaited, pauses, wait_code
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ class Follow:
 
     def _chosen(self, app: App) -> tuple[Reader, TaskView]:
         if self.task:
-            found = app.access.find((self.task,), lease=self.lease, acts=True).tasks
+            found = app.access.find((self.task,), lease=self.lease, acts=True, indices=How.EACH).tasks
+            if found[0].row.array is not None:
+                raise of_indices(found[0].row, "follow")
             if len(found) > 1:
                 raise UsageError("only one task can be followed", hint="`leaseq wait` waits for several")
             if found[0].row.cleaned:
@@ -77,9 +80,10 @@ class Follow:
         advice = Advice(reader, upkeep=app.access.keep_up, last_look=now)
         sources = self._sources(app, reader.lease, row.id, attempt, lines=self.lines)
         pause = pauses(app.fs)
+        awaited = Awaited(reader, row.id, attempt)
         while True:
             # The outcome first: what was written before it is all there when it is read afterwards.
-            newest, outcome = final_outcome(app.fs, reader.lease, row.id, attempt)
+            newest, outcome = awaited.look(time.monotonic())
             news = [source.copy() for source in sources]
             if outcome is not None or newest != attempt:
                 for source in sources:

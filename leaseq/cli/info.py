@@ -7,6 +7,7 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import LEASE, LOOK, Look
 from leaseq.dataclass import dataclass
+from leaseq.lease.lookup import How
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class Info(Look):
 
     def perform(self, app: App) -> int:
         out = self.output(app)
-        found = app.access.find(self.tasks, lease=self.lease)
+        found = app.access.find(self.tasks, lease=self.lease, indices=How.EACH)
         known = [(each.reader.lease, each.detail) for each in found.tasks]
         if self.json:
             tasks = [rows.detail_json(lease, each, env=self.env) for lease, each in known]

@@ -11,10 +11,11 @@ from leaseq.cli.command import Command, Option, Request, Words
 from leaseq.cli.follow import COMMAND as COMMAND_FOLLOW
 from leaseq.cli.follow import request as follow_request
 from leaseq.cli.options import JSON, LEASE
-from leaseq.cli.streams import ALL_LINES, FOLLOW_LINES, RAW, STDERR, STDOUT, lines_of, no_log, streams_of
+from leaseq.cli.streams import ALL_LINES, FOLLOW_LINES, RAW, STDERR, STDOUT, lines_of, no_log, of_indices, streams_of
 from leaseq.cli.values import integer
 from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound
+from leaseq.lease.lookup import How
 from leaseq.models import State
 from leaseq.reading import logtail
 from leaseq.reading.logtail import Folder
@@ -36,7 +37,10 @@ class Logs:
     json: bool
 
     def perform(self, app: App) -> int:
-        found = app.access.find(self.tasks or ("last",), lease=self.lease)
+        found = app.access.find(self.tasks or ("last",), lease=self.lease, indices=How.EACH)
+        for each in found.tasks:
+            if each.row.array is not None:
+                raise of_indices(each.row, "logs")
         if self.json:
             tasks = [self._json(app, each.reader, each.row) for each in found.tasks]
             app.out.document({"lease": found.lease, "tasks": tasks, "unknown": list(found.unknown)})

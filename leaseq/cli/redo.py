@@ -36,17 +36,18 @@ class Redo:
     def perform(self, app: App) -> int:
         access = app.access
         found = tasks_meant(access, self.tasks, failed=self.failed, lease=self.lease)
+        once = self.failed and not self.tasks
         fits = Fits(access)
         for each in found.tasks:
             check(access, each, self.changes, fits=fits, start=self.start)
         queued: list[Queued] = []
         progress = Progress(app.out, "submitting", len(found.tasks), quiet=self.json)
         for each in progress.over(found.tasks):
-            if self.failed and (why := redone_before(access, each)):
+            if once and (why := redone_before(access, each)):
                 progress.left(why)
                 continue
             try:
-                done = redo(access, each, self.changes, priority=self.priority, once=self.failed)
+                done = redo(access, each, self.changes, priority=self.priority, once=once, failed=self.failed)
             except Refused as error:
                 progress.problem(error.message)
                 continue
@@ -71,14 +72,18 @@ def _request(*, in_place: bool, priority: int, **fields: Any) -> Redo | Retry:
 
 
 COMMAND = Command(
-    usage="ID... | --failed",
+    usage="ID... [--failed] | --failed",
     about="Submits tasks again as new ones, which are as they were: command, directory, need, and the environment that "
     "they had. Options change that. Prints the new ids.",
     make=_request,
     words=Words("tasks", "task"),
     options=(
         LEASE,
-        Option("failed", "every failed or timed out task that was not submitted again yet", kind="flag"),
+        Option(
+            "failed",
+            "only what failed or timed out; without an id every such task that was not submitted again yet",
+            kind="flag",
+        ),
         *CHANGE_OPTIONS,
         PRIORITY,
         Option(

@@ -17,7 +17,7 @@ from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError, NotFound, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.lease.leases import read_record
-from leaseq.lease.lookup import Found, Located
+from leaseq.lease.lookup import Found, How, Located
 from leaseq.models import State
 from leaseq.reading.views import TaskView
 from leaseq.verbs.access import Access
@@ -44,7 +44,8 @@ class Retry:
     def perform(self, app: App) -> int:
         access = app.access
         found = tasks_meant(access, self.tasks, failed=self.failed, lease=self.lease)
-        act = partial(retry, access, changes=self.changes, fits=Fits(access), unless_redone=self.failed)
+        once = self.failed and not self.tasks
+        act = partial(retry, access, changes=self.changes, fits=Fits(access), unless_redone=once, failed=self.failed)
         code = queue_again(app, found, act, start=self.start, json=self.json, lease=self.lease)
         if self.failed and not found.tasks and not self.json:
             app.out.talk("leaseq: no task has failed")
@@ -52,16 +53,16 @@ class Retry:
 
 
 def refuse_unclear(tasks: Sequence[str], *, failed: bool, command: str) -> None:
-    """Raises UsageError unless either some tasks are named or all that failed are meant."""
-    if bool(tasks) == failed:
+    """Raises UsageError unless some tasks are named, or all that failed are meant."""
+    if not tasks and not failed:
         raise UsageError("which tasks?", hint=f"leaseq {command} ID..., or `leaseq {command} --failed`")
 
 
 def tasks_meant(access: Access, tasks: Sequence[str], *, failed: bool, lease: str) -> Found:
     """The tasks that are named, or all of the lease that failed."""
-    if failed:
+    if failed and not tasks:
         return all_failed(access.reader(lease, acts=True))
-    return access.find(tasks, lease=lease, acts=True)
+    return access.find(tasks, lease=lease, acts=True, indices=How.TOGETHER)
 
 
 def queue_again(
@@ -164,18 +165,23 @@ def _request(**fields: Any) -> Retry:
 
 
 COMMAND = Command(
-    usage="ID... | --failed",
+    usage="ID... [--failed] | --failed",
     about="Queues tasks again that failed, ran into their time limit, were cancelled or lost: under their own id, as "
     "their next attempt, where they stood. `wait ID` then waits for that one. What they wrote before stays. They "
-    "are as they were; options change that.",
+    "are as they were; options change that. Of an array those of its indices run again that are not DONE, with their "
+    "numbers.",
     make=_request,
     words=Words("tasks", "task"),
     options=(
         LEASE,
-        Option("failed", "every failed or timed out task that was not submitted again", kind="flag"),
+        Option(
+            "failed",
+            "only what failed or timed out; without an id every such task that was not submitted again",
+            kind="flag",
+        ),
         *CHANGE_OPTIONS,
         NO_START,
         JSON,
     ),
-    examples=("leaseq retry last", "leaseq retry --failed", "leaseq retry T0c4 --time 8h"),
+    examples=("leaseq retry last", "leaseq retry --failed", "leaseq retry T0c4_3,17", "leaseq retry T0c4 --time 8h"),
 )

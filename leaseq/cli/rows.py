@@ -3,38 +3,61 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from leaseq.cli.columns import Column
 from leaseq.cli.output import COLOURS, Output, iso, stamp
+from leaseq.forms import Form
+from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
-from leaseq.models import ALL_GPUS, ANY, Need, Outcome, State, Task
+from leaseq.models import ALL_GPUS, ANY, Array, Need, Outcome, State, Task
 from leaseq.protocol.history import command_text
 from leaseq.protocol.submission import environment_known
-from leaseq.reading.views import NodeView, Snapshot, TaskView, duration, need_text
-from leaseq.words import count, memory, reason_code
+from leaseq.reading.views import ArrayView, NodeView, Snapshot, TaskView, duration, need_text
+from leaseq.words import about, count, memory, reason_code
 
 if TYPE_CHECKING:
     from leaseq.reading.find import Detail
 
 
+VALUES_SHOWN, VALUES_WIDTH = 12, 200
+"""How many values of a parameter of an array are shown, in how many letters."""
 ID_LETTERS = 8
 """So many letters of an id nearly always name one task alone."""
 
 
 def short_id(task_id: str) -> str:
-    return task_id[:ID_LETTERS]
+    task, _, index = task_id.partition("_")
+    return task[:ID_LETTERS] + (f"_{index}" if index else "")
 
 
 def _reason(row: TaskView, exit: str) -> str:
-    """Why the task is as it is; of one that failed and gave no other reason, its exit code."""
+    """Why the task is as it is; of one that failed and gave no other reason, its exit code. Of an array, its counts."""
+    if row.array is not None:
+        return _array_text(row, row.array)
     failed = row.state is State.FAILED and not row.reason and row.exit_code is not None
     return f"{exit} {row.exit_code}" if failed else row.reason
 
 
+_COUNTS = Form(r"^([0-9,]+): [0-9,]+ [a-z]")
+_DONE, _BAD = Form(r"([0-9,]+) done"), Form(r"([0-9,]+) failed")
+
+
+def _array_text(row: TaskView, array: ArrayView) -> str:
+    """The counts of an array, when it will be over, and why nothing of it runs."""
+    left = array.left_seconds
+    said = [str(array)]
+    said += [f"{about(left)} left"] if left is not None and not row.state.ended else []
+    said += [row.reason] if row.reason and not array.counts.get(State.RUNNING) else []
+    return ", ".join(said)
+
+
 def short_cause(text: str) -> str:
-    """A cell of `short_reason` in few letters: a code, and which attempt it is."""
+    """A cell of `short_reason` in few letters: a code, and which attempt it is; of an array how far it is."""
+    if match := _COUNTS.search(text):
+        done, bad = _DONE.search(text), _BAD.search(text)
+        return f"{done[1] if done else 0}/{match[1]}" + (f" {bad[1]}F" if bad else "")
     reason, attempt, number = text.rpartition("(attempt ")
     if not attempt:
         return reason_code(text)
@@ -57,22 +80,30 @@ GROUPED_COLUMNS = (*TASK_COLUMNS[:GROUP_AT], Column("GROUP", least=6, rank=3), *
 """Where there are groups, and for a pipe, whose reader counts columns."""
 
 
-def task_table(out: Output, found: Sequence[TaskView]) -> None:
-    """The rows as a table."""
+def task_table(out: Output, found: Sequence[TaskView], *, values: bool = False) -> None:
+    """The rows as a table. values: of indices, in the place of their commands."""
     table, grouped = [], not out.watched or any(row.group for row in found)
     for row in found:
         exit_code = "" if row.exit_code is None else str(row.exit_code)
         reason = short_reason(row, whole=not out.watched)
         cells = [row.id, out.state(row.state), reason, "" if row.node == ANY else row.node, gpu_text(row)]
         group = [row.group] if grouped else []
-        table.append([*cells, duration(row.elapsed_seconds), exit_code, *group, row.name, row.command])
-    out.table(GROUPED_COLUMNS if grouped else TASK_COLUMNS, table, paint=[COLOURS[row.state] for row in found])
+        last = values_text(row.values) if values and row.values is not None else row.command
+        table.append([*cells, duration(row.elapsed_seconds), exit_code, *group, row.name, last])
+    columns = GROUPED_COLUMNS if grouped else TASK_COLUMNS
+    columns = (*columns[:-1], Column("VALUES", least=24)) if values else columns
+    out.table(columns, table, paint=[COLOURS[row.state] for row in found])
+
+
+def values_text(values: Mapping[str, str]) -> str:
+    """The values of an index in one cell."""
+    return " ".join(f"{name}={value}" if name else value for name, value in values.items())
 
 
 def short_reason(row: TaskView, *, whole: bool = False) -> str:
     """The reason in one cell, with the attempt if that is not the first; cut unless `whole`: `info` has all of it."""
     reason = _reason(row, "exit")
-    if not whole and len(reason) > 32:
+    if not whole and len(reason) > 32 and row.array is None:
         reason = reason[:31] + "~"
     return f"{reason} (attempt {row.attempt})".strip() if row.attempt > 1 else reason
 
@@ -108,6 +139,22 @@ def task_json(row: TaskView) -> dict[str, object]:
         "elapsed_seconds": row.elapsed_seconds,
         "exit_code": row.exit_code,
         "pid": row.pid,
+        "array": array_json(row.array),
+        "values": None if row.values is None else dict(row.values),
+    }
+
+
+def array_json(array: ArrayView | None) -> dict[str, object] | None:
+    if array is None:
+        return None
+    return {
+        "size": array.size,
+        "counts": {
+            state.name: array.waiting if state is State.PENDING else array.counts.get(state, 0) for state in State
+        },
+        "throttle": array.throttle,
+        "mean_seconds": array.mean_seconds,
+        "left_seconds": array.left_seconds,
     }
 
 
@@ -237,6 +284,8 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
     else:
         yield "command", row.command + ("   (bash -c)" if task else "")
     if task is not None:
+        if task.array is not None:
+            yield from _array_lines(task.array)
         yield "directory", task.cwd
         if task.task_dir:
             yield "task dir", lease.results(task.id)
@@ -270,12 +319,34 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
     if row.cleaned:
         yield "cleaned", "`leaseq clean` has removed its results and its output; this is its line of history"
         return
+    if row.values:
+        yield "values", values_text(row.values)
+    if row.array is not None:
+        yield "each", f"`leaseq tasks {row.id}` lists its indices, `leaseq logs {row.id}_0` shows the output of one"
+        return
     started = [outcome.attempt for outcome in each.outcomes if outcome.started]
     if row.state is not State.PENDING and not row.state.ended:
         started.append(row.attempt)
     for attempt in started:
         for stream in ("out", "err"):
             yield f"std{stream}" + (f" {attempt}" if len(started) > 1 else ""), lease.log(row.id, attempt, stream)
+
+
+def _array_lines(array: Array) -> Iterable[tuple[str, str]]:
+    """What differs between the indices of an array."""
+    indices = Indices.parse(array.indices)
+    limits = [f"at most {array.throttle:,} at once"] if array.throttle else []
+    limits += [f"none starts once {count(array.max_fails, 'index', 'indices')} failed"] if array.max_fails else []
+    yield "indices", ", ".join([f"{len(indices):,} ({_shortened(array.indices)})", *limits])
+    for axis in array.axes:
+        for number, (name, values) in enumerate(axis.items()):
+            text = values if isinstance(values, str) else _shortened(", ".join(values[:VALUES_SHOWN]))
+            more = "" if isinstance(values, str) or len(values) <= VALUES_SHOWN else f" … ({len(values):,})"
+            yield "values" if not number else "  with", f"{name or '{}'} = {text}{more}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= VALUES_WIDTH else f"{text[:VALUES_WIDTH]} …"
 
 
 def _environment_text(task: Task) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leaseq.cli.command import Option
 from leaseq.cli.values import integer
-from leaseq.errors import NotFound
+from leaseq.errors import NotFound, UsageError
 from leaseq.models import State
 from leaseq.reading.find import detail
 from leaseq.reading.snapshot import Reader
@@ -26,6 +26,14 @@ def streams_of(*, stdout: bool, stderr: bool) -> tuple[str, ...]:
 def lines_of(text: str, *, what: str) -> int:
     """How many lines, or all of them."""
     return ALL_LINES if text == "all" else integer(text, what=what, low=0)
+
+
+def of_indices(row: TaskView, verb: str) -> UsageError:
+    """Why an array as a whole has no output."""
+    return UsageError(
+        f"{row.id} is an array: each of its indices has its own output",
+        hint=f"`leaseq {verb} {row.id}_0` shows one, `leaseq tasks {row.id}` lists them",
+    )
 
 
 def no_log(reader: Reader, row: TaskView, attempt: int) -> NotFound:

@@ -17,20 +17,38 @@ from leaseq.cli.output import Output
 from leaseq.cli.values import integer
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
+from leaseq.indices import Indices
+from leaseq.lease.lookup import How, Located
 from leaseq.models import State
 from leaseq.names import ids_in
 from leaseq.protocol.keys import redone
 from leaseq.reading.views import Snapshot, TaskView
+from leaseq.verbs.arrays import named
 from leaseq.words import count
 
 ALL_ROWS = 10**9
+FIRST = (
+    State.RUNNING,
+    State.UNKNOWN,
+    State.STUCK,
+    State.FAILED,
+    State.TIMEOUT,
+    State.LOST,
+    State.CANCELLED,
+    State.PENDING,
+    State.DONE,
+)
+"""Which indices of an array are shown, if not all: first those that run or went wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tasks(Look):
     """A list of tasks. None of `states`: all of them."""
 
+    tasks: tuple[str, ...]
+    """Those alone, and of arrays their indices; none: what the lease has."""
     lease: str
+    values: bool
     states: tuple[State, ...]
     node: str
     group: str
@@ -40,6 +58,8 @@ class Tasks(Look):
 
     def perform(self, app: App) -> int:
         out = self.output(app)
+        if self.tasks:
+            return self._unfold(app, out)
         snapshot, found = self._find(app)
         if self.json:
             out.document({"lease": snapshot.lease_id, "tasks": _with_redone(app, snapshot.lease_id, found)})
@@ -50,6 +70,51 @@ class Tasks(Look):
             rows.task_table(out, found)
             self._remark(out, snapshot, found)
         return 0
+
+    def _unfold(self, app: App, out: Output) -> int:
+        """The tasks that are named, arrays index by index."""
+        found = app.access.find(self.tasks, lease=self.lease, indices=How.TOGETHER)
+        left = self.limit
+        listed: list[TaskView] = []
+        remarks: list[str] = []
+        for each in found.tasks:
+            if each.row.array is None:
+                shown, remark = [each.row] if self._matches(each.row) else [], ""
+            else:
+                shown, remark = self._indices_of(each, left)
+            listed += shown
+            remarks += [remark] if remark else []
+            left = max(0, left - len(shown))
+        if self.json:
+            tasks = [rows.task_json(row) for row in listed]
+            out.document({"lease": found.lease, "tasks": tasks, "unknown": list(found.unknown)})
+        elif self.quiet:
+            for row in listed:
+                out.line(row.id)
+        else:
+            rows.task_table(out, listed, values=self.values)
+            for remark in remarks or ([] if listed else ["no task matches"]):
+                out.talk(f"leaseq: {remark}")
+        return app.tell(found.problems)
+
+    def _indices_of(self, each: Located, limit: int) -> tuple[list[TaskView], str]:
+        """(the rows of the array's indices that are asked for, what is to be said of others)"""
+        array = each.indexed
+        wanted = array.every if each.indices is None else each.indices
+        array.refuse_strange(wanted)
+        if self.node or self.search:
+            matching = [row for row in array.rows(wanted) if self._matches(row)]
+            return matching[:limit], ""
+        found = array.by_state(wanted)
+        chosen, total = Indices(), 0
+        for state in FIRST:
+            some = found.get(state, Indices()) if not self.states or state in self.states else Indices()
+            total += len(some)
+            chosen |= some.slice(0, max(0, limit - len(chosen)))
+        shown = list(array.rows(chosen)) if chosen else []
+        if len(shown) == total:
+            return shown, ""
+        return shown, f"{len(shown):,} of {count(total, 'index', 'indices')} of {named(each)}; --all shows all"
 
     def _find(self, app: App) -> tuple[Snapshot, list[TaskView]]:
         """(the snapshot, the rows asked for); history is read further back until there are enough of them."""
@@ -139,10 +204,11 @@ def _request(*, all: bool, limit: int, **fields: Any) -> Tasks:
 
 
 COMMAND = Command(
-    usage="[OPTIONS]",
-    about="Lists tasks: running, then pending in the order in which they start, then ended, newest first.",
+    usage="[ID...] [OPTIONS]",
+    about="Lists tasks: running, then pending in the order in which they start, then ended, newest first. With ids "
+    "those alone; of arrays each index, or those that stand behind the id.",
     make=_request,
-    words=Words(most=0, hint="leaseq tasks [--state S] [--search X]; `leaseq info ID` shows one task"),
+    words=Words("tasks", "task"),
     options=(
         LEASE,
         Option(
@@ -156,11 +222,17 @@ COMMAND = Command(
         ),
         replace(NODE, help="only on this node", read=None),
         replace(GROUP, help="only of this group"),
+        Option("values", "of indices their values instead of their commands", kind="flag"),
         Option("search", "only tasks whose command, name, id or reason has this", metavar="TEXT", blank=True),
         Option("all", "as many as there are", kind="flag", short="a", against=("limit",)),
         Option("limit", "at most N", short="n", metavar="N", read=partial(integer, low=1), default="50"),
         Option("quiet", "ids only", kind="flag", short="q"),
         *LOOK,
     ),
-    examples=("leaseq tasks", "leaseq tasks --state failed,to", "leaseq tasks -t PD -n 10"),
+    examples=(
+        "leaseq tasks",
+        "leaseq tasks --state failed,to",
+        "leaseq tasks -t PD -n 10",
+        "leaseq tasks T0c4 --values",
+    ),
 )

@@ -9,7 +9,7 @@ from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.rows import attempt_json
 from leaseq.cli.values import seconds
 from leaseq.dataclass import dataclass
-from leaseq.lease.lookup import Found, Located
+from leaseq.lease.lookup import Found, How, Located
 from leaseq.models import Outcome, State
 from leaseq.protocol.history import command_text
 from leaseq.protocol.keys import redone
@@ -30,7 +30,7 @@ class Wait:
 
     def perform(self, app: App) -> int:
         """The first exit code that is not 0, in the order given; 124 if the time is over."""
-        found = app.access.find(self.tasks, lease=self.lease, acts=True)
+        found = app.access.find(self.tasks, lease=self.lease, acts=True, indices=How.EACH)
         unknown = app.tell(found.problems)
         waited = wait(
             app.access, found, any=self.any, seconds=self.timeout, told=lambda text: app.out.talk(f"leaseq: {text}")

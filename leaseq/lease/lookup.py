@@ -8,9 +8,12 @@ ended, newest first. Only what is found nowhere is looked for in the histories, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING
 
-from leaseq.dataclass import dataclass
-from leaseq.errors import LeaseqError, NotFound
+from leaseq.dataclass import dataclass, replace
+from leaseq.errors import LeaseqError, NotFound, UsageError
+from leaseq.indices import Indices
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.view import reader_of
@@ -27,10 +30,26 @@ from leaseq.reading.find import (
     remembered_outcome,
     way_to,
 )
-from leaseq.reading.selectors import selectors_of
+from leaseq.reading.selectors import Selector, selectors_of, united
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
 from leaseq.world import Clock, Fs
+
+if TYPE_CHECKING:
+    from leaseq.reading.indexed import Indexed
+
+INDICES_MAX = 10_000
+
+
+class How(Enum):
+    """What a command does with indices that are named to it."""
+
+    REFUSED = "refused"
+    """It is of whole tasks."""
+    EACH = "each"
+    """Each is a task of its own."""
+    TOGETHER = "together"
+    """Those of an array are one thing."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +58,13 @@ class Located:
 
     reader: Reader
     row: TaskView
+    indices: Indices | None = None
+    """Those indices of it that are meant; None: all of it."""
+
+    @property
+    def indexed(self) -> Indexed:
+        """The array index by index; raises UsageError where the task has none."""
+        return Search(self.reader).indexed(self.row.id)
 
     @property
     def detail(self) -> Detail:
@@ -72,7 +98,7 @@ class Lookup:
         self._searches: dict[str, Search] = {}
         self._others: list[Reader] | None = None
 
-    def find(self, selectors: Sequence[str]) -> Found:
+    def find(self, selectors: Sequence[str], *, indices: How = How.REFUSED) -> Found:
         """What the selectors name; raises UsageError where one is ambiguous, NotFound where none names a task."""
         found: dict[str, Located] = {}
         unknown: list[str] = []
@@ -81,8 +107,9 @@ class Lookup:
             word = selector.task
             try:
                 located = self._one(word)
-                refuse_indices(selector, located.row.id)
-                found.setdefault(located.row.id, located)
+                for each in _indexed(located, selector, indices):
+                    known = found.setdefault(each.row.id, each)
+                    found[each.row.id] = replace(known, indices=united(known.indices, each.indices))
             except NotFound as error:
                 unknown.append(word)
                 problems.append(error)
@@ -140,6 +167,24 @@ class Lookup:
             ids = [lease.id for lease in known if lease.id != self.first.lease.id]
             self._others = [reader_of(self.fs, self.home.lease(lease_id), self.clock) for lease_id in ids]
         return self._others
+
+
+def _indexed(located: Located, selector: Selector, how: How) -> list[Located]:
+    """The task, or its indices that the selector names; raises UsageError and NotFound."""
+    wanted = selector.indices
+    if wanted is None:
+        return [located]
+    if located.row.array is None or how is How.REFUSED:
+        refuse_indices(selector, located.row)
+    if how is How.TOGETHER:
+        return [replace(located, indices=wanted)]
+    if len(wanted) > INDICES_MAX:
+        too_many = f"{selector}: more than {INDICES_MAX:,} indices one by one"
+        raise UsageError(too_many, hint=f"`leaseq tasks {selector.task}` counts them")
+    array = located.indexed
+    array.refuse_strange(wanted)
+    rows = [array.row(wanted.first)] if len(wanted) == 1 else array.rows(wanted)
+    return [Located(located.reader, row) for row in rows]
 
 
 def _has_left(each: Located) -> bool:

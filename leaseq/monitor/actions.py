@@ -77,7 +77,7 @@ def hold(scene: Scene) -> Run | str:
     tasks = [task for task in scene.chosen if task.state is State.PENDING]
     if not tasks:
         return "only a pending task can be held"
-    verb = "release" if all(task.reason == "Held" for task in tasks) else "hold"
+    verb = "release" if all(task.held for task in tasks) else "hold"
     return Run(on_lease(scene, verb, *(task.id for task in tasks)))
 
 

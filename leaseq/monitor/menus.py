@@ -20,7 +20,7 @@ def task_menu(scene: Scene) -> Menu | str:
     locked = "read-only" if scene.ui.readonly else ""
     ended = all(task.state.ended for task in tasks)
     pending = any(task.state is State.PENDING for task in tasks)
-    held = pending and all(task.reason == "Held" for task in tasks if task.state is State.PENDING)
+    held = pending and all(task.held for task in tasks if task.state is State.PENDING)
     stuck = "" if any(actions.recoverable(task) for task in tasks) else "neither stuck nor lost"
     running = "" if first.state in actions.ACTIVE and first.node else "it is on no node"
     items = (

@@ -149,6 +149,8 @@ class Told:
 
     ended: dict[int, Ended] = field(default_factory=dict)
     """The last end of each."""
+    nodes: dict[int, str] = field(default_factory=dict)
+    """Where that last attempt was."""
     begun: dict[int, Begun] = field(default_factory=dict)
     """What runs, or may: a later attempt than that end."""
 
@@ -250,7 +252,8 @@ def read(
                     if (chunk is None or fact[3] == chunk) and (wanted is None or fact[1] in wanted):
                         end = Ended.parse(fact)
                         begun.pop((end.index, end.attempt, owner), None)
-                        _note(found.ended, end)
+                        if _counts(found.ended.get(end.index), end):
+                            found.ended[end.index], found.nodes[end.index] = end, node
                 elif fact[0] in "bu" and (chunk is None or fact[1] == chunk):
                     for index, attempt in fact[2]:
                         if wanted is not None and index not in wanted:
@@ -274,10 +277,55 @@ def read(
     return found
 
 
-def _note(ended: dict[int, Ended], end: Ended) -> None:
-    known = ended.get(end.index)
-    if known is None or known.attempt < end.attempt or (known.attempt == end.attempt and end.state is State.LOST):
-        ended[end.index] = end
+def _counts(known: Ended | None, end: Ended) -> bool:
+    """True if the end says more of its index than what is known."""
+    return known is None or known.attempt < end.attempt or (known.attempt == end.attempt and end.state is State.LOST)
+
+
+def of_index(
+    fs: Fs, array: ArrayDir, names: ArrayNames, index: int, chunk: int
+) -> tuple[list[tuple[Ended, str]], Begun | None]:
+    """(how each attempt of that index of that chunk ended, and where; the attempt that has begun and has not ended).
+
+    Of all other lines nothing but their beginning is looked at. Raises Malformed.
+    """
+    cuts = cuts_of(fs, array, names)
+    ends: dict[int, tuple[Ended, str]] = {}
+    begun: dict[tuple[int, str], Begun] = {}
+    never: set[tuple[int, str]] = set()
+    starts = [b'["e",%d,' % index, b'["b",%d,' % chunk, b'["u",%d,' % chunk]
+    for node, owner in names.journals:
+        data = whole(fs, array.journal(node, owner))
+        size = cuts.get((chunk, owner), len(data))
+        for fact in _lines(b"\n".join(_beginning(data[:size], starts))):
+            try:
+                if fact[0] == "e":
+                    end = Ended.parse(fact)
+                    if end.chunk == chunk and _counts(ends[end.attempt][0] if end.attempt in ends else None, end):
+                        ends[end.attempt] = end, node
+                    continue
+                for attempt in [integer(each[1]) for each in fact[2] if each[0] == index]:
+                    if fact[0] == "b":
+                        begun[attempt, owner] = Begun(attempt, chunk, node, owner)
+                    else:
+                        never.add((attempt, text(fact[3])))
+            except (Malformed, LookupError, TypeError, ValueError):
+                continue
+    last = max(ends, default=0)
+    now = [each for (attempt, owner), each in begun.items() if attempt > last and (attempt, owner) not in never]
+    return [ends[attempt] for attempt in sorted(ends)], max(now, default=None)
+
+
+def _beginning(data: bytes, starts: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines that begin so, kind by kind, each kind in its order."""
+    for start in starts:
+        at = 0 if data.startswith(start) else data.find(b"\n" + start) + 1 or -1
+        while at >= 0:
+            end = data.find(b"\n", at)
+            if end < 0:
+                break  # torn, or still being written
+            yield data[at:end]
+            at = data.find(b"\n" + start, end) + 1 or -1
 
 
 def totals(fs: Fs, array: ArrayDir, names: ArrayNames) -> Totals:

@@ -100,19 +100,18 @@ def _variable(word: str, environ: Mapping[str, str], *, what: str) -> dict[str, 
     return {name: environ[name]}
 
 
-def entries(count: int, *, need: Need, priority: int, now: float, group: str = "") -> list[Entry]:
-    """Names for so many new tasks that keep their order."""
+def entries(count: int, *, need: Need, priority: int, now: float, group: str = "", indices: int = 0) -> list[Entry]:
+    """Names for so many new tasks that keep their order. indices: how many each has, if they are arrays."""
     if count > SEQUENCES_MAX:
         raise UsageError(f"{count:,} tasks at once are too many", hint=f"at most {SEQUENCES_MAX} in one file")
     micros = int(now * 1e6)
     try:
-        Entry.parse(str(Entry(order(priority=priority, micros=micros, sequence=0), new_task_id(), need, 1)))
+        first = order(priority=priority, micros=micros, sequence=0)
+        Entry.parse(str(Entry(first, new_task_id(), need, 1, count=indices)))
     except Malformed:
         raise UsageError("no node has as much as this task needs", hint="ask for less") from None
-    return [
-        Entry(order(priority=priority, micros=micros, sequence=n), new_task_id(), need, 1, group=group)
-        for n in range(count)
-    ]
+    places = [order(priority=priority, micros=micros, sequence=n) for n in range(count)]
+    return [Entry(place, new_task_id(), need, 1, group=group, count=indices) for place in places]
 
 
 @dataclass

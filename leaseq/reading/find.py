@@ -6,12 +6,13 @@ import re
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, NotFound, UsageError
 from leaseq.forms import Form
 from leaseq.models import Event, Outcome, State, Task
-from leaseq.names import TASK_ID, Entry, of_submission, parse_key, submission_of
+from leaseq.names import TASK_ID, Entry, of_submission, parse_id, parse_key, submission_of
 from leaseq.protocol.groups import Limits, limits
 from leaseq.protocol.history import event_of
 from leaseq.protocol.keys import redone, was_retried
@@ -21,8 +22,11 @@ from leaseq.reading.merge import Merge, view_event
 from leaseq.reading.selectors import Selector, selectors_of
 from leaseq.reading.sightings import Rank, names_in
 from leaseq.reading.snapshot import Reader
-from leaseq.reading.views import TaskView
+from leaseq.reading.views import Place, TaskView
 from leaseq.words import count
+
+if TYPE_CHECKING:
+    from leaseq.reading.indexed import Indexed
 
 CANDIDATES_SHOWN = 6
 _LAST = Form(r"last(?:-(\d{1,6}))?")
@@ -58,15 +62,18 @@ def find_all(reader: Reader, selectors: Sequence[str]) -> tuple[TaskView, ...]:
         if not ids:
             raise NotFound(f"no task {word!r} in lease {reader.lease.id}", hint=way_to(word))
         task_id = only(word, ids)
-        refuse_indices(selector, task_id)
         found.setdefault(task_id, search.view(task_id))
+        refuse_indices(selector, found[task_id])
     return tuple(found.values())
 
 
-def refuse_indices(selector: Selector, task_id: str) -> None:
-    """Raises UsageError if the word names indices: the task has none."""
-    if selector.indices is not None:
-        raise UsageError(f"{selector}: {task_id} is one task, without indices", hint=f"it is named by {task_id} alone")
+def refuse_indices(selector: Selector, row: TaskView) -> None:
+    """Raises UsageError if the word names indices: the task has none, or they do not go alone."""
+    if selector.indices is None:
+        return
+    if row.array is None:
+        raise UsageError(f"{selector}: {row.id} is one task, without indices", hint=f"it is named by {row.id} alone")
+    raise UsageError(f"{selector}: this goes for the whole array only", hint=f"it is named by {row.id} alone")
 
 
 def way_to(word: str) -> str:
@@ -91,6 +98,10 @@ def only(word: str, ids: Collection[str]) -> str:
 def detail(reader: Reader, task_id: str) -> Detail:
     """Everything of that task; raises NotFound."""
     search = Search(reader)
+    whole, index = parse_id(task_id)
+    if index is not None:
+        array = search.indexed(whole)
+        return Detail(array.row(index), array.task(index), tuple(array.outcomes(index)))
     view = search.view(task_id)
     outcomes = tuple(search.outcomes(task_id))
     task: Task | None = outcomes[-1].task if outcomes else None
@@ -228,7 +239,8 @@ class Search:
         """True if another attempt follows, by itself or by `retry`."""
         if outcome.requeued or outcome.state is State.DONE:
             return bool(outcome.requeued)
-        return was_retried(self.reader.fs, self.lease, outcome.task.id, outcome.attempt)
+        last = max(outcome.attempt, outcome.last_attempt)
+        return was_retried(self.reader.fs, self.lease, outcome.task.id, last)
 
     def _limits(self) -> Limits:
         if self._known_limits is None:
@@ -254,6 +266,7 @@ class Search:
             queue=self.listing.pending,
             claims=self.listing.claims,
             limits=self._limits(),
+            arrays=self.reader.arrays,
         )
         rows = merge.claimed() + merge.pending(None) + merge.ended(1)
         if not rows:
@@ -261,6 +274,30 @@ class Search:
         if outcome and merge.newest[task_id].rank is Rank.ENDED:
             return replace(rows[0], need=outcome.task.need, pid=outcome.pid)
         return rows[0]
+
+    def indexed(self, task_id: str) -> Indexed:
+        """The array index by index; raises NotFound, and UsageError where the task has none."""
+        from leaseq.reading.indexed import Indexed, Try
+
+        whole = self.view(task_id)
+        tries = [Try(each.attempt, each.task, each) for each in self.outcomes(task_id)]
+        if whole.place and not whole.state.ended:
+            task = self._read(whole.place)
+            tries += [Try(whole.attempt, task)] if task else []
+        if whole.array is None or not tries:
+            raise UsageError(f"{task_id} is one task, without indices", hint=f"it is named by {task_id} alone")
+        nodes = self.reader.runners.nodes(self.listing.of(task_id))
+        return Indexed(self.reader.fs, self.lease, whole, tuple(tries), nodes)
+
+    def _read(self, place: Place) -> Task | None:
+        """The task in that file, or wherever the file has moved; None if it is over."""
+        entry = Entry.parse(place.name)
+        try:
+            return read_task(self.reader.fs, f"{place.directory}/{place.name}", entry)
+        except FileNotFoundError:
+            from leaseq.protocol.arrays import read_array
+
+            return read_array(self.reader.fs, self.lease, entry)
 
 
 def prefixes(word: str) -> list[str]:

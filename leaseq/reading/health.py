@@ -13,7 +13,7 @@ from leaseq.node.nodedir import Holder, find_node_dir
 from leaseq.protocol import allocs
 from leaseq.protocol.files import content
 from leaseq.protocol.terms import down_seconds, late_seconds
-from leaseq.reading.sightings import Listing
+from leaseq.reading.sightings import Listing, Rank
 from leaseq.reading.views import NODE_DOWN, NODE_SILENT, RUNNER_DOWN, Health, News, NodeView
 from leaseq.world import Clock, Fs, boot_id, hostname, uptime_seconds
 
@@ -29,7 +29,7 @@ class Runners:
     def nodes(self, listing: Listing) -> dict[str, NodeView]:
         """Every node of the lease with the health of its runner."""
         pinned = Counter([each.at.node for each in listing.pending.values()])
-        claimed = Counter([each.at.node for each in listing.claims])
+        claimed = Counter([each.at.node for each in (*listing.claims, *listing.chunks) if each.rank is Rank.CLAIMED])
         views = {}
         for node in sorted(listing.nodes):
             try:

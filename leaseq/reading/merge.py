@@ -10,15 +10,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from leaseq.dataclass import replace
 from leaseq.errors import Newer
 from leaseq.models import ANY, Event, Running, State, Task
-from leaseq.names import CLI, Entry, attempt_of, group_of, submitted_at, task_of
+from leaseq.names import ARRAYS, CLI, Entry, attempt_of, group_of, submitted_at, task_of
 from leaseq.protocol.fate import lost_with_lease
 from leaseq.protocol.groups import NONE, Limits
 from leaseq.protocol.history import command_text, counted
+from leaseq.reading import folded
 from leaseq.reading.sightings import Listing, Rank, Sighting, newest, told
 from leaseq.reading.views import (
+    HELD,
     NODE_DOWN,
     NODE_SILENT,
     RUNNER_DOWN,
+    RUNNER_STOPPED,
     Health,
     NodeView,
     Place,
@@ -28,7 +31,7 @@ from leaseq.reading.views import (
 
 QUEUED = "Queued"
 PAUSED = "Paused"
-NO_RUNNER, RUNNER_STOPPED = "NoRunner", "RunnerStopped"
+NO_RUNNER = "NoRunner"
 NO_NODE = f"{NO_RUNNER}: the lease has no node yet"
 NOBODY = (NO_RUNNER, RUNNER_STOPPED, RUNNER_DOWN, NODE_SILENT, NODE_DOWN)
 """Reasons of a task that nobody takes now, the most hopeful first."""
@@ -47,8 +50,12 @@ class Merge:
         queue: Mapping[str, Sighting] | None = None,
         claims: Iterable[Sighting] | None = None,
         limits: Limits = NONE,
+        arrays: folded.Arrays = folded.NO_ARRAYS,
     ) -> None:
-        """queue, claims: every pending name and every claim, if the listing holds a few of them only."""
+        """queue, claims: every pending name and every claim, if the listing holds a few of them only.
+
+        arrays: what their directories say.
+        """
         self.spec = spec
         self.listing = listing
         self.nodes = nodes
@@ -62,7 +69,14 @@ class Merge:
         self.running = Counter(held) if limits.parallel else Counter()
         """How many of each group are claimed, if any group is limited."""
         self.lost = newest(listing.lost)
-        self.waiting = {each.name: each for each in self._ranked(Rank.PENDING)}
+        self.arrays = arrays
+        self.chunks: dict[str, list[Sighting]] = {}
+        """Of each array the chunks that nodes have."""
+        for each in listing.chunks:
+            if each.rank is Rank.CLAIMED:
+                self.chunks.setdefault(each.id, []).append(each)
+        self.indices = folded.running(nodes.values())
+        self.waiting = {each.name: each for each in self._ranked(Rank.PENDING) if each.id not in self.chunks}
         self.counts: dict[State, int] = {}
 
     def _ranked(self, rank: Rank) -> list[Sighting]:
@@ -75,6 +89,7 @@ class Merge:
     def claimed(self) -> list[TaskView]:
         """The rows of tasks that have a claim, and whose end, if it stands already, another attempt follows."""
         rows = [self._view_claim(each) for each in self._ranked(Rank.CLAIMED)]
+        rows += [self._view_array(each) for each in self._ranked(Rank.PENDING) if each.id in self.chunks]
         for each in self._ranked(Rank.ENDED):
             if each.event and each.event.requeued and each.id in self.claims:
                 rows.append(self._view_requeued(each.event, self.claims[each.id]))
@@ -90,13 +105,15 @@ class Merge:
 
     def _view_claim(self, claim: Sighting) -> TaskView:
         owner, entry, place = claim.at.node, claim.entry, Place(claim.at.directory, claim.name)
+        if owner == ARRAYS:
+            return self._view_array(claim)
         if owner == CLI:
             row = TaskView(entry.id, entry.attempt, State.CANCELLED, place=place, group=entry.group)
             return self._from_spec(row, entry)
         node = self.nodes.get(owner) or NodeView(owner, Health.UNKNOWN)
         if node.lost:
             return self._view_lost_with_node(entry, node, place)
-        state, reason = _claim_state(node)
+        state, reason = node.holds
         row = TaskView(
             entry.id,
             entry.attempt,
@@ -114,7 +131,28 @@ class Merge:
             if beat
             else None
         )
-        return _from_heartbeat(row, run, node) if run else self._from_spec(row, entry)
+        return from_heartbeat(row, run, node) if run else self._from_spec(row, entry)
+
+    def _view_array(self, seen: Sighting) -> TaskView:
+        """The row of an array of which something was taken, wherever its file is."""
+        entry, place = seen.entry, Place(seen.at.directory, seen.name)
+        names = sorted({each.at.node for each in self.chunks.get(entry.id, ())})
+        holders = [self.nodes.get(name) or NodeView(name, Health.UNKNOWN) for name in names]
+        given_back = any(each.id == entry.id and each.rank is Rank.PENDING for each in self.listing.chunks)
+        state, reason = folded.state_of(holders, given_back=given_back)
+        if seen.at.held:
+            reason = f"{HELD}: {why}" if (why := self.arrays.held_because(entry)) else HELD
+        node = names[0] if len(names) == 1 else ""
+        row = TaskView(entry.id, entry.attempt, state, reason, node, need=entry.need, place=place, group=entry.group)
+        row = self._from_spec(replace(row, submitted=submitted_at(entry.order)), entry)
+        return self._counted(row, entry, seen.path, holders)
+
+    def _counted(self, row: TaskView, entry: Entry, path: str, holders: Sequence[NodeView] = ()) -> TaskView:
+        """The row, that of an array with the counts of its indices."""
+        if not entry.count:
+            return row
+        task, totals = self.spec(entry.id, path), self.arrays.totals(entry)
+        return folded.counted(row, entry, task, totals, self.indices.get(entry.id, {}), holders)
 
     def _view_lost_with_node(self, entry: Entry, node: NodeView, place: Place) -> TaskView:
         """The row of a claim that an upkeep will decide: LOST, or pending again."""
@@ -161,9 +199,14 @@ class Merge:
             entry = Entry.parse(name)
         except Newer as error:
             return TaskView(task_of(name), attempt_of(name), State.PENDING, f"Newer: {error}", place=place)
-        reason = "Held" if held else self._reason(entry, node) or f"{QUEUED}: {f'{ahead} ahead' if ahead else 'next'}"
+        if held:
+            why = self.arrays.held_because(entry) if entry.count else ""
+            reason = f"{HELD}: {why}" if why else HELD
+        else:
+            reason = self._reason(entry, node) or f"{QUEUED}: {f'{ahead} ahead' if ahead else 'next'}"
         row = TaskView(entry.id, entry.attempt, State.PENDING, reason, place=place, group=entry.group)
-        return self._from_spec(replace(row, node=node, need=entry.need, submitted=submitted_at(entry.order)), entry)
+        row = self._from_spec(replace(row, node=node, need=entry.need, submitted=submitted_at(entry.order)), entry)
+        return self._counted(row, entry, f"{directory}/{name}")
 
     def _reason(self, entry: Entry, node: str) -> str:
         """Why no runner takes it now, as far as anybody says; empty if it stands in the queue."""
@@ -254,6 +297,7 @@ def view_event(event: Event, lost: Sighting | None = None) -> TaskView:
         exit_code=event.exit_code,
         group=event.group,
         need=lost.entry.need if lost else None,
+        array=folded.array_of(event),
         place=Place(lost.at.directory, lost.name) if lost else None,
     )
 
@@ -278,17 +322,7 @@ def _seconds_left(node: NodeView) -> float:
     return max(0.0, beat.ends - beat.time - (node.age_seconds or 0.0))
 
 
-def _claim_state(node: NodeView) -> tuple[State, str]:
-    if node.health is Health.OK:
-        return State.RUNNING, ""
-    if node.kept:
-        return State.RUNNING, "NoRunner"
-    if node.health in (Health.LATE, Health.UNKNOWN):
-        return State.UNKNOWN, "NodeLate" if node.health is Health.LATE else "NoHeartbeat"
-    return State.STUCK, RUNNER_STOPPED if node.health is Health.STOPPED else node.cause
-
-
-def _from_heartbeat(row: TaskView, run: Running, node: NodeView) -> TaskView:
+def from_heartbeat(row: TaskView, run: Running, node: NodeView) -> TaskView:
     return replace(
         row,
         name=run.name,

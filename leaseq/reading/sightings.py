@@ -19,7 +19,7 @@ from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Event
-from leaseq.names import ARRAYS, CLI, PENDING, Entry, attempt_of, beating, is_node, parse_key, task_of
+from leaseq.names import ARRAYS, CLI, PENDING, Entry, attempt_of, beating, is_chunk, is_node, parse_key, task_of
 from leaseq.world import Fs
 
 
@@ -83,6 +83,9 @@ class Listing:
     pending: dict[str, Sighting] = field(default_factory=dict)
     """By file name."""
     claims: list[Sighting] = field(default_factory=list)
+    """Of an array of which nothing is left to take, `at.node` is `_array`: its chunks are its nodes'."""
+    chunks: list[Sighting] = field(default_factory=list)
+    """Parts of arrays, in the hands of nodes, or pending again."""
     lost: list[Sighting] = field(default_factory=list)
     booked: list[Sighting] = field(default_factory=list)
     nodes: set[str] = field(default_factory=set)
@@ -92,8 +95,9 @@ class Listing:
         """What of it is that task's, and the nodes that say what becomes of it."""
         pending = {name: each for name, each in self.pending.items() if each.id == task_id}
         claims = [each for each in self.claims if each.id == task_id]
-        nodes = self.nodes if pending else {each.at.node for each in claims} - {CLI}
-        return Listing(pending, claims, [each for each in self.lost if each.id == task_id], nodes=nodes)
+        chunks = [each for each in self.chunks if each.id == task_id]
+        nodes = self.nodes if pending or chunks else {each.at.node for each in claims} - {CLI, ARRAYS}
+        return Listing(pending, claims, chunks, [each for each in self.lost if each.id == task_id], nodes=nodes)
 
     def live(self) -> Iterator[Sighting]:
         """Every task file, in the order of places."""
@@ -113,15 +117,20 @@ def list_all(fs: Fs, lease: LeaseDir, memory: Memory | None = None) -> Listing:
     memory: kept from look to look by who looks often, so that a name is parsed once.
     """
     look, found = _Look(fs, lease, memory={} if memory is None else memory), Listing()
-    for _ in range(2):
+    for first in (True, False):
         for place in (held, inbox):
             seen = list(place(look))
             found.pending.update(zip(map(_NAME_OF, seen), seen, strict=True))
-        found.claims.extend(claimed(look))
+        for each in claimed(look):
+            (found.claims if each.entry.chunk is None else found.chunks).append(each)
+        if first:
+            found.claims.extend(closed(look))  # what is there leaves by its end alone
     found.lost.extend(lost(look))
     found.booked.extend(booking(look))
     found.nodes = look.nodes | set(beating(names_in(fs, lease.heartbeats)))
     found.nodes.discard(ANY)
+    if look.given_back:
+        found.chunks += [found.pending.pop(name) for name in look.given_back if name in found.pending]
     found.notes = look.notes
     return found
 
@@ -136,6 +145,8 @@ class _Look:
     notes: list[str] = field(default_factory=list)
     seen: dict[str, set[str]] = field(default_factory=dict)
     memory: Memory = field(default_factory=dict)
+    given_back: set[str] = field(default_factory=set)
+    """The names of parts of arrays that are pending again."""
 
     def new(self, directory: str) -> list[str]:
         """The names there that were not there at the last listing of this look."""
@@ -174,6 +185,7 @@ def _pending(look: _Look, parent: str, *, held: bool) -> Iterator[Sighting]:
         names = look.new(spot.directory)
         known = look.memory.get(spot.directory, {})
         unknown = [name for name in names if name not in known] if known else names
+        look.given_back.update(filter(is_chunk, names))
         if not again and not unknown and len(names) == len(known):
             yield from known.values()
             continue
@@ -189,6 +201,12 @@ def claimed(look: _Look) -> Iterator[Sighting]:
     for owner in look.owners(look.lease.claims, or_name=CLI):
         spot = Spot(look.lease.claimed(owner), owner)
         yield from _entries(look, look.new(spot.directory), f"claimed/{owner}", Rank.CLAIMED, spot)
+
+
+def closed(look: _Look) -> Iterator[Sighting]:
+    """Arrays of which nothing is left to take, and that have not ended."""
+    spot = Spot(look.lease.claimed(ARRAYS), ARRAYS)
+    return _entries(look, look.new(spot.directory), f"claimed/{ARRAYS}", Rank.CLAIMED, spot)
 
 
 def lost(look: _Look) -> Iterator[Sighting]:

@@ -18,6 +18,7 @@ from leaseq.names import Entry, attempt_of
 from leaseq.protocol import groups
 from leaseq.protocol.records import read_lease
 from leaseq.protocol.tasks import read_task
+from leaseq.reading.arrays import Directories
 from leaseq.reading.ended import Ended
 from leaseq.reading.health import Runners
 from leaseq.reading.merge import Merge
@@ -43,14 +44,16 @@ class Reader:
         self._pending: Memory = {}
         self.runners = Runners(lease, fs, clock, news)
         self.histories = Ended(lease, fs)
+        self.arrays = Directories(fs, lease)
 
     def read(self, *, recent: int = 100, pending: int | None = 100) -> Snapshot:
         """The lease now: every claimed task, the first `pending` pending ones (None: all), the `recent` last ended."""
         listing = self.listing()
+        self.arrays.look()
         nodes = self.runners.nodes(listing)
         ended = self.histories.newest(listing, recent)
         limits = groups.limits(self.fs, self.lease)
-        live = Merge(self.spec, listing, nodes, ended, limits=limits)
+        live = Merge(self.spec, listing, nodes, ended, limits=limits, arrays=self.arrays)
         rows = live.claimed() + live.pending(pending) + live.ended(recent)
         return Snapshot(
             lease_id=self.lease.id,

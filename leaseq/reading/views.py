@@ -26,6 +26,7 @@ class Health(Enum):
         return self in (Health.OK, Health.LATE)
 
 
+RUNNER_STOPPED = "RunnerStopped"
 RUNNER_DOWN, NODE_SILENT, NODE_DOWN = "RunnerDown", "NodeSilent", "NodeDown"
 """Its process is gone and the node is up; nothing has been heard of it for too long; the node was lost or rebooted."""
 
@@ -69,6 +70,17 @@ class NodeView:
     """Why what it holds is LOST, if the lease no longer has the node and nothing is heard of it; else empty."""
 
     @property
+    def holds(self) -> tuple[State, str]:
+        """(state, reason) of what the node's runner has taken, by what is known of the runner."""
+        if self.health is Health.OK:
+            return State.RUNNING, ""
+        if self.kept:
+            return State.RUNNING, "NoRunner"
+        if self.health in (Health.LATE, Health.UNKNOWN):
+            return State.UNKNOWN, "NodeLate" if self.health is Health.LATE else "NoHeartbeat"
+        return State.STUCK, RUNNER_STOPPED if self.health is Health.STOPPED else self.cause
+
+    @property
     def booked_cpus(self) -> int:
         return self.heartbeat.cpus - self.heartbeat.free_cpus if self.heartbeat else 0
 
@@ -81,6 +93,54 @@ class NodeView:
         if not self.heartbeat:
             return ()
         return tuple(token for token in self.heartbeat.gpus if token not in self.heartbeat.free_gpus)
+
+
+@dataclass(frozen=True)
+class ArrayView:
+    """The indices of an array, counted."""
+
+    size: int
+    counts: Mapping[State, int] = field(default_factory=dict)
+    """How many are in each state; all others wait."""
+    throttle: int = 0
+    """How many may run at once; 0: as many as have room."""
+    mean_seconds: float | None = None
+    """How long those that have ended by themselves took, on average; None: not known."""
+
+    @property
+    def waiting(self) -> int:
+        return max(0, self.size - sum(number for state, number in self.counts.items() if state is not State.PENDING))
+
+    @property
+    def left_seconds(self) -> float | None:
+        """How long the rest takes if as many go on running and take as long; None: not known."""
+        running = self.counts.get(State.RUNNING, 0)
+        if self.mean_seconds is None or not running:
+            return None
+        return self.mean_seconds * (self.waiting + running / 2) / running
+
+    def __str__(self) -> str:
+        """`12: 3 run, 8 done, 1 failed`."""
+        counts = {**self.counts, State.PENDING: self.waiting}
+        said = [f"{counts[state]:,} {word}" for state, word in COUNTED.items() if counts.get(state)]
+        return f"{self.size:,}: {', '.join(said)}"
+
+
+COUNTED = {
+    State.RUNNING: "run",
+    State.PENDING: "wait",
+    State.DONE: "done",
+    State.FAILED: "failed",
+    State.TIMEOUT: "timed out",
+    State.CANCELLED: "cancelled",
+    State.LOST: "lost",
+    State.STUCK: "stuck",
+    State.UNKNOWN: "unknown",
+}
+"""What is said of so many indices in a state."""
+
+
+HELD = "Held"
 
 
 @dataclass(frozen=True)
@@ -106,6 +166,15 @@ class TaskView:
     group: str = ""
     cleaned: bool = False
     """True if `clean` has left its line of history and no more."""
+    array: ArrayView | None = None
+    """Of a task that runs once for each of its indices. The id of an index is `ID_INDEX`."""
+    values: Mapping[str, str] | None = None
+    """Of an index, the values of its parameters, if they were asked for."""
+
+    @property
+    def held(self) -> bool:
+        """True if nothing of it starts before its release."""
+        return self.reason.partition(":")[0] == HELD
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError, Malformed, Unavailable
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State
+from leaseq.names import parse_id
 from leaseq.protocol.tasks import read_outcome, without_env
-from leaseq.reading.find import find
+from leaseq.reading.find import Search, find
 from leaseq.reading.merge import NOBODY
 from leaseq.reading.snapshot import Reader
 from leaseq.world import Fs
+
+if TYPE_CHECKING:
+    from leaseq.reading.indexed import Indexed
 
 POLL_SECONDS = 0.05
 POLL_SECONDS_MAX = 1.0
@@ -33,6 +38,29 @@ def final_outcome(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> tuple[
         if outcome is None or not outcome.requeued:
             return attempt, None if outcome is None else without_env(outcome)
         attempt += 1
+
+
+class Awaited:
+    """A task, or an index of an array, that is looked at until it has ended."""
+
+    def __init__(self, reader: Reader, task_id: str, attempt: int) -> None:
+        self.reader, self.task_id, self.attempt = reader, task_id, attempt
+        self._array: Indexed | None = None
+        self._looked = 0.0
+
+    def look(self, now: float) -> tuple[int, Outcome | None]:
+        """(its newest attempt, its outcome if it has ended and no other follows). now: by the monotonic clock.
+
+        An index is looked for in the array's journals, and now and then in the array as a whole.
+        """
+        task_id, index = parse_id(self.task_id)
+        if index is None:
+            self.attempt, outcome = final_outcome(self.reader.fs, self.reader.lease, task_id, self.attempt)
+            return self.attempt, outcome
+        if self._array is None or now - self._looked >= ADVICE_SECONDS:
+            self._array, self._looked = Search(self.reader).indexed(task_id), now
+        self.attempt, outcome = self._array.final(index)
+        return self.attempt, outcome
 
 
 def wait_code(outcome: Outcome) -> int:
@@ -66,7 +94,7 @@ class Advice:
             return ""
         self.last_look = now
         try:
-            (row,) = find(self.reader, task_id)
+            (row,) = find(self.reader, parse_id(task_id)[0])
         except LeaseqError:
             return ""
         if row.state in (State.STUCK, State.LOST) or row.reason == "Requeue":
@@ -76,7 +104,7 @@ class Advice:
             text = f"{task_id} is stuck, its runner is down: `leaseq recover` shows the next step"
         elif row.state is State.PENDING and row.reason.partition(":")[0] in NOBODY:
             text = f"{task_id} is pending and no runner takes it: `leaseq status` shows how the nodes are"
-        elif row.state is State.PENDING and row.reason == "Held":
+        elif row.held:
             text = f"{task_id} is held: `leaseq release {task_id}` lets it start"
         if text == self.told:
             return ""

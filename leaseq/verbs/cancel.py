@@ -6,11 +6,12 @@ from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound, UsageError
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
-from leaseq.names import CLI, Entry
+from leaseq.names import CLI, Entry, parse_id
 from leaseq.protocol import concluding, requests
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
+from leaseq.verbs import arrays
 from leaseq.verbs.access import Access
 from leaseq.verbs.moving import act_on
 
@@ -46,6 +47,8 @@ def _cancel(access: Access, each: Located) -> Cancelled | None:
         raise UsageError(f"{row.id} has ended already: {row.state.name}")
     if row.place is None:
         return None
+    if row.array is not None:
+        return Cancelled(row, arrays.cancel(access, each, "cancelled"))
     entry = Entry.parse(row.place.name)
     now = access.clock.now()
     if in_hand:
@@ -68,9 +71,10 @@ def send_signal(access: Access, each: Located, number: int, *, leader: bool) -> 
     Gives the task as it was seen then; raises UsageError.
     """
     row, lease = each.row, each.reader.lease
-    if row.state.ended or row.state is State.PENDING or row.place is None:
+    index = parse_id(row.id)[1]
+    if row.state.ended or row.state is State.PENDING or (row.place is None and index is None):
         raise UsageError(f"{row.id} is {row.state.name}: only a running task takes a signal")
-    key = Entry.parse(row.place.name).key
+    key = f"{row.id}.{row.attempt}"
     body: dict[str, object] = {"signal": number, "to": "leader" if leader else "all"}
     requests.ask(access.fs, lease, row.node, f"signal.{key}", body)
     return row

@@ -7,6 +7,7 @@ from functools import partial
 from leaseq.errors import UsageError
 from leaseq.lease.lookup import Located
 from leaseq.models import ANY, State
+from leaseq.names import Entry
 from leaseq.protocol import tasks
 from leaseq.verbs.access import Access
 from leaseq.verbs.moving import act_on
@@ -24,11 +25,12 @@ def release(access: Access, each: Located) -> bool:
 
 def _move(access: Access, each: Located, *, held: bool) -> bool | None:
     row, lease = each.row, each.reader.lease
-    if row.state is not State.PENDING:
+    open_array = row.array is not None and row.place is not None and not Entry.parse(row.place.name).owner
+    if row.state is not State.PENDING and not open_array:
         raise UsageError(f"{row.id} is {row.state.name}: only a pending task can be {'held' if held else 'released'}")
     if row.place is None or not row.place.directory.startswith((lease.inboxes, lease.helds)):
         return None
-    if held == (row.reason == "Held"):
+    if held == row.held:
         return False
     node = row.node or ANY
     target = lease.held(node) if held else lease.inbox(node)

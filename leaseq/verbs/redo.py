@@ -13,6 +13,7 @@ from leaseq.models import ANY
 from leaseq.protocol import keys, records, tasks
 from leaseq.protocol.submission import entries
 from leaseq.reading.views import TaskView
+from leaseq.verbs import arrays
 from leaseq.verbs.access import Access
 from leaseq.verbs.changes import NONE, Changes
 from leaseq.verbs.fits import Fits, refuse_again
@@ -31,17 +32,31 @@ def check(access: Access, each: Located, changes: Changes, *, fits: Fits, start:
     refuse_unfit(fits, each, changes)
 
 
-def redo(access: Access, each: Located, changes: Changes = NONE, *, priority: int = 0, once: bool = False) -> Queued:
+def redo(
+    access: Access,
+    each: Located,
+    changes: Changes = NONE,
+    *,
+    priority: int = 0,
+    once: bool = False,
+    failed: bool = False,
+) -> Queued:
     """A new task like the old one is pending, durably; raises Refused if the old one is not known any more.
 
     once: it is the first redo of that task by any process. One that died on the way is brought to its end.
+    failed: of an array only the indices that failed, or ran into their time limit.
     """
     old, lease = each.detail.task, each.reader.lease
     if old is None:
         raise Refused(unknown(each.row))
+    if failed and each.row.array is None and each.row.state not in arrays.FAILED:
+        raise Refused(f"{old.id} has not failed: it is {each.row.state.name}")
     now = access.clock.now()
-    changed = changes.applied(old)
-    entry = entries(1, need=changed.need, priority=priority, now=now, group=changed.group)[0]
+    changed, indices = changes.applied(old), 0
+    if each.row.array is not None:
+        changed, indices = arrays.again(each, changed, arrays.FAILED if failed else ())
+    need, group = changed.need, changed.group
+    entry = entries(1, need=need, priority=priority, now=now, group=group, indices=indices)[0]
     task = replace(
         changed,
         id=entry.id,

@@ -11,6 +11,7 @@ from leaseq.names import Entry, new_incarnation, order
 from leaseq.protocol import keys, records, tasks
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
+from leaseq.verbs import arrays
 from leaseq.verbs.access import Access
 from leaseq.verbs.changes import NONE, Changes
 from leaseq.verbs.fits import Fits
@@ -40,13 +41,17 @@ def retry(
     *,
     fits: Fits | None = None,
     unless_redone: bool = False,
+    failed: bool = False,
 ) -> Queued:
-    """The ended task is pending as its next attempt; raises LeaseqError.
+    """The ended task is pending as its next attempt; of an array, those of its indices that are not DONE.
 
-    unless_redone: raises Refused if it was submitted again as a new task.
+    unless_redone: raises Refused if it was submitted again as a new task. failed: only what has failed or was too long.
+    Raises LeaseqError.
     """
     row = each.row
-    if row.state is State.LOST:
+    if failed and row.array is None and row.state not in arrays.FAILED:
+        raise Refused(f"{row.id} has not failed: it is {row.state.name}")
+    if row.state is State.LOST and row.array is None:
         if changes.said:
             raise Refused(f"{row.id} is LOST: it is queued again as it is", hint=f"leaseq retry {row.id}")
         return queue_lost(access, each)
@@ -54,7 +59,10 @@ def retry(
     if unless_redone and (newer := keys.redone(access.fs, each.reader.lease, row.id)):
         raise Refused(f"{row.id} was submitted again as {newer[-1]}", hint=f"`leaseq retry {row.id}` does it still")
     refuse_unfit(fits or Fits(access), each, changes)
-    return retry_after(access, each.reader.lease, ended, changes)
+    if row.array is None:
+        return retry_after(access, each.reader.lease, ended, changes)
+    task, count = arrays.again(each, ended.task, arrays.FAILED if failed else arrays.NOT_DONE)
+    return retry_after(access, each.reader.lease, replace(ended, task=task), changes, indices=count)
 
 
 def refuse_unfit(fits: Fits, each: Located, changes: Changes) -> None:
@@ -65,12 +73,18 @@ def refuse_unfit(fits: Fits, each: Located, changes: Changes) -> None:
         fits.refuse(each.reader.lease, changes.need_after(old.need), node, named=changes.node)
 
 
-def retry_after(access: Access, lease: LeaseDir, ended: Outcome, changes: Changes = NONE) -> Queued:
-    """Another attempt follows that one, durably; raises Refused if somebody was first and these changes are lost."""
+def retry_after(
+    access: Access, lease: LeaseDir, ended: Outcome, changes: Changes = NONE, *, indices: int = 0
+) -> Queued:
+    """Another attempt follows that one, durably; raises Refused if somebody was first and these changes are lost.
+
+    indices: how many, of an array.
+    """
     task = changes.applied(ended.task)
     task = replace(task, retried={**task.retried, lease.id: ended.state.name})
     place = ended.order or order(priority=0, micros=int(task.submitted * 1e6), sequence=0)
-    entry = Entry(place, task.id, task.need, ended.attempt + 1, new_incarnation(), group=task.group)
+    attempt = max(ended.attempt, ended.last_attempt) + 1
+    entry = Entry(place, task.id, task.need, attempt, new_incarnation(), group=task.group, count=indices)
     if task.node != ANY:
         records.prepare_node(access.fs, lease, task.node)
     first = keys.retry(access.fs, lease, ended, tasks.inbox_of(lease, task), entry, task)
@@ -87,7 +101,7 @@ def last_outcome(each: Located) -> Outcome:
     row = each.row
     if row.cleaned:
         raise Refused(unknown(row), hint="leaseq submit -- COMMAND")
-    if row.state is State.DONE:
+    if row.state is State.DONE and each.indices is None:
         raise Refused(f"{row.id} is DONE", hint=f"`leaseq redo {row.id}` submits it as a new task")
     if row.state is State.STUCK:
         raise Refused(f"{row.id} is STUCK: its runner is down", hint=f"`leaseq recover {row.id}` shows the next step")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from leaseq.dataclass import dataclass, replace
+from leaseq.errors import UsageError
+from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.lease.host import refuse_if_forbidden, user_name
 from leaseq.lease.leases import is_own, living
@@ -14,7 +16,7 @@ from leaseq.protocol import keys, records, tasks
 from leaseq.protocol.submission import THREADS, Published, entries, publish_batch
 from leaseq.verbs.access import Access
 from leaseq.verbs.fits import refuse_impossible, refuse_strange_node
-from leaseq.world import hostname
+from leaseq.world import FILE_BYTES_MAX, hostname
 
 Words = tuple[tuple[str, ...], bool]
 """A command, and whether it is one line for `bash -c`."""
@@ -64,15 +66,28 @@ def submit(
     record = _opened(access, lease, wanted.like)
     now = access.clock.now()
     need, group = wanted.like.need, wanted.like.group
-    named = entries(len(wanted.commands), need=need, priority=wanted.priority, now=now, group=group)
+    indices = 0 if wanted.like.array is None else len(Indices.parse(wanted.like.array.indices))
+    total = len(wanted.commands)
+    named = entries(total, need=need, priority=wanted.priority, now=now, group=group, indices=indices)
     like = replace(wanted.like, submitted=now, user=user_name(), host=hostname())
     batch = [
         (entry, replace(like, id=entry.id, argv=argv, shell=shell))
         for entry, (argv, shell) in zip(named, wanted.commands, strict=True)
     ]
+    if indices:
+        _refuse_too_large(batch[0][1])
     done = _publish(access, lease, wanted, batch, told=told, threads=threads)
     new = tuple(entry for entry, task_id in zip(named, done.ids, strict=False) if entry.id == task_id)
     return Submitted(lease, record, tuple(done.ids), new, done.failure)
+
+
+def _refuse_too_large(task: Task) -> None:
+    """Raises UsageError if nobody could read the array's file."""
+    if (size := len(task.to_json())) > FILE_BYTES_MAX:
+        raise UsageError(
+            f"the values of this array take {size >> 20} MiB, and it may have {FILE_BYTES_MAX >> 20}",
+            hint="-a with $LEASEQ_ARRAY_INDEX lets each task read its own line of a file",
+        )
 
 
 def _opened(access: Access, lease: LeaseDir, like: Task) -> Lease:

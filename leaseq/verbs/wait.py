@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from leaseq.dataclass import dataclass
-from leaseq.lease.lookup import Found, Located
+from leaseq.lease.lookup import Found
 from leaseq.models import Outcome
 from leaseq.reading.find import remembered_outcome
-from leaseq.reading.waiting import Advice, final_outcome, pauses
+from leaseq.reading.waiting import Advice, Awaited, pauses
 from leaseq.verbs.access import Access
 
 
@@ -39,7 +39,9 @@ def wait(
     clock = access.clock
     tasks = {each.row.id: each for each in found.tasks}
     ended = {each.row.id: remembered_outcome(each.row) for each in found.tasks if each.row.cleaned}
-    waited = {each.row.id: each.row.attempt for each in found.tasks if not each.row.cleaned}
+    waited = {
+        each.row.id: Awaited(each.reader, each.row.id, each.row.attempt) for each in found.tasks if not each.row.cleaned
+    }
     deadline = None if seconds is None else clock.monotonic() + seconds
     readers = {each.reader for each in found.tasks}
     advices = {each: Advice(each, upkeep=access.keep_up, last_look=clock.monotonic()) for each in readers}
@@ -48,7 +50,10 @@ def wait(
         # If all are waited for, only the first needs to be looked at.
         looked_at = list(waited) if any else list(waited)[:1]
         for task_id in looked_at:
-            _look(access, tasks[task_id], waited, ended)
+            _, outcome = waited[task_id].look(clock.monotonic())
+            if outcome is not None:
+                ended[task_id] = outcome
+                del waited[task_id]
         if not waited or looked_at[0] in ended or (any and ended):
             pause = pauses(access.fs)
             continue
@@ -60,12 +65,3 @@ def wait(
         left = next(pause)
         access.pause(left if deadline is None else max(0.0, min(left, deadline - now)))
     return Waited(ended, tuple(waited))
-
-
-def _look(access: Access, each: Located, waited: dict[str, int], ended: dict[str, Outcome]) -> None:
-    """The task is waited for by its newest attempt, or has ended."""
-    task_id = each.row.id
-    waited[task_id], outcome = final_outcome(access.fs, each.reader.lease, task_id, waited[task_id])
-    if outcome is not None:
-        ended[task_id] = outcome
-        del waited[task_id]

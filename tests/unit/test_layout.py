@@ -16,6 +16,7 @@ from leaseq.names import (
     TASK_ID,
     ArrayNames,
     Entry,
+    is_chunk,
     new_incarnation,
     new_task_id,
     order,
@@ -220,3 +221,11 @@ def test_what_an_arrays_directory_holds_is_read_from_its_names() -> None:
     assert found.journals == [("_cli", "0123456789"), ("n.1", "0123456789")]
     assert found.stops == ["x.0123456789"]
     assert ArrayNames.parse(["index"]).over
+
+
+def test_a_part_of_an_array_is_told_from_other_names() -> None:
+    entry = Entry("5" * 25, "T00000000001", Need(gpus=1, time_seconds=60), 3, count=100, group="kind-k1")
+    for whole in (entry, entry.claimed_by("k1k2k3k4k5")):
+        assert not is_chunk(str(whole))
+    for part in (entry.of_chunk(7), entry.of_chunk(0).claimed_by("k1k2k3k4k5")):
+        assert is_chunk(str(part))

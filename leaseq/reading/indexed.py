@@ -1,0 +1,286 @@
+"""The indices of an array, one by one: out of its journals, the nodes' heartbeats and what it was submitted as.
+
+An array that has ended may have been queued again, for some of its indices: each such try is an attempt of the array,
+and of an index the newest try that has it counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from itertools import chain
+
+from leaseq.arrays import Expansion
+from leaseq.dataclass import dataclass, field, replace
+from leaseq.errors import Malformed, NotFound
+from leaseq.indices import Indices
+from leaseq.layout import LeaseDir
+from leaseq.models import Outcome, State, Task
+from leaseq.names import ArrayNames
+from leaseq.protocol import arrays, journal
+from leaseq.protocol.arrays import Stop
+from leaseq.protocol.history import command_text
+from leaseq.protocol.journal import Begun, Ended
+from leaseq.protocol.plan import Plan
+from leaseq.reading.merge import from_heartbeat
+from leaseq.reading.sightings import names_in
+from leaseq.reading.views import Health, NodeView, TaskView
+from leaseq.world import Fs
+
+TEXT_MAX = 60
+
+
+@dataclass(frozen=True)
+class Try:
+    """One attempt of an array: the indices that it runs, and how that ended."""
+
+    attempt: int
+    task: Task
+    outcome: Outcome | None = None
+    """None while it has not ended."""
+
+    @cached_property
+    def expansion(self) -> Expansion:
+        """Raises Malformed."""
+        if self.task.array is None:
+            raise Malformed("it has no indices")
+        return Expansion(self.task, self.task.array)
+
+    @property
+    def indices(self) -> Indices:
+        return self.expansion.indices
+
+    def of_index(self, index: int) -> Task:
+        """What that index runs, as a task of its own."""
+        instance = self.expansion.at(index)
+        env = {**self.task.env, **instance.env}
+        return replace(self.task, id=f"{self.task.id}_{index}", argv=instance.argv, env=env, array=None)
+
+    def outcome_of(self, index: int, ended: Ended, node: str) -> Outcome:
+        """How that attempt of the index ended."""
+        return Outcome(
+            task=self.of_index(index),
+            attempt=ended.attempt,
+            state=ended.state,
+            node=node,
+            exit_code=ended.exit_code,
+            signal=ended.signal,
+            reason=ended.reason,
+            requeued=ended.requeued,
+            started=ended.started,
+            ended=ended.ended,
+            elapsed_seconds=ended.elapsed_seconds,
+            gpus=ended.gpus,
+            max_rss_mb=ended.max_rss_mb,
+            cpu_seconds=ended.cpu_seconds,
+        )
+
+
+@dataclass(frozen=True)
+class Silent:
+    """What is known of indices of which no journal says anything."""
+
+    over: State | None = None
+    """How they ended, if their try is over."""
+    stops: tuple[Stop, ...] = ()
+    """What is to end of their try, if it is not."""
+
+    def state_of(self, index: int) -> tuple[State, str] | None:
+        """(state, reason) of such an index; None if it waits."""
+        if self.over is not None:
+            return self.over, "" if self.over is State.CANCELLED else "nobody knows what became of it"
+        for stop in self.stops:
+            if stop.indices is None or index in stop.indices:
+                return State.CANCELLED, stop.reason
+        return None
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """An array index by index. What reads a journal raises Malformed if it cannot be read."""
+
+    fs: Fs
+    lease: LeaseDir
+    whole: TaskView
+    """The array's row."""
+    tries: tuple[Try, ...]
+    """Oldest first."""
+    nodes: Mapping[str, NodeView] = field(default_factory=dict)
+
+    @cached_property
+    def every(self) -> Indices:
+        """All indices of the array, whenever they were to run."""
+        found = Indices()
+        for each in self.tries:
+            found |= each.indices
+        return found
+
+    def refuse_strange(self, wanted: Indices) -> None:
+        """Raises NotFound if the array has not all of these."""
+        if strange := wanted - self.every:
+            raise NotFound(
+                f"{self.whole.id} has no index {str(strange)[:TEXT_MAX]}", hint=f"it has {str(self.every)[:TEXT_MAX]}"
+            )
+
+    # -- many ----------------------------------------------------------------------------------------
+
+    def rows(self, wanted: Indices | None = None) -> Iterator[TaskView]:
+        """The rows of those indices, or of all, in order."""
+        parts = [self._rows_of(each, own) for each, own in self._newest(wanted)]
+        return parts[0] if len(parts) == 1 else iter(sorted(chain(*parts), key=lambda row: index_of(row.id)))
+
+    def _newest(self, wanted: Indices | None) -> list[tuple[Try, Indices]]:
+        """Of each try those of the indices for which it is the newest."""
+        left = self.every if wanted is None else wanted
+        found = []
+        for each in reversed(self.tries):
+            if own := each.indices & left:
+                found.append((each, own))
+                left -= own
+        return found
+
+    def _rows_of(self, each: Try, wanted: Indices) -> Iterator[TaskView]:
+        told = arrays.indices(self.fs, self.lease, self.whole.id, each.attempt, wanted)
+        silent = self._silent(each)
+        for index in wanted:
+            yield self._row(
+                each, index, told.ended.get(index), told.nodes.get(index, ""), told.begun.get(index), silent
+            )
+
+    def by_state(self, wanted: Indices | None = None) -> dict[State, Indices]:
+        """Those indices, or all, by what they are doing. Costs what the journals hold, however many wait."""
+        found: dict[State, Indices] = {}
+        for each, own in self._newest(wanted):
+            for state, some in self._states_of(each, own).items():
+                found[state] = found.get(state, Indices()) | some
+        return found
+
+    def _states_of(self, each: Try, wanted: Indices) -> dict[State, Indices]:
+        told = arrays.indices(self.fs, self.lease, self.whole.id, each.attempt, wanted)
+        numbers: dict[State, list[int]] = {}
+        begun = told.begun if each.outcome is None else {}
+        for index, by in begun.items():
+            view = self.nodes.get(by.node) or NodeView(by.node, Health.UNKNOWN)
+            numbers.setdefault(view.holds[0], []).append(index)
+        for index, end in told.ended.items():
+            if index not in begun:
+                state = State.PENDING if end.requeued and each.outcome is None else end.state
+                numbers.setdefault(state, []).append(index)
+        found = {state: Indices.of(some) for state, some in numbers.items()}
+        silent = self._silent(each)
+        rest = wanted - Indices.of([*told.ended, *begun])
+        for stop in silent.stops:
+            stopped = rest if stop.indices is None else rest & stop.indices
+            found[State.CANCELLED] = found.get(State.CANCELLED, Indices()) | stopped
+            rest -= stopped
+        waits = silent.over or State.PENDING
+        found[waits] = found.get(waits, Indices()) | rest
+        return {state: some for state, some in found.items() if some}
+
+    # -- one -----------------------------------------------------------------------------------------
+
+    def row(self, index: int) -> TaskView:
+        """The row of that index; raises NotFound."""
+        each = self._try_of(index)
+        ends, begun = self._journal(each, index)
+        ended, node = ends[-1] if ends else (None, "")
+        silent = Silent() if ends or begun else self._silent(each)
+        return self._row(each, index, ended, node, begun, silent)
+
+    def task(self, index: int) -> Task:
+        """What that index runs; raises NotFound."""
+        return self._try_of(index).of_index(index)
+
+    def outcomes(self, index: int) -> list[Outcome]:
+        """How each attempt of that index ended, oldest first; raises NotFound."""
+        self._try_of(index)
+        found = []
+        for each in self.tries:
+            if index in each.indices:
+                ends, _ = self._journal(each, index)
+                found += [each.outcome_of(index, ended, node) for ended, node in ends]
+        return found
+
+    def final(self, index: int) -> tuple[int, Outcome | None]:
+        """(the newest attempt of that index, its outcome if no other follows); raises NotFound."""
+        each, row = self._try_of(index), self.row(index)
+        if not row.state.ended:
+            return row.attempt, None
+        outcomes = self.outcomes(index)
+        if outcomes and outcomes[-1].attempt == row.attempt:
+            return row.attempt, outcomes[-1]
+        return row.attempt, Outcome(each.of_index(index), row.attempt, row.state, reason=row.reason)
+
+    def _try_of(self, index: int) -> Try:
+        self.refuse_strange(Indices.of([index]))
+        return next(each for each in reversed(self.tries) if index in each.indices)
+
+    def _journal(self, each: Try, index: int) -> tuple[list[tuple[Ended, str]], Begun | None]:
+        array = self.lease.array(self.whole.id, each.attempt)
+        names = ArrayNames.parse(names_in(self.fs, array.root))
+        place = each.indices.place(index)
+        return journal.of_index(self.fs, array, names, index, Plan(len(each.indices)).chunk_of(place))
+
+    # -- rows ----------------------------------------------------------------------------------------
+
+    def _silent(self, each: Try) -> Silent:
+        if each.outcome is None:
+            return Silent(stops=tuple(arrays.stops_of(self.fs, self.lease, self.whole.id, each.attempt)))
+        # Its outcome counts them, and no line does.
+        told = arrays.counts(self.fs, self.lease, self.whole.id, each.attempt).counts
+        lost = each.outcome.counts.get(State.LOST.name, 0) > told.get(State.LOST, 0)
+        return Silent(over=State.LOST if lost else State.CANCELLED)
+
+    def _row(
+        self, each: Try, index: int, ended: Ended | None, node: str, begun: Begun | None, silent: Silent
+    ) -> TaskView:
+        task = each.of_index(index)
+        row = TaskView(
+            task.id,
+            each.attempt,
+            State.PENDING,
+            name=task.name,
+            command=command_text(task),
+            need=task.need,
+            submitted=task.submitted,
+            group=task.group,
+            values=each.expansion.values(index),
+        )
+        if begun is not None and each.outcome is None:
+            return self._running(row, begun)
+        if ended is not None and ended.requeued and each.outcome is None:
+            return replace(row, attempt=ended.attempt + 1, reason="Requeue")
+        if ended is not None:
+            return _ended(row, ended, node)
+        if known := silent.state_of(index):
+            return replace(row, state=known[0], reason=known[1])
+        waiting = self.whole.state is State.PENDING and self.whole.reason
+        return replace(row, reason=waiting or "Queued")
+
+    def _running(self, row: TaskView, begun: Begun) -> TaskView:
+        view = self.nodes.get(begun.node) or NodeView(begun.node, Health.UNKNOWN)
+        state, reason = view.holds
+        row = replace(row, attempt=begun.attempt, state=state, reason=reason, node=begun.node)
+        held = view.heartbeat.running if view.heartbeat else ()
+        run = next((run for run in held if run.id == row.id and run.attempt == begun.attempt), None)
+        return replace(from_heartbeat(row, run, view), name=row.name, command=row.command) if run else row
+
+
+def index_of(task_id: str) -> int:
+    """The index in the id of one, `ID_INDEX`."""
+    return int(task_id.partition("_")[2])
+
+
+def _ended(row: TaskView, ended: Ended, node: str) -> TaskView:
+    return replace(
+        row,
+        attempt=ended.attempt,
+        state=ended.state,
+        reason=ended.reason,
+        node=node,
+        gpus=ended.gpus,
+        started=ended.started,
+        ended=ended.ended,
+        elapsed_seconds=ended.elapsed_seconds,
+        exit_code=ended.exit_code,
+    )
