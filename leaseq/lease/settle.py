@@ -9,7 +9,7 @@ from leaseq.errors import Malformed, Newer
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease.private import owner_of
 from leaseq.names import Entry, is_node, new_incarnation
-from leaseq.protocol import concluding, files, tasks
+from leaseq.protocol import arrays, concluding, files, tasks
 from leaseq.protocol.fate import lost_with_lease
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
@@ -72,6 +72,9 @@ def _settle(fs: Fs, lease: LeaseDir, node: str, name: str, *, clock: Clock, reas
     path = f"{lease.claimed(node)}/{name}"
     try:
         entry = Entry.parse(name)
+        if entry.chunk is not None:
+            arrays.give_up(fs, lease, Claim(entry, node), reason=reason, lease_ends=True)
+            return
         task = tasks.pinned_as_claimed(tasks.read_task(fs, path, entry), node)
     except (FileNotFoundError, Newer):
         return  # gone, or a later leaseq's to settle

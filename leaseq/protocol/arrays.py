@@ -311,14 +311,21 @@ def _chunk(name: str, entry: Entry) -> int | None:
     return found.chunk if (found.id, found.attempt) == (entry.id, entry.attempt) else None
 
 
-def ask_holders(fs: Fs, lease: LeaseDir, entry: Entry) -> list[str]:
-    """The nodes that have chunks of the array: each is asked to look at what is to end."""
-    asked = []
+def ask_holders(fs: Fs, lease: LeaseDir, entry: Entry) -> None:
+    """The nodes that have chunks of the array are asked to look at what is to end."""
+    for node in holders(fs, lease, entry):
+        requests.ask(fs, lease, node, f"cancel.{entry.id}.{entry.attempt}", {"reason": "indices"})
+
+
+def holders(fs: Fs, lease: LeaseDir, entry: Entry) -> dict[str, list[Claim]]:
+    """The chunks of the array that nodes have, by node."""
+    found: dict[str, list[Claim]] = {}
     for node in fs.names(lease.claims):
-        if is_node(node) and any(_chunk(name, entry) is not None for name in fs.names(lease.claimed(node))):
-            requests.ask(fs, lease, node, f"cancel.{entry.id}.{entry.attempt}", {"reason": "indices"})
-            asked.append(node)
-    return asked
+        if is_node(node):
+            for name in fs.names(lease.claimed(node)):
+                if _chunk(name, entry) is not None:
+                    found.setdefault(node, []).append(Claim(Entry.parse(name), node))
+    return found
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
@@ -340,14 +347,18 @@ def counts(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Totals:
 def indices(fs: Fs, lease: LeaseDir, task_id: str, attempt: int, wanted: Indices | None = None) -> journal.Told:
     """How each of the wanted indices of that attempt of the array ended, or that it has begun: all journals are read.
 
-    What is in neither has not begun, or has no line of its own (see `Stop`). Raises Malformed.
+    What is in neither has not begun, or has no line of its own (see `Stop`); once the array is over, an index that was
+    to have another attempt has none. Raises Malformed.
     """
     array = lease.array(task_id, attempt)
     try:
         names = ArrayNames.parse(fs.names(array.root))
     except FileNotFoundError:
         return journal.Told()
-    return journal.read(fs, array, names, wanted=wanted)
+    told = journal.read(fs, array, names, wanted=wanted)
+    if names.over:
+        told.ended = {index: each for index, each in told.ended.items() if not each.requeued}
+    return told
 
 
 def stops_of(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> list[Stop]:

@@ -199,9 +199,9 @@ class ChunkEnds:
 
 @dataclass(eq=False)
 class ArrayEnds:
-    """Nothing is left to take of the array: perhaps it is over."""
+    """Nothing is left to take of the array with that claim: perhaps it is over."""
 
-    lot: Lot
+    closed: Claim
     key: str = ""
 
 

@@ -10,11 +10,12 @@ from contextlib import suppress
 from leaseq.errors import Malformed, Newer
 from leaseq.models import Outcome, Why
 from leaseq.names import ARRAYS, CLI, Entry, is_node
-from leaseq.protocol import allocs, arrays, concluding, files, groups, tasks, terms
+from leaseq.protocol import allocs, concluding, files, groups, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
 from leaseq.reading.history import added
 from leaseq.runner import ends, lots
+from leaseq.runner.holding import ArrayEnds
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
 from leaseq.runner.recover import take_claims
@@ -68,11 +69,13 @@ def _look_after_lost_nodes(state: NodeState, ports: Ports) -> None:
 
 
 def _finish_arrays(ports: Ports) -> None:
-    """Arrays all of whose chunks have ended have their outcomes, whoever died before."""
+    """The ledger ends arrays all of whose chunks have ended, whoever died before."""
     fs, lease = ports.fs, ports.lease
+    known = {str(item.closed.entry) for item in list(ports.ledger.open) if isinstance(item, ArrayEnds)}
     for name in fs.names(lease.claimed(ARRAYS)):
         try:
-            arrays.finish(fs, lease, Claim(Entry.parse(name), ARRAYS), now=ports.clock.now())
+            if name not in known:
+                ports.ledger.add(ArrayEnds(Claim(Entry.parse(name), ARRAYS)))
         except Newer:
             continue
         except Malformed as error:

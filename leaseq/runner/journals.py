@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from leaseq.errors import Malformed
+from leaseq.errors import Malformed, Newer
 from leaseq.layout import LeaseDir
 from leaseq.node.procs import Procs
-from leaseq.protocol import arrays, chunks
+from leaseq.protocol import arrays, chunks, files
 from leaseq.protocol.journal import Attempts, Ended, Journal
-from leaseq.runner.holding import ArrayEnds, Begins, ChunkEnds, Holding, IndexEnds, Lot, NeverBegan, Note
+from leaseq.protocol.tasks import Claim
+from leaseq.runner.holding import ArrayEnds, Begins, ChunkEnds, Holding, IndexEnds, NeverBegan, Note
 from leaseq.world import Fs
 
 
@@ -30,8 +31,8 @@ class Journals:
         failure: OSError | None = None
         lots: dict[str, list[Note]] = {}
         for note in notes:
-            lot = note.lot if isinstance(note, ArrayEnds) else note.holding.lot
-            lots.setdefault(lot.key, []).append(note)
+            entry = note.closed.entry if isinstance(note, ArrayEnds) else note.holding.lot.entry
+            lots.setdefault(entry.key, []).append(note)
         for of_one in lots.values():
             try:
                 self._write_one(of_one, done)
@@ -67,9 +68,10 @@ class Journals:
             if isinstance(note, ChunkEnds):
                 chunks.end_chunk(self.fs, self.lease, note.holding.claim)
                 done(note)
-                self.finish(note.holding.lot)
+                if note.holding.lot.closed is not None:
+                    self.finish(note.holding.lot.closed)
             elif isinstance(note, ArrayEnds):
-                self.finish(note.lot)
+                self.finish(note.closed)
                 done(note)
 
     def _begun(self, note: Begins) -> None:
@@ -87,14 +89,12 @@ class Journals:
             self._open[lot.key] = Journal(self.fs, lot.array, self.node, owner)
         return self._open[lot.key]
 
-    def finish(self, lot: Lot) -> None:
-        """The array has its outcome, if nothing is left to take and all its chunks have ended."""
-        if lot.closed is None or lot.over:
-            return
+    def finish(self, closed: Claim) -> None:
+        """The array has its outcome, if all its chunks have ended."""
         try:
-            outcome = arrays.finish(self.fs, self.lease, lot.closed, now=self.now())
+            if arrays.finish(self.fs, self.lease, closed, now=self.now()) is not None:
+                self._open.pop(closed.entry.key, None)
+        except Newer:
+            return  # a newer leaseq's to end
         except Malformed as error:
-            raise OSError(f"array {lot.entry.id}: {error}") from None
-        if outcome is not None:
-            lot.over = True
-            self._open.pop(lot.key, None)
+            files.set_aside(self.fs, self.lease, closed.path(self.lease), f"it cannot be ended: {error}")

@@ -234,7 +234,7 @@ def close(state: NodeState, ports: Ports, lot: Lot) -> None:
     lot.over = lot.over or lot.closed is None
     state.queue.remove(str(lot.entry), own=lot.own)
     if lot.closed is not None:
-        ports.ledger.add(ArrayEnds(lot))
+        ports.ledger.add(ArrayEnds(lot.closed))
 
 
 def take_given(state: NodeState, ports: Ports, entry: Entry) -> None:

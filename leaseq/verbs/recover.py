@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Refused
 from leaseq.lease.leases import is_own
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
 from leaseq.names import Entry
-from leaseq.protocol import concluding
+from leaseq.protocol import arrays, concluding
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.snapshot import Reader
-from leaseq.reading.views import Health
+from leaseq.reading.views import NODE_DOWN, Health
 from leaseq.verbs.access import Access
 from leaseq.verbs.retry import Queued, queue_lost, task_at
 from leaseq.words import about
@@ -50,12 +50,32 @@ def recover(access: Access, each: Located, *, force: bool = False) -> Recovered:
         raise Refused(f"{row.id} is {row.state.name}, neither stuck nor lost", hint=hint)
     if row.state is not State.STUCK or row.place is None:
         raise Refused(f"{row.id} is {row.state.name}, neither stuck nor lost", hint="nothing was done")
+    entry = Entry.parse(row.place.name)
+    if entry.count:
+        return _recover_array(access, each, entry, force=force)
     if not force and (why := doubt(access, each)):
         raise Refused(f"{row.id}: {why}", hint=next_step(access, each))
-    entry = Entry.parse(row.place.name)
     task = task_at(access, row, entry)
     decided = concluding.recover_stuck(access.fs, lease, Claim(entry, row.node), task, ended=access.clock.now())
     return Recovered(lease, task, decided=decided)
+
+
+def _recover_array(access: Access, each: Located, entry: Entry, *, force: bool) -> Recovered:
+    """The chunks of nodes that do not serve are pending again; what ran there is LOST, and perhaps follows again."""
+    row, reader = each.row, each.reader
+    held = arrays.holders(access.fs, reader.lease, entry)
+    stuck = [node for node in held if not reader.runners.of(node).health.serving]
+    for node in stuck:
+        there = replace(each, row=replace(row, node=node))
+        if not force and (why := doubt(access, there)):
+            raise Refused(f"{row.id}: {why}", hint=next_step(access, there))
+    task = arrays.read_array(access.fs, reader.lease, entry)
+    if task is None or not stuck:
+        raise Refused(f"{row.id}: no node that does not serve holds any of it", hint="nothing was done")
+    for node in stuck:
+        for claim in held[node]:
+            arrays.give_up(access.fs, reader.lease, claim, reason=NODE_DOWN)
+    return Recovered(reader.lease, task)
 
 
 def doubt(access: Access, each: Located) -> str:

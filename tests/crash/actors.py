@@ -155,6 +155,8 @@ class Truth:
     """What an observer outside of everything knows."""
 
     acknowledged: dict[str, Task] = field(default_factory=dict)
+    arrays: dict[str, Task] = field(default_factory=dict)
+    """Arrays that were acknowledged."""
     starts: list[Key] = field(default_factory=list)
     exits: dict[Key, int] = field(default_factory=dict)
     stands: dict[Key, Outcome] = field(default_factory=dict)

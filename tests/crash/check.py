@@ -51,6 +51,8 @@ def places(fs: Fs, world: World) -> dict[str, list[Place]]:
 def _note(found: dict[str, list[Place]], fs: Fs, kind: str, path: str) -> None:
     try:
         entry = Entry.parse(path.rpartition("/")[2])
+        if entry.chunk is not None:
+            return  # a part of an array, which is where its own file is
         task = Task.from_json(fs.read(path))
     except Malformed as error:
         raise Violated(f"{path} is not whole: {error}") from error
@@ -63,7 +65,7 @@ def check_always(world: World) -> None:
     """Nothing acknowledged is lost, everything is in one place by the reading rule, and what stands is true."""
     fs = world.fs()
     found = places(fs, world)
-    for task_id in {*world.truth.acknowledged, *world.truth.keys.values()}:
+    for task_id in {*world.truth.acknowledged, *world.truth.keys.values(), *world.truth.arrays}:
         _check_one_place(world, fs, task_id, found.get(task_id, []))
     _check_starts(world)
     for (task_id, attempt), told in world.truth.stands.items():
@@ -109,7 +111,7 @@ def _check_one_place(world: World, fs: Fs, task_id: str, seen: list[Place]) -> N
     if outcome.requeued and not claimed:
         raise Violated(f"{task_id}.{attempt} was requeued, and no next attempt is anywhere")
     kept = claimed or any(each.kind == "lost" and each.attempt == attempt for each in seen)
-    if outcome.state is State.LOST and not kept:
+    if outcome.state is State.LOST and not kept and not outcome.counts:
         raise Violated(f"{task_id}.{attempt} is LOST, and its task file is not kept")
 
 
@@ -141,6 +143,8 @@ def _check_outcomes(world: World, fs: Fs, found: dict[str, list[Place]]) -> None
                 decided[place.attempt] = outcome = world.p.read_outcome(fs, world.lease, task_id, place.attempt)
                 assert outcome is not None
                 code = world.truth.exits.get((task_id, place.attempt))
+                if outcome.counts:
+                    continue
                 if outcome.state in (State.DONE, State.FAILED) and outcome.exit_code != code:
                     raise Violated(f"{task_id}.{place.attempt} exited {code}, and stands as {outcome.exit_code}")
                 pending = outcome.state is State.CANCELLED and not outcome.node

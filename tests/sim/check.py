@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from leaseq.indices import Indices
 from leaseq.models import Outcome, State, Task
 from leaseq.names import parse_key
+from leaseq.protocol import arrays
 from leaseq.protocol.fate import LOST_ATTEMPTS_MAX
 from leaseq.reading.snapshot import Reader
 from leaseq.world import SystemClock
@@ -38,6 +40,9 @@ def check(history: History) -> None:
     outcomes = _outcomes(history)
     _check_counts(history, outcomes)
     for (task_id, attempt), outcome in outcomes.items():
+        if outcome.counts:
+            _check_array(history, task_id, attempt, outcome)
+            continue
         _check_true(history, (task_id, attempt), outcome)
     for task_id in {task_id for task_id, _ in outcomes}:
         _check_asked_for(history, task_id, outcomes)
@@ -64,6 +69,38 @@ def _check_counts(history: History, outcomes: dict[tuple[str, int], Outcome]) ->
     for state in (State.DONE, State.FAILED, State.TIMEOUT, State.CANCELLED):
         if totals[state] != ended[state]:
             raise Violated(f"{totals[state]} tasks are counted as {state.name}, and {ended[state]} are")
+
+
+def _check_array(history: History, task_id: str, attempt: int, outcome: Outcome) -> None:
+    """Every index has one end, which is true; or none, if the array was cancelled before it began."""
+    truth, task = history.truth, outcome.task
+    assert task.array is not None
+    every = Indices.parse(task.array.indices)
+    told = arrays.indices(history.fs(), history.lease, task_id, attempt)
+    if told.begun:
+        raise Violated(f"{task_id} is over, and some of it is told to run: {told.begun}")
+    silent = [index for index in every if index not in told.ended]
+    stopped = truth.stopped.get(task_id, [])
+    if silent and None not in stopped:
+        raise Violated(f"{task_id} is over, and nothing is told of {silent}")
+    states = Counter(each.state.name for each in told.ended.values())
+    states["CANCELLED"] += len(silent)
+    if +states != Counter(outcome.counts):
+        raise Violated(f"of {task_id} {dict(states)} are told, and {dict(outcome.counts)} are counted")
+    for index, each in told.ended.items():
+        key, name = (f"{task_id}_{index}", each.attempt), f"{task_id}_{index}.{each.attempt}"
+        if each.requeued and None not in stopped:
+            raise Violated(f"{name} is followed by another attempt, and none is told of")
+        if each.state in (State.DONE, State.FAILED, State.TIMEOUT) and key not in truth.exits:
+            raise Violated(f"{name} is told to be {each.state.name}, and never ended")
+        if each.state in (State.DONE, State.FAILED) and each.exit_code != truth.exits[key]:
+            raise Violated(f"{name} exited {truth.exits[key]}, and is told to have exited {each.exit_code}")
+        asked = any(some is None or index in some for some in stopped)
+        if each.state is State.CANCELLED and not asked and task_id not in truth.forced_arrays:
+            raise Violated(f"{name} is told to be CANCELLED, and nobody asked for that")
+        allowed = truth.lossy or truth.lease_ended or task_id in truth.forced_arrays or key in truth.unseen
+        if each.state is State.LOST and not allowed:
+            raise Violated(f"{name} is LOST ({each.reason}), and nothing happened to any node")
 
 
 def _check_true(history: History, key: tuple[str, int], outcome: Outcome) -> None:

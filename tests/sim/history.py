@@ -16,6 +16,7 @@ from leaseq.dataclass import dataclass
 from leaseq.layout import LeaseDir
 from leaseq.names import names_drawn_from
 from leaseq.protocol import files, groups, lanes, records
+from leaseq.protocol.plan import divided_into
 from leaseq.reading.history import added
 from leaseq.room import Room
 from leaseq.runner import recover
@@ -33,6 +34,8 @@ from tests.sim.truth import SimTruth
 from tests.sim.users import User, Watcher
 
 NODES = ("n1", "n2")
+ARRAY_CHUNKS = 4
+"""Into about so many chunks an array is divided."""
 ROOMS = {"n1": Room(4, 1000, ("0", "1")), "n2": Room(2, 1000, ("0",))}
 LOOK_SECONDS = 15.0
 END_SECONDS_MAX = 3000.0
@@ -68,7 +71,7 @@ class Result:
 
 def run(plan: Plan, parts: Parts = REAL_PARTS) -> Result:
     """The plan has happened, up to its end or to the first promise that was broken."""
-    with names_drawn_from(Random(f"{plan.seed} names").randbytes):
+    with names_drawn_from(Random(f"{plan.seed} names").randbytes), divided_into(ARRAY_CHUNKS):
         history = History(plan, parts)
         violation = ""
         try:
@@ -154,6 +157,10 @@ class History:
             self._supervise(name)
         for number, task in enumerate(self.plan.tasks):
             self._user(f"submit {number}", task.host, task.at, lambda user, task=task: user.submit(task))
+        for number, array in enumerate(self.plan.arrays):
+            self._user(f"submit array {number}", array.host, array.at, lambda user, each=array: user.submit_array(each))
+        for number, command in enumerate(self.plan.array_commands):
+            self._user(f"command array {number}", command.host, command.at, lambda user, each=command: user.stop(each))
         for number, command in enumerate(self.plan.commands):
             self._user(f"command {number}", command.host, command.at, lambda user, each=command: user.command(each))
         for trouble in self.plan.troubles:

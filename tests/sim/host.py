@@ -14,7 +14,7 @@ from typing import Any
 
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.models import Why
-from leaseq.names import parse_key
+from leaseq.names import parse_id, parse_key
 from leaseq.node.record import Rec
 from leaseq.node.request import StartRequest
 from leaseq.room import Room
@@ -319,7 +319,8 @@ class Host:
     def end_now(self, key: str) -> None:
         work = self._running(key)
         if work is not None:
-            if self.node not in self.truth.lossy and parse_key(key) not in self.truth.forced:
+            forced = parse_key(key) in self.truth.forced or parse_id(parse_key(key)[0])[0] in self.truth.forced_arrays
+            if self.node not in self.truth.lossy and not forced:
                 self.truth.violated(f"{key} was killed, and nothing had happened to {self.node}")
             self._exits(work, int(signal.SIGKILL))
 

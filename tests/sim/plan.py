@@ -50,6 +50,29 @@ class TaskPlan:
 
 
 @dataclass(frozen=True)
+class ArrayPlan:
+    """An array that is submitted: when, from where, of how many indices; each runs alike."""
+
+    at: float
+    host: str
+    need: Need
+    count: int
+    seconds: float
+    code: int
+    manner: str
+    retries: int = 0
+    on_lost: str = ""
+    requeue: bool = False
+    node: str = ANY
+
+    def __str__(self) -> str:
+        return (
+            f"{self.at:6.1f} s  submit array from {self.host}: {self.count} x {self.seconds:.1f} s, exit {self.code},"
+            f" {self.manner}, need {self.need}, node {self.node}, retries {self.retries}, on_lost {self.on_lost!r}"
+        )
+
+
+@dataclass(frozen=True)
 class Command:
     """A command of a user: `cancel`, `hold`, `release`, `recover`, `retry`; `which` picks a task.
 
@@ -96,10 +119,14 @@ class Plan:
     tasks: tuple[TaskPlan, ...]
     commands: tuple[Command, ...]
     troubles: tuple[Trouble, ...]
+    arrays: tuple[ArrayPlan, ...] = ()
+    array_commands: tuple[Command, ...] = ()
+    """Of arrays: `cancel` and `cancel some`."""
 
     def __str__(self) -> str:
         lines = [f"seed {self.seed}"]
-        lines += [f"  {each}" for part in (self.tasks, self.commands, self.troubles) for each in part]
+        parts = (self.tasks, self.arrays, self.commands, self.array_commands, self.troubles)
+        lines += [f"  {each}" for part in parts for each in part]
         return "\n".join(lines)
 
 
@@ -142,6 +169,25 @@ STEPS = (
     ("read", "/hb/"),
 )
 """Where something is at stake: a call and what its paths hold."""
+
+
+ARRAY_STEPS = (
+    ("create", "/claimed/"),
+    ("rename", "/claimed/"),
+    ("link", "/arrays/"),
+    ("link", "/arrays/"),
+    ("sync_dir", "/arrays/"),
+    ("names", "/arrays/"),
+    ("append", "/arrays/"),
+    ("append", "/arrays/"),
+    ("read", "/arrays/"),
+    ("create", "/arrays/"),
+    ("rename", "/arrays/"),
+    ("rename", "/claimed/_array"),
+    ("unlink", "/arrays/"),
+    ("unlink", "/claimed/_array"),
+)
+"""The same of arrays."""
 
 
 def _during(chance: Random) -> dict[str, Any]:
@@ -213,6 +259,42 @@ TROUBLES: dict[str, tuple[float, Callable[[Random], Trouble]]] = {
 
 
 # -- drawing -------------------------------------------------------------------------------------------
+
+
+def draw_arrays(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] = ()) -> Plan:
+    """As `draw`, with few tasks, and with arrays."""
+    plan, chance = draw(seed, only=only, steps=steps), Random(f"{seed} arrays")
+    commands = [
+        Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), chance.choice(("cancel", "cancel some")), number)
+        for number in range(3)
+        if chance.random() < 0.25
+    ]
+    troubles = tuple(_at_arrays(each, chance) for each in plan.troubles)
+    arrays = tuple(_array(chance) for _ in range(chance.randint(1, 3)))
+    return replace(plan, tasks=plan.tasks[:2], troubles=troubles, arrays=arrays, array_commands=tuple(commands))
+
+
+def _at_arrays(trouble: Trouble, chance: Random) -> Trouble:
+    """Of what happens at a step, half at one of an array's."""
+    if not trouble.step[0] or not trouble.during.startswith("runner") or chance.random() < 0.5:
+        return trouble
+    return replace(trouble, step=chance.choice(ARRAY_STEPS), at=chance.randint(1, 8))
+
+
+def _array(chance: Random) -> ArrayPlan:
+    return ArrayPlan(
+        at=chance.uniform(0.0, SECONDS * 0.6),
+        host=chance.choice(LOGIN),
+        need=chance.choice((Need(), Need(cpus=1), Need(cpus=1), Need(cpus=2), Need(gpus=1))),
+        count=chance.choice((1, 3, 8, 15, 25)),
+        seconds=chance.choice((0.05, 0.5, 3.0, 8.0)),
+        code=chance.choice((0, 0, 0, 1, 75)),
+        manner=chance.choice(MANNERS),
+        retries=chance.choice((0, 0, 1, 2)),
+        on_lost=chance.choice(("", "", "requeue", "fail")),
+        requeue=chance.random() < 0.2,
+        node=chance.choice((ANY, ANY, ANY, "n1", "n2")),
+    )
 
 
 def draw(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] = ()) -> Plan:
@@ -287,7 +369,7 @@ def _limiting(chance: Random) -> Command:
 
 def smaller(plan: Plan) -> Iterator[Plan]:
     """Plans with one thing less."""
-    for part in ("troubles", "commands", "tasks"):
+    for part in ("troubles", "array_commands", "commands", "tasks", "arrays"):
         values = getattr(plan, part)
         for number in range(len(values)):
             yield replace(plan, **{part: values[:number] + values[number + 1 :]})

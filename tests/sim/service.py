@@ -98,7 +98,7 @@ class Service:
     def _turn(self) -> None:
         real, state = self.real, self.real.state
         while True:
-            before, holds = len(self.fs.calls), len(state.running) + len(real.ports.ledger.open)
+            before, holds = len(self.fs.calls), len(state.running) + len(real.ports.ledger.open) + self._arrays()
             started = self.scheduler.now
             wait = real.turn()
             self._check_cost(len(self.fs.calls) - before, holds, self.scheduler.now - started)
@@ -118,10 +118,17 @@ class Service:
         """A record changed: the kernel tells the loop."""
         self.wakes += 1
 
+    def _arrays(self) -> int:
+        """The chunks that it holds, and the arrays in which it may look for others."""
+        lots = self.real.state.lots.values()
+        queue = self.real.state.queue
+        pending = sum("a" in name.split(".")[2] for name in (*queue.any, *queue.own))
+        return sum(2 + len(lot.held) for lot in lots) + 2 * pending
+
     def _check_cost(self, calls: int, holds: int, seconds: float) -> None:
         """A turn costs the server what it did, and not what is pending or finished."""
         state = self.real.state
-        did = holds + len(state.running) + len(self.real.ports.ledger.open) + len(state.waiting)
+        did = holds + len(state.running) + len(self.real.ports.ledger.open) + len(state.waiting) + self._arrays()
         allowed = STEP_CALLS_BASE + STEP_CALLS_EACH * did + seconds * 20
         if calls > allowed:
             self.host.truth.violated(f"a turn of {self.process.name} made {calls} calls, more than {allowed:.0f}")

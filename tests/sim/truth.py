@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from leaseq.dataclass import dataclass, field
+from leaseq.indices import Indices
+from leaseq.names import parse_id
 from tests.crash.actors import Key, Truth
 from tests.sim.limits import Limits
 
@@ -22,6 +24,12 @@ class SimTruth(Truth):
     cancelled: set[str] = field(default_factory=set)
     """Tasks that somebody began to cancel."""
     lease_ended: bool = False
+    array_ids: set[str] = field(default_factory=set)
+    """Arrays that somebody began to submit."""
+    stopped: dict[str, list[Indices | None]] = field(default_factory=dict)
+    """Of arrays, what somebody began to cancel; None: all of it."""
+    forced_arrays: set[str] = field(default_factory=set)
+    """Arrays chunks of which a `recover` took away on somebody's word."""
     alive: set[Key] = field(default_factory=set)
     """Attempts whose process runs."""
     violations: list[str] = field(default_factory=list)
@@ -32,7 +40,8 @@ class SimTruth(Truth):
         if key in self.hosts:
             self.violated(f"{key[0]}.{key[1]} was started on {self.hosts[key]}, and again on {host}")
         for task, attempt in self.alive - self.forced:
-            if task == key[0] and self.hosts[task, attempt][:2] not in self.lossy:
+            taken = parse_id(task)[0] in self.forced_arrays
+            if task == key[0] and not taken and self.hosts[task, attempt][:2] not in self.lossy:
                 self.violated(f"{task}.{key[1]} was started on {host} beside {task}.{attempt}")
         known = [each for each in self.alive - self.forced if self.hosts[each][:2] not in self.lossy]
         if broken := self.limits.broken_by(key, known):

@@ -6,13 +6,18 @@ Each command is the verb that the command line calls, on a file system that take
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from random import Random
 
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import LeaseqError, Malformed, NotFound
+from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Located
-from leaseq.models import State, Task
+from leaseq.models import Array, State, Task
+from leaseq.names import ARRAYS, Entry, new_task_id, order
+from leaseq.protocol import arrays, tasks
+from leaseq.protocol.arrays import Stop
 from leaseq.protocol.groups import claims_of
 from leaseq.reading.find import find
 from leaseq.reading.snapshot import Reader
@@ -28,7 +33,7 @@ from leaseq.verbs.retry import retry
 from leaseq.verbs.submit import Submitted, Wanted, submit
 from leaseq.world import Clock, Fs
 from tests.sim.host import ALONE
-from tests.sim.plan import Command, TaskPlan
+from tests.sim.plan import ArrayPlan, Command, TaskPlan
 from tests.sim.slurm import HOME
 from tests.sim.truth import SimTruth
 
@@ -98,6 +103,53 @@ class User:
         for first in done.ids if plan.key else ():
             if self.truth.keys.setdefault(plan.key, first) != first:
                 self.truth.violated(f"the key {plan.key} stood for {self.truth.keys[plan.key]}, and now for {first}")
+
+    def submit_array(self, plan: ArrayPlan) -> None:
+        """The array is acknowledged, or the command failed."""
+        cpus = ALONE if plan.need.alone else str(1 if plan.need.cpus is None else plan.need.cpus)
+        argv = ("work", str(plan.seconds), str(plan.code), plan.manner, cpus)
+        now = self.clock.now()
+        task = Task(
+            new_task_id(),
+            argv,
+            "/",
+            now,
+            need=plan.need,
+            export="NONE",
+            node=plan.node,
+            retries=plan.retries,
+            on_lost=plan.on_lost,
+            requeue=plan.requeue,
+            array=Array(f"0-{plan.count - 1}"),
+        )
+        place = order(priority=0, micros=int(now * 1e6), sequence=0)
+        entry = Entry(place, task.id, plan.need, 1, count=plan.count)
+        self.truth.array_ids.add(task.id)
+        try:
+            self.fs.mkdir(self.lease.inbox(plan.node))
+            tasks.publish(self.fs, self.lease.inbox(plan.node), entry, task)
+        except OSError:
+            return
+        self.truth.arrays[task.id] = task
+
+    def stop(self, plan: Command) -> None:
+        """An array is cancelled, or some of it; or that failed."""
+        for task_id in sorted(self.truth.arrays)[plan.which :][:1]:
+            task = self.truth.arrays[task_id]
+            assert task.array is not None
+            every = Indices.parse(task.array.indices)
+            some = every.slice(len(every) // 3, len(every)) if plan.verb == "cancel some" else None
+            self.truth.stopped.setdefault(task_id, []).append(some)
+            try:
+                for name in self.fs.names(self.lease.inbox(task.node)) + self.fs.names(self.lease.claimed(ARRAYS)):
+                    entry = Entry.parse(name)
+                    if entry.id == task_id and entry.chunk is None:
+                        arrays.cancel(
+                            self.fs, self.lease, entry.pending(), Stop(some, "cancelled"), now=self.clock.now()
+                        )
+                        return
+            except OSError:
+                return
 
     # -- commands ----------------------------------------------------------------------------------
 
@@ -198,6 +250,11 @@ class User:
         """Every stuck or lost task is recovered, on the user's word that none of them runs."""
         for each in recoverable(self.reader()).tasks:
             row = each.row
+            if row.id in self.truth.array_ids:
+                self.truth.forced_arrays.add(row.id)
+                with suppress(LeaseqError):
+                    recover(self.access, each, force=True)
+                continue
             self.truth.recovered[row.id] = self.truth.recovered.get(row.id, 0) + 1
             if row.state is State.STUCK:
                 self.truth.forced.add((row.id, row.attempt))
@@ -231,12 +288,13 @@ class Watcher:
 
     def _judge(self, known: set[str], snapshot: Snapshot) -> None:
         truth = self.user.truth
-        rows = {row.id: row for row in snapshot.tasks}
-        if len(rows) < len(snapshot.tasks):
+        seen = [row for row in snapshot.tasks if row.id not in truth.array_ids]
+        rows = {row.id: row for row in seen}
+        if len(rows) < len(seen):
             truth.violated("a reader saw a task in two states")
         for task_id in sorted((known | self.seen.keys()) - rows.keys()):
             truth.violated(f"a reader saw {task_id} vanish")
-        for row in snapshot.tasks:
+        for row in seen:
             now = row.attempt, row.state.ended
             if now < self.seen.get(row.id, (0, False)):
                 truth.violated(f"a reader saw {row.id} go from {self.seen[row.id]} back to {now}: {row.state.name}")
