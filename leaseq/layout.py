@@ -200,6 +200,11 @@ class LeaseDir:
         return f"{self.root}/groups"
 
     @property
+    def edits(self) -> str:
+        """Changed tasks that wait to stand in the place of pending ones, and where they go; made on demand."""
+        return f"{self.root}/edits"
+
+    @property
     def all_lanes(self) -> str:
         """One directory for each limit that there is, or was: made by whoever needs its first lane."""
         return f"{self.root}/lanes"

@@ -26,6 +26,8 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 BEAT = ".json"
 CLI = "_cli"
 """The owner of claims made by commands (a pending task being cancelled)."""
+EDIT = "_edit"
+"""The owner of claims on pending tasks that are being changed."""
 ARRAYS = "_array"
 """The owner of the claim on an array of which nothing is left to take: its chunks are its nodes'."""
 LOGS_IN_BLOCK = 1000
@@ -46,6 +48,7 @@ _NEED = Form(
     rf"(?:x|(?=[gcm])(?:g(?P<gpus>{_COUNT}|A))?(?:c(?P<cpus>{_COUNT}))?(?:m(?P<mem>{_COUNT}))?)"
     r"(?:t(?P<time>0|[1-9][0-9]{0,11}))?"
     rf"(?:a(?P<count>[1-9][0-9]{{0,9}})(?:k(?P<chunk>{_COUNT}))?)?"
+    r"(?:e(?P<edited>[1-9][0-9]{0,5}))?"
 )
 """One spelling for each need: a runner renames what an entry is called, and would not find it under another."""
 _CHUNK = Form(rf"a[0-9]+k[0-9]+(?:~{_GROUP})?\.[0-9]+(?:\.[0-9a-z]{{10}})?$")
@@ -116,6 +119,8 @@ class Entry:
     """Which part of its array it stands for; None: all that nobody has taken yet."""
     group: str = ""
     """What it is limited and paused with; empty: nothing."""
+    edited: int = 0
+    """How often its task was changed while it was pending: a name stands for one content."""
 
     def __str__(self) -> str:
         need = self.need
@@ -132,6 +137,8 @@ class Entry:
             code += f"a{self.count}"
         if self.chunk is not None:
             code += f"k{self.chunk}"
+        if self.edited:
+            code += f"e{self.edited}"
         code += f"~{self.group}" if self.group else ""
         return f"{self.order}.{self.id}.{code}.{self.attempt}" + (f".{self.owner}" if self.owner else "")
 
@@ -188,7 +195,13 @@ class Entry:
             int(need["count"] or 0),
             None if need["chunk"] is None else int(need["chunk"]),
             group=match["group"] or "",
+            edited=int(need["edited"] or 0),
         )
+
+
+def with_priority(order: str, priority: int) -> str:
+    """The order of the same submission with another priority."""
+    return f"{500 - priority:03d}{order[3:]}"
 
 
 def order(*, priority: int, micros: int, sequence: int) -> str:
@@ -203,7 +216,7 @@ def is_node(name: str) -> bool:
 
 def node_part(name: str) -> str:
     """The name, if a path may be made of it: a node's, or one of the two that stand for none."""
-    if name not in (ANY, CLI, ARRAYS) and not is_node(name):
+    if name not in (ANY, CLI, EDIT, ARRAYS) and not is_node(name):
         raise Malformed(f"not a node's name: {name!r:.160}")
     return name
 
@@ -251,6 +264,11 @@ def attempt_of(name: str) -> int:
 def group_of(name: str) -> str:
     """The group in such a name; empty if it is of none."""
     return name[39:].partition(".")[0].partition("~")[2]
+
+
+def need_of(name: str) -> str:
+    """What such a name says between id and attempt: it changes with each edit, and no content does without it."""
+    return name[39:].partition(".")[0]
 
 
 def priority_of(name: str) -> str:

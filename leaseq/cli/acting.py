@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from leaseq.cli.app import App
 from leaseq.cli.progress import Progress
-from leaseq.errors import Malformed, NotFound, UsageError
+from leaseq.errors import Malformed, NotFound, Refused, UsageError
 from leaseq.lease.lookup import Found, Located
 
 Said = tuple[str, str]
@@ -14,14 +14,14 @@ Said = tuple[str, str]
 Act = Callable[[App, Located], Said]
 
 
-def on_each(app: App, found: Found, act: Act, *, doing: str, json: bool) -> int:
-    """Each task was acted on, and it is said what came of it; 1 if one could not be."""
+def on_each(app: App, found: Found, act: Act, *, doing: str, json: bool, hints: bool = False) -> int:
+    """Each task was acted on, and it is said what came of it; 1 if one could not be. hints: with the next step."""
     progress = Progress(app.out, doing, len(found.tasks), quiet=json)
     for each in progress.over(found.tasks):
         try:
             progress.did(each.row.id, *act(app, each))
-        except (UsageError, NotFound) as error:
-            progress.problem(error.message)
+        except (UsageError, NotFound, Refused) as error:
+            progress.problem(error.message + (f"\n  {error.hint}" if error.hint and hints else ""))
         except Malformed as error:
             progress.problem(f"{each.row.id}: its file cannot be used ({error})")
     code = progress.end()

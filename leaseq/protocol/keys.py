@@ -152,6 +152,11 @@ def _read_key(fs: Fs, lease: LeaseDir, path: str) -> tuple[Entry, str]:
     return Entry.parse(text(body.get("entry"))), f"{lease.root}/{kind}/{node}"
 
 
+def read_target(fs: Fs, lease: LeaseDir, path: str) -> tuple[Entry, str]:
+    """(entry, directory of pending tasks) that such a file tells of; raises FileNotFoundError, Malformed."""
+    return _read_key(fs, lease, path)
+
+
 def _waiting(key: str, entry: Entry) -> str:
     return f"{directory_of(key)}/.{entry}"
 

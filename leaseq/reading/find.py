@@ -186,7 +186,7 @@ class Search:
     def _first(self, task_id: str) -> bool:
         """True if the task waits for its first attempt, or is in it."""
         seen = self.listing.of(task_id)
-        attempts = [each.attempt for each in (*seen.pending.values(), *seen.claims)]
+        attempts = [each.attempt for each in (*seen.edited, *seen.pending.values(), *seen.claims)]
         return attempts == [1]
 
     def _ended(self, prefix: str) -> Iterable[tuple[str, int]]:

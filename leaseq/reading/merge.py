@@ -30,7 +30,7 @@ from leaseq.reading.views import (
 )
 
 QUEUED = "Queued"
-PAUSED = "Paused"
+PAUSED, CHANGING = "Paused", "Changing"
 NO_RUNNER = "NoRunner"
 NO_NODE = f"{NO_RUNNER}: the lease has no node yet"
 NOBODY = (NO_RUNNER, RUNNER_STOPPED, RUNNER_DOWN, NODE_SILENT, NODE_DOWN)
@@ -174,11 +174,18 @@ class Merge:
         return self._from_spec(row, entry)
 
     def pending(self, limit: int | None) -> list[TaskView]:
-        self._count(State.PENDING, len(self.waiting))
+        changing = [self._view_edited(each) for each in self._ranked(Rank.EDITED)]
+        self._count(State.PENDING, len(self.waiting) + len(changing))
         names = self.waiting
         first = sorted(names) if limit is None else heapq.nsmallest(limit, names)
         ahead = self._ahead(first)
-        return [self.view_pending(name, ahead[name]) for name in first]
+        return [self.view_pending(name, ahead[name]) for name in first] + changing
+
+    def _view_edited(self, each: Sighting) -> TaskView:
+        """The row of a pending task that a command is changing."""
+        entry, place = each.entry, Place(each.at.directory, each.name)
+        row = TaskView(entry.id, entry.attempt, State.PENDING, CHANGING, ANY, need=entry.need, place=place)
+        return self._from_spec(replace(row, group=entry.group, submitted=submitted_at(entry.order)), entry)
 
     def _ahead(self, first: Sequence[str]) -> dict[str, int]:
         """How many tasks that may start stand before each of these in its node's queue."""
@@ -256,7 +263,7 @@ class Merge:
         """The files of tasks that are not over and have had an attempt before, by id and attempt."""
         found = {(each.id, each.attempt): each.path for each in self.listing.lost if each.attempt > 1}
         for each in self.newest.values():
-            if each.attempt > 1 and each.rank in (Rank.PENDING, Rank.CLAIMED):
+            if each.attempt > 1 and each.rank in (Rank.EDITED, Rank.PENDING, Rank.CLAIMED):
                 found[each.id, each.attempt] = each.path
             elif each.event and each.event.requeued and each.id in self.claims and self.claims[each.id].attempt > 1:
                 claim = self.claims[each.id]

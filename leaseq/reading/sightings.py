@@ -19,13 +19,14 @@ from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Event
-from leaseq.names import ARRAYS, CLI, PENDING, Entry, attempt_of, beating, is_chunk, is_node, parse_key, task_of
+from leaseq.names import ARRAYS, CLI, EDIT, PENDING, Entry, attempt_of, beating, is_chunk, is_node, parse_key, task_of
 from leaseq.world import Fs
 
 
 class Rank(IntEnum):
     """Of two sightings of one attempt, the later in an attempt's life counts."""
 
+    EDITED = -1
     PENDING = 0
     CLAIMED = 1
     LOST = 2
@@ -82,6 +83,8 @@ class Listing:
 
     pending: dict[str, Sighting] = field(default_factory=dict)
     """By file name."""
+    edited: list[Sighting] = field(default_factory=list)
+    """Tasks that a command is changing: pending, and soon seen as such."""
     claims: list[Sighting] = field(default_factory=list)
     """Of an array of which nothing is left to take, `at.node` is `_array`: its chunks are its nodes'."""
     chunks: list[Sighting] = field(default_factory=list)
@@ -96,11 +99,20 @@ class Listing:
         pending = {name: each for name, each in self.pending.items() if each.id == task_id}
         claims = [each for each in self.claims if each.id == task_id]
         chunks = [each for each in self.chunks if each.id == task_id]
-        nodes = self.nodes if pending or chunks else {each.at.node for each in claims} - {CLI, ARRAYS}
-        return Listing(pending, claims, chunks, [each for each in self.lost if each.id == task_id], nodes=nodes)
+        edited = [each for each in self.edited if each.id == task_id]
+        owners = {each.at.node for each in claims} - {CLI, ARRAYS}
+        return Listing(
+            pending,
+            edited=edited,
+            claims=claims,
+            chunks=chunks,
+            lost=[each for each in self.lost if each.id == task_id],
+            nodes=self.nodes if pending or chunks or edited else owners,
+        )
 
     def live(self) -> Iterator[Sighting]:
         """Every task file, in the order of places."""
+        yield from self.edited
         yield from self.pending.values()
         yield from self.claims
         yield from self.lost
@@ -122,7 +134,10 @@ def list_all(fs: Fs, lease: LeaseDir, memory: Memory | None = None) -> Listing:
             seen = list(place(look))
             found.pending.update(zip(map(_NAME_OF, seen), seen, strict=True))
         for each in claimed(look):
-            (found.claims if each.entry.chunk is None else found.chunks).append(each)
+            if each.rank is Rank.EDITED:
+                found.edited.append(each)
+            else:
+                (found.claims if each.entry.chunk is None else found.chunks).append(each)
         if first:
             found.claims.extend(closed(look))  # what is there leaves by its end alone
     found.lost.extend(lost(look))
@@ -158,10 +173,10 @@ class _Look:
     def owners(self, parent: str, *, or_name: str) -> list[str]:
         """The nodes that have a directory there, and that one name that stands for none; others are noted, once."""
         names = [name for name in names_in(self.fs, parent) if name != ARRAYS]
-        strange = [name for name in names if name != or_name and not is_node(name)]
+        strange = [name for name in names if name not in (or_name, EDIT) and not is_node(name)]
         self.note(*(f"{parent.rpartition('/')[2]}/{name!r:.160} is no node's" for name in strange))
         known = [name for name in names if name not in strange]
-        self.nodes.update(name for name in known if name != CLI)
+        self.nodes.update(name for name in known if name not in (CLI, EDIT))
         return known
 
     def note(self, *texts: str) -> None:
@@ -197,10 +212,10 @@ def _pending(look: _Look, parent: str, *, held: bool) -> Iterator[Sighting]:
 
 
 def claimed(look: _Look) -> Iterator[Sighting]:
-    """Tasks in the hands of a node's runner, or of a command that cancels them (`claimed/_cli`)."""
+    """Tasks in the hands of a node's runner, or of a command that cancels (`_cli`) or changes them (`_edit`)."""
     for owner in look.owners(look.lease.claims, or_name=CLI):
-        spot = Spot(look.lease.claimed(owner), owner)
-        yield from _entries(look, look.new(spot.directory), f"claimed/{owner}", Rank.CLAIMED, spot)
+        spot, rank = Spot(look.lease.claimed(owner), owner), Rank.EDITED if owner == EDIT else Rank.CLAIMED
+        yield from _entries(look, look.new(spot.directory), f"claimed/{owner}", rank, spot)
 
 
 def closed(look: _Look) -> Iterator[Sighting]:

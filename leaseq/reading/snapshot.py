@@ -14,7 +14,7 @@ from leaseq.dataclass import replace
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import Lease, State, Task
-from leaseq.names import Entry, attempt_of
+from leaseq.names import Entry, attempt_of, need_of
 from leaseq.protocol import groups
 from leaseq.protocol.records import read_lease
 from leaseq.protocol.tasks import read_task
@@ -39,7 +39,7 @@ class Reader:
         self.news = news
         self.fs = fs
         self.clock = clock
-        self._specs: dict[tuple[str, int], Task | str] = {}
+        self._specs: dict[tuple[str, int, str], Task | str] = {}
         self._counted: dict[tuple[str, int], str] = {}
         self._pending: Memory = {}
         self.runners = Runners(lease, fs, clock, news)
@@ -96,7 +96,7 @@ class Reader:
     def spec(self, task_id: str, path: str) -> Task | str:
         """The task in that file without its environment, read once; or why there is none to show."""
         name = path.rpartition("/")[2]
-        key = task_id, attempt_of(name)
+        key = task_id, attempt_of(name), need_of(name)
         known = self._specs.get(key)
         if isinstance(known, Task):
             return known

@@ -10,7 +10,7 @@ from contextlib import suppress
 from leaseq.errors import Malformed, Newer
 from leaseq.models import Outcome, Why
 from leaseq.names import ARRAYS, CLI, Entry, is_node
-from leaseq.protocol import allocs, concluding, files, groups, tasks, terms
+from leaseq.protocol import allocs, concluding, edits, files, groups, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
 from leaseq.reading.history import added
@@ -34,6 +34,7 @@ def keep_house(state: NodeState, ports: Ports) -> None:
     if not state.phase.superseded:
         _take_in_late_lines(ports)
         if state.node == min(state.nodes, default=state.node):
+            edits.finish_all(ports.fs, ports.lease)
             _finish_arrays(ports)
             book(ports)
             for group in groups.groups_with_lanes(ports.fs, ports.lease):

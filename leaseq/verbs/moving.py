@@ -8,6 +8,9 @@ from typing import TypeVar
 from leaseq.dataclass import replace
 from leaseq.errors import UsageError
 from leaseq.lease.lookup import Located
+from leaseq.names import EDIT, Entry
+from leaseq.protocol import edits
+from leaseq.protocol.tasks import Claim
 from leaseq.reading.find import find
 from leaseq.verbs.access import Access
 
@@ -26,7 +29,12 @@ def act_on(access: Access, each: Located, act: Callable[[Access, Located], Made 
     while (made := act(access, each)) is None:
         if access.clock.monotonic() > deadline:
             raise UsageError(f"{each.row.id} is on the move between two states; try again")
-        access.pause(LOOK_SECONDS)
+        row, lease = each.row, each.reader.lease
+        if row.place is not None and row.place.directory == lease.claimed(EDIT):
+            # A command is changing it, and may have died of that.
+            edits.finish(access.fs, lease, Claim(Entry.parse(row.place.name), EDIT))
+        else:
+            access.pause(LOOK_SECONDS)
         (row,) = find(each.reader, each.row.id)
         each = replace(each, row=row)
     return made

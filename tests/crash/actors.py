@@ -13,13 +13,13 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from leaseq.dataclass import dataclass, field
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import ANY, Event, Lease, Need, Outcome, State, Task
-from leaseq.names import ALPHABET, CLI, Entry, histories_in, order, parse_key
-from leaseq.protocol import concluding, files, history, keys, records, tasks
+from leaseq.names import ALPHABET, CLI, Entry, histories_in, order, parse_key, with_priority
+from leaseq.protocol import concluding, edits, files, history, keys, records, tasks
 from leaseq.protocol.submission import Published, publish_batch
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
@@ -132,6 +132,7 @@ class Protocol:
     record_events: Callable[..., None] = history.record_events
     cancel_pending: Callable[..., Outcome | None] = concluding.cancel_pending
     finish_cancelled: Callable[..., Outcome] = concluding.finish_cancelled
+    change: Callable[..., bool] = edits.change
     move_pending: Callable[..., bool] = tasks.move_pending
     recover_lost: Callable[..., bool] = tasks.recover_lost
     lose: Callable[..., Outcome] = concluding.lose
@@ -168,6 +169,10 @@ class Truth:
     attempts: dict[str, int] = field(default_factory=dict)
     """The attempt that somebody was told to follow."""
     keys: dict[str, str] = field(default_factory=dict)
+    names: dict[str, dict[int, set[str]]] = field(default_factory=dict)
+    """By task, and by how often it was changed then, what it may be named: as somebody began to make it."""
+    changed: dict[str, int] = field(default_factory=dict)
+    """How often a task was changed, for all that somebody was told."""
     contents: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     """What a reader of a replaced file may see."""
 
@@ -359,6 +364,34 @@ def cancel_first(world: World, fs: Fs) -> Outcome | None:
             world.truth.stands[decided.task.id, decided.attempt] = decided
         return decided
     return None
+
+
+def change_first(world: World, fs: Fs, name: str = "") -> bool:
+    """The first pending task has another name and a higher priority, and its user is told so; False if it was gone."""
+    found = [(directory, entry) for directory, entry in pending(fs, world.lease, ("inbox", "held"))]
+    if not found:
+        return True
+    directory, old = found[0]
+    try:
+        task = world.p.read_task(fs, f"{directory}/{old}", old)
+    except FileNotFoundError:
+        return False
+    name = name or f"changed{world.number()}"
+    names = world.truth.names.setdefault(task.id, {0: {task.name}})
+    names.setdefault(old.edited + 1, set()).add(name)
+    new = replace(old, order=with_priority(old.order, 5), group="eval", edited=old.edited + 1)
+    done = world.p.change(fs, world.lease, directory, old, directory, new, replace(task, name=name, group="eval"))
+    if done:
+        names[new.edited] = {name}
+        world.truth.changed[task.id] = max(new.edited, world.truth.changed.get(task.id, 0))
+    else:
+        names[new.edited].discard(name)
+    return done
+
+
+def finish_changes(world: World, fs: Fs) -> None:
+    """Every change that somebody began is made."""
+    edits.finish_all(fs, world.lease)
 
 
 def move_first(world: World, fs: Fs, source: str, target: str) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
 from leaseq.models import ANY, Outcome, State, Task
-from leaseq.names import CLI, Entry, parse_key
+from leaseq.names import CLI, EDIT, Entry, parse_key
 from leaseq.protocol import keys
 from leaseq.world import Fs
-from tests.crash.actors import World, events_of, finish_cancellations, move_first
+from tests.crash.actors import World, events_of, finish_cancellations, finish_changes, move_first
 
-RANK = {"inbox": 1, "held": 1, "claimed": 2, "done": 3}
+RANK = {"edit": 0, "inbox": 1, "held": 1, "claimed": 2, "done": 3}
 DRAIN_ROUNDS_MAX = 60
 
 
@@ -34,7 +34,7 @@ def places(fs: Fs, world: World) -> dict[str, list[Place]]:
     for kind in ("inbox", "held", "claimed"):
         for node in fs.names(f"{lease.root}/{kind}"):
             for name in fs.names(f"{lease.root}/{kind}/{node}"):
-                _note(found, fs, kind, f"{lease.root}/{kind}/{node}/{name}")
+                _note(found, fs, "edit" if node == EDIT else kind, f"{lease.root}/{kind}/{node}/{name}")
     for name in fs.names(lease.lost):
         _note(found, fs, "lost", f"{lease.lost}/{name}")
     for shard in fs.names(f"{lease.root}/done"):
@@ -100,6 +100,11 @@ def _check_one_place(world: World, fs: Fs, task_id: str, seen: list[Place]) -> N
         raise Violated(f"{task_id} was told to have another attempt than {attempt}, and has none")
     if len(ranked) > 1 and ranked[1][:2] == (attempt, rank):
         raise Violated(f"{task_id} is in two places: {path} and {ranked[1][2]}")
+    if (names := world.truth.names.get(task_id)) and rank > RANK["edit"]:
+        told = world.truth.changed.get(task_id, 0)
+        allowed = {name for edited, some in names.items() for name in some if edited >= told}
+        if (name := _newest_content(fs, path, rank).name) not in allowed:
+            raise Violated(f"{task_id} was changed to one of {sorted(allowed)}, and is {name!r} in {path}")
     if rank != RANK["done"]:
         return
     pending = [each.path for each in seen if each.attempt == attempt and each.kind in ("inbox", "held")]
@@ -122,6 +127,10 @@ def _check_redos(world: World, fs: Fs, found: dict[str, list[Place]]) -> None:
         task = Outcome.from_json(fs.read(newest.path)).task if newest.kind == "done" else _task_in(fs, newest.path)
         if task.redo_of and keys.redone(fs, world.lease, task.redo_of) != [task_id]:
             raise Violated(f"{task_id} repeats {task.redo_of}, which does not tell of it alone")
+
+
+def _newest_content(fs: Fs, path: str, rank: int) -> Task:
+    return Outcome.from_json(fs.read(path)).task if rank == RANK["done"] else _task_in(fs, path)
 
 
 def _task_in(fs: Fs, path: str) -> Task:
@@ -169,6 +178,7 @@ def _check_outcomes(world: World, fs: Fs, found: dict[str, list[Place]]) -> None
 def drain(world: World) -> None:
     """Fresh runners have done all the work that is left, as they do after any crash: all earlier ones are gone."""
     fs = world.fs()
+    finish_changes(world, fs)
     while move_first(world, fs, world.lease.held(ANY), world.lease.inbox(ANY)):
         pass
     world.all_runners_die()
@@ -176,6 +186,7 @@ def drain(world: World) -> None:
     certain = frozenset(Entry.parse(name).owner for name in claims)
     runners = [world.runner(host=host) for host in world.hosts.values()]
     for _ in range(DRAIN_ROUNDS_MAX):
+        finish_changes(world, fs)
         finish_cancellations(world, fs)
         busy = False
         for runner in runners:
@@ -208,7 +219,7 @@ def check_settled(world: World) -> None:
     booked = {(event.id, event.attempt) for node in world.nodes() for event in events_of(fs, lease, node)}
     for task_id, seen in found.items():
         for each in seen:
-            if each.kind in ("inbox", "held", "claimed"):
+            if each.kind in ("edit", "inbox", "held", "claimed"):
                 raise Violated(f"{task_id}.{each.attempt} stays in {each.path}")
             if each.kind == "lost" and each.attempt != max(place.attempt for place in seen):
                 raise Violated(f"{each.path} is kept although a later attempt was made")

@@ -59,6 +59,10 @@ def release(world: World, fs: Fs) -> None:
     actors.move_first(world, fs, world.lease.held(ANY), world.lease.inbox(ANY))
 
 
+def change(world: World, fs: Fs) -> None:
+    actors.change_first(world, fs)
+
+
 def with_key(world: World, fs: Fs) -> None:
     actors.submit_with_key(world, fs, "digest")
 
@@ -151,6 +155,16 @@ MEETINGS = {
     "hold, cancel": _pending(hold, cancel),
     "hold, release": _pending(hold, release),
     "release, release and work": _held(release, _both(release, work)),
+    "change, take": _pending(change, take("n1")),
+    "change, work": _pending(change, work),
+    "take, change": _pending(take("n1"), change),
+    "change, change": _pending(change, change),
+    "change, change and work": _pending(change, _both(change, work)),
+    "change, cancel": _pending(change, cancel),
+    "cancel, change": _pending(cancel, change),
+    "change, hold": _pending(change, hold),
+    "change, finish and work": _pending(change, _both(actors.finish_changes, work)),
+    "finish, finish and work": _scene("finish_change", _both(actors.finish_changes, work)),
     "report, lose": _reporting(lose),
     "report, lose and recover and work": _reporting(_both(lose, recover, work)),
     "report and retry, lose": _reporting(lose, retries=1),

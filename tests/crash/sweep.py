@@ -11,7 +11,7 @@ import errno
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, Refused
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Heartbeat, Lease, Need, Task
@@ -234,6 +234,26 @@ def lose_requeue(world: World) -> Act:
     return lambda world, fs: actors.lose_first(world, fs, requeued="recover")
 
 
+def change(world: World) -> Act:
+    submitted(world)
+    return actors.change_first
+
+
+def change_again(world: World) -> Act:
+    submitted(world)
+    actors.change_first(world, world.fs())
+    return actors.change_first
+
+
+def finish_change(world: World) -> Act:
+    """Somebody died once the change was decided."""
+    submitted(world)
+    world.p = replace(world.p, change=actors.REAL.change)
+    at = operations_until(world, actors.change_first, "rename", "/claimed/_edit")
+    _die(world, actors.change_first, Fault(at, Kind.DIE_AFTER))
+    return actors.finish_changes
+
+
 def hold(world: World) -> Act:
     submitted(world)
     return lambda world, fs: actors.move_first(world, fs, world.lease.inbox(ANY), world.lease.held(ANY))
@@ -356,6 +376,9 @@ SCENES = {
         lose,
         lose_undurable_claim,
         lose_requeue,
+        change,
+        change_again,
+        finish_change,
         hold,
         release,
         next_runner_finds_ended,
@@ -636,7 +659,17 @@ def _every_loss(world: World, before: str) -> Iterator[str]:
         yield case
 
 
+def operations_until(world: World, act: Act, operation: str, place: str) -> int:
+    """The number of the act's first call of that operation with a path that holds the place, by a world like this."""
+    other = World(world.p)
+    submitted(other)
+    fs = FaultFs(other.fs())
+    act(other, fs)
+    return next(n for n, call in enumerate(fs.calls, 1) if call[0] == operation and any(place in p for p in call[1:]))
+
+
 def _recover_all(world: World, fs: Fs) -> None:
+    actors.finish_changes(world, fs)
     actors.finish_cancellations(world, fs)
     for node in world.hosts:
         runner = world.runner(node, fs)

@@ -61,6 +61,7 @@ class Place(Box):
             "PATH": f"{programs}:{self.cluster / 'bin'}:{os.environ['PATH']}",
             "SHELL": "/bin/bash",
             "TERM": "xterm",
+            "EDITOR": "true",
         }
         self.home.mkdir(mode=0o700)
         (self.home / "config.yaml").write_text(SETTINGS)
@@ -196,6 +197,9 @@ DOCUMENTS = {
     "recover --all": "recover --all --json",
     "hold": "hold {held} --json",
     "release": "release {held} --json",
+    "set": "set {held} --priority 3 --json",
+    "edit": "edit {held} --json",
+    "signal": "signal {running} CONT --json",
     "pause": "pause -g nobody --json",
     "resume": "resume -g nobody --json",
     "group": "group --json",
@@ -357,6 +361,10 @@ LINES = {
     "leaseq lease info LEASE": Typed("leaseq lease info {lease}"),
     "leaseq lease adopt JOBID": Typed("leaseq lease adopt {job}"),
     "leaseq lease hold-queue LEASE --off": Typed("leaseq lease hold-queue {lease} --off"),
+    "leaseq set last --priority 5 --gpus 0 --time 4h": Typed("leaseq set {held} --priority 5 --gpus 0 --time 4h"),
+    "leaseq set T3k9 --group long": Typed("leaseq set {held} --group long"),
+    "leaseq edit T3k9 T7aa": Typed("leaseq edit {held} {pinned}"),
+    "leaseq edit": Typed("leaseq edit {held}"),
     "leaseq cancel": Typed("leaseq cancel {held}"),
     "leaseq cancel ID": Typed("leaseq cancel {running}"),
     "leaseq cancel ID --signal USR1": Typed("leaseq cancel {running} --signal USR1"),

@@ -13,8 +13,8 @@ from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import Event, Lease, Outcome, State, Task
 from leaseq.names import CLI, Entry
-from leaseq.protocol import keys, records, tasks
-from leaseq.protocol.files import discard, hidden
+from leaseq.protocol import edits, keys, records, tasks
+from leaseq.protocol.files import discard, hidden, replace_file
 from leaseq.protocol.history import event_of
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
@@ -67,6 +67,59 @@ def reserve_the_key_and_then_publish(
     if first == task.id:
         tasks.publish(fs, directory, entry, task)
     return first
+
+
+# -- change ------------------------------------------------------------------------------------------
+
+
+def change_by_publishing_first(
+    fs: Fs, lease: LeaseDir, source: str, old: Entry, directory: str, new: Entry, task: Task
+) -> bool:
+    """The new file is there before the old one is taken away."""
+    tasks.publish(fs, directory, new, task)
+    discard(fs, f"{source}/{old}")
+    return True
+
+
+def change_by_removing_first(
+    fs: Fs, lease: LeaseDir, source: str, old: Entry, directory: str, new: Entry, task: Task
+) -> bool:
+    held = tasks.claim(fs, lease, source, old, node=CLI, incarnation="00000edit0")
+    if held is None:
+        return False
+    discard(fs, held.path(lease))
+    tasks.publish(fs, directory, new, task)
+    return True
+
+
+def change_whose_intent_is_not_durable(
+    fs: Fs, lease: LeaseDir, source: str, old: Entry, directory: str, new: Entry, task: Task
+) -> bool:
+    class Hasty:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(fs, name)
+
+        def sync_dir(self, path: str) -> None:
+            if path != lease.edits:
+                fs.sync_dir(path)
+
+    return edits.change(Hasty(), lease, source, old, directory, new, task)  # type: ignore[arg-type]
+
+
+def change_that_trusts_a_lost_claim(
+    fs: Fs, lease: LeaseDir, source: str, old: Entry, directory: str, new: Entry, task: Task
+) -> bool:
+    """The old file counts as claimed, whoever has it."""
+    edits.change(fs, lease, source, old, directory, new, task)
+    return True
+
+
+def change_under_the_same_name(
+    fs: Fs, lease: LeaseDir, source: str, old: Entry, directory: str, new: Entry, task: Task
+) -> bool:
+    """The file is replaced where it is."""
+    replace_file(fs, f"{source}/{old}", task.to_json())
+    return True
 
 
 # -- claim -------------------------------------------------------------------------------------------
@@ -399,6 +452,11 @@ MUTANTS: dict[str, dict[str, Callable[..., Any]]] = {
     "cancel that drops its claim first": {"finish_cancelled": cancel_whose_claim_is_dropped_first},
     "cancel whose claim is not durable": {"cancel_pending": cancel_whose_claim_is_not_durable},
     "cancel that is not booked": {"cancel_pending": cancel_that_is_not_booked},
+    "change by publishing first": {"change": change_by_publishing_first},
+    "change by removing first": {"change": change_by_removing_first},
+    "change whose intent is not durable": {"change": change_whose_intent_is_not_durable},
+    "change that trusts a lost claim": {"change": change_that_trusts_a_lost_claim},
+    "change in place": {"change": change_under_the_same_name},
     "hold that trusts ENOENT": {"move_pending": move_that_trusts_enoent},
     "recover as the same attempt": {"recover_lost": recover_as_the_same_attempt},
     "recover that is not durable": {"recover_lost": recover_that_is_not_durable},

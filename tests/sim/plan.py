@@ -77,6 +77,7 @@ class Command:
     """A command of a user: `cancel`, `hold`, `release`, `recover`, `retry`; `which` picks a task.
 
     Or `pause`, `resume` and `limit` of a group; of none: of the whole lease. Then `which` is how many may run at once.
+    Or `set`, which puts a pending task into the group.
     """
 
     at: float
@@ -149,6 +150,10 @@ STEPS = (
     ("rename", "/lanes/"),
     ("link", "/lanes/"),
     ("names", "/groups"),
+    ("create", "/edits/"),
+    ("rename", "/_edit/"),
+    ("rename", "/edits/"),
+    ("unlink", "/_edit/"),
     ("rename", "/groups"),
     ("create", "/done/"),
     ("link", "/done/"),
@@ -304,7 +309,7 @@ def draw(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] 
     commands = tuple(_command(chance) for _ in range(chance.randint(2, 7)))
     others = Random(f"{seed} groups")
     tasks = tuple(replace(each, group="" if each.key else others.choice(GROUPS)) for each in tasks)
-    commands += tuple(_limiting(others) for _ in range(others.randint(0, 4)))
+    commands += tuple(_limiting(others) for _ in range(others.randint(0, 6)))
     troubles: list[Trouble] = []
     for name, (rate, make) in TROUBLES.items():
         if only is not None:
@@ -359,9 +364,10 @@ def _command(chance: Random) -> Command:
 
 
 def _limiting(chance: Random) -> Command:
-    verb = chance.choice(("pause", "resume", "limit", "limit", "limit"))
+    verb = chance.choice(("pause", "resume", "limit", "limit", "limit", "set", "set", "set"))
     group = chance.choice(("ga", "gb") if verb == "limit" else ("ga", "gb", ""))
-    return Command(chance.uniform(0.0, SECONDS * 0.9), chance.choice(LOGIN), verb, chance.choice((1, 1, 2, 3)), group)
+    which = chance.randrange(100) if verb == "set" else chance.choice((1, 1, 2, 3))
+    return Command(chance.uniform(0.0, SECONDS * 0.9), chance.choice(LOGIN), verb, which, group)
 
 
 # -- shrinking -----------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import Snapshot
 from leaseq.verbs.access import Access
 from leaseq.verbs.cancel import cancel
+from leaseq.verbs.change import change, wish
+from leaseq.verbs.changes import NONE
 from leaseq.verbs.fits import Fits
 from leaseq.verbs.group import set_parallel
 from leaseq.verbs.hold import hold, release
@@ -161,6 +163,7 @@ class User:
             "release": self._hold,
             "recover": self._recover,
             "retry": self._retry,
+            "set": self._set,
             "pause": self._pause,
             "resume": self._resume,
             "limit": self._limit,
@@ -198,6 +201,13 @@ class User:
         """A pending task is held, or a held one released."""
         for each in self._picked(plan.which):
             (hold if plan.verb == "hold" else release)(self.access, each)
+
+    def _set(self, plan: Command) -> None:
+        """A pending task has another priority, and is of that group."""
+        for each in self._picked(plan.which):
+            self.truth.limits.groups.pop(each.row.id, None)  # not known while it is being changed, and if that fails
+            done = change(self.access, each, wish(NONE, priority=plan.which, group=plan.group), fits=Fits(self.access))
+            self.truth.limits.groups[each.row.id] = done.task.group
 
     def _pause(self, plan: Command) -> None:
         limits = self.truth.limits

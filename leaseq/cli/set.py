@@ -1,0 +1,79 @@
+"""`leaseq set`: pending tasks are other than they were."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from leaseq.cli.acting import Said, on_each
+from leaseq.cli.app import App
+from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, with_changes
+from leaseq.cli.command import Command, Option
+from leaseq.cli.hold import which
+from leaseq.cli.options import JSON, LEASE
+from leaseq.dataclass import dataclass, replace
+from leaseq.errors import UsageError
+from leaseq.lease.lookup import Located
+from leaseq.names import valid_group
+from leaseq.verbs.change import Changed, Wish, change, wish
+from leaseq.verbs.changes import Changes
+from leaseq.verbs.fits import Fits
+
+
+@dataclass(frozen=True)
+class Set:
+    """Pending tasks, and what is to be different. What was not said stays as it was."""
+
+    tasks: tuple[str, ...]
+    lease: str
+    changes: Changes
+    priority: int | None
+    group: str | None
+    json: bool
+
+    def __post_init__(self) -> None:
+        if not self.changes.said and self.priority is None and self.group is None:
+            raise UsageError("what is to be different?", hint="leaseq set ID... --priority 5, --gpus 2, --group x, ...")
+
+    def perform(self, app: App) -> int:
+        found = app.access.find(self.tasks, lease=self.lease, acts=True)
+        wished = wish(self.changes, priority=self.priority, group=self.group)
+        act = partial(_set, wished=wished, fits=Fits(app.access))
+        return on_each(app, found, act, doing="changing", json=self.json, hints=True)
+
+
+def _set(app: App, each: Located, *, wished: Wish, fits: Fits) -> Said:
+    return told(each.row.id, change(app.access, each, wished, fits=fits))
+
+
+def told(task_id: str, changed: Changed) -> Said:
+    """What became of the task, for a sum of many and as a sentence."""
+    if not changed.said:
+        return "as it was", f"{task_id} is so already"
+    return "changed", f"{task_id} is changed: {', '.join(changed.said)}"
+
+
+def group_or_none(text: str, *, what: str) -> str:
+    """The group, or nothing for none."""
+    return valid_group(text, what=what) if text.strip() else ""
+
+
+def _request(**fields: Any) -> Set:
+    return Set(**with_changes(fields))
+
+
+COMMAND = Command(
+    usage="ID... OPTIONS",
+    about="Changes pending tasks, held ones too: what they need, their priority, group, environment. They keep their "
+    "ids. A task that has started meanwhile is named, and left as it is.",
+    make=_request,
+    words=which("set"),
+    options=(
+        LEASE,
+        replace(PRIORITY, default=""),
+        Option("group", "put it into this group; '' into none", metavar="GROUP", read=group_or_none, blank=True),
+        *CHANGE_OPTIONS,
+        JSON,
+    ),
+    examples=("leaseq set last --priority 5", "leaseq set T0c4 T9aa --gpus 2 --time 4h"),
+)
