@@ -269,6 +269,10 @@ class LeaseDir:
         directory = f"{self.logs}/{task_id[1]}"
         return directory if index is None else f"{directory}/{task}/{index // LOGS_IN_BLOCK}"
 
+    def logs_of(self, task_id: str) -> str:
+        """The directory of the logs of an array's indices."""
+        return f"{self.logs}/{task_id[1]}/{task_id}"
+
     def log(self, task_id: str, attempt: int, stream: str) -> str:
         """The log file of one attempt; stream is `out` or `err`."""
         return f"{self.log_dir(task_id)}/{task_id}.{attempt}.{stream}"

@@ -114,6 +114,8 @@ class Array(Record):
     """As `leaseq.indices` writes them: `0-49999`, `0-9:2,15`."""
     axes: tuple[Mapping[str, tuple[str, ...] | str], ...] = _as(several(axis), default=())
     """The values of parameters by name, or `a..b..step`. An index is the number of a combination, last axis fastest."""
+    before: Mapping[str, int] = _as(mapping(integer), default_factory=dict)
+    """Of an array that was queued again: how its other indices have ended, by state."""
     size: int = _as(integer, default=0)
     """What its commands are told of how many there are, if that is not how many indices are here."""
     throttle: int = _as(integer, default=0)

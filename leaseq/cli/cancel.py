@@ -16,8 +16,8 @@ from leaseq.models import State
 from leaseq.reading.views import TaskView
 from leaseq.schema import whole
 from leaseq.verbs import cancel as verb
-from leaseq.verbs.arrays import named
-from leaseq.verbs.cancel import Cancelled
+from leaseq.verbs.arrays import Ending, named
+from leaseq.words import count
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Cancel:
 def _cancel(app: App, each: Located) -> Said:
     done = verb.cancel(app.access, each)
     row = done.row
-    if row.array is not None:
-        return _of_array(each, done)
+    if done.indices is not None:
+        return _of_array(named(each), done.indices)
     if done.outcome is not None:
         return "cancelled", f"{row.id} is cancelled" + ("" if row.state.ended else "; it had not started")
     if row.state is State.RUNNING:
@@ -68,13 +68,11 @@ def _cancel(app: App, each: Located) -> Said:
     return "to be ended when a runner is back", _unheard(row, "it is ended")
 
 
-def _of_array(each: Located, done: Cancelled) -> Said:
-    what = named(each)
-    if done.outcome is not None:
-        return "cancelled", f"{what} is cancelled"
-    if each.indices is None or len(each.indices) > 1:
-        return "being ended", f"{what}: what runs of it is being ended, and nothing more of it starts"
-    return "being ended", f"{what} is being ended, if it runs, and does not start"
+def _of_array(what: str, done: Ending) -> Said:
+    running = f"{count(done.running, 'index', 'indices')} being ended" if done.running else ""
+    waiting = f"{done.waiting:,} will not start" if done.waiting else ""
+    said = f"{what}: {' and '.join(filter(None, [running, waiting]))}"
+    return ("being ended" if done.running else "cancelled"), said
 
 
 def _running(each: Located) -> list[Located]:

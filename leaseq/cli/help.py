@@ -29,6 +29,7 @@ A command that takes a task takes
   T0c4                the first letters of an id, if only one task's begins so (any case)
   last, last-2        the task submitted last, and the second before it
   T0c4,T9aa           several, joined by commas or as separate words
+  T0c4_17, last_3     an index of an array; T0c4_100-199, T0c4_1,5,7-9: several
 An id is found in whichever lease has it, the one in use first; with --lease in
 that one alone. `last` is of one lease, by the clocks of the hosts that submitted:
 if they differ, so does what is newest.
@@ -62,6 +63,7 @@ NO_COLOR          never colours
 CLICOLOR_FORCE    always colours
 A task sees LEASEQ_TASK_ID, LEASEQ_ATTEMPT, LEASEQ_LEASE, LEASEQ_NODE, LEASEQ_GPUS, LEASEQ_SLOT,
 LEASEQ_TASK_DIR (its own directory for results: `submit --task-dir` makes it, or `mkdir -p` in the task),
+of an array LEASEQ_ARRAY_INDEX, LEASEQ_ARRAY_SIZE and LEASEQ_PARAM_NAME of each parameter,
 and its GPUs in CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES or ZE_AFFINITY_MASK.
 """,
 }

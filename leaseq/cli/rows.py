@@ -49,7 +49,10 @@ def _array_text(row: TaskView, array: ArrayView) -> str:
     left = array.left_seconds
     said = [str(array)]
     said += [f"{about(left)} left"] if left is not None and not row.state.ended else []
-    said += [row.reason] if row.reason and not array.counts.get(State.RUNNING) else []
+    # That of one that has ended says the counts again, perhaps with why it was ended before.
+    why, colon, _ = row.reason.partition(": ")
+    reason = (why if colon else "") if row.state.ended else row.reason
+    said += [reason] if reason and not array.counts.get(State.RUNNING) else []
     return ", ".join(said)
 
 
@@ -152,7 +155,6 @@ def array_json(array: ArrayView | None) -> dict[str, object] | None:
         "counts": {
             state.name: array.waiting if state is State.PENDING else array.counts.get(state, 0) for state in State
         },
-        "throttle": array.throttle,
         "mean_seconds": array.mean_seconds,
         "left_seconds": array.left_seconds,
     }
@@ -263,6 +265,7 @@ def attempt_json(lease: LeaseDir, outcome: Outcome) -> dict[str, object]:
         "elapsed_seconds": outcome.elapsed_seconds,
         "max_rss_mb": outcome.max_rss_mb,
         "cpu_seconds": outcome.cpu_seconds,
+        "counts": dict(outcome.counts) or None,
         "out": lease.log(outcome.task.id, outcome.attempt, "out"),
         "err": lease.log(outcome.task.id, outcome.attempt, "err"),
     }
@@ -367,7 +370,9 @@ def _attempt_text(outcome: Outcome) -> str:
     if outcome.reason:
         parts.append(outcome.reason)
     if outcome.started:
-        parts.append(f"{stamp(outcome.started)} to {stamp(outcome.ended)}, {duration(outcome.elapsed_seconds)}")
+        parts.append(f"{stamp(outcome.started)} to {stamp(outcome.ended)}")
+        if outcome.elapsed_seconds is not None:
+            parts.append(duration(outcome.elapsed_seconds))
     elif outcome.ended:
         parts.append(stamp(outcome.ended))
     if outcome.node:

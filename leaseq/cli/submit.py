@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leaseq.cli.app import App
 from leaseq.cli.changes import (
@@ -26,6 +26,7 @@ from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import JSON, LEASE, NO_START, NODE
 from leaseq.cli.progress import Progress
+from leaseq.cli.sweeping import ARRAY_OPTIONS, content, said, tell_dry_run, with_array
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Unavailable, UsageError
 from leaseq.models import ANY, Need, Task
@@ -39,6 +40,9 @@ from leaseq.protocol.submission import (
 )
 from leaseq.verbs.submit import Submitted, Wanted, submit
 from leaseq.words import count
+
+if TYPE_CHECKING:
+    from leaseq.sweep import Said
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,17 @@ class Submit:
     unless_done: bool
     hold: bool
     task_dir: bool
+    array: Said | None
+    """What the line says of indices, if the task runs once for each."""
+    dry_run: bool
     start: bool
     json: bool
 
     def perform(self, app: App) -> int:
         wanted = self._wanted(app)
+        if self.dry_run:
+            tell_dry_run(app, wanted.like, list(wanted.commands), json=self.json)
+            return 0
         progress = Progress(app.out, "submitting", len(wanted.commands), quiet=self.json)
         try:
             done = submit(app.access, app.access.lease(self.lease, acts=True), wanted, told=progress.at)
@@ -112,20 +122,15 @@ class Submit:
             key=self.key,
             task_dir=self.task_dir,
         )
+        if self.array:
+            argv, shell = commands[0]
+            like = with_array(app, replace(like, argv=argv, shell=shell), self.array)
         return Wanted(like, commands, priority=self.priority, hold=self.hold, file=bool(self.file))
 
     def _lines(self) -> list[tuple[tuple[str, ...], bool]]:
         if not self.file:
             return [command_of(self.command)]
-        try:
-            if self.file == "-":
-                data = sys.stdin.buffer.read()
-            else:
-                with open(self.file, "rb") as file:
-                    data = file.read()
-        except OSError as error:
-            raise UsageError(f"cannot read {self.file}: {error.strerror}") from None
-        found = commands_in(data.decode("utf-8", "surrogateescape"))
+        found = commands_in(content(self.file).decode("utf-8", "surrogateescape"))
         if not found:
             raise UsageError(f"{self.file} holds no task", hint="one command per line; blank lines and # are skipped")
         for line in found:
@@ -193,6 +198,7 @@ def _request(
 ) -> Submit:
     refuse_owned(export, env)
     need = need_of(fields)
+    fields["array"] = said(fields, file=file)
     return Submit(command=_command(words, tail, file), file=file, need=need, env=env, export=export, **fields)
 
 
@@ -216,6 +222,8 @@ COMMAND = Command(
     usage="[OPTIONS] -- COMMAND...",
     about="Queues a command and prints its id, once it is saved to disk. The words after `--` reach the command "
     "exactly as they are; a single word with blanks or shell characters is a line for `bash -c`, as with ssh.\n"
+    "With --array, --sweep or --each it is one task that runs once for each index: in its words {i} is the index, "
+    "{NAME} a value, {} a line; every other brace stays as it is.\n"
     "A task that names no need runs alone on its node and sees all its GPUs.",
     make=_request,
     words=Words("words"),
@@ -245,6 +253,7 @@ COMMAND = Command(
         ),
         Option("hold", "keep it from starting until `leaseq release`", kind="flag", short="H"),
         Option("file", "one task for each line of FILE, or of stdin (-)", short="f", completes="file"),
+        *ARRAY_OPTIONS,
         NO_START,
         JSON,
     ),
@@ -253,5 +262,6 @@ COMMAND = Command(
         "leaseq submit -- 'python train.py | tee log'",
         "leaseq submit --gpus 1 --time 2h -J probe -- ./probe.sh",
         "leaseq submit --file tasks.txt",
+        "leaseq submit --sweep lr=1e-3,3e-4 --sweep seed=1..5 --gpus 1 -- python train.py --lr {lr} --seed {seed}",
     ),
 )

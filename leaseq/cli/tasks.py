@@ -62,7 +62,8 @@ class Tasks(Look):
             return self._unfold(app, out)
         snapshot, found = self._find(app)
         if self.json:
-            out.document({"lease": snapshot.lease_id, "tasks": _with_redone(app, snapshot.lease_id, found)})
+            tasks = _with_redone(app, snapshot.lease_id, found)
+            out.document({"lease": snapshot.lease_id, "tasks": tasks, "unknown": []})
         elif self.quiet:
             for row in found:
                 out.line(row.id)

@@ -193,9 +193,13 @@ def _outcome(entry: Entry, task: Task, totals: Totals, for_all: Stop | None) -> 
         # Of an array that was ended as a whole, those that never began; of another, what nobody can tell any more.
         state = State.LOST if for_all is None else for_all.state
         counts[state] = counts.get(state, 0) + silent
+    others = task.array.before if task.array is not None else {}
+    for name, many in others.items():
+        if name in State.__members__:
+            counts[State[name]] = counts.get(State[name], 0) + many
     worst = next((state for state in WORST if counts.get(state)), State.DONE)
     said = ", ".join(f"{counts[state]:,} {state.name}" for state in WORST if counts.get(state))
-    reason = f"{said} of {entry.count:,}" if said else ""
+    reason = f"{said} of {sum(counts.values()):,}" if said else ""
     if for_all is not None and for_all.reason:
         reason = f"{for_all.reason}: {reason}"
     return Outcome(

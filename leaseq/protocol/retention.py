@@ -24,8 +24,8 @@ class Old:
 
     outcome: Outcome
     files: tuple[str, ...]
-    results: str = ""
-    """The directory of what its command has made."""
+    directories: tuple[str, ...] = ()
+    """Those that are its own: of what its command has made; and of an array's indices their logs and their ends."""
 
 
 def old_tasks(fs: Fs, lease: LeaseDir, *, before: float, keep_failed: bool) -> Iterator[Old]:
@@ -48,7 +48,7 @@ def old_tasks(fs: Fs, lease: LeaseDir, *, before: float, keep_failed: bool) -> I
             if keep_failed and outcome.state is not State.DONE:
                 continue
             own = tuple(_files(lease, task_id, sorted(numbers), links.get(task_id, [])))
-            yield Old(tasks.without_env(outcome), own, lease.results(task_id))
+            yield Old(tasks.without_env(outcome), own, tuple(_directories(lease, outcome, numbers)))
 
 
 def _files(lease: LeaseDir, task_id: str, attempts: list[int], links: list[str]) -> Iterator[str]:
@@ -62,13 +62,21 @@ def _files(lease: LeaseDir, task_id: str, attempts: list[int], links: list[str])
     yield from links
 
 
+def _directories(lease: LeaseDir, outcome: Outcome, attempts: list[int]) -> Iterator[str]:
+    yield lease.results(outcome.task.id)
+    if outcome.task.array is not None:
+        yield lease.logs_of(outcome.task.id)
+        for attempt in attempts:
+            yield lease.array(outcome.task.id, attempt).root
+
+
 def remove(fs: Fs, lease: LeaseDir, old: Old) -> None:
     """Nothing of the task is left but its line of history; if no history has it yet, what waits to become one.
 
     Raises OSError if something in its own directory cannot be removed; all else is still there then.
     """
-    if old.results:
-        fs.remove_tree(old.results)
+    for directory in old.directories:
+        fs.remove_tree(directory)
     key = f"{old.outcome.task.id}.{old.outcome.attempt}"
     if key in _names(fs, lease.booking):
         # Another link to the outcome, which would keep the task's environment.

@@ -47,6 +47,8 @@ class Ended:
             each for each in listing.booked if each.id not in found or found[each.id].attempt < each.attempt
         ]
         found = newest([*found.values(), *told(self._booked_events(listing.booked, listing.notes))])
+        # Of one task several attempts may wait there: each counts by itself.
+        listing.booked = [each._replace(event=self._booked.get((each.id, each.attempt))) for each in listing.booked]
         return {task_id: each.event for task_id, each in found.items() if each.event}
 
     def _ends(self, recent: int, notes: list[str]) -> Iterable[tuple[Tail, list[Event]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from leaseq.dataclass import replace
@@ -73,11 +73,13 @@ def counted(
     holders: Iterable[NodeView] = (),
 ) -> TaskView:
     """The array's row with the counts of its indices, and since when some of it runs, by its nodes' clocks."""
-    throttle = task.array.throttle if isinstance(task, Task) and task.array else 0
+    own = task.array if isinstance(task, Task) else None
+    throttle, before = (own.throttle, by_state(own.before)) if own else (0, {})
+    size = entry.count + sum(before.values())
     if totals is None:
-        return replace(row, array=ArrayView(entry.count, dict(running), throttle))
+        return replace(row, array=ArrayView(size, added(before, running), throttle))
     mean = totals.seconds / totals.all_ended if totals.all_ended and totals.seconds else None
-    array = ArrayView(entry.count, {**totals.counts, **running}, throttle, mean)
+    array = ArrayView(size, added(before, totals.counts, running), throttle, mean)
     clocks = [view.heartbeat.time + (view.age_seconds or 0.0) for view in holders if view.heartbeat]
     elapsed = max(0.0, max(clocks) - totals.started) if clocks and totals.started else None
     return replace(row, array=array, started=totals.started, elapsed_seconds=elapsed)
@@ -85,5 +87,19 @@ def counted(
 
 def array_of(event: Event) -> ArrayView | None:
     """The indices of an array that has ended, counted; None of another task."""
-    counts = {State[name]: number for name, number in event.counts.items() if name in State.__members__}
+    counts = by_state(event.counts)
     return ArrayView(sum(counts.values()), counts) if counts else None
+
+
+def by_state(counts: Mapping[str, int]) -> Counts:
+    """Numbers by states that are named in a record."""
+    return {State[name]: number for name, number in counts.items() if name in State.__members__}
+
+
+def added(*parts: Mapping[State, int]) -> Counts:
+    """The numbers of all parts together."""
+    found: Counts = {}
+    for part in parts:
+        for state, number in part.items():
+            found[state] = found.get(state, 0) + number
+    return found

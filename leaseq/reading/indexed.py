@@ -88,7 +88,7 @@ class Silent:
     def state_of(self, index: int) -> tuple[State, str] | None:
         """(state, reason) of such an index; None if it waits."""
         if self.over is not None:
-            return self.over, "" if self.over is State.CANCELLED else "nobody knows what became of it"
+            return self.over, "before it began" if self.over is State.CANCELLED else "nobody knows what became of it"
         for stop in self.stops:
             if stop.indices is None or index in stop.indices:
                 return State.CANCELLED, stop.reason
@@ -162,13 +162,14 @@ class Indexed:
         for index, by in begun.items():
             view = self.nodes.get(by.node) or NodeView(by.node, Health.UNKNOWN)
             numbers.setdefault(view.holds[0], []).append(index)
-        for index, end in told.ended.items():
+        # Of a try that is over, an attempt that was to follow does not.
+        ends = {index: end for index, end in told.ended.items() if each.outcome is None or not end.requeued}
+        for index, end in ends.items():
             if index not in begun:
-                state = State.PENDING if end.requeued and each.outcome is None else end.state
-                numbers.setdefault(state, []).append(index)
+                numbers.setdefault(State.PENDING if end.requeued else end.state, []).append(index)
         found = {state: Indices.of(some) for state, some in numbers.items()}
         silent = self._silent(each)
-        rest = wanted - Indices.of([*told.ended, *begun])
+        rest = wanted - Indices.of([*ends, *begun])
         for stop in silent.stops:
             stopped = rest if stop.indices is None else rest & stop.indices
             found[State.CANCELLED] = found.get(State.CANCELLED, Indices()) | stopped
@@ -184,7 +185,8 @@ class Indexed:
         each = self._try_of(index)
         ends, begun = self._journal(each, index)
         ended, node = ends[-1] if ends else (None, "")
-        silent = Silent() if ends or begun else self._silent(each)
+        told = begun is not None or (ended is not None and not ended.requeued)
+        silent = Silent() if told else self._silent(each)
         return self._row(each, index, ended, node, begun, silent)
 
     def task(self, index: int) -> Task:
@@ -228,8 +230,13 @@ class Indexed:
             return Silent(stops=tuple(arrays.stops_of(self.fs, self.lease, self.whole.id, each.attempt)))
         # Its outcome counts them, and no line does.
         told = arrays.counts(self.fs, self.lease, self.whole.id, each.attempt).counts
-        lost = each.outcome.counts.get(State.LOST.name, 0) > told.get(State.LOST, 0)
-        return Silent(over=State.LOST if lost else State.CANCELLED)
+        before = each.task.array.before if each.task.array else {}
+        silent = {
+            State[name]: number - told.get(State[name], 0) - before.get(name, 0)
+            for name, number in each.outcome.counts.items()
+            if name in State.__members__
+        }
+        return Silent(over=max(silent, key=silent.__getitem__, default=State.CANCELLED))
 
     def _row(
         self, each: Try, index: int, ended: Ended | None, node: str, begun: Begun | None, silent: Silent
@@ -248,9 +255,11 @@ class Indexed:
         )
         if begun is not None and each.outcome is None:
             return self._running(row, begun)
-        if ended is not None and ended.requeued and each.outcome is None:
-            return replace(row, attempt=ended.attempt + 1, reason="Requeue")
-        if ended is not None:
+        if ended is not None and ended.requeued:
+            row = replace(row, attempt=ended.attempt + 1, reason="Requeue")
+            if each.outcome is None:
+                return row
+        elif ended is not None:
             return _ended(row, ended, node)
         if known := silent.state_of(index):
             return replace(row, state=known[0], reason=known[1])

@@ -277,8 +277,7 @@ class Merge:
             counts[state] = counts.get(state, 0) + count
         changes = [(state, -1) for state in retried]
         for each in self.listing.booked:
-            event = self.events.get(each.id)
-            changes += counted(event) if event else [(State.CANCELLED.name, 1)]
+            changes += counted(each.event) if each.event else [(State.CANCELLED.name, 1)]
         for word, number in changes:
             counts[State[word]] = counts.get(State[word], 0) + number
         # History counts every loss; what matters is how many still wait for `recover`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leaseq.dataclass import replace
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Refused, UsageError
 from leaseq.indices import Indices
 from leaseq.lease.lookup import Located
@@ -16,18 +16,31 @@ FAILED = (State.FAILED, State.TIMEOUT)
 NOT_DONE = (*FAILED, State.CANCELLED, State.LOST)
 
 
-def cancel(access: Access, each: Located, reason: str) -> Outcome | None:
-    """Those indices of the array are to end, durably, or all; its outcome if it is over by that. Raises UsageError."""
+@dataclass(frozen=True)
+class Ending:
+    """What becomes of the indices that are to end: how many run and are being ended, how many do not start any more."""
+
+    running: int
+    waiting: int
+    outcome: Outcome | None
+    """The array's, if it is over by that."""
+
+
+def cancel(access: Access, each: Located, reason: str) -> Ending:
+    """Those indices of the array are to end, durably, or all; raises UsageError if they have ended, and NotFound."""
     row, lease = each.row, each.reader.lease
     assert row.place is not None
+    array = each.indexed
     if each.indices is not None:
-        array = each.indexed
         array.refuse_strange(each.indices)
-        if all(state.ended for state in array.by_state(each.indices)):
-            raise UsageError(f"{named(each)} {'has' if len(each.indices) == 1 else 'have'} ended already")
+    states = array.by_state(each.indices)
+    numbers = {state: len(some) for state, some in states.items() if not state.ended}
+    if not numbers:
+        raise UsageError(f"{named(each)} {'has' if len(each.indices or ()) == 1 else 'have'} ended already")
+    waiting = numbers.pop(State.PENDING, 0)
     entry = Entry.parse(row.place.name).of_array().pending()
-    now = access.clock.now()
-    return arrays.cancel(access.fs, lease, entry, Stop(each.indices, reason), now=now)
+    outcome = arrays.cancel(access.fs, lease, entry, Stop(each.indices, reason), now=access.clock.now())
+    return Ending(sum(numbers.values()), waiting, outcome)
 
 
 def named(each: Located) -> str:
@@ -57,4 +70,14 @@ def with_indices(task: Task, chosen: Indices) -> Task:
     """The array's task with those of its indices alone; what they are told of how many there are stays."""
     assert task.array is not None
     size = task.array.size or len(Indices.parse(task.array.indices))
-    return replace(task, array=replace(task.array, indices=str(chosen), size=0 if size == len(chosen) else size))
+    size = 0 if size == len(chosen) else size
+    return replace(task, array=replace(task.array, indices=str(chosen), size=size, before={}))
+
+
+def with_others(each: Located, task: Task) -> Task:
+    """The same with how the indices have ended that are not in it: the array is all of them, whichever run again."""
+    assert task.array is not None
+    array = each.indexed
+    others = array.every - Indices.parse(task.array.indices)
+    before = {state.name: len(some) for state, some in array.by_state(others).items()} if others else {}
+    return replace(task, array=replace(task.array, before=before))

@@ -24,6 +24,8 @@ class Cancelled:
     """The task as it was seen then."""
     outcome: Outcome | None
     """How it stands, durably; None if its node's runner has been asked to end it."""
+    indices: arrays.Ending | None = None
+    """Of an array, how many of its indices are to end."""
 
 
 def unended(reader: Reader, *, running: bool) -> Found:
@@ -48,7 +50,8 @@ def _cancel(access: Access, each: Located) -> Cancelled | None:
     if row.place is None:
         return None
     if row.array is not None:
-        return Cancelled(row, arrays.cancel(access, each, "cancelled"))
+        ending = arrays.cancel(access, each, "cancelled")
+        return Cancelled(row, ending.outcome, ending)
     entry = Entry.parse(row.place.name)
     now = access.clock.now()
     if in_hand:

@@ -66,6 +66,11 @@ def move(access: Access, each: Located, to: Destination) -> None:
         way = f" (`leaseq recover --lease {lease.id} {row.id}` makes it pending)"
         lost = row.state in (State.LOST, State.STUCK)
         raise Refused(f"{row.id} is {row.state.name}: only a pending task can move" + (way if lost else ""))
+    if lease.id != target.id and row.array is not None and (row.attempt > 1 or row.array.counts):
+        raise Refused(
+            f"some of {row.id} has run in lease {lease.id}: it stays there",
+            hint=f"`leaseq cancel {row.id}`, and `leaseq redo {row.id}` submits it again as a new one",
+        )
     node = to.node or row.place.directory.rpartition("/")[2]
     if node != ANY and node not in to.record.nodes:
         raise Refused(f"{row.id} is pinned to {node}, which lease {target.id} does not have; `--node any` unpins it")

@@ -43,6 +43,10 @@ def recoverable(reader: Reader) -> Found:
 def recover(access: Access, each: Located, *, force: bool = False) -> Recovered:
     """What became of the stuck or lost task; raises Refused. force: also if it may still run; then it may run twice."""
     row, lease = each.row, each.reader.lease
+    if row.state is State.LOST and row.array is not None:
+        raise Refused(
+            f"{row.id} is an array that has ended", hint=f"`leaseq retry {row.id}` runs its lost indices again"
+        )
     if row.state is State.LOST:
         return Recovered(lease, queue_lost(access, each).task)
     if row.state in (State.FAILED, State.TIMEOUT, State.CANCELLED):

@@ -62,6 +62,7 @@ def retry(
     if row.array is None:
         return retry_after(access, each.reader.lease, ended, changes)
     task, count = arrays.again(each, ended.task, arrays.FAILED if failed else arrays.NOT_DONE)
+    task = arrays.with_others(each, task)
     return retry_after(access, each.reader.lease, replace(ended, task=task), changes, indices=count)
 
 

@@ -49,10 +49,13 @@ class Place(Box):
         (programs / "python").symlink_to(sys.executable)
         (programs / "leaseq").write_text(f'#!/bin/sh\nexec {sys.executable} -m leaseq "$@"\n')
         (self.work / "train").write_text("#!/bin/sh\nhostname\n")
-        for program in (programs / "leaseq", self.work / "train"):
+        (self.work / "files.txt").write_text("one.jpg\ntwo.jpg\n")
+        (self.work / "convert").write_text("#!/bin/sh\necho $1 $2\n")
+        for program in (programs / "leaseq", self.work / "train", self.work / "convert"):
             program.chmod(0o755)
         (self.work / "train.py").write_text("print('epoch 1')\n")
         (self.work / "sweep.txt").write_text("python train.py --lr 1\n# a comment\npython train.py --lr 2\n")
+        (self.work / "sim.py").write_text("import sys\nprint(sys.argv)\n")
         (self.work / "Makefile").write_text("test:\n\t@echo tested\n")
         self.begun: list[str] = []
         self.environment |= {
@@ -136,6 +139,25 @@ class Place(Box):
         return task
 
     @property
+    def failed_sweep(self) -> str:
+        """An array of two, both of which have failed."""
+        task = self.submit("false {x}", options=("--lease", "local", "--gpus", "0", "--sweep", "x=1,2"))
+        self.run("wait", task, code=1)
+        return task
+
+    @property
+    def held_sweep(self) -> str:
+        """A pending array of ten."""
+        return self.submit("true", options=("--lease", "local", "--hold", "-a", "0-9"))
+
+    @property
+    def sweep(self) -> str:
+        """An array of two that has ended."""
+        task = self.submit("true {x}", options=("--lease", "local", "--gpus", "0", "--sweep", "x=1,2"))
+        self.run("wait", task, code=0)
+        return task
+
+    @property
     def late(self) -> str:
         """A task that reaches its time limit."""
         return self.submit("sleep 600", options=("--lease", "local", "--gpus", "0", "--time", "1s"))
@@ -186,12 +208,13 @@ ROWS = re.findall(r"^\| (`[a-z][^|]*) \| (`[^|]*) \|.*\|$", INTERFACE, re.MULTIL
 KEYS = {name: set(re.findall("`(.*?)`", keys)) for names, keys in ROWS for name in re.findall("`(.*?)`", names)}
 DOCUMENTS = {
     "submit": "submit --lease local --gpus 0 --json -- true",
+    "submit --dry-run": "submit --dry-run --json -a 0-9 -- true {{i}}",
     "wait": "wait {ended} --json",
     "redo": "redo {ended} --json",
     "retry": "retry {failed} --json",
     "status": "status --json --lease {lease}",
     "tasks": "tasks --json",
-    "info": "info {running} --env --json",
+    "info": "info {running} {sweep} {sweep}_1 --env --json",
     "logs": "logs {ended} --json",
     "recover": "recover --json",
     "recover --all": "recover --all --json",
@@ -221,7 +244,7 @@ DOCUMENTS = {
     "config show": "config show --json",
     "lease release": "lease release local --yes --json",
 }
-FREE = {"settings", "origin", "env", "unreadable", "redo_of"}
+FREE = {"settings", "origin", "env", "values", "unreadable", "redo_of"}
 """Keys under which the names are the user's."""
 
 
@@ -368,6 +391,15 @@ LINES = {
     "leaseq cancel": Typed("leaseq cancel {held}"),
     "leaseq cancel ID": Typed("leaseq cancel {running}"),
     "leaseq cancel ID --signal USR1": Typed("leaseq cancel {running} --signal USR1"),
+    "leaseq retry ID_3,17": Typed("leaseq retry {failed_sweep}_0,1"),
+    "leaseq tasks last --values": Typed("leaseq tasks {sweep} --values"),
+    "leaseq tasks last --state failed -q": Typed("leaseq tasks {sweep} --state failed -q"),
+    "leaseq info last_3": Typed("leaseq info {sweep}_1"),
+    "leaseq logs last_3": Typed("leaseq logs {sweep}_1"),
+    "leaseq wait last_3": Typed("leaseq wait {sweep}_1"),
+    "leaseq cancel last_5-8": Typed("leaseq cancel {held_sweep}_5-8"),
+    "leaseq hold ID": Typed("leaseq hold {held}"),
+    "leaseq release ID": Typed("leaseq release {held}"),
     "leaseq retry ID": Typed("leaseq retry {failed}"),
     "leaseq redo ID": Typed("leaseq redo {ended}"),
     "leaseq redo ID --time 8h --mem 32G --env LR=0.1": Typed("leaseq redo {ended} --time 8h --mem 1G --env LR=0.1"),
@@ -400,7 +432,7 @@ def printed(page: Path) -> list[str]:
 def typed(place: Place, line: str) -> str:
     """What went wrong when the line was typed; empty if nothing did."""
     how = LINES.get(line, Typed())
-    text = (how.line or line).format_map(Words(place))
+    text = how.line.format_map(Words(place)) if how.line else line
     if how.keys:
         terminal = Terminal([*LEASEQ, *shlex.split(text)[1:]], place.environment, place.work)
         for awaited, keys in how.keys:

@@ -40,7 +40,7 @@ def test_in_a_narrow_column_it_is_how_many_are_done_and_how_many_failed() -> Non
 
 
 def test_the_document_of_an_array_has_each_state() -> None:
-    said = task_json(row(ArrayView(12, COUNTS, throttle=4)))["array"]
+    said = task_json(row(ArrayView(12, COUNTS)))["array"]
     assert isinstance(said, dict)
-    assert (said["size"], said["throttle"], said["counts"]["DONE"], said["counts"]["PENDING"]) == (12, 4, 8, 0)
+    assert (said["size"], said["counts"]["DONE"], said["counts"]["PENDING"]) == (12, 8, 0)
     assert task_json(TaskView("T00000000001", 1, State.DONE))["array"] is None
