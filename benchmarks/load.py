@@ -28,7 +28,7 @@ from throughput import lease_of
 sys.path.insert(0, str(ROOT))
 
 from leaseq.layout import Home, LeaseDir
-from leaseq.models import ANY, Need, Task
+from leaseq.models import ANY, Lease, Need, Task
 from leaseq.monitor.data import Watched
 from leaseq.monitor.model import Want
 from leaseq.monitor.reader import LeasesWatch, LeaseWatch, LogWatch
@@ -241,7 +241,7 @@ def polling_runner(fs: SystemFs, lease: LeaseDir, clock: Hand, nodes: list[str])
     """The runner of the first of those nodes, which no kernel tells of new files."""
     procs: Any = Instant()
     ledger = Ledger(fs=fs, procs=procs, lease=lease, node=nodes[0], totals={})
-    ports = Ports(fs, clock, procs, lease, nodes[0], new_incarnation(), ledger)
+    ports = Ports(fs, clock, procs, lease, nodes[0], new_incarnation(), ledger, Lease(lease.id, "local", 0.0).first)
     return Runner(ports, Options(Room(1, 1000, ()), nodes=tuple(nodes)))
 
 

@@ -9,7 +9,7 @@ import os
 
 from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
-from leaseq.names import ALPHABET, ARRAYS, BEAT, LEASE_ID, LOGS_IN_BLOCK, history_name, node_part, parse_id
+from leaseq.names import ALPHABET, ARRAYS, BEAT, LEASE_ID, LOGS_IN_BLOCK, OVER, history_name, node_part, parse_id
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,11 @@ class Home:
 class AllocDir:
     """Paths of what gives a lease its nodes, and of what its script says."""
 
-    id: str
     root: str
+
+    @property
+    def record(self) -> str:
+        return f"{self.root}/alloc.json"
 
     @property
     def notes(self) -> str:
@@ -219,8 +222,20 @@ class LeaseDir:
 
     @property
     def own(self) -> AllocDir:
-        """The allocation that the lease's own record tells of: its files are in the lease's directory."""
-        return AllocDir(self.id, self.root)
+        """The allocation of a lease of the first leaseq: its files are in the lease's directory."""
+        return AllocDir(self.root)
+
+    @property
+    def allocs(self) -> str:
+        """A directory for each allocation that the lease has, or has had."""
+        return f"{self.root}/allocs"
+
+    def alloc(self, alloc_id: str) -> AllocDir:
+        return AllocDir(f"{self.allocs}/{node_part(alloc_id)}")
+
+    def alloc_over(self, alloc_id: str) -> str:
+        """There if that allocation has ended: who lists them need not read its record."""
+        return f"{self.allocs}/{OVER}{node_part(alloc_id)}"
 
     @property
     def logs(self) -> str:
@@ -304,6 +319,7 @@ class LeaseDir:
             "/evidence",
             "/hb",
             "/arrays",
+            "/allocs",
         ]
         top += ["/events", "/keys", "/redone", "/logs", "/inbox/_any", "/held/_any", "/claimed/_cli", "/claimed/_array"]
         shards = [f"/{kind}/{letter}" for kind in ("done", "logs") for letter in ALPHABET]

@@ -277,6 +277,8 @@ class Heartbeat(Record):
     pid: int = _as(integer, default=0)
     pid_start: int = _as(integer, default=0)
     """Field 22 of /proc/PID/stat, which tells a reused pid from the runner."""
+    alloc: str = _as(text, default="")
+    """The id of the allocation that gives the node; empty: the one of which the lease's record tells."""
     version: str = _as(text, default="")
     state: str = _as(text, default="up")
     """`up`, `draining`, or `stopped` (ended on purpose, nothing follows)."""
@@ -299,7 +301,7 @@ class Heartbeat(Record):
     gpu_use: tuple[GpuUse, ...] = _as(several(record(GpuUse)), default=())
     gpu_error: str = _as(text, default="")
     ends: float | None = _as(maybe(number), default=None)
-    """When the lease ends, by this node's clock."""
+    """When the allocation ends, by this node's clock."""
     idle_seconds: float = _as(number, default=0.0)
     """How long no task has run here."""
     note: str = _as(text, default="")
@@ -308,7 +310,7 @@ class Heartbeat(Record):
 
 @dataclass(frozen=True)
 class Lease(Record):
-    """A queue with a name, and what was asked for to run it: by whom, when. It says what its allocation is, too."""
+    """A queue with a name, and what was asked for to run it: by whom, when."""
 
     id: str = _as(text)
     kind: str = _as(text)
@@ -318,19 +320,22 @@ class Lease(Record):
     host: str = _as(text, default="")
     name: str = _as(text, default="")
     nodes: tuple[str, ...] = _as(several(text), default=())
-    """Known nodes; empty until Slurm grants them."""
+    """Nodes that are known from the start: a host's; else empty."""
     argv: tuple[str, ...] = _as(several(text), default=())
     """The Slurm options as typed."""
     cwd: str = _as(text, default="")
     ended: float | None = _as(maybe(number), default=None)
+    """When the last of its allocations had ended; None while one has not."""
     end_reason: str = _as(text, default="")
     version: str = _as(text, default="")
+    allocs: bool = _as(flag, default=False)
+    """True if its allocations have records of their own. The first leaseq knew one, of which the fields below tell."""
     cluster: str = _as(text, default="")
-    """Where its job is, as Slurm calls the cluster; empty: not known."""
+    """Where the job is that it was made with, as Slurm calls the cluster; empty: not known."""
     job: str = _as(text, default="")
-    """The number of its Slurm job; empty: the lease's id."""
+    """The number of that job; empty: the lease's id."""
     token: str = _as(text, default="")
-    """What its Slurm job is marked with: the name of its script, or a word of its comment."""
+    """What that job is marked with, and what tells the lease from another that has had its id."""
     options: Mapping[str, str] = _as(mapping(text), default_factory=dict)
     python: str = _as(text, default="")
     main: str = _as(text, default="")
@@ -339,15 +344,17 @@ class Lease(Record):
     extra: Mapping[str, object] = field(default_factory=dict)
 
     @property
-    def allocation(self) -> Allocation:
-        """What gives it nodes."""
+    def first(self) -> Allocation:
+        """The allocation that it was made with, as far as this record tells: see `protocol.allocs.all_of`."""
         host = self.kind == "local"
         return Allocation(
-            id=self.id,
+            id=self.id.partition(":")[2] if host else self.job or self.id,
             kind="host" if host else self.kind,
             lease=self.id,
+            created=self.created,
             user=self.user,
             name=self.name,
+            argv=self.argv,
             options=self.options,
             python=self.python,
             main=self.main,
@@ -359,4 +366,5 @@ class Lease(Record):
             nodes=self.nodes,
             ended=self.ended,
             end_reason=self.end_reason,
+            in_lease=not self.allocs,
         )

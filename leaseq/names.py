@@ -24,6 +24,8 @@ TASK_ID = Form(r"T[0-9a-hjkmnp-tv-z]{11}")
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no letter that reads as a digit."""
 BEAT = ".json"
+OVER = "_"
+"""Before an allocation's id: it has ended."""
 CLI = "_cli"
 """The owner of claims made by commands (a pending task being cancelled)."""
 EDIT = "_edit"
@@ -319,6 +321,12 @@ def histories_in(names: Iterable[str]) -> list[tuple[str, int]]:
 def history_name(node: str, term: int) -> str:
     """The name of the node's history, or of the one that the runner of that term began; see `LeaseDir.events`."""
     return f"{node}.{term or 'jsonl'}"
+
+
+def allocations_in(names: Iterable[str]) -> tuple[list[str], set[str]]:
+    """(the ids of allocations, those that have ended) among the names in allocs/."""
+    listed = list(names)
+    return [name for name in listed if is_node(name)], {name[1:] for name in listed if name.startswith(OVER)}
 
 
 def terms_in(names: Iterable[str]) -> list[tuple[str, int]]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass, field
+from leaseq.layout import LeaseDir
 from leaseq.models import Need, Task, Why
 from leaseq.names import Entry, new_task_id, order
 from leaseq.node.record import Rec
+from leaseq.protocol import allocs, files
+from leaseq.world import Fs
 
 
 def make_task(task_id: str = "", **fields: Any) -> Task:
@@ -29,6 +34,36 @@ def make_entry(
     """The name under which a task waits, or is claimed if there is an owner. count: of an array's indices."""
     place = order(priority=priority, micros=micros, sequence=sequence)
     return Entry(place, task_id or new_task_id(), need or Need(), attempt, owner, count)
+
+
+def make_alloc(lease_id: str = "L", alloc_id: str = "1", **fields: Any) -> Allocation:
+    """A Slurm job that gives nodes to that lease."""
+    return Allocation(**{"id": alloc_id, "kind": "slurm", "lease": lease_id, "job": alloc_id, **fields})
+
+
+def allocate(
+    fs: Fs,
+    lease: LeaseDir,
+    alloc_id: str = "1",
+    *,
+    nodes: Mapping[str, str] | Sequence[str] = (),
+    left: int | None = None,
+    **fields: Any,
+) -> Allocation:
+    """An allocation of the lease is recorded; it has started if it has nodes: their names, or by name their hosts.
+
+    left: the seconds until its end, as its script has just written them.
+    """
+    made = allocs.record_first(fs, lease, make_alloc(lease.id, alloc_id, **fields))
+    assert made is not None
+    place = allocs.directory(lease, made)
+    hosts = nodes if isinstance(nodes, Mapping) else {node: node for node in nodes}
+    if hosts:
+        lines = [node if node == host else f"{node} {host}" for node, host in hosts.items()]
+        files.replace_file(fs, place.node_names, "".join(f"{line}\n" for line in lines).encode())
+    if left is not None:
+        files.replace_file(fs, place.ends, b"%d\n" % left)
+    return made
 
 
 @dataclass

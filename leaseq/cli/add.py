@@ -140,10 +140,9 @@ def _not_ready(app: App, lease: Lease) -> str:
     """What is known of a lease that has no runner yet; raises SlurmError if it has ended meanwhile."""
     from leaseq.lease.slurm.start import ended_early
 
-    backend = slurm(app)
-    state = backend.state(lease.allocation)
+    state = app.access.state(lease)
     if state.word == "ENDED":
-        raise ended_early(backend, lease, state)
+        raise ended_early(slurm(app), lease, state)
     if state.word == "PENDING":
         return f"lease {lease.id} has not started; it stays queued" + (f" ({state.reason})" if state.reason else "")
     if state.word == "RUNNING":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from leaseq.allocation import Allocation
 from leaseq.cli.app import App
 from leaseq.cli.findings import SKEW_SECONDS_MAX, Finding
 from leaseq.errors import LeaseqError
@@ -35,16 +36,17 @@ def nodes(app: App, record: Lease, granted: tuple[str, ...]) -> Iterator[Finding
     notes = allocs.notes_of(app.fs, reader.lease)
     # A lease whose nodes have another directory under the home's path has written nothing here: Slurm knows them.
     names = allocs.members(app.fs, reader.lease) or granted or tuple(views)
-    yield from _steps(record)
+    for alloc in allocs.living(allocs.all_of(app.fs, reader.lease, record)):
+        yield from _steps(alloc)
     for node in names[:NODES_MAX]:
         yield from _node(app, record, node, views.get(node), notes.get(node, ""))
     if len(names) > NODES_MAX:
         yield Finding("nodes", "note", f"{len(names) - NODES_MAX} more were not looked at")
 
 
-def _steps(record: Lease) -> Iterator[Finding]:
+def _steps(alloc: Allocation) -> Iterator[Finding]:
     """Who starts the lease's steps, if that is not the controller."""
-    job = steps.told(record)
+    job = steps.told(alloc)
     if steps.step_manager_is_lost(job):
         words = "none can be started: the lease's first node, which manages them (stepmgr), is lost"
         yield Finding("steps", "bad", words, "its runners go on: submit tasks, or drain it and add another")
@@ -60,12 +62,12 @@ def _node(app: App, record: Lease, node: str, view: NodeView | None, note: str) 
     if note and health is not Health.OK:
         yield Finding(node, "bad", note, f"`leaseq lease info {record.id}` says more")
     elif health is not Health.OK:
-        yield Finding(node, "bad", f"its runner is {health.value}", f"see {app.home.lease(record.id).own.script_log}")
+        yield Finding(node, "bad", f"its runner is {health.value}", f"see {_log_of(app, record, node)}")
     elif note:
         yield Finding(node, "note", note)
-    main = record.main
     before, began = time.time(), time.monotonic()
     try:
+        main = app.access.serving(record, node).alloc.main
         with fresh_file(app.fs, app.home.lease(record.id)) as mark:
             words = ["sh", "-c", _PROBE, "probe", main, mark]
             answer = ask(app.access.attach(record, node, words, tty=False), seconds_max=STEP_SECONDS_MAX)
@@ -80,6 +82,13 @@ def _node(app: App, record: Lease, node: str, view: NodeView | None, note: str) 
         )
         return
     yield from _seen(node, lines, view, before=before, took=took)
+
+
+def _log_of(app: App, record: Lease, node: str) -> str:
+    """What the lease script that serves the node had to say, as a path."""
+    lease = app.home.lease(record.id)
+    serving = allocs.serving(app.fs, lease, node)
+    return allocs.directory(lease, serving.alloc).script_log if serving else lease.root
 
 
 def _seen(node: str, lines: list[str], view: NodeView | None, *, before: float, took: float) -> Iterator[Finding]:

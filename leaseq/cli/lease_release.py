@@ -35,7 +35,7 @@ class Release:
             record.id: record for record in (app.access.record(app.access.lease(word, acts=True)) for word in words)
         }
         for record in records.values():
-            refuse_if_elsewhere(record.allocation)
+            refuse_if_elsewhere(record)
         released = {record.id: self._release(app, record) for record in records.values()}
         if self.json:
             before = [lease_id for lease_id, now in released.items() if not now]

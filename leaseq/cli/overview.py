@@ -1,9 +1,10 @@
-"""A lease as its allocation, its nodes and its tasks are now."""
+"""A lease as its allocations, its nodes and its tasks are now."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from leaseq.allocation import Allocation
 from leaseq.cli.app import App
 from leaseq.cli.output import iso
 from leaseq.dataclass import dataclass
@@ -18,7 +19,7 @@ from leaseq.reading.views import NodeView
 
 @dataclass(frozen=True)
 class Overview:
-    """A lease as its allocation, its nodes and its tasks are now."""
+    """A lease as its allocations, its nodes and its tasks are now."""
 
     lease: Lease
     state: LeaseState
@@ -27,6 +28,8 @@ class Overview:
     totals: Mapping[State, int]
     notes: Mapping[str, str]
     """Why nodes have no runner, by node."""
+    allocs: tuple[tuple[Allocation, LeaseState], ...] = ()
+    """Those that it has now."""
 
     @property
     def alive(self) -> int:
@@ -49,7 +52,7 @@ def overview(app: App, seen: LeaseView) -> Overview:
     snapshot = app.access.reader_of(directory).read(recent=0, pending=0)
     nodes = seen.nodes or allocs.members(app.fs, directory)
     notes = allocs.notes_of(app.fs, directory) if seen.word != "ENDED" else {}
-    return Overview(lease, seen.state, nodes, snapshot.nodes, snapshot.totals, notes)
+    return Overview(lease, seen.state, nodes, snapshot.nodes, snapshot.totals, notes, seen.allocs)
 
 
 def default_of(app: App) -> str:
@@ -89,4 +92,20 @@ def lease_json(row: Overview, *, chosen: bool) -> dict[str, object]:
         "ended": lease.ended,
         "end_reason": lease.end_reason,
         "argv": list(lease.argv),
+        "allocations": [_alloc_json(alloc, state) for alloc, state in row.allocs],
+    }
+
+
+def _alloc_json(alloc: Allocation, state: LeaseState) -> dict[str, object]:
+    return {
+        "id": alloc.id,
+        "job": alloc.job,
+        "cluster": alloc.cluster,
+        "state": state.word,
+        "reason": state.reason,
+        "nodes": list(state.nodes),
+        "starts": state.starts or None,
+        "ends": state.ends,
+        "ends_at": iso(state.ends),
+        "argv": list(alloc.argv),
     }

@@ -19,7 +19,7 @@ from leaseq.cli.options import NODE
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import LeaseqError, NotFound, Unavailable, UsageError
 from leaseq.installation import main_file
-from leaseq.lease import keeping, leases
+from leaseq.lease import leases, states
 from leaseq.lease.base import LeaseState
 from leaseq.lease.kinds import is_borrowed
 from leaseq.models import Lease
@@ -98,7 +98,8 @@ def enter(app: App, record: Lease, shell: Shell) -> int:
     # A command without a session's name is a command: its output belongs to its caller, not to a screen.
     plain = shell.plain or not tty or (bool(shell.argv) and not shell.session)
     name = "" if plain else shell.session or SESSION
-    helper = [record.python or sys.executable, "-E", record.main or main_file()]
+    alloc = app.access.serving(record, shell.node).alloc
+    helper = [alloc.python or sys.executable, "-E", alloc.main or main_file()]
     words = [*helper, "session", app.home.root, record.id, shell.node, name, _directory(record), *shell.argv]
     began = time.monotonic()
     argv = app.access.attach(record, shell.node, words, tty=tty)
@@ -153,9 +154,11 @@ def _what_follows(app: App, record: Lease) -> str:
 
 def _state(backend: SlurmBackend, record: Lease) -> LeaseState:
     """The lease's state by an answer of now; UNKNOWN if Slurm gives none, whatever was heard a moment ago."""
+    from leaseq.lease.slurm.start import state_by
+
     try:
         queue = backend.queue()
-        state = backend.state_by(queue, record.allocation)
+        state = state_by(backend, queue, record)
     except (OSError, LeaseqError) as error:
         return LeaseState("UNKNOWN", reason=str(error))
     if queue.failure and state.word != "ENDED":
@@ -179,7 +182,7 @@ def _explain_refusal(app: App, record: Lease, node: str) -> None:
 
         keep_up_now(app.fs, app.home, clock=app.clock)
         backend = by_settings(app.fs, app.home, clock=app.clock)
-        _not_ended(app, record, backend.state(record.allocation))
+        _not_ended(app, record, app.access.state(record))
         refuse_impossible(backend, record, node)
 
 
@@ -222,7 +225,7 @@ def chosen(app: App, word: str) -> Lease:
         return _not_ended(app, leases.living(record), app.access.state(record))
     if leases.chosen(app.fs, app.home) or os.environ.get("LEASEQ_LEASE"):
         return _local(app)
-    active = keeping.active(app.fs, app.home, app.clock)
+    active = states.active(app.fs, app.home, app.clock)
     if not active:
         if slurm_is_here():
             app.out.talk(f"leaseq: no lease is chosen: this is a shell on this host, {app.access.host().lease.id}")

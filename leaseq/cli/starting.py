@@ -68,7 +68,7 @@ class ProgressLine:
     def show(self, now: Progress) -> None:
         self.note(now.notes)
         state = f"{now.state.word} ({now.state.reason})" if now.state.reason else now.state.word
-        starts = f", expected {now.starts.replace('T', ' ')}" if now.starts else ""
+        starts = f", expected {now.state.starts.replace('T', ' ')}" if now.state.starts else ""
         if self.rewritten:
             text = f"lease {self.lease_id}: {state}{starts}, waited {about(now.waited_seconds)}"
             if text != self.shown:

@@ -54,7 +54,8 @@ class LocalBackend:
 
     def state(self, alloc: Allocation) -> LeaseState:
         """A host is always held; whether its runner lives is the node's matter."""
-        left = None if alloc.ended else allocs.seconds_left(self.fs, self.home.lease(alloc.lease).own)
+        place = allocs.directory(self.home.lease(alloc.lease), alloc)
+        left = None if alloc.ended else allocs.seconds_left(self.fs, place)
         ends = None if left is None or left < 0 else self.clock.now() + left
         return LeaseState("ENDED" if alloc.ended else "RUNNING", reason=alloc.end_reason, nodes=alloc.nodes, ends=ends)
 
@@ -63,7 +64,7 @@ class LocalBackend:
 
         Raises Refused if it is another host.
         """
-        refuse_if_elsewhere(alloc)
+        _refuse_if_elsewhere(alloc.lease)
         return self.stop(kill=True) or alloc.ended is None
 
     def attach(self, alloc: Allocation, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
@@ -98,9 +99,15 @@ class LocalBackend:
             host=self.node,
             nodes=(self.node,),
             version=leaseq.__version__,
+            allocs=True,
         )
+        allocs.record_first(self.fs, self.lease, record.first)
         files.replace_file(self.fs, self.lease.record, record.to_json())
         return record
+
+    def _alloc(self) -> Allocation:
+        """What gives the lease its node: this host."""
+        return allocs.all_of(self.fs, self.lease)[0]
 
     # -- its runner ----------------------------------------------------------------------------------
 
@@ -150,6 +157,7 @@ class LocalBackend:
         job, left = self._end_with_the_job()
         directory = open_node_dir(self.home.root, self.lease.id, self.node)
         place = {"--lease": self.lease.id, "--node": self.node, "--home": self.home.root}
+        place |= {"--alloc": self._alloc().id}
         # -E: what a user keeps on PYTHONPATH may have the names of Python's own modules.
         words = [sys.executable, "-E", main_file(), "_run", *(word for pair in place.items() for word in pair)]
         import subprocess  # most commands start no runner
@@ -177,15 +185,13 @@ class LocalBackend:
     def _end_with_the_job(self) -> tuple[str, float | None]:
         """The lease ends as the Slurm job ends that this process is in, on a node of it: (its id, the seconds left)."""
         job = job_around(os.environ)
-        if job is None or not job.here:
-            files.discard(self.fs, self.lease.own.ends)
-            return "", None
-        left = seconds_left(job, os.environ)
+        ends = allocs.directory(self.lease, self._alloc()).ends
+        left = seconds_left(job, os.environ) if job is not None and job.here else None
         if left is None:
-            files.discard(self.fs, self.lease.own.ends)
+            files.discard(self.fs, ends)
         else:
-            files.replace_file(self.fs, self.lease.own.ends, b"%d\n" % max(0, int(left)))
-        return job.id, left
+            files.replace_file(self.fs, ends, b"%d\n" % max(0, int(left)))
+        return (job.id, left) if job is not None and job.here else ("", None)
 
     def stop(self, *, kill: bool = False) -> bool:
         """No runner serves this host, and with `kill` no task runs; False if none was alive before.
@@ -229,11 +235,16 @@ def refuse_if_forbidden(home: Home, *, hint: str = LEASES_HINT) -> None:
         )
 
 
-def refuse_if_elsewhere(alloc: Allocation) -> None:
-    """The allocation is no other host; raises Refused, for what runs there can only be ended there."""
-    if alloc.kind == "host" and alloc.lease != local_id():
-        host = alloc.lease.partition(":")[2]
-        raise Refused(f"{alloc.lease} is the lease of another host", hint=f"on {host}: `leaseq lease release local`")
+def refuse_if_elsewhere(record: Lease) -> None:
+    """The lease is no other host's; raises Refused, for what runs there can only be ended there."""
+    if record.kind == "local":
+        _refuse_if_elsewhere(record.id)
+
+
+def _refuse_if_elsewhere(lease_id: str) -> None:
+    if lease_id != local_id():
+        host = lease_id.partition(":")[2]
+        raise Refused(f"{lease_id} is the lease of another host", hint=f"on {host}: `leaseq lease release local`")
 
 
 def _did_not_start(how: str, log: str, offset: int) -> Unavailable:

@@ -1,4 +1,4 @@
-"""Who keeps an allocation, by its kind; and which leases hold one."""
+"""Who keeps an allocation, by its kind."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from leaseq.allocation import Allocation
 from leaseq.errors import UsageError
 from leaseq.layout import Home
 from leaseq.lease.base import Backend
-from leaseq.lease.leases import has_started, list_leases
-from leaseq.models import Lease
 from leaseq.world import Clock, Fs
 
 NOW_SECONDS = 0.1
@@ -29,19 +27,3 @@ def backend(alloc: Allocation, *, fs: Fs, home: Home, clock: Clock, period_secon
     raise UsageError(
         f"lease {alloc.lease} is of an unknown kind {alloc.kind!r}", hint="a newer leaseq may have made it"
     )
-
-
-def active(fs: Fs, home: Home, clock: Clock, *, anew: bool = False) -> list[Lease]:
-    """Slurm's leases that have not ended and are not about to: those that have started first, newest first.
-
-    By the shared squeue, which is asked now where `anew`.
-    """
-    found = []
-    for lease in list_leases(fs, home):
-        if lease.kind != "slurm" or lease.ended is not None:
-            continue
-        alloc = lease.allocation
-        keeper = backend(alloc, fs=fs, home=home, clock=clock, period_seconds=NOW_SECONDS if anew else None)
-        if keeper.state(alloc).word not in ("COMPLETING", "ENDED"):
-            found.append(lease)
-    return sorted(found, key=lambda lease: not has_started(fs, home, lease))

@@ -1,7 +1,7 @@
 """Which leases there are, and which one is meant when none is named.
 
-The truth is `runs/*/lease.json`. `index.json` is a cache of the records of ended leases, and holds the lease that
-`leaseq lease use` chose; without it everything is found again, and this host's own lease is the default.
+The truth is `runs/*/lease.json`. `index.json` is a cache of the records of ended leases and allocations, and holds the
+lease that `leaseq lease use` chose; without it everything is found again, and this host's own lease is the default.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import json
 import os
 from collections.abc import Callable, Iterable
 
+from leaseq.allocation import Allocation
+from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed, Newer, NotFound, Refused, UsageError
 from leaseq.layout import Home, LeaseDir
 from leaseq.models import Lease
@@ -54,7 +56,7 @@ def list_leases(fs: Fs, home: Home) -> list[Lease]:
     index: dict[str, object] | None = None
     with contextlib.suppress(Newer):
         index = _read_index(fs, home)
-    cache = _cached(index or {})
+    cache = _part(index or {}, "leases")
     found: list[Lease] = []
     ended: dict[str, object] = {}
     for lease_id in _ids(fs, home):
@@ -70,6 +72,72 @@ def list_leases(fs: Fs, home: Home) -> list[Lease]:
         with contextlib.suppress(OSError):  # a cache: a full or read-only disk keeps nobody from looking
             _write_index(fs, home, {**index, "leases": ended})
     return sorted(found, key=lambda lease: lease.created, reverse=True)
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A lease with all of its allocations, oldest first."""
+
+    lease: Lease
+    allocs: tuple[Allocation, ...]
+
+    @property
+    def living(self) -> tuple[Allocation, ...]:
+        """Those that have not ended; all if none is left."""
+        return allocs.living(self.allocs)
+
+    def is_called(self, word: str) -> bool:
+        """True if the word is its name, or names an allocation that it has or had."""
+        return word == self.lease.name or self._has(word, self.allocs)
+
+    def lives_as(self, word: str) -> bool:
+        """True if it lives, and the word is its name or names an allocation that it has now."""
+        return self.lease.ended is None and (word == self.lease.name or self._has(word, self.living))
+
+    def _has(self, word: str, among: Iterable[Allocation]) -> bool:
+        return any(word in (each.id, each.job) for each in among)
+
+
+def holding(fs: Fs, home: Home, lease: Lease) -> Holding:
+    """The lease with all of its allocations."""
+    return Holding(lease, allocs.all_of(fs, home.lease(lease.id), lease))
+
+
+def list_holdings(fs: Fs, home: Home) -> list[Holding]:
+    """Every lease of the home with all of its allocations, newest first; what has ended is read from the cache."""
+    index: dict[str, object] | None = None
+    found = list_leases(fs, home)
+    with contextlib.suppress(Newer):
+        index = _read_index(fs, home)
+    cache = _part(index or {}, "allocs")
+    made, ended = [], {}
+    for lease in found:
+        entry = cache.get(lease.id)
+        known = _allocs_from_cache(entry, lease.id)
+        whole = lease.ended is not None and isinstance(entry, dict) and entry.get("whole") is True and bool(known)
+        its = tuple(known.values()) if whole else allocs.all_of(fs, home.lease(lease.id), lease, known=known)
+        made.append(Holding(lease, its))
+        over = [each for each in its if each.ended is not None]
+        if over:
+            ended[lease.id] = entry if whole else _entry(over, whole=lease.ended is not None and len(over) == len(its))
+    if index is not None and ended != cache:
+        with contextlib.suppress(OSError):  # a cache: a full or read-only disk keeps nobody from looking
+            _write_index(fs, home, {**index, "allocs": ended})
+    return made
+
+
+def _entry(over: Iterable[Allocation], *, whole: bool) -> dict[str, object]:
+    return {"whole": whole, "records": [each.as_record() for each in over]}
+
+
+def _allocs_from_cache(entry: object, lease_id: str) -> dict[str, Allocation]:
+    """The records that the index holds of allocations of the lease that have ended, by their ids."""
+    kept = entry.get("records") if isinstance(entry, dict) else None
+    try:
+        found = [Allocation.from_record(each) for each in (kept if isinstance(kept, list) else [])]
+    except Malformed:
+        return {}
+    return {each.id: each for each in found if each.lease == lease_id and each.ended is not None}
 
 
 def unreadable(fs: Fs, home: Home, listed: Iterable[Lease]) -> dict[str, str]:
@@ -142,9 +210,10 @@ def revive(fs: Fs, home: Home, lease_id: str) -> None:
     """The lease has not ended, whatever was said: Slurm has requeued its job, or knows it again."""
     records.mark_alive(fs, home.lease(lease_id))
     index = _read_index(fs, home)
-    cached = _cached(index)
-    if lease_id in cached:
-        _write_index(fs, home, {**index, "leases": {key: value for key, value in cached.items() if key != lease_id}})
+    parts = {name: _part(index, name) for name in ("leases", "allocs")}
+    if any(lease_id in part for part in parts.values()):
+        rest = {name: {key: value for key, value in part.items() if key != lease_id} for name, part in parts.items()}
+        _write_index(fs, home, {**index, **rest})
 
 
 def choose_once_started(fs: Fs, home: Home, lease_id: str) -> None:
@@ -170,11 +239,12 @@ def resolve(fs: Fs, home: Home, word: str, *, news: News | None = None) -> str:
     exact = read_record(fs, home.lease(word)) if LEASE_ID.fullmatch(word) else None
     if exact is not None and exact.ended is None:
         return word
-    known = list_leases(fs, home)
+    held = list_holdings(fs, home)
+    known = [each.lease for each in held]
     for matching in (
-        [lease for lease in known if word in (lease.job, lease.name) and lease.ended is None],
+        [each.lease for each in held if each.lives_as(word)],
         [exact] if exact is not None else [],
-        [lease for lease in known if word in (lease.job, lease.name)][:1],
+        [each.lease for each in held if each.is_called(word)][:1],
         [lease for lease in known if lease.id.startswith(word)],
         [lease for lease in known if lease.id == f"local:{word}"],
     ):
@@ -190,8 +260,8 @@ def resolve(fs: Fs, home: Home, word: str, *, news: News | None = None) -> str:
 
 def of_job(fs: Fs, home: Home, job: str) -> Lease | None:
     """The living lease that is that Slurm job, if there is one."""
-    living = (lease for lease in list_leases(fs, home) if lease.kind == "slurm" and lease.ended is None)
-    return next((lease for lease in living if lease.allocation.job == job), None)
+    found = (each for each in list_holdings(fs, home) if each.lease.ended is None)
+    return next((each.lease for each in found if any(alloc.job == job for alloc in each.living)), None)
 
 
 def called(lease: Lease) -> str:
@@ -231,9 +301,9 @@ def _read_index(fs: Fs, home: Home) -> dict[str, object]:
     return index if usable and (not chosen or LEASE_ID.fullmatch(str(chosen))) else {}
 
 
-def _cached(index: dict[str, object]) -> dict[str, object]:
-    leases = index.get("leases")
-    return leases if isinstance(leases, dict) else {}
+def _part(index: dict[str, object], name: str) -> dict[str, object]:
+    part = index.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def _write_index(fs: Fs, home: Home, index: dict[str, object]) -> None:

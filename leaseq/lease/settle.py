@@ -9,7 +9,7 @@ from leaseq.errors import Malformed, Newer
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease.private import owner_of
 from leaseq.names import Entry, is_node, new_incarnation
-from leaseq.protocol import arrays, concluding, files, tasks
+from leaseq.protocol import allocs, arrays, concluding, files, tasks
 from leaseq.protocol.fate import lost_with_lease
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
@@ -21,16 +21,20 @@ LOOK_SECONDS = 15.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`settle HOME LEASE REASON NODE...`: what nodes other than these held when Slurm requeued the lease is decided.
+    """`settle HOME LEASE ALLOC REASON NODE...`: what the allocation's nodes other than these held is decided.
 
-    A node that is heard yet is waited for.
+    So it is when Slurm has requeued its job. A node that is heard yet is waited for.
     """
-    home, lease, reason, *nodes = arguments
+    home, lease, alloc_id, reason, *spared = arguments
     remote = is_remote(home)
     fs, directory = SystemFs(remote=remote, owner=owner_of(Home(home), remote=remote)), Home(home).lease(lease)
-    while settle_claims(fs, directory, clock=SystemClock(), reason=f"{LEASE_END}: {reason}", spared=nodes):
+    while True:
+        known = allocs.all_of(fs, directory)
+        its = next((beats.nodes_of(fs, directory, each, known).own for each in known if each.id == alloc_id), ())
+        words = f"{LEASE_END}: {reason}"
+        if not settle_claims(fs, directory, clock=SystemClock(), reason=words, spared=spared, nodes=its):
+            return 0
         time.sleep(LOOK_SECONDS)
-    return 0
 
 
 def settle_claims(

@@ -17,7 +17,7 @@ from leaseq.lease.keeping import NOW_SECONDS
 from leaseq.lease.private import owner_of
 from leaseq.lease.settle import settle_claims
 from leaseq.lease.slurm import answer
-from leaseq.lease.slurm.answer import Queue, Verdict, cache_of
+from leaseq.lease.slurm.answer import Queue, Verdict, cache_of, missed_name
 from leaseq.models import Lease
 from leaseq.names import is_node
 from leaseq.protocol import allocs, files, records
@@ -49,7 +49,7 @@ def keep_up_for(fs: Fs, home: Home, lease: LeaseDir, *, clock: Clock) -> bool:
     if record.ended is not None or not _is_in_doubt(fs, lease):
         return learn_kept(fs, home, record, clock=clock)
     try:
-        return lease.id in keep_up(fs, home, clock=clock).verdicts
+        return bool(keep_up(fs, home, clock=clock).of_lease(lease.id))
     except (OSError, LeaseqError):
         return False
 
@@ -83,9 +83,13 @@ def learn_kept(fs: Fs, home: Home, lease: Lease, *, clock: Clock) -> bool:
     """What the last answer of Slurm says of a lease is done; True if it says something. Nobody is asked."""
     if lease.kind != "slurm":
         return False
-    queue = answer.read(fs, home, lease.cluster)
-    apply_all(fs, home, queue, clock=clock)
-    return lease.id in queue.verdicts
+    news = False
+    known = allocs.living(allocs.all_of(fs, home.lease(lease.id), lease))
+    for cluster in dict.fromkeys(each.cluster for each in known):
+        queue = answer.read(fs, home, cluster)
+        apply_all(fs, home, queue, clock=clock)
+        news = news or bool(queue.of_lease(lease.id))
+    return news
 
 
 def keep_up(fs: Fs, home: Home, *, clock: Clock, period_seconds: float | None = None) -> Queue:
@@ -105,7 +109,7 @@ def keep_up(fs: Fs, home: Home, *, clock: Clock, period_seconds: float | None = 
 def apply_all(fs: Fs, home: Home, queue: Queue, *, clock: Clock, is_silent: Silent | None = None) -> None:
     """Every verdict of the answer is done, or left to the next: a record may be damaged, or just being written."""
     silent = is_silent or _silent(fs)
-    for verdict in queue.verdicts.values():
+    for verdict in queue.verdicts:
         try:
             _apply(fs, home, verdict, clock=clock, is_silent=silent, cache=cache_of(home, queue.cluster))
         except (LeaseqError, OSError, ValueError):
@@ -119,14 +123,21 @@ def _silent(fs: Fs) -> Silent:
 def _apply(fs: Fs, home: Home, verdict: Verdict, *, clock: Clock, is_silent: Silent, cache: str) -> None:
     """In this order: who dies in between leaves the rest to the next."""
     directory = home.lease(verdict.lease)
+    known = allocs.all_of(fs, directory)
+    alloc = next((each for each in known if each.id == verdict.alloc), None)
+    if alloc is None:
+        return
     if verdict.alive:
+        allocs.mark_alive(fs, directory, alloc)
         leases.revive(fs, home, verdict.lease)
     if verdict.nodes:
-        allocs.learn_nodes(fs, directory.own, verdict.nodes)
+        allocs.learn_nodes(fs, allocs.directory(directory, alloc), verdict.nodes)
     if verdict.lost:
         settle_claims(fs, directory, clock=clock, reason=verdict.why, nodes=verdict.lost, is_silent=is_silent)
-    if verdict.over and all(is_silent(directory, node) for node in beats.nodes(fs, directory)):
-        records.mark_ended(fs, directory, ended=clock.now(), reason=verdict.end)
-        files.discard(fs, f"{cache}/missed.{verdict.lease}")
-    if verdict.cluster:
+    if verdict.over and all(is_silent(directory, node) for node in beats.nodes_of(fs, directory, alloc, known).all):
+        allocs.mark_ended(fs, directory, alloc, ended=clock.now(), reason=verdict.end)
+        if all(each.ended is not None for each in known if each.id != alloc.id):
+            records.mark_ended(fs, directory, ended=clock.now(), reason=verdict.end)
+        files.discard(fs, f"{cache}/{missed_name(alloc)}")
+    if verdict.cluster and not allocs.learn_cluster(fs, directory, alloc, verdict.cluster):
         records.learn_cluster(fs, directory, verdict.cluster)

@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError, Newer
 from leaseq.layout import Home, LeaseDir
-from leaseq.lease import keeping, leases
+from leaseq.lease import leases, states
 from leaseq.lease.base import LeaseState
 from leaseq.lease.kinds import is_borrowed
+from leaseq.lease.leases import Holding
 from leaseq.models import Lease
 from leaseq.protocol import allocs
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import News
 from leaseq.world import Clock, Fs
 
+if TYPE_CHECKING:
+    from leaseq.lease.slurm.answer import Queue
+
+Known = Sequence[tuple[Allocation, LeaseState]]
+"""The states of allocations."""
 REQUEUED_SECONDS = 3600.0
 """How long after a lease's end Slurm is asked whether it is there again."""
 
 
 @dataclass(frozen=True)
 class LeaseView:
-    """A lease with the state of its allocation."""
+    """A lease with its state and those of the allocations that it has now."""
 
     lease: Lease
     state: LeaseState
     nodes: tuple[str, ...] = ()
     left_seconds: float | None = None
     """Until its end; None if it has none, or that is not known."""
+    allocs: tuple[tuple[Allocation, LeaseState], ...] = ()
+    """Its living allocations, oldest first; none if the lease has ended."""
 
     @property
     def id(self) -> str:
@@ -76,18 +86,18 @@ class Looked:
 
 def look_at_all(fs: Fs, home: Home, *, clock: Clock) -> Looked:
     """Every lease of the home, newest first, and those of which Slurm alone knows: see `sbatch.without_record`."""
-    return look(fs, home, leases.list_leases(fs, home), clock=clock, others=True)
+    return look(fs, home, leases.list_holdings(fs, home), clock=clock, others=True)
 
 
-def look(fs: Fs, home: Home, found: Sequence[Lease], *, clock: Clock, others: bool = False) -> Looked:
+def look(fs: Fs, home: Home, found: Sequence[Holding], *, clock: Clock, others: bool = False) -> Looked:
     """Those leases now. Slurm is asked at most as often as the settings say.
 
     others: leases, too, whose command died before it could write their record.
     """
     unfinished = others and _scripts_wait(fs, home)
-    if not unfinished and not any(_may_have_news(lease, clock) for lease in found):
+    if not unfinished and not any(_may_have_news(each.lease, clock) for each in found):
         # Most homes need no Slurm, and it brings subprocess with it.
-        return Looked(tuple(_view(fs, home, lease, _recorded(fs, home, lease, clock), clock) for lease in found))
+        return Looked(tuple(_view(fs, home, each, _recorded(fs, home, each, clock), clock) for each in found))
     from leaseq.lease.slurm import answer
     from leaseq.lease.slurm.job import by_settings
     from leaseq.lease.slurm.sbatch import without_record
@@ -97,12 +107,19 @@ def look(fs: Fs, home: Home, found: Sequence[Lease], *, clock: Clock, others: bo
         queue = slurm.queue()
     except (OSError, LeaseqError) as error:
         queue = answer.Queue(failure=f"cannot tell: {error}")
-    new = [lease for lease, _ in without_record(fs, home, queue)] if unfinished else []
+    asked = [each for each, _ in without_record(fs, home, queue)] if unfinished else []
+    new = [Holding(each.lease, (each.alloc,)) for each in asked if each.is_new]
     views = []
-    for lease in (*new, *found):
-        known = lease.kind != "slurm" or (lease.ended is not None and not queue.says_alive(lease))
-        state = _recorded(fs, home, lease, clock) if known else slurm.state_by(queue, lease.allocation)
-        views.append(_view(fs, home, lease, state, clock))
+    for of in (*new, *found):
+        if of.lease.kind != "slurm" or (of.lease.ended is not None and not queue.says_alive(of.lease)):
+            known = _recorded(fs, home, of, clock)
+        else:
+            directory = home.lease(of.lease.id)
+            allocs_seen = [each for each in of.allocs if each.ended is None or _is_alive(queue, each)] or of.living
+            known = [
+                (each, states.as_named(fs, directory, of, each, slurm.state_by(queue, each))) for each in allocs_seen
+            ]
+        views.append(_view(fs, home, of, known, clock))
     return Looked(tuple(views), None if queue.age_seconds == float("inf") else queue.age_seconds, queue.failure)
 
 
@@ -119,19 +136,26 @@ def _scripts_wait(fs: Fs, home: Home) -> bool:
         return False
 
 
-def _recorded(fs: Fs, home: Home, lease: Lease, clock: Clock) -> LeaseState:
-    """The state of a lease that has ended by its record, or of which Slurm knows nothing."""
-    if lease.ended is not None:
-        return LeaseState("ENDED", reason=lease.end_reason)
-    return keeping.backend(lease.allocation, fs=fs, home=home, clock=clock).state(lease.allocation)
+def _is_alive(queue: Queue, alloc: Allocation) -> bool:
+    verdict = queue.verdict(alloc)
+    return verdict is not None and verdict.alive
 
 
-def _view(fs: Fs, home: Home, lease: Lease, state: LeaseState, clock: Clock) -> LeaseView:
+def _recorded(fs: Fs, home: Home, of: Holding, clock: Clock) -> Known:
+    """The states of a lease that has ended by its record (then none), or of which Slurm knows nothing."""
+    if of.lease.ended is not None:
+        return []
+    return [(each, states.of_holding(fs, home, clock, Holding(of.lease, (each,)))) for each in of.living]
+
+
+def _view(fs: Fs, home: Home, of: Holding, known: Known, clock: Clock) -> LeaseView:
+    lease = of.lease
+    state = states.merged([state for _, state in known]) if known else LeaseState("ENDED", reason=lease.end_reason)
     nodes = state.nodes or lease.nodes
     if not nodes and state.word != "ENDED":
-        nodes = allocs.members(fs, home.lease(lease.id))
+        nodes = allocs.merged_nodes(fs, home.lease(lease.id), of.living)
     left = None if state.ends is None else max(0.0, state.ends - clock.now())
-    return LeaseView(lease, state, nodes, left)
+    return LeaseView(lease, state, nodes, left, tuple(known))
 
 
 def reader_of(fs: Fs, lease: LeaseDir, clock: Clock) -> Reader:
@@ -148,7 +172,11 @@ def _news(fs: Fs, lease: LeaseDir) -> News:
         return News()
     from leaseq.lease.slurm import answer
 
-    verdict = answer.read(fs, Home(lease.root.rsplit("/", 2)[0]), record.cluster).verdicts.get(lease.id)
-    if verdict is None:
-        return News()
-    return News(verdict.end if verdict.over else "", dict.fromkeys(verdict.lost, verdict.why))
+    home, lost = Home(lease.root.rsplit("/", 2)[0]), {}
+    known = allocs.living(allocs.all_of(fs, lease, record))
+    kept = {cluster: answer.read(fs, home, cluster) for cluster in {each.cluster for each in known}}
+    found = [kept[each.cluster].verdict(each) for each in known]
+    for verdict in found:
+        lost.update(dict.fromkeys(verdict.lost, verdict.why) if verdict else {})
+    ends = [verdict.end for verdict in found if verdict is not None and verdict.over]
+    return News(ends[-1] if ends and len(ends) == len(known) else "", lost)

@@ -46,8 +46,8 @@ class OfLease:
     """What a terminal hears of its lease, from a process that reads the lease's directory."""
 
     id: str
-    nodes: Callable[[], Sequence[str]]
-    """All its nodes; none if they are not known. May hang."""
+    hosts: Callable[[], Sequence[str]]
+    """All hosts that its job has; none if they are not known. May hang."""
     seconds_left: Callable[[], float | None]
     """Until its end; None if that is not known. May hang."""
 
@@ -80,19 +80,19 @@ def run_plain(argv: Sequence[str], lease: OfLease, *, marks: Marks) -> int:
     """The words, or the user's shell, have taken this process's place, without the variables of this step."""
     argv = argv or shell_of(os.environ)
     try:
-        os.execvpe(argv[0], list(argv), {**_step_environment(lease.nodes()), **marks})
+        os.execvpe(argv[0], list(argv), {**_step_environment(lease.hosts()), **marks})
     except OSError as error:
         print(f"leaseq: {argv[0]}: {error.strerror}", file=sys.stderr)
         return 126 if isinstance(error, PermissionError) else 127
 
 
-def _step_environment(nodes: Sequence[str]) -> dict[str, str]:
+def _step_environment(hosts: Sequence[str]) -> dict[str, str]:
     """This step's environment with the job's nodes for its own: srun takes the step's for all that there are."""
     clean = session_environment(os.environ)
     for name in OF_JOB:
         clean.pop(name, None)
-    if nodes:  # without them srun asks the controller
-        clean["SLURM_JOB_NODELIST"] = clean["SLURM_NODELIST"] = ",".join(nodes)
+    if hosts:  # without them srun asks the controller
+        clean["SLURM_JOB_NODELIST"] = clean["SLURM_NODELIST"] = ",".join(hosts)
     return clean
 
 

@@ -68,18 +68,23 @@ def write_first(fs: Fs, lease: LeaseDir, record: Lease) -> Lease:
 
 def _link(fs: Fs, lease: LeaseDir, record: Lease) -> None:
     prepare(fs, lease)
-    fs.mkdir(lease.own.notes)
-    temporary = files.hidden(lease.root)
-    fs.create(temporary, record.to_json())
+    link_first(fs, lease.record, record.to_json())
+
+
+def link_first(fs: Fs, path: str, data: bytes) -> None:
+    """A file of that name is there, durably: with the data, or as whoever was first has made it."""
+    place, _, name = path.rpartition("/")
+    temporary = files.hidden(place)
+    fs.create(temporary, data)
     try:
-        fs.link(temporary, lease.record)
+        fs.link(temporary, path)
     except OSError:
-        # The lease itself was first (it writes the record that a dead command left out), or the reply was lost.
-        if "lease.json" not in fs.names(lease.root):
+        # Another was first (a lease script writes the records that a dead command left out), or the reply was lost.
+        if name not in fs.names(place):
             raise
     finally:
         files.discard(fs, temporary)
-    fs.sync_dir(lease.root)
+    fs.sync_dir(place)
 
 
 def read(fs: Fs, lease: LeaseDir) -> Lease:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+from leaseq.allocation import Allocation
+from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import Heartbeat
 from leaseq.names import beating, is_node, terms_in
-from leaseq.protocol import files, terms
+from leaseq.protocol import allocs, files, terms
 from leaseq.world import Fs
 
 RECENT_SECONDS = 30.0
@@ -22,6 +26,60 @@ def nodes(fs: Fs, lease: LeaseDir) -> list[str]:
         return sorted({*beating(names), *(node for node, _ in terms_in(names))})
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The nodes of a lease that were ever heard or hold tasks, as far as they are one allocation's."""
+
+    own: tuple[str, ...]
+    perhaps: tuple[str, ...] = ()
+    """Nodes of which nobody can tell whose they are."""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (*self.own, *self.perhaps)
+
+
+def nodes_of(fs: Fs, lease: LeaseDir, alloc: Allocation, others: Sequence[Allocation]) -> Nodes:
+    """The nodes that are that allocation's, or were, by what is written and by what their runners said.
+
+    others: the allocations of the lease. If all but this one have ended, what they have left is this one's.
+    """
+    try:
+        owners = filter(is_node, fs.names(lease.claims))
+    except FileNotFoundError:
+        owners = filter(is_node, ())
+    every = sorted({*nodes(fs, lease), *owners})
+    rivals = {each.id for each in others if each.ended is None} - {alloc.id}
+    if not rivals:
+        return Nodes(tuple(every))
+    theirs = {node for each in others if each.id in rivals for node in allocs.nodes_of(fs, lease, each)}
+    mine = set(allocs.nodes_of(fs, lease, alloc))
+    first = next((each.id for each in others if each.in_lease), "")
+    own, perhaps = [], []
+    for node in every:
+        written = node in mine, node in theirs
+        told = alloc.id if written == (True, False) else None if any(written) else _alloc_of(fs, lease, node) or first
+        if told == alloc.id:
+            own.append(node)
+        elif told == "" or all(written):
+            perhaps.append(node)
+    return Nodes(tuple(own), tuple(perhaps))
+
+
+def _alloc_of(fs: Fs, lease: LeaseDir, node: str) -> str:
+    """Whose node it is by its runner's own word; empty where none is understood."""
+    try:
+        term = terms.newest_term(fs, lease, node)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    for path in (lease.heartbeat(node), *([lease.term(node, term)] if term else [])):
+        try:
+            return Heartbeat.from_json(files.content(fs, path)).alloc
+        except (FileNotFoundError, Malformed):
+            continue
+    return ""
 
 
 def age(fs: Fs, lease: LeaseDir, node: str) -> tuple[Heartbeat, float] | None:
@@ -41,9 +99,12 @@ def lives(fs: Fs, lease: LeaseDir, node: str) -> bool:
     return heard is not None and heard[1] < max(RECENT_SECONDS, 4 * heard[0].interval_seconds)
 
 
-def newest(fs: Fs, lease: LeaseDir) -> float | None:
-    """How long ago a runner of the lease was heard last that has not stopped; None if there is none."""
-    heard = [age(fs, lease, node) for node in nodes(fs, lease)]
+def newest(fs: Fs, lease: LeaseDir, of: Iterable[str] | None = None) -> float | None:
+    """How long ago a runner of the lease was heard last that has not stopped; None where there is none.
+
+    of: the nodes that count; None: all.
+    """
+    heard = [age(fs, lease, node) for node in (nodes(fs, lease) if of is None else of)]
     return min((each[1] for each in heard if each is not None), default=None)
 
 

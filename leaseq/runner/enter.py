@@ -22,9 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     marks = {"LEASEQ_HOME": home, "LEASEQ_LEASE": lease_id, "LEASEQ_NODE": node}
     lease = Home(home).lease(lease_id)
     told = terminal.OfLease(
-        lease_id,
-        nodes=lambda: allocs.members(_fs(lease), lease),
-        seconds_left=lambda: allocs.time_left(_fs(lease), lease),
+        lease_id, hosts=lambda: _hosts(lease, node), seconds_left=lambda: _seconds_left(lease, node)
     )
     if not name:
         return terminal.run_plain(argv, told, marks=marks)
@@ -34,6 +32,18 @@ def main(arguments: Sequence[str]) -> int:
         print(f"leaseq: {node}: {error.message}\n  {error.hint}", file=sys.stderr)
         return error.exit_code
     return terminal.show(directory, node, name, argv, told, cwd=cwd, marks=marks)
+
+
+def _hosts(lease: LeaseDir, node: str) -> Sequence[str]:
+    """The hosts of the allocation that gives the node."""
+    serving = allocs.serving(_fs(lease), lease, node)
+    return () if serving is None else tuple(allocs.hosts(_fs(lease), allocs.directory(lease, serving.alloc)).values())
+
+
+def _seconds_left(lease: LeaseDir, node: str) -> float | None:
+    """How long the node's allocation lasts; None if that is not known."""
+    serving = allocs.serving(_fs(lease), lease, node)
+    return None if serving is None else allocs.seconds_left(_fs(lease), allocs.directory(lease, serving.alloc))
 
 
 def _fs(lease: LeaseDir) -> SystemFs:

@@ -179,8 +179,8 @@ def _look_for_a_later_term(state: NodeState, ports: Ports) -> None:
 
 
 def read_end(state: NodeState, ports: Ports) -> None:
-    """`ends_at` is what the lease's own file says: seconds left when it was written, aged by the server's clock."""
-    left = allocs.time_left(ports.fs, ports.lease)
+    """`ends_at` is what the allocation's file says: seconds left when it was written, aged by the server's clock."""
+    left = allocs.seconds_left(ports.fs, allocs.directory(ports.lease, ports.alloc))
     if left is not None and state.ends_at is None:
         # A lease of minutes is not all lead.
         state.end_lead_seconds = min(state.options.end_lead_seconds, max(1.0, left / 4))

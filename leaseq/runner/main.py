@@ -18,8 +18,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from leaseq.allocation import Allocation
 from leaseq.errors import EX_TEMPFAIL, LeaseqError, Malformed, Newer, Refused, Unavailable
-from leaseq.hostlist import expand_hosts
 from leaseq.installation import main_file
 from leaseq.layout import Home, default_home
 from leaseq.lease import private
@@ -41,7 +41,7 @@ from leaseq.node.keeper import LEASE_GRACE_SECONDS
 from leaseq.node.nodedir import Holder, open_node_dir
 from leaseq.node.procs import KeeperProcs
 from leaseq.node.scrub import PROLOGUE_FAILED, kept_for_tasks, newest_functions
-from leaseq.protocol import records
+from leaseq.protocol import allocs, records
 from leaseq.runner.facts import Facts, watch_gpus, whoami
 from leaseq.runner.homewatch import GONE_SECONDS, HomeWatch
 from leaseq.runner.ledger import LedgerThread
@@ -59,6 +59,9 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="leaseq _run", description="Serve one node of a lease (started by leaseq).")
     parser.add_argument("--lease", required=True)
     parser.add_argument("--node", required=True)
+    parser.add_argument(
+        "--alloc", default="", help="the allocation that gives the node; the lease's only one if absent"
+    )
     parser.add_argument("--home", default=None)
     parser.add_argument("--token", default="", help="the lease's mark: a directory with another is not served")
     parser.add_argument("--grace", type=float, default=GRACE_SECONDS, help="seconds between TERM and KILL")
@@ -108,7 +111,7 @@ class RunnerProcess:
         self.record = self._read_record(words.token)
         self.is_step = is_borrowed(self.record)
         """True if this process is a step of a Slurm job: with it end the node's tasks and terminals."""
-        nodes = self.record.nodes or tuple(expand_hosts(os.environ.get("SLURM_JOB_NODELIST", "")))
+        nodes = self.record.nodes or allocs.members(self.fs, self.lease, self.record)
         self.nodes = nodes if node in nodes else (node,)
         self.directory = open_node_dir(home, words.lease, node)
         step_grace = words.lease_grace if self.is_step else None
@@ -119,6 +122,7 @@ class RunnerProcess:
             clock=SystemClock(),
             procs=self.procs,
             lease=self.lease,
+            alloc=self._find_allocation(words.alloc),
             node=node,
             incarnation=incarnation,
             who=whoami(),
@@ -145,6 +149,14 @@ class RunnerProcess:
             raise outdated(self.lease, self.node, error) from None
         except Malformed as error:
             raise Refused(f"{self.lease.record}: {error}") from None
+
+    def _find_allocation(self, alloc_id: str) -> Allocation:
+        """What gives the node, by its id; by no id the lease's oldest, for a script of before has only that one."""
+        known = allocs.all_of(self.fs, self.lease, self.record)
+        found = next((each for each in known if alloc_id in ("", each.id)), None)
+        if found is None:
+            raise Refused(f"lease {self.lease.id} has no allocation {alloc_id}")
+        return found
 
     def run(self) -> int:
         """Serves until it is told to leave, or nothing is left to serve; the exit code."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass, field
 from leaseq.layout import LeaseDir
 from leaseq.node.grant import CUDA
@@ -27,6 +28,8 @@ class Ports:
     node: str
     incarnation: str
     ledger: Ledger
+    alloc: Allocation
+    """What gives the node to the lease."""
     ask_slurm: Callable[[], None] | None = None
     """Has Slurm asked of the lease, and what it says of lost nodes carried out, soon; None if Slurm is not there."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from leaseq import __version__
+from leaseq.allocation import Allocation
 from leaseq.models import Heartbeat, Running
 from leaseq.protocol import terms
 from leaseq.protocol.history import command_text
@@ -32,6 +33,7 @@ def first_word(ports: Ports, nodes: int, who: Mapping[str, Any]) -> Heartbeat:
     return Heartbeat(
         lease=ports.lease.id,
         node=ports.node,
+        alloc=told_of(ports.alloc),
         incarnation=ports.incarnation,
         counter=0,
         time=ports.clock.now(),
@@ -39,6 +41,11 @@ def first_word(ports: Ports, nodes: int, who: Mapping[str, Any]) -> Heartbeat:
         version=__version__,
         **who,
     )
+
+
+def told_of(alloc: Allocation) -> str:
+    """The allocation's id as heartbeats say it: none for one of which the lease's record tells."""
+    return "" if alloc.in_lease else alloc.id
 
 
 def heartbeat_of(runner: Runner) -> Heartbeat:
@@ -51,6 +58,7 @@ def heartbeat_of(runner: Runner) -> Heartbeat:
     return Heartbeat(
         lease=ports.lease.id,
         node=ports.node,
+        alloc=told_of(ports.alloc),
         incarnation=ports.incarnation,
         counter=0,
         time=ports.clock.now(),

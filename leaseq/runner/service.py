@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, Newer, Refused, Unavailable
 from leaseq.layout import LeaseDir
@@ -58,6 +59,7 @@ class Service:
         clock: Clock,
         procs: Procs,
         lease: LeaseDir,
+        alloc: Allocation,
         node: str,
         incarnation: str,
         who: Mapping[str, Any],
@@ -75,7 +77,7 @@ class Service:
             lock=lock,
             now=clock.now,
         )
-        self.ports = Ports(fs, clock, procs, lease, node, incarnation, ledger, ask_slurm)
+        self.ports = Ports(fs, clock, procs, lease, node, incarnation, ledger, alloc, ask_slurm)
         self.parts, self.who = parts, who
         """who: the fields of a heartbeat that tell this runner from every other one."""
         self.term = 0

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from leaseq.allocation import Allocation
 from leaseq.dataclass import replace
-from leaseq.errors import NotFound
+from leaseq.errors import LeaseqError, NotFound
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import homes, keeping, leases
 from leaseq.models import Lease
 from leaseq.protocol import allocs
+from leaseq.protocol.allocs import Serving
 from leaseq.world import Clock, Fs
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class Access:
         if found is None:
             raise NotFound(f"there is no lease {lease.id} yet", hint="`leaseq submit -- COMMAND` makes the local one")
         # Slurm's leases get their nodes after their record.
-        return found if found.nodes else replace(found, nodes=allocs.members(self.fs, lease))
+        return found if found.nodes else replace(found, nodes=allocs.members(self.fs, lease, found))
 
     def reader(self, word: str, *, acts: bool = False) -> Reader:
         """Reads the lease that the word stands for. acts: what is known of it is done first."""
@@ -120,18 +122,40 @@ class Access:
 
     def state(self, record: Lease) -> LeaseState:
         """The state of what gives the lease its nodes; never raises because an answer is late or missing."""
-        return self._backend(record).state(record.allocation)
+        from leaseq.lease.states import of_lease
+
+        return of_lease(self.fs, self.home, self.clock, record)
 
     def release(self, record: Lease) -> bool:
-        """What gives the lease its nodes is given back; False if it had ended before. Raises LeaseqError."""
-        return self._backend(record).release(record.allocation)
+        """All that gives the lease nodes is given back; False if it had ended before. Raises LeaseqError.
+
+        If one of several cannot be given back the others are all the same, and it is told then.
+        """
+        known = leases.holding(self.fs, self.home, record)
+        released, problem = False, None
+        for alloc in known.living:
+            try:
+                released = self._backend(alloc).release(alloc) or released
+            except LeaseqError as error:
+                problem = problem or error
+        if problem is not None:
+            raise problem
+        return released
 
     def attach(self, record: Lease, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
         """The command line that runs argv on that node of the lease, in a terminal if `tty`. Raises LeaseqError."""
-        return self._backend(record).attach(record.allocation, node, argv, tty=tty)
+        serving = self.serving(record, node)
+        return self._backend(serving.alloc).attach(serving.alloc, serving.host, argv, tty=tty)
 
-    def _backend(self, record: Lease) -> Backend:
-        return keeping.backend(record.allocation, fs=self.fs, home=self.home, clock=self.clock)
+    def serving(self, record: Lease, node: str) -> Serving:
+        """What gives the lease that node; raises NotFound if that is not known."""
+        found = allocs.serving(self.fs, self.home.lease(record.id), node)
+        if found is None:
+            raise NotFound(f"{node} is no node of lease {record.id} now", hint="`leaseq status` shows its nodes")
+        return found
+
+    def _backend(self, alloc: Allocation) -> Backend:
+        return keeping.backend(alloc, fs=self.fs, home=self.home, clock=self.clock)
 
     def host(self) -> LocalBackend:
         """Who keeps this host's own lease."""

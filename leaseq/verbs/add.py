@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from leaseq.dataclass import dataclass
-from leaseq.lease import keeping, leases
+from leaseq.lease import leases, states
 from leaseq.models import Lease
 from leaseq.verbs.access import Access
 
@@ -38,12 +38,12 @@ def add(access: Access, prepared: Prepared, request: LeaseRequest) -> Added:
     from leaseq.lease.slurm import sbatch
 
     access.make_home()
-    lease, said = sbatch.submit(access.fs, access.home, prepared, request=request)
-    return Added(lease, said, _choose(access, lease))
+    asked, said = sbatch.submit(access.fs, access.home, prepared, request=request)
+    return Added(asked.lease, said, _choose(access, asked.lease))
 
 
 def _choose(access: Access, lease: Lease) -> str:
-    others = (each for each in keeping.active(access.fs, access.home, access.clock) if each.id != lease.id)
+    others = (each for each in states.active(access.fs, access.home, access.clock) if each.id != lease.id)
     if not any(leases.has_started(access.fs, access.home, each) for each in others):
         leases.choose(access.fs, access.home, lease.id)
         return lease.id

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
-from leaseq.lease import keeping, leases
+from leaseq.lease import leases, states
 from leaseq.models import Lease, State
 from leaseq.reading.views import Snapshot
 from leaseq.verbs.access import Access
@@ -63,6 +63,6 @@ def release(access: Access, record: Lease) -> Released:
     was_default = not leases.is_own(record.id) and leases.chosen(access.fs, access.home) == record.id
     if record.ended is not None or not was_default:
         return Released(now)
-    others = [each for each in keeping.active(access.fs, access.home, access.clock, anew=True) if each.id != record.id]
+    others = [each for each in states.active(access.fs, access.home, access.clock, anew=True) if each.id != record.id]
     leases.choose(access.fs, access.home, others[0].id if others else "")
     return Released(now, left=True, default=others[0] if others else None)

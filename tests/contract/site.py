@@ -19,6 +19,19 @@ from tests.contract.clusters import REPOSITORY, SECONDS_MAX, Cluster, run
 from tests.e2e.harness import processes
 from tests.patience import wait_until
 
+JOIN = """
+import sys
+from leaseq.layout import Home
+from leaseq.lease.slurm.args import check
+from leaseq.lease.slurm.sbatch import LeaseRequest, prepare, submit
+from leaseq.protocol.records import read
+from leaseq.world import SystemClock, SystemFs
+root, lease, *words = sys.argv[1:]
+fs, home, request = SystemFs(remote=False), Home(root), LeaseRequest(tuple(words), check(words))
+record = read(fs, home.lease(lease))
+ready = prepare(home, request, clock=SystemClock(), user=record.user, host=record.host, lease=record)
+print(submit(fs, home, ready, request=request)[0].alloc.job)
+"""
 LEASEQ = (sys.executable, "-E", str(REPOSITORY / "leaseq" / "__main__.py"))
 
 
@@ -78,6 +91,16 @@ class Site:
         self.started(lease)
         return lease
 
+    def join(self, lease: str, *words: str) -> str:
+        """The number of another job that gives nodes to the lease; runners are on them."""
+        before = set(self.nodes(lease))
+        argv = [sys.executable, "-c", JOIN, str(self.home), lease, *words]
+        done = run(argv, self.env, cwd=self.directory)
+        assert done.returncode == 0, done.stderr
+        self.wait_until(lambda: set(self.nodes(lease)) - before, f"the nodes of {done.stdout}")
+        self.started(lease)
+        return done.stdout.strip()
+
     def started(self, lease: str) -> None:
         """Every node of the lease has a runner."""
         self.wait_until(
@@ -118,8 +141,12 @@ class Site:
 
     def nodes(self, lease: str) -> list[str]:
         """The nodes, as the lease script wrote them."""
-        path = self.lease_dir(lease) / "nodes"
-        return path.read_text().split() if path.exists() else []
+        files = [path.read_text() for path in self._of_allocations(lease, "nodes")]
+        return [line.split()[0] for text in files for line in text.splitlines()]
+
+    def _of_allocations(self, lease: str, name: str) -> list[Path]:
+        """The files of that name of all the lease's allocations."""
+        return sorted((self.lease_dir(lease) / "allocs").glob(f"*/{name}"))
 
     def beats(self, lease: str) -> dict[str, dict[str, object]]:
         """The heartbeats by node."""
@@ -129,11 +156,11 @@ class Site:
         return found
 
     def notes(self, lease: str) -> str:
-        return "\n".join(path.read_text() for path in (self.lease_dir(lease) / "note").glob("[!.]*"))
+        return "\n".join(path.read_text() for path in self._of_allocations(lease, "note/[!.]*"))
 
     def script_log(self, lease: str) -> str:
-        path = self.lease_dir(lease) / "slurm.log"
-        return path.read_text(errors="replace") if path.exists() else "(no slurm.log)"
+        logs = [path.read_text(errors="replace") for path in self._of_allocations(lease, "slurm.log")]
+        return "\n".join(logs) or "(no slurm.log)"
 
     def wait_until(self, condition: Callable[[], object], what: str, *, seconds_max: float = SECONDS_MAX) -> None:
         wait_until(condition, what, seconds=seconds_max, seen=self.seen)

@@ -79,7 +79,7 @@ def test_what_a_prologue_exports_and_limits_reaches_tasks_and_nothing_else_of_it
     line = 'printf "%s|" "$PLAIN" "$DECLARED" "${EMPTY-unset}" "${unexported-unset}"; greet you; ulimit -Hn'
     task = site.ok("submit", "--", "bash", "-c", line)
     assert site.ok("follow", task) == "two\nlines '\"$|yes||unset|hello you\n512"
-    assert [path.name for path in site.lease_dir(lease).iterdir() if "prologue" in path.name] == []
+    assert [path.name for path in site.lease_dir(lease).rglob("*") if "prologue" in path.name] == []
 
 
 FAILED = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from tests.crash import sweep
 from tests.crash.actors import Protocol
-from tests.crash.answers import foreign_answers
+from tests.crash.answers import ends_of_one, foreign_answers, lines_of_another
 from tests.crash.check import Violated
 from tests.crash.meetings import MEETINGS, meetings, meetings_with_lost_replies
 from tests.crash.sweep import NOT_DURABLE, SCENES, Scene
@@ -37,6 +37,8 @@ def cases(p: Protocol) -> Iterator[tuple[str, Iterator[str]]]:
     yield "keyed_moves", sweep.keyed_moves(p)
     yield "strangers", sweep.strangers(p)
     yield "foreign_answers", foreign_answers(p)
+    yield "ends_of_one", ends_of_one(p)
+    yield "lines_of_another", lines_of_another(p)
     for tries in SWEEPS[4:]:
         yield from _sweep(p, tries)
 

@@ -6,10 +6,25 @@ import pytest
 
 from leaseq.lease.slurm.answer import cache_of
 from leaseq.models import Lease
-from leaseq.protocol import records
+from leaseq.protocol import allocs, records
 from leaseq.world import Fs
+from tests.build import make_alloc
 from tests.crash.actors import REAL
-from tests.crash.answers import ENTRY, HOME, NEW, OLD, disk, every_fault, foreign_answers, learn, record, running
+from tests.crash.answers import (
+    ENTRY,
+    HOME,
+    NEW,
+    OLD,
+    disk,
+    ends_of_one,
+    every_fault,
+    foreign_answers,
+    learn,
+    lines_of_another,
+    record,
+    running,
+    two,
+)
 from tests.memoryfs import Disk, MemoryFs
 
 
@@ -29,13 +44,34 @@ def test_a_number_that_comes_again_gives_one_new_lease_and_leaves_the_old_one_al
     assert cases > 300
 
 
+def test_a_job_that_joins_a_lease_is_recorded_once_and_leaves_the_others_alone() -> None:
+    lease, made, cases = HOME.lease("1"), make_alloc("1", "2", token="c" * 10, cluster="here"), 0
+
+    def register(fs: Fs) -> str:
+        return allocs.register(fs, lease, made).id
+
+    before = allocs.all_of(MemoryFs(two()), lease)
+    for fs, case in every_fault(two, register):
+        cases += 1
+        seen = {each.id: each for each in allocs.all_of(fs, lease)}
+        assert [seen[each.id] for each in before] == list(before), case
+        assert register(fs) == f"2.{made.token}", case
+        assert sorted(each.id for each in allocs.all_of(fs, lease)) == ["1", "2", f"2.{made.token}"], case
+    assert cases > 30
+
+
+def test_the_end_of_one_job_is_not_the_end_of_the_other() -> None:
+    assert sum(1 for _ in ends_of_one(REAL)) > 50
+    assert sum(1 for _ in lines_of_another(REAL)) > 20
+
+
 @pytest.mark.parametrize("state", ["TIMEOUT", ""])
 def test_who_learns_of_an_end_starts_every_task_once_more_at_most(state: str) -> None:
     def build() -> Disk:
         made = running(200.0)
         if not state:
             made.seconds = -100.0
-            MemoryFs(made).create(f"{cache_of(HOME, 'here')}/missed.1", b"")
+            MemoryFs(made).create(f"{cache_of(HOME, 'here')}/missed.1@1", b"")
             made.seconds = 0.0
         return made
 

@@ -284,6 +284,6 @@ def test_a_row_of_the_cache_is_a_row_or_malformed_and_a_lease_has_a_state(value:
     except Malformed:
         return
     lease = Lease(id=row.id, kind="slurm", created=0.0)
-    state = state_in(answer.Queue({row.id: row}, {}, 1.0), lease.allocation, now=1.0, lease_age_seconds=1.0)
+    state = state_in(answer.Queue({row.id: row}, {}, 1.0), lease.first, now=1.0, lease_age_seconds=1.0)
     assert state.word in ("PENDING", "RUNNING", "COMPLETING", "ENDED", "UNKNOWN")
     assert row.state not in State.__members__ or state.word

@@ -5,11 +5,15 @@ Each is a replacement of one function of `tests.crash.actors.Protocol`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from leaseq.allocation import Allocation
 from leaseq.dataclass import replace
 from leaseq.layout import LeaseDir
+from leaseq.lease import leases
+from leaseq.lease.slurm.answer import Queue
+from leaseq.lease.slurm.text import Row
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import Event, Lease, Outcome, State, Task
 from leaseq.names import CLI, Entry
@@ -17,6 +21,7 @@ from leaseq.protocol import edits, keys, records, tasks
 from leaseq.protocol.files import discard, hidden, replace_file
 from leaseq.protocol.history import event_of
 from leaseq.protocol.tasks import Claim
+from leaseq.reading import beats
 from leaseq.world import Fs
 from tests.crash import actors
 from tests.crash.actors import Host, Protocol, decide_and_book
@@ -420,8 +425,23 @@ def _rename_done(fs: Fs, temporary: str, path: str) -> None:
 class JudgesTheLeasesOfAllClusters(Judge):
     """An answer of one cluster is held against the leases of another."""
 
-    def _may_be_here(self, lease: Lease) -> bool:
-        return lease.kind == "slurm"
+    def _may_be_here(self, alloc: Allocation) -> bool:
+        return alloc.kind == "slurm"
+
+
+class TakesEveryNodeForTheJobs(Judge):
+    """The end of one job is held against the nodes of all jobs of its lease."""
+
+    def _nodes(self, alloc: Allocation) -> beats.Nodes:
+        return beats.nodes_of(self.fs, self.home.lease(alloc.lease), alloc, ())
+
+
+class TakesALineByItsNumber(Judge):
+    """A line is a job's whatever token it bears."""
+
+    def learn(self, kept: Queue, rows: Sequence[Row]) -> Queue:
+        marks = {alloc.job: alloc.token for each in leases.list_holdings(self.fs, self.home) for alloc in each.allocs}
+        return super().learn(kept, [replace(row, script=f"/scripts/{marks[row.id]}.sh") for row in rows])
 
 
 MUTANTS: dict[str, dict[str, Callable[..., Any]]] = {
@@ -475,6 +495,8 @@ MUTANTS: dict[str, dict[str, Callable[..., Any]]] = {
     "directories that are not durable": {"prepare": prepare_without_sync},
     "a runner serves any lease of its number": {"read_own_lease": read_whichever_lease},
     "an answer judges another cluster's leases": {"judge": JudgesTheLeasesOfAllClusters},
+    "an end settles the nodes of other jobs": {"judge": TakesEveryNodeForTheJobs},
+    "a line is a job's by its number": {"judge": TakesALineByItsNumber},
 }
 
 CAUGHT_BY = {
@@ -522,5 +544,7 @@ CAUGHT_BY = {
     "directories that are not durable": "new_leases",
     "a runner serves any lease of its number": "strangers",
     "an answer judges another cluster's leases": "foreign_answers",
+    "an end settles the nodes of other jobs": "ends_of_one",
+    "a line is a job's by its number": "lines_of_another",
 }
 """What was seen to catch a mutant, if not the first case: it is tried first, and all else if it no longer does."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
@@ -15,7 +16,7 @@ from leaseq.lease import leases
 from leaseq.lease.slurm.answer import Queue, Verdict
 from leaseq.lease.slurm.text import Row
 from leaseq.lease.slurm.verdict import Judge
-from leaseq.models import ANY, Event, Lease, Outcome, State, Why
+from leaseq.models import ANY, Event, Outcome, State, Why
 from leaseq.names import Entry
 from leaseq.node.record import Rec
 from leaseq.protocol import files, tasks
@@ -388,25 +389,25 @@ class BelievesAFinalStateAgainstTheHeartbeat(Judge):
 
 
 class BelievesAnAnswerThatLacksWhoIsHeard(Judge):
-    def is_to_be_believed(self, absent: Sequence[Lease], fresh: Queue) -> bool:
+    def is_to_be_believed(self, absent: Sequence[Allocation], fresh: Queue) -> bool:
         return True
 
 
 class TakesOneAbsenceForTheEnd(Judge):
-    def is_missed_again(self, lease: Lease) -> bool:
+    def is_missed_again(self, alloc: Allocation) -> bool:
         return True
 
 
 class DoesNotAskForTheJobItself(Judge):
-    def is_denied(self, lease: Lease) -> bool:
+    def is_denied(self, alloc: Allocation) -> bool:
         return True
 
 
 class NeverTakesAnEndBack(Judge):
     """Who was called ended is not looked at again."""
 
-    def _of_line(self, lease: Lease, fresh: Queue) -> Verdict | None:
-        return None if lease.ended is not None else super()._of_line(lease, fresh)
+    def _of_line(self, alloc: Allocation, fresh: Queue) -> Verdict | None:
+        return None if alloc.ended is not None else super()._of_line(alloc, fresh)
 
 
 @dataclass(frozen=True)

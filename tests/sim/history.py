@@ -12,14 +12,16 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from leaseq.dataclass import dataclass
+from leaseq.allocation import Allocation
+from leaseq.dataclass import dataclass, replace
 from leaseq.layout import LeaseDir
 from leaseq.names import names_drawn_from
-from leaseq.protocol import files, groups, lanes, records
+from leaseq.protocol import allocs, files, groups, lanes, records
 from leaseq.protocol.plan import divided_into
 from leaseq.reading.history import added
 from leaseq.room import Room
 from leaseq.runner import recover
+from tests.build import allocate
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
 from tests.faults import Fault, Kind
@@ -29,13 +31,15 @@ from tests.sim.nfs import ActorFs, Client, Server
 from tests.sim.plan import LOGIN, RIVAL, SECONDS, Plan, Trouble
 from tests.sim.scheduler import Process, Scheduler
 from tests.sim.service import REAL_PARTS, Parts, Service
-from tests.sim.slurm import HOME, TOKENS, Slurm, record
+from tests.sim.slurm import HERE, HOME, MARKS, SECOND, TOKENS, Slurm, record
 from tests.sim.truth import SimTruth
 from tests.sim.users import User, Watcher
 
 NODES = ("n1", "n2")
 ARRAY_CHUNKS = 4
 """Into about so many chunks an array is divided."""
+JOBS = {"n1": "1", "n2": SECOND}
+"""The job that has each node, if there are two."""
 ROOMS = {"n1": Room(4, 1000, ("0", "1")), "n2": Room(2, 1000, ("0",))}
 LOOK_SECONDS = 15.0
 END_SECONDS_MAX = 3000.0
@@ -109,15 +113,17 @@ class History:
         self.starts: Counter[str] = Counter()
         self.processes: list[Process] = []
         self.files: list[ActorFs] = []
-        self.slurm = Slurm(lambda: self.scheduler.now, self._all_heard)
+        self.jobs = JOBS if self._chance("jobs").random() < 0.5 else dict.fromkeys(NODES, "1")
+        """The job that has each node of the lease."""
+        self.slurm = Slurm(lambda: self.scheduler.now, self._all_heard, sorted(set(self.jobs.values())))
         self.writers: dict[str, list[str]] = {}
         """Who has appended to each history, one after the other."""
         self.looks = 0
         self.watcher: Watcher | None = None
 
-    @property
-    def lease_runs(self) -> bool:
-        return self.slurm.ended_at is None
+    def _runs(self, node: str) -> bool:
+        """True while the job runs that has the node."""
+        return self.jobs[node] not in self.slurm.ended_at
 
     def _all_heard(self) -> bool:
         """True if every node has a runner that is heard."""
@@ -128,6 +134,11 @@ class History:
             if each.serves and now - each.beats[-1] < HEARD_SECONDS and each.host.client.cut_until < now - HEARD_SECONDS
         }
         return heard == set(NODES)
+
+    def _alloc(self, node: str) -> Allocation:
+        """What gives the node to the lease."""
+        first = record(self.lease.id, EPOCH).first
+        return replace(first, id=SECOND, in_lease=False) if self.jobs[node] == SECOND else first
 
     def _chance(self, name: str) -> Random:
         return Random(f"{self.plan.seed} {name}")
@@ -182,7 +193,7 @@ class History:
 
     def close(self) -> None:
         """No thread of this history is left."""
-        self.closed, self.calm, self.slurm.ended_at = True, True, 0.0
+        self.closed, self.calm, self.slurm.ended_at = True, True, dict.fromkeys(self.slurm.jobs, 0.0)
         for process in self.processes:
             self.scheduler.kill(process)
         self.scheduler.close()
@@ -193,7 +204,10 @@ class History:
         fs.mkdir("/home/runs")
         for lease in map(HOME.lease, TOKENS):
             records.prepare(fs, lease)
-            files.replace_file(fs, lease.record, record(lease.id, EPOCH).to_json())
+            several = lease.id == "1" and self.jobs is JOBS
+            files.replace_file(fs, lease.record, replace(record(lease.id, EPOCH), allocs=several).to_json())
+            for node, job in self.jobs.items() if several else ():
+                allocate(fs, lease, job, nodes=(node,), cluster=HERE, token=MARKS[job], created=EPOCH + int(job))
             files.make(fs, [lease.groups])  # so that every runner looks before each start
         self.disk.sync_all()
         self.disk.seconds = 0.0
@@ -201,7 +215,8 @@ class History:
     def _calm_down(self) -> None:
         """No trouble strikes any more; hosts are up, runners run, and what was held is released."""
         self.calm = True
-        self.slurm.ended_at, self.slurm.wrong_until = None, self.scheduler.now
+        self.slurm.wrong_until = self.scheduler.now
+        self.slurm.ended_at.clear()
         self.mounts.clear()
         for client in self.clients.values():
             client.cut_until = 0.0
@@ -316,7 +331,8 @@ class History:
 
         def look(user: User) -> None:
             try:
-                self.slurm.look(user.fs, user.clock, self.parts.judge, self.truth, self._called_ended, acts=acts)
+                called = self._called_ended, self._jobs_ended
+                self.slurm.look(user.fs, user.clock, self.parts.judge, self.truth, *called, acts=acts)
             except OSError:
                 return
 
@@ -328,6 +344,9 @@ class History:
     def _called_ended(self, lease: str) -> bool:
         return records.read_lease(self.fs(), HOME.lease(lease)).ended is not None
 
+    def _jobs_ended(self) -> set[str]:
+        return {each.id for each in allocs.all_of(self.fs(), self.lease) if each.ended is not None}
+
     def _watch(self, user: User) -> None:
         watcher = self.watcher = Watcher(user)
         while True:
@@ -337,12 +356,12 @@ class History:
     def _supervise(self, name: str) -> None:
         """A runner serves on the host, and another one follows whenever it ends."""
         host = self.hosts[name]
-        if host.runner is not None or not host.up or not self.lease_runs:
+        if host.runner is not None or not host.up or not self._runs(host.node):
             return
         if name == RIVAL and self.calm:
             return
         self.starts[name] += 1
-        service = Service(host, self.lease, NODES, self.parts, self.starts[name])
+        service = Service(host, self.lease, self._alloc(host.node), NODES, self.parts, self.starts[name])
         self.services[name] = service
         service.on_serving = lambda: self._check_alone(service)
         service.process.at_death.append(lambda: self._again(name))
@@ -443,16 +462,20 @@ class History:
             self.watcher.seen.clear()
 
     def _end_lease(self, seconds: float) -> None:
-        """Slurm has ended the lease, commands learn it, and some time later Slurm runs it again."""
+        """Slurm has ended the lease, or one job of several, commands learn it, and later Slurm runs it again."""
         self.truth.lease_ended = True
-        self.slurm.ended_at = ended_at = self.scheduler.now
+        jobs = self.slurm.jobs
+        ended_at = self.scheduler.now
+        if len(jobs) > 1 and self._chance(f"end {ended_at}").random() < 0.7:
+            jobs = [self._chance(f"ended {ended_at}").choice(jobs)]
+        self.slurm.ended_at |= dict.fromkeys(jobs, ended_at)
         for name in ("n1a", "n2a", RIVAL):
-            self.hosts[name].reboot(keep_records=False)
+            if self.jobs[self.hosts[name].node] in jobs:
+                self.hosts[name].reboot(keep_records=False)
 
         def again() -> None:
-            if self.slurm.ended_at != ended_at:
-                return  # it has ended once more since, or all is calm
-            self.slurm.ended_at = None
+            for job in [job for job in jobs if self.slurm.ended_at.get(job) == ended_at]:
+                del self.slurm.ended_at[job]  # else it has ended once more since, or all is calm
             for name in ("n1a", "n2a"):
                 self._supervise(name)
 

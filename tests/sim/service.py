@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass
 from leaseq.errors import Refused, Unavailable
 from leaseq.layout import LeaseDir
@@ -38,8 +39,10 @@ REAL_PARTS = Parts()
 class Service:
     """One runner process on one host, from its start to its end."""
 
-    def __init__(self, host: Host, lease: LeaseDir, nodes: tuple[str, ...], parts: Parts, number: int) -> None:
-        self.host, self.lease, self.nodes, self.parts = host, lease, nodes, parts
+    def __init__(
+        self, host: Host, lease: LeaseDir, alloc: Allocation, nodes: tuple[str, ...], parts: Parts, number: int
+    ) -> None:
+        self.host, self.lease, self.alloc, self.nodes, self.parts = host, lease, alloc, nodes, parts
         self.scheduler: Scheduler = host.scheduler
         self.process = Process(f"runner {host.name} {number}")
         self.number = number
@@ -73,6 +76,7 @@ class Service:
             clock=self.host,
             procs=self.parts.procs(self.host, self.process),
             lease=self.lease,
+            alloc=self.alloc,
             node=self.host.node,
             incarnation=new_incarnation(),
             who={"host": self.host.name, "boot": self.host.boot_id, "pid": self.number},

@@ -1,12 +1,14 @@
 """Slurm as commands hear of it: what it has, and answers of squeue that are empty, partial, old, or of somebody else.
 
-There are two jobs: that of the history's lease, and one that waits for nodes all the time. Commands ask now and then,
-and draw from the answer what leaseq draws; two of three act, the third looks and leaves it to the others.
+There are the jobs of the history's lease, one for both of its nodes or one for each, and one that waits for nodes all
+the time. Commands ask now and then, and draw from the answer what leaseq draws; two of three act, the third looks and
+leaves it to the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from leaseq.layout import Home
 from leaseq.lease import upkeep
@@ -20,6 +22,9 @@ from tests.sim.truth import SimTruth
 HOME = Home("/home")
 HERE = "here"
 TOKENS = {"1": "aaaaaaaaaa", "2": "bbbbbbbbbb"}
+SECOND = "3"
+"""The job that has the second node of the lease, if there is one."""
+MARKS = {**TOKENS, SECOND: "dddddddddd"}
 WAITS = "2"
 """The lease that waits for nodes."""
 KINDS = ("empty", "partial", "partial, denied", "another's", "of another cluster", "repeated")
@@ -36,16 +41,16 @@ def record(lease: str, created: float) -> Lease:
 
 
 def row(job: str, state: str, *, token: str = "") -> Row:
-    return Row(job, state, script=f"/home/scripts/{token or TOKENS[job]}.sh", name="leaseq")
+    return Row(job, state, script=f"/home/scripts/{token or MARKS[job]}.sh", name="leaseq")
 
 
 class Slurm:
     """The truth, and what is said."""
 
-    def __init__(self, now: Callable[[], float], all_heard: Callable[[], bool]) -> None:
-        self.now, self.all_heard = now, all_heard
-        self.ended_at: float | None = None
-        """When the lease's job ended, while it does not run."""
+    def __init__(self, now: Callable[[], float], all_heard: Callable[[], bool], jobs: Sequence[str]) -> None:
+        self.now, self.all_heard, self.jobs = now, all_heard, jobs
+        self.ended_at: dict[str, float] = {}
+        """When jobs of the lease ended, while they do not run."""
         self.wrong = ""
         self.wrong_since, self.wrong_until = 0.0, -1e9
         self.may_deny = False
@@ -70,16 +75,17 @@ class Slurm:
         if self.is_wrong("partial", "partial, denied"):
             return HERE, self._lease()
         if self.is_wrong("another's", "of another cluster"):
-            rows = [row(job, state, token="cccccccccc") for job, state in (("1", "CANCELLED"), (WAITS, "COMPLETED"))]
+            states = dict.fromkeys(self.jobs, "CANCELLED") | {WAITS: "COMPLETED"}
+            rows = [row(job, state, token="cccccccccc") for job, state in states.items()]
             return HERE if self.wrong == "another's" else "there", rows
         if self.is_wrong("repeated") and self.all_heard():
-            return HERE, [row("1", "NODE_FAIL"), waits]
+            return HERE, [*(row(job, "NODE_FAIL") for job in self.jobs), waits]
         return HERE, [*self._lease(), waits]
 
     def _lease(self) -> list[Row]:
-        if self.ended_at is None:
-            return [row("1", "RUNNING")]
-        return [row("1", "TIMEOUT")] if self.now() - self.ended_at < REMEMBERED_SECONDS else []
+        running = [row(job, "RUNNING") for job in self.jobs if job not in self.ended_at]
+        lately = [job for job, at in self.ended_at.items() if self.now() - at < REMEMBERED_SECONDS]
+        return running + [row(job, "TIMEOUT") for job in lately]
 
     def denies(self, job: str) -> bool:
         """True if Slurm says, asked for that job alone, that there is none."""
@@ -89,7 +95,7 @@ class Slurm:
             return self.may_deny and self.now() - self.wrong_since < SHORT_SECONDS
         if self.is_wrong("another's"):
             return self.all_heard()
-        return job == "1" and self.ended_at is not None and not self._lease()
+        return job in self.ended_at and job not in {each.id for each in self._lease()}
 
     def look(
         self,
@@ -98,6 +104,7 @@ class Slurm:
         judge: type[Judge],
         truth: SimTruth,
         called_ended: Callable[[str], bool],
+        jobs_ended: Callable[[], set[str]],
         *,
         acts: bool,
     ) -> None:
@@ -105,13 +112,16 @@ class Slurm:
         cluster, rows = self.answer()
         for directory in (HOME.cache, cache_of(HOME, cluster)):
             fs.mkdir(directory)
-        before = {lease: called_ended(lease) for lease in TOKENS}
+        before, jobs_before = {lease: called_ended(lease) for lease in TOKENS}, jobs_ended()
         made = judge(fs, HOME, cluster, unknown_to_slurm=self.denies)
         answer = self.kept[cluster] = made.learn(self.kept.get(cluster, Queue()), rows)
         if acts:
             upkeep.apply_all(fs, HOME, answer, clock=clock, is_silent=made.is_silent)
-        shown = {each.lease for each in answer.verdicts.values() if each.over}
+        over = Counter(each.lease for each in answer.verdicts if each.over)
+        shown = {lease for lease, number in over.items() if number == (len(self.jobs) if lease == "1" else 1)}
         for lease in TOKENS:
             newly = not before[lease] and (lease in shown or (acts and called_ended(lease)))
-            if newly and (lease == WAITS or self.ended_at is None):
+            if newly and (lease == WAITS or len(self.ended_at) < len(self.jobs)):
                 truth.violated(f"lease {lease} was called ended, and it had not: {rows}")
+        if false := jobs_ended() - jobs_before - set(self.ended_at):
+            truth.violated(f"jobs {false} were called ended, and they had not: {rows}")

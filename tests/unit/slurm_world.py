@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from leaseq.layout import Home
-from leaseq.lease import upkeep
+from leaseq.allocation import Allocation
+from leaseq.layout import AllocDir, Home
+from leaseq.lease import states, upkeep
 from leaseq.lease.slurm import answer, squeue
-from leaseq.lease.slurm.job import SlurmBackend
 from leaseq.lease.slurm.text import SEPARATOR
 from leaseq.models import Heartbeat, Lease
 from leaseq.names import Entry
-from leaseq.protocol import records, tasks, terms
+from leaseq.protocol import allocs, files, records, tasks, terms
 from leaseq.world import SystemClock, SystemFs
-from tests.build import make_entry, make_task
+from tests.build import make_alloc, make_entry, make_task
 from tests.unit.fake_program import FakeProgram
 
 CLOCK = SystemClock()
@@ -48,25 +48,54 @@ class World:
         return Path(self.home.cache, HERE)
 
     def lease(self, job: str, *, age_seconds: float = 3600, cluster: str = HERE, token: str = "") -> Lease:
-        record = Lease(job, "slurm", 1.0, cluster=cluster, job=job, token=token or token_of(job))
+        token = token or token_of(job)
+        record = Lease(job, "slurm", 1.0, allocs=True, cluster=cluster, job=job, token=token)
         lease = records.register(self.fs, self.home, record)
-        set_age(self.home.lease(lease.id).record, age_seconds)
+        self.another(lease, job, age_seconds=age_seconds, cluster=cluster, token=token)
         records.prepare_node(self.fs, self.home.lease(lease.id), "node1")
         return lease
 
-    def beat(self, lease: Lease, *, seconds_ago: float = 0.0, state: str = "up") -> None:
-        """Its runner was heard that long ago."""
-        beat = Heartbeat(lease.id, "node1", "0123456789", 1, 1.0, 5.0, state=state)
-        terms.beat(self.fs, self.home.lease(lease.id), beat)
-        set_age(self.home.lease(lease.id).heartbeat("node1"), seconds_ago)
+    def another(
+        self,
+        lease: Lease,
+        job: str,
+        *,
+        nodes: str = "",
+        age_seconds: float = 3600,
+        cluster: str = HERE,
+        token: str = "",
+    ) -> Allocation:
+        """An allocation of the lease that is that job; it has started if it has nodes."""
+        directory = self.home.lease(lease.id)
+        made = make_alloc(lease.id, job, created=float(job), cluster=cluster, token=token or token_of(job))
+        alloc = allocs.register(self.fs, directory, made)
+        set_age(directory.alloc(alloc.id).record, age_seconds)
+        if nodes:
+            files.replace_file(self.fs, self.place(alloc).node_names, nodes.replace(",", "\n").encode() + b"\n")
+        for node in nodes.split(",") if nodes else ():
+            records.prepare_node(self.fs, directory, node.split()[0])
+        return alloc
 
-    def running(self, lease: Lease, *, requeue: bool = True) -> Entry:
+    def place(self, of: Lease | Allocation) -> AllocDir:
+        """Where the files of that allocation are, or of the lease's first."""
+        lease = self.home.lease(of.id if isinstance(of, Lease) else of.lease)
+        return allocs.directory(lease, allocs.all_of(self.fs, lease)[0] if isinstance(of, Lease) else of)
+
+    def beat(
+        self, lease: Lease, *, seconds_ago: float = 0.0, state: str = "up", node: str = "node1", alloc: str = ""
+    ) -> None:
+        """Its runner was heard that long ago."""
+        beat = Heartbeat(lease.id, node, "0123456789", 1, 1.0, 5.0, alloc=alloc or lease.job, state=state)
+        terms.beat(self.fs, self.home.lease(lease.id), beat)
+        set_age(self.home.lease(lease.id).heartbeat(node), seconds_ago)
+
+    def running(self, lease: Lease, *, requeue: bool = True, node: str = "node1") -> Entry:
         """A task that its runner holds; `requeue`: it is to be queued again if the lease ends."""
         directory = self.home.lease(lease.id)
         entry = make_entry()
         task = make_task(entry.id, argv=("true",), requeue=requeue)
         tasks.publish(self.fs, directory.inbox("_any"), entry, task)
-        held = tasks.claim(self.fs, directory, directory.inbox("_any"), entry, node="node1", incarnation="0123456789")
+        held = tasks.claim(self.fs, directory, directory.inbox("_any"), entry, node=node, incarnation="0123456789")
         assert held is not None
         return held.entry
 
@@ -94,7 +123,7 @@ class World:
 
     def state(self, lease: Lease) -> tuple[str, str]:
         record = records.read(self.fs, self.home.lease(lease.id))
-        state = SlurmBackend(self.fs, self.home, clock=CLOCK).state(record.allocation)
+        state = states.of_lease(self.fs, self.home, CLOCK, record, period_seconds=30.0)
         return state.word, state.reason
 
     def ended(self, lease: Lease) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from leaseq.allocation import Allocation
 from leaseq.commands import ALIASES, COMMANDS
 from leaseq.dataclass import fields
 from leaseq.layout import AllocDir, Home, LeaseDir
@@ -23,7 +24,7 @@ from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
 from leaseq.runner.ports import Options, Ports
 from leaseq.schema import Record
-from tests.build import Clock, Keeper
+from tests.build import Clock, Keeper, make_alloc
 from tests.memoryfs import Disk, MemoryFs
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,7 @@ def test_every_directory_of_a_lease_is_in_the_specification() -> None:
 
 
 def test_every_path_of_a_home_and_of_a_lease_is_in_the_specification() -> None:
-    lease, alloc, home = LeaseDir("L", ""), AllocDir("A", ""), Home("")
+    lease, alloc, home = LeaseDir("L", ""), AllocDir(""), Home("")
     properties = [(kind, name) for kind in (lease, alloc, home) for name in vars(type(kind))]
     values = [getattr(kind, name) for kind, name in properties if isinstance(vars(type(kind))[name], property)]
     paths = [value for value in values if isinstance(value, str)]
@@ -63,7 +64,7 @@ def test_every_path_of_a_home_and_of_a_lease_is_in_the_specification() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Task, Array, Need, Outcome, Event, Running, Heartbeat, Lease], ids=lambda kind: kind.__name__
+    "kind", [Task, Array, Need, Outcome, Event, Running, Heartbeat, Lease, Allocation], ids=lambda kind: kind.__name__
 )
 def test_every_field_of_a_record_is_in_the_specification(kind: type[Record]) -> None:
     names = [each.name for each in fields(kind) if each.name != "extra"]  # type: ignore[arg-type]
@@ -107,7 +108,7 @@ def served(request: str) -> tuple[list[str], list[str]]:
     fs.create(f"{lease.control('n1')}/{request}", json.dumps(body).encode())
     procs = Keeper()
     ledger = Ledger(fs=fs, procs=procs, lease=lease, node="n1", totals={})
-    runner = Runner(Ports(fs, Clock(), procs, lease, "n1", "0123456789", ledger), Options(Room(1, 1, ())))
+    runner = Runner(Ports(fs, Clock(), procs, lease, "n1", "0123456789", ledger, make_alloc()), Options(Room(1, 1, ())))
     runner.step()
     return fs.names(lease.control("n1")), fs.names(lease.evidence)
 

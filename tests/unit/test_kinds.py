@@ -20,6 +20,12 @@ ASKS_THE_KIND = re.compile(
     """,
     re.VERBOSE,
 )
+TAKES_A_LEASE_FOR_A_JOB = re.compile(
+    r"""(?:sbatch|scancel|squeue|scontrol|srun|--jobid|"-j")[^#]*\blease(?:_id|\.id)\b  # in a command of Slurm's
+      | \bjob(?:_id)?\s*[=:]\s*(?:\w+\.)*lease(?:_id|\.id)\b
+    """,
+    re.VERBOSE,
+)
 KNOWS = ("lease", "models.py")
 """Those that know: the room, and the record's own reading of its older form."""
 OUTSIDE = sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in KNOWS)
@@ -29,6 +35,19 @@ OUTSIDE = sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACK
 def test_nothing_outside_lease_asks_which_kind_a_lease_is(path: Path) -> None:
     said = [line for line in path.read_text().splitlines() if ASKS_THE_KIND.search(line)]
     assert said == []
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_takes_the_id_of_a_lease_for_the_number_of_a_job(path: Path) -> None:
+    said = [
+        line for line in path.read_text().splitlines() if TAKES_A_LEASE_FOR_A_JOB.search(line) and "hint" not in line
+    ]
+    assert said == []
+
+
+@pytest.mark.parametrize("line", ['ask(["scancel", lease.id])', 'f"--jobid={record.lease.id}"', "job = alloc.lease_id"])
+def test_that_test_sees_it(line: str) -> None:
+    assert TAKES_A_LEASE_FOR_A_JOB.search(line)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def tree(root: str) -> dict[str, tuple[int, bytes]]:
 def lease(world: World) -> Lease:
     """A lease whose node held a task and is silent."""
     lease = world.lease("1")
-    files.replace_file(world.fs, world.home.lease("1").own.node_names, b"node1\nnode2\n")
+    files.replace_file(world.fs, world.home.lease("1").alloc("1").node_names, b"node1\nnode2\n")
     world.beat(lease, seconds_ago=500)
     return lease
 

@@ -10,7 +10,7 @@ from leaseq.dataclass import replace
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Heartbeat, Need, Outcome, State
 from leaseq.names import Entry, histories_in, new_incarnation
-from leaseq.protocol import concluding, files, history, records, requests, tasks, terms
+from leaseq.protocol import concluding, history, records, requests, tasks, terms
 from leaseq.protocol.concluding import Ending
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.ended import Ended
@@ -23,7 +23,7 @@ from leaseq.runner.loop import Runner
 from leaseq.runner.phase import Leave, Wanted
 from leaseq.runner.ports import Options, Ports
 from leaseq.runner.pulse import heartbeat_of
-from tests.build import Clock, Keeper, make_entry, make_task
+from tests.build import Clock, Keeper, allocate, make_alloc, make_entry, make_task
 from tests.memoryfs import Disk, MemoryFs
 
 LEASE = LeaseDir("L", "/home/L")
@@ -47,7 +47,9 @@ class World:
         given: dict[str, Any] = {"fs": self.fs, "procs": procs, "lease": LEASE, "node": "n"}
         options = Options(Room(4, 1, ()), term=term)
         ledger = Ledger(**given, totals={}, incarnation=first.incarnation)
-        return Runner(Ports(**given, clock=self.clock, incarnation=first.incarnation, ledger=ledger), options)
+        return Runner(
+            Ports(**given, clock=self.clock, incarnation=first.incarnation, ledger=ledger, alloc=make_alloc()), options
+        )
 
     def turn(self, runner: Runner, *, seconds: float = 0.0) -> None:
         self.clock.at += seconds
@@ -320,9 +322,8 @@ def test_the_nodes_of_the_lease_are_those_that_its_directory_names_now(world: Wo
     runner = world.runner(1)
     world.turn(runner)
     assert runner.state.nodes == ()
-    names = LEASE.own.node_names
     for nodes in (("n", "n2", "n3"), ("n", "n3")):
-        files.replace_file(world.fs, names, "".join(f"{node}\n" for node in nodes).encode())
+        allocate(world.fs, LEASE, nodes=nodes)
         world.turn(runner, seconds=MINUTE)
         assert runner.state.nodes == nodes and runner.state.queue.nodes == nodes
 
@@ -330,7 +331,7 @@ def test_the_nodes_of_the_lease_are_those_that_its_directory_names_now(world: Wo
 def test_nodes_without_this_one_are_not_believed(world: World) -> None:
     runner = world.runner(1)
     runner.state.learn_nodes(["n", "n2"])
-    files.replace_file(world.fs, LEASE.own.node_names, b"n2\nn3\n")
+    allocate(world.fs, LEASE, nodes=("n2", "n3"))
     world.turn(runner, seconds=MINUTE)
     assert runner.state.nodes == ("n", "n2")
 

@@ -14,7 +14,7 @@ from leaseq.room import Room
 from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
 from leaseq.runner.ports import Options, Ports
-from tests.build import Clock, Keeper, make_entry, make_task
+from tests.build import Clock, Keeper, make_alloc, make_entry, make_task
 from tests.memoryfs import Disk, MemoryFs
 
 SECONDS = 60
@@ -54,7 +54,9 @@ def listings(fs: Listed, lease: LeaseDir, *, seconds: int = SECONDS) -> int:
     given: dict[str, Any] = {"fs": fs, "procs": procs, "lease": lease, "node": "n"}
     options = Options(Room(1, 1, ()), names_per_second=200.0)
     ledger = Ledger(**given, totals={})
-    runner = Runner(Ports(**given, clock=clock, incarnation=new_incarnation(), ledger=ledger), options)
+    runner = Runner(
+        Ports(**given, clock=clock, incarnation=new_incarnation(), ledger=ledger, alloc=make_alloc()), options
+    )
     for _ in range(seconds * 4):
         runner.step()
         clock.at += 0.25

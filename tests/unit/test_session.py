@@ -20,7 +20,10 @@ from pathlib import Path
 import pytest
 
 from leaseq.errors import EX_TEMPFAIL
+from leaseq.layout import Home
 from leaseq.node import session
+from leaseq.world import SystemFs
+from tests.build import allocate
 from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -254,9 +257,9 @@ def test_a_shell_has_the_umask_of_whoever_opens_it(node: Node, name: str) -> Non
 
 
 def test_a_session_is_told_before_its_lease_ends(node: Node) -> None:
-    lease = Path(node.home) / "runs" / "7"
-    lease.mkdir(parents=True)
-    (lease / "ends").write_text("299\n")
+    lease = Home(str(node.home)).lease("7")
+    Path(lease.root).mkdir(parents=True)
+    allocate(SystemFs(remote=False), lease, "7", nodes=("node1",), left=299)
     terminal = node.show("main", "sh", "-c", "until [ -e ~/go ]; do sleep 0.1; done; echo shown-$((1 + 1)); exec sh")
     terminal.expect("lease 7 ends in 5 min")
     # It does not stay in the way of what the session shows, though nobody presses a key.

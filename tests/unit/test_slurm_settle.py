@@ -14,7 +14,7 @@ from leaseq.models import Heartbeat, Outcome, State, Task
 from leaseq.names import Entry, new_incarnation
 from leaseq.protocol import records, tasks, terms
 from leaseq.world import SystemClock, SystemFs
-from tests.build import make_entry
+from tests.build import allocate, make_entry
 
 FS, CLOCK = SystemFs(remote=False), SystemClock()
 
@@ -101,8 +101,9 @@ def test_what_a_node_holds_that_is_heard_stays_its_own(lease: LeaseDir) -> None:
 
 
 def test_a_node_that_has_a_runner_again_is_left_to_it(lease: LeaseDir) -> None:
+    allocate(FS, lease, "7", nodes=("node1", "node2"))
     claimed(lease)
-    settle.main([lease.root.rsplit("/runs/", 1)[0], "7", "requeued by Slurm", "node1", "node2"])
+    settle.main([lease.root.rsplit("/runs/", 1)[0], "7", "7", "requeued by Slurm", "node1", "node2"])
     assert len(os.listdir(lease.claimed("node1"))) == 1
-    settle.main([lease.root.rsplit("/runs/", 1)[0], "7", "requeued by Slurm", "node2"])
+    settle.main([lease.root.rsplit("/runs/", 1)[0], "7", "7", "requeued by Slurm", "node2"])
     assert os.listdir(lease.claimed("node1")) == []

@@ -16,7 +16,7 @@ from leaseq.lease.slurm.args import check
 from leaseq.lease.slurm.job import SlurmBackend
 from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease
-from leaseq.protocol import records
+from leaseq.protocol import allocs, records
 from leaseq.world import SystemClock, SystemFs
 from tests.unit.fake_program import FakeProgram, on_path
 
@@ -48,7 +48,7 @@ def prepared(home: Home, asked: sbatch.LeaseRequest) -> sbatch.Prepared:
 
 def add(home: Home, *tokens: str) -> Lease:
     asked = request(*tokens)
-    return sbatch.submit(FS, home, prepared(home, asked), request=asked)[0]
+    return sbatch.submit(FS, home, prepared(home, asked), request=asked)[0].lease
 
 
 def test_the_users_words_reach_sbatch_verbatim_and_in_order(home: Home, fake: FakeProgram) -> None:
@@ -62,11 +62,14 @@ def test_the_users_words_reach_sbatch_verbatim_and_in_order(home: Home, fake: Fa
 def test_the_record_and_the_script_stand_beside_each_other(home: Home, fake: FakeProgram) -> None:
     fake.answer("  *** welcome ***\n77\n", err="sbatch: lua: your default account is x\n")
     asked = request(name="mine")
-    lease, said = sbatch.submit(FS, home, prepared(home, asked), request=asked)
+    stands, said = sbatch.submit(FS, home, prepared(home, asked), request=asked)
+    lease = stands.lease
     assert (lease.id, lease.name, lease.argv, lease.kind) == ("77", "mine", TOKENS, "slurm")
+    assert allocs.all_of(FS, home.lease("77")) == (stands.alloc,)
+    assert (stands.alloc.id, stands.alloc.job, stands.alloc.token) == ("77", "77", lease.token)
     assert records.read(FS, home.lease("77")) == lease
     assert said == "sbatch: lua: your default account is x"
-    assert Path(home.runs, "77", "lease.sh").read_text().startswith("#!/bin/bash -p\n")
+    assert Path(home.runs, "77", "allocs", "77", "lease.sh").read_text().startswith("#!/bin/bash -p\n")
     assert os.listdir(home.scripts) == []
 
 
@@ -120,13 +123,15 @@ def test_a_lease_whose_command_died_after_sbatch_gets_its_record_from_squeue(hom
     # What `submit` has written before sbatch answers, as a killed command leaves it.
     for directory in (home.root, home.runs, home.scripts):
         FS.mkdir(directory)
-    FS.create(ready.path.removesuffix(".sh") + ".json", ready.record.to_json())
+    FS.create(ready.path.removesuffix(".sh") + ".json", ready.asked.to_json())
     FS.create(ready.path, ready.script.encode())
     other = Row(id="5", state="RUNNING", script="/somewhere/else.sh")
     queue = squeue.Queue({"5": other, "88": Row(id="88", state="PENDING", script=ready.path)}, age_seconds=0.0)
     assert sbatch.heal(FS, home, queue) == ["88"]
     healed = records.read(FS, home.lease("88"))
     assert (healed.id, healed.name, healed.argv) == ("88", "orphan", TOKENS)
+    (alloc,) = allocs.all_of(FS, home.lease("88"))
+    assert (alloc.id, alloc.job, alloc.lease, alloc.token) == ("88", "88", "88", healed.token)
     assert os.listdir(home.scripts) == []
     assert sbatch.heal(FS, home, queue) == []
 
@@ -146,7 +151,7 @@ def test_stepping_in_asks_for_one_task_beside_all_others(
     scontrol = FakeProgram(fake.directory, "scontrol")
     scontrol.answer(told)
     backend = SlurmBackend(FS, home, clock=CLOCK)
-    words = backend.attach(Lease(id="9", kind="slurm", created=0.0).allocation, "node2", ["bash", "-l"], tty=True)
+    words = backend.attach(Lease(id="9", kind="slurm", created=0.0).first, "node2", ["bash", "-l"], tty=True)
     words = words[words.index("srun") :]
     start = ["srun", "--jobid=9", "--overlap", "-N1", "-n1", "-w", "node2", "--mpi=none"]
     assert words == [*start, *gpus, "--pty", "bash", "-l"]
@@ -158,7 +163,7 @@ def test_stepping_in_leaves_a_surrounding_jobs_variables_behind(home: Home, fake
     os.environ["SLURM_NNODES"] = "3"
     try:
         words = SlurmBackend(FS, home, clock=CLOCK).attach(
-            Lease(id="9", kind="slurm", created=0.0).allocation, "n", ["true"], tty=False
+            Lease(id="9", kind="slurm", created=0.0).first, "n", ["true"], tty=False
         )
     finally:
         del os.environ["SLURM_NNODES"]
@@ -168,8 +173,8 @@ def test_stepping_in_leaves_a_surrounding_jobs_variables_behind(home: Home, fake
 def test_the_number_counts_that_sbatch_printed_before_it_hung(home: Home, fake: FakeProgram) -> None:
     fake.answer("77\n", err="sbatch: a site's words\n", hangs=60)
     asked = request(name="mine")
-    lease, said = sbatch.submit(FS, home, prepared(home, asked), request=asked, seconds_max=3.0)
-    assert (lease.id, said) == ("77", "sbatch: a site's words")
+    stands, said = sbatch.submit(FS, home, prepared(home, asked), request=asked, seconds_max=3.0)
+    assert (stands.lease.id, said) == ("77", "sbatch: a site's words")
     assert records.read(FS, home.lease("77")).name == "mine"
     assert os.listdir(home.scripts) == []
 
@@ -187,7 +192,7 @@ def test_a_number_that_another_lease_has_is_not_taken_from_it(home: Home, fake: 
     first, second = add(home), add(home)
     assert (first.id, second.id, second.job) == ("77", f"77.{second.token}", "77")
     assert records.read(FS, home.lease("77")).token == first.token
-    assert Path(home.runs, second.id, "lease.sh").exists()
+    assert Path(home.runs, second.id, "allocs", "77", "lease.sh").exists()
 
 
 @pytest.mark.parametrize(

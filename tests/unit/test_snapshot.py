@@ -13,13 +13,13 @@ from leaseq.errors import NotFound, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Event, Heartbeat, Need, Outcome, Running, State, Task
 from leaseq.names import CLI, Entry, new_incarnation, new_task_id
-from leaseq.protocol import concluding, files, history, records, tasks, terms
+from leaseq.protocol import concluding, history, records, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.find import detail, find
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import Health, Snapshot
 from leaseq.world import SystemClock, SystemFs, boot_id, hostname, process_start
-from tests.build import make_entry, make_task
+from tests.build import allocate, make_entry, make_task
 
 NODE = "n1"
 INC = "0123456789"
@@ -352,7 +352,7 @@ def test_of_nodes_that_take_nothing_the_most_hopeful_says_why(lab: Lab) -> None:
 def test_a_node_that_the_lease_no_longer_has_says_so_and_one_that_beats_is_believed(lab: Lab) -> None:
     records.prepare_node(lab.fs, lab.lease, "n2")
     pinned, claim = lab.pending(node=NODE), lab.claimed()
-    files.replace_file(lab.fs, lab.lease.own.node_names, b"n2\n")
+    allocate(lab.fs, lab.lease, nodes=("n2",))
     lab.beat()
     assert lab.states()[claim.entry.id] == (State.RUNNING, "")
     lab.beat(pid_start=1, counter=2)

@@ -144,7 +144,7 @@ def test_the_end_is_counted_from_the_moment_of_the_answer(world: World) -> None:
     world.refresh()
     world.age(20)
     queue = answer.read(world.fs, world.home, HERE)
-    state = state_in(queue, lease.allocation, now=1000.0, lease_age_seconds=3600)
+    state = state_in(queue, lease.first, now=1000.0, lease_age_seconds=3600)
     assert state.ends is not None
     assert 1579 < state.ends < 1581
     assert state.nodes == ("n1", "n2", "n3")
@@ -168,14 +168,14 @@ def test_a_record_is_that_of_whoever_was_first(world: World) -> None:
 def test_the_time_left_is_that_of_the_file_less_its_age(world: World) -> None:
     world.lease("1")
     lease = world.home.lease("1")
+    ends = lease.alloc("1").ends
     assert allocs.time_left(world.fs, lease) is None
-    files.replace_file(world.fs, lease.own.ends, b"600\n")
-    then = CLOCK.now() - 100
-    os.utime(lease.own.ends, (then, then))
+    files.replace_file(world.fs, ends, b"600\n")
+    set_age(ends, 100)
     left = allocs.time_left(world.fs, lease)
     assert left is not None
     assert 495 < left <= 500
-    files.replace_file(world.fs, lease.own.ends, b"UNLIMITED\n")
+    files.replace_file(world.fs, ends, b"UNLIMITED\n")
     assert allocs.time_left(world.fs, lease) is None
 
 
@@ -304,12 +304,17 @@ def test_where_the_cluster_is_not_known_absence_ends_nothing(world: World) -> No
     assert world.ended(lease) == ""
 
 
+def cluster_of(world: World) -> str:
+    (alloc,) = allocs.all_of(world.fs, world.home.lease("1"))
+    return alloc.cluster
+
+
 def test_a_lease_of_an_early_leaseq_learns_its_cluster_by_its_token_and_by_nothing_else(world: World) -> None:
     lease = world.lease("1", cluster="")
     world.answers(line("1", "RUNNING", token="aaaaaaaaaa"))
-    assert records.read(world.fs, world.home.lease("1")).cluster == ""
+    assert cluster_of(world) == ""
     world.answers(line("1", "RUNNING"))
-    assert records.read(world.fs, world.home.lease("1")).cluster == HERE
+    assert cluster_of(world) == HERE
     assert world.state(lease)[0] == "RUNNING"
 
 
@@ -347,7 +352,7 @@ def scancel(world: World) -> FakeProgram:
 
 def release(world: World, lease: Lease) -> bool:
     record = records.read(world.fs, world.home.lease(lease.id))
-    return SlurmBackend(world.fs, world.home, clock=CLOCK).release(record.allocation)
+    return SlurmBackend(world.fs, world.home, clock=CLOCK).release(record.first)
 
 
 def test_what_is_given_back_is_ending_at_once_and_released_for_ever(world: World, scancel: FakeProgram) -> None:
@@ -406,7 +411,7 @@ def test_a_lease_of_another_cluster_is_not_given_back_from_here(world: World, sc
     with pytest.raises(Refused, match="lease 1 is on cluster here; Slurm's commands mean there here"):
         release(world, lease)
     with pytest.raises(Refused, match="on cluster here"):
-        SlurmBackend(world.fs, world.home, clock=CLOCK).attach(lease.allocation, "node1", ["true"], tty=False)
+        SlurmBackend(world.fs, world.home, clock=CLOCK).attach(lease.first, "node1", ["true"], tty=False)
     assert scancel.calls() == []
 
 
@@ -444,16 +449,16 @@ def test_where_squeue_says_nothing_of_the_job_nothing_is_said_to_have_ended(worl
 def test_why_a_lease_ended_is_what_its_script_was_told(world: World, told: str | None, reason: str) -> None:
     lease = world.lease("1")
     if told is not None:
-        Path(world.home.lease("1").own.told_to_end).write_text(told)
+        Path(world.place(lease).told_to_end).write_text(told)
     world.answers(line("1", "RUNNING"), "", "", apart=90)
     assert world.ended(lease) == reason
 
 
 def test_a_lease_whose_runner_was_heard_to_its_limit_has_lived_to_it(world: World) -> None:
     lease = world.lease("1")
-    directory = world.home.lease("1")
-    Path(directory.own.ends).write_text("600\n")
-    set_age(directory.own.ends, 900)
+    ends = world.place(lease).ends
+    Path(ends).write_text("600\n")
+    set_age(ends, 900)
     world.beat(lease, seconds_ago=310)
     world.answers(line("1", "RUNNING"), "", "", apart=90)
     assert world.ended(lease) == "time limit"
@@ -503,7 +508,7 @@ def test_a_node_is_lost_where_slurm_has_taken_it_and_it_is_silent(
 ) -> None:
     lease = world.lease("1")
     directory = world.home.lease("1")
-    files.replace_file(world.fs, directory.own.node_names, b"node1\nnode2\n")
+    files.replace_file(world.fs, world.place(lease).node_names, b"node1\nnode2\n")
     entry = world.running(lease)
     world.beat(lease, seconds_ago=silent_for)
     world.answers(row, row)

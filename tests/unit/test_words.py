@@ -146,7 +146,7 @@ def test_a_duration_in_prose_keeps_what_matters(seconds: int, words: str) -> Non
 def test_a_pending_lease_tells_when_slurm_plans_to_start_it() -> None:
     row = Row(id="7", state="PENDING", reason="Priority", starts="2026-03-01T14:00:00")
     lease = Lease(id="7", kind="slurm", created=1.0)
-    state = state_in(Queue({"7": row}, age_seconds=1.0), lease.allocation, now=1.0, lease_age_seconds=9.0)
+    state = state_in(Queue({"7": row}, age_seconds=1.0), lease.first, now=1.0, lease_age_seconds=9.0)
     assert state.starts == "2026-03-01T14:00:00"
     shown = Overview(lease, state, (), (), {}, {})
     assert lease_json(shown, chosen=False)["starts"] == "2026-03-01T14:00:00"

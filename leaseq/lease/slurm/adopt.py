@@ -21,12 +21,12 @@ from leaseq.lease.slurm.args import Checked
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.identity import Match, compare, marked, of_allocation, of_row
 from leaseq.lease.slurm.job import SlurmBackend, adoptable, nodes_of
-from leaseq.lease.slurm.sbatch import LeaseRequest, completed, prepare
+from leaseq.lease.slurm.sbatch import Asked, LeaseRequest, ask_of, register, script_of
 from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease
 from leaseq.names import new_incarnation
 from leaseq.node.scrub import for_commands
-from leaseq.protocol import records
+from leaseq.protocol import allocs
 from leaseq.reading import beats
 from leaseq.world import Fs
 
@@ -40,27 +40,28 @@ def adopt(
     row = adoptable(found if found and found.user in ("", user) else None, job)
     cluster = clusters.here(fs, home, anew=True)
     known = _known(fs, home, row, cluster)
-    bare = tuple(node for node in nodes_of(row) if known is None or not beats.lives(fs, home.lease(known.id), node))
+    bare = tuple(host for host in nodes_of(row) if known is None or not _lives(fs, home, known, host))
     if not bare:
         raise Refused(f"every node of {job} has a runner", hint=f"`leaseq lease info {job}` shows them")
     request = LeaseRequest(tokens=(), checked=Checked({}), name=name, umask=umask)
-    token = known.token if known else ""
-    prepared = prepare(home, request, clock=backend.clock, user=user, host=host, token=token)
     for directory in (home.root, home.runs):
         fs.mkdir(directory)
     if known is None:
+        asked = ask_of(request, clock=backend.clock, user=user, host=host).known_as(job, cluster)
+        name = name or row.name
         # Its mark tells the job from another that will have its number.
-        marks = _mark(job, row, prepared.record.token)
-        record = replace(prepared.record, job=job, cluster=cluster, name=name or row.name, adopted=True, marked=marks)
-        known = records.register(fs, home, record)
-    lease = home.lease(known.id)
-    path = f"{lease.root}/adopt.{new_incarnation()}.sh"
-    fs.create(path, completed(prepared.script, known).encode("utf-8", "surrogateescape"))
+        marked = _mark(job, row, asked.alloc.token)
+        alloc = replace(asked.alloc, name=name, adopted=True, marked=marked)
+        known = register(fs, home, Asked(replace(asked.lease, name=name), alloc))
+    place = allocs.directory(home.lease(known.lease.id), known.alloc)
+    path = f"{place.root}/adopt.{new_incarnation()}.sh"
+    allocs.record_first(fs, home.lease(known.lease.id), known.alloc)
+    fs.create(path, script_of(home, request, known).encode("utf-8", "surrogateescape"))
     environment = for_commands(os.environ) | {"SLURM_JOB_ID": job}
     environment |= dict.fromkeys(("SLURM_JOB_NODELIST", "SLURM_NODELIST"), row.nodes)
     environment |= {"SLURM_CLUSTER_NAME": cluster} if cluster else {}
     environment["LEASEQ_ONLY_NODES"] = ",".join(bare)
-    with open(lease.own.script_log, "ab") as log:
+    with open(place.script_log, "ab") as log:
         subprocess.Popen(
             ["/bin/bash", "-p", path],
             stdin=subprocess.DEVNULL,
@@ -71,20 +72,28 @@ def adopt(
             env=environment,
         )
     squeue.changed(fs, home, cluster)
-    return known, bare
+    return known.lease, bare
 
 
-def _known(fs: Fs, home: Home, row: Row, cluster: str) -> Lease | None:
-    """The lease that the job is already, or may be: by its mark, or one without marks that has not ended."""
+def _known(fs: Fs, home: Home, row: Row, cluster: str) -> Asked | None:
+    """The allocation that the job is already, or may be: by its mark, or one without marks that has not ended."""
     seen = of_row(row, cluster)
     maybe = None
-    for lease in leases.list_leases(fs, home):
-        match = compare(of_allocation(lease.allocation), seen) if lease.kind == "slurm" else Match.OTHER
-        if match is Match.SAME:
-            return lease
-        if match is Match.UNKNOWN and lease.ended is None:
-            maybe = maybe or lease
+    for each in leases.list_holdings(fs, home):
+        for alloc in each.allocs:
+            match = compare(of_allocation(alloc), seen) if alloc.kind == "slurm" else Match.OTHER
+            if match is Match.SAME:
+                return Asked(each.lease, alloc)
+            if match is Match.UNKNOWN and alloc.ended is None:
+                maybe = maybe or Asked(each.lease, alloc)
     return maybe
+
+
+def _lives(fs: Fs, home: Home, known: Asked, host: str) -> bool:
+    """True if the allocation's runner of that host was heard lately."""
+    lease = home.lease(known.lease.id)
+    names = allocs.hosts(fs, allocs.directory(lease, known.alloc))
+    return any(beats.lives(fs, lease, node) for node, at in (names or {host: host}).items() if at == host)
 
 
 def _mark(job: str, row: Row, token: str) -> bool:

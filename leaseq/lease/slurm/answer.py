@@ -9,7 +9,7 @@ If it is not known which cluster answers, the files are in cache/ itself. Readin
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass, field
@@ -25,17 +25,18 @@ from leaseq.world import Fs
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an answer means for a lease whose files do not say so yet. `upkeep` writes it; a look shows it."""
+    """What an answer means for an allocation whose files do not say so yet. `upkeep` writes it; a look shows it."""
 
     lease: str
+    alloc: str
     end: str = ""
-    """Why the lease has ended; empty where it has not, as far as is known."""
+    """Why it has ended; empty where it has not, as far as is known."""
     over: bool = False
     """True if it has ended and nothing was heard of any of its nodes when the answer came."""
     alive: bool = False
-    """True where its record tells of an end and its own line shows that it is there."""
+    """True where its record, or its lease's, tells of an end and its own line shows that it is there."""
     lost: tuple[str, ...] = ()
-    """Nodes that the lease no longer has and of which nothing was heard: what they held is LOST."""
+    """Nodes that it no longer has and of which nothing was heard: what they held is LOST."""
     why: str = ""
     """The reason of those outcomes."""
     nodes: tuple[str, ...] = ()
@@ -45,7 +46,7 @@ class Verdict:
 
     @property
     def says_something(self) -> bool:
-        return self != Verdict(self.lease, end=self.end, why=self.why)
+        return self != Verdict(self.lease, self.alloc, end=self.end, why=self.why)
 
     def as_record(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if value}
@@ -55,13 +56,14 @@ class Verdict:
         if not isinstance(value, dict):
             raise Malformed(f"not a verdict: {value!r:.60}")
         known = {name: convert(value[name]) for name, convert in _FIELDS.items() if name in value}
-        if not known.get("lease"):
-            raise Malformed("a verdict of no lease")
+        if not (known.get("lease") and known.get("alloc")):
+            raise Malformed("a verdict of no allocation")
         return cls(**known)
 
 
 _FIELDS = {
     "lease": text,
+    "alloc": text,
     "end": text,
     "over": flag,
     "alive": flag,
@@ -85,8 +87,8 @@ class Queue:
     """Why no newer answer could be had, in Slurm's words."""
     cluster: str = ""
     """Who answered; empty: not known."""
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
-    """What follows for leases, by their ids; none for those of which nothing new is known."""
+    verdicts: Sequence[Verdict] = ()
+    """What follows for allocations; none for those of which nothing new is known."""
 
     def row(self, alloc: Allocation) -> Row | None:
         """The allocation's line, unless the job of that number is another's."""
@@ -97,16 +99,23 @@ class Queue:
         """Whether that line is the allocation's."""
         return compare(of_allocation(alloc), of_row(row, self.cluster))
 
+    def verdict(self, alloc: Allocation) -> Verdict | None:
+        """What follows for that allocation."""
+        return next((each for each in self.of_lease(alloc.lease) if each.alloc == alloc.id), None)
+
+    def of_lease(self, lease_id: str) -> list[Verdict]:
+        """What follows for the lease's allocations."""
+        return [each for each in self.verdicts if each.lease == lease_id]
+
     def says_alive(self, lease: Lease) -> bool:
         """True where the lease is there, though its record tells of an end."""
-        verdict = self.verdicts.get(lease.id)
-        return verdict is not None and verdict.alive
+        return any(each.alive for each in self.of_lease(lease.id))
 
     def to_json(self) -> bytes:
         rows, gone = ([row.as_record() for row in part.values()] for part in (self.rows, self.gone))
         body: dict[str, object] = {"v": 1, "rows": rows, "gone": gone}
         if self.verdicts:
-            body["verdicts"] = [each.as_record() for each in self.verdicts.values()]
+            body["verdicts"] = [each.as_record() for each in self.verdicts]
         return json.dumps(body, separators=(",", ":")).encode() + b"\n"
 
 
@@ -115,13 +124,18 @@ def cache_of(home: Home, cluster: str) -> str:
     return f"{home.cache}/{cluster}" if cluster else home.cache
 
 
+def missed_name(alloc: Allocation) -> str:
+    """The name of the file in the cache that says since when it is missed."""
+    return f"missed.{alloc.lease}@{alloc.id}"
+
+
 def read(fs: Fs, home: Home, cluster: str = "") -> Queue:
     """The last answer of the cluster as it is kept; nobody is asked."""
     cache = cache_of(home, cluster)
     try:
         kept = files.json_object(files.content(fs, f"{cache}/squeue.json"))
         rows, gone = ({row.id: row for row in map(Row.from_record, _list(kept[name]))} for name in ("rows", "gone"))
-        verdicts = {each.lease: each for each in map(Verdict.from_record, _list(kept.get("verdicts", [])))}
+        verdicts = tuple(map(Verdict.from_record, _list(kept.get("verdicts", []))))
         age = fs.age(f"{cache}/squeue.json", cache)
     except (OSError, Malformed, KeyError):
         # No answer yet, or one that another version wrote: both are "not known".

@@ -9,8 +9,7 @@ from leaseq.allocation import Allocation
 from leaseq.dataclass import replace
 from leaseq.errors import LeaseqError, NotFound, Refused, SlurmError, Unavailable, UsageError
 from leaseq.hostlist import expand_hosts
-from leaseq.layout import Home
-from leaseq.lease import leases
+from leaseq.layout import Home, LeaseDir
 from leaseq.lease.base import LeaseState
 from leaseq.lease.slurm import answer, clusters, squeue
 from leaseq.lease.slurm.command import Unanswered, ask
@@ -48,18 +47,20 @@ class SlurmBackend:
     def state_by(self, queue: answer.Queue, alloc: Allocation) -> LeaseState:
         """The allocation's state by that answer, by what leaseq has told Slurm since, and by what its runners say."""
         directory = self.home.lease(alloc.lease)
-        found = leases.read_record(self.fs, directory)
-        record = found.allocation if found else alloc  # an upkeep may have changed it since
+        known = allocs.all_of(self.fs, directory)  # an upkeep may have changed it since
+        record = next((each for each in known if each.id == alloc.id), alloc)
+        place = allocs.directory(directory, record)
         state = state_in(queue, record, now=self.clock.now(), lease_age_seconds=self._age(alloc, queue))
         if state.word in ("ENDED", "COMPLETING") or _is_elsewhere(record, queue.cluster):
             return state
-        if allocs.is_released(self.fs, directory.own):
+        if allocs.is_released(self.fs, place):
             return replace(state, word="ENDING", reason="released")
-        heard = beats.newest(self.fs, directory) if state.word == "PENDING" else None
+        heard = self._heard(directory, record, known) if state.word == "PENDING" else None
         if heard is not None and heard < queue.age_seconds:
-            left = allocs.seconds_left(self.fs, directory.own)
+            left = allocs.seconds_left(self.fs, place)
             ends = None if left is None else self.clock.now() + left
-            return LeaseState("RUNNING", nodes=allocs.node_names(self.fs, directory.own), ends=ends, age_seconds=heard)
+            hosts = tuple(allocs.hosts(self.fs, place).values())
+            return LeaseState("RUNNING", nodes=hosts, ends=ends, age_seconds=heard)
         return state
 
     def release(self, alloc: Allocation) -> bool:
@@ -80,7 +81,8 @@ class SlurmBackend:
         match = compare(of_allocation(alloc), of_row(row, cluster))
         if match is Match.UNKNOWN and alloc.cluster and cluster:
             # A runner looks before it begins whether the directory is its own job's.
-            heard = beats.newest(self.fs, self.home.lease(alloc.lease))
+            directory = self.home.lease(alloc.lease)
+            heard = self._heard(directory, alloc, allocs.all_of(self.fs, directory))
             match = Match.SAME if heard is not None and heard < beats.RECENT_SECONDS else match
         if match is not Match.SAME:
             if alloc.ended is not None:
@@ -96,7 +98,7 @@ class SlurmBackend:
                 squeue.changed(self.fs, self.home, cluster)
                 raise _perhaps_released(alloc, said.words)
             raise SlurmError(said.words, hint=f"the lease is as it was; `squeue -j {job}` shows Slurm's side")
-        allocs.mark_released(self.fs, self.home.lease(alloc.lease).own)
+        allocs.mark_released(self.fs, allocs.directory(self.home.lease(alloc.lease), alloc))
         squeue.changed(self.fs, self.home, cluster)
         return True
 
@@ -121,10 +123,14 @@ class SlurmBackend:
         if row is not None and queue.match(alloc, row) is Match.OTHER:
             raise _another(alloc, row, Match.OTHER)
 
+    def _heard(self, lease: LeaseDir, alloc: Allocation, known: Sequence[Allocation]) -> float | None:
+        """How long ago a runner of the allocation was heard last."""
+        return beats.newest(self.fs, lease, beats.nodes_of(self.fs, lease, alloc, known).own)
+
     def _age(self, alloc: Allocation, queue: answer.Queue) -> float:
-        """How much older the lease's record is than the answer, by the file server's clock."""
+        """How much older the allocation's record is than the answer, by the file server's clock."""
         try:
-            return self.fs.age(self.home.lease(alloc.lease).record, self.home.cache) - queue.age_seconds
+            return allocs.age(self.fs, self.home.lease(alloc.lease), alloc, self.home.cache) - queue.age_seconds
         except OSError:
             return 0.0
 
@@ -172,7 +178,7 @@ def state_in(queue: answer.Queue, alloc: Allocation, *, now: float, lease_age_se
     row, age = queue.row(alloc), queue.age_seconds
     if alloc.ended is not None and (row is None or row.ended):
         return LeaseState("ENDED", reason=alloc.end_reason, age_seconds=0.0)
-    verdict = queue.verdicts.get(alloc.lease)
+    verdict = queue.verdict(alloc)
     if verdict is not None and verdict.over:
         return LeaseState("ENDED", reason=verdict.end, age_seconds=age)
     if _is_elsewhere(alloc, queue.cluster):

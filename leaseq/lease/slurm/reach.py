@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from leaseq.allocation import Allocation
 from leaseq.errors import LeaseqError
 from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.job import SlurmBackend
-from leaseq.models import Lease
 from leaseq.protocol import files
 from leaseq.world import Fs
 
@@ -17,12 +17,12 @@ STEP_SECONDS_MAX = 30.0
 SEES, BLIND = "sees", "blind"
 
 
-def sees_home(backend: SlurmBackend, lease: Lease, node: str) -> bool | None:
+def sees_home(backend: SlurmBackend, alloc: Allocation, host: str) -> bool | None:
     """True where a step on the node finds a file that was just made here; None where no step tells."""
     try:
-        with fresh_file(backend.fs, backend.home.lease(lease.id)) as mark:
+        with fresh_file(backend.fs, backend.home.lease(alloc.lease)) as mark:
             words = ["sh", "-c", f'[ -e "$1" ] && echo {SEES} || echo {BLIND}', "look", mark]
-            answer = ask(backend.attach(lease.allocation, node, words, tty=False), seconds_max=STEP_SECONDS_MAX)
+            answer = ask(backend.attach(alloc, host, words, tty=False), seconds_max=STEP_SECONDS_MAX)
     except LeaseqError:
         return None
     told = answer.out.split()

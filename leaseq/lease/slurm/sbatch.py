@@ -10,10 +10,12 @@ import sys
 from collections.abc import Mapping
 
 import leaseq
+from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass, field, replace
-from leaseq.errors import Malformed, SlurmError, Unavailable, UsageError
+from leaseq.errors import Malformed, Newer, SlurmError, Unavailable, UsageError
 from leaseq.installation import main_file
 from leaseq.layout import Home, LeaseDir
+from leaseq.lease.leases import living
 from leaseq.lease.slurm import clusters, squeue
 from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.args import Checked
@@ -22,8 +24,8 @@ from leaseq.lease.slurm.text import is_no_answer, parse_job_id, parse_rows
 from leaseq.models import Lease
 from leaseq.names import new_incarnation
 from leaseq.node.scrub import OF_JOB, for_sbatch
-from leaseq.protocol import files, records
-from leaseq.schema import whole
+from leaseq.protocol import allocs, files, records
+from leaseq.schema import Record, _as, record, whole
 from leaseq.world import Clock, Fs
 
 FIND_SECONDS = 20.0
@@ -40,13 +42,13 @@ WARNINGS = frozenset({"USR1", "USR2", "HUP", "INT", "ALRM", "URG", "XCPU", "WINC
 """Signals that can warn. TERM means the end, and CONT comes with every other signal of Slurm's."""
 END_LEAD_SECONDS = 60
 """How long before the lease's end its tasks get TERM, if nobody asked for a warning that would come later."""
-LEASE, JOB, CLUSTER = "@LEASE@", "@JOB@", "@CLUSTER@"
+LEASE, ALLOC, JOB, CLUSTER = "@LEASE@", "@ALLOC@", "@JOB@", "@CLUSTER@"
 """What stands in a record and a script for what is known once Slurm has given a number."""
 
 
 @dataclass(frozen=True)
 class LeaseRequest:
-    """What is asked of Slurm for a lease."""
+    """What is asked of Slurm for a lease, or for another allocation of one."""
 
     tokens: tuple[str, ...]
     """The user's Slurm options, verbatim."""
@@ -69,40 +71,85 @@ class LeaseRequest:
 
 
 @dataclass(frozen=True)
+class Asked(Record):
+    """What Slurm is asked for, as it is kept beside the script until its record stands."""
+
+    lease: Lease = _as(record(Lease))
+    """The lease that it is for; with `@JOB@` for the number that Slurm will give, and the like, if that is new."""
+    alloc: Allocation = _as(record(Allocation))
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def is_new(self) -> bool:
+        """True if the lease is made with this allocation."""
+        return self.lease.token == self.alloc.token
+
+    def known_as(self, job: str, cluster: str) -> Asked:
+        """With the number that Slurm has given."""
+        lease = replace(self.lease, id=job, job=job, cluster=cluster) if self.is_new else self.lease
+        return replace(self, lease=lease, alloc=replace(self.alloc, id=job, lease=lease.id, job=job, cluster=cluster))
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A request as it would be handed to sbatch."""
 
     script: str
     argv: tuple[str, ...]
     """sbatch's command line; its last word is the script's path."""
-    record: Lease
-    """With `@JOB@` for the number that Slurm will give, and the like."""
+    asked: Asked
 
     @property
     def path(self) -> str:
         return self.argv[-1]
 
 
-def prepare(home: Home, request: LeaseRequest, *, clock: Clock, user: str, host: str, token: str = "") -> Prepared:
-    """The script, the command line and the record of a lease that has not been asked for; with that token if any."""
-    # Jinja2 is only needed if a script is made.
-    from leaseq.lease.slurm import render
+def prepare(
+    home: Home, request: LeaseRequest, *, clock: Clock, user: str, host: str, lease: Lease | None = None
+) -> Prepared:
+    """The script, the command line and the record of an allocation that has not been asked for.
 
-    token = token or new_incarnation()
+    lease: the one that it is for; None: a new one. Raises Refused if that has ended.
+    """
+    asked = ask_of(request, clock=clock, user=user, host=host, lease=lease)
+    argv = ("sbatch", "--parsable", *request.tokens, f"{home.scripts}/{asked.alloc.token}.sh")
+    return Prepared(script_of(home, request, asked), argv, asked)
+
+
+def ask_of(request: LeaseRequest, *, clock: Clock, user: str, host: str, lease: Lease | None = None) -> Asked:
+    """What is asked for, as records; raises Refused if it is for a lease that has ended."""
+    token, now = new_incarnation(), clock.now()
     try:
         cwd = os.getcwd()
     except FileNotFoundError:
         raise UsageError("the current directory does not exist any more", hint="cd to one that does") from None
-    record = Lease(
-        id=LEASE,
+    lease = (
+        living(lease)
+        if lease
+        else Lease(
+            id=LEASE,
+            kind="slurm",
+            created=now,
+            user=user,
+            host=host,
+            name=request.name,
+            argv=request.tokens,
+            cwd=cwd,
+            version=leaseq.__version__,
+            allocs=True,
+            cluster=CLUSTER,
+            job=JOB,
+            token=token,
+        )
+    )
+    alloc = Allocation(
+        id=ALLOC,
         kind="slurm",
-        created=clock.now(),
+        lease=lease.id,
+        created=now,
         user=user,
-        host=host,
         name=request.name,
         argv=request.tokens,
-        cwd=cwd,
-        version=leaseq.__version__,
         cluster=CLUSTER,
         job=JOB,
         token=token,
@@ -110,12 +157,19 @@ def prepare(home: Home, request: LeaseRequest, *, clock: Clock, user: str, host:
         python=sys.executable,
         main=main_file(),
     )
-    script = render.render(home, _values(home, request, record), template=request.template)
-    argv = ("sbatch", "--parsable", *request.tokens, f"{home.scripts}/{token}.sh")
-    return Prepared(script, argv, record)
+    return Asked(lease, alloc)
 
 
-def _values(home: Home, request: LeaseRequest, record: Lease) -> dict[str, object]:
+def script_of(home: Home, request: LeaseRequest, asked: Asked) -> str:
+    """The lease script: of an allocation that stands already, or of one whose number is not known yet."""
+    # Jinja2 is only needed if a script is made.
+    from leaseq.lease.slurm import render
+
+    return render.render(home, _values(home, request, asked), template=request.template)
+
+
+def _values(home: Home, request: LeaseRequest, asked: Asked) -> dict[str, object]:
+    lease, alloc = asked.lease, asked.alloc
     output_chosen = "output" in request.checked.options or "SBATCH_OUTPUT" in request.environment
     option = request.checked.options.get("signal", "")
     warning_signal = signal_of(option) or request.warning_signal
@@ -131,8 +185,13 @@ def _values(home: Home, request: LeaseRequest, record: Lease) -> dict[str, objec
         "home": home.root,
         "python": sys.executable,
         "main": main_file(),
-        "record": record.to_json().decode("ascii").strip(),
-        "token": record.token,
+        "lease_id": "" if lease.id == LEASE else lease.id,
+        "lease_token": lease.token,
+        "lease_record": lease.to_json().decode("ascii").strip() if lease.id == LEASE else "",
+        "alloc_id": "" if alloc.id == ALLOC else alloc.id,
+        "alloc_record": alloc.to_json().decode("ascii").strip(),
+        "alloc_in_lease": alloc.in_lease,
+        "token": alloc.token,
         "directories": [path.removeprefix("/") for path in LeaseDir("", "").directories() if path],
         "slurm_bin": os.path.dirname(shutil.which("sbatch") or ""),
         "directives": directives,
@@ -178,16 +237,16 @@ def end_lead(option: str, request: LeaseRequest) -> int:
 
 def submit(
     fs: Fs, home: Home, prepared: Prepared, *, request: LeaseRequest, seconds_max: float = SECONDS_MAX
-) -> tuple[Lease, str]:
-    """(the lease that Slurm has queued, what sbatch had to say); its record stands, durably.
+) -> tuple[Asked, str]:
+    """(what Slurm has queued, what sbatch had to say); its records stand, durably.
 
-    Between sbatch's answer and the record this process may die: the script beside its unfinished record in
-    scripts/ lets `heal` find the lease, and the lease writes its own record when it starts.
+    Between sbatch's answer and the records this process may die: the script beside the unfinished records in
+    scripts/ lets `heal` find them, and the allocation writes its own when it starts.
     """
     for directory in (home.root, home.runs, home.scripts):
         fs.mkdir(directory)
     unfinished = prepared.path.removesuffix(".sh") + ".json"
-    fs.create(unfinished, prepared.record.to_json())
+    fs.create(unfinished, prepared.asked.to_json())
     fs.create(prepared.path, prepared.script.encode("utf-8", "surrogateescape"))
     fs.sync_dir(home.scripts)
     try:
@@ -211,7 +270,7 @@ def submit(
     return _queued(fs, home, prepared, *job), answer.err.strip()
 
 
-def _found(fs: Fs, home: Home, prepared: Prepared, request: LeaseRequest, words: str) -> Lease:
+def _found(fs: Fs, home: Home, prepared: Prepared, request: LeaseRequest, words: str) -> Asked:
     """The lease, if Slurm has queued it without answering sbatch; raises Unavailable if that is not known.
 
     Its script and unfinished record stay: should it be queued yet, `heal` finds it.
@@ -232,13 +291,22 @@ def _found(fs: Fs, home: Home, prepared: Prepared, request: LeaseRequest, words:
     )
 
 
-def _queued(fs: Fs, home: Home, prepared: Prepared, job: str, cluster: str) -> Lease:
-    """The record of the lease that has that job."""
+def _queued(fs: Fs, home: Home, prepared: Prepared, job: str, cluster: str) -> Asked:
+    """The records of what has that job."""
     here = clusters.here(fs, home)
-    stands = records.register(fs, home, replace(prepared.record, job=job, cluster=(cluster or here).lower()))
-    _keep_script(fs, home.lease(stands.id), prepared.path)
+    stands = register(fs, home, prepared.asked.known_as(job, (cluster or here).lower()))
+    _keep_script(fs, home, stands, prepared.path)
     squeue.changed(fs, home, here)
     return stands
+
+
+def register(fs: Fs, home: Home, asked: Asked) -> Asked:
+    """The records of the lease, if that is new, and of the allocation stand, durably, by whoever was first."""
+    lease = records.register(fs, home, asked.lease) if asked.is_new else asked.lease
+    directory = home.lease(lease.id)
+    if not lease.allocs:
+        allocs.record_all(fs, directory)  # the first leaseq's: what its own record tells of counts on
+    return Asked(lease, allocs.register(fs, directory, asked.alloc))
 
 
 def _refusal(answer: Answer, checked: Checked) -> SlurmError:
@@ -254,9 +322,9 @@ def _refusal(answer: Answer, checked: Checked) -> SlurmError:
     return SlurmError(said, hint=hint)
 
 
-def _keep_script(fs: Fs, lease: LeaseDir, path: str) -> None:
-    """The script is beside its lease's record, and nothing of it is left in scripts/."""
-    fs.rename(path, lease.own.script)
+def _keep_script(fs: Fs, home: Home, asked: Asked, path: str) -> None:
+    """The script is beside its allocation's record, and nothing of it is left in scripts/."""
+    fs.rename(path, allocs.directory(home.lease(asked.lease.id), asked.alloc).script)
     files.discard(fs, path.removesuffix(".sh") + ".json")
 
 
@@ -265,10 +333,10 @@ def _forget_script(fs: Fs, path: str) -> None:
     files.discard(fs, path.removesuffix(".sh") + ".json")
 
 
-def without_record(fs: Fs, home: Home, queue: Queue) -> list[tuple[Lease, str]]:
-    """(the record it is to have, its script) of each lease whose command died between sbatch's answer and the record.
+def without_record(fs: Fs, home: Home, queue: Queue) -> list[tuple[Asked, str]]:
+    """(the records it is to have, its script) of each job whose command died between sbatch's answer and the records.
 
-    A job is such a lease where its script is one that still waits in scripts/.
+    A job is such a one if its script still waits in scripts/.
     """
     try:
         waiting = {name for name in fs.names(home.scripts) if name.endswith(".sh")}
@@ -280,28 +348,32 @@ def without_record(fs: Fs, home: Home, queue: Queue) -> list[tuple[Lease, str]]:
         if script not in waiting or directory != home.scripts:
             continue
         try:
-            unfinished = Lease.from_json(fs.read(f"{directory}/{script.removesuffix('.sh')}.json"))
+            unfinished = _asked_in(fs.read(f"{directory}/{script.removesuffix('.sh')}.json"))
         except (FileNotFoundError, Malformed):
             continue  # another command is healing it, or it is half written; the next answer finds what is left
-        found.append((replace(unfinished, id=row.id, job=row.id, cluster=queue.cluster), row.script))
+        found.append((unfinished.known_as(row.id, queue.cluster), row.script))
     return found
 
 
+def _asked_in(data: bytes) -> Asked:
+    """What an unfinished record says; the first leaseq's is a lease's alone. Raises Malformed."""
+    try:
+        return Asked.from_json(data)
+    except Newer:
+        raise
+    except Malformed:
+        lease = Lease.from_json(data)
+        return Asked(lease, lease.first)
+
+
 def heal(fs: Fs, home: Home, queue: Queue) -> list[str]:
-    """Leases whose command died between sbatch's answer and the record have one now; their ids."""
+    """Jobs whose command died between sbatch's answer and the records have them now; the ids of their leases."""
     healed = []
     for unfinished, script in without_record(fs, home, queue):
         try:
-            stands = records.register(fs, home, unfinished)
-            _keep_script(fs, home.lease(stands.id), script)
+            stands = register(fs, home, unfinished)
+            _keep_script(fs, home, stands, script)
         except (FileNotFoundError, Malformed):
             continue  # another command was faster
-        healed.append(stands.id)
+        healed.append(stands.lease.id)
     return healed
-
-
-def completed(script: str, lease: Lease) -> str:
-    """The script with the lease in the place of what stood for it."""
-    for word, value in ((LEASE, lease.id), (JOB, lease.allocation.job), (CLUSTER, lease.cluster)):
-        script = script.replace(word, value)
-    return script

@@ -1,9 +1,9 @@
 """The one `squeue` of a cluster that everything of a user shares: asked at most once in a while, kept in the cache.
 
 Asking changes nothing but the cache, which is the asker's own: the answer (`answer`), whose turn it is to ask, and
-which leases were missed in answers.
+which allocations were missed in answers.
 
-    cache/CLUSTER/missed.LEASE     the lease is absent from every answer since this file was made
+    cache/CLUSTER/missed.LEASE@ID  that allocation of the lease is absent from every answer since this file was made
     cache/CLUSTER/ask.SECONDS.N    taken, by an exclusive link, by whoever may ask in the Nth period of that length
     cache/CLUSTER/stale.TOKEN      leaseq has changed something since the answer: whoever takes ask.TOKEN asks anew
 

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 from leaseq.dataclass import dataclass
 from leaseq.errors import HOME_UNSEEN, LeaseqError, NotFound, SlurmError
-from leaseq.layout import LeaseDir
+from leaseq.layout import AllocDir, LeaseDir
+from leaseq.lease import leases
 from leaseq.lease.base import LeaseState
+from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.job import SlurmBackend
 from leaseq.lease.slurm.reach import another_home, sees_home
+from leaseq.lease.states import as_named, merged
 from leaseq.lease.upkeep import keep_up
 from leaseq.models import Lease
 from leaseq.names import beating
@@ -36,8 +39,6 @@ class Progress:
 
     waited_seconds: float
     state: LeaseState
-    starts: str = ""
-    """When the scheduler plans to start it, in the cluster's local time."""
     notes: tuple[str, ...] = ()
     """Why nodes have no runner."""
     node: str = ""
@@ -51,17 +52,19 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
     """
     began = backend.clock.monotonic()
     directory = backend.home.lease(lease.id)
-    state, starts, asked, first_begun = LeaseState("PENDING", reason="just submitted"), "", 0.0, 0.0
+    state, asked, first_begun = LeaseState("PENDING", reason="just submitted"), 0.0, 0.0
     silent_since: float | None = None
     """Since when it runs, by Slurm's word, and has written nothing."""
     given_up = looked = False
+    known = allocs.living(allocs.all_of(backend.fs, directory, lease))
     while True:
         waited = backend.clock.monotonic() - began
         begun = _begun(backend, directory)
-        notes = allocs.notes(backend.fs, directory.own)
+        notes = allocs.merged_notes(backend.fs, directory, known)
+        names = allocs.merged_nodes(backend.fs, directory, known)
         if begun:
             first_begun = first_begun or waited
-            node = _ready(backend, directory, begun=begun, since=waited - first_begun, notes=notes)
+            node = _ready(backend, directory, names=names, begun=begun, since=waited - first_begun, notes=notes)
             if node:
                 yield Progress(waited, LeaseState("RUNNING"), notes=_told(notes), node=node)
                 return
@@ -69,25 +72,27 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
         if news or waited - asked >= (FIRST_ANSWER_SECONDS if not asked else backend.period_seconds / 2):
             period = FIRST_ANSWER_SECONDS if not asked or news else backend.period_seconds
             asked, given_up = waited, given_up or news
-            state, starts = _ask(backend, lease, period_seconds=period)
+            state = _ask(backend, lease, period_seconds=period)
+            known = allocs.living(allocs.all_of(backend.fs, directory, lease))
             if state.word == "ENDED" and begun:
                 left = "`leaseq lease ls --all` shows what is left"
                 raise NotFound(f"lease {lease.id} has ended: {state.reason}", hint=left)
             if state.word == "ENDED":
                 raise ended_early(backend, lease, state)
-        if state.word != "RUNNING" or begun or notes or allocs.node_names(backend.fs, directory.own):
+        if state.word != "RUNNING" or begun or notes or names:
             silent_since = None
         else:
             silent_since = waited if silent_since is None else silent_since
             if waited - silent_since >= UNHEARD_SECONDS and not looked:
                 looked = True
                 _look_from_there(backend, lease, state)
-        yield Progress(waited, state, starts, _told(notes))
+        yield Progress(waited, state, _told(notes))
 
 
 def _look_from_there(backend: SlurmBackend, lease: Lease, state: LeaseState) -> None:
-    """Raises SlurmError where the lease's first node does not see this home: nothing will ever be heard of it."""
-    if state.nodes and sees_home(backend, lease, state.nodes[0]) is False:
+    """Raises SlurmError if the lease's first node does not see this home: nothing will ever be heard of it."""
+    running = allocs.living(allocs.all_of(backend.fs, backend.home.lease(lease.id), lease))
+    if len(running) == 1 and state.nodes and sees_home(backend, running[0], state.nodes[0]) is False:
         raise SlurmError(
             f"lease {lease.id} runs, and {another_home(state.nodes[0], backend.home.root)}",
             hint=f"LEASEQ_HOME must be on a file system that all nodes share; `leaseq lease release {lease.id}` first",
@@ -106,6 +111,7 @@ def _ready(
     backend: SlurmBackend,
     directory: LeaseDir,
     *,
+    names: tuple[str, ...],
     begun: list[str],
     since: float,
     notes: dict[str, str],
@@ -114,7 +120,7 @@ def _ready(
 
     Nothing while the very first is about to begin. If none is heard, after a while, the first that has ever been.
     """
-    names = allocs.node_names(backend.fs, directory.own) or (sorted(begun) if since > FIRST_NODE_SECONDS else ())
+    names = names or (tuple(sorted(begun)) if since > FIRST_NODE_SECONDS else ())
     if not names or (names[0] not in begun and since <= FIRST_NODE_SECONDS and names[0] not in notes):
         return ""
     heard = next((name for name in names if name in begun and beats.lives(backend.fs, directory, name)), "")
@@ -127,28 +133,36 @@ def _told(notes: dict[str, str]) -> tuple[str, ...]:
     return tuple(notes[node] for node in sorted(notes))
 
 
-def _ask(backend: SlurmBackend, lease: Lease, *, period_seconds: float) -> tuple[LeaseState, str]:
+def _ask(backend: SlurmBackend, lease: Lease, *, period_seconds: float) -> LeaseState:
     try:
         queue = keep_up(backend.fs, backend.home, clock=backend.clock, period_seconds=period_seconds)
-        state = backend.state_by(queue, lease.allocation)
+        return state_by(backend, queue, lease)
     except (OSError, LeaseqError) as error:
-        return LeaseState("UNKNOWN", reason=f"cannot tell: {error}"), ""
-    row = queue.row(lease.allocation)
-    return state, row.starts if row and state.word == "PENDING" else ""
+        return LeaseState("UNKNOWN", reason=f"cannot tell: {error}")
+
+
+def state_by(backend: SlurmBackend, queue: Queue, lease: Lease) -> LeaseState:
+    """The lease's state by that answer, by what leaseq has told Slurm since, and by what its runners say."""
+    directory, of = backend.home.lease(lease.id), leases.holding(backend.fs, backend.home, lease)
+    slurms = [each for each in of.living if each.kind == "slurm"]
+    found = [as_named(backend.fs, directory, of, each, backend.state_by(queue, each)) for each in slurms]
+    return merged(found)
 
 
 def ended_early(backend: SlurmBackend, lease: Lease, state: LeaseState) -> SlurmError:
     """Why a lease ended before it could be used: the best of what Slurm, the notes and the script's log tell."""
     directory = backend.home.lease(lease.id)
-    code = _exit_code(lease.allocation.job)
-    told = [*allocs.notes(backend.fs, directory.own).values(), *_last_words(backend, directory)]
+    last = allocs.all_of(backend.fs, directory, lease)[-1]
+    place = allocs.directory(directory, last)
+    code = _exit_code(last.job)
+    told = [*allocs.notes(backend.fs, place).values(), *_last_words(backend, place)]
     if code == HOME_UNSEEN and not told:
         told = [
             f"the node it started on does not see {backend.home.root}",
             "LEASEQ_HOME must be on a file system that the login host and all nodes share",
         ]
     words = "\n  ".join(dict.fromkeys(told))
-    log = f"what it had to say: {directory.own.script_log}"
+    log = f"what it had to say: {place.script_log}"
     hint = log if code != HOME_UNSEEN else "export LEASEQ_HOME=..., add again"
     return SlurmError(f"lease {lease.id} has ended: {state.reason}" + (f"\n  {words}" if words else ""), hint=hint)
 
@@ -163,9 +177,9 @@ def _exit_code(job: str) -> int | None:
     return whole(rest.partition(":")[0]) if found else None
 
 
-def _last_words(backend: SlurmBackend, directory: LeaseDir) -> list[str]:
+def _last_words(backend: SlurmBackend, place: AllocDir) -> list[str]:
     try:
-        data, _ = backend.fs.read_range(directory.own.script_log, -2000, 2000)
+        data, _ = backend.fs.read_range(place.script_log, -2000, 2000)
     except OSError:
         return []
     lines = data.decode("utf-8", "replace").strip().splitlines()

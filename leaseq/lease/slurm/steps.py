@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from leaseq.allocation import Allocation
 from leaseq.errors import LeaseqError, SlurmError
 from leaseq.hostlist import expand_hosts
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.job import SlurmBackend
 from leaseq.models import Lease
+from leaseq.protocol import allocs
 from leaseq.reading import beats
 
 SECONDS_MAX = 20.0
@@ -21,7 +23,10 @@ class NodeLost(SlurmError):
 
 def refuse_impossible(backend: SlurmBackend, lease: Lease, node: str) -> None:
     """Raises SlurmError where Slurm says that the node, or what starts steps, is not the lease's any more."""
-    job = told(lease)
+    serving = allocs.serving(backend.fs, backend.home.lease(lease.id), node)
+    if serving is None:
+        return
+    job = told(serving.alloc)
     nodes = nodes_of_job(job)
     if not nodes:
         return
@@ -30,16 +35,17 @@ def refuse_impossible(backend: SlurmBackend, lease: Lease, node: str) -> None:
             f"no step can be started in lease {lease.id}: its first node, which manages its steps (stepmgr), is lost"
         )
         raise SlurmError(words, hint="its runners go on: submit tasks, or drain it and add another")
-    if node not in nodes:
+    if serving.host not in nodes:
         directory = backend.home.lease(lease.id)
-        heard = [name for name in nodes if beats.lives(backend.fs, directory, name)]
+        names = allocs.hosts(backend.fs, allocs.directory(directory, serving.alloc)) or {name: name for name in nodes}
+        heard = [name for name, host in names.items() if host in nodes and beats.lives(backend.fs, directory, name)]
         raise NodeLost(f"{node} is no longer part of lease {lease.id}", hint=_others(heard))
 
 
-def told(lease: Lease) -> dict[str, str]:
-    """What scontrol tells of the lease's job; {} where it tells nothing."""
+def told(alloc: Allocation) -> dict[str, str]:
+    """What scontrol tells of the job; {} where it tells nothing."""
     try:
-        answer = ask(["scontrol", "show", "job", lease.allocation.job], seconds_max=SECONDS_MAX)
+        answer = ask(["scontrol", "show", "job", alloc.job], seconds_max=SECONDS_MAX)
     except LeaseqError:
         return {}
     return dict(re.findall(r"(?:^|\s)([A-Z]\w*)=(\S*)", answer.out)) if answer.code == 0 else {}

@@ -1,0 +1,82 @@
+"""The state of a lease out of those of its allocations: it is as well off as the best of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from leaseq.allocation import Allocation
+from leaseq.dataclass import replace
+from leaseq.errors import LeaseqError
+from leaseq.layout import Home, LeaseDir
+from leaseq.lease import keeping, leases
+from leaseq.lease.base import LeaseState
+from leaseq.lease.leases import Holding
+from leaseq.models import Lease
+from leaseq.protocol import allocs
+from leaseq.world import Clock, Fs
+
+BEST_FIRST = ("RUNNING", "PENDING", "UNKNOWN", "ENDING", "COMPLETING", "ENDED")
+
+
+def merged(states: Sequence[LeaseState]) -> LeaseState:
+    """The state of a lease whose allocations have those states."""
+    if not states:
+        return LeaseState("UNKNOWN", reason="nothing is known of what gives it nodes")
+    if len(states) == 1:
+        return states[0]
+    best = min(states, key=lambda each: BEST_FIRST.index(each.word))
+    alike = [each for each in states if each.word == best.word]
+    ends = [each.ends for each in alike if each.ends is not None]
+    return replace(
+        best if best.word != "ENDED" else alike[-1],
+        nodes=tuple(dict.fromkeys(node for each in states for node in each.nodes)),
+        starts=min((each.starts for each in alike if each.starts), default=""),
+        ends=max(ends) if len(ends) == len(alike) else None,
+        age_seconds=max(each.age_seconds for each in alike),
+    )
+
+
+def of_lease(fs: Fs, home: Home, clock: Clock, lease: Lease, *, period_seconds: float | None = None) -> LeaseState:
+    """The lease's state as the keepers of its allocations know it; never raises because an answer is late or missing.
+
+    period_seconds: how old an answer of Slurm may be (None: by the settings).
+    """
+    return of_holding(fs, home, clock, leases.holding(fs, home, lease), period_seconds=period_seconds)
+
+
+def of_holding(fs: Fs, home: Home, clock: Clock, of: Holding, *, period_seconds: float | None = None) -> LeaseState:
+    """The same of a lease whose allocations are known."""
+    directory, found = home.lease(of.lease.id), []
+    for each in of.living:
+        found.append(as_named(fs, directory, of, each, _state(fs, home, clock, each, period_seconds)))
+    return merged(found)
+
+
+def _state(fs: Fs, home: Home, clock: Clock, alloc: Allocation, period_seconds: float | None) -> LeaseState:
+    try:
+        return keeping.backend(alloc, fs=fs, home=home, clock=clock, period_seconds=period_seconds).state(alloc)
+    except LeaseqError as error:
+        return LeaseState("UNKNOWN", reason=error.message)
+
+
+def as_named(fs: Fs, lease: LeaseDir, of: Holding, alloc: Allocation, state: LeaseState) -> LeaseState:
+    """The state of that allocation, with its nodes as the lease calls them, and not as their hosts are called."""
+    if len(of.allocs) == 1 or not state.nodes:
+        return state
+    names = allocs.hosts(fs, allocs.directory(lease, alloc))
+    called = {host: node for node, host in names.items()}
+    return replace(state, nodes=tuple(called.get(host, host) for host in state.nodes))
+
+
+def active(fs: Fs, home: Home, clock: Clock, *, anew: bool = False) -> list[Lease]:
+    """Slurm's leases that have not ended and are not about to: those that have started first, newest first.
+
+    By the shared squeue, which is asked now if `anew`.
+    """
+    found, period = [], keeping.NOW_SECONDS if anew else None
+    for lease in leases.list_leases(fs, home):
+        if lease.kind != "slurm" or lease.ended is not None:
+            continue
+        if of_lease(fs, home, clock, lease, period_seconds=period).word not in ("COMPLETING", "ENDED"):
+            found.append(lease)
+    return sorted(found, key=lambda lease: not leases.has_started(fs, home, lease))
