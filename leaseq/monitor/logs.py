@@ -16,6 +16,8 @@ def logs(scene: Scene, columns: int, height: int) -> Rows:
     log = current(scene)
     if log is None:
         text = "reading …" if scene.task else "select a task to see its output"
+        if scene.task and scene.task.array is not None:
+            text = "an array: each index has its own output (Enter, then e, lists them)"
         return [pad([(f" {text}", "dim")], columns)]
     if not log.lines:
         return [pad([(f" {log.note or 'no output yet'}", "dim")], columns)]
@@ -32,6 +34,8 @@ def logs(scene: Scene, columns: int, height: int) -> Rows:
 def current(scene: Scene) -> Log | None:
     """The log that was read, if it is the selected task's."""
     log = scene.data.log
+    if scene.task and scene.task.array is not None:
+        return None
     return log if scene.task and log.task == scene.task.id and log.stream == scene.ui.stream else None
 
 

@@ -23,10 +23,13 @@ def task_menu(scene: Scene) -> Menu | str:
     held = pending and all(task.held for task in tasks if task.state is State.PENDING)
     stuck = "" if any(actions.recoverable(task) for task in tasks) else "neither stuck nor lost"
     running = "" if first.state in actions.ACTIVE and first.node else "it is on no node"
+    array = first.array is not None
+    own = "each index has its own" if array else ""
     items = (
-        Item("v", "view logs", lambda s: Step(moves.zoom(s))),
+        Item("v", "view logs", lambda s: Step(moves.zoom(s)), own),
         Item("i", "details", _info),
-        Item("o", "whole output in a pager", acts.pager),
+        *((Item("e", "list its indices", _indices),) if array else ()),
+        Item("o", "whole output in a pager", acts.pager, own),
         Item("b", "recover to inbox", acts.recover, locked or stuck),
         Item("c", "cancel", acts.cancel, locked or ("it has ended" if ended else "")),
         Item("r", "redo: submit it again", acts.redo, locked or ("" if ended else "it has not ended")),
@@ -58,6 +61,12 @@ def _info(scene: Scene) -> Step:
     """All that `info` says of the chosen tasks."""
     tasks = tuple(task.id for task in scene.chosen)
     return Step(scene.ui, (Run(actions.on_lease(scene, "info", *tasks), whole=True),))
+
+
+def _indices(scene: Scene) -> Step:
+    """The indices of the chosen arrays, those first that run or went wrong."""
+    tasks = tuple(task.id for task in scene.chosen)
+    return Step(scene.ui, (Run(actions.on_lease(scene, "tasks", *tasks, "--values"), whole=True),))
 
 
 def _only_node(scene: Scene) -> Step:

@@ -265,7 +265,7 @@ def want(scene: Scene) -> Want:
         lease_id=scene.data.lease_id,
         recent=max(ui.rows, 1000) if sparse else ui.rows,
         pending=max(ui.rows, 500) if ui.text else ui.rows,
-        task=task.id if task else "",
+        task=task.id if task and task.array is None else "",
         attempt=_log_attempt(task) if task else 0,
         stream=ui.stream,
         log_bytes=ui.log_bytes,

@@ -17,7 +17,7 @@ from leaseq.monitor.theme import (
 from leaseq.reading.merge import QUEUED
 from leaseq.reading.views import Health, NodeView, TaskView, duration
 from leaseq.widths import cells
-from leaseq.words import memory, reason_code, visible
+from leaseq.words import about, memory, reason_code, visible
 
 Rows = list[list[Span]]
 
@@ -261,17 +261,23 @@ def _cell(scene: Scene, task: TaskView, sort: Sort, width: int) -> Span:
         return "" if task.node == "_any" else tail(visible(task.node), width), ""
     if sort is Sort.TIME:
         return duration(scene.elapsed(task)), "dim" if task.state is State.PENDING else ""
-    return _command(task), "dim" if task.state in (State.PENDING, State.CANCELLED) else ""
+    return _command(task, width), "dim" if task.state in (State.PENDING, State.CANCELLED) else ""
 
 
-def _command(task: TaskView) -> str:
+def _command(task: TaskView, width: int) -> str:
     """What distinguishes it from others: why it waits or how it failed, its name, its command."""
-    words = [f"({why(task)})" if why(task) else "", f"{task.name}:" if task.name else "", task.command]
+    reason = why(task)
+    if task.array is not None and cells(reason) > width // 2:
+        reason = task.array.short
+    words = [f"({reason})" if reason else "", f"{task.name}:" if task.name else "", task.command]
     return visible(" ".join(word for word in words if word))
 
 
 def why(task: TaskView) -> str:
-    """A short reason for the state, or nothing if there is nothing to explain."""
+    """A short reason for the state, or nothing if there is nothing to explain; of an array its counts."""
+    if task.array is not None:
+        left = task.array.left_seconds
+        return f"{task.array}, {about(left)} left" if left is not None else str(task.array)
     if task.state is State.PENDING:
         code = reason_code(task.reason)
         return "" if code == QUEUED else code

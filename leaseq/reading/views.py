@@ -125,6 +125,12 @@ class ArrayView:
         said = [f"{counts[state]:,} {word}" for state, word in COUNTED.items() if counts.get(state)]
         return f"{self.size:,}: {', '.join(said)}"
 
+    @property
+    def short(self) -> str:
+        """How many are done and how many failed, in few letters: `8/12 1F`."""
+        failed = self.counts.get(State.FAILED, 0)
+        return f"{self.counts.get(State.DONE, 0):,}/{self.size:,}" + (f" {failed:,}F" if failed else "")
+
 
 COUNTED = {
     State.RUNNING: "run",

@@ -11,10 +11,13 @@ from leaseq.monitor import actions, effects, menus, moves
 from leaseq.monitor.data import Data, Watched, with_history
 from leaseq.monitor.help import help_rows
 from leaseq.monitor.keymap import TABLE
+from leaseq.monitor.logs import logs
 from leaseq.monitor.model import Filter, Pane, Scene, Ui, want
 from leaseq.monitor.overlays import Confirm, Edit, Form, Help, Menu, Prompt
+from leaseq.monitor.panes import tasks, why
 from leaseq.monitor.press import LAST, hints, press
 from leaseq.monitor.stage import arranged, banner
+from leaseq.reading.views import ArrayView
 
 
 def busy(**choices: object) -> Scene:
@@ -344,3 +347,36 @@ def test_sideways_reaches_every_pane_and_comes_back() -> None:
     assert moves.sideways(scene, 1).focus is Pane.DETAIL
     assert moves.sideways(replace(scene, ui=moves.sideways(scene, 1)), -1).focus is Pane.TASKS
     assert moves.sideways(scene, -1).focus in (Pane.NODES, Pane.LEASES)
+
+
+def with_array(**counts: int) -> Scene:
+    """A busy lease whose first task is an array of twelve."""
+    scene = busy()
+    assert scene.data.lease.snapshot
+    first, *rest = scene.data.lease.snapshot.tasks
+    array = ArrayView(12, {State[word]: number for word, number in counts.items()}, mean_seconds=60.0)
+    first = replace(first, array=array, gpus=(), name="grid", command="python train.py --lr {lr}")
+    return with_tasks(replace(scene, ui=replace(scene.ui, task=first.id)), (first, *rest))
+
+
+def test_an_array_shows_its_counts_and_how_long_the_rest_takes_as_far_as_there_is_room() -> None:
+    scene = with_array(RUNNING=3, DONE=8, FAILED=1)
+    assert scene.task is not None and scene.task.array is not None
+    assert why(scene.task) == "12: 3 run, 8 done, 1 failed, 30 s left"
+    wide, narrow = ("".join(text for text, _ in tasks(scene, columns, 10)[1]) for columns in (160, 80))
+    assert "(12: 3 run, 8 done, 1 failed, 30 s left) grid: python train.py" in wide
+    assert "(8/12 1F) grid: python" in narrow
+
+
+def test_the_menu_of_an_array_lists_its_indices_and_it_has_no_output_of_its_own() -> None:
+    scene = with_array(RUNNING=3)
+    assert want(scene).task == ""
+    menu = menus.task_menu(scene)
+    assert isinstance(menu, Menu)
+    refused = {item.key: item.why_not for item in menu.items}
+    assert refused["v"] == refused["o"] == "each index has its own" and refused["e"] == ""
+    step = next(item for item in menu.items if item.key == "e").act(scene)
+    assert isinstance(step, moves.Step) and scene.task
+    (run,) = step.effects
+    assert run == effects.Run(("tasks", "--lease", "48213", scene.task.id, "--values"), whole=True)
+    assert "each index has its own output" in "".join(text for text, _ in logs(scene, 100, 5)[0])
