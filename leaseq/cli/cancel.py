@@ -7,11 +7,11 @@ import signal as signals
 from leaseq.cli.acting import Said, on_each
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
-from leaseq.cli.options import JSON, LEASE
+from leaseq.cli.options import JSON, LEASE, OF_GROUP, by_group
 from leaseq.cli.values import nearest_hint
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
-from leaseq.lease.lookup import How, Located
+from leaseq.lease.lookup import RUNNING, UNENDED, How, Located
 from leaseq.models import State
 from leaseq.reading.views import TaskView
 from leaseq.schema import whole
@@ -42,7 +42,8 @@ class Cancel:
             found = verb.unended(app.access.reader(self.lease, acts=True), running=self.all)
         else:
             how = How.EACH if self.signal else How.TOGETHER
-            found = app.access.find(self.tasks, lease=self.lease, acts=True, indices=how)
+            of = RUNNING if self.signal else UNENDED
+            found = app.access.find(self.tasks, lease=self.lease, acts=True, indices=how, of=of)
         if self.signal:
             found = replace(found, tasks=tuple(one for each in found.tasks for one in _running(each)))
             return on_each(app, found, self._signal, doing="signalling", json=self.json)
@@ -103,13 +104,14 @@ def signal_number(text: str, *, what: str) -> int:
 
 
 COMMAND = Command(
-    usage="ID... | --pending | --all",
+    usage="ID... | -g GROUP | --pending | --all",
     about="Cancels pending tasks; running ones get TERM and, if that is not enough, KILL, with all their processes.\n"
     "They end as CANCELLED and stay in `tasks`. Of an array all indices end, or those that stand behind its id.",
-    make=Cancel,
+    make=by_group(Cancel),
     words=Words("tasks", "task"),
     options=(
         LEASE,
+        OF_GROUP,
         Option("pending", "every pending task of the lease", kind="flag"),
         Option("all", "every pending and running task of the lease", kind="flag"),
         Option(

@@ -17,7 +17,7 @@ from leaseq.cli.set import told
 from leaseq.cli.sheet import Line, lines_of, sheet_of
 from leaseq.dataclass import dataclass
 from leaseq.errors import Refused, UsageError
-from leaseq.lease.lookup import Found, Located
+from leaseq.lease.lookup import PENDING, Found, Located
 from leaseq.models import Task
 from leaseq.names import Entry
 from leaseq.verbs.change import Wish, change, opened
@@ -34,7 +34,7 @@ class Edit:
 
     def perform(self, app: App) -> int:
         """0 if every task is as the sheet says; nothing is changed if the sheet is wrong anywhere."""
-        found = app.access.find(self.tasks, lease=self.lease, acts=True)
+        found = app.access.find(self.tasks, lease=self.lease, acts=True, of=PENDING)
         known = {each.row.id: opened(app.access, each) for each in found.tasks}
         text = sheet_of(list(known.values()))
         path = _written(text)

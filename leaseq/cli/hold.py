@@ -7,9 +7,9 @@ from functools import partial
 from leaseq.cli.acting import Said, on_each
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Words
-from leaseq.cli.options import JSON, LEASE
+from leaseq.cli.options import JSON, LEASE, OF_GROUP, by_group
 from leaseq.dataclass import dataclass
-from leaseq.lease.lookup import Located
+from leaseq.lease.lookup import FREE, HELD, Located
 from leaseq.verbs.hold import hold, release
 
 
@@ -23,7 +23,8 @@ class Hold:
     json: bool
 
     def perform(self, app: App) -> int:
-        found = app.access.find(self.tasks, lease=self.lease, acts=True)
+        of = FREE if self.hold else HELD
+        found = app.access.find(self.tasks, lease=self.lease, acts=True, of=of)
         act, doing = (_hold, "holding") if self.hold else (_release, "releasing")
         return on_each(app, found, act, doing=doing, json=self.json)
 
@@ -44,10 +45,10 @@ def which(verb: str) -> Words:
 
 
 COMMAND = Command(
-    usage="ID...",
+    usage="ID... | -g GROUP",
     about="Keeps pending tasks from starting until `leaseq release`.",
-    make=partial(Hold, hold=True),
-    words=which("hold"),
-    options=(LEASE, JSON),
+    make=by_group(partial(Hold, hold=True), hint="leaseq hold ID..., `leaseq hold last`, or -g GROUP"),
+    words=Words("tasks", "task"),
+    options=(LEASE, OF_GROUP, JSON),
     examples=("leaseq hold last",),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from leaseq.cli import rows
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
-from leaseq.cli.options import LEASE, LOOK, Look
+from leaseq.cli.options import LEASE, LOOK, OF_GROUP, Look, by_group
 from leaseq.dataclass import dataclass
 from leaseq.lease.lookup import How
 
@@ -36,8 +36,8 @@ class Info(Look):
 COMMAND = Command(
     usage="ID...",
     about="Details of tasks: what was submitted, their attempts, where their output is, why they wait.",
-    make=Info,
-    words=Words("tasks", "task", least=1, ask="which task?", hint="leaseq info ID, or `leaseq info last`"),
-    options=(LEASE, Option("env", "with the values of its environment, secrets and all", kind="flag"), *LOOK),
+    make=by_group(Info, hint="leaseq info ID, `leaseq info last`, or -g GROUP"),
+    words=Words("tasks", "task"),
+    options=(LEASE, OF_GROUP, Option("env", "with the values of its environment, secrets and all", kind="flag"), *LOOK),
     examples=("leaseq info last", "leaseq info T0c4 --json"),
 )

@@ -10,12 +10,12 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Request, Words
 from leaseq.cli.follow import COMMAND as COMMAND_FOLLOW
 from leaseq.cli.follow import request as follow_request
-from leaseq.cli.options import JSON, LEASE
+from leaseq.cli.options import JSON, LEASE, OF_GROUP, by_group
 from leaseq.cli.streams import ALL_LINES, FOLLOW_LINES, RAW, STDERR, STDOUT, lines_of, no_log, of_indices, streams_of
 from leaseq.cli.values import integer
 from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound
-from leaseq.lease.lookup import How
+from leaseq.lease.lookup import BEGUN, How
 from leaseq.models import State
 from leaseq.reading import logtail
 from leaseq.reading.logtail import Folder
@@ -37,7 +37,7 @@ class Logs:
     json: bool
 
     def perform(self, app: App) -> int:
-        found = app.access.find(self.tasks or ("last",), lease=self.lease, indices=How.EACH)
+        found = app.access.find(self.tasks or ("last",), lease=self.lease, indices=How.EACH, of=BEGUN)
         for each in found.tasks:
             if each.row.array is not None:
                 raise of_indices(each.row, "logs")
@@ -123,10 +123,11 @@ def _request(
 COMMAND = Command(
     usage="[ID...] [OPTIONS]",
     about="Shows what a task wrote to stdout (the newest task's, if no id is given).",
-    make=_request,
+    make=by_group(_request),
     words=Words("tasks", "task"),
     options=(
         LEASE,
+        OF_GROUP,
         STDOUT,
         STDERR,
         Option("both", "stdout, then stderr", kind="flag", short="b"),

@@ -11,6 +11,7 @@ from leaseq.cli.options import JSON
 from leaseq.cli.progress import Progress
 from leaseq.dataclass import dataclass
 from leaseq.errors import Refused, UsageError
+from leaseq.lease.lookup import PENDING
 from leaseq.models import ANY, State
 from leaseq.names import valid_name
 from leaseq.reading.snapshot import Reader
@@ -44,7 +45,7 @@ class Move:
         if target and not self.node and source and access.lease(source).id == access.lease(target).id:
             raise UsageError("both are the same lease", hint="leaseq move --from LEASE --to ANOTHER")
         found = (
-            access.find(self.tasks, lease=source, acts=True)
+            access.find(self.tasks, lease=source, acts=True, of=PENDING)
             if self.tasks
             else pending(access.reader(source, acts=True))
         )

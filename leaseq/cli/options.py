@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from leaseq.cli.app import App
-from leaseq.cli.command import Option
+from leaseq.cli.command import Option, Request
 from leaseq.cli.output import Output
 from leaseq.dataclass import dataclass
-from leaseq.names import valid_name
+from leaseq.errors import UsageError
+from leaseq.names import valid_group, valid_name
 
 LEASE = Option(
     "lease", "the lease: an id, its name, or `local` (default: see `lease use`)", short="l", completes="lease"
@@ -17,6 +21,22 @@ COLOR = Option("color", "when to colour", metavar="WHEN", choices=("auto", "alwa
 NO_START = Option("start", "do not start this host's runner", kind="flag", default="true")
 NO_HEADER = Option("no-header", "leave out the line of titles", kind="flag")
 LOOK = (JSON, COLOR, NO_HEADER)
+OF_GROUP = Option(
+    "group", "those of this group", short="g", metavar="GROUP", read=valid_group, absent="", completes="group"
+)
+"""What a group stands for beside ids, in a command whose request is made by `by_group`."""
+
+
+def by_group(make: Callable[..., Request], *, hint: str = "") -> Callable[..., Request]:
+    """What makes the request where `-g GROUP` stands for the group's tasks. hint: the next step if no task is named."""
+
+    def made(*, tasks: tuple[str, ...], group: str, **fields: Any) -> Request:
+        words = (*tasks, *([f"group:{group}"] if group else []))
+        if not words and hint:
+            raise UsageError("which task?", hint=hint)
+        return make(tasks=words, **fields)
+
+    return made
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,12 @@ from typing import Any
 from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, with_changes
 from leaseq.cli.command import Command, Option, Words
-from leaseq.cli.options import JSON, LEASE, NO_START
+from leaseq.cli.options import JSON, LEASE, NO_START, OF_GROUP, by_group
 from leaseq.cli.progress import Progress
 from leaseq.cli.retry import Retry, refuse_unclear, tasks_meant, tell_if_forgotten, tell_of_queued
 from leaseq.dataclass import dataclass
 from leaseq.errors import Refused
+from leaseq.lease.lookup import ENDED
 from leaseq.verbs.changes import Changes
 from leaseq.verbs.fits import Fits
 from leaseq.verbs.redo import check, redo, redone_before
@@ -35,7 +36,7 @@ class Redo:
 
     def perform(self, app: App) -> int:
         access = app.access
-        found = tasks_meant(access, self.tasks, failed=self.failed, lease=self.lease)
+        found = tasks_meant(access, self.tasks, failed=self.failed, lease=self.lease, of=ENDED)
         once = self.failed and not self.tasks
         fits = Fits(access)
         for each in found.tasks:
@@ -72,13 +73,14 @@ def _request(*, in_place: bool, priority: int, **fields: Any) -> Redo | Retry:
 
 
 COMMAND = Command(
-    usage="ID... [--failed] | --failed",
+    usage="ID... [--failed] | -g GROUP | --failed",
     about="Submits tasks again as new ones, which are as they were: command, directory, need, and the environment that "
     "they had. Options change that. Prints the new ids.",
-    make=_request,
+    make=by_group(_request),
     words=Words("tasks", "task"),
     options=(
         LEASE,
+        OF_GROUP,
         Option(
             "failed",
             "only what failed or timed out; without an id every such task that was not submitted again yet",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from leaseq.cli.command import Command
-from leaseq.cli.hold import Hold, which
-from leaseq.cli.options import JSON, LEASE
+from leaseq.cli.command import Command, Words
+from leaseq.cli.hold import Hold
+from leaseq.cli.options import JSON, LEASE, OF_GROUP, by_group
 
 COMMAND = Command(
-    usage="ID...",
+    usage="ID... | -g GROUP",
     about="Lets held tasks start. (`leaseq lease release` releases a lease.)",
-    make=partial(Hold, hold=False),
-    words=which("release"),
-    options=(LEASE, JSON),
+    make=by_group(partial(Hold, hold=False), hint="leaseq release ID..., `leaseq release last`, or -g GROUP"),
+    words=Words("tasks", "task"),
+    options=(LEASE, OF_GROUP, JSON),
     examples=("leaseq release last",),
 )

@@ -10,14 +10,14 @@ from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, with_changes
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import see_to_capacity
-from leaseq.cli.options import JSON, LEASE, NO_START
+from leaseq.cli.options import JSON, LEASE, NO_START, OF_GROUP, by_group
 from leaseq.cli.place import tell_if_too_long
 from leaseq.cli.progress import Progress
 from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError, NotFound, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.lease.leases import read_record
-from leaseq.lease.lookup import Found, How, Located
+from leaseq.lease.lookup import BAD, FAILED, Found, How, Located, Of
 from leaseq.models import State
 from leaseq.reading.views import TaskView
 from leaseq.verbs.access import Access
@@ -43,7 +43,7 @@ class Retry:
 
     def perform(self, app: App) -> int:
         access = app.access
-        found = tasks_meant(access, self.tasks, failed=self.failed, lease=self.lease)
+        found = tasks_meant(access, self.tasks, failed=self.failed, lease=self.lease, of=BAD)
         once = self.failed and not self.tasks
         act = partial(retry, access, changes=self.changes, fits=Fits(access), unless_redone=once, failed=self.failed)
         code = queue_again(app, found, act, start=self.start, json=self.json, lease=self.lease)
@@ -58,11 +58,11 @@ def refuse_unclear(tasks: Sequence[str], *, failed: bool, command: str) -> None:
         raise UsageError("which tasks?", hint=f"leaseq {command} ID..., or `leaseq {command} --failed`")
 
 
-def tasks_meant(access: Access, tasks: Sequence[str], *, failed: bool, lease: str) -> Found:
+def tasks_meant(access: Access, tasks: Sequence[str], *, failed: bool, lease: str, of: Of) -> Found:
     """The tasks that are named, or all of the lease that failed."""
     if failed and not tasks:
         return all_failed(access.reader(lease, acts=True))
-    return access.find(tasks, lease=lease, acts=True, indices=How.TOGETHER)
+    return access.find(tasks, lease=lease, acts=True, indices=How.TOGETHER, of=FAILED if failed else of)
 
 
 def queue_again(
@@ -165,15 +165,16 @@ def _request(**fields: Any) -> Retry:
 
 
 COMMAND = Command(
-    usage="ID... [--failed] | --failed",
+    usage="ID... [--failed] | -g GROUP | --failed",
     about="Queues tasks again that failed, ran into their time limit, were cancelled or lost: under their own id, as "
     "their next attempt, where they stood. `wait ID` then waits for that one. What they wrote before stays. They "
     "are as they were; options change that. Of an array those of its indices run again that are not DONE, with their "
     "numbers.",
-    make=_request,
+    make=by_group(_request),
     words=Words("tasks", "task"),
     options=(
         LEASE,
+        OF_GROUP,
         Option(
             "failed",
             "only what failed or timed out; without an id every such task that was not submitted again",

@@ -13,7 +13,7 @@ from leaseq.cli.hold import which
 from leaseq.cli.options import JSON, LEASE
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
-from leaseq.lease.lookup import Located
+from leaseq.lease.lookup import PENDING, Located
 from leaseq.names import valid_group
 from leaseq.verbs.change import Changed, Wish, change, wish
 from leaseq.verbs.changes import Changes
@@ -36,7 +36,7 @@ class Set:
             raise UsageError("what is to be different?", hint="leaseq set ID... --priority 5, --gpus 2, --group x, ...")
 
     def perform(self, app: App) -> int:
-        found = app.access.find(self.tasks, lease=self.lease, acts=True)
+        found = app.access.find(self.tasks, lease=self.lease, acts=True, of=PENDING)
         wished = wish(self.changes, priority=self.priority, group=self.group)
         act = partial(_set, wished=wished, fits=Fits(app.access))
         return on_each(app, found, act, doing="changing", json=self.json, hints=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
-from leaseq.cli.options import JSON, LEASE
+from leaseq.cli.options import JSON, LEASE, OF_GROUP, by_group
 from leaseq.cli.rows import attempt_json
 from leaseq.cli.values import seconds
 from leaseq.dataclass import dataclass
@@ -71,14 +71,15 @@ def verdict(outcome: Outcome) -> str:
 
 
 COMMAND = Command(
-    usage="ID... [--any] [--timeout TIME]",
+    usage="ID... | -g GROUP [--any] [--timeout TIME]",
     about="Waits until the tasks have ended and gives their exit code; of several the first that is not 0.\n"
     f"{State.CANCELLED.exit_code} cancelled, {State.TIMEOUT.exit_code} ran into its time limit, "
     f"{State.LOST.exit_code} lost, {exits.OVER} the time-out of this wait.",
-    make=Wait,
-    words=Words("tasks", "task", least=1, ask="which task?", hint="leaseq wait ID..., or `leaseq wait last`"),
+    make=by_group(Wait, hint="leaseq wait ID..., `leaseq wait last`, or -g GROUP"),
+    words=Words("tasks", "task"),
     options=(
         LEASE,
+        OF_GROUP,
         Option("any", "until one of them has ended", kind="flag"),
         Option(
             "timeout",

@@ -7,7 +7,7 @@ ended, newest first. Only what is found nowhere is looked for in the histories, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ from leaseq.reading.find import (
     remembered_outcome,
     way_to,
 )
-from leaseq.reading.selectors import Selector, selectors_of, united
+from leaseq.reading.selectors import Query, Selector, query_of, selectors_of, united
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
 from leaseq.world import Clock, Fs
@@ -50,6 +50,30 @@ class How(Enum):
     """Each is a task of its own."""
     TOGETHER = "together"
     """Those of an array are one thing."""
+
+
+@dataclass(frozen=True)
+class Of:
+    """Which tasks a command is about, of those that a group, a name or a state stands for."""
+
+    words: str
+    """What they are, behind `no task`."""
+    fits: Callable[[TaskView], bool]
+    live: bool = False
+    """True if none of them has ended: then no history is read."""
+
+
+EVERY_ENDED = 10**9
+EVERY = Of("is", lambda row: True)
+UNENDED = Of("is pending or running", lambda row: not row.state.ended, live=True)
+PENDING = Of("is pending", lambda row: row.state is State.PENDING, live=True)
+FREE = Of("is pending and not held", lambda row: row.state is State.PENDING and row.reason != "Held", live=True)
+HELD = Of("is held", lambda row: row.reason == "Held", live=True)
+RUNNING = Of("runs", lambda row: not row.state.ended and row.state is not State.PENDING, live=True)
+ENDED = Of("has ended", lambda row: row.state.ended)
+FAILED = Of("has failed", lambda row: row.state in (State.FAILED, State.TIMEOUT))
+BAD = Of("has ended badly", lambda row: row.state.ended and row.state is not State.DONE)
+BEGUN = Of("has begun", lambda row: row.state is not State.PENDING or row.attempt > 1)
 
 
 @dataclass(frozen=True)
@@ -98,13 +122,24 @@ class Lookup:
         self._searches: dict[str, Search] = {}
         self._others: list[Reader] | None = None
 
-    def find(self, selectors: Sequence[str], *, indices: How = How.REFUSED) -> Found:
-        """What the selectors name; raises UsageError where one is ambiguous, NotFound where none names a task."""
+    def find(self, selectors: Sequence[str], *, indices: How = How.REFUSED, of: Of = EVERY) -> Found:
+        """What the selectors name; raises UsageError where one is ambiguous, NotFound where none names a task.
+
+        of: which of the tasks that a group, a name or a state stands for are meant.
+        """
         found: dict[str, Located] = {}
         unknown: list[str] = []
         problems: list[NotFound] = []
         for selector in selectors_of(selectors):
             word = selector.task
+            if query := query_of(word):
+                asked = self._asked(query, of)
+                if not asked:
+                    unknown.append(word)
+                    problems.append(_none_asked(query, of, self.first))
+                for each in asked:
+                    found[each.row.id] = each
+                continue
             try:
                 located = self._one(word)
                 for each in _indexed(located, selector, indices):
@@ -116,6 +151,19 @@ class Lookup:
         if problems and not found:
             raise problems[0] if len(problems) == 1 else _none_of(problems)
         return Found(tuple(found.values()), tuple(unknown), tuple(problems))
+
+    def _asked(self, query: Query, of: Of) -> list[Located]:
+        """The tasks of the meant lease that the query stands for."""
+        found = []
+        for row in self.first.rows_of(query, recent=0 if of.live else EVERY_ENDED):
+            if not of.fits(row):
+                continue
+            if not row.state.ended or row.place is not None:
+                found.append(Located(self.first, row))
+            else:
+                known = self._in(self.first, row.id)
+                found += known or [Located(self.first, replace(row, cleaned=True))]
+        return found
 
     def _one(self, word: str) -> Located:
         """The task that the word names; raises NotFound and UsageError."""
@@ -167,6 +215,13 @@ class Lookup:
             ids = [lease.id for lease in known if lease.id != self.first.lease.id]
             self._others = [reader_of(self.fs, self.home.lease(lease_id), self.clock) for lease_id in ids]
         return self._others
+
+
+def _none_asked(query: Query, of: Of, reader: Reader) -> NotFound:
+    what = {"group": f"of group {query.value}", "name": f"named {query.value}", "state": f"that is {query.value}"}
+    said = "" if of is EVERY else f" {of.words}"
+    kind = query.kind
+    return NotFound(f"no task {what[kind]}{said} in lease {reader.lease.id}", hint="`leaseq tasks` lists them all")
 
 
 def _indexed(located: Located, selector: Selector, how: How) -> list[Located]:

@@ -1,4 +1,4 @@
-"""What a person types for tasks, one by one: an id, its first letters or `last`, and indices behind it."""
+"""What a person types for tasks: an id, its first letters or `last`, and indices behind it; or what several share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import NamedTuple
 from leaseq.errors import Malformed, UsageError
 from leaseq.forms import Form
 from leaseq.indices import Indices
+from leaseq.models import State
+from leaseq.names import valid_group
+from leaseq.reading.views import TaskView
 
 _NUMBERS = Form(r"[0-9][0-9:-]*")
 
@@ -24,6 +27,47 @@ class Selector(NamedTuple):
         return self.task if self.indices is None else f"{self.task}_{self.indices}"
 
 
+class Query(NamedTuple):
+    """A word that names several tasks: by their group, their name or their state."""
+
+    kind: str
+    """`group`, `name` or `state`."""
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.value}"
+
+    def names(self, row: TaskView) -> bool:
+        """True if the task is one of them."""
+        if self.kind == "state":
+            return row.state is State.parse(self.value)
+        return self.value == (row.group if self.kind == "group" else row.name)
+
+
+QUERIES = ("group", "name", "state")
+
+
+def query_of(word: str) -> Query | None:
+    """The tasks that `group:eval`, `name:vit` or `state:failed` asks for; None if the word is none of these.
+
+    Raises UsageError if there is no such state, or group.
+    """
+    kind, colon, value = word.partition(":")
+    if not colon or kind not in QUERIES:
+        return None
+    if kind == "group":
+        valid_group(value, what=word)
+    elif kind == "state":
+        try:
+            State.parse(value)
+        except KeyError:
+            known = ", ".join(state.name.lower() for state in State)
+            raise UsageError(f"{word!r}: there is no such state", hint=f"one of {known}") from None
+    elif not value:
+        raise UsageError(f"{word!r}: which name?", hint="name:NAME, as it was given to `leaseq submit --name`")
+    return Query(kind, value)
+
+
 def selectors_of(words: Sequence[str]) -> list[Selector]:
     """The words one by one, which may be joined by commas; raises UsageError if there is none."""
     found: list[Selector] = []
@@ -36,12 +80,14 @@ def selectors_of(words: Sequence[str]) -> list[Selector]:
             else:
                 found.append(_selector(part))
     if not found:
-        raise UsageError("which task?", hint="give an id (or its first letters), or `last`")
+        raise UsageError("which task?", hint="give an id (or its first letters), `last`, or group:NAME")
     return found
 
 
 def _selector(word: str) -> Selector:
     task, _, numbers = word.partition("_")
+    if query_of(word) is not None:
+        return Selector(word)  # what is behind a `_` is of the name
     if not task or not _NUMBERS.fullmatch(numbers):
         return Selector(word)  # no id has such a letter: it is a name, and whoever looks for it says so
     return Selector(task, _indices(numbers, word))

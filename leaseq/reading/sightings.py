@@ -19,7 +19,20 @@ from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Event
-from leaseq.names import ARRAYS, CLI, EDIT, PENDING, Entry, attempt_of, beating, is_chunk, is_node, parse_key, task_of
+from leaseq.names import (
+    ARRAYS,
+    CLI,
+    EDIT,
+    PENDING,
+    Entry,
+    attempt_of,
+    beating,
+    group_of,
+    is_chunk,
+    is_node,
+    parse_key,
+    task_of,
+)
 from leaseq.world import Fs
 
 
@@ -108,6 +121,22 @@ class Listing:
             chunks=chunks,
             lost=[each for each in self.lost if each.id == task_id],
             nodes=self.nodes if pending or chunks or edited else owners,
+        )
+
+    def of_group(self, group: str) -> Listing:
+        """What of it is that group's."""
+
+        def own(seen: list[Sighting]) -> list[Sighting]:
+            return [each for each in seen if group_of(each.name) == group]
+
+        return Listing(
+            {name: each for name, each in self.pending.items() if group_of(name) == group},
+            edited=own(self.edited),
+            claims=own(self.claims),
+            chunks=own(self.chunks),
+            lost=own(self.lost),
+            booked=self.booked,
+            nodes=self.nodes,
         )
 
     def live(self) -> Iterator[Sighting]:

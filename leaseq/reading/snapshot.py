@@ -22,8 +22,9 @@ from leaseq.reading.arrays import Directories
 from leaseq.reading.ended import Ended
 from leaseq.reading.health import Runners
 from leaseq.reading.merge import Merge
+from leaseq.reading.selectors import Query
 from leaseq.reading.sightings import Listing, Memory, list_all
-from leaseq.reading.views import News, Snapshot
+from leaseq.reading.views import News, Snapshot, TaskView
 from leaseq.world import Clock, Fs
 
 RETRIED_READS_MAX = 1000
@@ -66,6 +67,30 @@ class Reader:
             end="" if any(view.health.serving for view in nodes.values()) else self.news().end,
             limits=limits,
         )
+
+    def rows_of(self, query: Query, *, recent: int) -> list[TaskView]:
+        """The tasks that the query asks for, in the order of submission; of the ended the `recent` last are looked at.
+
+        Of a group, only its own files are read.
+        """
+        listing = self.listing()
+        self.arrays.look()
+        nodes = self.runners.nodes(listing)
+        ended = self.histories.newest(listing, recent)
+        asked = listing.of_group(query.value) if query.kind == "group" else listing
+        limits = groups.limits(self.fs, self.lease)
+        live = Merge(
+            self.spec,
+            asked,
+            nodes,
+            ended,
+            queue=listing.pending,
+            claims=listing.claims,
+            limits=limits,
+            arrays=self.arrays,
+        )
+        rows = live.claimed() + live.pending(None) + live.ended(recent)
+        return sorted((row for row in rows if query.names(row)), key=lambda row: row.submitted or 0.0)
 
     def listing(self) -> Listing:
         """Every task file that is pending, claimed, lost or waiting to be booked, by names alone."""

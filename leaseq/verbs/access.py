@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     # Not imported before it is needed: a submission reads no lease, and its start-up is what a person waits for.
     from leaseq.lease.base import Backend, LeaseState
     from leaseq.lease.host import LocalBackend, Started
-    from leaseq.lease.lookup import Found, How
+    from leaseq.lease.lookup import Found, How, Of
     from leaseq.reading.snapshot import Reader
 
 
@@ -103,22 +103,31 @@ class Access:
 
         return learn_kept(self.fs, self.home, record, clock=self.clock)
 
-    def find(self, selectors: Sequence[str], *, lease: str, acts: bool = False, indices: How | None = None) -> Found:
+    def find(
+        self,
+        selectors: Sequence[str],
+        *,
+        lease: str,
+        acts: bool = False,
+        indices: How | None = None,
+        of: Of | None = None,
+    ) -> Found:
         """The tasks that the selectors name, in whichever lease has them, or in that one if a word names it.
 
         acts: what is known of their leases is done first. indices: what becomes of those that are named; None: they are
-        refused. Raises NotFound if none names a task, and UsageError.
+        refused. of: which tasks of a group, a name or a state are meant; None: all. Raises NotFound if none names a
+        task, and UsageError.
         """
-        found = self._find(selectors, lease, indices)
+        found = self._find(selectors, lease, indices, of)
         used = dict.fromkeys(each.reader.lease for each in found.tasks) if acts else {}
         news = [each for each in used if self.keep_up(each)]
-        return self._find(selectors, lease, indices) if news else found
+        return self._find(selectors, lease, indices, of) if news else found
 
-    def _find(self, selectors: Sequence[str], lease: str, indices: How | None) -> Found:
-        from leaseq.lease.lookup import How, Lookup
+    def _find(self, selectors: Sequence[str], lease: str, indices: How | None, of: Of | None) -> Found:
+        from leaseq.lease.lookup import EVERY, How, Lookup
 
         lookup = Lookup(self.fs, self.home, self.clock, first=self.lease(lease), restricted=bool(lease))
-        return lookup.find(selectors, indices=indices or How.REFUSED)
+        return lookup.find(selectors, indices=indices or How.REFUSED, of=of or EVERY)
 
     def state(self, record: Lease) -> LeaseState:
         """The state of what gives the lease its nodes; never raises because an answer is late or missing."""

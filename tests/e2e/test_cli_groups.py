@@ -125,3 +125,56 @@ def test_groups_of_a_lease_that_is_not_there_are_none(box: Box) -> None:
     assert box.run("group", code=0).out == ""
     assert box.run("group", "--parallel", "2").code == 2
     assert box.run("group", "eval", "--parallel", "0").code == 2
+
+
+# -- several tasks by what they share ----------------------------------------------------------------
+
+
+def test_a_group_stands_for_its_tasks_wherever_ids_are_taken(box: Box) -> None:
+    good = box.submit("true", options=("-g", "eval", *PACKED))
+    bad = box.submit("false", options=("-g", "eval", *PACKED, "--name", "n"))
+    box.submit("false", options=("-g", "other", *PACKED))
+    said = box.run("wait", "-g", "eval", "--json", code=1)
+    assert [task["id"] for task in said.json["tasks"]] == [good, bad]
+    assert [task["id"] for task in box.run("info", "-g", "eval", "--json", code=0).json["tasks"]] == [good, bad]
+    assert bad in box.run("logs", "-g", "eval", code=0).out
+    assert box.run("wait", "name:n", "state:done", code=1).err.count("FAILED") == 1
+    again = box.run("retry", "-g", "eval", "--failed", "--json", code=0).json
+    assert again["ids"] == [bad]
+    assert box.run("wait", "group:eval").code == 1
+    new = box.run("redo", "-g", "eval", "--failed", "--json", code=0).json
+    assert new["redo_of"] == [bad] and box.task(new["ids"][0])["group"] == "eval"
+
+
+def test_a_command_takes_those_of_a_group_that_it_can_do_something_with(box: Box) -> None:
+    ended = box.submit("true", options=("-g", "eval", *PACKED))
+    box.run("wait", ended, code=0)
+    box.run("pause", "-g", "eval", code=0)
+    pending = [box.submit("true", options=("-g", "eval", *PACKED)) for _ in range(2)]
+    assert box.run("hold", "-g", "eval", "--json", code=0).json["ids"] == pending
+    assert "no task of group eval is pending and not held" in box.run("hold", "-g", "eval", code=2).err
+    assert box.run("release", pending[0], "group:eval", "--json", code=0).json["ids"] == pending
+    assert box.run("set", "group:eval", "--priority", "3", "--json", code=0).json["ids"] == pending
+    assert box.run("cancel", "-g", "eval", "--json", code=0).json["ids"] == pending
+    assert box.run("cancel", "-g", "eval").code == 2
+    box.run("wait", "-g", "eval", code=120)
+
+
+def test_what_is_cleaned_up_is_known_by_its_group_yet(box: Box) -> None:
+    task_id = box.submit("true", options=("-g", "eval", *PACKED))
+    box.run("wait", task_id, code=0)
+    box.clean()
+    assert box.run("wait", "-g", "eval", "--json", code=0).json["tasks"][0]["cleaned"] is True
+
+
+@pytest.mark.parametrize("word", ["group:", "group:a.b", "name:", "state:nonsense", "group:nobody", "name:nobody"])
+def test_a_word_that_stands_for_nothing_says_so(box: Box, word: str) -> None:
+    box.submit("true", options=("--no-start",))
+    said = box.run("cancel", word, code=2)
+    assert word.partition(":")[2] in said.err
+    assert box.run("wait", code=2).err.startswith("leaseq: which task?")
+
+
+def test_a_name_with_underscores_and_digits_is_a_name(box: Box) -> None:
+    task_id = box.submit("true", options=("--no-start", "--name", "vit_3"))
+    assert box.run("hold", "name:vit_3", "--json", code=0).json["ids"] == [task_id]
