@@ -54,7 +54,7 @@ def check_lease(home: Home, lease: LeaseDir, node: str, *, owner: int) -> None:
 def open_places(home: Home, lease: LeaseDir, node: str, *, owner: int) -> Iterator[tuple[str, str]]:
     """(directory, what is wrong) of those between the home and what a runner takes that others own or can write."""
     nodes = [where(each) for each in (node, ANY) for where in (lease.inbox, lease.claimed, lease.control)]
-    for path in (home.root, home.runs, lease.root, lease.inboxes, lease.claims, lease.controls, *nodes):
+    for path in (home.root, home.runs, lease.root, lease.allocs, lease.inboxes, lease.claims, lease.controls, *nodes):
         try:
             info = os.stat(path)
         except FileNotFoundError:

@@ -21,16 +21,18 @@ LOOK_SECONDS = 15.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`settle HOME LEASE ALLOC REASON NODE...`: what the allocation's nodes other than these held is decided.
+    """`settle HOME LEASE@ID REASON NODE...`: what the allocation's nodes other than these held is decided.
 
-    So it is when Slurm has requeued its job. A node that is heard yet is waited for.
+    So it is when Slurm has requeued its job. A node that is heard yet is waited for. Without an ID: the oldest's nodes.
     """
-    home, lease, alloc_id, reason, *spared = arguments
+    home, of, reason, *spared = arguments
+    lease, _, alloc_id = of.partition("@")
     remote = is_remote(home)
     fs, directory = SystemFs(remote=remote, owner=owner_of(Home(home), remote=remote)), Home(home).lease(lease)
     while True:
         known = allocs.all_of(fs, directory)
-        its = next((beats.nodes_of(fs, directory, each, known).own for each in known if each.id == alloc_id), ())
+        meant = [each for each in known if alloc_id in ("", each.id)][:1]
+        its = [node for each in meant for node in beats.nodes_of(fs, directory, each, known).own]
         words = f"{LEASE_END}: {reason}"
         if not settle_claims(fs, directory, clock=SystemClock(), reason=words, spared=spared, nodes=its):
             return 0

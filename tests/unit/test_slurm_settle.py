@@ -103,7 +103,19 @@ def test_what_a_node_holds_that_is_heard_stays_its_own(lease: LeaseDir) -> None:
 def test_a_node_that_has_a_runner_again_is_left_to_it(lease: LeaseDir) -> None:
     allocate(FS, lease, "7", nodes=("node1", "node2"))
     claimed(lease)
-    settle.main([lease.root.rsplit("/runs/", 1)[0], "7", "7", "requeued by Slurm", "node1", "node2"])
+    settle.main([lease.root.rsplit("/runs/", 1)[0], "7@7", "requeued by Slurm", "node1", "node2"])
     assert len(os.listdir(lease.claimed("node1"))) == 1
-    settle.main([lease.root.rsplit("/runs/", 1)[0], "7", "7", "requeued by Slurm", "node2"])
+    settle.main([lease.root.rsplit("/runs/", 1)[0], "7@7", "requeued by Slurm", "node2"])
+    assert os.listdir(lease.claimed("node1")) == []
+
+
+def test_the_nodes_of_another_job_of_the_lease_are_left_alone(lease: LeaseDir) -> None:
+    allocate(FS, lease, "6", nodes=("node2",), created=1.0)
+    allocate(FS, lease, "7", nodes=("node1",), created=2.0)
+    claimed(lease)
+    home = lease.root.rsplit("/runs/", 1)[0]
+    settle.main([home, "7@6", "requeued by Slurm", "node3"])
+    settle.main([home, "7", "requeued by Slurm", "node3"])
+    assert len(os.listdir(lease.claimed("node1"))) == 1, "a script of before knows of the oldest alone"
+    settle.main([home, "7@7", "requeued by Slurm", "node3"])
     assert os.listdir(lease.claimed("node1")) == []
