@@ -239,17 +239,15 @@ def _sweep_together(fs: Fs, array: ArrayDir, names: ArrayNames) -> None:
 
 
 def read_stops(fs: Fs, array: ArrayDir, names: ArrayNames) -> list[Stop]:
-    """What is to end, in the order of names; raises Malformed."""
+    """What is to end, in the order of names; a file that says nothing that can be understood ends nothing."""
     found = []
     for name in names.stops:
-        try:
+        with suppress(FileNotFoundError, Malformed):
             body = files.json_object(files.content(fs, array.stop(name)))
-        except FileNotFoundError:
-            continue
-        said = text(body.get("indices"))
-        indices = Indices.parse(said) if said else None
-        ended = State.__members__.get(text(body.get("state", "")), State.CANCELLED)
-        found.append(Stop(indices, text(body.get("reason", "")), flag(body.get("running", True)), ended))
+            said = text(body.get("indices"))
+            indices = Indices.parse(said) if said else None
+            ended = State.__members__.get(text(body.get("state", "")), State.CANCELLED)
+            found.append(Stop(indices, text(body.get("reason", "")), flag(body.get("running", True)), ended))
     return found
 
 

@@ -41,6 +41,8 @@ class Lot:
     taken: set[int] = field(default_factory=set)
     """Chunks that were taken at the last look."""
     stops: list[Stop] = field(default_factory=list)
+    stops_seen: int = 0
+    """How many files of that kind there were at the last look."""
     held: list[Holding] = field(default_factory=list)
     closed: Claim | None = None
     """Set once nothing is left to take."""

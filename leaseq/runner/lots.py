@@ -197,8 +197,8 @@ def _learn(ports: Ports, lot: Lot, names: ArrayNames) -> None:
     """What is in the array's directory is known."""
     lot.taken = names.taken
     lot.over = lot.over or names.over
-    if len(names.stops) != len(lot.stops) and not names.over:
-        lot.stops = arrays.read_stops(ports.fs, lot.array, names)
+    if len(names.stops) != lot.stops_seen and not names.over:
+        lot.stops, lot.stops_seen = arrays.read_stops(ports.fs, lot.array, names), len(names.stops)
 
 
 def take(state: NodeState, ports: Ports, lot: Lot) -> bool:
@@ -293,7 +293,11 @@ def hold(state: NodeState, ports: Ports, lot: Lot, held: Claim) -> set[str]:
         state.queue.leave(str(held.entry.pending()), "it waits for another runner", own=lot.own)
         return set()
     _learn(ports, lot, names)
-    return resume(state, ports, lot, held, names)
+    try:
+        return resume(state, ports, lot, held, names)
+    except Malformed as error:
+        files.set_aside(ports.fs, ports.lease, held.path(ports.lease), f"its journals cannot be read: {error}")
+        return set()
 
 
 # -- before their time -----------------------------------------------------------------------------------------------

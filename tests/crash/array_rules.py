@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from leaseq.dataclass import dataclass, field
+from leaseq.errors import Malformed
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Array, Need, Outcome, State, Task
@@ -108,6 +109,8 @@ class Runner:
         self.incarnation = new_incarnation()
         self.held: list[Claim] = []
         self.started: set[int] = set()
+        self.fresh: set[int] = set()
+        """Chunks that nobody had before: nothing of them has begun."""
         self._journal: Journal | None = None
 
     @property
@@ -135,6 +138,7 @@ class Runner:
                 part = entry.of_chunk(chunk)
                 if self.p.take(self.fs, LEASE, part, node=self.node, incarnation=self.incarnation) is not None:
                     self.held.append(Claim(part.claimed_by(self.incarnation), self.node))
+                    self.fresh.add(chunk)
                     return self.held[-1]
             self.p.close(self.fs, LEASE, entry)
         return None
@@ -156,7 +160,10 @@ class Runner:
         """Up to so many indices of the chunk have run; True if none is left."""
         assert held.entry.chunk is not None
         names = arrays.names_of(self.fs, LEASE, held.entry)
-        told = self.p.read(self.fs, self.world.array, names, chunk=held.entry.chunk)
+        told = journal.Told()
+        if held.entry.chunk not in self.fresh:
+            told = self.p.read(self.fs, self.world.array, names, chunk=held.entry.chunk)
+        self.fresh.discard(held.entry.chunk)
         stops = arrays.read_stops(self.fs, self.world.array, names)
         for_all = any(stop.indices is None for stop in stops)
         ends: list[Ended] = []
@@ -256,9 +263,11 @@ def check_always(world: World) -> None:
             raise Violated(f"index {index} was started {many} times as attempt {attempt}")
 
 
-def check_ended(world: World) -> None:
-    """The next runners have done what is left, and all is as it must be."""
+def check_ended(world: World, *, first: str = "") -> None:
+    """The next runners have done what is left, and all is as it must be. first: a node that is there before others."""
     fs = world.fs()
+    if first:
+        Runner(world, fs, first).run()
     for node in NODES:
         give_up_dead(world, fs, node)
     for _ in range(ROUNDS_MAX):
@@ -336,6 +345,13 @@ def work_one(world: World) -> Act:
     return _by(_held(world, 0), lambda runner: runner.run(1))
 
 
+def work_another(world: World) -> Act:
+    """A runner whose journal has a name by now."""
+    runner = _held(world, 0)
+    runner.run(1)
+    return _by(runner, lambda runner: runner.run(1))
+
+
 def give_back(world: World) -> Act:
     runner = _held(world, 0)
 
@@ -410,6 +426,7 @@ SCENES: dict[str, Build] = {
     for build in (
         take_one,
         work_one,
+        work_another,
         give_back,
         lose_unbegun,
         lose_begun,
@@ -435,6 +452,35 @@ def lose_and_work(world: World, fs: Fs) -> None:
 
 def lose(world: World, fs: Fs) -> None:
     give_up_dead(world, fs, "n1")
+
+
+def _losing(late: Callable[[Runner], object], *, linked: bool) -> Callable[[World], tuple[Act, Act]]:
+    """A node is taken for lost, and its runner goes on all the same."""
+
+    def build(world: World) -> tuple[Act, Act]:
+        runner = Runner(world, world.fs())
+        if linked:
+            runner.take()
+        else:
+            arrays.prepare(runner.fs, LEASE, world.entry)
+            held = Claim(world.entry.of_chunk(0).claimed_by(runner.incarnation), "n1")
+            runner.fs.create(held.path(LEASE), b"its own")
+            runner.held.append(held)
+        return lose, lambda world, fs: late(runner) and None
+
+    return build
+
+
+def _link_and_work(runner: Runner) -> None:
+    held = runner.held[0]
+    if runner.p.secure(runner.fs, LEASE, held) is not None:
+        runner.work(held, most=1)
+
+
+LATE = {
+    "lose, work late": _losing(lambda runner: runner.work(runner.held[0], most=1), linked=True),
+    "lose, link late": _losing(_link_and_work, linked=False),
+}
 
 
 MEETINGS: dict[str, tuple[Build, Act]] = {
@@ -482,7 +528,9 @@ def cases(p: Protocol) -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
         for tries in (deaths, lost_replies, failures, power_losses):
             yield f"{tries.__name__}: {name}", lambda tries=tries, build=build: tries(p, build)
     for name, (build, other) in MEETINGS.items():
-        yield f"meetings: {name}", lambda build=build, other=other: meetings(p, build, other)
+        yield f"meetings: {name}", lambda build=build, other=other: meetings(p, lambda world: (build(world), other))
+    for name, both in LATE.items():
+        yield f"meetings: {name}", lambda both=both: meetings(p, both)
 
 
 def deaths(p: Protocol, build: Build) -> Iterator[str]:
@@ -531,19 +579,22 @@ def power_losses(p: Protocol, build: Build) -> Iterator[str]:
         world, act = _stage(p, build)
         _die(world, act, Fault(at, Kind.DIE_BEFORE))
         for number, left in enumerate(world.disk.losses()):
-            with named(f"power lost at operation {at}, mixture {number}"):
-                check_ended(world.after_power_loss(left))
-            yield f"{at} {number}"
+            for node in ("", "n2"):
+                with named(f"power lost at operation {at}, mixture {number}, first {node or 'all'}"):
+                    check_ended(world.after_power_loss(copy.deepcopy(left)), first=node)
+                yield f"{at} {number} {node}"
 
 
-def meetings(p: Protocol, build: Build, other: Act) -> Iterator[str]:
+def meetings(p: Protocol, build: Callable[[World], tuple[Act, Act]]) -> Iterator[str]:
     """Another acts at every operation of the one; nobody sees an error, and all rules hold."""
-    for at, operation in enumerate(_operations(p, build), 1):
+    for at, operation in enumerate(_operations(p, lambda world: build(world)[0]), 1):
         for kind in (Kind.MEANWHILE, Kind.MEANWHILE_TORN, Kind.LOST_REPLY_MEANWHILE):
             if not kind.applies_to(operation):
                 continue
-            world, act = _stage(p, build)
-            fault = Fault(at, kind, meanwhile=lambda world=world: other(world, world.fs()))
+            world = World(p)
+            act, other = build(world)
+            world.disk.sync_all()
+            fault = Fault(at, kind, meanwhile=lambda world=world, other=other: other(world, world.fs()))
             with named(f"operation {at} ({operation}): {kind.value}"):
                 act(world, FaultFs(world.fs(), fault))
                 check_ended(world)
@@ -578,6 +629,6 @@ def first_violation(p: Protocol, *, first: str = "") -> tuple[str, str] | None:
         try:
             for _ in each():
                 pass
-        except Violated as violated:
+        except (Violated, Malformed, OSError) as violated:
             return tried, str(violated)
     return None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from leaseq.dataclass import replace
-from tests.crash import lane_rules
+from leaseq.protocol.plan import divided_into
+from tests.crash import array_rules, lane_rules
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
 from tests.crash.suite import first_violation
-from tests.mutants import lane_mutants, limit_mutants, runner_mutants
+from tests.mutants import array_mutants, lane_mutants, limit_mutants, runner_mutants
 from tests.mutants.mutants import CAUGHT_BY, MUTANTS
 from tests.sim.history import run
 from tests.sim.plan import draw
@@ -51,6 +52,15 @@ def test_a_mutant_of_lanes_is_caught(name: str) -> None:
             _tell(name, f"lanes: {case.__name__}", str(caught))
             return
     pytest.fail(f"{name}: nothing is caught")
+
+
+@pytest.mark.parametrize("name", array_mutants.MUTANTS)
+def test_a_mutant_of_arrays_is_caught(name: str) -> None:
+    mutant = replace(array_rules.REAL, **array_mutants.MUTANTS[name])
+    with divided_into(array_rules.CHUNKS):
+        violation = array_rules.first_violation(mutant, first=array_mutants.CAUGHT_BY.get(name, ""))
+    assert violation is not None, f"{name}: nothing is caught"
+    _tell(name, f"arrays: {violation[0]}", violation[1])
 
 
 def _tell(mutant: str, caught_by: str, rule: str) -> None:
