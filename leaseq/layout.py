@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from leaseq.dataclass import dataclass
-from leaseq.errors import UsageError
+from leaseq.errors import Malformed, UsageError
 from leaseq.names import ALPHABET, ARRAYS, BEAT, LEASE_ID, LOGS_IN_BLOCK, OVER, history_name, node_part, parse_id
 
 
@@ -158,6 +158,22 @@ class LeaseDir:
         return f"{self.root}/held"
 
     @property
+    def waitings(self) -> str:
+        return f"{self.root}/waiting"
+
+    @property
+    def edges(self) -> str:
+        """One name for each thing that a pending task of this lease waits for, and one for each lease where tasks wait
+        for tasks of this one.
+        """
+        return f"{self.root}/edges"
+
+    @property
+    def broken(self) -> str:
+        """Which tasks were cancelled because another one had ended as it had."""
+        return f"{self.root}/broken"
+
+    @property
     def claims(self) -> str:
         return f"{self.root}/claimed"
 
@@ -247,6 +263,19 @@ class LeaseDir:
     def held(self, node: str) -> str:
         return f"{self.root}/held/{node_part(node)}"
 
+    def waiting(self, node: str) -> str:
+        return f"{self.root}/waiting/{node_part(node)}"
+
+    def pointer(self, lease_id: str) -> str:
+        """The file that says: in that lease are tasks that wait for tasks of this one."""
+        return f"{self.edges}/@{lease_id}"
+
+    def beside(self, lease_id: str) -> LeaseDir:
+        """Another lease of the same home."""
+        if not LEASE_ID.fullmatch(lease_id):
+            raise Malformed(f"not a lease's id: {lease_id!r:.160}")
+        return LeaseDir(lease_id, f"{self.root.rpartition('/')[0]}/{lease_id}")
+
     def claimed(self, owner: str) -> str:
         return f"{self.root}/claimed/{node_part(owner)}"
 
@@ -305,6 +334,10 @@ class LeaseDir:
         """The file that tells which task is the redo of that number."""
         return f"{self.redone}/{task_id}.{number}"
 
+    def cancelled_after(self, task_id: str, number: int) -> str:
+        """The file that tells which tasks were cancelled because of that one."""
+        return f"{self.broken}/{task_id}.{number}"
+
     def directories(self) -> list[str]:
         """Every directory a lease starts with, parents first."""
         top = [
@@ -321,7 +354,8 @@ class LeaseDir:
             "/arrays",
             "/allocs",
         ]
-        top += ["/events", "/keys", "/redone", "/logs", "/inbox/_any", "/held/_any", "/claimed/_cli", "/claimed/_array"]
+        top += ["/events", "/keys", "/redone", "/logs", "/waiting", "/edges"]
+        top += ["/inbox/_any", "/held/_any", "/waiting/_any", "/claimed/_cli", "/claimed/_array"]
         shards = [f"/{kind}/{letter}" for kind in ("done", "logs") for letter in ALPHABET]
         return [self.root + part for part in top + shards]
 

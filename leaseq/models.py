@@ -162,6 +162,10 @@ class Task(Record):
     """Of a task that runs once for each of its indices."""
     task_dir: bool = _as(flag, default=False)
     """True if its runner makes the task's own directory for results before it starts an attempt."""
+    after: tuple[str, ...] = _as(several(text), default=())
+    """What it waits for before its first attempt: words of `Upstream`."""
+    on_dep: str = _as(text, default="")
+    """What becomes of it if that can never come: `hold`, or empty: it is cancelled."""
     retried: Mapping[str, str] = _as(mapping(text), default_factory=dict)
     """By lease, the state in which its histories count the task: an attempt ended so, and `retry` asked for another."""
     extra: Mapping[str, object] = field(default_factory=dict)
@@ -194,6 +198,8 @@ class Outcome(Record):
     """Of an array, how many of its indices ended so, by state."""
     last_attempt: int = _as(integer, default=0)
     """Of an array, the highest attempt of any of its indices: a `retry` of it begins after that."""
+    because: str = _as(text, default="")
+    """What it waited for and could never come, as a word of `Upstream`: for that alone it was cancelled."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
 

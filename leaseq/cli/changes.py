@@ -105,5 +105,6 @@ def with_changes(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields of a line, those that are changes of a task as one; raises UsageError."""
     refuse_owned(fields["export"], fields["env"])
     need = need_of(fields)
+    fields.setdefault("anyway", False)  # what is pending waits as long as it is not released
     said = {each.name: fields.pop(each.name) for each in fields_of(Changes) if each.name != "need"}
     return {**fields, "changes": Changes(need=need, **said)}

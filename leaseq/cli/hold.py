@@ -9,7 +9,7 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Words
 from leaseq.cli.options import JSON, LEASE, OF_GROUP, by_group
 from leaseq.dataclass import dataclass
-from leaseq.lease.lookup import FREE, HELD, Located
+from leaseq.lease.lookup import FREE, HELD, PENDING, Located
 from leaseq.verbs.hold import hold, release
 
 
@@ -21,11 +21,13 @@ class Hold:
     lease: str
     hold: bool
     json: bool
+    anyway: bool = False
+    """True if they may start whatever they wait for."""
 
     def perform(self, app: App) -> int:
-        of = FREE if self.hold else HELD
+        of = FREE if self.hold else PENDING if self.anyway else HELD
         found = app.access.find(self.tasks, lease=self.lease, acts=True, of=of)
-        act, doing = (_hold, "holding") if self.hold else (_release, "releasing")
+        act, doing = (_hold, "holding") if self.hold else (partial(_release, anyway=self.anyway), "releasing")
         return on_each(app, found, act, doing=doing, json=self.json)
 
 
@@ -34,9 +36,11 @@ def _hold(app: App, each: Located) -> Said:
     return word, f"{each.row.id} is {word}"
 
 
-def _release(app: App, each: Located) -> Said:
-    word = "released" if release(app.access, each) else "not held"
-    return word, f"{each.row.id} is {word}"
+def _release(app: App, each: Located, *, anyway: bool) -> Said:
+    if release(app.access, each, anyway=anyway):
+        return "released", f"{each.row.id} is released"
+    waits = f": it waits for {each.row.waits[0].text}; --anyway starts it all the same" if each.row.waits else ""
+    return "not held", f"{each.row.id} is not held{waits}"
 
 
 def which(verb: str) -> Words:

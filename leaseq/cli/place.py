@@ -25,11 +25,13 @@ def _when(app: App, lease: LeaseDir, record: Lease, entry: Entry) -> str:
     pending = app.access.reader_of(lease).listing().pending
     if str(entry) not in pending:
         return "taken"
-    _, node, held = pending[str(entry)].at
-    if held:
+    at = pending[str(entry)].at
+    if at.waits:
+        return "where it waits for what it is to come after"
+    if at.held:
         return "held"
     spots = [each.at for name, each in pending.items() if name < str(entry)]
-    before = [spot for spot in spots if not spot.held and spot.node in (ANY, node)]
+    before = [spot for spot in spots if not spot.held and spot.node in (ANY, at.node)]
     ahead = f"{len(before)} ahead" if before else ""
     if not leases.has_started(app.fs, app.home, record):
         return "which has not started" + (f"; {ahead}" if ahead else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from leaseq.cli.after import ANYWAY
 from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, with_changes
 from leaseq.cli.command import Command, Option, Words
@@ -87,6 +88,7 @@ COMMAND = Command(
             kind="flag",
         ),
         *CHANGE_OPTIONS,
+        ANYWAY,
         PRIORITY,
         Option(
             "in-place",

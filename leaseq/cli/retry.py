@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from leaseq.cli.after import ANYWAY
 from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, with_changes
 from leaseq.cli.command import Command, Option, Words
@@ -37,6 +38,7 @@ class Retry:
     changes: Changes
     start: bool
     json: bool
+    cascade: bool = True
 
     def __post_init__(self) -> None:
         refuse_unclear(self.tasks, failed=self.failed, command="retry")
@@ -45,7 +47,15 @@ class Retry:
         access = app.access
         found = tasks_meant(access, self.tasks, failed=self.failed, lease=self.lease, of=BAD)
         once = self.failed and not self.tasks
-        act = partial(retry, access, changes=self.changes, fits=Fits(access), unless_redone=once, failed=self.failed)
+        act = partial(
+            retry,
+            access,
+            changes=self.changes,
+            fits=Fits(access),
+            unless_redone=once,
+            failed=self.failed,
+            cascade=self.cascade,
+        )
         code = queue_again(app, found, act, start=self.start, json=self.json, lease=self.lease)
         if self.failed and not found.tasks and not self.json:
             app.out.talk("leaseq: no task has failed")
@@ -70,6 +80,7 @@ def queue_again(
 ) -> int:
     """Each task was queued again by `act`, or it is said why not; the exit code."""
     queued: list[Queued] = []
+    revived: list[str] = []
     problems: list[LeaseqError] = []
     progress = Progress(app.out, "queueing", len(found.tasks), quiet=json)
     for each in progress.over(found.tasks):
@@ -79,6 +90,7 @@ def queue_again(
             tell_if_forgotten(app, queued[-1])
             progress.did(each.row.id, "queued again")
             progress.print_ids([each.row.id])
+            revived += queued[-1].revived
         except LeaseqError as error:
             problems.append(error)
             progress.problem(error.message + (f"\n  {error.hint}" if error.hint else ""))
@@ -86,7 +98,12 @@ def queue_again(
     if json:
         said = [problem.message for problem in problems]
         named = found.lease if found.tasks else app.access.lease(lease).id
-        app.out.document({"lease": named, "ids": progress.ids, "problems": said, "unknown": list(found.unknown)})
+        body = {"lease": named, "ids": progress.ids, "problems": said, "unknown": list(found.unknown)}
+        app.out.document({**body, "revived": revived})
+    elif revived:
+        more = f" and {len(revived) - REVIVED_SHOWN} more" if len(revived) > REVIVED_SHOWN else ""
+        waits = "waits for it again" if len(revived) == 1 else "wait again"
+        app.out.talk(f"leaseq: {', '.join(revived[:REVIVED_SHOWN])}{more}, cancelled because of that, {waits}")
     tell_of_queued(app, queued, start=start)
     return app.tell(found.problems) or max((problem.exit_code for problem in problems), default=0)
 
@@ -112,6 +129,7 @@ def tell_if_forgotten(app: App, queued: Queued) -> None:
 
 
 FIRST_TOLD_MAX = 5
+REVIVED_SHOWN = 3
 
 
 def tell_of_first(app: App, ids: list[str], *, again: bool) -> None:
@@ -160,6 +178,9 @@ def _tell_of_ended(app: App, used: Iterable[LeaseDir]) -> set[LeaseDir]:
     return ended
 
 
+CASCADE = Option("cascade", "leave what was cancelled because of them as it is", kind="flag", default="true")
+
+
 def _request(**fields: Any) -> Retry:
     return Retry(**with_changes(fields))
 
@@ -169,7 +190,7 @@ COMMAND = Command(
     about="Queues tasks again that failed, ran into their time limit, were cancelled or lost: under their own id, as "
     "their next attempt, where they stood. `wait ID` then waits for that one. What they wrote before stays. They "
     "are as they were; options change that. Of an array those of its indices run again that are not DONE, with their "
-    "numbers.",
+    "numbers. What was cancelled because one of them had failed waits for it again.",
     make=by_group(_request),
     words=Words("tasks", "task"),
     options=(
@@ -181,6 +202,8 @@ COMMAND = Command(
             kind="flag",
         ),
         *CHANGE_OPTIONS,
+        ANYWAY,
+        CASCADE,
         NO_START,
         JSON,
     ),

@@ -12,9 +12,11 @@ from leaseq.forms import Form
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.models import ALL_GPUS, ANY, Array, Need, Outcome, State, Task
+from leaseq.protocol.edges import BEGIN, OK
 from leaseq.protocol.history import command_text
 from leaseq.protocol.submission import environment_known
 from leaseq.reading.views import ArrayView, NodeView, Snapshot, TaskView, duration, need_text
+from leaseq.upstream import Upstream
 from leaseq.words import about, count, memory, reason_code
 
 if TYPE_CHECKING:
@@ -142,6 +144,7 @@ def task_json(row: TaskView) -> dict[str, object]:
         "elapsed_seconds": row.elapsed_seconds,
         "exit_code": row.exit_code,
         "pid": row.pid,
+        "waits_for": [wait.up.word for wait in row.waits],
         "array": array_json(row.array),
         "values": None if row.values is None else dict(row.values),
     }
@@ -235,6 +238,8 @@ def detail_json(lease: LeaseDir, each: Detail, *, env: bool) -> dict[str, object
             "user": task.user,
             "host": task.host,
             "redo_of": task.redo_of,
+            "after": [Upstream.parse(word).word for word in task.after],
+            "on_dep": task.on_dep or "cancel",
             "export": task.export,
             "env_given": list(task.env_given),
             "env_names": sorted(task.env) if environment_known(task) else None,
@@ -263,6 +268,7 @@ def attempt_json(lease: LeaseDir, outcome: Outcome) -> dict[str, object]:
         "ended": outcome.ended,
         "ended_at": iso(outcome.ended),
         "elapsed_seconds": outcome.elapsed_seconds,
+        "because": Upstream.parse(outcome.because).word if outcome.because else "",
         "max_rss_mb": outcome.max_rss_mb,
         "cpu_seconds": outcome.cpu_seconds,
         "counts": dict(outcome.counts) or None,
@@ -301,11 +307,19 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
         yield "env", _environment_text(task)
         for name in sorted(task.env) if env else ():
             yield "", f"{name}={task.env[name]}"
+        if task.after:
+            yield (
+                "after",
+                ", ".join(said_after(word) for word in task.after)
+                + ("; held if that never comes" if task.on_dep else ""),
+            )
         if task.redo_of:
             yield "redo of", task.redo_of
         if each.redone_as:
             yield "redone as", ", ".join(each.redone_as)
         yield "submitted", f"{stamp(task.submitted)} by {task.user or '?'} on {task.host or '?'}"
+    for number, wait in enumerate(row.waits):
+        yield "" if number else "waits for", wait.text
     if not row.state.ended:
         if row.node and row.node != ANY:
             yield "node", row.node
@@ -350,6 +364,12 @@ def _array_lines(array: Array) -> Iterable[tuple[str, str]]:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= VALUES_WIDTH else f"{text[:VALUES_WIDTH]} …"
+
+
+def said_after(word: str) -> str:
+    """What a task is to come after, as `--after` says it; of a time, the time."""
+    up = Upstream.parse(word)
+    return f"not before {stamp(float(up.id))}" if up.kind == BEGIN else up.id if up.kind == OK else up.word
 
 
 def _environment_text(task: Task) -> str:

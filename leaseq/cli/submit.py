@@ -7,6 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
+from leaseq.cli.after import AFTER_OPTIONS, After, Begin
 from leaseq.cli.app import App
 from leaseq.cli.changes import (
     CWD,
@@ -29,6 +30,7 @@ from leaseq.cli.progress import Progress
 from leaseq.cli.sweeping import ARRAY_OPTIONS, content, said, tell_dry_run, with_array
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Unavailable, UsageError
+from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Need, Task
 from leaseq.protocol.submission import (
     chosen_environment,
@@ -66,6 +68,9 @@ class Submit:
     key: str
     unless_done: bool
     hold: bool
+    after: tuple[After, ...]
+    on_dep: str
+    begin: Begin | None
     task_dir: bool
     array: Said | None
     """What the line says of indices, if the task runs once for each."""
@@ -78,9 +83,12 @@ class Submit:
         if self.dry_run:
             tell_dry_run(app, wanted.like, list(wanted.commands), json=self.json)
             return 0
+        lease = app.access.lease(self.lease, acts=True)
+        if self.after or self.begin:
+            wanted = replace(wanted, like=replace(wanted.like, after=self._upstreams(app, lease)))
         progress = Progress(app.out, "submitting", len(wanted.commands), quiet=self.json)
         try:
-            done = submit(app.access, app.access.lease(self.lease, acts=True), wanted, told=progress.at)
+            done = submit(app.access, lease, wanted, told=progress.at)
         finally:
             progress.clear()
         try:
@@ -120,12 +128,23 @@ class Submit:
             requeue=self.requeue,
             umask=app.umask,
             key=self.key,
+            on_dep="hold" if self.on_dep == "hold" else "",
             task_dir=self.task_dir,
         )
         if self.array:
             argv, shell = commands[0]
             like = with_array(app, replace(like, argv=argv, shell=shell), self.array)
         return Wanted(like, commands, priority=self.priority, hold=self.hold, file=bool(self.file))
+
+    def _upstreams(self, app: App, lease: LeaseDir) -> tuple[str, ...]:
+        """What the tasks are to come after, as their records say it."""
+        from leaseq.protocol.edges import begins_at
+        from leaseq.verbs.upstreams import resolve
+
+        found = [up for up, _ in resolve(app.access, lease, self.after)]
+        if self.begin:
+            found.append(begins_at(self.begin.at(app.clock.now()), lease))
+        return tuple(dict.fromkeys(map(str, found)))
 
     def _lines(self) -> list[tuple[tuple[str, ...], bool]]:
         if not self.file:
@@ -199,6 +218,7 @@ def _request(
     refuse_owned(export, env)
     need = need_of(fields)
     fields["array"] = said(fields, file=file)
+    fields["after"] += fields.pop("dependency")
     return Submit(command=_command(words, tail, file), file=file, need=need, env=env, export=export, **fields)
 
 
@@ -251,6 +271,7 @@ COMMAND = Command(
             kind="flag",
             goes_with="key",
         ),
+        *AFTER_OPTIONS,
         Option("hold", "keep it from starting until `leaseq release`", kind="flag", short="H"),
         Option("file", "one task for each line of FILE, or of stdin (-)", short="f", completes="file"),
         *ARRAY_OPTIONS,
@@ -263,5 +284,6 @@ COMMAND = Command(
         "leaseq submit --gpus 1 --time 2h -J probe -- ./probe.sh",
         "leaseq submit --file tasks.txt",
         "leaseq submit --sweep lr=1e-3,3e-4 --sweep seed=1..5 --gpus 1 -- python train.py --lr {lr} --seed {seed}",
+        "leaseq submit --after last -- python evaluate.py",
     ),
 )

@@ -14,6 +14,7 @@ from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.limits import limits_told
 from leaseq.cli.options import LEASE, LOOK, NODE, Look
 from leaseq.cli.output import Output
+from leaseq.cli.tree import in_tree
 from leaseq.cli.values import integer
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
@@ -55,6 +56,7 @@ class Tasks(Look):
     search: str
     limit: int
     quiet: bool
+    tree: bool = False
 
     def perform(self, app: App) -> int:
         out = self.output(app)
@@ -68,6 +70,9 @@ class Tasks(Look):
             for row in found:
                 out.line(row.id)
         else:
+            if self.tree:
+                reader = app.access.reader_of(app.home.lease(snapshot.lease_id))
+                found = in_tree(reader, found, mark="`- " if out.ascii else "└ ")
             rows.task_table(out, found)
             self._remark(out, snapshot, found)
         return 0
@@ -228,6 +233,7 @@ COMMAND = Command(
         Option("all", "as many as there are", kind="flag", short="a", against=("limit",)),
         Option("limit", "at most N", short="n", metavar="N", read=partial(integer, low=1), default="50"),
         Option("quiet", "ids only", kind="flag", short="q"),
+        Option("tree", "below each task those that come after it", kind="flag", against=("quiet", "json")),
         *LOOK,
     ),
     examples=(

@@ -4,18 +4,19 @@
 
 Told: in the history, by the node's own runner; or in booking/, by everybody else, until a runner has put it into its
 history. A claim goes last, so who finds it after a crash finds the outcome too, and does what is left. What is to
-follow from an outcome that stands for ever is called here, between told and settled, and nowhere else.
+follow from an outcome that stands for ever is called here, between told and settled, and nowhere else: tasks that
+waited for it may start, or never can (`dependents.follow`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, replace
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State, Task
 from leaseq.names import CLI, Entry, new_incarnation
-from leaseq.protocol import groups, tasks
+from leaseq.protocol import dependents, groups, tasks
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
 
@@ -32,6 +33,8 @@ class Ending:
     durable: bool = False
     """True once this process has synced the directory of the outcome, whichever process wrote it."""
     told: bool = False
+    followed: bool = False
+    """True once those that waited for it have been looked at."""
 
 
 def conclude(
@@ -41,10 +44,11 @@ def conclude(
     *,
     tell: Callable[[Sequence[Ending]], None],
     settled: Callable[[Ending], None],
-) -> None:
+) -> bool:
     """The decided endings are durable, told, and their claims settled. Raises OSError; what was done stays done.
 
     tell: makes sure that they are told, durably. settled: called for each whose claim is where its outcome says.
+    True if tasks that waited for them may start now.
     """
     # An outcome that stood already may be of a runner that died before its sync.
     in_doubt = [each for each in endings if not each.durable]
@@ -55,6 +59,7 @@ def conclude(
     tell(untold)
     for each in untold:
         each.told = True
+    freed = _follow(fs, lease, [each for each in endings if not each.followed])
     failure: OSError | None = None
     for each in endings:
         assert each.decided is not None
@@ -65,6 +70,15 @@ def conclude(
             failure = error
     if failure:
         raise failure
+    return freed
+
+
+def _follow(fs: Fs, lease: LeaseDir, endings: Sequence[Ending]) -> bool:
+    """What follows from the outcomes has happened; True if tasks may start now."""
+    freed = dependents.follow(fs, lease, [each.decided for each in endings if each.decided])
+    for each in endings:
+        each.followed = True
+    return bool(freed)
 
 
 def conclude_one(fs: Fs, lease: LeaseDir, claim: Claim, outcome: Outcome) -> Outcome:
@@ -79,13 +93,7 @@ def conclude_one(fs: Fs, lease: LeaseDir, claim: Claim, outcome: Outcome) -> Out
 
 def book(fs: Fs, lease: LeaseDir, endings: Sequence[Ending]) -> None:
     """The outcomes wait in booking/ until a runner has put them into its history."""
-    for each in endings:
-        entry = each.claim.entry
-        try:
-            fs.link(lease.outcome(entry.id, entry.attempt), f"{lease.booking}/{entry.key}")
-        except FileExistsError:
-            pass
-    fs.sync_dir(lease.booking)
+    tasks.book(fs, lease, [(each.claim.entry.id, each.claim.entry.attempt) for each in endings])
 
 
 def cancel_pending(fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, ended: float, reason: str) -> Outcome | None:
@@ -104,7 +112,10 @@ def cancel_pending(fs: Fs, lease: LeaseDir, source: str, entry: Entry, *, ended:
 
 
 def finish_cancelled(fs: Fs, lease: LeaseDir, held: Claim, *, ended: float, reason: str) -> Outcome:
-    """A claim in `claimed/_cli` is a cancelled task whose outcome may not stand yet; afterwards it does."""
+    """A claim in `claimed/_cli` is a cancelled task whose outcome may not stand yet; afterwards it does.
+
+    reason: unless it was cancelled because what it waited for can never come, by one who did not come to its end.
+    """
     # The claim first: were its outcome durable and its rename not, a loss of power would leave a decided task pending.
     fs.sync_dir(lease.claimed(CLI))
     try:
@@ -115,16 +126,8 @@ def finish_cancelled(fs: Fs, lease: LeaseDir, held: Claim, *, ended: float, reas
         if decided is None:
             raise
         return decided
-    outcome = Outcome(
-        task=task,
-        attempt=held.entry.attempt,
-        order=held.entry.order,
-        state=State.CANCELLED,
-        incarnation=held.entry.owner,
-        reason=reason,
-        ended=ended,
-    )
-    return conclude_one(fs, lease, held, outcome)
+    outcome = replace(tasks.cancelled(task, held.entry), reason=reason, ended=ended)
+    return conclude_one(fs, lease, held, dependents.with_cause(fs, lease, outcome) if task.after else outcome)
 
 
 def recover_stuck(fs: Fs, lease: LeaseDir, held: Claim, task: Task, *, ended: float) -> Outcome:

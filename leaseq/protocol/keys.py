@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import json
 
+from leaseq.dataclass import replace
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Outcome, Task
-from leaseq.names import Entry, is_key, is_node
+from leaseq.names import Entry, is_key, is_node, new_incarnation, order
 from leaseq.protocol.files import content, directory_of, discard, hidden, json_object, make
 from leaseq.protocol.tasks import move_pending
 from leaseq.schema import text
@@ -42,6 +43,17 @@ def retry(fs: Fs, lease: LeaseDir, ended: Outcome, directory: str, entry: Entry,
     fs.sync_dir(lease.done(ended.task.id))
     fs.mkdir(directory)
     return _publish_by(fs, lease, _retry_key(lease, ended.task.id, entry.attempt), directory, entry, task)
+
+
+def next_attempt(lease: LeaseDir, ended: Outcome, task: Task, *, indices: int = 0) -> tuple[Entry, Task]:
+    """What `retry` queues after the ended attempt: an entry with an incarnation of the caller's own, and the task.
+
+    indices: how many, of an array.
+    """
+    place = ended.order or order(priority=0, micros=int(task.submitted * 1e6), sequence=0)
+    attempt = max(ended.attempt, ended.last_attempt) + 1
+    entry = Entry(place, task.id, task.need, attempt, new_incarnation(), group=task.group, count=indices)
+    return entry, replace(task, retried={**task.retried, lease.id: ended.state.name})
 
 
 def was_retried(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> bool:
@@ -147,7 +159,7 @@ def keys_by_task(fs: Fs, lease: LeaseDir) -> dict[str, str]:
 def _read_key(fs: Fs, lease: LeaseDir, path: str) -> tuple[Entry, str]:
     body = json_object(content(fs, path))
     kind, _, node = text(body.get("directory")).partition("/")
-    if kind not in ("inbox", "held") or not (node == ANY or is_node(node)):
+    if kind not in ("inbox", "held", "waiting") or not (node == ANY or is_node(node)):
         raise Malformed(f"not a directory of pending tasks: {kind!r:.40} {node!r:.160}")
     return Entry.parse(text(body.get("entry"))), f"{lease.root}/{kind}/{node}"
 

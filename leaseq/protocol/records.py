@@ -5,7 +5,7 @@ from __future__ import annotations
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Newer, NotFound, Refused, Unavailable
 from leaseq.layout import Home, LeaseDir
-from leaseq.models import Lease
+from leaseq.models import ANY, Lease
 from leaseq.protocol import files
 from leaseq.protocol.files import content, make
 from leaseq.world import Fs
@@ -39,8 +39,8 @@ def prepare(fs: Fs, lease: LeaseDir) -> None:
 
 
 def prepare_node(fs: Fs, lease: LeaseDir, node: str) -> None:
-    """Every directory that a node of the lease needs exists, durably."""
-    make(fs, lease.node_directories(node))
+    """Every directory that a node of the lease needs exists, durably; also those that an older leaseq did not make."""
+    make(fs, [lease.edges, lease.waitings, lease.waiting(ANY), *lease.node_directories(node)])
 
 
 def register(fs: Fs, home: Home, record: Lease) -> Lease:

@@ -11,7 +11,8 @@ from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State
 from leaseq.names import ALPHABET, ids_in, is_key, parse_key
-from leaseq.protocol import files, tasks
+from leaseq.protocol import edges, files, tasks
+from leaseq.upstream import edges_in
 from leaseq.world import Fs
 
 LEFTOVER_SECONDS = 86400.0
@@ -30,7 +31,7 @@ class Old:
 
 def old_tasks(fs: Fs, lease: LeaseDir, *, before: float, keep_failed: bool) -> Iterator[Old]:
     """Tasks that ended before that time (by the clock of the node they ended on), oldest place first."""
-    alive, links = _alive(fs, lease), _links(fs, lease)
+    kept, links = alive(fs, lease) | _waited_for(fs, lease), _links(fs, lease)
     for letter in ALPHABET:
         attempts: dict[str, list[int]] = defaultdict(list)
         for name in _names(fs, f"{lease.root}/done/{letter}"):
@@ -40,7 +41,7 @@ def old_tasks(fs: Fs, lease: LeaseDir, *, before: float, keep_failed: bool) -> I
                 continue
             attempts[task_id].append(attempt)
         for task_id, numbers in attempts.items():
-            if task_id in alive:
+            if task_id in kept:
                 continue
             outcome = _outcome(fs, lease, task_id, max(numbers))
             if outcome is None or outcome.requeued or outcome.ended >= before:
@@ -92,24 +93,37 @@ def leftovers(fs: Fs, lease: LeaseDir) -> list[str]:
         for path in lease.directories()
         if path not in (lease.keys, lease.redone) and not path.startswith(lease.logs)
     ]
-    nodes = [f"{parent}/{name}" for parent in (lease.inboxes, lease.controls) for name in _names(fs, parent)]
+    parents = (lease.inboxes, lease.waitings, lease.controls)
+    nodes = [f"{parent}/{name}" for parent in parents for name in _names(fs, parent)]
     unique = dict.fromkeys([*places, *nodes])
     found = [path for place in unique for path in fs.older(place, seconds=LEFTOVER_SECONDS, hidden=True)]
-    return found + fs.older(lease.evidence, seconds=LEFTOVER_SECONDS, hidden=False)
+    return found + _stray_edges(fs, lease) + fs.older(lease.evidence, seconds=LEFTOVER_SECONDS, hidden=False)
 
 
-def _alive(fs: Fs, lease: LeaseDir) -> set[str]:
-    """Ids of tasks that are pending, held, claimed, or lost and waiting to be recovered."""
-    places = [
-        f"{parent}/{node}" for parent in (lease.inboxes, lease.helds, lease.claims) for node in _names(fs, parent)
-    ]
+def _stray_edges(fs: Fs, lease: LeaseDir) -> list[str]:
+    """Edges of tasks that never came: their submitter died before he had published them."""
+    old = fs.older(lease.edges, seconds=LEFTOVER_SECONDS, hidden=False)
+    downs = {path: edge.down for path in old for edge in edges_in([path.rpartition("/")[2]])}
+    known = alive(fs, lease) if downs else set()
+    return [path for path, down in downs.items() if parse_key(down)[0] not in known]
+
+
+def alive(fs: Fs, lease: LeaseDir) -> set[str]:
+    """Ids of tasks that wait, are pending, held, claimed, or lost and waiting to be recovered."""
+    parents = (lease.waitings, lease.helds, lease.inboxes, lease.claims)
+    places = [f"{parent}/{node}" for parent in parents for node in _names(fs, parent)]
     return set().union(*(ids_in(_names(fs, place)) for place in (*places, lease.lost)))
+
+
+def _waited_for(fs: Fs, lease: LeaseDir) -> set[str]:
+    """Ids of tasks for which others wait: how they ended is still to be looked at."""
+    return {edge.up.id.partition("_")[0] for _, edge in edges.edges_seen_from(fs, lease)}
 
 
 def _links(fs: Fs, lease: LeaseDir) -> dict[str, list[str]]:
     """The files by which `retry` and `redo` made sure to act once, by the task that ran once more."""
     found = defaultdict(list)
-    for directory in (lease.keys, lease.redone):
+    for directory in (lease.keys, lease.redone, lease.broken):
         for name in _names(fs, directory):
             if is_key(name):
                 found[parse_key(name)[0]].append(f"{directory}/{name}")

@@ -147,6 +147,30 @@ def make_durable(fs: Fs, lease: LeaseDir, task_ids: Iterable[str]) -> None:
         fs.sync_dir(directory)
 
 
+def book(fs: Fs, lease: LeaseDir, attempts: Iterable[tuple[str, int]]) -> None:
+    """The outcomes of the attempts wait in booking/, durably, until a runner has put them into its history."""
+    for task_id, attempt in attempts:
+        try:
+            fs.link(lease.outcome(task_id, attempt), f"{lease.booking}/{task_id}.{attempt}")
+        except FileExistsError:
+            pass
+    fs.sync_dir(lease.booking)
+
+
+def cancelled(task: Task, claimed: Entry) -> Outcome:
+    """The outcome of a pending task that is being cancelled; of an array, all of its indices are."""
+    counts = {State.CANCELLED.name: claimed.count} if claimed.count else {}
+    return Outcome(
+        task=task,
+        attempt=claimed.attempt,
+        order=claimed.order,
+        state=State.CANCELLED,
+        incarnation=claimed.owner,
+        counts=counts,
+        last_attempt=claimed.attempt if claimed.count else 0,
+    )
+
+
 def settle(fs: Fs, lease: LeaseDir, held: Claim, decided: Outcome) -> None:
     """The claim is where its decided outcome says: pending again, in lost/, or gone.
 

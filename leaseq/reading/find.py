@@ -112,6 +112,17 @@ def detail(reader: Reader, task_id: str) -> Detail:
     return Detail(view, task, outcomes, tuple(redone(reader.fs, reader.lease, task_id)))
 
 
+def submitted_as(reader: Reader, row: TaskView) -> Task | None:
+    """The task of the row as it was submitted; None where nothing of it can be read."""
+    with suppress(FileNotFoundError, Malformed, PermissionError):
+        if row.place:
+            found = reader.spec(row.id, f"{row.place.directory}/{row.place.name}")
+            return None if isinstance(found, str) else found
+        outcome = read_outcome(reader.fs, reader.lease, row.id, row.attempt)
+        return outcome.task if outcome else None
+    return None
+
+
 def remembered(reader: Reader, word: str) -> tuple[TaskView, ...]:
     """What the histories tell of the tasks that the word stands for, whatever else is left of them.
 

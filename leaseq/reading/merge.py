@@ -28,6 +28,7 @@ from leaseq.reading.views import (
     TaskView,
     duration,
 )
+from leaseq.reading.waits import reason as waits_reason
 
 QUEUED = "Queued"
 PAUSED, CHANGING = "Paused", "Changing"
@@ -193,27 +194,32 @@ class Merge:
         found = {}
         last = first[-1] if first else ""
         for name in sorted([name for name in self.queue if name <= last]):
-            _, node, held = self.queue[name].at
-            found[name] = before[ANY] + (before[node] if node != ANY else 0)
-            if not held:
-                before[node] += 1
+            spot = self.queue[name].at
+            found[name] = before[ANY] + (before[spot.node] if spot.node != ANY else 0)
+            if not spot.held:
+                before[spot.node] += 1
         return found
 
     def view_pending(self, name: str, ahead: int) -> TaskView:
-        directory, node, held = self.waiting[name].at
-        place = Place(directory, name)
+        spot = self.waiting[name].at
+        place, node = Place(spot.directory, name), spot.node
         try:
             entry = Entry.parse(name)
         except Newer as error:
             return TaskView(task_of(name), attempt_of(name), State.PENDING, f"Newer: {error}", place=place)
-        if held:
+        waits = self.listing.waits.get(entry.key, []) if spot.held else []
+        if spot.waits:
+            reason = waits_reason(waits)
+        elif spot.held:
             why = self.arrays.held_because(entry) if entry.count else ""
             reason = f"{HELD}: {why}" if why else HELD
         else:
             reason = self._reason(entry, node) or f"{QUEUED}: {f'{ahead} ahead' if ahead else 'next'}"
-        row = TaskView(entry.id, entry.attempt, State.PENDING, reason, place=place, group=entry.group)
+        row = TaskView(
+            entry.id, entry.attempt, State.PENDING, reason, place=place, group=entry.group, waits=tuple(waits)
+        )
         row = self._from_spec(replace(row, node=node, need=entry.need, submitted=submitted_at(entry.order)), entry)
-        return self._counted(row, entry, f"{directory}/{name}")
+        return self._counted(row, entry, f"{spot.directory}/{name}")
 
     def _reason(self, entry: Entry, node: str) -> str:
         """Why no runner takes it now, as far as anybody says; empty if it stands in the queue."""

@@ -1,8 +1,8 @@
 """Where tasks are seen: one generator for each place, and the one rule of which sighting of a task counts.
 
-Directories are listed in the order in which tasks move (held and inbox, claimed, lost, booking), so a task that moves
-on is seen at least once; the first ones are listed again because a claim may move back, and the claims because such
-a task may be claimed again meanwhile.
+Directories are listed in the order in which tasks move (waiting, held and inbox, claimed, lost, booking), so a task
+that moves on is seen at least once; the first ones are listed again because a claim may move back, and the claims
+because such a task may be claimed again meanwhile.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from leaseq.names import (
     parse_key,
     task_of,
 )
+from leaseq.reading.waits import Wait
+from leaseq.upstream import edges_in
 from leaseq.world import Fs
 
 
@@ -46,12 +48,19 @@ class Rank(IntEnum):
     ENDED = 3
 
 
+STATES = {Rank.PENDING: "PENDING", Rank.CLAIMED: "RUNNING", Rank.LOST: "LOST"}
+"""What a task that was seen there is called by one that waits for it."""
+
+
 class Spot(NamedTuple):
     """A directory of task files, and whose it is."""
 
     directory: str
     node: str = ""
     held: bool = False
+    """True if nobody takes them from there to run."""
+    waits: bool = False
+    """True if they wait for something that is to come."""
 
 
 class Sighting(NamedTuple):
@@ -106,6 +115,8 @@ class Listing:
     booked: list[Sighting] = field(default_factory=list)
     nodes: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    waits: dict[str, list[Wait]] = field(default_factory=dict)
+    """What attempts wait for, by their keys."""
 
     def of(self, task_id: str) -> Listing:
         """What of it is that task's, and the nodes that say what becomes of it."""
@@ -121,6 +132,7 @@ class Listing:
             chunks=chunks,
             lost=[each for each in self.lost if each.id == task_id],
             nodes=self.nodes if pending or chunks or edited else owners,
+            waits=self.waits,
         )
 
     def of_group(self, group: str) -> Listing:
@@ -159,7 +171,7 @@ def list_all(fs: Fs, lease: LeaseDir, memory: Memory | None = None) -> Listing:
     """
     look, found = _Look(fs, lease, memory={} if memory is None else memory), Listing()
     for first in (True, False):
-        for place in (held, inbox):
+        for place in (waiting, held, inbox):
             seen = list(place(look))
             found.pending.update(zip(map(_NAME_OF, seen), seen, strict=True))
         for each in claimed(look):
@@ -176,7 +188,24 @@ def list_all(fs: Fs, lease: LeaseDir, memory: Memory | None = None) -> Listing:
     if look.given_back:
         found.chunks += [found.pending.pop(name) for name in look.given_back if name in found.pending]
     found.notes = look.notes
+    if any(each.at.held for each in found.pending.values()):
+        found.waits = _waits(fs, lease, found)
     return found
+
+
+def _waits(fs: Fs, lease: LeaseDir, listing: Listing) -> dict[str, list[Wait]]:
+    """What the tasks that do not start wait for, by the keys of their attempts."""
+    edges = edges_in(names_in(fs, lease.edges))
+    if not edges:
+        return {}
+    ups = {edge.up.id for edge in edges}
+    words = {each.id: STATES[each.rank] for each in listing.live() if each.id in ups}
+    found: dict[str, list[Wait]] = {}
+    for edge in edges:
+        here = edge.up.lease == lease.id
+        state = words.get(edge.up.id, "") if here else ""
+        found.setdefault(edge.down, []).append(Wait(edge.up, state, elsewhere=not here))
+    return {key: sorted(waits) for key, waits in found.items()}
 
 
 @dataclass
@@ -212,6 +241,11 @@ class _Look:
         self.notes.extend(text for text in texts if text not in self.notes)
 
 
+def waiting(look: _Look) -> Iterator[Sighting]:
+    """Pending tasks that wait for something that is to come."""
+    return _pending(look, look.lease.waitings, held=True, waits=True)
+
+
 def held(look: _Look) -> Iterator[Sighting]:
     """Pending tasks that are kept from starting."""
     return _pending(look, look.lease.helds, held=True)
@@ -222,9 +256,9 @@ def inbox(look: _Look) -> Iterator[Sighting]:
     return _pending(look, look.lease.inboxes, held=False)
 
 
-def _pending(look: _Look, parent: str, *, held: bool) -> Iterator[Sighting]:
+def _pending(look: _Look, parent: str, *, held: bool, waits: bool = False) -> Iterator[Sighting]:
     for node in look.owners(parent, or_name=ANY):
-        spot = Spot(f"{parent}/{node}", node, held)
+        spot = Spot(f"{parent}/{node}", node, held, waits)
         again = spot.directory in look.seen
         names = look.new(spot.directory)
         known = look.memory.get(spot.directory, {})

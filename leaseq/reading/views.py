@@ -8,6 +8,7 @@ from enum import Enum
 from leaseq.dataclass import dataclass, field
 from leaseq.models import ALL_GPUS, Heartbeat, Lease, Need, State
 from leaseq.protocol.groups import NONE, Limits
+from leaseq.reading.waits import Wait
 from leaseq.words import count, memory
 
 
@@ -170,6 +171,8 @@ class TaskView:
     pid: int | None = None
     place: Place | None = None
     group: str = ""
+    waits: tuple[Wait, ...] = ()
+    """What it waits for before it may start."""
     cleaned: bool = False
     """True if `clean` has left its line of history and no more."""
     array: ArrayView | None = None

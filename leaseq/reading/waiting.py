@@ -97,13 +97,16 @@ class Advice:
             (row,) = find(self.reader, parse_id(task_id)[0])
         except LeaseqError:
             return ""
-        if row.state in (State.STUCK, State.LOST) or row.reason == "Requeue":
+        lost = [wait.up.id for wait in row.waits if wait.state == State.LOST.name]
+        if row.state in (State.STUCK, State.LOST) or row.reason == "Requeue" or row.waits:
             self.upkeep(self.reader.lease)
         text = ""
         if row.state is State.STUCK:
             text = f"{task_id} is stuck, its runner is down: `leaseq recover` shows the next step"
         elif row.state is State.PENDING and row.reason.partition(":")[0] in NOBODY:
             text = f"{task_id} is pending and no runner takes it: `leaseq status` shows how the nodes are"
+        elif lost:
+            text = f"{task_id} waits for {lost[0]}, which is lost: `leaseq recover {lost[0]}` queues that one again"
         elif row.held:
             text = f"{task_id} is held: `leaseq release {task_id}` lets it start"
         if text == self.told:

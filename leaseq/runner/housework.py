@@ -10,7 +10,7 @@ from contextlib import suppress
 from leaseq.errors import Malformed, Newer
 from leaseq.models import Outcome, Why
 from leaseq.names import ARRAYS, CLI, Entry, is_node
-from leaseq.protocol import allocs, concluding, edits, files, groups, tasks, terms
+from leaseq.protocol import allocs, concluding, dependents, edits, files, groups, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
 from leaseq.reading.history import added
@@ -23,6 +23,10 @@ from leaseq.runner.recover import take_claims
 ABANDONED_SECONDS = 60.0
 """A command that has not finished a cancel after this long has died of it."""
 TURN_SECONDS = 60.0
+LOOKING_NODES = 8
+"""So many nodes of a lease look each minute at what tasks wait for."""
+DUE_SECONDS = 0.5
+"""How long after the look that saw it a task starts at the earliest whose time comes."""
 STRAY_SECONDS = 120.0
 """How long another runner of this node has to end what it claimed before it knew of this one."""
 
@@ -49,6 +53,7 @@ def keep_house(state: NodeState, ports: Ports) -> None:
         _take_strays(state, ports, claims)
     read_end(state, ports)
     read_nodes(state, ports)
+    look_at_dependents(state, ports)
     _look_after_lost_nodes(state, ports)
 
 
@@ -67,6 +72,29 @@ def _look_after_lost_nodes(state: NodeState, ports: Ports) -> None:
         if is_node(node) and node != state.node and fs.names(lease.claimed(node)) and beats.silent(fs, lease, node):
             ports.ask_slurm()
             return
+
+
+def look_at_dependents(state: NodeState, ports: Ports) -> None:
+    """Tasks that wait for what has come, whoever saw to that, may start; those that wait in vain have ended.
+
+    In a large lease some nodes look each minute, so that it costs the server the same; the others the next one.
+    """
+    now, nodes = ports.clock.now(), state.nodes
+    turns = -(-len(nodes) // LOOKING_NODES)
+    number = nodes.index(state.node) if state.node in nodes else 0
+    if turns < 2 or (int(now // TURN_SECONDS) + number) % turns == 0:
+        look_again(state, ports)
+
+
+def look_again(state: NodeState, ports: Ports) -> None:
+    """All edges of the lease have been looked at, also for tasks that wait for the beginning of one that runs here."""
+    now = ports.clock.now()
+    looked = dependents.look(ports.fs, ports.lease, now=now, begun=state.begun())
+    state.awaited = set(looked.awaited)
+    if looked.freed:
+        state.look_for_tasks()
+    if looked.due is not None:
+        state.house_at = min(state.house_at, ports.clock.monotonic() + max(looked.due - now, DUE_SECONDS))
 
 
 def _finish_arrays(ports: Ports) -> None:

@@ -52,6 +52,8 @@ class Ledger:
         """Attempts that another runner or a command decided and that are told already, as far as that is known."""
         self.open: list[Ending | Note] = []
         """Not yet in their place; only the caller of `persist` takes from it."""
+        self.freed = False
+        """True once tasks may start that waited for what was persisted; the runner takes that back."""
         self.trouble = ""
         """Why the last `persist` failed; empty while outcomes reach their place."""
         self._history = lock or threading.Lock()
@@ -73,7 +75,8 @@ class Ledger:
         try:
             self._decide([item for item in batch if item.decided is None])
             batch = [item for item in batch if item.decided is not None]
-            conclude(self.fs, self.lease, batch, tell=self._note, settled=self._forget)
+            if conclude(self.fs, self.lease, batch, tell=self._note, settled=self._forget):
+                self.freed = True
         finally:
             self.journals.write(notes, self.open.remove)
         return bool(batch or notes)

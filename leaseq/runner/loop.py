@@ -32,6 +32,9 @@ class Runner:
         state.next_claim = None
         self.ports.procs.reap()
         self.collect(now)
+        if self.ports.ledger.freed:
+            self.ports.ledger.freed = False
+            state.look_for_tasks()
         lots.absorb(state, self.ports)
         state.poll(now)
         if state.look_at_control:
@@ -45,6 +48,9 @@ class Runner:
                 self.guard(self.intake.launch)
             if not state.phase.may_claim and not self.ports.ledger.trouble:
                 self.guard(lambda: lots.give_back(state, self.ports))
+        if not state.awaited.isdisjoint(state.begun()):
+            state.awaited.clear()
+            self.guard(lambda: housework.look_again(state, self.ports))
         if now >= state.house_at:
             state.house_at = now + HOUSEKEEPING_SECONDS
             self.guard(lambda: housework.keep_house(state, self.ports))

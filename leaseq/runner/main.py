@@ -329,7 +329,7 @@ class RunnerProcess:
         self.pulse.publish()
         ledger = self.service.ports.ledger
         trouble, ledger.journals.news, news = bool(ledger.trouble), False, ledger.journals.news
-        if trouble or news or self.troubled or not self.service.state.phase.goes_on:
+        if trouble or news or ledger.freed or self.troubled or not self.service.state.phase.goes_on:
             self._wake()
         self.troubled = trouble
 
@@ -370,6 +370,7 @@ class RunnerProcess:
             watched.watch(directory, IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)
         watched.watch(self.lease.control(self.node), IN_MOVED_TO)
         watched.watch(self.lease.root, IN_CREATE)
+        watched.watch(self.lease.edges, IN_CREATE)
         self._watch_groups(watched)
         return watched
 

@@ -11,6 +11,7 @@ from leaseq.dataclass import dataclass, replace
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY
 from leaseq.names import Lane
+from leaseq.protocol.edges import BEGIN, START
 from leaseq.protocol.groups import NONE, Limits
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking
@@ -20,6 +21,7 @@ from leaseq.runner.phase import Hand, Phase, Wanted
 from leaseq.runner.ports import Options
 from leaseq.runner.queue import Queue
 from leaseq.runner.work import Attempt
+from leaseq.upstream import Edge, edges_in
 
 AT_ONCE = float("-inf")
 """A deadline that has always passed."""
@@ -76,6 +78,8 @@ class NodeState:
         """Claims that a newer leaseq has left here, and why they are not for this one to touch."""
         self.strays: dict[str, float] = {}
         """Claims of this node that are not this runner's, and when each was first seen."""
+        self.awaited: set[str] = set()
+        """Tasks for whose beginning others wait, as far as that is known."""
         self.trouble = ""
         self.changed = True
         """True if the next heartbeat would say something new."""
@@ -132,6 +136,14 @@ class NodeState:
     def warned(self, left: float | None) -> bool:
         """True since tasks were told of the end, unless the lease was prolonged since."""
         return left is not None and self.warned_at_left is not None and left <= self.warned_at_left
+
+    def begun(self) -> set[str]:
+        """The tasks whose processes are known to run here."""
+        return {each.entry.id for each in list(self.running.values()) if not each.unknown}
+
+    def look_for_tasks(self) -> None:
+        """Tasks have come that this runner may take: its inboxes are listed at the next turn."""
+        self.poll_at = self.list_at = AT_ONCE
 
     def to_look_at(self, now: float) -> list[str]:
         """Attempts of which there may be news. Hints tell only of an end, so a process not yet known is asked for."""
@@ -200,9 +212,20 @@ class NodeState:
             self.look_at_control = True
         elif directory in (self.lease.root, self.lease.groups):
             self.look_at_limits = True
+        elif directory == self.lease.edges:
+            return self._learn_edges(edges_in([name]), now)
         elif not directory:
-            self.poll_at = self.list_at = AT_ONCE
+            self.look_for_tasks()
         return True
+
+    def _learn_edges(self, edges: Sequence[Edge], now: float) -> bool:
+        """What tasks wait for that this runner can see to, or look at in time, is known; False if none is of that."""
+        awaited = {edge.up.id for edge in edges if edge.up.kind == START}
+        self.awaited |= awaited
+        if any(edge.up.kind == BEGIN for edge in edges):
+            self.house_at = min(self.house_at, now)
+            return True
+        return bool(awaited)
 
     # -- when it is due ----------------------------------------------------------------------------
 

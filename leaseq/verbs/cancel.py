@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound, UsageError
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
 from leaseq.names import CLI, Entry, parse_id
 from leaseq.protocol import concluding, requests
-from leaseq.protocol.tasks import Claim
+from leaseq.protocol.tasks import Claim, read_outcome
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
 from leaseq.verbs import arrays
@@ -39,12 +41,15 @@ def unended(reader: Reader, *, running: bool) -> Found:
 
 def cancel(access: Access, each: Located) -> Cancelled:
     """The task is cancelled, or its runner has been asked to end it; raises UsageError, NotFound and Malformed."""
-    return act_on(access, each, _cancel)
+    return act_on(access, each, partial(_cancel, first=each.row))
 
 
-def _cancel(access: Access, each: Located) -> Cancelled | None:
+def _cancel(access: Access, each: Located, *, first: TaskView) -> Cancelled | None:
     row, lease = each.row, each.reader.lease
     in_hand = row.place is not None and row.place.directory == lease.claimed(CLI)
+    if row.state is State.CANCELLED and not first.state.ended and not in_hand:
+        # It waited for one that was cancelled just now.
+        return Cancelled(first, read_outcome(access.fs, lease, row.id, row.attempt))
     if row.state.ended and not in_hand:
         raise UsageError(f"{row.id} has ended already: {row.state.name}")
     if row.place is None:

@@ -11,7 +11,7 @@ from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Located
 from leaseq.models import ANY, State, Task
 from leaseq.names import Entry, is_node, with_priority
-from leaseq.protocol import edits, records, tasks
+from leaseq.protocol import dependents, edges, edits, records, tasks
 from leaseq.reading.views import TaskView
 from leaseq.verbs.access import Access
 from leaseq.verbs.changes import Changes
@@ -78,7 +78,7 @@ def _change(access: Access, each: Located, *, wished: Wish, fits: Fits) -> Chang
     row, lease, fs = each.row, each.reader.lease, access.fs
     if row.state is not State.PENDING:
         raise UsageError(f"{row.id} {started(row)}: nothing of it was changed", hint=way_on(row))
-    if row.place is None or not row.place.directory.startswith((lease.inboxes, lease.helds)):
+    if row.place is None or not row.place.directory.startswith((lease.inboxes, lease.helds, lease.waitings)):
         return None
     old = Entry.parse(row.place.name)
     if old.count:
@@ -102,9 +102,15 @@ def _change(access: Access, each: Located, *, wished: Wish, fits: Fits) -> Chang
     fits.refuse(lease, new.need, node, named=node if node not in (ANY, pinned) else "")
     if node != ANY:
         records.prepare_node(fs, lease, node)
+    waits = row.place.directory.startswith(lease.waitings)
     held = row.place.directory.startswith(lease.helds)
-    directory = lease.held(node) if held else lease.inbox(node)
+    directory = lease.held(node) if held else lease.waiting(node) if waits else lease.inbox(node)
+    if waits:
+        edges.prepare(fs, lease, node)
     done = edits.change(fs, lease, row.place.directory, old, directory, entry, new)
+    if waits:
+        # What it waits for may have come while it was on its way.
+        dependents.look(fs, lease, now=access.clock.now(), only=[entry.key])
     return Changed(lease, new, entry, said) if done else None
 
 

@@ -22,6 +22,8 @@ class Changes:
     retries: int | None = None
     on_lost: str = ""
     requeue: bool | None = None
+    anyway: bool = False
+    """True if it is to wait for nothing."""
 
     @property
     def said(self) -> bool:
@@ -44,6 +46,7 @@ class Changes:
             retries=old.retries if self.retries is None else self.retries,
             on_lost=self.on_lost or old.on_lost,
             requeue=old.requeue if self.requeue is None else self.requeue,
+            after=() if self.anyway else old.after,
         )
 
     def need_after(self, old: Need) -> Need:

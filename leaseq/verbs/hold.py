@@ -8,7 +8,7 @@ from leaseq.errors import UsageError
 from leaseq.lease.lookup import Located
 from leaseq.models import ANY, State
 from leaseq.names import Entry
-from leaseq.protocol import tasks
+from leaseq.protocol import dependents, edges, tasks
 from leaseq.verbs.access import Access
 from leaseq.verbs.moving import act_on
 
@@ -18,9 +18,29 @@ def hold(access: Access, each: Located) -> bool:
     return act_on(access, each, partial(_move, held=True))
 
 
-def release(access: Access, each: Located) -> bool:
-    """The pending task may start; False if it was not held. Raises UsageError and NotFound."""
+def release(access: Access, each: Located, *, anyway: bool = False) -> bool:
+    """The pending task may start once what it waits for has come; False if it was not held.
+
+    anyway: it may start now, whatever it waits for. Raises UsageError and NotFound.
+    """
+    if anyway:
+        return act_on(access, each, _let_go)
     return act_on(access, each, partial(_move, held=False))
+
+
+def _let_go(access: Access, each: Located) -> bool | None:
+    """The task waits for nothing more, and may start; False if it did before."""
+    row, lease = each.row, each.reader.lease
+    if row.state is not State.PENDING:
+        raise UsageError(f"{row.id} is {row.state.name}: only a pending task can be released")
+    if row.place is None:
+        return None
+    if row.place.directory.startswith(lease.inboxes):
+        return False
+    key = Entry.parse(row.place.name).key
+    edges.drop(access.fs, lease, [edge for edge in edges.edges_of(access.fs, lease) if edge.down == key])
+    target = lease.inbox(row.place.directory.rpartition("/")[2])
+    return tasks.move_pending(access.fs, row.place.directory, row.place.name, target) or None
 
 
 def _move(access: Access, each: Located, *, held: bool) -> bool | None:
@@ -28,10 +48,13 @@ def _move(access: Access, each: Located, *, held: bool) -> bool | None:
     open_array = row.array is not None and row.place is not None and not Entry.parse(row.place.name).owner
     if row.state is not State.PENDING and not open_array:
         raise UsageError(f"{row.id} is {row.state.name}: only a pending task can be {'held' if held else 'released'}")
-    if row.place is None or not row.place.directory.startswith((lease.inboxes, lease.helds)):
+    if row.place is None or not row.place.directory.startswith((lease.inboxes, lease.helds, lease.waitings)):
         return None
-    if held == row.held:
+    if held == row.place.directory.startswith(lease.helds):
         return False
     node = row.node or ANY
-    target = lease.held(node) if held else lease.inbox(node)
-    return tasks.move_pending(access.fs, row.place.directory, row.place.name, target) or None
+    if held:
+        access.fs.mkdir(lease.held(node))
+        return tasks.move_pending(access.fs, row.place.directory, row.place.name, lease.held(node)) or None
+    place = row.place.directory, row.place.name
+    return dependents.back_in_line(access.fs, lease, *place, now=access.clock.now()) or None

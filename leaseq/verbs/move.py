@@ -8,7 +8,7 @@ from leaseq.layout import LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import ANY, Lease, State
-from leaseq.protocol import keys, records, tasks
+from leaseq.protocol import dependents, edges, keys, records, tasks
 from leaseq.reading.snapshot import Reader
 from leaseq.verbs.access import Access
 from leaseq.words import count
@@ -76,7 +76,12 @@ def move(access: Access, each: Located, to: Destination) -> None:
         raise Refused(f"{row.id} is pinned to {node}, which lease {target.id} does not have; `--node any` unpins it")
     if node != ANY:
         records.prepare_node(access.fs, target, node)
-    directory = target.held(node) if row.place.directory.startswith(lease.helds) else target.inbox(node)
+    directory = target.inbox(node)
+    if row.place.directory.startswith(lease.helds):
+        directory = target.held(node)
+    elif row.place.directory.startswith(lease.waitings):
+        directory = target.waiting(node)
+        edges.prepare(access.fs, target, node)
     if directory == row.place.directory:
         raise Refused(f"{row.id} is there already")
     _move(access, each, to, directory)
@@ -86,17 +91,25 @@ def _move(access: Access, each: Located, to: Destination, directory: str) -> Non
     row, lease = each.row, each.reader.lease
     assert row.place is not None
     place = row.place.directory, row.place.name
+    attempt = f"{row.id}.{row.attempt}"
+    own = [] if lease.id == to.lease.id else edges.bring_along(access.fs, lease, to.lease, attempt)
     spec = each.reader.spec(row.id, "/".join(place))
     key = "" if isinstance(spec, str) or lease.id == to.lease.id else spec.key
     if key and (digest := _digest(access, lease, row.id, to)):
         given = keys.move_with_key(access.fs, to.lease, digest, *place, directory)
         if given not in ("", row.id):
+            edges.drop(access.fs, to.lease, own)
             raise Refused(f"{row.id} stays: its key {key!r} stands for {given} in lease {to.lease.id}")
         moved = bool(given)
     else:
         moved = tasks.move_pending(access.fs, *place, directory)
     if not moved:
+        edges.drop(access.fs, to.lease, own)
         raise Refused(f"{row.id} is no longer pending")
+    if lease.id != to.lease.id:
+        edges.leave_behind(access.fs, lease, to.lease, attempt, own)
+    if own:
+        dependents.look(access.fs, to.lease, now=access.clock.now(), only=[attempt])
 
 
 def _digest(access: Access, lease: LeaseDir, task_id: str, to: Destination) -> str:

@@ -10,14 +10,14 @@ from leaseq.layout import LeaseDir
 from leaseq.lease.host import user_name
 from leaseq.lease.lookup import Located
 from leaseq.models import ANY
-from leaseq.protocol import keys, records, tasks
+from leaseq.protocol import dependents, edges, keys, records, tasks
 from leaseq.protocol.submission import entries
 from leaseq.reading.views import TaskView
 from leaseq.verbs import arrays
 from leaseq.verbs.access import Access
 from leaseq.verbs.changes import NONE, Changes
 from leaseq.verbs.fits import Fits, refuse_again
-from leaseq.verbs.retry import Queued, refuse_unfit, unknown
+from leaseq.verbs.retry import Queued, refuse_unfit, unknown, waits_of
 from leaseq.world import hostname
 
 
@@ -69,13 +69,32 @@ def redo(
     )
     if task.node != ANY:
         records.prepare_node(access.fs, lease, task.node)
+    ended = each.detail.outcomes[-1:]
+    ups = waits_of(access, lease, ended[0], task) if ended else ()
     directory = tasks.inbox_of(lease, task)
+    if ups:
+        directory = lease.waiting(directory.rpartition("/")[2])
+        edges.prepare(access.fs, lease, task.node)
+        edges.put(access.fs, lease, ups, [entry.key])
+    else:
+        task = replace(task, after=())
     number = 1 if once else len(keys.redos(access.fs, lease, old.id)) + 1
     first = keys.publish_redo(access.fs, lease, number, directory, entry, task)
     while first != entry.id and not once:
         number += 1
         first = keys.publish_redo(access.fs, lease, number, directory, entry, task)
+    if ups:
+        dependents.look(access.fs, lease, now=now, only=[entry.key])
+    _retarget(access, lease, old.id, first)
     return Queued(lease, replace(task, id=first), old if changes.forgets(old) else None)
+
+
+def _retarget(access: Access, lease: LeaseDir, old: str, new: str) -> None:
+    """What waits for the old task, of which nobody knows how it ended, waits for the new one."""
+    for home, edge in edges.waiting_for(access.fs, lease, old):
+        there = edge.up._replace(id=new, attempt=1, lease=lease.id)
+        edges.retarget(access.fs, home, edge.up, there, downs=[edge.down])
+        dependents.look(access.fs, home, now=access.clock.now(), only=[edge.down])
 
 
 def redone_before(access: Access, each: Located) -> str:

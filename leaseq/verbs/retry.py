@@ -7,10 +7,11 @@ from leaseq.errors import Malformed, Refused
 from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import ANY, Outcome, State, Task
-from leaseq.names import Entry, new_incarnation, order
-from leaseq.protocol import keys, records, tasks
+from leaseq.names import Entry
+from leaseq.protocol import dependents, edges, keys, records, tasks
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
+from leaseq.upstream import Upstream
 from leaseq.verbs import arrays
 from leaseq.verbs.access import Access
 from leaseq.verbs.changes import NONE, Changes
@@ -25,6 +26,8 @@ class Queued:
     task: Task
     forgotten: Task | None = None
     """The task as it was, if its environment was not known any more: it has that of now."""
+    revived: tuple[str, ...] = ()
+    """The tasks that were cancelled because of it, and wait for it again as their next attempts."""
 
 
 def failed(reader: Reader) -> Found:
@@ -42,11 +45,12 @@ def retry(
     fits: Fits | None = None,
     unless_redone: bool = False,
     failed: bool = False,
+    cascade: bool = True,
 ) -> Queued:
     """The ended task is pending as its next attempt; of an array, those of its indices that are not DONE.
 
     unless_redone: raises Refused if it was submitted again as a new task. failed: only what has failed or was too long.
-    Raises LeaseqError.
+    cascade: what was cancelled because of it waits for it again. Raises LeaseqError.
     """
     row = each.row
     if failed and row.array is None and row.state not in arrays.FAILED:
@@ -59,11 +63,16 @@ def retry(
     if unless_redone and (newer := keys.redone(access.fs, each.reader.lease, row.id)):
         raise Refused(f"{row.id} was submitted again as {newer[-1]}", hint=f"`leaseq retry {row.id}` does it still")
     refuse_unfit(fits or Fits(access), each, changes)
+    lease = each.reader.lease
     if row.array is None:
-        return retry_after(access, each.reader.lease, ended, changes)
-    task, count = arrays.again(each, ended.task, arrays.FAILED if failed else arrays.NOT_DONE)
-    task = arrays.with_others(each, task)
-    return retry_after(access, each.reader.lease, replace(ended, task=task), changes, indices=count)
+        queued = retry_after(access, lease, ended, changes)
+    else:
+        task, count = arrays.again(each, ended.task, arrays.FAILED if failed else arrays.NOT_DONE)
+        task = arrays.with_others(each, task)
+        queued = retry_after(access, lease, replace(ended, task=task), changes, indices=count)
+    if not cascade:
+        return queued
+    return replace(queued, revived=tuple(dependents.revive(access.fs, lease, row.id, now=access.clock.now())))
 
 
 def refuse_unfit(fits: Fits, each: Located, changes: Changes) -> None:
@@ -82,19 +91,30 @@ def retry_after(
     indices: how many, of an array.
     """
     task = changes.applied(ended.task)
-    task = replace(task, retried={**task.retried, lease.id: ended.state.name})
-    place = ended.order or order(priority=0, micros=int(task.submitted * 1e6), sequence=0)
-    attempt = max(ended.attempt, ended.last_attempt) + 1
-    entry = Entry(place, task.id, task.need, attempt, new_incarnation(), group=task.group, count=indices)
+    entry, task = keys.next_attempt(lease, ended, task, indices=indices)
     if task.node != ANY:
         records.prepare_node(access.fs, lease, task.node)
-    first = keys.retry(access.fs, lease, ended, tasks.inbox_of(lease, task), entry, task)
+    ups = waits_of(access, lease, ended, task)
+    first = dependents.publish_again(access.fs, lease, ended, entry, task, ups, now=access.clock.now())
     if first.owner != entry.owner and changes.said:
         raise Refused(
             f"{task.id} was queued again before, without these options",
             hint=f"`leaseq cancel {task.id}` and retry it then, or `leaseq redo {task.id}` submits a new one",
         )
     return Queued(lease, task, ended.task if changes.forgets(ended.task) else None)
+
+
+def waits_of(access: Access, lease: LeaseDir, ended: Outcome, task: Task) -> tuple[Upstream, ...]:
+    """What the task waits for once more, if it never could start; raises Refused if that can never come."""
+    if ended.node or ended.started:
+        return ()
+    weighed = edges.weigh(access.fs, lease, map(Upstream.parse, task.after), now=access.clock.now())
+    for up, state in weighed.never:
+        raise Refused(
+            f"{task.id} comes after {up.id}, which is {state.name}",
+            hint=f"`leaseq retry {up.id}` brings both back; `--anyway` runs this one all the same",
+        )
+    return weighed.open
 
 
 def last_outcome(each: Located) -> Outcome:

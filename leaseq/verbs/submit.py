@@ -14,6 +14,7 @@ from leaseq.models import ANY, Lease, Task
 from leaseq.names import Entry
 from leaseq.protocol import keys, records, tasks
 from leaseq.protocol.submission import THREADS, Published, entries, publish_batch
+from leaseq.upstream import Upstream
 from leaseq.verbs.access import Access
 from leaseq.verbs.fits import refuse_impossible, refuse_strange_node
 from leaseq.world import FILE_BYTES_MAX, hostname
@@ -49,6 +50,8 @@ class Submitted:
     """Those of them that were queued now."""
     failure: OSError | None = None
     """What kept the other commands from being saved."""
+    waits: tuple[Upstream, ...] = ()
+    """What the new ones wait for."""
 
 
 def submit(
@@ -61,10 +64,17 @@ def submit(
 ) -> Submitted:
     """The tasks are queued; raises LeaseqError, and OSError, if none is. The caller sees to capacity next.
 
+    What they are to come after has been looked at before, so that a submission is refused that could never start, and
+    is once they are published: it may have come in between.
     told: hears now and then how many are begun. threads: how many may write a batch's files, 0 for none.
     """
     record = _opened(access, lease, wanted.like)
     now = access.clock.now()
+    waits: tuple[Upstream, ...] = ()
+    if wanted.like.after:
+        from leaseq.verbs import upstreams
+
+        waits = upstreams.weighed(access, lease, wanted.like.after, now=now)
     need, group = wanted.like.need, wanted.like.group
     indices = 0 if wanted.like.array is None else len(Indices.parse(wanted.like.array.indices))
     total = len(wanted.commands)
@@ -76,9 +86,13 @@ def submit(
     ]
     if indices:
         _refuse_too_large(batch[0][1])
-    done = _publish(access, lease, wanted, batch, told=told, threads=threads)
+    if waits:
+        upstreams.put(access, lease, like.node, waits, named)
+    done = _publish(access, lease, wanted, batch, told=told, threads=threads, waits=bool(waits))
     new = tuple(entry for entry, task_id in zip(named, done.ids, strict=False) if entry.id == task_id)
-    return Submitted(lease, record, tuple(done.ids), new, done.failure)
+    if waits:
+        upstreams.look(access, lease, waits, new, others=[entry for entry in named if entry not in new])
+    return Submitted(lease, record, tuple(done.ids), new, done.failure, waits)
 
 
 def _refuse_too_large(task: Task) -> None:
@@ -117,9 +131,10 @@ def _publish(
     *,
     told: Callable[[int], None],
     threads: int,
+    waits: bool,
 ) -> Published:
     node = wanted.like.node
-    directory = lease.held(node) if wanted.hold else lease.inbox(node)
+    directory = lease.held(node) if wanted.hold else lease.waiting(node) if waits else lease.inbox(node)
     if wanted.like.key:
         return _publish_by_key(access, lease, directory, wanted, batch, told=told)
     if len(batch) == 1:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from leaseq.dataclass import dataclass
+from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Found
 from leaseq.models import Outcome
+from leaseq.protocol import dependents
 from leaseq.reading.find import remembered_outcome
 from leaseq.reading.waiting import Advice, Awaited, pauses
 from leaseq.verbs.access import Access
@@ -44,7 +47,7 @@ def wait(
     }
     deadline = None if seconds is None else clock.monotonic() + seconds
     readers = {each.reader for each in found.tasks}
-    advices = {each: Advice(each, upkeep=access.keep_up, last_look=clock.monotonic()) for each in readers}
+    advices = {each: Advice(each, upkeep=partial(_keep_up, access), last_look=clock.monotonic()) for each in readers}
     pause = pauses(access.fs)
     while waited and not (any and ended):
         # If all are waited for, only the first needs to be looked at.
@@ -65,3 +68,9 @@ def wait(
         left = next(pause)
         access.pause(left if deadline is None else max(0.0, min(left, deadline - now)))
     return Waited(ended, tuple(waited))
+
+
+def _keep_up(access: Access, lease: LeaseDir) -> None:
+    """What is known of the lease is done, and what its tasks wait for is looked at."""
+    access.keep_up(lease)
+    dependents.look(access.fs, lease, now=access.clock.now())

@@ -19,13 +19,15 @@ from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.models import ANY, Event, Lease, Need, Outcome, State, Task
 from leaseq.names import ALPHABET, CLI, Entry, histories_in, order, parse_key, with_priority
-from leaseq.protocol import concluding, edits, files, history, keys, records, tasks
+from leaseq.protocol import concluding, dependents, edges, edits, files, history, keys, records, tasks
 from leaseq.protocol.submission import Published, publish_batch
 from leaseq.protocol.tasks import Claim
+from leaseq.upstream import Upstream
 from leaseq.world import Fs
 from tests.memoryfs import Disk, MemoryFs
 
 NODES = ("n1", "n2")
+NOW = 5.0
 Key = tuple[str, int]
 """A task id and an attempt."""
 
@@ -45,6 +47,7 @@ def finish(p: Protocol, fs: Fs, lease: LeaseDir, held: Claim, outcome: Outcome, 
     """The attempt is decided, durably, then in the history, then settled."""
     decided = p.decide_all(fs, lease, [outcome])[0]
     record_if_missing(p, fs, lease, decided, node)
+    p.follow(fs, lease, [decided])
     p.settle(fs, lease, held, decided)
     return decided
 
@@ -53,6 +56,7 @@ def finish_decided(p: Protocol, fs: Fs, lease: LeaseDir, held: Claim, decided: O
     """A claim whose attempt was decided by somebody who may have died before the sync is settled."""
     fs.sync_dir(lease.done(decided.task.id))
     record_if_missing(p, fs, lease, decided, node)
+    p.follow(fs, lease, [decided])
     p.settle(fs, lease, held, decided)
 
 
@@ -133,6 +137,11 @@ class Protocol:
     cancel_pending: Callable[..., Outcome | None] = concluding.cancel_pending
     finish_cancelled: Callable[..., Outcome] = concluding.finish_cancelled
     change: Callable[..., bool] = edits.change
+    put_edges: Callable[..., None] = edges.put
+    follow: Callable[..., frozenset[str]] = dependents.follow
+    look: Callable[..., dependents.Looked] = dependents.look
+    look_once_published: Callable[..., dependents.Looked] = dependents.look
+    revive: Callable[..., list[str]] = dependents.revive
     move_pending: Callable[..., bool] = tasks.move_pending
     recover_lost: Callable[..., bool] = tasks.recover_lost
     lose: Callable[..., Outcome] = concluding.lose
@@ -168,6 +177,8 @@ class Truth:
     """Ended attempts after which somebody began to ask for another."""
     attempts: dict[str, int] = field(default_factory=dict)
     """The attempt that somebody was told to follow."""
+    let_go: set[str] = field(default_factory=set)
+    """Tasks that somebody let start whatever they wait for."""
     keys: dict[str, str] = field(default_factory=dict)
     names: dict[str, dict[int, set[str]]] = field(default_factory=dict)
     """By task, and by how often it was changed then, what it may be named: as somebody began to make it."""
@@ -282,6 +293,24 @@ def submit(world: World, fs: Fs, **fields: Any) -> Task:
     return task
 
 
+def submit_after(world: World, fs: Fs, *ups: str, kind: str = edges.OK, hold: bool = False, **fields: Any) -> Task:
+    """A task that comes after those, or else after the oldest, is published and acknowledged."""
+    lease = world.lease
+    waits = [Upstream(kind, up, 1, lease.id) for up in ups or sorted(world.truth.acknowledged)[:1]]
+    task = world.task(after=tuple(map(str, waits)), **fields)
+    entry = world.entry(task)
+    world.p.put_edges(fs, lease, waits, [entry.key])
+    world.p.publish(fs, lease.held(ANY) if hold else lease.waiting(ANY), entry, task)
+    world.p.look_once_published(fs, lease, now=NOW, only=[entry.key])
+    world.truth.acknowledged[task.id] = task
+    return task
+
+
+def look(world: World, fs: Fs) -> None:
+    """A runner looks what tasks wait for, as it does each minute."""
+    world.p.look(fs, world.lease, now=NOW)
+
+
 def submit_batch(world: World, fs: Fs, count: int) -> None:
     """Tasks that share one sync of their directory are acknowledged together, those that were saved if not all were."""
     tasks = [world.task() for _ in range(count)]
@@ -312,6 +341,7 @@ def retry_first(world: World, fs: Fs) -> bool:
             entry = Entry(place, task.id, Need(), outcome.attempt + 1, _letters(world.number(), 10))
             first = world.p.retry(fs, world.lease, outcome, world.lease.inbox(ANY), entry, task)
             world.truth.attempts[task.id] = first.attempt
+            world.p.revive(fs, world.lease, task.id, now=NOW)
             return True
     return False
 
@@ -331,7 +361,7 @@ def redo_first(world: World, fs: Fs) -> str:
 
 def _last_outcomes(world: World, fs: Fs) -> list[Outcome]:
     """The newest outcome of each task that is neither pending nor claimed, oldest task first."""
-    live = {entry.id: entry.attempt for _, entry in pending(fs, world.lease, ("inbox", "held"))}
+    live = {entry.id: entry.attempt for _, entry in pending(fs, world.lease, ("inbox", "held", "waiting"))}
     for node in [*world.nodes(), CLI]:
         for entry in map(Entry.parse, fs.names(world.lease.claimed(node))):
             live[entry.id] = max(entry.attempt, live.get(entry.id, 0))
@@ -356,9 +386,9 @@ def pending(fs: Fs, lease: LeaseDir, kinds: tuple[str, ...] = ("inbox",)) -> lis
     return sorted(found, key=lambda each: str(each[1]))
 
 
-def cancel_first(world: World, fs: Fs) -> Outcome | None:
+def cancel_first(world: World, fs: Fs, kinds: tuple[str, ...] = ("inbox", "held")) -> Outcome | None:
     """The first pending task is CANCELLED, unless somebody else was first."""
-    for directory, entry in pending(fs, world.lease, ("inbox", "held")):
+    for directory, entry in pending(fs, world.lease, kinds):
         decided = world.p.cancel_pending(fs, world.lease, directory, entry, ended=2.0, reason="cancel")
         if decided is not None:
             world.truth.stands[decided.task.id, decided.attempt] = decided

@@ -6,11 +6,13 @@ from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
 from leaseq.models import ANY, Outcome, State, Task
 from leaseq.names import CLI, EDIT, Entry, parse_key
-from leaseq.protocol import keys
+from leaseq.protocol import dependents, keys
 from leaseq.world import Fs
-from tests.crash.actors import World, events_of, finish_cancellations, finish_changes, move_first
+from tests.crash.actors import NOW, World, events_of, finish_cancellations, finish_changes, look
+from tests.crash.order import brought_back, check_order, may_rest
 
-RANK = {"edit": 0, "inbox": 1, "held": 1, "claimed": 2, "done": 3}
+PENDING = ("waiting", "held", "inbox")
+RANK = {"edit": 0, **dict.fromkeys(PENDING, 1), "claimed": 2, "done": 3}
 DRAIN_ROUNDS_MAX = 60
 
 
@@ -31,7 +33,7 @@ def places(fs: Fs, world: World) -> dict[str, list[Place]]:
     """Every place of every task, read file by file; a file that is not what its name says is a violation."""
     lease = world.lease
     found: dict[str, list[Place]] = {}
-    for kind in ("inbox", "held", "claimed"):
+    for kind in (*PENDING, "claimed"):
         for node in fs.names(f"{lease.root}/{kind}"):
             for name in fs.names(f"{lease.root}/{kind}/{node}"):
                 _note(found, fs, "edit" if node == EDIT else kind, f"{lease.root}/{kind}/{node}/{name}")
@@ -76,6 +78,7 @@ def check_always(world: World) -> None:
             raise Violated(f"{task_id}.{attempt} was told to be {told.state.name}, and is now {stands.state.name}")
     _check_outcomes(world, fs, found)
     _check_redos(world, fs, found)
+    check_order(world, fs)
     for path, allowed in world.truth.contents.items():
         if (content := fs.read(path)) not in allowed:
             raise Violated(f"{path} holds {content!r}, not one of {allowed}")
@@ -107,7 +110,7 @@ def _check_one_place(world: World, fs: Fs, task_id: str, seen: list[Place]) -> N
             raise Violated(f"{task_id} was changed to one of {sorted(allowed)}, and is {name!r} in {path}")
     if rank != RANK["done"]:
         return
-    pending = [each.path for each in seen if each.attempt == attempt and each.kind in ("inbox", "held")]
+    pending = [each.path for each in seen if each.attempt == attempt and each.kind in PENDING]
     if pending:
         raise Violated(f"{task_id}.{attempt} is decided, and a runner may start it: {pending[0]}")
     outcome = world.p.read_outcome(fs, world.lease, task_id, attempt)
@@ -164,7 +167,7 @@ def _check_outcomes(world: World, fs: Fs, found: dict[str, list[Place]]) -> None
             earlier = decided.get(attempt)
             if earlier is None:
                 raise Violated(f"{task_id} has an attempt after {attempt}, which nobody decided")
-            if (task_id, attempt) in world.truth.retried:
+            if (task_id, attempt) in world.truth.retried or brought_back(world, fs, earlier):
                 continue
             if not earlier.requeued and earlier.state is not State.LOST:
                 raise Violated(f"{task_id}.{attempt} is {earlier.state.name} for ever, and another attempt follows")
@@ -179,8 +182,8 @@ def drain(world: World) -> None:
     """Fresh runners have done all the work that is left, as they do after any crash: all earlier ones are gone."""
     fs = world.fs()
     finish_changes(world, fs)
-    while move_first(world, fs, world.lease.held(ANY), world.lease.inbox(ANY)):
-        pass
+    for name in fs.names(world.lease.held(ANY)):
+        dependents.back_in_line(fs, world.lease, world.lease.held(ANY), name, now=NOW)
     world.all_runners_die()
     claims = [name for node in world.nodes() for name in fs.names(world.lease.claimed(node))]
     certain = frozenset(Entry.parse(name).owner for name in claims)
@@ -188,6 +191,7 @@ def drain(world: World) -> None:
     for _ in range(DRAIN_ROUNDS_MAX):
         finish_changes(world, fs)
         finish_cancellations(world, fs)
+        look(world, fs)
         busy = False
         for runner in runners:
             runner.recover(certain)
@@ -219,7 +223,7 @@ def check_settled(world: World) -> None:
     booked = {(event.id, event.attempt) for node in world.nodes() for event in events_of(fs, lease, node)}
     for task_id, seen in found.items():
         for each in seen:
-            if each.kind in ("edit", "inbox", "held", "claimed"):
+            if each.kind in ("edit", *PENDING, "claimed") and not may_rest(world, fs, each):
                 raise Violated(f"{task_id}.{each.attempt} stays in {each.path}")
             if each.kind == "lost" and each.attempt != max(place.attempt for place in seen):
                 raise Violated(f"{each.path} is kept although a later attempt was made")

@@ -6,11 +6,24 @@ from collections.abc import Callable, Iterator
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.models import ANY
+from leaseq.protocol import dependents
 from leaseq.world import Fs
 from tests.crash import actors
 from tests.crash.actors import Host, Protocol, World
 from tests.crash.check import check_always, check_claims_known, check_ended
-from tests.crash.sweep import SCENES, Act, claimed, ended, failed, lost, named, report, submitted
+from tests.crash.order import check_prompt
+from tests.crash.sweep import (
+    SCENES,
+    Act,
+    claimed,
+    ended,
+    ended_with_dependents,
+    failed,
+    lost,
+    named,
+    report,
+    submitted,
+)
 from tests.faults import Fault, FaultFs, Kind
 
 
@@ -127,6 +140,94 @@ def _giving_back(other: Act) -> Callable[[World], tuple[Act, Act]]:
     return build
 
 
+def _with_dependents(other: Act, *, code: int = 0, act: Act | None = None) -> Callable[[World], tuple[Act, Act]]:
+    """The first task's runner reports its end, or the act is done; others wait for it."""
+
+    def build(world: World) -> tuple[Act, Act]:
+        return act or report(ended_with_dependents(world, code, all_kinds=True)), other
+
+    return build
+
+
+def _submit_after(code: int = 0, **fields: object) -> Callable[[World], tuple[Act, Act]]:
+    """Somebody submits a task that comes after one whose end is reported meanwhile."""
+
+    def build(world: World) -> tuple[Act, Act]:
+        runner = ended(world, code, **fields)
+        return actors.submit_after, report(runner)
+
+    return build
+
+
+def _report_and_submit_after(code: int = 0) -> Callable[[World], tuple[Act, Act]]:
+    def build(world: World) -> tuple[Act, Act]:
+        return report(ended(world, code)), actors.submit_after
+
+    return build
+
+
+def _two_that_end(code: int, other_code: int) -> Callable[[World], tuple[Act, Act]]:
+    """Two runners report the ends of two tasks, for both of which others wait."""
+
+    def build(world: World) -> tuple[Act, Act]:
+        first = ended(world, code)
+        submitted(world)
+        second = world.runner("n2")
+        held = second.take()
+        assert held is not None
+        second.start(held)
+        second.host.end((held.entry.id, held.entry.attempt), other_code)
+        ups = sorted(world.truth.acknowledged)
+        down = actors.submit_after(world, world.fs(), *ups)
+        actors.submit_after(world, world.fs(), *ups, kind="any")
+        actors.submit_after(world, world.fs(), down.id, ups[1])
+        return report(first), report(second)
+
+    return build
+
+
+def _retrying(world: World) -> tuple[Act, Act]:
+    """Its runner has decided and told a failure, and tells who waits for it, as somebody retries it."""
+    runner = ended_with_dependents(world, code=3, all_kinds=True)
+    return report(runner), actors.retry_first
+
+
+def _cut_and_submit_after(world: World) -> tuple[Act, Act]:
+    """A task that is being cancelled because of another gets another one that comes after it."""
+    runner = ended_with_dependents(world, code=3, all_kinds=True)
+    down = sorted(world.truth.acknowledged)[1]
+    return report(runner), lambda world, fs: actors.submit_after(world, fs, down)
+
+
+def _submit_after_and_cut(world: World) -> tuple[Act, Act]:
+    runner = ended_with_dependents(world, code=3, all_kinds=True)
+    down = sorted(world.truth.acknowledged)[1]
+    return (lambda world, fs: actors.submit_after(world, fs, down)), report(runner)
+
+
+def _two_submit_after(world: World) -> tuple[Act, Act]:
+    runner = ended(world)
+
+    def other(world: World, fs: Fs) -> None:
+        actors.submit_after(world, fs)
+        report(runner)(world, fs)
+
+    return actors.submit_after, other
+
+
+def hold_one_that_waits(world: World, fs: Fs) -> None:
+    actors.move_first(world, fs, world.lease.waiting(ANY), world.lease.held(ANY))
+
+
+def release_as_it_was(world: World, fs: Fs) -> None:
+    for name in sorted(fs.names(world.lease.held(ANY)))[:1]:
+        dependents.back_in_line(fs, world.lease, world.lease.held(ANY), name, now=actors.NOW)
+
+
+def cancel_one_that_waits(world: World, fs: Fs) -> None:
+    actors.cancel_first(world, fs, ("waiting",))
+
+
 _empty, _pending, _failed, _lost = _after(), _after(submitted), _after(failed), _after(lost)
 _held = _after(submitted, lambda world: hold(world, world.fs()))
 _losing = _after(claimed)
@@ -190,6 +291,34 @@ MEETINGS = {
     ),
     "book, next runner": _scene("book", next_runner),
     "unclaim, work": _giving_back(work),
+    "submit after, report": _submit_after(),
+    "submit after, report of a failure": _submit_after(3),
+    "submit after, report and retry by itself": _submit_after(3, retries=1),
+    "report, submit after": _report_and_submit_after(),
+    "report of a failure, submit after": _report_and_submit_after(3),
+    "submit after, submit after and report": _two_submit_after,
+    "submit after a cut one, report": _submit_after_and_cut,
+    "report of a failure, submit after a cut one": _cut_and_submit_after,
+    "report, report of another": _two_that_end(0, 0),
+    "report, report of a failure": _two_that_end(0, 3),
+    "report of a failure, report": _two_that_end(3, 0),
+    "report of a failure, report of another": _two_that_end(3, 3),
+    "report, look": _with_dependents(actors.look),
+    "report of a failure, look": _with_dependents(actors.look, code=3),
+    "look, look at what failed": _scene("look_cascades", actors.look),
+    "look, look": _scene("look_frees", actors.look),
+    "report of a failure, retry": _retrying,
+    "retry that revives, next runner": _scene("retry_revives", _both(next_runner, actors.look)),
+    "retry that revives, retry": _scene("retry_revives", retry),
+    "report, hold one that waits": _with_dependents(hold_one_that_waits),
+    "report, hold and release": _with_dependents(_both(hold_one_that_waits, release_as_it_was)),
+    "report of a failure, hold": _with_dependents(hold_one_that_waits, code=3),
+    "release of one that waits, look": _scene("release_one_that_waits", actors.look),
+    "report, cancel one that waits": _with_dependents(cancel_one_that_waits),
+    "report of a failure, cancel one that waits": _with_dependents(cancel_one_that_waits, code=3),
+    "cancel one that waits, look": _scene("cancel_one_that_waits", actors.look),
+    "cleanup of a cut one, look": _scene("finish_cut", actors.look),
+    "cleanup of a cut one, retry and work": _scene("finish_cut", _both(next_runner, retry, work)),
 }
 
 
@@ -217,6 +346,7 @@ def _meet(p: Protocol, name: str, what: str, *faults: Fault) -> str:
         world, _ = _act(p, name, faults)
         check_always(world)
         check_claims_known(world)
+        check_prompt(world, world.fs())
         check_ended(world)
     return case
 

@@ -16,7 +16,7 @@ from leaseq.errors import Malformed, Refused
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Heartbeat, Lease, Need, Task
 from leaseq.names import Entry, order
-from leaseq.protocol import files, records, requests, terms
+from leaseq.protocol import dependents, files, records, requests, terms
 from leaseq.world import Fs
 from tests.crash import actors
 from tests.crash.actors import Protocol, Runner, World
@@ -312,6 +312,138 @@ def book(world: World) -> Act:
     return act
 
 
+# -- tasks that come after others ----------------------------------------------------------------------
+
+
+def first_id(world: World) -> str:
+    return min(world.truth.acknowledged)
+
+
+def with_dependents(world: World, *, all_kinds: bool = False) -> None:
+    """One comes after the first task if that ends well, and another after this one, however it ends."""
+    up = first_id(world)
+    down = actors.submit_after(world, world.fs(), up)
+    actors.submit_after(world, world.fs(), down.id, kind="any")
+    if all_kinds:
+        actors.submit_after(world, world.fs(), down.id)
+        actors.submit_after(world, world.fs(), up, kind="notok")
+
+
+def ended_with_dependents(world: World, code: int = 0, *, all_kinds: bool = False, **fields: Any) -> Runner:
+    runner = ended(world, code, **fields)
+    with_dependents(world, all_kinds=all_kinds)
+    return runner
+
+
+def publish_after(world: World) -> Act:
+    submitted(world)
+    return actors.submit_after
+
+
+def publish_after_one_that_ended(world: World) -> Act:
+    runner = ended(world)
+    runner.report(runner.held[0])
+    return actors.submit_after
+
+
+def publish_after_one_that_failed(world: World) -> Act:
+    failed(world)
+    return actors.submit_after
+
+
+def publish_after_two(world: World) -> Act:
+    runner = ended(world)
+    runner.report(runner.held[0])
+    submitted(world)
+    return lambda world, fs: actors.submit_after(world, fs, *sorted(world.truth.acknowledged)[:2])
+
+
+def finish_frees(world: World) -> Act:
+    return report(ended_with_dependents(world))
+
+
+def finish_cascades(world: World) -> Act:
+    return report(ended_with_dependents(world, code=3))
+
+
+def finish_cascades_far(world: World) -> Act:
+    return report(ended_with_dependents(world, code=3, all_kinds=True))
+
+
+def finish_holds(world: World) -> Act:
+    runner = ended(world, code=3)
+    actors.submit_after(world, world.fs(), on_dep="hold")
+    return report(runner)
+
+
+def finish_retry_with_dependents(world: World) -> Act:
+    return report(ended_with_dependents(world, code=3, retries=1))
+
+
+def finish_lost_with_dependents(world: World) -> Act:
+    runner = claimed(world)
+    with_dependents(world)
+    return report(runner, lost=True)
+
+
+def cancel_with_dependents(world: World) -> Act:
+    submitted(world)
+    with_dependents(world)
+    return actors.cancel_first
+
+
+def cancel_one_that_waits(world: World) -> Act:
+    submitted(world)
+    with_dependents(world)
+    return lambda world, fs: actors.cancel_first(world, fs, ("waiting",))
+
+
+def _decided_and_not_followed(world: World, code: int) -> None:
+    """Its runner died once the outcome was durable."""
+    runner = ended_with_dependents(world, code)
+    task = world.p.read_task(world.fs(), runner.held[0].path(world.lease), runner.held[0].entry)
+    key = runner.held[0].entry.id, 1
+    world.truth.stands[key] = world.p.decide_all(world.fs(), world.lease, [runner._outcome(task, key, lost=False)])[0]
+    world.all_runners_die()
+
+
+def look_frees(world: World) -> Act:
+    _decided_and_not_followed(world, 0)
+    return actors.look
+
+
+def look_cascades(world: World) -> Act:
+    _decided_and_not_followed(world, 3)
+    return actors.look
+
+
+def finish_cut(world: World) -> Act:
+    """Somebody who cancelled a task because of another died before he had decided it."""
+    _decided_and_not_followed(world, 3)
+    _die(world, actors.look, Fault(1, Kind.DIE_BEFORE, operation="sync_dir", place="/claimed/_cli"))
+    return actors.finish_cancellations
+
+
+def retry_revives(world: World) -> Act:
+    runner = ended_with_dependents(world, code=3)
+    runner.report(runner.held[0])
+    return actors.retry_first
+
+
+def release_one_that_waits(world: World) -> Act:
+    _decided_and_not_followed(world, 0)
+    fs, lease = world.fs(), world.lease
+    name = min(fs.names(lease.waiting(ANY)))
+    world.p.move_pending(fs, lease.waiting(ANY), name, lease.held(ANY))
+
+    def act(world: World, fs: Fs) -> bool:
+        if name in fs.names(lease.held(ANY)):
+            return dependents.back_in_line(fs, lease, lease.held(ANY), name, now=actors.NOW)
+        return True
+
+    return act
+
+
 def replace_file(world: World) -> Act:
     path = f"{world.lease.root}/lease.json"
     old, new = b"the old content", b"the new content, longer"
@@ -386,6 +518,23 @@ SCENES = {
         next_runner_finds_unstarted,
         next_runner_finds_decided,
         book,
+        publish_after,
+        publish_after_one_that_ended,
+        publish_after_one_that_failed,
+        publish_after_two,
+        finish_frees,
+        finish_cascades,
+        finish_cascades_far,
+        finish_holds,
+        finish_retry_with_dependents,
+        finish_lost_with_dependents,
+        cancel_with_dependents,
+        cancel_one_that_waits,
+        look_frees,
+        look_cascades,
+        finish_cut,
+        retry_revives,
+        release_one_that_waits,
         replace_file,
         ask,
         beat,
@@ -395,6 +544,8 @@ SCENES = {
 
 SECOND = LeaseDir("2", "/home/runs/2")
 """The lease to which tasks move."""
+LONG = {"finish_cascades_far"}
+"""What takes too many steps for faults of its recovery, too."""
 NOT_DURABLE = {"beat"}
 """A heartbeat is worth nothing after a loss of power, and is not synced."""
 
@@ -671,6 +822,7 @@ def operations_until(world: World, act: Act, operation: str, place: str) -> int:
 def _recover_all(world: World, fs: Fs) -> None:
     actors.finish_changes(world, fs)
     actors.finish_cancellations(world, fs)
+    actors.look(world, fs)
     for node in world.hosts:
         runner = world.runner(node, fs)
         runner.recover()

@@ -9,13 +9,13 @@ import pytest
 from tests.crash import sweep
 from tests.crash.actors import REAL
 from tests.crash.meetings import MEETINGS
-from tests.crash.suite import MEET, POWER, SWEEPS
+from tests.crash.suite import MEET, SWEEPS, is_left_out
 
 
 @pytest.mark.parametrize("tries", SWEEPS, ids=lambda tries: tries.__name__)
 @pytest.mark.parametrize("scene", sweep.SCENES)
 def test_no_fault_at_any_operation_breaks_a_rule(scene: str, tries: Callable[..., Iterator[str]]) -> None:
-    if scene in sweep.NOT_DURABLE and tries in POWER:
+    if is_left_out(scene, tries):
         return
     for _ in tries(REAL, sweep.SCENES[scene]):
         pass

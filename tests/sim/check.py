@@ -18,6 +18,7 @@ from leaseq.protocol.fate import LOST_ATTEMPTS_MAX
 from leaseq.reading.snapshot import Reader
 from leaseq.world import SystemClock
 from tests.crash.check import Violated, check_always, check_settled
+from tests.crash.order import brought_back
 from tests.sim.history import History
 
 UNSEEN = "nobody saw its exit code"
@@ -112,7 +113,7 @@ def _check_true(history: History, key: tuple[str, int], outcome: Outcome) -> Non
         raise Violated(f"{name} stands as DONE, and exited {truth.exits[key]}")
     if state is State.TIMEOUT and outcome.task.need.time_seconds is None:
         raise Violated(f"{name} stands as TIMEOUT, and had no limit")
-    if state is State.CANCELLED and key[0] not in truth.cancelled and key not in truth.forced:
+    if state is State.CANCELLED and not outcome.because and key[0] not in truth.cancelled and key not in truth.forced:
         # A `recover` may have taken the attempt away; its node then ended what still ran.
         raise Violated(f"{name} stands as CANCELLED, and nobody asked for that")
     if state is not State.LOST or key in truth.forced or truth.lease_ended:
@@ -143,7 +144,8 @@ def _check_asked_for(history: History, task_id: str, outcomes: dict[tuple[str, i
             "recover": recovered > 0,
             "": recovered > 0,
         }[before.requeued]
-        if not asked and (task_id, attempt - 1) not in history.truth.retried:
+        back = brought_back(history, history.fs(), before)  # type: ignore[arg-type]
+        if not asked and not back and (task_id, attempt - 1) not in history.truth.retried:
             raise Violated(
                 f"{task_id}.{attempt} follows a {before.state.name} ({before.requeued}), and nobody asked for it"
             )

@@ -23,7 +23,8 @@ from leaseq.room import Room
 from leaseq.runner import recover
 from tests.build import allocate
 from tests.crash.actors import REAL
-from tests.crash.check import Violated
+from tests.crash.check import Place, Violated
+from tests.crash.order import may_rest, over_and_waiting
 from tests.faults import Fault, Kind
 from tests.memoryfs import MemoryFs
 from tests.sim.host import EPOCH, Host
@@ -47,6 +48,8 @@ END_SECONDS_MAX = 3000.0
 RESTART_SECONDS = (0.5, 4.0)
 HANG_SECONDS = 70.0
 OLD_SECONDS = 3600.0
+OVER_SECONDS_MAX = 100.0
+"""A minute until a runner looks, and the look at the lease before and after that."""
 """How long the leases have been there."""
 ASK_SECONDS = 30.0
 """How often a command asks Slurm."""
@@ -119,6 +122,8 @@ class History:
         self.writers: dict[str, list[str]] = {}
         """Who has appended to each history, one after the other."""
         self.looks = 0
+        self.over: dict[str, float] = {}
+        """Files that wait for what is over, and since when they were seen so."""
         self.watcher: Watcher | None = None
 
     def _runs(self, node: str) -> bool:
@@ -182,6 +187,7 @@ class History:
         while self.scheduler.now < SECONDS:
             self.scheduler.pause(LOOK_SECONDS)
             check_now(self)
+            self._check_in_time()
         self._calm_down()
         deadline = self.scheduler.now + END_SECONDS_MAX
         while left := self._left():
@@ -189,7 +195,18 @@ class History:
                 raise Violated(f"work never ends: {left[0]}")
             self.scheduler.pause(LOOK_SECONDS)
             check_now(self)
+            self._check_in_time()
         check(self)
+
+    def _check_in_time(self) -> None:
+        """With nothing going wrong, nobody waits for long for what is over."""
+        over = over_and_waiting(self, self.fs())  # type: ignore[arg-type]
+        now = self.scheduler.now
+        undisturbed = not self.plan.troubles or self.calm
+        self.over = {name: self.over.get(name, now) for name in over if undisturbed}
+        for name, since in self.over.items():
+            if now - since > OVER_SECONDS_MAX:
+                raise Violated(f"{name} waits since {since:.0f} s for what is over")
 
     def close(self) -> None:
         """No thread of this history is left."""
@@ -239,9 +256,10 @@ class History:
         fs, lease = self.fs(), self.lease
         found = [
             f"{kind}/{node}/{name}"
-            for kind in ("inbox", "held", "claimed")
+            for kind in ("waiting", "inbox", "held", "claimed")
             for node in fs.names(f"{lease.root}/{kind}")
             for name in fs.names(f"{lease.root}/{kind}/{node}")
+            if not may_rest(self, fs, Place(1, kind, f"{lease.root}/{kind}/{node}/{name}"))  # type: ignore[arg-type]
         ]
         found += [f"booking/{name}" for name in fs.names(lease.booking)]
         found += [f"{name} late in {path}" for node in NODES for name, path in self._uncounted(node)]

@@ -40,12 +40,17 @@ class TaskPlan:
     key: str = ""
     batch: int = 1
     group: str = ""
+    after: tuple[tuple[str, int], ...] = ()
+    """What it comes after: how that is to end, and a number that picks a task among those that are known then."""
+    on_dep: str = ""
+    begin: float = 0.0
+    """How many seconds after its submission it may start."""
 
     def __str__(self) -> str:
         return (
             f"{self.at:6.1f} s  submit from {self.host}: {self.batch} x {self.seconds:.1f} s, exit {self.code},"
             f" {self.manner}, need {self.need}, node {self.node}, retries {self.retries}, on_lost {self.on_lost!r},"
-            f" key {self.key!r}, group {self.group!r}"
+            f" key {self.key!r}, group {self.group!r}, after {self.after} {self.on_dep}, begin {self.begin:.0f}"
         )
 
 
@@ -74,7 +79,7 @@ class ArrayPlan:
 
 @dataclass(frozen=True)
 class Command:
-    """A command of a user: `cancel`, `hold`, `release`, `recover`, `retry`; `which` picks a task.
+    """A command of a user: `cancel`, `hold`, `release`, `let go`, `recover`, `retry`; `which` picks a task.
 
     Or `pause`, `resume` and `limit` of a group; of none: of the whole lease. Then `which` is how many may run at once.
     Or `set`, which puts a pending task into the group.
@@ -268,7 +273,7 @@ TROUBLES: dict[str, tuple[float, Callable[[Random], Trouble]]] = {
 
 def draw_arrays(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] = ()) -> Plan:
     """As `draw`, with few tasks, and with arrays."""
-    plan, chance = draw(seed, only=only, steps=steps), Random(f"{seed} arrays")
+    plan, chance = draw(seed, only=only, steps=steps, dependents=False), Random(f"{seed} arrays")
     commands = [
         Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), chance.choice(("cancel", "cancel some")), number)
         for number in range(3)
@@ -302,8 +307,11 @@ def _array(chance: Random) -> ArrayPlan:
     )
 
 
-def draw(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] = ()) -> Plan:
-    """The plan of that seed; or one with only these kinds of trouble, more often, at these steps of runners."""
+def draw(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] = (), dependents: bool = True) -> Plan:
+    """The plan of that seed; or one with only these kinds of trouble, more often, at these steps of runners.
+
+    dependents: with tasks that come after others.
+    """
     chance = Random(seed)
     tasks = tuple(_task(chance) for _ in range(chance.randint(4, 10)))
     commands = tuple(_command(chance) for _ in range(chance.randint(2, 7)))
@@ -316,7 +324,47 @@ def draw(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] 
             rate = ONLY_RATE if name in only else 0.0
         while chance.random() < rate / (1.0 + rate):
             troubles.append(_aimed(make(chance), chance, steps))
+    if dependents:
+        # Drawn by itself, so that all else of a seed is the same with and without.
+        chance = Random(f"{seed} dependents")
+        tasks = tuple(_with_upstreams(task, chance) for task in tasks)
+        commands += tuple(
+            Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), chance.choice(("hold", "release", "let go")), n)
+            for n in range(chance.choice((0, 0, 1, 2)))
+        )
+        troubles += [
+            replace(trouble, step=chance.choice(DEPENDENT_STEPS), at=chance.randint(1, 3))
+            for trouble in troubles
+            if trouble.during and not steps and chance.random() < 0.5
+        ]
     return Plan(seed, tasks, commands, tuple(troubles))
+
+
+DEPENDENT_STEPS = (
+    ("create", "/edges/"),
+    ("sync_dir", "/edges"),
+    ("names", "/edges"),
+    ("names", "/edges"),
+    ("unlink", "/edges/"),
+    ("rename", "/waiting/"),
+    ("rename", "/waiting/"),
+    ("sync_dir", "/waiting"),
+    ("sync_dir", "/inbox"),
+    ("link", "/broken/"),
+    ("rename", "/claimed/_cli/"),
+    ("sync_dir", "/claimed/_cli"),
+)
+"""Where something is at stake for tasks that come after others."""
+
+
+def _with_upstreams(task: TaskPlan, chance: Random) -> TaskPlan:
+    """Chains, diamonds and fans come of picking among the last ones."""
+    if chance.random() < 0.4:
+        return task
+    kinds = ("ok", "ok", "ok", "any", "notok", "start")
+    after = tuple((chance.choice(kinds), chance.choice((0, 0, 1, 2, 5))) for _ in range(chance.choice((1, 1, 2, 3))))
+    begin = chance.choice((0.0, 0.0, 0.0, 5.0, 40.0))
+    return replace(task, after=after, on_dep=chance.choice(("", "", "", "hold")), begin=begin)
 
 
 def _aimed(trouble: Trouble, chance: Random, steps: Sequence[Step]) -> Trouble:

@@ -102,7 +102,9 @@ class Service:
     def _turn(self) -> None:
         real, state = self.real, self.real.state
         while True:
-            before, holds = len(self.fs.calls), len(state.running) + len(real.ports.ledger.open) + self._arrays()
+            edges = len(self.host.client.disk.live.get(self.lease.edges, ()))
+            holds = len(state.running) + len(real.ports.ledger.open) + self._arrays() + edges
+            before = len(self.fs.calls)
             started = self.scheduler.now
             wait = real.turn()
             self._check_cost(len(self.fs.calls) - before, holds, self.scheduler.now - started)

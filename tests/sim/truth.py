@@ -23,6 +23,8 @@ class SimTruth(Truth):
     """Attempts that a `recover` took for lost on somebody's word."""
     cancelled: set[str] = field(default_factory=set)
     """Tasks that somebody began to cancel."""
+    in_order: list[str] = field(default_factory=list)
+    """Tasks in the order in which they were acknowledged."""
     lease_ended: bool = False
     array_ids: set[str] = field(default_factory=set)
     """Arrays that somebody began to submit."""

@@ -18,10 +18,12 @@ from leaseq.models import Array, State, Task
 from leaseq.names import ARRAYS, Entry, new_task_id, order
 from leaseq.protocol import arrays, tasks
 from leaseq.protocol.arrays import Stop
+from leaseq.protocol.edges import begins_at
 from leaseq.protocol.groups import claims_of
 from leaseq.reading.find import find
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import Snapshot
+from leaseq.upstream import Upstream
 from leaseq.verbs.access import Access
 from leaseq.verbs.cancel import cancel
 from leaseq.verbs.change import change, wish
@@ -73,6 +75,11 @@ class User:
         """False if it is to be tried again."""
         cpus = ALONE if plan.need.alone else str(1 if plan.need.cpus is None else plan.need.cpus)
         argv = ("work", str(plan.seconds), str(plan.code), plan.manner, cpus)
+        now = self.clock.now()
+        ups = [begins_at(now + plan.begin, self.lease)] if plan.begin else []
+        known = self._known_in_order()
+        for kind, back in plan.after:
+            ups += [Upstream(kind, known[-1 - back], 1, self.lease.id)] if back < len(known) else []
         like = Task(
             "",
             argv,
@@ -86,13 +93,15 @@ class User:
             requeue=plan.requeue,
             key=plan.key,
             group=plan.group,
+            after=tuple(dict.fromkeys(map(str, ups))),
+            on_dep=plan.on_dep,
         )
         commands = [(argv, False)] * (1 if plan.key else plan.batch)
         try:
             # Threads are what a simulation cannot repeat.
             done = submit(self.access, self.lease, Wanted(like, commands), threads=0)
-        except LeaseqError:
-            return False  # the lease is taken for ended
+        except LeaseqError as error:
+            return "could never start" in error.message  # else the lease is taken for ended
         except OSError:
             return not plan.key
         self._acknowledge(plan, like, done)
@@ -102,6 +111,7 @@ class User:
         if not plan.key:
             self.truth.acknowledged.update((task_id, replace(like, id=task_id)) for task_id in done.ids)
             self.truth.limits.groups.update((task_id, plan.group) for task_id in done.ids)
+            self.truth.in_order += done.ids
         for first in done.ids if plan.key else ():
             if self.truth.keys.setdefault(plan.key, first) != first:
                 self.truth.violated(f"the key {plan.key} stood for {self.truth.keys[plan.key]}, and now for {first}")
@@ -161,6 +171,7 @@ class User:
             "cancel": self._cancel,
             "hold": self._hold,
             "release": self._hold,
+            "let go": self._let_go,
             "recover": self._recover,
             "retry": self._retry,
             "set": self._set,
@@ -174,6 +185,9 @@ class User:
             self.truth.violated(f"a command does not find what was acknowledged: {error.message}")
         except (OSError, LeaseqError, Malformed):
             return
+
+    def _known_in_order(self) -> list[str]:
+        return self.truth.in_order
 
     def _known(self) -> list[str]:
         return sorted({*self.truth.acknowledged, *self.truth.keys.values()})
@@ -209,6 +223,12 @@ class User:
             done = change(self.access, each, wish(NONE, priority=plan.which, group=plan.group), fits=Fits(self.access))
             self.truth.limits.groups[each.row.id] = done.task.group
 
+    def _let_go(self, plan: Command) -> None:
+        """The task starts whatever it waits for."""
+        for each in self._picked(plan.which):
+            self.truth.let_go.add(each.row.id)
+            release(self.access, each, anyway=True)
+
     def _pause(self, plan: Command) -> None:
         limits = self.truth.limits
         word = limits.begins("pause", plan.group)
@@ -229,15 +249,16 @@ class User:
         limits.told("limit", plan.group, word, [(each.entry.id, each.entry.attempt) for each in claims], plan.which)
 
     def release_all(self) -> None:
-        """Nothing is held, and nothing is paused."""
+        """Nothing is held that could start, and nothing is paused."""
         for group in ("", "ga", "gb"):
             self.truth.limits.begins("pause", group)
             resume(self.access, self.lease, group)
             self.truth.limits.begins("pause", group)
         reader = self.reader()
         for row in reader.read(recent=0, pending=None).tasks:
-            if row.reason == "Held":
-                release(self.access, Located(reader, row))
+            if row.reason == "Held" and not row.waits:
+                with suppress(LeaseqError):  # what it waited for has failed meanwhile
+                    release(self.access, Located(reader, row))
 
     def _retry(self, plan: Command) -> None:
         """Every task that ended and not well is retried, from the one that is picked on."""

@@ -1,0 +1,278 @@
+"""What a pending task waits for, by names alone.
+
+    waiting/NODE/ENTRY                     pending, and out of every runner's sight: it waits for something
+    edges/UP.ATTEMPT.KIND.DOWN.LEASE       the attempt DOWN waits for that: one name for each thing it waits for
+    edges/@LEASE                           in that lease are tasks that wait for tasks of this one
+
+The edges of a task are in its own lease, durably, before its file appears in waiting/. So a file there without any edge
+waits for nothing more, and whoever sees that may let it go. LEASE is where the upstream's end is looked for, from
+ATTEMPT on. An edge goes once what it waits for has come, and its task's file goes to its inbox after the last of them.
+
+Which of two states of an upstream counts is said once, in `verdict`. LOST is no end: nobody knows how that one ended.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from leaseq.dataclass import dataclass
+from leaseq.errors import Malformed
+from leaseq.layout import LeaseDir
+from leaseq.models import ANY, Outcome, State
+from leaseq.names import PENDING, attempt_of, parse_key, task_of
+from leaseq.protocol import files, keys, tasks
+from leaseq.upstream import Edge, Upstream, edges_in, pointed_at
+from leaseq.world import Fs
+
+OK, ENDS, NOT_OK, START, BEGIN = "ok", "any", "notok", "start", "begin"
+"""Kinds: it ended well; it ended; it ended and not well; it began; it is that time of the day."""
+KINDS = (OK, ENDS, NOT_OK, START)
+BADLY = (State.FAILED, State.TIMEOUT, State.CANCELLED)
+_COMES = {
+    OK: {State.DONE: True, **dict.fromkeys(BADLY, False)},
+    ENDS: {State.DONE: True, **dict.fromkeys(BADLY, True)},
+    NOT_OK: {State.DONE: False, **dict.fromkeys(BADLY, True)},
+    START: dict.fromkeys((State.DONE, State.LOST, *BADLY), True),
+}
+Spots = Mapping[str, tuple[str, str]]
+"""(directory, name) of pending files, by the key of the attempt."""
+
+
+def verdict(kind: str, state: State) -> bool | None:
+    """True if what is waited for has come with that end, False if it never will, None if that is not known yet."""
+    return _COMES.get(kind, {}).get(state)
+
+
+def standing(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Outcome | None:
+    """How the task ended, with that attempt or a later one, durably; None as long as it goes on, or is not known.
+
+    LOST: nobody knows how it ended, and no other attempt has ended since.
+    """
+    outcome = _outcome(fs, lease, task_id, attempt)
+    while outcome is not None and outcome.state is not State.DONE:
+        last = last_of(outcome)
+        later = _outcome(fs, lease, task_id, last + 1)
+        if later is None:
+            if outcome.requeued or keys.was_retried(fs, lease, task_id, last):
+                return None
+            break
+        outcome = later
+    if outcome is not None:
+        # It may be of somebody who died before its sync; what is to begin after it must not be there without it.
+        fs.sync_dir(lease.done(task_id))
+    return outcome
+
+
+def last_of(outcome: Outcome) -> int:
+    """The attempt after which the next one of the task comes: indices of an array may have had several."""
+    return max(outcome.attempt, outcome.last_attempt)
+
+
+def _outcome(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Outcome | None:
+    try:
+        return tasks.read_outcome(fs, lease, task_id, attempt)
+    except Malformed:
+        return None
+
+
+# -- names ---------------------------------------------------------------------------------------------
+
+
+def edges_of(fs: Fs, lease: LeaseDir) -> list[Edge]:
+    """What the tasks of that lease wait for."""
+    return edges_in(_names(fs, lease.edges))
+
+
+def edges_seen_from(fs: Fs, lease: LeaseDir) -> list[tuple[LeaseDir, Edge]]:
+    """What tasks of that lease wait for, and what others wait for that may be there; with the lease of each."""
+    names = _names(fs, lease.edges)
+    found = [(lease, edge) for edge in edges_in(names)]
+    for lease_id in pointed_at(names):
+        other = lease.beside(lease_id)
+        found += [(other, edge) for edge in edges_of(fs, other)]
+    return found
+
+
+def put(fs: Fs, lease: LeaseDir, ups: Iterable[Upstream], downs: Iterable[str]) -> None:
+    """Each of the attempts waits for all of that, durably, as soon as its file is there."""
+    ups = list(ups)
+    for lease_id in dict.fromkeys(up.lease for up in ups if up.lease != lease.id):
+        point(fs, lease.beside(lease_id), lease)
+    for down in downs:
+        for up in ups:
+            _touch(fs, lease, f"{lease.edges}/{Edge(up, down)}")
+    fs.sync_dir(lease.edges)
+
+
+def point(fs: Fs, at: LeaseDir, lease: LeaseDir) -> None:
+    """Whoever decides how tasks of the one lease end looks for those of the other, durably, that wait for them."""
+    if at.id == lease.id:
+        return
+    if lease.id not in pointed_at(_names(fs, at.edges)):
+        _touch(fs, at, at.pointer(lease.id))
+    fs.sync_dir(at.edges)
+
+
+def drop(fs: Fs, lease: LeaseDir, edges: Iterable[Edge]) -> None:
+    """Nothing waits for that any more. Not durably: an edge that comes back is looked at again."""
+    for edge in edges:
+        files.discard(fs, f"{lease.edges}/{edge}")
+
+
+def _touch(fs: Fs, lease: LeaseDir, path: str) -> None:
+    """The name is there; it holds nothing, so that it is whole as soon as it is there."""
+    try:
+        fs.create(path, b"", durable=False)
+    except FileNotFoundError:
+        prepare(fs, lease)
+        fs.create(path, b"", durable=False)
+
+
+def prepare(fs: Fs, lease: LeaseDir, node: str = ANY) -> None:
+    """The directories are there, durably; an older leaseq's lease has none."""
+    files.make(fs, [lease.edges, lease.waitings, lease.waiting(node)])
+
+
+# -- tasks that wait -----------------------------------------------------------------------------------
+
+
+def pending_in(fs: Fs, parent: str) -> dict[str, tuple[str, str]]:
+    """The pending files in the directories of a parent (waiting/, held/), by the keys of their attempts."""
+    found = {}
+    for node in _names(fs, parent):
+        directory = f"{parent}/{node}"
+        for name in _names(fs, directory):
+            if PENDING.fullmatch(name):
+                found[f"{task_of(name)}.{attempt_of(name)}"] = directory, name
+    return found
+
+
+def release(fs: Fs, lease: LeaseDir, spots: Spots) -> list[str]:
+    """Those of the waiting files that no edge keeps are in their inboxes, durably; the keys of those that moved.
+
+    spots: as they were listed before this looks at the edges. An attempt has its edges before it has its file.
+    """
+    if not spots:
+        return []
+    kept = {edge.down for edge in edges_of(fs, lease)}
+    moved, targets = [], set()
+    for key, (directory, name) in spots.items():
+        if key in kept:
+            continue
+        target = lease.inbox(directory.rpartition("/")[2])
+        try:
+            fs.rename(f"{directory}/{name}", f"{target}/{name}")
+        except FileNotFoundError:
+            # Somebody was faster, or the reply was lost. Is it there, it is for a runner, and has to be durable.
+            if name not in _names(fs, target):
+                continue
+        moved.append(key)
+        targets.add(target)
+    for target in targets:
+        fs.sync_dir(target)
+    return moved
+
+
+def _names(fs: Fs, directory: str) -> Sequence[str]:
+    try:
+        return fs.names(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+# -- whether it has come -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What of some upstreams has not come yet, and what never will."""
+
+    open: tuple[Upstream, ...]
+    never: tuple[tuple[Upstream, State], ...]
+    """With how they ended."""
+
+
+def weigh(fs: Fs, lease: LeaseDir, ups: Iterable[Upstream], *, now: float) -> Weighed:
+    """What of that a task of the lease has to wait for now. What has come is durable."""
+    waits, never = [], []
+    ends: dict[tuple[str, str, int], Outcome | None] = {}
+    for up in dict.fromkeys(ups):
+        if up.kind == BEGIN:
+            waits += [up] if is_later(up, now) else []
+            continue
+        place = up.lease, up.id, up.attempt
+        if place not in ends:
+            ends[place] = standing(fs, lease.beside(up.lease), up.id, up.attempt)
+        outcome = ends[place]
+        comes = verdict(up.kind, outcome.state) if outcome else None
+        if outcome is not None and comes is False:
+            never.append((up, outcome.state))
+        elif comes is None:
+            waits.append(up)
+    return Weighed(tuple(waits), tuple(never))
+
+
+def begins_at(seconds: float, lease: LeaseDir) -> Upstream:
+    """That time of the day, as something that a task of the lease waits for."""
+    return Upstream(BEGIN, str(max(1, math.ceil(seconds))), 1, lease.id)
+
+
+def is_later(up: Upstream, now: float) -> bool:
+    """True if the time that is waited for is still to come, by the clock of who asks."""
+    return int(up.id) > now
+
+
+def why(up: Upstream, state: State) -> str:
+    """The reason of a task that what it waits for, which ended so, keeps from starting for ever."""
+    return f"Dependency: {up.id} {state.name}"
+
+
+# -- upstreams that become another, or go elsewhere ----------------------------------------------------
+
+
+def retarget(fs: Fs, lease: LeaseDir, old: Upstream, new: Upstream, *, downs: Collection[str] | None = None) -> int:
+    """What waits in the lease for the one waits for the other, durably: these attempts, or all. How many did.
+
+    Each has an edge at any time, for it is renamed.
+    """
+    names = [edge for edge in edges_of(fs, lease) if edge.up == old and (downs is None or edge.down in downs)]
+    if names and new.lease != lease.id:
+        point(fs, lease.beside(new.lease), lease)
+    for edge in names:
+        try:
+            fs.rename(f"{lease.edges}/{edge}", f"{lease.edges}/{Edge(new, edge.down)}")
+        except FileNotFoundError:
+            continue  # it has come meanwhile; or the reply was lost
+    if names:
+        fs.sync_dir(lease.edges)
+    return len(names)
+
+
+def waiting_for(fs: Fs, lease: LeaseDir, task_id: str) -> list[tuple[LeaseDir, Edge]]:
+    """The edges to a task of the lease, each with the lease of who waits."""
+    return [(home, edge) for home, edge in edges_seen_from(fs, lease) if edge.up.id == task_id]
+
+
+def bring_along(fs: Fs, lease: LeaseDir, target: LeaseDir, key: str) -> list[Edge]:
+    """A task that is about to move has its edges in the other lease, too, and who waits for it is looked for there.
+
+    Durably. Gives its edges, for `leave_behind`.
+    """
+    task_id, _ = parse_key(key)
+    for home in {home.id: home for home, _ in waiting_for(fs, lease, task_id)}.values():
+        point(fs, target, home)
+    own = [edge for edge in edges_of(fs, lease) if edge.down == key]
+    if own:
+        put(fs, target, [edge.up for edge in own], [key])
+    return own
+
+
+def leave_behind(fs: Fs, lease: LeaseDir, target: LeaseDir, key: str, own: Iterable[Edge]) -> None:
+    """A task that has moved has no edges in the lease that it left, and the edges to it say where it is."""
+    drop(fs, lease, own)
+    task_id, attempt = parse_key(key)
+    # Once more: one that waits for it may have come since.
+    for home, edge in waiting_for(fs, lease, task_id):
+        point(fs, target, home)
+        retarget(fs, home, edge.up, edge.up._replace(attempt=attempt, lease=target.id))

@@ -1,0 +1,138 @@
+"""What must be true of tasks that come after others: always (`check_order`), and if nobody died (`check_prompt`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from leaseq.layout import LeaseDir
+from leaseq.models import Outcome, State, Task
+from leaseq.names import CLI, Entry, parse_key
+from leaseq.protocol.edges import BADLY, BEGIN, ENDS, NOT_OK, OK
+from leaseq.upstream import Edge, Upstream, edges_in
+from leaseq.world import Fs
+
+if TYPE_CHECKING:
+    from tests.crash.actors import World
+    from tests.crash.check import Place
+
+COMES = {OK: (State.DONE,), ENDS: (State.DONE, *BADLY), NOT_OK: BADLY}
+
+
+def outcomes_of(world: World, fs: Fs, task_id: str) -> list[Outcome]:
+    """Every outcome of the task, oldest first; nobody is asked for it who may be wrong."""
+    found = []
+    for name in fs.names(world.lease.done(task_id)):
+        if parse_key(name)[0] == task_id:
+            found.append(Outcome.from_json(fs.read(f"{world.lease.done(task_id)}/{name}")))
+    return sorted(found, key=lambda each: each.attempt)
+
+
+def check_order(world: World, fs: Fs) -> None:
+    """Nothing was started before what it waits for had come, and nothing cancelled because of what did not happen."""
+    for task_id, task in world.truth.acknowledged.items():
+        if not task.after:
+            continue
+        ups = [Upstream.parse(word) for word in task.after]
+        attempts = [attempt for started, attempt in world.truth.starts if started == task_id]
+        for up in ups if attempts and task_id not in world.truth.let_go else []:
+            ended = [each.state for each in outcomes_of(world, fs, up.id) if not each.requeued]
+            if up.kind in COMES and not set(ended) & set(COMES[up.kind]):
+                _violated(f"{task_id} was started, and {up.word} had not come: {ended}")
+        for outcome in outcomes_of(world, fs, task_id):
+            if outcome.because:
+                _check_because(world, fs, outcome, ups)
+
+
+def _check_because(world: World, fs: Fs, outcome: Outcome, ups: list[Upstream]) -> None:
+    cause, name = Upstream.parse(outcome.because), f"{outcome.task.id}.{outcome.attempt}"
+    if outcome.state is not State.CANCELLED or cause.id not in {up.id for up in ups}:
+        _violated(f"{name} stands as {outcome.state.name} because of {cause.word}")
+    ended = [each for each in outcomes_of(world, fs, cause.id) if each.attempt == cause.attempt]
+    if not ended and any(f".{cause.id}." in claim for claim in fs.names(world.lease.claimed(CLI))):
+        return  # a claim there is a cancelled task, whose outcome may be lost with the power
+    if not ended or ended[0].requeued or ended[0].state in (*COMES[cause.kind], State.LOST):
+        _violated(f"{name} was cancelled because of {cause}, which ended so: {ended[0].state if ended else None}")
+
+
+def brought_back(world: World, fs: Fs, outcome: Outcome) -> bool:
+    """True if the attempt was cancelled because of one that somebody has retried, or that was brought back so."""
+    if not outcome.because:
+        return False
+    cause = Upstream.parse(outcome.because)
+    if (cause.id, cause.attempt) in world.truth.retried:
+        return True
+    return any(
+        brought_back(world, fs, each) for each in outcomes_of(world, fs, cause.id) if each.attempt == cause.attempt
+    )
+
+
+def check_prompt(world: World, fs: Fs) -> None:
+    """With nobody dead and nobody at work: nothing waits for what has come, and nothing that was brought back is left.
+
+    No runner has looked: who wrote last has seen to it.
+    """
+    for name in over_and_waiting(world, fs):
+        _violated(f"{name} waits, and all that it waits for is over")
+    for task_id in world.truth.acknowledged:
+        ended = outcomes_of(world, fs, task_id)
+        if not ended or not ended[-1].because or _is_alive(world, fs, task_id):
+            continue
+        cause = Upstream.parse(ended[-1].because)
+        later = [each for each in outcomes_of(world, fs, cause.id) if each.attempt > cause.attempt]
+        if later or _is_alive(world, fs, cause.id):
+            _violated(f"{task_id} stays cancelled because of {cause}, which was retried")
+
+
+def over_and_waiting(world: World, fs: Fs) -> list[str]:
+    """The files in waiting/ that wait for nothing that may still come."""
+    edges = edges_in(fs.names(world.lease.edges))
+    return [
+        name
+        for name in _waiting(fs, world.lease)
+        if not any(edge.down == Entry.parse(name).key and _may_come(world, fs, edge) for edge in edges)
+    ]
+
+
+def _waiting(fs: Fs, lease: LeaseDir) -> list[str]:
+    return [name for node in fs.names(lease.waitings) for name in fs.names(lease.waiting(node))]
+
+
+def _may_come(world: World, fs: Fs, edge: Edge) -> bool:
+    if edge.up.kind == BEGIN or _is_alive(world, fs, edge.up.id):
+        return True
+    ended = outcomes_of(world, fs, edge.up.id)
+    return not ended or bool(ended[-1].requeued) or ended[-1].state is State.LOST
+
+
+def _is_alive(world: World, fs: Fs, task_id: str) -> bool:
+    """True if an attempt of it is somewhere that has not been decided."""
+    ended = max((each.attempt for each in outcomes_of(world, fs, task_id)), default=0)
+    places = [
+        f"{world.lease.root}/{kind}/{node}"
+        for kind in ("waiting", "held", "inbox", "claimed")
+        for node in fs.names(f"{world.lease.root}/{kind}")
+    ]
+    names = [name for place in places for name in fs.names(place) if f".{task_id}." in name]
+    return any(Entry.parse(name).attempt > ended for name in names)
+
+
+def may_rest(world: World, fs: Fs, place: Place) -> bool:
+    """True if it waits for one of which nobody knows how it ended, or which waits so; or is held, as was asked for."""
+    if place.kind not in ("waiting", "held"):
+        return False
+    key = Entry.parse(place.path.rpartition("/")[2]).key
+    for edge in edges_in(fs.names(world.lease.edges)):
+        if edge.down != key:
+            continue
+        ended = outcomes_of(world, fs, edge.up.id)
+        if (ended and ended[-1].state is State.LOST) or _is_alive(world, fs, edge.up.id):
+            return True
+        if ended and place.kind == "held" and ended[-1].state not in COMES.get(edge.up.kind, ()):
+            return Task.from_json(fs.read(place.path)).on_dep == "hold"
+    return False
+
+
+def _violated(what: str) -> None:
+    from tests.crash.check import Violated
+
+    raise Violated(what)
