@@ -21,6 +21,7 @@ from leaseq.world import Clock, Fs
 
 if TYPE_CHECKING:
     from leaseq.lease.slurm.answer import Queue
+    from leaseq.lease.slurm.job import SlurmBackend
 
 Known = Sequence[tuple[Allocation, LeaseState]]
 """The states of allocations."""
@@ -111,15 +112,8 @@ def look(fs: Fs, home: Home, found: Sequence[Holding], *, clock: Clock, others: 
     new = [Holding(each.lease, (each.alloc,)) for each in asked if each.is_new]
     views = []
     for of in (*new, *found):
-        if of.lease.kind != "slurm" or (of.lease.ended is not None and not queue.says_alive(of.lease)):
-            known = _recorded(fs, home, of, clock)
-        else:
-            directory = home.lease(of.lease.id)
-            allocs_seen = [each for each in of.allocs if each.ended is None or _is_alive(queue, each)] or of.living
-            known = [
-                (each, states.as_named(fs, directory, of, each, slurm.state_by(queue, each))) for each in allocs_seen
-            ]
-        views.append(_view(fs, home, of, known, clock))
+        is_known = of.lease.kind != "slurm" or (of.lease.ended is not None and not queue.says_alive(of.lease))
+        views.append(_view(fs, home, of, _recorded(fs, home, of, clock) if is_known else told(slurm, queue, of), clock))
     return Looked(tuple(views), None if queue.age_seconds == float("inf") else queue.age_seconds, queue.failure)
 
 
@@ -136,9 +130,12 @@ def _scripts_wait(fs: Fs, home: Home) -> bool:
         return False
 
 
-def _is_alive(queue: Queue, alloc: Allocation) -> bool:
-    verdict = queue.verdict(alloc)
-    return verdict is not None and verdict.alive
+def told(slurm: SlurmBackend, queue: Queue, of: Holding) -> Known:
+    """The states of the lease's living allocations by that answer, and by what is known besides: see `state_by`."""
+    directory = slurm.home.lease(of.lease.id)
+    again = {(each.lease, each.alloc) for each in queue.verdicts if each.alive}
+    living = [each for each in of.allocs if each.ended is None or (each.lease, each.id) in again] or of.living
+    return [(each, states.as_named(slurm.fs, directory, of, each, slurm.state_by(queue, each))) for each in living]
 
 
 def _recorded(fs: Fs, home: Home, of: Holding, clock: Clock) -> Known:

@@ -218,7 +218,7 @@ def mark_released(fs: Fs, alloc: AllocDir) -> None:
 
 
 def is_released(fs: Fs, alloc: AllocDir) -> bool:
-    """True where leaseq has told Slurm to end it."""
+    """True if leaseq has told Slurm to end it."""
     return "released" in _names(fs, alloc.root)
 
 
@@ -264,7 +264,7 @@ def hosts(fs: Fs, alloc: AllocDir) -> dict[str, str]:
 
 
 def learn_nodes(fs: Fs, alloc: AllocDir, nodes: Collection[str]) -> bool:
-    """Its nodes are at most those; False where it has not started, or all of its own are new."""
+    """Its nodes are at most those; False if it has not started, or all of its own are new."""
     known = hosts(fs, alloc)
     left = {node: host for node, host in known.items() if node in nodes}
     if left and left != known:

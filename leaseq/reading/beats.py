@@ -100,7 +100,7 @@ def lives(fs: Fs, lease: LeaseDir, node: str) -> bool:
 
 
 def newest(fs: Fs, lease: LeaseDir, of: Iterable[str] | None = None) -> float | None:
-    """How long ago a runner of the lease was heard last that has not stopped; None where there is none.
+    """How long ago a runner of the lease was heard last that has not stopped; None if there is none.
 
     of: the nodes that count; None: all.
     """

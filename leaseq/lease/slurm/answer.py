@@ -30,11 +30,11 @@ class Verdict:
     lease: str
     alloc: str
     end: str = ""
-    """Why it has ended; empty where it has not, as far as is known."""
+    """Why it has ended; empty if it has not, as far as is known."""
     over: bool = False
     """True if it has ended and nothing was heard of any of its nodes when the answer came."""
     alive: bool = False
-    """True where its record, or its lease's, tells of an end and its own line shows that it is there."""
+    """True if its record, or its lease's, tells of an end and its own line shows that it is there."""
     lost: tuple[str, ...] = ()
     """Nodes that it no longer has and of which nothing was heard: what they held is LOST."""
     why: str = ""
@@ -108,7 +108,7 @@ class Queue:
         return [each for each in self.verdicts if each.lease == lease_id]
 
     def says_alive(self, lease: Lease) -> bool:
-        """True where the lease is there, though its record tells of an end."""
+        """True if the lease is there, though its record tells of an end."""
         return any(each.alive for each in self.of_lease(lease.id))
 
     def to_json(self) -> bytes:

@@ -18,7 +18,7 @@ SEES, BLIND = "sees", "blind"
 
 
 def sees_home(backend: SlurmBackend, alloc: Allocation, host: str) -> bool | None:
-    """True where a step on the node finds a file that was just made here; None where no step tells."""
+    """True if a step on the node finds a file that was just made here; None if no step tells."""
     try:
         with fresh_file(backend.fs, backend.home.lease(alloc.lease)) as mark:
             words = ["sh", "-c", f'[ -e "$1" ] && echo {SEES} || echo {BLIND}', "look", mark]

@@ -13,8 +13,9 @@ from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.job import SlurmBackend
 from leaseq.lease.slurm.reach import another_home, sees_home
-from leaseq.lease.states import as_named, merged
+from leaseq.lease.states import merged
 from leaseq.lease.upkeep import keep_up
+from leaseq.lease.view import told
 from leaseq.models import Lease
 from leaseq.names import beating
 from leaseq.protocol import allocs
@@ -143,10 +144,8 @@ def _ask(backend: SlurmBackend, lease: Lease, *, period_seconds: float) -> Lease
 
 def state_by(backend: SlurmBackend, queue: Queue, lease: Lease) -> LeaseState:
     """The lease's state by that answer, by what leaseq has told Slurm since, and by what its runners say."""
-    directory, of = backend.home.lease(lease.id), leases.holding(backend.fs, backend.home, lease)
-    slurms = [each for each in of.living if each.kind == "slurm"]
-    found = [as_named(backend.fs, directory, of, each, backend.state_by(queue, each)) for each in slurms]
-    return merged(found)
+    seen = told(backend, queue, leases.holding(backend.fs, backend.home, lease))
+    return merged([state for _, state in seen])
 
 
 def ended_early(backend: SlurmBackend, lease: Lease, state: LeaseState) -> SlurmError:

@@ -43,7 +43,7 @@ def refuse_impossible(backend: SlurmBackend, lease: Lease, node: str) -> None:
 
 
 def told(alloc: Allocation) -> dict[str, str]:
-    """What scontrol tells of the job; {} where it tells nothing."""
+    """What scontrol tells of the job; {} if it tells nothing."""
     try:
         answer = ask(["scontrol", "show", "job", alloc.job], seconds_max=SECONDS_MAX)
     except LeaseqError:
