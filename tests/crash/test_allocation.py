@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from leaseq.dataclass import replace
+from leaseq.lease.slurm import sbatch
 from leaseq.lease.slurm.answer import cache_of
 from leaseq.models import Lease
 from leaseq.protocol import allocs, records
@@ -41,6 +43,21 @@ def test_a_number_that_comes_again_gives_one_new_lease_and_leaves_the_old_one_al
         assert (made.id, made.token) == (f"1.{NEW}", NEW), case
         assert sorted(fs.names(HOME.runs)) == ["1", f"1.{NEW}"], case
         assert records.read_lease(fs, HOME.lease("1")) == record(OLD), case
+    assert cases > 300
+
+
+def test_a_new_lease_and_its_allocation_are_recorded_once_whatever_number_comes_again() -> None:
+    made = replace(record(NEW), allocs=True)
+    asked = sbatch.Asked(made, make_alloc("1", "1", token=NEW, cluster="here"))
+    cases = 0
+    for fs, case in every_fault(disk, lambda fs: sbatch.register(fs, HOME, asked)):
+        cases += 1
+        seen = allocs.all_of(fs, HOME.lease(f"1.{NEW}"))
+        assert [(each.job, each.token) for each in seen] in ([], [("1", NEW)]), case
+        stands = sbatch.register(fs, HOME, asked)
+        assert (stands.lease.id, stands.alloc.id, stands.alloc.lease) == (f"1.{NEW}", "1", f"1.{NEW}"), case
+        assert allocs.all_of(fs, HOME.lease(f"1.{NEW}")) == (stands.alloc,), case
+        assert sorted(fs.names(HOME.runs)) == ["1", f"1.{NEW}"], case
     assert cases > 300
 
 
