@@ -419,6 +419,17 @@ class Lane:
         return cls(int(match["number"]), int(match["generation"] or 0), match["holder"] or "")
 
 
+def holder_of(name: str, node: str) -> str:
+    """What the node's claim of that name is called where it holds a lane, whatever it needs; empty if it is none."""
+    match = _ENTRY.fullmatch(name)
+    if not match or not match["owner"]:
+        return ""
+    try:
+        return Entry.parse(name).holder(node)
+    except Newer:
+        return f"{match['id']}.{match['attempt']}.{match['owner']}.{node}"
+
+
 def holder_parts(holder: str) -> tuple[str, str, str]:
     """(the attempt's key, whose claim it is, the node) of who holds a lane; raises Malformed."""
     task, attempt, owner, node = [*holder.split(".", 3), "", "", ""][:4]

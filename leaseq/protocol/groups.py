@@ -21,7 +21,7 @@ from leaseq.names import (
     ALL_GROUPS,
     Entry,
     Lane,
-    group_of,
+    holder_of,
     holder_parts,
     is_node,
     parallel_name,
@@ -168,7 +168,7 @@ def _standing(fs: Fs, lease: LeaseDir) -> Callable[[str], bool]:
         except Malformed:
             return False
         if node not in claimed:
-            claimed[node] = {holder for name in _names(fs, lease, node) if (holder := _holder(name, node))}
+            claimed[node] = {holder_of(name, node) for name in _names(fs, lease, node)}
         return holder in claimed[node]
 
     return stands
@@ -179,11 +179,3 @@ def _names(fs: Fs, lease: LeaseDir, node: str) -> list[str]:
         return fs.names(lease.claimed(node))
     except FileNotFoundError:
         return []
-
-
-def _holder(name: str, node: str) -> str:
-    """What the claim of that name is called as a holder; empty if it is no claim."""
-    try:
-        return Entry.parse(name).holder(node) if group_of(name) else ""
-    except Malformed:
-        return ""

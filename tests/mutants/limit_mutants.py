@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from leaseq.dataclass import replace
+from leaseq.names import group_of, holder_parts
 from leaseq.protocol import groups, lanes
 from leaseq.runner import limits
 from leaseq.runner.intake import Intake
@@ -92,6 +93,22 @@ class FreesEveryLane(Runner):
         return super().step()
 
 
+class JudgesByTheLastClaim(Runner):
+    """Whoever keeps house frees every lane of a node whose last claim is of no group."""
+
+    def step(self) -> float:
+        ports = self.ports
+
+        def stands(holder: str) -> bool:
+            claims = ports.fs.names(ports.lease.claimed(holder_parts(holder)[2]))
+            return bool(claims) and bool(group_of(claims[-1]))
+
+        if ports.clock.monotonic() >= self.state.house_at:
+            for group in groups.groups_with_lanes(ports.fs, ports.lease):
+                lanes.free_gone(ports.fs, ports.lease.group_lanes(group), stands=stands)
+        return super().step()
+
+
 class FreesALaneAtTheStart(Intake):
     """Who has started needs his lane no more."""
 
@@ -116,6 +133,7 @@ MUTANTS = {
         replace(REAL_PARTS, runner=taking_in_by(ForgetsPausesAtItsStart)), ("death",)
     ),
     "every lane is free when the house is kept": Mutant(replace(REAL_PARTS, runner=FreesEveryLane)),
+    "a lane is free if its node's last claim is of no group": Mutant(replace(REAL_PARTS, runner=JudgesByTheLastClaim)),
     "a lane is free once its attempt has started": Mutant(
         replace(REAL_PARTS, runner=taking_in_by(FreesALaneAtTheStart))
     ),
@@ -126,6 +144,7 @@ CAUGHT_BY = {
     "each node counts its own alone": 10,
     "a pause ends with the runner": 66,
     "every lane is free when the house is kept": 41,
+    "a lane is free if its node's last claim is of no group": 381,
     "a lane is free once its attempt has started": 32,
 }
 """The history that was seen to catch a mutant, if not the first."""

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+from leaseq.models import Need
 from tests.sim.history import run
-from tests.sim.plan import TROUBLES, Plan, draw, shrink
+from tests.sim.plan import TROUBLES, Command, Plan, TaskPlan, draw, shrink
 
 SEEDS = 40
 PART = 10
@@ -34,6 +35,17 @@ def test_a_history_without_trouble_keeps_every_promise_and_loses_no_attempt() ->
 def test_a_history_that_broke_a_promise_once_keeps_it(seed: str) -> None:
     """rc 42: a runner that was cut off told, after its successor had read the totals, what it had ended before."""
     result = run(draw(seed, only=("link cut", "rival")))
+    assert not result.violation, result.violation
+
+
+def test_a_lane_is_held_while_its_node_runs_what_is_of_no_group() -> None:
+    """Whoever kept house took every claim of a node for gone if the one listed last was of no group."""
+
+    def task(at: float, node: str, seconds: float, group: str = "") -> TaskPlan:
+        return TaskPlan(at, "login", Need(cpus=1), seconds, 0, "obeys", node=node, group=group)
+
+    tasks = task(2.0, "n2", 90.0, "ga"), task(3.0, "n2", 90.0), task(4.0, "n1", 8.0, "ga")
+    result = run(Plan("house", tasks, (Command(1.0, "desk", "limit", 1, "ga"),), ()))
     assert not result.violation, result.violation
 
 

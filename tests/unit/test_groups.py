@@ -113,6 +113,31 @@ def test_lanes_of_claims_that_are_gone_are_freed_and_others_are_not() -> None:
     assert groups.groups_with_lanes(fs, LEASE) == ["eval"]
 
 
+@pytest.mark.parametrize("beside", [[], [(3, "")], [(3, "eval"), (4, "")], [(3, ""), (4, "other")]])
+def test_a_claim_keeps_its_lane_whatever_else_its_node_holds(beside: list[tuple[int, str]]) -> None:
+    fs = made()
+    kept, gone = entry(1, "eval"), entry(2, "eval")
+    claim(fs, kept, "n1")
+    claim(fs, gone, "n1")
+    groups.set_parallel(fs, LEASE, "eval", 2)
+    for place, group in beside:
+        claim(fs, entry(place, group), "n1")
+    fs.unlink(f"{LEASE.claimed('n1')}/{gone.claimed_by('0123456789')}")
+    groups.free_gone(fs, LEASE, "eval")
+    held = lanes.held_by(lanes.look(fs, LEASE.group_lanes("eval")))
+    assert list(held) == [kept.claimed_by("0123456789").holder("n1")]
+
+
+def test_a_claim_whose_need_only_a_newer_leaseq_knows_keeps_its_lane() -> None:
+    fs = made()
+    known = entry(1)
+    newer = f"{known.order}.{known.id}.q7~eval.2.0123456789"
+    fs.create(f"{LEASE.claimed('n1')}/{newer}", b"")
+    held = lanes.take(fs, LEASE.group_lanes("eval"), f"{known.id}.2.0123456789.n1", limit=1)
+    groups.free_gone(fs, LEASE, "eval")
+    assert lanes.look(fs, LEASE.group_lanes("eval")) == [held]
+
+
 def test_tasks_of_a_shut_group_stand_in_nobodys_way() -> None:
     queue = Queue("n", ("n",))
     names = [str(entry(place, "eval")) for place in range(3 * LOOKAHEAD)]
