@@ -15,6 +15,8 @@ from leaseq.models import Outcome, State, Task
 from leaseq.names import parse_key
 from leaseq.protocol import arrays
 from leaseq.protocol.fate import LOST_ATTEMPTS_MAX
+from leaseq.reading.find import Search
+from leaseq.reading.indexed import index_of
 from leaseq.reading.snapshot import Reader
 from leaseq.world import SystemClock
 from tests.crash.check import Violated, check_always, check_settled
@@ -88,6 +90,7 @@ def _check_array(history: History, task_id: str, attempt: int, outcome: Outcome)
     states["CANCELLED"] += len(silent)
     if +states != Counter(outcome.counts):
         raise Violated(f"of {task_id} {dict(states)} are told, and {dict(outcome.counts)} are counted")
+    _check_read(history, task_id, every, +states)
     for index, each in told.ended.items():
         key, name = (f"{task_id}_{index}", each.attempt), f"{task_id}_{index}.{each.attempt}"
         if each.requeued and None not in stopped:
@@ -102,6 +105,25 @@ def _check_array(history: History, task_id: str, attempt: int, outcome: Outcome)
         allowed = truth.lossy or truth.lease_ended or task_id in truth.forced_arrays or key in truth.unseen
         if each.state is State.LOST and not allowed:
             raise Violated(f"{name} is LOST ({each.reason}), and nothing happened to any node")
+
+
+def _check_read(history: History, task_id: str, every: Indices, states: Counter[str]) -> None:
+    """A reader sees each index once, as it ended, whether it looks at all or at one."""
+    array = Search(Reader(history.lease, history.fs(), SystemClock())).indexed(task_id)
+    found = array.by_state()
+    seen = Counter({state.name: len(some) for state, some in found.items()})
+    if seen != states or array.every != every:
+        raise Violated(f"of {task_id} a reader sees {dict(seen)}, and {dict(states)} are told")
+    rows = list(array.rows())
+    by_rows = {index_of(row.id): row.state for row in rows}
+    if [index_of(row.id) for row in rows] != list(every) or any(
+        by_rows[index] is not state for state, some in found.items() for index in some
+    ):
+        raise Violated(f"of {task_id} a reader's rows say something else than its counts")
+    for index in {every.first, every.last, every[len(every) // 2]}:
+        attempt, outcome = array.final(index)
+        if outcome is None or outcome.state is not by_rows[index] or attempt != outcome.attempt:
+            raise Violated(f"{task_id}_{index} alone is seen as {outcome}, and among all as {by_rows[index].name}")
 
 
 def _check_true(history: History, key: tuple[str, int], outcome: Outcome) -> None:
