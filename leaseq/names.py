@@ -407,6 +407,9 @@ class Lane:
     def taken_by(self, holder: str) -> Lane:
         return replace(self, holder=holder)
 
+    def renewed(self) -> Lane:
+        return replace(self, generation=self.generation + 1)
+
     def freed(self) -> Lane:
         return Lane(self.number, self.generation + 1)
 

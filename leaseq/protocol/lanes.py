@@ -12,6 +12,8 @@ attempt with the incarnation that claimed it and the node: it holds its lane for
 * take      after the claim is made and before the attempt starts. Nobody is given a lane while N are held, and of the
             free ones each takes the first: so N are never exceeded, though nobody has a lock and each has a look of his
             own. Lanes above a smaller N stay held by whoever has them, and are not taken again until N allows.
+            A lane that the holder has already, from a look at an earlier claim of that name, counts as any other and
+            is given under a new name: whoever saw it while no such claim was there does not free it any more.
 * take anyway  an attempt that runs already has a lane, however many are held: it began before there was a limit.
 * free      whoever settles the claim frees the lane, before or after that; whoever puts the claim back, before.
 * free what nobody holds   anybody, at any time: lanes are looked at first and claims second, so a holder whose claim is
@@ -63,9 +65,15 @@ def take(fs: Fs, directory: str, holder: str, *, limit: int | None) -> Lane | No
     passed_over: set[int] = set()
     for _ in range(LOOKS_MAX):
         lanes = look(fs, directory)
+        held = [lane.number for lane in lanes if lane.holder and lane.holder != holder]
         if own := held_by(lanes).get(holder):
-            return own
-        held = [lane.number for lane in lanes if lane.holder]
+            if limit is None:
+                return own
+            if own.number + sum(other > own.number for other in held) > limit:
+                return None
+            if renewed := _rename(fs, directory, own, own.renewed()):
+                return renewed
+            continue
         unfit = passed_over.union(held)
         number = next(number for number in range(1, len(unfit) + 2) if number not in unfit)
         # Those below are held, for all that is known of them, and so are those above.

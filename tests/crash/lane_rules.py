@@ -119,7 +119,22 @@ def _house(world: World, fs: Fs) -> bool:
     return True
 
 
-ACTS = (_first, _second, _house)
+def _house_again(world: World, fs: Fs) -> bool:
+    """Housekeeping frees what was given for a claim that is gone, and that may be made again just then."""
+    if not world.disk.live.get(NAME):
+        lanes.take(world.fs(), NAME, "other", limit=None)
+    world.keep_house(fs)
+    return True
+
+
+def _renews(world: World, fs: Fs) -> bool:
+    """One starts who had been given a lane for an earlier claim."""
+    if not world.disk.live.get(NAME):
+        lanes.take(world.fs(), NAME, "one", limit=None)
+    return world.start(fs, "one")
+
+
+ACTS = (_first, _second, _house, _house_again, _renews)
 
 
 def _operations(p: Taking, act: Act) -> list[str]:

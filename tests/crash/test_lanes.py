@@ -37,7 +37,19 @@ def test_as_many_are_given_as_the_limit_says_and_a_freed_one_is_given_again() ->
 
 def test_who_has_a_lane_is_given_the_same_one() -> None:
     fs = _fs()
-    assert lanes.take(fs, NAME, "a", limit=1) == lanes.take(fs, NAME, "a", limit=1)
+    first, again = (lanes.take(fs, NAME, "a", limit=1) for _ in range(2))
+    assert first and again and first.number == again.number == 1
+    assert lanes.take(fs, NAME, "a", limit=None) == again
+    lanes.free(fs, NAME, first)
+    assert lanes.look(fs, NAME) == [again], "who saw it before it was given again frees nothing"
+
+
+def test_a_lane_that_was_given_before_a_start_counts_as_any_other() -> None:
+    fs = _fs()
+    for holder in "ab":
+        lanes.take(fs, NAME, holder, limit=None)
+    assert lanes.take(fs, NAME, "b", limit=1) is None
+    assert lanes.take(fs, NAME, "b", limit=2) == Lane(2, 2, "b")
 
 
 def test_none_is_given_while_a_greater_limits_holders_are_as_many_as_the_smaller_limit() -> None:

@@ -24,6 +24,11 @@ def take_by_counting(fs: Fs, directory: str, holder: str, *, limit: int) -> Lane
     return lane
 
 
+def take_that_trusts_an_old_lane(fs: Fs, directory: str, holder: str, *, limit: int) -> Lane | None:
+    """A lane that was given for an earlier claim is as good as one that is taken now."""
+    return lanes.held_by(lanes.look(fs, directory)).get(holder) or lanes.take(fs, directory, holder, limit=limit)
+
+
 def free_by_unlink(fs: Fs, directory: str, lane: Lane) -> None:
     """The lane's token is gone, and nobody can make another."""
     discard(fs, f"{directory}/{lane}")
@@ -68,6 +73,7 @@ def take_that_makes_the_token_itself(fs: Fs, directory: str, holder: str, *, lim
 
 MUTANTS: dict[str, dict[str, Any]] = {
     "lanes by counting": {"take": take_by_counting},
+    "a lane of an earlier claim is kept as it is": {"take": take_that_trusts_an_old_lane},
     "a lane is freed by removing it": {"free": free_by_unlink},
     "a lane whose reply was lost is not taken": {"take": take_that_trusts_enoent},
     "every lane is freed when the house is kept": {"free_gone": free_gone_without_looking},
