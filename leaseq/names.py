@@ -149,9 +149,9 @@ class Entry:
         """`ID.ATTEMPT`, the name of the attempt everywhere. A chunk is no attempt, and its key is no such name."""
         return f"{self.id}.{self.attempt}" if self.chunk is None else f"{self.id}k{self.chunk}.{self.attempt}"
 
-    def holder(self, node: str) -> str:
-        """What this claim of the node is called where it holds a lane."""
-        return f"{self.key}.{self.owner}.{node}"
+    def holder(self, claim: Entry, node: str) -> str:
+        """What this attempt is called where it holds a lane, by the claim of the node: its own, or its chunk's."""
+        return f"{self.key}.{claim.owner}.{node}"
 
     def pending(self) -> Entry:
         return replace(self, owner="")
@@ -172,7 +172,7 @@ class Entry:
 
     def of_index(self, index: int, attempt: int) -> Entry:
         """What stands for that attempt of one of the array's indices."""
-        return Entry(self.order, f"{self.id}_{index}", self.need, attempt, self.owner)
+        return Entry(self.order, f"{self.id}_{index}", self.need, attempt, self.owner, group=self.group)
 
     @classmethod
     def parse(cls, name: str) -> Entry:
@@ -428,9 +428,15 @@ def holder_of(name: str, node: str) -> str:
     if not match or not match["owner"]:
         return ""
     try:
-        return Entry.parse(name).holder(node)
+        entry = Entry.parse(name)
+        return entry.holder(entry, node) if entry.chunk is None else chunk_holder(entry.id, entry.owner, node)
     except Newer:
         return f"{match['id']}.{match['attempt']}.{match['owner']}.{node}"
+
+
+def chunk_holder(array: str, owner: str, node: str) -> str:
+    """What stands for the claims on chunks of that array, of which each index that runs may hold a lane."""
+    return f"{array}k.{owner}.{node}"
 
 
 def holder_parts(holder: str) -> tuple[str, str, str]:

@@ -53,6 +53,7 @@ class Submit:
 
     command: tuple[str, ...]
     file: str
+    json_lines: str
     lease: str
     node: str
     need: Need
@@ -79,6 +80,8 @@ class Submit:
     json: bool
 
     def perform(self, app: App) -> int:
+        if self.json_lines:
+            return self._each(app)
         wanted = self._wanted(app)
         if self.dry_run:
             tell_dry_run(app, wanted.like, list(wanted.commands), json=self.json)
@@ -91,6 +94,29 @@ class Submit:
             done = submit(app.access, lease, wanted, told=progress.at)
         finally:
             progress.clear()
+        return self._done(app, done, len(wanted.commands))
+
+    def _each(self, app: App) -> int:
+        """The same, for tasks of which each says what it is."""
+        from leaseq.cli.jsonlines import lines_of
+        from leaseq.verbs.submit_each import Wrong, submit_each
+
+        text = content(self.json_lines).decode("utf-8", "surrogateescape")
+        like = self._wanted(app).like
+        lines = lines_of(text, like, priority=self.priority, hold=self.hold)
+        lease = app.access.lease(self.lease, acts=True)
+        progress = Progress(app.out, "submitting", len(lines.tasks), quiet=self.json)
+        try:
+            done = submit_each(app.access, lease, lines.tasks, told=progress.at)
+        except Wrong as error:
+            where = f"line {lines.numbers[error.number]}"
+            raise UsageError(f"{where}: {error.message}", hint=f"nothing was submitted; {error.hint}") from None
+        finally:
+            progress.clear()
+        return self._done(app, done, len(lines.tasks))
+
+    def _done(self, app: App, done: Submitted, total: int) -> int:
+        """It is said what was queued, and seen to that somebody runs it."""
         try:
             self._tell(app, done)
             if self.key:
@@ -104,7 +130,7 @@ class Submit:
         if done.ids:
             self._remark(app, done)
         if done.failure is not None:
-            raise _unsaved(done, len(wanted.commands))
+            raise _unsaved(done, total)
         return 0
 
     def _wanted(self, app: App) -> Wanted:
@@ -147,6 +173,8 @@ class Submit:
         return tuple(dict.fromkeys(map(str, found)))
 
     def _lines(self) -> list[tuple[tuple[str, ...], bool]]:
+        if self.json_lines:
+            return []
         if not self.file:
             return [command_of(self.command)]
         found = commands_in(content(self.file).decode("utf-8", "surrogateescape"))
@@ -217,16 +245,17 @@ def _request(
 ) -> Submit:
     refuse_owned(export, env)
     need = need_of(fields)
-    fields["array"] = said(fields, file=file)
+    brings = "json-lines" if fields["json_lines"] else "file" if file else ""
+    fields["array"] = said(fields, file=file or fields["json_lines"])
     fields["after"] += fields.pop("dependency")
-    return Submit(command=_command(words, tail, file), file=file, need=need, env=env, export=export, **fields)
+    return Submit(command=_command(words, tail, brings), file=file, need=need, env=env, export=export, **fields)
 
 
-def _command(words: tuple[str, ...], tail: tuple[str, ...] | None, file: str) -> tuple[str, ...]:
-    """The user's command, whether or not `--` stands before it; nothing if a file brings the commands."""
-    if file:
+def _command(words: tuple[str, ...], tail: tuple[str, ...] | None, brings: str) -> tuple[str, ...]:
+    """The user's command, whether or not `--` stands before it; nothing if that option brings the commands."""
+    if brings:
         if words or tail:
-            raise UsageError("--file brings the commands: no other can stand beside it")
+            raise UsageError(f"--{brings} brings the commands: no other can stand beside it")
         return ()
     if tail is not None and words:
         joined = shlex.join([*words, *tail])
@@ -274,6 +303,13 @@ COMMAND = Command(
         *AFTER_OPTIONS,
         Option("hold", "keep it from starting until `leaseq release`", kind="flag", short="H"),
         Option("file", "one task for each line of FILE, or of stdin (-)", short="f", completes="file"),
+        Option(
+            "json-lines",
+            "one task for each line of FILE, or of stdin (-), a JSON object; options are for what it does not say",
+            metavar="FILE",
+            completes="file",
+            against=("file", "key", "dry-run", "after", "dependency", "begin", "on-dep"),
+        ),
         *ARRAY_OPTIONS,
         NO_START,
         JSON,

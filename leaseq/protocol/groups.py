@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from leaseq.dataclass import dataclass, field
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.names import (
     ALL_GROUPS,
     Entry,
     Lane,
+    chunk_holder,
     holder_of,
     holder_parts,
     is_node,
@@ -41,6 +42,8 @@ class Limits:
     paused: frozenset[str] = frozenset()
     """With `_all`, the whole lease is."""
     parallel: Mapping[str, int] = field(default_factory=dict)
+    held: Mapping[str, int] = field(default_factory=dict)
+    """How many lanes of a limited group are held, if that was looked at."""
     made: bool = False
     """True if there is, or was, anything of that kind."""
 
@@ -77,6 +80,13 @@ def limits(fs: Fs, lease: LeaseDir) -> Limits:
         else:
             parallel[group] = min(most, parallel.get(group, most))
     return Limits(frozenset(paused), parallel, made=True)
+
+
+def limits_seen(fs: Fs, lease: LeaseDir) -> Limits:
+    """The same, with how many lanes are held."""
+    found = limits(fs, lease)
+    held = {each: len(lanes.held_by(lanes.look(fs, lease.group_lanes(each)))) for each in found.parallel}
+    return replace(found, held=held) if held else found
 
 
 def pause(fs: Fs, lease: LeaseDir, group: str) -> None:
@@ -121,7 +131,7 @@ def claims_of(fs: Fs, lease: LeaseDir, group: str) -> Iterator[Claim]:
 def take_lane(fs: Fs, lease: LeaseDir, claim: Claim, *, limit: int | None) -> Lane | None:
     """The claim's lane in its group; None if there is none now. Without a limit, the claim's attempt runs already."""
     directory = lease.group_lanes(claim.entry.group)
-    return lanes.take(fs, directory, claim.entry.holder(claim.node), limit=limit)
+    return lanes.take(fs, directory, claim.entry.holder(claim.entry, claim.node), limit=limit)
 
 
 def unclaim(fs: Fs, lease: LeaseDir, claim: Claim, target: str) -> None:
@@ -135,7 +145,7 @@ def free_lane_of(fs: Fs, lease: LeaseDir, claim: Claim) -> None:
     if claim.entry.group:
         directory = lease.group_lanes(claim.entry.group)
         held = lanes.held_by(lanes.look(fs, directory))
-        if lane := held.get(claim.entry.holder(claim.node)):
+        if lane := held.get(claim.entry.holder(claim.entry, claim.node)):
             lanes.free(fs, directory, lane)
 
 
@@ -153,9 +163,10 @@ def groups_with_lanes(fs: Fs, lease: LeaseDir) -> list[str]:
 
 
 def _give_lanes(fs: Fs, lease: LeaseDir, group: str) -> None:
-    """Whatever of the group is claimed holds a lane, however many that are."""
+    """Whatever of the group is claimed holds a lane, however many that are; of arrays their runners see to that."""
     for claim in claims_of(fs, lease, group):
-        take_lane(fs, lease, claim, limit=None)
+        if not claim.entry.count:
+            take_lane(fs, lease, claim, limit=None)
 
 
 def _standing(fs: Fs, lease: LeaseDir) -> Callable[[str], bool]:
@@ -164,12 +175,13 @@ def _standing(fs: Fs, lease: LeaseDir) -> Callable[[str], bool]:
 
     def stands(holder: str) -> bool:
         try:
-            _, _, node = holder_parts(holder)
+            key, owner, node = holder_parts(holder)
         except Malformed:
             return False
         if node not in claimed:
             claimed[node] = {holder_of(name, node) for name in _names(fs, lease, node)}
-        return holder in claimed[node]
+        # An index has no claim of its own, but its chunk's.
+        return holder in claimed[node] or chunk_holder(key.partition("_")[0], owner, node) in claimed[node]
 
     return stands
 

@@ -13,7 +13,7 @@ from leaseq.errors import Malformed, NotFound, UsageError
 from leaseq.forms import Form
 from leaseq.models import Event, Outcome, State, Task
 from leaseq.names import TASK_ID, Entry, of_submission, parse_id, parse_key, submission_of
-from leaseq.protocol.groups import Limits, limits
+from leaseq.protocol.groups import Limits, limits_seen
 from leaseq.protocol.history import event_of
 from leaseq.protocol.keys import redone, was_retried
 from leaseq.protocol.tasks import read_outcome, read_task
@@ -255,7 +255,7 @@ class Search:
 
     def _limits(self) -> Limits:
         if self._known_limits is None:
-            self._known_limits = limits(self.reader.fs, self.lease)
+            self._known_limits = limits_seen(self.reader.fs, self.lease)
         return self._known_limits
 
     def view(self, task_id: str) -> TaskView:
@@ -275,7 +275,6 @@ class Search:
             self.reader.runners.nodes(seen),
             ended,
             queue=self.listing.pending,
-            claims=self.listing.claims,
             limits=self._limits(),
             arrays=self.reader.arrays,
         )

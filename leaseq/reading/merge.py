@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from leaseq.dataclass import replace
 from leaseq.errors import Newer
 from leaseq.models import ANY, Event, Running, State, Task
-from leaseq.names import ARRAYS, CLI, Entry, attempt_of, group_of, submitted_at, task_of
+from leaseq.names import ARRAYS, CLI, Entry, attempt_of, submitted_at, task_of
 from leaseq.protocol.fate import lost_with_lease
 from leaseq.protocol.groups import NONE, Limits
 from leaseq.protocol.history import command_text, counted
@@ -49,11 +49,10 @@ class Merge:
         ended: Mapping[str, Event],
         *,
         queue: Mapping[str, Sighting] | None = None,
-        claims: Iterable[Sighting] | None = None,
         limits: Limits = NONE,
         arrays: folded.Arrays = folded.NO_ARRAYS,
     ) -> None:
-        """queue, claims: every pending name and every claim, if the listing holds a few of them only.
+        """queue: every pending name, if the listing holds a few of them only.
 
         arrays: what their directories say.
         """
@@ -66,9 +65,6 @@ class Merge:
         self.newest = newest([*listing.live(), *told(ended.values())])
         self.claims = newest(listing.claims)
         self.limits = limits
-        held = (group_of(each.name) for each in (listing.claims if claims is None else claims) if each.at.node != CLI)
-        self.running = Counter(held) if limits.parallel else Counter()
-        """How many of each group are claimed, if any group is limited."""
         self.lost = newest(listing.lost)
         self.arrays = arrays
         self.chunks: dict[str, list[Sighting]] = {}
@@ -228,9 +224,9 @@ class Merge:
         serving = self.serving if node == ANY else [view for view in self.serving if view.node == node]
         if not serving:
             return _nobody([view for view in self.nodes.values() if node in (ANY, view.node)])
-        most = self.limits.parallel.get(entry.group)
-        if most is not None and self.running[entry.group] >= most:
-            return f"Group: {self.running[entry.group]} of {entry.group} run, {most} may"
+        most, held = self.limits.parallel.get(entry.group), self.limits.held.get(entry.group, 0)
+        if most is not None and held >= most:
+            return f"Group: {held} of {entry.group} run, {most} may"
         for view in serving:
             if view.heartbeat and (why := view.heartbeat.waiting.get(entry.id)):
                 return f"{why} on {view.node}" if len(serving) > 1 and ": " in why else why

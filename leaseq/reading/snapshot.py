@@ -53,7 +53,7 @@ class Reader:
         self.arrays.look()
         nodes = self.runners.nodes(listing)
         ended = self.histories.newest(listing, recent)
-        limits = groups.limits(self.fs, self.lease)
+        limits = groups.limits_seen(self.fs, self.lease)
         live = Merge(self.spec, listing, nodes, ended, limits=limits, arrays=self.arrays)
         rows = live.claimed() + live.pending(pending) + live.ended(recent)
         return Snapshot(
@@ -78,14 +78,13 @@ class Reader:
         nodes = self.runners.nodes(listing)
         ended = self.histories.newest(listing, recent)
         asked = listing.of_group(query.value) if query.kind == "group" else listing
-        limits = groups.limits(self.fs, self.lease)
+        limits = groups.limits_seen(self.fs, self.lease)
         live = Merge(
             self.spec,
             asked,
             nodes,
             ended,
             queue=listing.pending,
-            claims=listing.claims,
             limits=limits,
             arrays=self.arrays,
         )

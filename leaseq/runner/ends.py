@@ -53,6 +53,7 @@ def put_back(state: NodeState, ports: Ports, attempt: Attempt, rec: Rec) -> None
         state.failed(trouble_of(error), now)
         return
     state.let_go(attempt, now)
+    limits.leave_lane(state, ports, attempt)
     ports.procs.forget(attempt.key)
     state.failed(rec.failure, now)
 

@@ -91,6 +91,8 @@ class Intake:
     def _fill_arrays(self, choices: list[Choice]) -> int:
         """Of the chosen arrays what could start has started, or will once it has begun; how many that are."""
         state, ports = self.state, self.ports
+        if choices and state.limits.made:
+            limits.learn(state, ports)
         by_array: dict[str, list[Choice]] = {}
         for choice in choices:
             by_array.setdefault(choice.entry.key, []).append(choice)

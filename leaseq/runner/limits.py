@@ -12,7 +12,9 @@ from contextlib import suppress
 
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed
+from leaseq.names import Entry, Lane
 from leaseq.protocol import groups, lanes
+from leaseq.protocol.tasks import Claim
 from leaseq.runner.node_state import AT_ONCE, NodeState, Won
 from leaseq.runner.ports import Ports
 from leaseq.runner.work import Attempt, read_claimed
@@ -41,13 +43,32 @@ def _left(state: NodeState, ports: Ports, group: str) -> int | None:
     for each in state.running.values():
         if each.entry.group != group:
             continue
-        each.lane = held.get(each.entry.holder(each.work.claim.node))
+        holder = _holder(each)
+        each.lane = held.get(holder)
         if each.lane is None:
             # It began before there was a limit, or the server has lost what it had not synced.
-            each.lane = groups.take_lane(ports.fs, ports.lease, each.work.claim, limit=None)
+            each.lane = lanes.take(ports.fs, ports.lease.group_lanes(group), holder, limit=None)
             without += 1
     state.lanes_left[group] = max(0, most - len(held) - without)
     return state.lanes_left[group]
+
+
+def _holder(attempt: Attempt) -> str:
+    claim = attempt.work.claim
+    return attempt.entry.holder(claim.entry, claim.node)
+
+
+def index_admitted(state: NodeState, ports: Ports, entry: Entry, claim: Claim) -> tuple[bool, Lane | None]:
+    """(whether that attempt of an index of the claimed chunk may start, its lane if its group is limited)"""
+    most = state.limits.parallel.get(entry.group)
+    if state.limits.stop(entry.group):
+        return False, None
+    if most is None:
+        return True, None
+    lane = lanes.take(ports.fs, ports.lease.group_lanes(entry.group), entry.holder(claim.entry, claim.node), limit=most)
+    if lane is None:
+        state.lanes_left[entry.group] = 0
+    return lane is not None, lane
 
 
 def admitted(state: NodeState, ports: Ports, won: Won) -> Won | None:
@@ -78,10 +99,13 @@ def _put_back(state: NodeState, ports: Ports, won: Won) -> bool:
 
 
 def leave_lane(state: NodeState, ports: Ports, attempt: Attempt) -> None:
-    """The attempt, whose process has ended, holds no lane; if that fails, housekeeping frees it."""
-    if attempt.lane is None:
-        return
+    """The attempt, whose process has ended or never was, holds no lane; if that fails, housekeeping frees it."""
     group = attempt.entry.group
+    if attempt.lane is None and group not in state.limits.parallel:
+        return
+    directory = ports.lease.group_lanes(group)
     with suppress(OSError):
-        lanes.free(ports.fs, ports.lease.group_lanes(group), attempt.lane)
+        lane = attempt.lane or lanes.held_by(lanes.look(ports.fs, directory)).get(_holder(attempt))
+        if lane is not None:
+            lanes.free(ports.fs, directory, lane)
     state.lanes_left.pop(group, None)

@@ -18,7 +18,7 @@ from leaseq.protocol import arrays, chunks, files, tasks
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, how_many
-from leaseq.runner import ends
+from leaseq.runner import ends, limits
 from leaseq.runner.decide import Choice
 from leaseq.runner.holding import ArrayEnds, Attempted, Begins, Holding, Lot, NeverBegan
 from leaseq.runner.index import Index, cancel_waiting, end_if_done
@@ -68,16 +68,20 @@ def _start(state: NodeState, ports: Ports, lot: Lot, choices: Sequence[Choice]) 
         holding = next((each for each in lot.open() if each.begun), None)
         if holding is None:
             break
-        start_index(state, ports, holding, holding.begun[0], choice.booking)
+        if not start_index(state, ports, holding, holding.begun[0], choice.booking):
+            break
         holding.begun.popleft()
         started += 1
     return started
 
 
-def start_index(state: NodeState, ports: Ports, holding: Holding, attempted: Attempted, booking: Booking) -> None:
-    """That attempt of the index, which has begun, is in the keeper's hands."""
+def start_index(state: NodeState, ports: Ports, holding: Holding, attempted: Attempted, booking: Booking) -> bool:
+    """That attempt of the index, which has begun, is in the keeper's hands; False if its group lets none start now."""
     lot, (index, number) = holding.lot, attempted
     entry = replace(lot.entry.of_index(index, number), owner=ports.incarnation)
+    admitted, lane = limits.index_admitted(state, ports, entry, holding.claim)
+    if not admitted:
+        return False
     instance = lot.expansion.at(index)
     _make_log_directory(ports, lot, entry.id)
     if lot.task.task_dir:
@@ -89,11 +93,13 @@ def start_index(state: NodeState, ports: Ports, holding: Holding, attempted: Att
         ports.clock.monotonic(),
         slot=free_slot(state.running.values()),
         marks=instance.env,
+        lane=lane,
     )
     request = start_request(attempt, lease=ports.lease, options=state.options, ends=ends_of_day(state, ports.clock))
     ports.procs.start(attempt.key, request)
     holding.running.add(attempt.key)
     state.begins(attempt)
+    return True
 
 
 def _make_log_directory(ports: Ports, lot: Lot, task_id: str) -> None:

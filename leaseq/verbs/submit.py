@@ -68,7 +68,7 @@ def submit(
     is once they are published: it may have come in between.
     told: hears now and then how many are begun. threads: how many may write a batch's files, 0 for none.
     """
-    record = _opened(access, lease, wanted.like)
+    record = opened(access, lease, wanted.like)
     now = access.clock.now()
     waits: tuple[Upstream, ...] = ()
     if wanted.like.after:
@@ -104,8 +104,11 @@ def _refuse_too_large(task: Task) -> None:
         )
 
 
-def _opened(access: Access, lease: LeaseDir, like: Task) -> Lease:
-    """The record of the lease, which can take the tasks. A submission that is refused has made nothing."""
+def opened(access: Access, lease: LeaseDir, like: Task, *, make: bool = True) -> Lease:
+    """The record of the lease, which can take the tasks; raises LeaseqError, and then nothing was made.
+
+    make: the lease and the directories that it lacks are made. Else, if there is no lease yet, the record is one to be.
+    """
     here = is_own(lease.id)
     host = access.host()
     if here:
@@ -117,6 +120,8 @@ def _opened(access: Access, lease: LeaseDir, like: Task) -> Lease:
     node = "" if like.node == ANY else like.node
     refuse_strange_node(lease, nodes, node)
     refuse_impossible(access, lease, (node,) if node else nodes, like.need)
+    if not make:
+        return found or Lease(lease.id, "local", 0.0)
     record = found or host.ensure()
     if node and node not in nodes:
         records.prepare_node(access.fs, lease, node)
@@ -136,26 +141,27 @@ def _publish(
     node = wanted.like.node
     directory = lease.held(node) if wanted.hold else lease.waiting(node) if waits else lease.inbox(node)
     if wanted.like.key:
-        return _publish_by_key(access, lease, directory, wanted, batch, told=told)
+        return publish_by_key(access, lease, directory, batch, single=not wanted.file, told=told)
     if len(batch) == 1:
         tasks.publish(access.fs, directory, *batch[0])
         return Published([batch[0][0].id])
     return publish_batch(access.fs, directory, batch, at=told, threads=threads)
 
 
-def _publish_by_key(
+def publish_by_key(
     access: Access,
     lease: LeaseDir,
     directory: str,
-    wanted: Wanted,
     batch: Sequence[tuple[Entry, Task]],
     *,
-    told: Callable[[int], None],
+    single: bool = True,
+    told: Callable[[int], None] = lambda number: None,
 ) -> Published:
+    """Each task's key stands for one task, durably: this one, or the first. single: False if its line counts, too."""
     done = Published([])
     for number, (entry, task) in enumerate(batch):
         told(number)
-        digest = _digest(task, number, single=not wanted.file)
+        digest = _digest(task, number, single=single)
         try:
             done.ids.append(keys.publish_once(access.fs, lease, digest, directory, entry, task))
         except OSError as error:

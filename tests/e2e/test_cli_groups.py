@@ -178,3 +178,27 @@ def test_a_word_that_stands_for_nothing_says_so(box: Box, word: str) -> None:
 def test_a_name_with_underscores_and_digits_is_a_name(box: Box) -> None:
     task_id = box.submit("true", options=("--no-start", "--name", "vit_3"))
     assert box.run("hold", "name:vit_3", "--json", code=0).json["ids"] == [task_id]
+
+
+# -- arrays of a group -------------------------------------------------------------------------------
+
+
+def test_indices_of_a_limited_group_run_as_many_at_once_as_they_may(box: Box) -> None:
+    box.submit("true", options=("-g", "eval", *PACKED, "--no-start"))
+    box.run("group", "eval", "--parallel", "1", code=0)
+    log = box.work / "log"
+    line = f"echo + >> {log}; sleep 0.1; echo - >> {log}"
+    array = box.submit(line, options=("-g", "eval", "-c1", "-a", "0-3"))
+    box.run("wait", array, code=0)
+    assert log.read_text().split() == ["+", "-"] * 4
+    wait_until(lambda: not [p for p in lease_root(box).glob("lanes/~eval/*") if p.name.count(".") > 1], "free lanes")
+
+
+def test_an_array_of_a_paused_group_starts_no_index(box: Box) -> None:
+    box.submit("true", options=PACKED)
+    box.run("pause", "-g", "eval", code=0)
+    array = box.submit("true", options=("-g", "eval", "-c1", "-a", "0-3"))
+    box.run("wait", box.submit("true", options=PACKED), code=0)
+    assert box.task(array)["state"] == "PENDING" and box.task(array)["reason"] == "Paused: group eval"
+    box.run("resume", "-g", "eval", code=0)
+    box.run("wait", array, code=0)

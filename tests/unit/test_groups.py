@@ -32,6 +32,10 @@ def made() -> MemoryFs:
     return fs
 
 
+def holder(each: Entry, node: str) -> str:
+    return each.holder(each.claimed_by("0123456789"), node)
+
+
 def claim(fs: MemoryFs, each: Entry, node: str) -> None:
     fs.create(f"{LEASE.claimed(node)}/{each.claimed_by('0123456789')}", b"")
 
@@ -55,7 +59,7 @@ def test_what_is_no_groups_name_is_in_no_file_name(group: str) -> None:
 
 def test_who_holds_a_lane_is_told_by_its_name() -> None:
     each = entry(1, "eval").claimed_by("0123456789")
-    holder = each.holder("node.with-dots")
+    holder = each.holder(each, "node.with-dots")
     assert holder_parts(holder) == (each.key, "0123456789", "node.with-dots")
     assert Lane.parse(str(Lane(3, 2, holder))) == Lane(3, 2, holder)
     for bad in ("x", "T1.1.abc", "T1.1.abc._cli"):
@@ -106,10 +110,10 @@ def test_lanes_of_claims_that_are_gone_are_freed_and_others_are_not() -> None:
     kept = entry(1, "eval")
     claim(fs, kept, "n1")
     groups.set_parallel(fs, LEASE, "eval", 2)
-    lanes.take(fs, LEASE.group_lanes("eval"), entry(2, "eval").claimed_by("0123456789").holder("n9"), limit=2)
+    lanes.take(fs, LEASE.group_lanes("eval"), holder(entry(2, "eval"), "n9"), limit=2)
     groups.free_gone(fs, LEASE, "eval")
     held = lanes.held_by(lanes.look(fs, LEASE.group_lanes("eval")))
-    assert list(held) == [kept.claimed_by("0123456789").holder("n1")]
+    assert list(held) == [holder(kept, "n1")]
     assert groups.groups_with_lanes(fs, LEASE) == ["eval"]
 
 
@@ -125,7 +129,7 @@ def test_a_claim_keeps_its_lane_whatever_else_its_node_holds(beside: list[tuple[
     fs.unlink(f"{LEASE.claimed('n1')}/{gone.claimed_by('0123456789')}")
     groups.free_gone(fs, LEASE, "eval")
     held = lanes.held_by(lanes.look(fs, LEASE.group_lanes("eval")))
-    assert list(held) == [kept.claimed_by("0123456789").holder("n1")]
+    assert list(held) == [holder(kept, "n1")]
 
 
 def test_a_claim_whose_need_only_a_newer_leaseq_knows_keeps_its_lane() -> None:
