@@ -16,7 +16,9 @@ _SLURM = {"afterok": OK, "afterany": ENDS, "afternotok": NOT_OK, "after": START}
 _NUMBERS = re.compile(r"[0-9][0-9:-]*")
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ](.+))?")
-_HOW = "--after T3k9 (ended well), any:T3k9, notok:T3k9, start:T3k9, `last`; several with commas"
+QUERIES = ("group", "name", "state")
+"""What stands before a colon for several tasks at once."""
+_HOW = "--after T3k9 (ended well), any:T3k9, notok:T3k9, start:T3k9, `last`, group:NAME; several with commas"
 
 
 class After(NamedTuple):
@@ -57,14 +59,16 @@ def after(texts: Sequence[str], *, what: str) -> tuple[After, ...]:
             if number and _NUMBERS.fullmatch(part) and "_" in found[-1].word:
                 found[-1] = After(found[-1].kind, f"{found[-1].word},{part}")  # T3k9_1,5,7-9
                 continue
-            kind, colon, word = part.rpartition(":")
+            kind, colon, word = part.partition(":")
             if colon and kind in _SLURM:
                 raise UsageError(f"{what} {part}: that is Slurm's word", hint=f"--dependency {part}, or {_HOW}")
-            if colon and kind not in KINDS:
+            if not colon or kind in QUERIES:
+                kind, word = OK, part
+            if kind not in KINDS:
                 raise UsageError(f"{what} {part}: {kind!r} is not known", hint=nearest_hint(kind, KINDS) or _HOW)
             if not word:
                 raise UsageError(f"{what} {part}: after which task?", hint=_HOW)
-            found.append(After(kind or OK, word))
+            found.append(After(kind, word))
     if not found and texts:
         raise UsageError(f"{what}: after which task?", hint=_HOW)
     return tuple(found)

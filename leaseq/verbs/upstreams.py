@@ -12,6 +12,7 @@ from leaseq.models import ANY, State
 from leaseq.names import Entry
 from leaseq.protocol import dependents, edges
 from leaseq.protocol.retention import alive
+from leaseq.reading.selectors import query_of
 from leaseq.upstream import Edge, Upstream
 from leaseq.verbs.access import Access
 
@@ -19,13 +20,16 @@ from leaseq.verbs.access import Access
 def resolve(access: Access, lease: LeaseDir, said: Sequence[tuple[str, str]]) -> list[tuple[Upstream, Located]]:
     """What each word stands for, in whichever lease of the home; raises NotFound, UsageError and Refused.
 
-    said: what is waited for, one of `edges.KINDS`, and the word.
+    said: what is waited for, one of `edges.KINDS`, and the word. A group, a name or a state stands for the tasks that are
+    so now, without those that have ended well, unless it is waited for that they do not.
     """
     lookup = Lookup(access.fs, access.home, access.clock, first=lease, restricted=False)
     found = []
     for kind, word in said:
         named = lookup.find([word])
         for task in named.tasks:
+            if task.row.state is State.DONE and kind != edges.NOT_OK and query_of(word):
+                continue
             if task.row.cleaned:
                 raise Refused(
                     f"{task.row.id} was removed by `leaseq clean`: nothing can be submitted to come after it",

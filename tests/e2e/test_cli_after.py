@@ -172,6 +172,20 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_queued(box: Box, options:
     assert [row["id"] for row in box.run("tasks", "--json", code=0).json["tasks"]] == [task]
 
 
+def test_a_group_and_an_array_are_waited_for_as_a_whole(box: Box) -> None:
+    members = [after(box, "true", options=("--hold", "-g", "eval")) for _ in range(2)]
+    down = after(box, "true", options=("--after", "group:eval"))
+    assert box.task(down)["waits_for"] == sorted(f"ok:{each}" for each in members)
+    array = after(box, "test {i} != 1 -o -e ok", options=("-a", "0-2", "--after", down))
+    collector = after(box, "true", options=("--after", "last"))
+    box.run("release", "-g", "eval", code=0)
+    box.run("wait", collector, code=120)
+    (box.work / "ok").touch()
+    assert box.run("retry", array, "--failed", "--json", code=0).json["revived"] == [collector]
+    box.run("wait", collector, code=0)
+    assert after(box, "true", options=("--after", "group:eval,any:group:eval")), "all of it has ended well"
+
+
 def test_a_tree_shows_each_task_below_what_it_comes_after(box: Box) -> None:
     first, path = gate(box)
     second = after(box, "echo", "two", options=("--after", first))
