@@ -335,20 +335,24 @@ def revive(fs: Fs, lease: LeaseDir, task_id: str, *, now: float) -> list[str]:
     queue = [(lease, task_id)]
     for home, up in queue:
         for key, lease_id in dict.fromkeys(broken.read(fs, home, up)):
-            there, down = lease.beside(lease_id), parse_key(key)[0]
-            if down not in revived and _again(fs, there, key, up, now=now):
-                revived.append(down)
+            there, (down, attempt) = lease.beside(lease_id), parse_key(key)
+            if (there, down) in queue:
+                continue
+            if keys.was_retried(fs, there, down, attempt):
+                queue.append((there, down))  # by one who may not have come to the end of it
+            elif _again(fs, there, key, up, now=now):
                 queue.append((there, down))
+                revived.append(down)
     return revived
 
 
 def _again(fs: Fs, lease: LeaseDir, key: str, cause: str, *, now: float) -> bool:
-    """The task waits once more, as its next attempt; False if it was not cancelled because of that one, or if something
-    else that it waits for can never come.
+    """The task waits once more, as its next attempt; False if it was not cancelled because of what it waits for, or if
+    something else that it waits for can never come.
     """
     try:
         ended = tasks.read_outcome(fs, lease, *parse_key(key))
-        if ended is None or not ended.because or Upstream.parse(ended.because).id != cause:
+        if ended is None or not ended.because:
             return False
         ups = [Upstream.parse(word) for word in ended.task.after]
     except Malformed:

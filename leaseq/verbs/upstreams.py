@@ -20,8 +20,8 @@ from leaseq.verbs.access import Access
 def resolve(access: Access, lease: LeaseDir, said: Sequence[tuple[str, str]]) -> list[tuple[Upstream, Located]]:
     """What each word stands for, in whichever lease of the home; raises NotFound, UsageError and Refused.
 
-    said: what is waited for, one of `edges.KINDS`, and the word. A group, a name or a state stands for the tasks that are
-    so now, without those that have ended well, unless it is waited for that they do not.
+    said: what is waited for, one of `edges.KINDS`, and the word. A group, a name or a state stands for the tasks that
+    are so now, without those that have ended well, unless it is waited for that they do not.
     """
     lookup = Lookup(access.fs, access.home, access.clock, first=lease, restricted=False)
     found = []

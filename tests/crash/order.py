@@ -29,6 +29,7 @@ def outcomes_of(world: World, fs: Fs, task_id: str) -> list[Outcome]:
 
 def check_order(world: World, fs: Fs) -> None:
     """Nothing was started before what it waits for had come, and nothing cancelled because of what did not happen."""
+    _check_waiting(world, fs)
     for task_id, task in world.truth.acknowledged.items():
         if not task.after:
             continue
@@ -41,6 +42,25 @@ def check_order(world: World, fs: Fs) -> None:
         for outcome in outcomes_of(world, fs, task_id):
             if outcome.because:
                 _check_because(world, fs, outcome, ups)
+
+
+def _check_waiting(world: World, fs: Fs) -> None:
+    """Each pending task has an edge for each thing that it waits for and that has not come; so it is in no inbox."""
+    lease = world.lease
+    names = fs.names(lease.edges)
+    edges = {(edge.down, edge.up.id) for edge in edges_in(names)}
+    for kind in ("waiting", "held", "inbox"):
+        for node in fs.names(f"{lease.root}/{kind}"):
+            for name in fs.names(f"{lease.root}/{kind}/{node}"):
+                entry = Entry.parse(name)
+                if entry.id in world.truth.let_go:
+                    continue
+                task = Task.from_json(fs.read(f"{lease.root}/{kind}/{node}/{name}"))
+                for up in map(Upstream.parse, task.after if entry.attempt == 1 else ()):
+                    if up.kind in COMES and (kind == "inbox" or (entry.key, up.id) not in edges):
+                        ended = {each.state for each in outcomes_of(world, fs, up.id) if not each.requeued}
+                        if not ended & set(COMES[up.kind]):
+                            _violated(f"{name} is in {kind}/, has lost an edge, and {up.word} has not come: {ended}")
 
 
 def _check_because(world: World, fs: Fs, outcome: Outcome, ups: list[Upstream]) -> None:

@@ -10,7 +10,7 @@ from tests.crash import array_rules, lane_rules
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
 from tests.crash.suite import first_violation
-from tests.mutants import array_mutants, lane_mutants, limit_mutants, runner_mutants
+from tests.mutants import array_mutants, lane_mutants, limit_mutants, order_mutants, runner_mutants
 from tests.mutants.mutants import CAUGHT_BY, MUTANTS
 from tests.sim.history import run
 from tests.sim.plan import draw
@@ -18,9 +18,13 @@ from tests.sim.plan import draw
 HISTORIES_MAX = 400
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+ALL_MUTANTS = {**MUTANTS, **order_mutants.MUTANTS}
+ALL_CAUGHT_BY = {**CAUGHT_BY, **order_mutants.CAUGHT_BY}
+
+
+@pytest.mark.parametrize("name", ALL_MUTANTS)
 def test_a_mutant_of_the_protocol_is_caught(name: str) -> None:
-    violation = first_violation(replace(REAL, **MUTANTS[name]), first=CAUGHT_BY.get(name, ""))
+    violation = first_violation(replace(REAL, **ALL_MUTANTS[name]), first=ALL_CAUGHT_BY.get(name, ""))
     assert violation is not None, f"{name}: nothing is caught"
     _tell(name, f"crash: {violation[0]}", violation[1])
 
@@ -33,7 +37,7 @@ SEEN = {**runner_mutants.CAUGHT_BY, **limit_mutants.CAUGHT_BY}
 def test_a_mutant_of_the_runner_is_caught(name: str) -> None:
     mutant, first = RUNNER_MUTANTS[name], SEEN.get(name, 1)
     for number in (first, *range(1, HISTORIES_MAX + 1)):
-        plan = draw(f"mutant {number}", only=mutant.troubles, steps=mutant.steps)
+        plan = draw(f"mutant {number}", only=mutant.troubles, steps=mutant.steps, dependents=False)
         violation = run(plan, mutant.parts).violation
         if violation:
             _tell(name, f"sim: history {number}", violation)
