@@ -101,6 +101,13 @@ def _closed(fs: Fs, lease: LeaseDir) -> list[str]:
         return []
 
 
+def closed(fs: Fs, lease: LeaseDir, entry: Entry) -> Claim | None:
+    """The claim on the array that somebody made because nothing was left to take; None if nobody has, or it is over."""
+    wanted = f"{entry.of_array().pending()}."
+    name = next((name for name in _closed(fs, lease) if name.startswith(wanted)), None)
+    return None if name is None else Claim(Entry.parse(name), ARRAYS)
+
+
 def read_array(fs: Fs, lease: LeaseDir, entry: Entry, *, first: str = "") -> Task | None:
     """The array's task, wherever its file is; None if it is over. Raises Malformed, Newer. first: as `place_of`."""
     for _ in range(LOOKS_MAX):

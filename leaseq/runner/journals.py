@@ -68,11 +68,22 @@ class Journals:
             if isinstance(note, ChunkEnds):
                 chunks.end_chunk(self.fs, self.lease, note.holding.claim)
                 done(note)
-                if note.holding.lot.closed is not None:
-                    self.finish(note.holding.lot.closed)
+                if closed := self._closed(note.holding):
+                    self.finish(closed)
             elif isinstance(note, ArrayEnds):
                 self.finish(note.closed)
                 done(note)
+
+    def _closed(self, holding: Holding) -> Claim | None:
+        """The claim on the array, once nothing is left of it to take; another node may have made it.
+
+        Who ends a chunk looks for the claim afterwards, and who makes the claim for chunks that have not ended: of the
+        last of both, one sees the other.
+        """
+        lot = holding.lot
+        if lot.closed is not None or lot.held:
+            return lot.closed
+        return arrays.closed(self.fs, self.lease, lot.entry)
 
     def _begun(self, note: Begins) -> None:
         """They may start, unless the chunk was taken away before their line was durable."""

@@ -55,6 +55,7 @@ class Place(Box):
             program.chmod(0o755)
         (self.work / "train.py").write_text("print('epoch 1')\n")
         (self.work / "sweep.txt").write_text("python train.py --lr 1\n# a comment\npython train.py --lr 2\n")
+        (self.work / "collect.py").write_text("print('collected')\n")
         (self.work / "sim.py").write_text("import sys\nprint(sys.argv)\n")
         (self.work / "Makefile").write_text("test:\n\t@echo tested\n")
         self.begun: list[str] = []
@@ -354,6 +355,8 @@ class Typed:
     """On a terminal: what is awaited, and what is typed then."""
 
 
+GRID = "--sweep lr=1e-4,3e-4,1e-3 --sweep seed=1..4"
+TRAIN = "python train.py --lr {lr} --seed {seed}"
 IN_SHELL = ((" main]", "exit\r"),)
 SHELL = Typed(keys=IN_SHELL)
 """A session, which needs tmux; without it the line is left out."""
@@ -396,6 +399,9 @@ LINES = {
     "leaseq cancel": Typed("leaseq cancel {held}"),
     "leaseq cancel ID": Typed("leaseq cancel {running}"),
     "leaseq cancel ID --signal USR1": Typed("leaseq cancel {running} --signal USR1"),
+    f"leaseq submit {GRID} --gpus 1 -- {TRAIN}": Typed(
+        f"leaseq submit {GRID} -G 0 -- {TRAIN}".replace("{", "{{").replace("}", "}}")
+    ),
     "leaseq retry ID_3,17": Typed("leaseq retry {failed_sweep}_0,1"),
     "leaseq tasks last --values": Typed("leaseq tasks {sweep} --values"),
     "leaseq tasks last --state failed -q": Typed("leaseq tasks {sweep} --state failed -q"),
@@ -483,3 +489,31 @@ def test_the_table_of_lines_names_only_what_is_printed() -> None:
     every = {line for page in PAGES for line in printed(page)}
     assert len(every) > 40
     assert (set(LINES) | set(NOT_TYPED)) - every == set()
+
+
+def test_the_study_of_the_first_screen_runs_on_two_nodes_with_gpus_and_its_failed_run_runs_again(place: Place) -> None:
+    place.idle()
+    lease = place.run("add", "--detach", "-N2", "-c4", "--gres=gpu:2", "--name", "study", code=0).out.strip()
+    there = ("--lease", lease)
+    (place.work / "study.py").write_text(
+        "import os, sys\nprint(os.environ['CUDA_VISIBLE_DEVICES'], *sys.argv[1:])\n"
+        "sys.exit(os.path.exists('bad') and sys.argv[2::2] == ['3e-4', '2'])\n"
+    )
+    (place.work / "bad").touch()
+    grid = GRID.split()
+    study = place.run("submit", *there, *grid, "--gpus", "1", "--", *TRAIN.replace("train.py", "study.py").split()).id
+    collector = place.run("submit", *there, "--after", "last", "--", "python", "collect.py").id
+    place.run("wait", collector, code=120)
+    assert f"Dependency: {study} FAILED" in place.run("info", collector, code=0).out
+    assert place.run("tasks", study, "--state", "failed", "--values", code=0).out.count("lr=3e-4 seed=2") == 1
+    (place.work / "bad").unlink()
+    assert place.run("retry", *there, "last-1", "--failed", code=0).id == study
+    place.run("wait", collector, code=0)
+    rows = place.run("tasks", study, "--json", code=0).json["tasks"]
+    assert [row["state"] for row in rows] == ["DONE"] * 12
+    assert [row["attempt"] for row in rows] == [1] * 5 + [2] + [1] * 6
+    assert {row["node"] for row in rows} <= {
+        view["node"] for view in place.run("status", *there, "--json").json["nodes"]
+    }
+    assert place.run("logs", collector, code=0).out == "collected\n"
+    place.run("lease", "release", lease, "--yes", code=0)
