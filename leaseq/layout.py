@@ -87,6 +87,11 @@ class AllocDir:
         return f"{self.root}/nodes"
 
     @property
+    def named(self) -> str:
+        """The names of all nodes that it has ever had, one per line; by the lease script, beside `node_names`."""
+        return f"{self.root}/named"
+
+    @property
     def script_log(self) -> str:
         """What the lease script and its runners had to say."""
         return f"{self.root}/slurm.log"

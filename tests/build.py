@@ -61,6 +61,7 @@ def allocate(
     if hosts:
         lines = [node if node == host else f"{node} {host}" for node, host in hosts.items()]
         files.replace_file(fs, place.node_names, "".join(f"{line}\n" for line in lines).encode())
+        files.replace_file(fs, place.named, "".join(f"{node}\n" for node in hosts).encode())
     if left is not None:
         files.replace_file(fs, place.ends, b"%d\n" % left)
     return made

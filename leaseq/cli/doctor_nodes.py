@@ -36,7 +36,7 @@ def nodes(app: App, record: Lease, granted: tuple[str, ...]) -> Iterator[Finding
     notes = allocs.notes_of(app.fs, reader.lease)
     # A lease whose nodes have another directory under the home's path has written nothing here: Slurm knows them.
     names = allocs.members(app.fs, reader.lease) or granted or tuple(views)
-    for alloc in allocs.living(allocs.all_of(app.fs, reader.lease, record)):
+    for alloc in allocs.living_of(app.fs, reader.lease, record):
         yield from _steps(alloc)
     for node in names[:NODES_MAX]:
         yield from _node(app, record, node, views.get(node), notes.get(node, ""))

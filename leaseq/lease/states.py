@@ -10,7 +10,6 @@ from leaseq.errors import LeaseqError
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import keeping, leases
 from leaseq.lease.base import LeaseState
-from leaseq.lease.leases import Holding
 from leaseq.models import Lease
 from leaseq.protocol import allocs
 from leaseq.world import Clock, Fs
@@ -41,15 +40,13 @@ def of_lease(fs: Fs, home: Home, clock: Clock, lease: Lease, *, period_seconds: 
 
     period_seconds: how old an answer of Slurm may be (None: by the settings).
     """
-    return of_holding(fs, home, clock, leases.holding(fs, home, lease), period_seconds=period_seconds)
+    known = allocs.living_of(fs, home.lease(lease.id), lease)
+    return merged([of_alloc(fs, home, clock, each, period_seconds=period_seconds) for each in known])
 
 
-def of_holding(fs: Fs, home: Home, clock: Clock, of: Holding, *, period_seconds: float | None = None) -> LeaseState:
-    """The same of a lease whose allocations are known."""
-    directory, found = home.lease(of.lease.id), []
-    for each in of.living:
-        found.append(as_named(fs, directory, of, each, _state(fs, home, clock, each, period_seconds)))
-    return merged(found)
+def of_alloc(fs: Fs, home: Home, clock: Clock, alloc: Allocation, *, period_seconds: float | None = None) -> LeaseState:
+    """The same of one allocation, with its nodes as the lease calls them."""
+    return as_named(fs, home.lease(alloc.lease), alloc, _state(fs, home, clock, alloc, period_seconds))
 
 
 def _state(fs: Fs, home: Home, clock: Clock, alloc: Allocation, period_seconds: float | None) -> LeaseState:
@@ -59,12 +56,11 @@ def _state(fs: Fs, home: Home, clock: Clock, alloc: Allocation, period_seconds: 
         return LeaseState("UNKNOWN", reason=error.message)
 
 
-def as_named(fs: Fs, lease: LeaseDir, of: Holding, alloc: Allocation, state: LeaseState) -> LeaseState:
+def as_named(fs: Fs, lease: LeaseDir, alloc: Allocation, state: LeaseState) -> LeaseState:
     """The state of that allocation, with its nodes as the lease calls them, and not as their hosts are called."""
-    if len(of.allocs) == 1 or not state.nodes:
+    if not state.nodes:
         return state
-    names = allocs.hosts(fs, allocs.directory(lease, alloc))
-    called = {host: node for node, host in names.items()}
+    called = {host: node for node, host in allocs.hosts(fs, allocs.directory(lease, alloc)).items()}
     return replace(state, nodes=tuple(called.get(host, host) for host in state.nodes))
 
 

@@ -84,7 +84,7 @@ def learn_kept(fs: Fs, home: Home, lease: Lease, *, clock: Clock) -> bool:
     if lease.kind != "slurm":
         return False
     news = False
-    known = allocs.living(allocs.all_of(fs, home.lease(lease.id), lease))
+    known = allocs.living_of(fs, home.lease(lease.id), lease)
     for cluster in dict.fromkeys(each.cluster for each in known):
         queue = answer.read(fs, home, cluster)
         apply_all(fs, home, queue, clock=clock)
@@ -123,10 +123,10 @@ def _silent(fs: Fs) -> Silent:
 def _apply(fs: Fs, home: Home, verdict: Verdict, *, clock: Clock, is_silent: Silent, cache: str) -> None:
     """In this order: who dies in between leaves the rest to the next."""
     directory = home.lease(verdict.lease)
-    known = allocs.all_of(fs, directory)
-    alloc = next((each for each in known if each.id == verdict.alloc), None)
+    alloc = allocs.find(fs, directory, verdict.alloc)
     if alloc is None:
         return
+    others = [each for each in allocs.living_of(fs, directory) if each.ended is None and each.id != alloc.id]
     if verdict.alive:
         allocs.mark_alive(fs, directory, alloc)
         leases.revive(fs, home, verdict.lease)
@@ -134,9 +134,10 @@ def _apply(fs: Fs, home: Home, verdict: Verdict, *, clock: Clock, is_silent: Sil
         allocs.learn_nodes(fs, allocs.directory(directory, alloc), verdict.nodes)
     if verdict.lost:
         settle_claims(fs, directory, clock=clock, reason=verdict.why, nodes=verdict.lost, is_silent=is_silent)
-    if verdict.over and all(is_silent(directory, node) for node in beats.nodes_of(fs, directory, alloc, known).all):
+    its = beats.nodes_of(fs, directory, alloc, others, left=True).all if verdict.over else ()
+    if verdict.over and all(is_silent(directory, node) for node in its):
         allocs.mark_ended(fs, directory, alloc, ended=clock.now(), reason=verdict.end)
-        if all(each.ended is not None for each in known if each.id != alloc.id):
+        if not others:
             records.mark_ended(fs, directory, ended=clock.now(), reason=verdict.end)
         files.discard(fs, f"{cache}/{missed_name(alloc)}")
     if verdict.cluster and not allocs.learn_cluster(fs, directory, alloc, verdict.cluster):

@@ -135,14 +135,14 @@ def told(slurm: SlurmBackend, queue: Queue, of: Holding) -> Known:
     directory = slurm.home.lease(of.lease.id)
     again = {(each.lease, each.alloc) for each in queue.verdicts if each.alive}
     living = [each for each in of.allocs if each.ended is None or (each.lease, each.id) in again] or of.living
-    return [(each, states.as_named(slurm.fs, directory, of, each, slurm.state_by(queue, each))) for each in living]
+    return [(each, states.as_named(slurm.fs, directory, each, slurm.state_by(queue, each))) for each in living]
 
 
 def _recorded(fs: Fs, home: Home, of: Holding, clock: Clock) -> Known:
     """The states of a lease that has ended by its record (then none), or of which Slurm knows nothing."""
     if of.lease.ended is not None:
         return []
-    return [(each, states.of_holding(fs, home, clock, Holding(of.lease, (each,)))) for each in of.living]
+    return [(each, states.of_alloc(fs, home, clock, each)) for each in of.living]
 
 
 def _view(fs: Fs, home: Home, of: Holding, known: Known, clock: Clock) -> LeaseView:
@@ -170,7 +170,7 @@ def _news(fs: Fs, lease: LeaseDir) -> News:
     from leaseq.lease.slurm import answer
 
     home, lost = Home(lease.root.rsplit("/", 2)[0]), {}
-    known = allocs.living(allocs.all_of(fs, lease, record))
+    known = allocs.living_of(fs, lease, record)
     kept = {cluster: answer.read(fs, home, cluster) for cluster in {each.cluster for each in known}}
     found = [kept[each.cluster].verdict(each) for each in known]
     for verdict in found:

@@ -10,7 +10,7 @@ being made no more is known.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from leaseq.allocation import Allocation
@@ -47,9 +47,9 @@ def all_of(
     """
     ids, over = allocations_in(_names(fs, lease.allocs))
     found = [known[each] if each in over and each in known else _read(fs, lease, each) for each in ids]
-    recorded = [each for each in found if each is not None]
+    recorded = [_over(each) if each.id in over else each for each in found if each is not None]
     if recorded:
-        return tuple(sorted(recorded, key=lambda each: (each.created, each.id)))
+        return _in_order(recorded)
     if record is None:
         try:
             record = read_lease(fs, lease)
@@ -58,19 +58,40 @@ def all_of(
     return (record.first,)
 
 
+def living_of(fs: Fs, lease: LeaseDir, record: Lease | None = None) -> tuple[Allocation, ...]:
+    """The allocations of the lease that have not ended, oldest first; all of them if none is left.
+
+    What has ended costs nothing, as long as there is another.
+    """
+    ids, over = allocations_in(_names(fs, lease.allocs))
+    found = [_read(fs, lease, each) for each in ids if each not in over]
+    left = [each for each in found if each is not None and each.ended is None]
+    return _in_order(left) if left else living(all_of(fs, lease, record))
+
+
 def living(allocs: Sequence[Allocation]) -> tuple[Allocation, ...]:
     """Those that have not ended; all of them if none is left."""
     return tuple(each for each in allocs if each.ended is None) or tuple(allocs)
 
 
-def find(fs: Fs, lease: LeaseDir, alloc_id: str, record: Lease | None = None) -> Allocation | None:
-    """The allocation of that id as it is recorded now."""
-    return next((each for each in all_of(fs, lease, record) if each.id == alloc_id), None)
+def _in_order(allocs: Iterable[Allocation]) -> tuple[Allocation, ...]:
+    return tuple(sorted(allocs, key=lambda each: (each.created, each.id)))
+
+
+def find(fs: Fs, lease: LeaseDir, alloc_id: str) -> Allocation | None:
+    """The allocation of that id as it is recorded now; None if there is none."""
+    found = _read(fs, lease, alloc_id) if is_node(alloc_id) else None
+    return found or next((each for each in all_of(fs, lease) if each.id == alloc_id), None)
 
 
 def directory(lease: LeaseDir, alloc: Allocation) -> AllocDir:
     """Where what belongs to that allocation lies."""
     return lease.own if alloc.in_lease else lease.alloc(alloc.id)
+
+
+def _over(alloc: Allocation) -> Allocation:
+    """The allocation, which has ended: one whose record cannot be read as well."""
+    return alloc if alloc.is_known else replace(alloc, ended=0.0, end_reason="its record cannot be read")
 
 
 def age(fs: Fs, lease: LeaseDir, alloc: Allocation, probe_directory: str) -> float:
@@ -166,7 +187,7 @@ def _write(fs: Fs, lease: LeaseDir, alloc: Allocation) -> None:
 
 def members(fs: Fs, lease: LeaseDir, record: Lease | None = None) -> tuple[str, ...]:
     """The nodes of the living allocations, as far as they are known; empty before one has started."""
-    return merged_nodes(fs, lease, living(all_of(fs, lease, record)))
+    return merged_nodes(fs, lease, living_of(fs, lease, record))
 
 
 def merged_nodes(fs: Fs, lease: LeaseDir, among: Sequence[Allocation]) -> tuple[str, ...]:
@@ -176,7 +197,7 @@ def merged_nodes(fs: Fs, lease: LeaseDir, among: Sequence[Allocation]) -> tuple[
 
 def notes_of(fs: Fs, lease: LeaseDir) -> dict[str, str]:
     """What the scripts of the living allocations had to say, by node: see `notes`."""
-    return merged_notes(fs, lease, living(all_of(fs, lease)))
+    return merged_notes(fs, lease, living_of(fs, lease))
 
 
 def merged_notes(fs: Fs, lease: LeaseDir, among: Sequence[Allocation]) -> dict[str, str]:
@@ -191,7 +212,7 @@ def merged_notes(fs: Fs, lease: LeaseDir, among: Sequence[Allocation]) -> dict[s
 def time_left(fs: Fs, lease: LeaseDir) -> float | None:
     """How long the lease has nodes yet; None if it has no end or that is not known."""
     lefts = []
-    for each in living(all_of(fs, lease)):
+    for each in living_of(fs, lease):
         left = seconds_left(fs, directory(lease, each))
         if left is None and nodes_of(fs, lease, each):
             return None
@@ -201,7 +222,7 @@ def time_left(fs: Fs, lease: LeaseDir) -> float | None:
 
 def serving(fs: Fs, lease: LeaseDir, node: str) -> Serving | None:
     """What gives that node of the lease; None if no allocation is known to, and there are several."""
-    found = living(all_of(fs, lease))
+    found = living_of(fs, lease)
     for each in found:
         names = hosts(fs, directory(lease, each))
         if node in names or node in each.nodes:
@@ -246,6 +267,20 @@ def notes(fs: Fs, alloc: AllocDir) -> dict[str, str]:
 def nodes_of(fs: Fs, lease: LeaseDir, alloc: Allocation) -> tuple[str, ...]:
     """Its nodes as the lease calls them, in Slurm's order; empty before it has started."""
     return node_names(fs, directory(lease, alloc)) or alloc.nodes
+
+
+def ever_named(fs: Fs, lease: LeaseDir, alloc: Allocation) -> set[str] | None:
+    """The names of all nodes that it has ever had, none before its start; None if its script does not note them."""
+    place = directory(lease, alloc)
+    try:
+        return {word for word in fs.read(place.named).decode("utf-8", "replace").split() if is_node(word)}
+    except OSError:
+        return None if node_names(fs, place) else set()
+
+
+def has_had_several(fs: Fs, lease: LeaseDir) -> bool:
+    """True if the lease has, or has had, more than one allocation."""
+    return len(allocations_in(_names(fs, lease.allocs))[0]) > 1
 
 
 def node_names(fs: Fs, alloc: AllocDir) -> tuple[str, ...]:

@@ -41,22 +41,48 @@ class Nodes:
         return (*self.own, *self.perhaps)
 
 
-def nodes_of(fs: Fs, lease: LeaseDir, alloc: Allocation, others: Sequence[Allocation]) -> Nodes:
-    """The nodes that are that allocation's, or were, by what is written and by what their runners said.
+def nodes_of(fs: Fs, lease: LeaseDir, alloc: Allocation, others: Sequence[Allocation], *, left: bool = False) -> Nodes:
+    """The nodes that are that allocation's, or were, by what its script has named, else by what their runners said.
 
-    others: the allocations of the lease. If all but this one have ended, what they have left is this one's.
+    others: the allocations of the lease that have not ended, at least. left: if there is no other, also the nodes that
+    hold tasks yet and were an ended one's. A lease that never had another has all that was ever heard of it.
     """
+    rivals = [each for each in others if each.ended is None and each.id != alloc.id]
+    if not rivals and not allocs.has_had_several(fs, lease):
+        return Nodes(tuple(_every(fs, lease)))
+    named = [allocs.ever_named(fs, lease, each) for each in (alloc, *rivals)]
+    known = [each for each in named if each is not None]
+    if len(known) < len(named):
+        return _by_heartbeats(fs, lease, alloc, rivals)
+    mine, theirs = known[0], set[str]().union(*known[1:])
+    holding = _holding(fs, lease) if left and not rivals else set[str]()
+    return Nodes(tuple(sorted((mine | holding) - theirs)), tuple(sorted(mine & theirs)))
+
+
+def _every(fs: Fs, lease: LeaseDir) -> list[str]:
+    """The nodes that were ever heard, or have ever held tasks."""
+    return sorted({*nodes(fs, lease), *_owners(fs, lease)})
+
+
+def _owners(fs: Fs, lease: LeaseDir) -> list[str]:
     try:
-        owners = filter(is_node, fs.names(lease.claims))
+        return [name for name in fs.names(lease.claims) if is_node(name)]
     except FileNotFoundError:
-        owners = filter(is_node, ())
-    every = sorted({*nodes(fs, lease), *owners})
-    rivals = {each.id for each in others if each.ended is None} - {alloc.id}
+        return []
+
+
+def _holding(fs: Fs, lease: LeaseDir) -> set[str]:
+    return {node for node in _owners(fs, lease) if fs.names(lease.claimed(node))}
+
+
+def _by_heartbeats(fs: Fs, lease: LeaseDir, alloc: Allocation, rivals: Sequence[Allocation]) -> Nodes:
+    """The same if a script has not noted all names that it has given."""
+    every = _every(fs, lease)
     if not rivals:
         return Nodes(tuple(every))
-    theirs = {node for each in others if each.id in rivals for node in allocs.nodes_of(fs, lease, each)}
+    theirs = {node for each in rivals for node in allocs.nodes_of(fs, lease, each)}
     mine = set(allocs.nodes_of(fs, lease, alloc))
-    first = next((each.id for each in others if each.in_lease), "")
+    first = next((each.id for each in (alloc, *rivals) if each.in_lease), "")
     own, perhaps = [], []
     for node in every:
         written = node in mine, node in theirs

@@ -432,8 +432,8 @@ class JudgesTheLeasesOfAllClusters(Judge):
 class TakesEveryNodeForTheJobs(Judge):
     """The end of one job is held against the nodes of all jobs of its lease."""
 
-    def _nodes(self, alloc: Allocation) -> beats.Nodes:
-        return beats.nodes_of(self.fs, self.home.lease(alloc.lease), alloc, ())
+    def _nodes(self, alloc: Allocation, *, left: bool = False) -> beats.Nodes:
+        return beats.Nodes(tuple(beats.nodes(self.fs, self.home.lease(alloc.lease))))
 
 
 class TakesALineByItsNumber(Judge):

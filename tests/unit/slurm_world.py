@@ -72,6 +72,8 @@ class World:
         set_age(directory.alloc(alloc.id).record, age_seconds)
         if nodes:
             files.replace_file(self.fs, self.place(alloc).node_names, nodes.replace(",", "\n").encode() + b"\n")
+            names = "".join(f"{each.split()[0]}\n" for each in nodes.split(","))
+            files.replace_file(self.fs, self.place(alloc).named, names.encode())
         for node in nodes.split(",") if nodes else ():
             records.prepare_node(self.fs, directory, node.split()[0])
         return alloc

@@ -25,11 +25,13 @@ from tests.unit.slurm_world import CLOCK, World, line, set_age
 LOST_WITH_ONE = "LeaseEnd: TIMEOUT (TimeLimit)"
 
 
-@pytest.fixture
-def lease(world: World) -> Lease:
+@pytest.fixture(params=["names are noted", "by an older script"])
+def lease(world: World, request: pytest.FixtureRequest) -> Lease:
     """A lease of two jobs that run and are heard: 1 on node1 and node2, 2 on node3."""
     made = world.lease("1")
     files.replace_file(world.fs, world.place(made).node_names, b"node1\nnode2\n")
+    if request.param == "names are noted":
+        files.replace_file(world.fs, world.place(made).named, b"node1\nnode2\n")
     records.prepare_node(world.fs, world.home.lease("1"), "node2")
     world.another(made, "2", nodes="node3")
     for node, job in (("node1", "1"), ("node2", "1"), ("node3", "2")):
@@ -130,7 +132,7 @@ def test_a_lease_of_the_first_leaseq_keeps_its_allocation_when_another_is_added(
     world.beat(old, node="node1", alloc="x")
     with_alloc = Path(directory.heartbeat("node1")).read_text().replace(',"alloc":"x"', "")
     Path(directory.heartbeat("node1")).write_text(with_alloc)
-    os.unlink(directory.own.node_names)
+    files.replace_file(world.fs, directory.own.node_names, b"node2\n")
     assert beats.nodes_of(world.fs, directory, first, (first, second)).own == ("node1",)
     assert beats.nodes_of(world.fs, directory, second, (first, second)).all == ()
 
@@ -167,6 +169,9 @@ def test_what_has_ended_is_not_read_again(world: World, lease: Lease) -> None:
     before = leases.list_holdings(world.fs, world.home)
     Path(directory.alloc("2").record).write_text("{")
     assert leases.list_holdings(world.fs, world.home) == before
+    assert [each.id for each in allocs.living_of(world.fs, directory)] == ["1"]
+    assert [each.ended is None for each in allocs.all_of(world.fs, directory)] == [False, True], "the other has ended"
+    assert allocs.members(world.fs, directory) == ("node1", "node2")
     os.unlink(world.home.index)
     assert leases.list_holdings(world.fs, world.home) != before, "without the cache the files count"
 
@@ -353,3 +358,20 @@ def test_a_job_for_a_lease_whose_command_died_is_healed_into_that_lease(world: W
     world.answers(both() + line("88", "PENDING", script=ready.path))
     assert [each.id for each in allocs.all_of(world.fs, world.home.lease("1"))] == ["1", "2", "88"]
     assert os.listdir(world.home.runs) == ["1"]
+
+
+def test_whose_a_node_is_costs_nothing_of_what_ended_allocations_had(world: World) -> None:
+    lease = world.lease("1")
+    directory = world.home.lease("1")
+    for number in range(2, 6):
+        old = world.another(lease, str(number), nodes=f"old{number}")
+        world.beat(lease, node=f"old{number}", alloc=str(number), seconds_ago=500)
+        allocs.mark_ended(world.fs, directory, old, ended=5.0, reason="TIMEOUT")
+    now, after = world.another(lease, "6", nodes="node6"), world.another(lease, "7")
+    for path in Path(directory.heartbeats).glob("old*"):
+        path.write_text("{")
+    living = allocs.living_of(world.fs, directory)
+    assert beats.nodes_of(world.fs, directory, now, living).all == ("node6",)
+    assert beats.nodes_of(world.fs, directory, after, living).all == ()
+    world.running(lease, node="old2")
+    assert beats.nodes_of(world.fs, directory, now, [now], left=True).own == ("node6", "old2"), "nobody else takes it"

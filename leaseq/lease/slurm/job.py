@@ -47,15 +47,14 @@ class SlurmBackend:
     def state_by(self, queue: answer.Queue, alloc: Allocation) -> LeaseState:
         """The allocation's state by that answer, by what leaseq has told Slurm since, and by what its runners say."""
         directory = self.home.lease(alloc.lease)
-        known = allocs.all_of(self.fs, directory)  # an upkeep may have changed it since
-        record = next((each for each in known if each.id == alloc.id), alloc)
+        record = allocs.find(self.fs, directory, alloc.id) or alloc  # an upkeep may have changed it since
         place = allocs.directory(directory, record)
         state = state_in(queue, record, now=self.clock.now(), lease_age_seconds=self._age(alloc, queue))
         if state.word in ("ENDED", "COMPLETING") or _is_elsewhere(record, queue.cluster):
             return state
         if allocs.is_released(self.fs, place):
             return replace(state, word="ENDING", reason="released")
-        heard = self._heard(directory, record, known) if state.word == "PENDING" else None
+        heard = self._heard(directory, record) if state.word == "PENDING" else None
         if heard is not None and heard < queue.age_seconds:
             left = allocs.seconds_left(self.fs, place)
             ends = None if left is None else self.clock.now() + left
@@ -82,7 +81,7 @@ class SlurmBackend:
         if match is Match.UNKNOWN and alloc.cluster and cluster:
             # A runner looks before it begins whether the directory is its own job's.
             directory = self.home.lease(alloc.lease)
-            heard = self._heard(directory, alloc, allocs.all_of(self.fs, directory))
+            heard = self._heard(directory, alloc)
             match = Match.SAME if heard is not None and heard < beats.RECENT_SECONDS else match
         if match is not Match.SAME:
             if alloc.ended is not None:
@@ -123,9 +122,10 @@ class SlurmBackend:
         if row is not None and queue.match(alloc, row) is Match.OTHER:
             raise _another(alloc, row, Match.OTHER)
 
-    def _heard(self, lease: LeaseDir, alloc: Allocation, known: Sequence[Allocation]) -> float | None:
+    def _heard(self, lease: LeaseDir, alloc: Allocation) -> float | None:
         """How long ago a runner of the allocation was heard last."""
-        return beats.newest(self.fs, lease, beats.nodes_of(self.fs, lease, alloc, known).own)
+        others = allocs.living_of(self.fs, lease)
+        return beats.newest(self.fs, lease, beats.nodes_of(self.fs, lease, alloc, others).own)
 
     def _age(self, alloc: Allocation, queue: answer.Queue) -> float:
         """How much older the allocation's record is than the answer, by the file server's clock."""

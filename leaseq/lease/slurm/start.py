@@ -57,7 +57,7 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
     silent_since: float | None = None
     """Since when it runs, by Slurm's word, and has written nothing."""
     given_up = looked = False
-    known = allocs.living(allocs.all_of(backend.fs, directory, lease))
+    known = allocs.living_of(backend.fs, directory, lease)
     while True:
         waited = backend.clock.monotonic() - began
         begun = _begun(backend, directory)
@@ -74,7 +74,7 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
             period = FIRST_ANSWER_SECONDS if not asked or news else backend.period_seconds
             asked, given_up = waited, given_up or news
             state = _ask(backend, lease, period_seconds=period)
-            known = allocs.living(allocs.all_of(backend.fs, directory, lease))
+            known = allocs.living_of(backend.fs, directory, lease)
             if state.word == "ENDED" and begun:
                 left = "`leaseq lease ls --all` shows what is left"
                 raise NotFound(f"lease {lease.id} has ended: {state.reason}", hint=left)
@@ -92,7 +92,7 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
 
 def _look_from_there(backend: SlurmBackend, lease: Lease, state: LeaseState) -> None:
     """Raises SlurmError if the lease's first node does not see this home: nothing will ever be heard of it."""
-    running = allocs.living(allocs.all_of(backend.fs, backend.home.lease(lease.id), lease))
+    running = allocs.living_of(backend.fs, backend.home.lease(lease.id), lease)
     if len(running) == 1 and state.nodes and sees_home(backend, running[0], state.nodes[0]) is False:
         raise SlurmError(
             f"lease {lease.id} runs, and {another_home(state.nodes[0], backend.home.root)}",

@@ -193,11 +193,11 @@ class Judge:
 
     def _all_silent(self, alloc: Allocation) -> bool:
         directory = self.home.lease(alloc.lease)
-        return all(self.is_silent(directory, node) for node in self._nodes(alloc).all)
+        return all(self.is_silent(directory, node) for node in self._nodes(alloc, left=True).all)
 
-    def _nodes(self, alloc: Allocation) -> beats.Nodes:
-        """Its nodes that were ever heard, or hold tasks."""
-        return beats.nodes_of(self.fs, self.home.lease(alloc.lease), alloc, self.known[alloc.lease].allocs)
+    def _nodes(self, alloc: Allocation, *, left: bool = False) -> beats.Nodes:
+        """Its nodes that were ever heard, or hold tasks; left: see `beats.nodes_of`."""
+        return beats.nodes_of(self.fs, self.home.lease(alloc.lease), alloc, self.known[alloc.lease].allocs, left=left)
 
     def _age(self, alloc: Allocation) -> float:
         try:
@@ -207,7 +207,7 @@ class Judge:
 
     def _end(self, alloc: Allocation, row: Row | None) -> Verdict:
         """It has ended. Over it is once all of its nodes are silent; what the silent ones held is lost before."""
-        directory, nodes = self.home.lease(alloc.lease), self._nodes(alloc)
+        directory, nodes = self.home.lease(alloc.lease), self._nodes(alloc, left=True)
         reason = end_reason(
             self.fs, allocs.directory(directory, alloc), row, beats.newest(self.fs, directory, nodes.all)
         )
