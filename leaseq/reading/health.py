@@ -27,11 +27,11 @@ class Runners:
         self._beats: dict[str, tuple[str, int, float]] = {}
 
     def nodes(self, listing: Listing) -> dict[str, NodeView]:
-        """Every node of the lease with the health of its runner."""
+        """Every node of the lease with the health of its runner; of ended allocations those that hold something."""
         pinned = Counter([each.at.node for each in listing.pending.values()])
         claimed = Counter([each.at.node for each in (*listing.claims, *listing.chunks) if each.rank is Rank.CLAIMED])
         views = {}
-        for node in sorted(listing.nodes):
+        for node in sorted(self._to_show(listing.nodes, {*pinned, *claimed})):
             try:
                 view = self.of(node)
             except (Malformed, PermissionError) as error:
@@ -47,6 +47,15 @@ class Runners:
             lost = self.news().lost
             views |= {node: replace(views[node], lost=lost[node]) for node in missed if node in lost}
         return views
+
+    def _to_show(self, nodes: set[str], holding: set[str]) -> set[str]:
+        """What ended allocations have left is not read again and again, while there is another."""
+        if len(nodes) < 2 or not allocs.has_had_several(self.fs, self.lease):
+            return nodes
+        named = [allocs.ever_named(self.fs, self.lease, each) for each in allocs.living_of(self.fs, self.lease)]
+        if not all(each is not None for each in named):
+            return nodes
+        return nodes & set[str]().union(*(each for each in named if each is not None), holding)
 
     def of(self, node: str) -> NodeView:
         """The node's runner as far as this host can tell; raises Malformed."""

@@ -18,7 +18,7 @@ from leaseq.protocol import allocs, files, records, tasks
 from leaseq.reading import beats
 from leaseq.reading.views import Health
 from leaseq.verbs.access import Access
-from tests.build import allocate, make_alloc
+from tests.build import allocate, make_alloc, make_entry, make_task
 from tests.unit.fake_program import FakeProgram
 from tests.unit.slurm_world import CLOCK, World, line, set_age
 
@@ -375,3 +375,16 @@ def test_whose_a_node_is_costs_nothing_of_what_ended_allocations_had(world: Worl
     assert beats.nodes_of(world.fs, directory, after, living).all == ()
     world.running(lease, node="old2")
     assert beats.nodes_of(world.fs, directory, now, [now], left=True).own == ("node6", "old2"), "nobody else takes it"
+
+
+def test_the_nodes_of_an_ended_allocation_are_shown_while_something_waits_for_them(world: World, lease: Lease) -> None:
+    directory = world.home.lease("1")
+    first, second = allocs.all_of(world.fs, directory)
+    reader = reader_of(world.fs, directory, CLOCK)
+    assert [view.node for view in reader.read().nodes] == ["node1", "node2", "node3"]
+    allocs.mark_ended(world.fs, directory, first, ended=5.0, reason="TIMEOUT")
+    entry = make_entry()
+    tasks.publish(world.fs, directory.inbox("node2"), entry, make_task(entry.id))
+    assert [view.node for view in reader.read().nodes] == ["node2", "node3"]
+    allocs.mark_ended(world.fs, directory, second, ended=5.0, reason="TIMEOUT")
+    assert len(reader.read().nodes) == 3, "of a lease that has ended all is shown"
