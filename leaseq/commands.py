@@ -29,6 +29,7 @@ COMMANDS = {
     "status": Known("counts of tasks and the health of nodes", changes=False),
     "tasks": Known("list tasks", changes=False),
     "info": Known("details of tasks", changes=False),
+    "why": Known("say what a task waits for, and when it may start", changes=False),
     "logs": Known("show a task's output", changes=False),
     "follow": Known("stream a task's output until it ends; gives its exit code", terminal=True),
     "wait": Known("wait for tasks; gives their exit code", terminal=True),

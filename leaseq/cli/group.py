@@ -13,6 +13,7 @@ from leaseq.errors import NotFound, UsageError
 from leaseq.models import State
 from leaseq.names import valid_group
 from leaseq.verbs.group import ENDED_LOOKED_AT, Group, Groups, look, set_parallel
+from leaseq.words import about
 
 UNLIMITED = -1
 
@@ -71,6 +72,7 @@ COLUMNS = (
     Column("OTHERS", right=True, rank=2),
     Column("PARALLEL", right=True, rank=3),
     Column("PAUSED"),
+    Column("LEFT"),
 )
 
 
@@ -78,13 +80,20 @@ def _row(group: Group) -> list[str]:
     shown = (State.PENDING, State.RUNNING, State.DONE, State.FAILED)
     counts = [group.tasks.get(state, 0) for state in shown]
     others = sum(group.tasks.values()) - sum(counts)
+    left = "" if group.seconds is None else f"about {about(group.seconds)}"
     limit = "" if group.parallel is None else str(group.parallel)
-    return [group.name, *map(str, counts), str(others), limit, "paused" if group.paused else ""]
+    return [group.name, *map(str, counts), str(others), limit, "paused" if group.paused else "", left]
 
 
 def group_json(group: Group) -> dict[str, object]:
     counts = {state.name: group.tasks.get(state, 0) for state in State}
-    return {"group": group.name, "paused": group.paused, "parallel": group.parallel, "tasks": counts}
+    return {
+        "group": group.name,
+        "paused": group.paused,
+        "parallel": group.parallel,
+        "seconds": group.seconds,
+        "tasks": counts,
+    }
 
 
 def parallel(text: str, *, what: str) -> int:

@@ -15,9 +15,12 @@ from leaseq.cli.output import COLOURS, Output
 from leaseq.dataclass import dataclass
 from leaseq.models import State
 from leaseq.protocol import allocs
-from leaseq.reading.views import Health, NodeView
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.views import Health, NodeView, Snapshot
 from leaseq.words import about, memory, visible
 
+EVENTS = 50
+"""By so many of the tasks that ended last on each node it is said how long others take."""
 HEALTH_COLOURS = {Health.OK: "32", Health.LATE: "33", Health.DOWN: "31", Health.STOPPED: "33", Health.UNKNOWN: "33"}
 
 
@@ -47,11 +50,22 @@ class Status(Look):
         out.items("tasks", counts)
         for told in limits_told(snapshot.limits):
             out.wrap(told, indent=2)
+        if forecast := self._forecast(app, reader, snapshot):
+            out.wrap(forecast, indent=2)
         if snapshot.nodes:
             out.line()
             self._nodes(out, snapshot.nodes, allocs.notes_of(app.fs, reader.lease))
         advise(out, snapshot)
         return 0
+
+    def _forecast(self, app: App, reader: Reader, snapshot: Snapshot) -> str:
+        """How long what is pending takes, as far as that is known; of a lease that has ended nothing is said."""
+        if not snapshot.totals[State.PENDING] or snapshot.end or (snapshot.lease and snapshot.lease.ended):
+            return ""
+        from leaseq.reading.forecast import lease_forecast
+
+        left = allocs.time_left(app.fs, reader.lease)
+        return lease_forecast(snapshot.totals, reader.histories.known(EVENTS), left=left, nodes=snapshot.nodes)
 
     def _nodes(self, out: Output, nodes: Sequence[NodeView], notes: Mapping[str, str]) -> None:
         """notes: what the lease script had to say of a node."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
@@ -50,6 +51,14 @@ class Ended:
         # Of one task several attempts may wait there: each counts by itself.
         listing.booked = [each._replace(event=self._booked.get((each.id, each.attempt))) for each in listing.booked]
         return {task_id: each.event for task_id, each in found.items() if each.event}
+
+    def known(self, want: int) -> list[Event]:
+        """So many of the newest events of each history, as of the last look; nothing more is read for fewer."""
+        found: list[Event] = []
+        for tail in self._tails.values():
+            with suppress(Malformed, PermissionError):
+                found += tail.known(want)
+        return found
 
     def _ends(self, recent: int, notes: list[str]) -> Iterable[tuple[Tail, list[Event]]]:
         """The end of each history; further back only if it may hold more of the `recent` last events of all."""

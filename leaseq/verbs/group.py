@@ -10,6 +10,7 @@ from leaseq.layout import LeaseDir
 from leaseq.lease import leases
 from leaseq.models import State
 from leaseq.protocol import groups
+from leaseq.reading.forecast import Durations
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import Snapshot
 from leaseq.verbs.access import Access
@@ -26,6 +27,8 @@ class Group:
     paused: bool
     parallel: int | None
     """How many of it may run at once; None: any number."""
+    seconds: float | None
+    """How long what is left of it takes at the pace of now, by what has ended; None if that is not known."""
     tasks: Mapping[State, int]
     """Its tasks by state; of the ended ones those that are among the newest of the lease."""
 
@@ -52,10 +55,23 @@ def look(reader: Reader, name: str = "") -> Groups:
     names = sorted({*counts, *limits.groups} if not name else {name})
     seen = sum(1 for row in snapshot.tasks if row.state.ended)
     ended = sum(number for state, number in snapshot.totals.items() if state.ended)
-    found = [
-        Group(each, limits.stop(each), limits.parallel.get(each), counts.get(each, Counter[State]())) for each in names
-    ]
+    durations = Durations().learn(reader.histories.known(ENDED_LOOKED_AT))
+    found = []
+    for each in names:
+        tasks, most = counts.get(each, Counter[State]()), limits.parallel.get(each)
+        seconds = None if limits.stop(each) else _left(durations, each, tasks, most)
+        found.append(Group(each, limits.stop(each), most, seconds, tasks))
     return Groups(reader.lease.id, tuple(found), seen >= ended, snapshot)
+
+
+def _left(durations: Durations, name: str, tasks: Counter[State], most: int | None) -> float | None:
+    """How long its pending and running tasks take, if as many run at once as do now, or as may where none runs."""
+    running, seen = tasks[State.RUNNING], durations.of("", name, "")
+    left = tasks[State.PENDING] + running
+    at_once = running or most
+    if not left or not at_once or seen is None or seen.like != f"of group {name}":
+        return None
+    return left * seen.mean / at_once
 
 
 def set_parallel(access: Access, lease: LeaseDir, name: str, most: int | None) -> None:

@@ -224,6 +224,7 @@ DOCUMENTS = {
     "set": "set {held} --priority 3 --json",
     "edit": "edit {held} --json",
     "signal": "signal {running} CONT --json",
+    "why": "why {held} --json",
     "pause": "pause -g nobody --json",
     "resume": "resume -g nobody --json",
     "group": "group --json",

@@ -1,0 +1,132 @@
+"""How long tasks may take, by those that have ended, and what follows for those that wait. Unknown is an answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from leaseq.dataclass import dataclass, field
+from leaseq.models import Event, Need, Running, State
+from leaseq.reading.views import NodeView
+from leaseq.room import Booking, Room, booking_of, room_left
+from leaseq.words import about, count
+
+SAMPLES_MIN = 3
+"""Of fewer tasks nothing is concluded."""
+LOOKED_AT = 200
+"""So many of the tasks that ended last are looked at."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How long tasks like one took."""
+
+    seconds: float
+    """The median."""
+    mean: float
+    samples: int
+    like: str
+    """What they have in common, in words: `named vit`."""
+
+
+@dataclass
+class Durations:
+    """How long ended tasks ran, by what they have in common, the closest first: name, group, program, lease."""
+
+    known: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+
+    def learn(self, events: Iterable[Event]) -> Durations:
+        """With what these have taken, those that ended by themselves."""
+        for event in events:
+            if event.state in (State.DONE, State.FAILED) and event.elapsed_seconds is not None:
+                for key in _keys(event.name, event.group, event.command):
+                    self.known.setdefault(key, []).append(event.elapsed_seconds)
+        return self
+
+    def of(self, name: str, group: str, command: str) -> Seen | None:
+        """How long such a task takes by the closest that are known; None if too few are."""
+        for kind, value in _keys(name, group, command):
+            found = sorted(self.known.get((kind, value), ()))
+            if len(found) >= SAMPLES_MIN:
+                like = {"name": f"named {value}", "group": f"of group {value}", "program": f"that run {value}"}
+                mean = math.fsum(found) / len(found)
+                return Seen(found[len(found) // 2], mean, len(found), like.get(kind, "of this lease"))
+        return None
+
+
+def _keys(name: str, group: str, command: str) -> list[tuple[str, str]]:
+    program = " ".join(command.split()[:2])
+    keys = [("name", name), ("group", group), ("program", program)]
+    return [key for key in keys if key[1]] + [("lease", "")]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """When there is room for a task on a node, if nobody else takes it."""
+
+    node: str
+    ends: tuple[str, ...]
+    """The tasks that would have to end."""
+    seconds: float | None
+    """Until the last of them ends, by what is known; None if that is not known."""
+
+
+def opening(need: Need, view: NodeView, durations: Durations) -> Opening | None:
+    """What would have to end on the node for the need to fit, soonest first; None if it never fits, or nobody knows."""
+    beat = view.heartbeat
+    if beat is None:
+        return None
+    capacity = Room(beat.cpus, beat.mem_mb, beat.gpus, gpus_known=beat.gpus_known)
+    held: list[tuple[float, Running]] = []
+    for run in beat.running:
+        held.append((remaining(run, durations, age=view.age_seconds or 0.0), run))
+    held.sort(key=lambda each: each[0])
+    gone: list[str] = []
+    seconds: float | None = 0.0
+    while True:
+        bookings = [Booking(run.cpus, run.mem_mb, run.gpus) for _, run in held]
+        if (not need.alone or not held) and booking_of(need, room_left(capacity, bookings), capacity):
+            return Opening(view.node, tuple(gone), seconds)
+        if not held:
+            return None
+        left, run = held.pop(0)
+        gone.append(run.id)
+        seconds = None if math.isinf(left) or seconds is None else max(seconds, left)
+
+
+def remaining(run: Running, durations: Durations, *, age: float) -> float:
+    """How long the running task may take yet, by those like it; infinite if that is not known."""
+    seen = durations.of(run.name, "", run.command)
+    return math.inf if seen is None else max(0.0, seen.seconds - run.elapsed_seconds - age)
+
+
+def first_opening(need: Need, views: Sequence[NodeView], durations: Durations) -> Opening | None:
+    """Of the nodes' openings the soonest; one of which nothing is known comes last."""
+    found = [each for view in views if (each := opening(need, view, durations))]
+    return min(found, key=lambda each: (each.seconds is None, each.seconds or 0.0, len(each.ends)), default=None)
+
+
+def lease_forecast(
+    totals: Mapping[State, int], events: Sequence[Event], *, left: float | None, nodes: Sequence[NodeView]
+) -> str:
+    """How long what is pending takes at the pace of now, and whether the lease lasts for it; empty if nothing waits."""
+    pending, running = totals.get(State.PENDING, 0), totals.get(State.RUNNING, 0)
+    if not pending:
+        return ""
+    told = f"{pending:,} pending"
+    seen = Durations().learn(events).of("", "", "")
+    if seen is None:
+        return f"{told}; how long they take is not known: too few tasks have ended here"
+    if not running:
+        return f"{told}, about {about(seen.mean)} each by the last {seen.samples}; none runs now"
+    held = [run for view in nodes if view.heartbeat for run in view.heartbeat.running]
+    already = math.fsum(min(run.elapsed_seconds, seen.mean) for run in held)
+    seconds = max(0.0, (pending + running) * seen.mean - already) / running
+    told += f", about {about(seconds)} at {running} at a time, by the last {seen.samples}"
+    if left is None:
+        return told
+    missed = min(pending, math.ceil(max(0.0, seconds - left) * running / seen.mean)) if seen.mean else 0
+    ends = f"the lease ends in {about(left)}"
+    if not missed:
+        return f"{told}; {ends}"
+    return f"{told}; {ends}: about {count(missed, 'task')} will not fit"
