@@ -118,8 +118,10 @@ class Indexed:
     def refuse_strange(self, wanted: Indices) -> None:
         """Raises NotFound if the array has not all of these."""
         if strange := wanted - self.every:
+            has = str(self.every)[:TEXT_MAX]
             raise NotFound(
-                f"{self.whole.id} has no index {str(strange)[:TEXT_MAX]}", hint=f"it has {str(self.every)[:TEXT_MAX]}"
+                f"{self.whole.id} has no index {str(strange)[:TEXT_MAX]}: it has {has}",
+                hint=f"`leaseq tasks {self.whole.id}` lists them",
             )
 
     # -- many ----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ cost, and what ran beside what was noted as the history went on.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from leaseq.indices import Indices
 from leaseq.models import Outcome, State, Task
@@ -45,9 +46,11 @@ def check(history: History) -> None:
     for (task_id, attempt), outcome in outcomes.items():
         if outcome.counts:
             _check_array(history, task_id, attempt, outcome)
+            if attempt == max(number for each, number in outcomes if each == task_id):
+                _check_read(history, task_id, outcome.counts)
             continue
         _check_true(history, (task_id, attempt), outcome)
-    for task_id in {task_id for task_id, _ in outcomes}:
+    for task_id in {task_id for (task_id, _), outcome in outcomes.items() if not outcome.counts}:
         _check_asked_for(history, task_id, outcomes)
 
 
@@ -88,9 +91,11 @@ def _check_array(history: History, task_id: str, attempt: int, outcome: Outcome)
         raise Violated(f"{task_id} is over, and nothing is told of {silent}")
     states = Counter(each.state.name for each in told.ended.values())
     states["CANCELLED"] += len(silent)
+    states += Counter(task.array.before)
     if +states != Counter(outcome.counts):
         raise Violated(f"of {task_id} {dict(states)} are told, and {dict(outcome.counts)} are counted")
-    _check_read(history, task_id, every, +states)
+    if task_id not in truth.arrays or sum(states.values()) != len(Indices.parse(truth.arrays[task_id].array.indices)):
+        raise Violated(f"{task_id} has other indices than it was submitted with: {dict(states)}")
     for index, each in told.ended.items():
         key, name = (f"{task_id}_{index}", each.attempt), f"{task_id}_{index}.{each.attempt}"
         if each.requeued and None not in stopped:
@@ -107,13 +112,14 @@ def _check_array(history: History, task_id: str, attempt: int, outcome: Outcome)
             raise Violated(f"{name} is LOST ({each.reason}), and nothing happened to any node")
 
 
-def _check_read(history: History, task_id: str, every: Indices, states: Counter[str]) -> None:
-    """A reader sees each index once, as it ended, whether it looks at all or at one."""
+def _check_read(history: History, task_id: str, counts: Mapping[str, int]) -> None:
+    """A reader sees each index of the array once, as it ended, whether it looks at all or at one."""
     array = Search(Reader(history.lease, history.fs(), SystemClock())).indexed(task_id)
     found = array.by_state()
     seen = Counter({state.name: len(some) for state, some in found.items()})
-    if seen != states or array.every != every:
-        raise Violated(f"of {task_id} a reader sees {dict(seen)}, and {dict(states)} are told")
+    every = array.every
+    if seen != Counter(counts):
+        raise Violated(f"of {task_id} a reader sees {dict(seen)}, and {dict(counts)} are told")
     rows = list(array.rows())
     by_rows = {index_of(row.id): row.state for row in rows}
     if [index_of(row.id) for row in rows] != list(every) or any(

@@ -127,7 +127,7 @@ class Plan:
     troubles: tuple[Trouble, ...]
     arrays: tuple[ArrayPlan, ...] = ()
     array_commands: tuple[Command, ...] = ()
-    """Of arrays: `cancel` and `cancel some`."""
+    """Of arrays: `cancel`, `cancel some` and `retry`."""
 
     def __str__(self) -> str:
         lines = [f"seed {self.seed}"]
@@ -278,6 +278,12 @@ def draw_arrays(seed: str, *, only: Sequence[str] | None = None, steps: Sequence
         Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), chance.choice(("cancel", "cancel some")), number)
         for number in range(3)
         if chance.random() < 0.25
+    ]
+    again = Random(f"{seed} arrays again")
+    commands += [
+        Command(again.uniform(SECONDS * 0.3, SECONDS), again.choice(LOGIN), "retry", number)
+        for number in range(3)
+        if again.random() < 0.3
     ]
     troubles = tuple(_at_arrays(each, chance) for each in plan.troubles)
     arrays = tuple(_array(chance) for _ in range(chance.randint(1, 3)))

@@ -145,8 +145,11 @@ class User:
         self.truth.arrays[task.id] = task
 
     def stop(self, plan: Command) -> None:
-        """An array is cancelled, or some of it; or that failed."""
+        """An array is cancelled, or some of it, or what of it is not done runs once more; or that failed."""
         for task_id in sorted(self.truth.arrays)[plan.which :][:1]:
+            if plan.verb == "retry":
+                self._retry_array(task_id)
+                return
             task = self.truth.arrays[task_id]
             assert task.array is not None
             every = Indices.parse(task.array.indices)
@@ -162,6 +165,14 @@ class User:
                         return
             except OSError:
                 return
+
+    def _retry_array(self, task_id: str) -> None:
+        reader = self.reader()
+        with suppress(LeaseqError, OSError, Malformed):
+            (row,) = find(reader, task_id)
+            if row.state.ended and row.state is not State.DONE:
+                self.truth.retried.add((task_id, row.attempt))
+            retry(self.access, Located(reader, row))
 
     # -- commands ----------------------------------------------------------------------------------
 
