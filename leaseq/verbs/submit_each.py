@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import LeaseqError, Malformed, UsageError
@@ -11,6 +11,8 @@ from leaseq.lease.host import user_name
 from leaseq.models import Task
 from leaseq.names import Entry, new_task_id, order
 from leaseq.protocol.submission import SEQUENCES_MAX, THREADS, Published, publish_batch
+from leaseq.upstream import Upstream
+from leaseq.verbs import upstreams
 from leaseq.verbs.access import Access
 from leaseq.verbs.submit import Submitted, opened, publish_by_key
 from leaseq.world import hostname
@@ -23,6 +25,8 @@ class Each:
     task: Task
     priority: int = 0
     hold: bool = False
+    after: tuple[tuple[str, str], ...] = ()
+    """What it is to come after: what is waited for, and the word that names tasks."""
 
 
 class Wrong(UsageError):
@@ -49,7 +53,7 @@ def submit_each(
     if len(wanted) > SEQUENCES_MAX:
         raise UsageError(f"{len(wanted):,} tasks at once are too many", hint=f"at most {SEQUENCES_MAX}")
     now = access.clock.now()
-    batch = [_named(number, each, now) for number, each in enumerate(wanted)]
+    waits: dict[int, tuple[Upstream, ...]] = {}
     checked: set[tuple[str, str]] = set()
     for number, each in enumerate(wanted):
         if (each.task.node, str(each.task.need)) not in checked:
@@ -58,12 +62,35 @@ def submit_each(
                 opened(access, lease, each.task, make=False)
             except LeaseqError as error:
                 raise Wrong(number, error) from None
+    wanted = [_with_upstreams(access, lease, number, each, waits, now) for number, each in enumerate(wanted)]
+    batch = [_named(number, each, now) for number, each in enumerate(wanted)]
     record = opened(access, lease, wanted[0].task)
     for node in {each.task.node for each in wanted}:
         opened(access, lease, replace(wanted[0].task, node=node))
-    done = _published(access, lease, wanted, batch, told=told, threads=threads)
+    for number, ups in waits.items():
+        upstreams.put(access, lease, wanted[number].task.node, ups, [batch[number][0]])
+    done = _published(access, lease, wanted, batch, waits, told=told, threads=threads)
     new = tuple(entry for (entry, _), task_id in zip(batch, done.ids, strict=False) if entry.id == task_id)
+    for number, ups in waits.items():
+        entry = batch[number][0]
+        upstreams.look(access, lease, ups, [entry] if entry in new else [], others=[] if entry in new else [entry])
     return Submitted(lease, record, tuple(done.ids), new, done.failure)
+
+
+def _with_upstreams(
+    access: Access, lease: LeaseDir, number: int, each: Each, waits: dict[int, tuple[Upstream, ...]], now: float
+) -> Each:
+    """The task with what it is to come after in its record; what it has to wait for is in `waits`."""
+    if not each.after:
+        return each
+    try:
+        ups = [str(up) for up, _ in upstreams.resolve(access, lease, each.after)]
+        found = upstreams.weighed(access, lease, ups, now=now)
+    except LeaseqError as error:
+        raise Wrong(number, error) from None
+    if found:
+        waits[number] = found
+    return replace(each, task=replace(each.task, after=tuple(dict.fromkeys(ups))))
 
 
 def _named(number: int, each: Each, now: float) -> tuple[Entry, Task]:
@@ -82,6 +109,7 @@ def _published(
     lease: LeaseDir,
     wanted: Sequence[Each],
     batch: Sequence[tuple[Entry, Task]],
+    waits: Container[int],
     *,
     told: Callable[[int], None],
     threads: int,
@@ -91,7 +119,8 @@ def _published(
     failure: OSError | None = None
     directories: dict[str, list[int]] = {}
     for number, each in enumerate(wanted):
-        directory = lease.held(each.task.node) if each.hold else lease.inbox(each.task.node)
+        node = each.task.node
+        directory = lease.held(node) if each.hold else lease.waiting(node) if number in waits else lease.inbox(node)
         directories.setdefault(directory, []).append(number)
     for directory, numbers in directories.items():
         plain = [number for number in numbers if not wanted[number].task.key]

@@ -81,6 +81,19 @@ def test_a_key_in_two_lines_and_a_file_without_tasks_are_refused(box: Box) -> No
     assert queued(box) == []
 
 
+def test_a_line_comes_after_tasks_that_are_there(box: Box) -> None:
+    first = box.submit("true", options=("--hold", "--no-start", "-J", "first"))
+    said = submit(box, {"argv": ["true"], "after": first}, {"argv": ["a"], "after": ["any:name:first"], "hold": True})
+    one, two = (box.task(each) for each in said.out.split())
+    assert (one["state"], two["reason"].partition(":")[0]) == ("PENDING", "Held") and first in one["reason"]
+    assert "/waiting/" in one["file"]
+    for wrong in ({"after": "Tnone"}, {"after": 1}, {"after": "afterok:T1"}):
+        assert "line 1" in submit(box, {"argv": ["true"], **wrong}, code=2).err
+    box.run("release", first, code=0)
+    box.run("daemon", "start", code=0)
+    box.run("wait", said.out.split()[0], code=0)
+
+
 def test_a_thousand_lines_are_one_batch(box: Box) -> None:
     said = submit(box, *({"argv": ["true", str(n)], "name": f"n{n}"} for n in range(1000)))
     ids = said.out.split()
