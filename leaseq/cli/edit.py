@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
-import tempfile
 from functools import partial
 
 from leaseq.cli.acting import Said, on_each
 from leaseq.cli.app import App
 from leaseq.cli.command import Command
+from leaseq.cli.editor import edited
 from leaseq.cli.hold import which
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.set import told
-from leaseq.cli.sheet import Line, lines_of, sheet_of
+from leaseq.cli.sheet import Line
 from leaseq.dataclass import dataclass
-from leaseq.errors import Refused, UsageError
 from leaseq.lease.lookup import PENDING, Found, Located
 from leaseq.models import Task
 from leaseq.names import Entry
@@ -36,16 +33,7 @@ class Edit:
         """0 if every task is as the sheet says; nothing is changed if the sheet is wrong anywhere."""
         found = app.access.find(self.tasks, lease=self.lease, acts=True, of=PENDING)
         known = {each.row.id: opened(app.access, each) for each in found.tasks}
-        text = sheet_of(list(known.values()))
-        path = _written(text)
-        _let_edit(path)
-        try:
-            with open(path, encoding="utf-8") as file:
-                lines = lines_of(file.read(), known)
-        except UnicodeDecodeError:
-            raise _kept(UsageError("the sheet is not UTF-8"), path) from None
-        except UsageError as error:
-            raise _kept(error, path) from None
+        lines, path = edited(known)
         different = Found(tuple(each for each in found.tasks if each.row.id in lines), found.unknown, found.problems)
         act = partial(_change, lines=lines, known=known, fits=Fits(app.access))
         code = on_each(app, different, act, doing="changing", json=self.json, hints=True) if different.tasks else 0
@@ -58,29 +46,6 @@ class Edit:
         else:
             os.unlink(path)
         return code
-
-
-def _written(text: str) -> str:
-    handle, path = tempfile.mkstemp(prefix="leaseq-edit-", suffix=".yaml")
-    with open(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    return path
-
-
-def _let_edit(path: str) -> None:
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    try:
-        code = subprocess.run([*shlex.split(editor), path], check=False).returncode
-    except (OSError, ValueError) as error:
-        os.unlink(path)
-        raise Refused(f"the editor {editor!r} cannot be started: {error}", hint="EDITOR names another") from None
-    if code:
-        raise Refused(f"the editor ended with {code}: nothing was changed", hint=f"what you wrote is in {path}")
-
-
-def _kept(error: UsageError, path: str) -> UsageError:
-    hint = f"{error.hint}; nothing was changed" if error.hint else "nothing was changed"
-    return UsageError(error.message, hint=f"{hint}. What you wrote is in {path}")
 
 
 def _change(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from leaseq.cli.after import ANYWAY
 from leaseq.cli.app import App
@@ -11,13 +13,18 @@ from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON, LEASE, NO_START, OF_GROUP, by_group
 from leaseq.cli.progress import Progress
 from leaseq.cli.retry import Retry, refuse_unclear, tasks_meant, tell_if_forgotten, tell_of_queued
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Refused
-from leaseq.lease.lookup import ENDED
+from leaseq.lease.lookup import ENDED, Found
+from leaseq.models import Task
+from leaseq.names import Entry, order
 from leaseq.verbs.changes import Changes
 from leaseq.verbs.fits import Fits
 from leaseq.verbs.redo import check, redo, redone_before
-from leaseq.verbs.retry import Queued
+from leaseq.verbs.retry import Queued, unknown
+
+if TYPE_CHECKING:
+    from leaseq.cli.sheet import Line
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class Redo:
     failed: bool
     changes: Changes
     priority: int
+    edit: bool
     start: bool
     json: bool
 
@@ -42,6 +50,9 @@ class Redo:
         fits = Fits(access)
         for each in found.tasks:
             check(access, each, self.changes, fits=fits, start=self.start)
+        lines, sheet = self._edited(found, fits) if self.edit else (None, "")
+        if lines is not None:
+            found = replace(found, tasks=tuple(each for each in found.tasks if each.row.id in lines))
         queued: list[Queued] = []
         progress = Progress(app.out, "submitting", len(found.tasks), quiet=self.json)
         for each in progress.over(found.tasks):
@@ -49,7 +60,16 @@ class Redo:
                 progress.left(why)
                 continue
             try:
-                done = redo(access, each, self.changes, priority=self.priority, once=once, failed=self.failed)
+                line = lines[each.row.id] if lines is not None else None
+                done = redo(
+                    access,
+                    each,
+                    self.changes,
+                    priority=line.priority if line else self.priority,
+                    once=once,
+                    failed=self.failed,
+                    made=partial(_as_edited, line),
+                )
             except Refused as error:
                 progress.problem(error.message)
                 continue
@@ -58,6 +78,10 @@ class Redo:
             progress.did(done.task.id, "submitted again")
             progress.print_ids([done.task.id])
         code = progress.end()
+        if sheet and not code:
+            os.unlink(sheet)
+        elif sheet:
+            app.out.talk(f"leaseq: what you wrote is in {sheet}")
         if self.json:
             lease = queued[0].lease.id if queued else found.lease if found.tasks else access.lease(self.lease).id
             olds = [each.task.redo_of for each in queued]
@@ -67,10 +91,34 @@ class Redo:
             app.out.talk("leaseq: no task has failed")
         return app.tell(found.problems) or code
 
+    def _edited(self, found: Found, fits: Fits) -> tuple[dict[str, Line], str]:
+        """What the person makes of the tasks in an editor, and the sheet's path; raises LeaseqError."""
+        from leaseq.cli.editor import edited
+
+        known = {}
+        for each in found.tasks:
+            old = each.detail.task
+            if old is None:
+                raise Refused(unknown(each.row))
+            if each.row.array is not None:
+                raise Refused(f"{each.row.id} is an array, which is not edited", hint=f"`leaseq redo {each.row.id}`")
+            place = order(priority=self.priority, micros=0, sequence=0)
+            known[old.id] = self.changes.applied(old), Entry(place, old.id, old.need, 1)
+        lines, path = edited(known, every=True)
+        for each in found.tasks:
+            if line := lines.get(each.row.id):
+                fits.refuse(each.reader.lease, line.task.need, line.task.node, named="")
+        return lines, path
+
+
+def _as_edited(line: Line | None, task: Task) -> Task:
+    return task if line is None else line.task
+
 
 def _request(*, in_place: bool, priority: int, **fields: Any) -> Redo | Retry:
     fields = with_changes(fields)
-    return Retry(**fields) if in_place else Redo(priority=priority, **fields)
+    edit = fields.pop("edit")
+    return Retry(**fields) if in_place else Redo(priority=priority, edit=edit, **fields)
 
 
 COMMAND = Command(
@@ -90,11 +138,12 @@ COMMAND = Command(
         *CHANGE_OPTIONS,
         ANYWAY,
         PRIORITY,
+        Option("edit", "change every field of them in $VISUAL or $EDITOR first", kind="flag"),
         Option(
             "in-place",
             "the same as `leaseq retry`: their next attempt where they stood, no new task",
             kind="flag",
-            against=("priority",),
+            against=("priority", "edit"),
         ),
         NO_START,
         JSON,

@@ -59,8 +59,11 @@ def fields_of(task: Task, entry: Entry) -> dict[str, Any]:
     }
 
 
-def lines_of(text: str, opened: Mapping[str, tuple[Task, Entry]]) -> dict[str, Line]:
-    """The tasks of the sheet that are different from what was opened; raises UsageError that says where it is wrong."""
+def lines_of(text: str, opened: Mapping[str, tuple[Task, Entry]], *, every: bool = False) -> dict[str, Line]:
+    """The tasks of the sheet that are different from what was opened, or every one that stands there.
+
+    Raises UsageError that says where it is wrong.
+    """
     import yaml
 
     try:
@@ -81,7 +84,7 @@ def lines_of(text: str, opened: Mapping[str, tuple[Task, Entry]]) -> dict[str, L
             raise UsageError(f"{task_id}: no fields under it")
         task, entry = opened[task_id]
         line = changed(task, fields_of(task, entry), fields)
-        if line.task != task or line.priority != 500 - int(entry.order[:3]):
+        if every or line.task != task or line.priority != 500 - int(entry.order[:3]):
             found[task_id] = line
     return found
 

@@ -137,5 +137,5 @@ def started(row: TaskView) -> str:
 def way_on(row: TaskView) -> str:
     """What one may do of a task that is pending no more, and was to be changed."""
     if row.state.ended:
-        return f"`leaseq redo {row.id}` with these options submits a new one"
-    return f"`leaseq cancel {row.id}`, and then `leaseq redo {row.id}` with these options submits a new one"
+        return f"`leaseq redo {row.id}` with these options, or --edit, submits a new one"
+    return f"`leaseq cancel {row.id}`, and then `leaseq redo {row.id}` with these options, or --edit, submits a new one"

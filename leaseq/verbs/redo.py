@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from leaseq.dataclass import replace
 from leaseq.errors import Refused, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.lease.host import user_name
 from leaseq.lease.lookup import Located
-from leaseq.models import ANY
+from leaseq.models import ANY, Task
 from leaseq.protocol import dependents, edges, keys, records, tasks
 from leaseq.protocol.submission import entries
 from leaseq.reading.views import TaskView
@@ -40,11 +41,12 @@ def redo(
     priority: int = 0,
     once: bool = False,
     failed: bool = False,
+    made: Callable[[Task], Task] = lambda task: task,
 ) -> Queued:
     """A new task like the old one is pending, durably; raises Refused if the old one is not known any more.
 
     once: it is the first redo of that task by any process. One that died on the way is brought to its end.
-    failed: of an array only the indices that failed, or ran into their time limit.
+    failed: of an array only the indices that failed, or ran into their time limit. made: what else is different.
     """
     old, lease = each.detail.task, each.reader.lease
     if old is None:
@@ -52,7 +54,7 @@ def redo(
     if failed and each.row.array is None and each.row.state not in arrays.FAILED:
         raise Refused(f"{old.id} has not failed: it is {each.row.state.name}")
     now = access.clock.now()
-    changed, indices = changes.applied(old), 0
+    changed, indices = made(changes.applied(old)), 0
     if each.row.array is not None:
         changed, indices = arrays.again(each, changed, arrays.FAILED if failed else ())
     need, group = changed.need, changed.group

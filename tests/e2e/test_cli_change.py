@@ -178,3 +178,22 @@ def test_a_signal_is_a_command_of_its_own(box: Box) -> None:
     assert "gets SIGUSR1" in box.run("signal", running, "usr1", code=0).err
     box.run("wait", running, code=7)
     assert box.run("signal", running, "USR1").code == 1
+
+
+def test_an_ended_task_is_submitted_again_as_it_was_edited(box: Box) -> None:
+    first, second = (box.submit("false", options=PACKED) for _ in range(2))
+    box.run("wait", first, second, code=1)
+    script = box.path / "editor.py"
+    script.write_text(
+        "import sys, yaml\npath = sys.argv[1]\nbody = yaml.safe_load(open(path))\n"
+        f"body['{first}'].update(command=['true'], name='better', priority=4)\ndel body['{second}']\n"
+        "yaml.safe_dump(body, open(path, 'w'))\n"
+    )
+    said = box.run("redo", first, second, "--edit", "--json", env={"EDITOR": f"{box.python} {script}"}, code=0).json
+    assert said["redo_of"] == [first]
+    (new,) = said["ids"]
+    assert (box.task(new)["name"], box.task(new)["argv"]) == ("better", ["true"])
+    box.run("wait", new, code=0)
+    script.write_text("import sys\nopen(sys.argv[1], 'w').write('[')\n")
+    wrong = box.run("redo", first, "--edit", env={"EDITOR": f"{box.python} {script}"}, code=2)
+    Path(wrong.err.split("What you wrote is in ")[1].split()[0]).unlink()
