@@ -83,17 +83,18 @@ class Tasks(Look):
         left = self.limit
         listed: list[TaskView] = []
         remarks: list[str] = []
+        documents: list[dict[str, object]] = []
         for each in found.tasks:
             if each.row.array is None:
                 shown, remark = [each.row] if self._matches(each.row) else [], ""
             else:
                 shown, remark = self._indices_of(each, left)
             listed += shown
+            documents += _with_redone(app, each.reader.lease.id, shown) if self.json else []
             remarks += [remark] if remark else []
             left = max(0, left - len(shown))
         if self.json:
-            tasks = [rows.task_json(row) for row in listed]
-            out.document({"lease": found.lease, "tasks": tasks, "unknown": list(found.unknown)})
+            out.document({"lease": found.lease, "tasks": documents, "unknown": list(found.unknown)})
         elif self.quiet:
             for row in listed:
                 out.line(row.id)

@@ -136,6 +136,8 @@ def test_a_held_array_starts_nothing_and_a_cancelled_one_is_over_at_once(box: Bo
     again = box.run("redo", f"{task}_7,8", code=0).id
     box.run("wait", again, code=0)
     assert rows(box, again) == {"7": "DONE", "8": "DONE"}
+    (row,) = box.run("tasks", box.submit("true"), "--json", code=0).json["tasks"]
+    assert row["redone_as"] == [] and row["array"] is None
 
 
 def test_each_index_has_a_directory_of_its_own_and_clean_takes_all_of_an_array(box: Box) -> None:
