@@ -138,6 +138,11 @@ class ArrayDir:
         return f"{self.root}/index"
 
     @property
+    def throttle(self) -> str:
+        """How many may run at once, as a command has said since the array was submitted."""
+        return f"{self.root}/throttle"
+
+    @property
     def held(self) -> str:
         """Why a runner has held the array."""
         return f"{self.root}/held"

@@ -153,6 +153,10 @@ class Entry:
         """What this attempt is called where it holds a lane, by the claim of the node: its own, or its chunk's."""
         return f"{self.key}.{claim.owner}.{node}"
 
+    def chunk_lane(self, node: str) -> str:
+        """What this claim on a chunk is called where it holds a lane of its array."""
+        return f"{self.id}_k{self.chunk}.{self.attempt}.{self.owner}.{node}"
+
     def pending(self) -> Entry:
         return replace(self, owner="")
 
@@ -359,6 +363,8 @@ class ArrayNames:
     """(node, incarnation) of each that has a journal of the array."""
     stops: list[str] = field(default_factory=list)
     """The names of the files that end indices."""
+    throttled: bool = False
+    """True if a command has said how many may run at once."""
     over: bool = False
     """True if the array has ended, and what its chunks left is swept together."""
 
@@ -377,6 +383,7 @@ class ArrayNames:
             elif _STOP.fullmatch(name):
                 found.stops.append(name)
             found.over = found.over or name == "index"
+            found.throttled = found.throttled or name == "throttle"
         found.journals.sort()
         found.stops.sort()
         return found

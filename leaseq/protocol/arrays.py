@@ -35,7 +35,7 @@ from leaseq.protocol.concluding import Ending
 from leaseq.protocol.journal import Totals
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
-from leaseq.schema import flag, text
+from leaseq.schema import flag, integer, text
 from leaseq.world import Fs
 
 LOOKS_MAX = 5
@@ -335,6 +335,26 @@ def holders(fs: Fs, lease: LeaseDir, entry: Entry) -> dict[str, list[Claim]]:
                 if _chunk(name, entry) is not None:
                     found.setdefault(node, []).append(Claim(Entry.parse(name), node))
     return found
+
+
+def set_throttle(fs: Fs, lease: LeaseDir, entry: Entry, most: int) -> None:
+    """At most so many of the array run at once as soon as its nodes look, durably; 0: any number. What runs goes on."""
+    array = prepare(fs, lease, entry)
+    files.replace_file(fs, array.throttle, json.dumps({"v": 1, "most": most}).encode() + b"\n")
+    ask_holders(fs, lease, entry)
+
+
+def throttle(fs: Fs, array: ArrayDir) -> int | None:
+    """What a command has said of how many may run at once; None if it cannot be understood."""
+    try:
+        return integer(files.json_object(files.content(fs, array.throttle)).get("most"))
+    except (FileNotFoundError, Malformed):
+        return None
+
+
+def say_held(fs: Fs, array: ArrayDir, reason: str) -> None:
+    """The array's directory says why a runner holds it."""
+    files.replace_file(fs, array.held, json.dumps({"v": 1, "reason": reason}).encode() + b"\n")
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ def free_lane_of(fs: Fs, lease: LeaseDir, claim: Claim) -> None:
 
 def free_gone(fs: Fs, lease: LeaseDir, group: str) -> None:
     """No claim that is gone holds a lane of the group."""
-    lanes.free_gone(fs, lease.group_lanes(group), stands=_standing(fs, lease))
+    lanes.free_gone(fs, lease.group_lanes(group), stands=standing(fs, lease))
 
 
 def groups_with_lanes(fs: Fs, lease: LeaseDir) -> list[str]:
@@ -169,7 +169,7 @@ def _give_lanes(fs: Fs, lease: LeaseDir, group: str) -> None:
             take_lane(fs, lease, claim, limit=None)
 
 
-def _standing(fs: Fs, lease: LeaseDir) -> Callable[[str], bool]:
+def standing(fs: Fs, lease: LeaseDir) -> Callable[[str], bool]:
     """Whether a holder has its claim yet, by a listing of its node's claims that is made when it is first asked for."""
     claimed: dict[str, set[str]] = {}
 

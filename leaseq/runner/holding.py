@@ -12,7 +12,7 @@ from leaseq.arrays import Expansion
 from leaseq.dataclass import dataclass, field
 from leaseq.layout import ArrayDir
 from leaseq.models import Outcome, State, Task
-from leaseq.names import Entry
+from leaseq.names import Entry, Lane
 from leaseq.protocol.arrays import Stop
 from leaseq.protocol.journal import Ended
 from leaseq.protocol.plan import Plan
@@ -48,6 +48,18 @@ class Lot:
     """Set once nothing is left to take."""
     over: bool = False
     """True once it is known to have ended, or to be no array that could run."""
+    throttle: int = 0
+    """How many may run at once over all nodes; 0: any number."""
+    limits: dict[str, int] = field(default_factory=dict)
+    """By its directory of lanes how many there are, if it is throttled. A chunk with one runs one index at a time."""
+    no_lane_before: float = 0.0
+    """Until when no lane is looked for, for there was none."""
+    first_ends: list[tuple[int | None, float]] = field(default_factory=list)
+    """(exit code, seconds) of the first attempts that ended here; code None: not as FAILED."""
+    tripped: str = ""
+    """Why nothing more of it starts here: the array is to be held."""
+    put_aside: bool = False
+    """True once it is held for that."""
     late: bool = False
     """True since its tasks were told that the lease ends: no attempt that follows another begins."""
     log_directories: set[str] = field(default_factory=set)
@@ -65,13 +77,14 @@ class Lot:
 
     def open(self) -> list[Holding]:
         """The chunks of which something may start."""
-        return [each for each in self.held if not each.overruled]
+        return [] if self.tripped else [each for each in self.held if not each.overruled]
 
     @property
     def startable(self) -> int:
         """How many indices of held chunks may start, if there is room."""
-        again = 0 if self.late else sum(len(each.again) for each in self.open())
-        return again + sum(len(each.begun) + len(each.waiting) + each.beginning for each in self.open())
+        return sum(
+            min(each.startable, 1 - len(each.running)) if self.limits else each.startable for each in self.open()
+        )
 
     @property
     def window_left(self) -> int:
@@ -121,6 +134,8 @@ class Holding:
     """What may start at once."""
     running: set[str] = field(default_factory=set)
     """The keys of its attempts that run."""
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    """The lanes that it has, by their directories."""
     overruled: bool = False
     """True once the chunk was taken away: nothing of it starts any more, and nothing that ends counts."""
 
@@ -128,6 +143,17 @@ class Holding:
     def chunk(self) -> int:
         assert self.claim.entry.chunk is not None
         return self.claim.entry.chunk
+
+    @property
+    def startable(self) -> int:
+        """How many of its indices may start, if there is room."""
+        again = 0 if self.lot.late else len(self.again)
+        return again + len(self.begun) + len(self.waiting) + self.beginning
+
+    @property
+    def has_lanes(self) -> bool:
+        """True if it has each lane that it needs."""
+        return self.lot.limits.keys() <= self.lanes.keys()
 
     def next_to_begin(self, most: int) -> list[Attempted]:
         """Up to so many that have not begun, taken out."""

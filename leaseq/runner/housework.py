@@ -10,7 +10,7 @@ from contextlib import suppress
 from leaseq.errors import Malformed, Newer
 from leaseq.models import Outcome, Why
 from leaseq.names import ARRAYS, CLI, Entry, is_node
-from leaseq.protocol import allocs, concluding, dependents, edits, files, groups, tasks, terms
+from leaseq.protocol import allocs, concluding, dependents, edits, files, groups, lanes, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
 from leaseq.reading.history import added
@@ -45,6 +45,8 @@ def keep_house(state: NodeState, ports: Ports) -> None:
                 groups.free_gone(ports.fs, ports.lease, group)
     for lot in list(state.lots.values()):
         lots.look_for_stops(state, ports, lot)
+        if lot.throttle:
+            lanes.free_gone(ports.fs, ports.lease.lanes(lot.entry.id), stands=groups.standing(ports.fs, ports.lease))
     # In the first term nobody has served the node before this runner.
     if state.running or state.lots or state.options.term > 1:
         claims = ports.fs.names(ports.lease.claimed(ports.node))

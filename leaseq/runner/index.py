@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from leaseq.dataclass import dataclass, replace
-from leaseq.models import Outcome, Task
+from leaseq.models import Outcome, State, Task
 from leaseq.names import Entry
+from leaseq.protocol import lanes
 from leaseq.protocol.tasks import Claim
 from leaseq.runner.holding import Attempted, ChunkEnds, Holding, IndexEnds
 from leaseq.runner.ports import Ports
+
+FIRST = 3
+"""How many of an array's indices tell what would become of the others."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class Index:
 def end_index(ports: Ports, holding: Holding, attempted: Attempted, outcome: Outcome) -> None:
     """That attempt of the index has that outcome; another follows if it says so, and nobody wanted the index to end."""
     index, number = attempted
+    _watch_the_first(holding, outcome)
     if outcome.requeued and holding.lot.stop_of(index):
         outcome = replace(outcome, requeued="")
     entry = holding.lot.entry.of_index(index, number)
@@ -65,4 +72,26 @@ def _one_less(ports: Ports, holding: Holding) -> None:
 def end_if_done(ports: Ports, holding: Holding) -> None:
     if holding.left <= 0 and holding in holding.lot.held and not holding.overruled:
         holding.lot.held.remove(holding)
+        free_lanes(ports, holding)
         ports.ledger.add(ChunkEnds(holding))
+
+
+def free_lanes(ports: Ports, holding: Holding) -> None:
+    """The chunk has no lane any more; if that fails, housekeeping frees what nobody holds."""
+    for directory, lane in holding.lanes.items():
+        with suppress(OSError):
+            lanes.free(ports.fs, directory, lane)
+        holding.lot.no_lane_before = 0.0
+    holding.lanes = {}
+
+
+def _watch_the_first(holding: Holding, outcome: Outcome) -> None:
+    """An array whose first three indices here fail within a second, with one code, is to be held: so would the rest."""
+    first = holding.lot.first_ends
+    if len(first) >= FIRST:
+        return
+    failed = outcome.state is State.FAILED
+    first.append((outcome.exit_code if failed else None, outcome.elapsed_seconds or 0.0))
+    code = first[0][0]
+    if len(first) == FIRST and code is not None and all(each == code and took < 1.0 for each, took in first):
+        holding.lot.tripped = f"its first {FIRST} indices failed within a second with exit code {code}"

@@ -31,6 +31,7 @@ class Intake:
     def fill(self) -> None:
         """Whatever can start now has been claimed, durably, and handed to the keeper."""
         state = self.state
+        lots.hold_tripped(state, self.ports)
         if state.claims_in_doubt:
             self.find_claims()
         if state.look_at_limits:
@@ -75,7 +76,8 @@ class Intake:
         left = state.seconds_left(now)
         for lot in state.lots.values():
             lot.late = state.warned(left)
-        held = [entry for entry in lots.offers(state) if shut is None or not shut(entry.group)]
+        held = [entry for entry in lots.offers(state, self.ports) if shut is None or not shut(entry.group)]
+        lots.give_lanes(state, self.ports)
         keys = {entry.key for entry in held}
         fresh = (entry for entry in candidates if entry.key not in keys)
         return choose(

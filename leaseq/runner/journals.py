@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import LeaseDir
+from leaseq.models import State
 from leaseq.node.procs import Procs
-from leaseq.protocol import arrays, chunks, files
+from leaseq.protocol import arrays, chunks, files, journal
+from leaseq.protocol.arrays import Stop
 from leaseq.protocol.journal import Attempts, Ended, Journal
 from leaseq.protocol.tasks import Claim
 from leaseq.runner.holding import ArrayEnds, Begins, ChunkEnds, Holding, IndexEnds, NeverBegan, Note
@@ -58,6 +60,8 @@ class Journals:
                 never.append((note.holding.chunk, note.attempts, note.owner))
         if told:
             self._journal(told[0].holding).write(ended=ends, begun=begun, never=never)
+            if ends:
+                self._stop_if_too_many_failed(told[0].holding, everywhere=False)
         for each in told:
             if isinstance(each, IndexEnds):
                 self.procs.forget(each.key)
@@ -68,6 +72,7 @@ class Journals:
             if isinstance(note, ChunkEnds):
                 chunks.end_chunk(self.fs, self.lease, note.holding.claim)
                 done(note)
+                self._stop_if_too_many_failed(note.holding, everywhere=True)
                 if closed := self._closed(note.holding):
                     self.finish(closed)
             elif isinstance(note, ArrayEnds):
@@ -93,6 +98,21 @@ class Journals:
         else:
             holding.fresh.extend(note.attempts)
         self.news = True
+
+    def _stop_if_too_many_failed(self, holding: Holding, *, everywhere: bool) -> None:
+        """Nothing more of the array starts, if as many have failed as are allowed. everywhere: on all nodes."""
+        lot = holding.lot
+        most = lot.task.array.max_fails if lot.task.array else 0
+        if not most or lot.stop_of_all:
+            return
+        told = self._journal(holding).totals
+        if everywhere:
+            told = journal.totals(self.fs, lot.array, arrays.names_of(self.fs, self.lease, lot.entry))
+        failed = told.counts.get(State.FAILED, 0) + told.counts.get(State.TIMEOUT, 0)
+        if failed >= most:
+            stop = Stop(None, f"MaxFails: {failed} failed", running=False)
+            lot.stops = [*lot.stops, stop]
+            arrays.cancel(self.fs, self.lease, lot.entry, stop, now=self.now())
 
     def _journal(self, holding: Holding) -> Journal:
         lot, owner = holding.lot, holding.claim.entry.owner

@@ -14,20 +14,22 @@ from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Newer
 from leaseq.models import ANY, Task, Why
 from leaseq.names import ArrayNames, Entry
-from leaseq.protocol import arrays, chunks, files, tasks
+from leaseq.protocol import arrays, chunks, files, lanes, tasks
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, how_many
 from leaseq.runner import ends, limits
 from leaseq.runner.decide import Choice
 from leaseq.runner.holding import ArrayEnds, Attempted, Begins, Holding, Lot, NeverBegan
-from leaseq.runner.index import Index, cancel_waiting, end_if_done
+from leaseq.runner.index import Index, cancel_waiting, end_if_done, free_lanes
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
 from leaseq.runner.resume import resume
 from leaseq.runner.starting import ends_of_day, start_request
 from leaseq.runner.work import Attempt, check_task, free_slot
 
+LANE_SECONDS = 1.0
+"""How soon a lane is looked for again, if there was none."""
 CHUNKS_AT_ONCE = 64
 """Of how many chunks of an array a turn begins to take, at most: then others have their turn."""
 
@@ -35,9 +37,15 @@ CHUNKS_AT_ONCE = 64
 # -- what may start --------------------------------------------------------------------------------------------------
 
 
-def offers(state: NodeState) -> list[Entry]:
+def offers(state: NodeState, ports: Ports) -> list[Entry]:
     """The arrays of which this runner holds something that may start, in order."""
+    for lot in state.lots.values():
+        _know_limits(ports, lot)
     return sorted((lot.entry for lot in state.lots.values() if lot.startable), key=str)
+
+
+def _know_limits(ports: Ports, lot: Lot) -> None:
+    lot.limits = {ports.lease.lanes(lot.entry.id): lot.throttle} if lot.throttle else {}
 
 
 def many_of(state: NodeState, entry: Entry) -> int:
@@ -45,8 +53,12 @@ def many_of(state: NodeState, entry: Entry) -> int:
     if not entry.count or entry.chunk is not None:
         return 1
     lot = state.lots.get(entry.key)
-    held = lot.startable if lot else 0
-    return held + (CHUNKS_AT_ONCE if state.queue.has(str(entry)) else 0)
+    if lot is None:
+        return CHUNKS_AT_ONCE
+    more = CHUNKS_AT_ONCE if state.queue.has(str(lot.entry)) and not lot.tripped else 0
+    if lot.limits and lot.no_lane_before:
+        return sum(each.startable > 0 and each.has_lanes and not each.running for each in lot.open())
+    return lot.startable + more
 
 
 def fill(state: NodeState, ports: Ports, entry: Entry, choices: Sequence[Choice]) -> int:
@@ -54,18 +66,54 @@ def fill(state: NodeState, ports: Ports, entry: Entry, choices: Sequence[Choice]
     lot = state.lots.get(entry.key) or open_lot(state, ports, entry)
     if lot is None:
         return 0
+    _know_limits(ports, lot)
     started = _start(state, ports, lot, choices)
-    while len(choices) - started > lot.startable and not lot.closed and not lot.over and state.queue.has(str(entry)):
-        if not take(state, ports, lot):
+    name = str(lot.entry)
+    while len(choices) - started > lot.startable and not lot.closed and not lot.over and state.queue.has(name):
+        if lot.tripped or not _lane_is_free(ports, lot) or not take(state, ports, lot):
             break
     replenish(ports, lot)
     return started
 
 
+def _lane_is_free(ports: Ports, lot: Lot) -> bool:
+    """Whether one more chunk would have the lanes that it needs, for all that is seen."""
+    if lot.limits and len(lot.held) >= min(lot.limits.values()):
+        return False
+    for directory, most in lot.limits.items():
+        if len(lanes.held_by(lanes.look(ports.fs, directory))) >= most:
+            lot.no_lane_before = ports.clock.monotonic() + LANE_SECONDS
+            return False
+    return True
+
+
+def _has_lanes(state: NodeState, ports: Ports, holding: Holding) -> bool:
+    """The chunk has the lanes that it needs for one more index to run; False if there is none now."""
+    lot = holding.lot
+    for directory, most in lot.limits.items():
+        if directory not in holding.lanes:
+            holder = holding.claim.entry.chunk_lane(state.node)
+            # What runs already has its lane, however many are taken: it began before there was a limit.
+            lane = lanes.take(ports.fs, directory, holder, limit=None if holding.running else most)
+            if lane is None:
+                lot.no_lane_before = ports.clock.monotonic() + LANE_SECONDS
+                return False
+            holding.lanes[directory] = lane
+    return not (lot.limits and holding.running)
+
+
+def give_lanes(state: NodeState, ports: Ports) -> None:
+    """What runs of a limited array has its lane, though it began before that was known here."""
+    for lot in state.lots.values():
+        for holding in lot.held:
+            if lot.limits and holding.running and not holding.has_lanes:
+                _has_lanes(state, ports, holding)
+
+
 def _start(state: NodeState, ports: Ports, lot: Lot, choices: Sequence[Choice]) -> int:
     started = 0
     for choice in choices:
-        holding = next((each for each in lot.open() if each.begun), None)
+        holding = next((each for each in lot.open() if each.begun and _has_lanes(state, ports, each)), None)
         if holding is None:
             break
         if not start_index(state, ports, holding, holding.begun[0], choice.booking):
@@ -114,7 +162,9 @@ def replenish(ports: Ports, lot: Lot) -> None:
     """As many begin as the window has room for."""
     room = lot.window_left
     for holding in lot.open():
-        if room > 0 and (attempts := holding.next_to_begin(room)):
+        # A chunk that runs one at a time must not have all of the window.
+        own = 2 - len(holding.begun) - holding.beginning - len(holding.running) if lot.limits else room
+        if room > 0 and own > 0 and (attempts := holding.next_to_begin(min(room, own))):
             holding.beginning += len(attempts)
             room -= len(attempts)
             ports.ledger.add(Begins(holding, attempts))
@@ -122,7 +172,9 @@ def replenish(ports: Ports, lot: Lot) -> None:
 
 def absorb(state: NodeState, ports: Ports) -> None:
     """What the ledger has told since the last turn is known."""
+    now = ports.clock.monotonic()
     for key, lot in list(state.lots.items()):
+        lot.no_lane_before = 0.0 if now >= lot.no_lane_before else lot.no_lane_before
         for holding in list(lot.held):
             while holding.fresh:
                 attempted = holding.fresh.popleft()
@@ -203,6 +255,8 @@ def _learn(ports: Ports, lot: Lot, names: ArrayNames) -> None:
     """What is in the array's directory is known."""
     lot.taken = names.taken
     lot.over = lot.over or names.over
+    said = arrays.throttle(ports.fs, lot.array) if names.throttled else None
+    lot.throttle = (lot.task.array.throttle if lot.task.array else 0) if said is None else said
     if len(names.stops) != lot.stops_seen and not names.over:
         lot.stops, lot.stops_seen = arrays.read_stops(ports.fs, lot.array, names), len(names.stops)
 
@@ -363,6 +417,7 @@ def overrule(state: NodeState, ports: Ports, claims: Sequence[str]) -> None:
 def _let_go_of(state: NodeState, ports: Ports, holding: Holding) -> None:
     """Nothing starts of a chunk that was taken away, and what runs of it is told to end."""
     holding.beginning = 0
+    free_lanes(ports, holding)
     for queue in (holding.waiting, holding.again, holding.begun, holding.fresh):
         queue.clear()
     for key in holding.running:
@@ -377,20 +432,44 @@ def _let_go_of(state: NodeState, ports: Ports, holding: Holding) -> None:
 def give_back(state: NodeState, ports: Ports) -> None:
     """Chunks of which nothing runs are pending again: this runner begins nothing more."""
     for lot in list(state.lots.values()):
-        for holding in list(lot.held):
-            if holding.running or holding.overruled or _in_ledger(ports, holding):
+        _give_back(state, ports, lot, lot.inbox)
+
+
+def _give_back(state: NodeState, ports: Ports, lot: Lot, target: str) -> None:
+    for holding in list(lot.held):
+        if holding.running or holding.overruled or _in_ledger(ports, holding):
+            continue
+        if holding.begun:
+            attempts = list(holding.begun)
+            holding.begun.clear()
+            holding.waiting.extendleft(reversed(attempts))
+            ports.ledger.add(NeverBegan(holding, attempts, ports.incarnation))
+            continue
+        free_lanes(ports, holding)
+        tasks.unclaim(ports.fs, ports.lease, holding.claim, target)
+        lot.held.remove(holding)
+        state.changed = True
+    if not lot.held:
+        del state.lots[lot.key]
+
+
+def hold_tripped(state: NodeState, ports: Ports) -> None:
+    """Arrays whose first indices all failed at once in the same way are held, with the reason."""
+    for lot in [lot for lot in state.lots.values() if lot.tripped]:
+        node = lot.inbox.rpartition("/")[2]
+        held, name = ports.lease.held(node), str(lot.entry)
+        if not lot.put_aside:
+            if not state.queue.has(name):
+                lot.tripped = ""  # nothing is left of it to hold
                 continue
-            if holding.begun:
-                attempts = list(holding.begun)
-                holding.begun.clear()
-                holding.waiting.extendleft(reversed(attempts))
-                ports.ledger.add(NeverBegan(holding, attempts, ports.incarnation))
+            arrays.say_held(ports.fs, lot.array, lot.tripped)
+            ports.fs.mkdir(held)
+            moved = tasks.move_pending(ports.fs, lot.inbox, name, held)
+            state.queue.remove(name, own=lot.own)
+            lot.put_aside = moved
+            if not moved:
                 continue
-            tasks.unclaim(ports.fs, ports.lease, holding.claim, lot.inbox)
-            lot.held.remove(holding)
-            state.changed = True
-        if not lot.held:
-            del state.lots[lot.key]
+        _give_back(state, ports, lot, held)
 
 
 def _in_ledger(ports: Ports, holding: Holding) -> bool:

@@ -250,6 +250,7 @@ class NodeState:
             waits.append(max(FIRST_LOOK_SECONDS, self.retry_at - now))
         if any(each.waits_for_ledger for each in self.lots.values()):
             waits.append(FIRST_LOOK_SECONDS)
+        waits += [each.no_lane_before - now for each in self.lots.values() if each.no_lane_before]
         if any(each.unknown for each in self.running.values()):
             waits.append(FIRST_LOOK_SECONDS)
         if (left := self.seconds_left(now)) is not None and self.phase.goes_on:

@@ -53,7 +53,7 @@ def _check_waiting(world: World, fs: Fs) -> None:
         for node in fs.names(f"{lease.root}/{kind}"):
             for name in fs.names(f"{lease.root}/{kind}/{node}"):
                 entry = Entry.parse(name)
-                if entry.id in world.truth.let_go:
+                if entry.id in world.truth.let_go or entry.chunk is not None:
                     continue
                 task = Task.from_json(fs.read(f"{lease.root}/{kind}/{node}/{name}"))
                 for up in map(Upstream.parse, task.after if entry.attempt == 1 else ()):

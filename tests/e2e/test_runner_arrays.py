@@ -10,7 +10,7 @@ import pytest
 from leaseq.indices import Indices
 from leaseq.models import Array, Need, State
 from leaseq.names import Entry
-from leaseq.protocol import arrays
+from leaseq.protocol import arrays, tasks
 from leaseq.protocol.arrays import Stop
 from leaseq.protocol.journal import Ended
 from tests.e2e.harness import Node
@@ -177,3 +177,62 @@ def test_a_task_of_higher_priority_goes_before_the_rest_of_an_array(node: Node, 
     node.result(task_id)
     ran = (tmp_path / "ran").read_text().split()
     assert "urgent" in ran[:3]
+
+
+COUNTED = "echo + >>{where}/count; sleep 0.15; echo - >>{where}/count"
+
+
+def _most_at_once(path: Path) -> int:
+    most = now = 0
+    for sign in path.read_text().split():
+        now += 1 if sign == "+" else -1
+        most = max(most, now)
+    return most
+
+
+def test_no_more_run_at_once_than_the_throttle_says(node: Node, tmp_path: Path) -> None:
+    node.start()
+    cpus = (node.beat() or pytest.fail("no heartbeat")).cpus
+    task_id = node.shell(COUNTED.format(where=tmp_path), array=Array("0-7", throttle=1), need=Need(cpus=0))
+    assert counts(node, task_id) == {"DONE": 8}, told(node, task_id)
+    assert _most_at_once(tmp_path / "count") == 1, cpus
+
+
+def test_the_throttle_of_a_running_array_can_be_changed(node: Node, tmp_path: Path) -> None:
+    node.start()
+    line = COUNTED.format(where=tmp_path)
+    task_id = node.shell(line, array=Array("0-11", throttle=1), need=Need(cpus=0))
+    wait_until(lambda: (tmp_path / "count").exists(), "an index to run")
+    arrays.set_throttle(node.fs, node.lease, pending(node, task_id), 3)
+    assert counts(node, task_id) == {"DONE": 12}
+    assert _most_at_once(tmp_path / "count") in (2, 3)
+
+
+def test_nothing_more_starts_once_as_many_have_failed_as_are_allowed(node: Node, tmp_path: Path) -> None:
+    node.start()
+    line = f"echo {{i}} >>{tmp_path}/ran; sleep 0.1; exit $(({{i}} % 2))"
+    task_id = node.shell(line, array=Array("0-199", max_fails=3), need=Need())
+    outcome = node.result(task_id)
+    assert outcome.state is State.FAILED
+    assert 3 <= outcome.counts["FAILED"] <= 6, outcome.counts
+    assert sum(outcome.counts.values()) == 200
+    assert outcome.counts["CANCELLED"] >= 200 - 12
+    assert outcome.reason.startswith("MaxFails: 3 failed: ")
+
+
+def test_an_array_whose_first_indices_fail_at_once_is_held_with_the_reason(node: Node, tmp_path: Path) -> None:
+    node.start()
+    line = f"echo {{i}} >>{tmp_path}/ran; test -e {tmp_path}/mended || exit 3"
+    task_id = node.shell(line, array=Array("0-79"), need=Need())
+    held = wait_until(lambda: node.fs.names(node.lease.held("_any")), "the array to be held", seen=node.everything)
+    why = arrays.held_because(node.fs, node.lease, task_id, 1)
+    assert why == "its first 3 indices failed within a second with exit code 3"
+    wait_until(lambda: not node.fs.names(node.lease.claimed(node.name)), "its chunks to be given back")
+    assert len((tmp_path / "ran").read_text().split()) <= 5
+    (tmp_path / "mended").touch()
+    held = node.fs.names(node.lease.held("_any"))
+    for name in held:
+        tasks.move_pending(node.fs, node.lease.held("_any"), name, node.lease.inbox("_any"))
+    outcome = node.result(task_id)
+    assert outcome.counts["DONE"] >= 75
+    assert sum(outcome.counts.values()) == 80

@@ -260,7 +260,11 @@ class User:
         limits.told("limit", plan.group, word, [(each.entry.id, each.entry.attempt) for each in claims], plan.which)
 
     def release_all(self) -> None:
-        """Nothing is held that could start, and nothing is paused."""
+        """Nothing is held that could start, arrays that their runners have held included, and nothing is paused."""
+        for node in self.fs.names(self.lease.helds):
+            for name in self.fs.names(self.lease.held(node)):
+                if Entry.parse(name).count:
+                    tasks.move_pending(self.fs, self.lease.held(node), name, self.lease.inbox(node))
         for group in ("", "ga", "gb"):
             self.truth.limits.begins("pause", group)
             resume(self.access, self.lease, group)
