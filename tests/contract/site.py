@@ -21,6 +21,7 @@ from tests.patience import wait_until
 
 JOIN = """
 import sys
+sys.path.insert(0, sys.argv.pop(1))
 from leaseq.layout import Home
 from leaseq.lease.slurm.args import check
 from leaseq.lease.slurm.sbatch import LeaseRequest, prepare, submit
@@ -94,7 +95,7 @@ class Site:
     def join(self, lease: str, *words: str) -> str:
         """The number of another job that gives nodes to the lease; runners are on them."""
         before = set(self.nodes(lease))
-        argv = [sys.executable, "-c", JOIN, str(self.home), lease, *words]
+        argv = [sys.executable, "-c", JOIN, str(REPOSITORY), str(self.home), lease, *words]
         done = run(argv, self.env, cwd=self.directory)
         assert done.returncode == 0, done.stderr
         self.wait_until(lambda: set(self.nodes(lease)) - before, f"the nodes of {done.stdout}")
