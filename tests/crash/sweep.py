@@ -544,8 +544,8 @@ SCENES = {
 
 SECOND = LeaseDir("2", "/home/runs/2")
 """The lease to which tasks move."""
-LONG = {"finish_cascades_far"}
-"""What takes too many steps for faults of its recovery, too."""
+LONG = {"finish_cascades", "finish_cascades_far", "cancel_with_dependents", "look_cascades", "finish_cut"}
+"""What takes so many steps that faults of its recovery, too, are tried only if there are minutes for it."""
 NOT_DURABLE = {"beat"}
 """A heartbeat is worth nothing after a loss of power, and is not synced."""
 

@@ -1,0 +1,31 @@
+"""Tasks that come after others, in leases of a cluster."""
+
+from __future__ import annotations
+
+import json
+
+from tests.contract.site import Site
+
+
+def row(site: Site, task: str) -> dict[str, object]:
+    (found,) = json.loads(site.ok("info", task, "--json"))["tasks"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_task_of_one_lease_comes_after_one_of_another(site: Site) -> None:
+    one, other = site.add("-N1"), site.add("-N1")
+    gate = site.directory / "gate"
+    line = f"until [ -e {gate} ]; do sleep 0.1; done; test -s {gate}"
+    train = site.ok("submit", "--lease", one, "-c1", "--", line)
+    judge = site.ok("submit", "--lease", other, "-c1", "--after", train, "--", "true")
+    report = site.ok("submit", "--lease", one, "-c1", "--after", judge, "--", "true")
+    assert row(site, judge)["reason"] == f"Dependency: {train} in {one}"
+    gate.touch()
+    assert site.leaseq("wait", report).returncode == 120, "what can never start is cancelled, in both leases"
+    assert row(site, judge)["reason"] == f"Dependency: {train} FAILED"
+    gate.write_text("well")
+    assert json.loads(site.ok("retry", train, "--json"))["revived"] == [judge, report]
+    site.ok("wait", train, judge, report)
+    assert [row(site, task)["attempt"] for task in (train, judge, report)] == [2, 2, 2]
+    assert row(site, judge)["lease"] == other
