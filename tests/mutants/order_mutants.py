@@ -12,9 +12,13 @@ from leaseq.names import Entry
 from leaseq.protocol import dependents, edges, tasks
 from leaseq.protocol.dependents import Looked
 from leaseq.protocol.tasks import Claim
+from leaseq.runner.loop import Runner
+from leaseq.runner.ports import Options, Ports
 from leaseq.upstream import Edge, Upstream, edges_in
 from leaseq.world import Fs
 from tests.crash.actors import Protocol, record_if_missing
+from tests.mutants.runner_mutants import Mutant
+from tests.sim.service import REAL_PARTS
 
 
 def published_and_not_looked(fs: Fs, lease: LeaseDir, **options: Any) -> Looked:
@@ -96,6 +100,33 @@ def cancelled_without_a_claim(fs: Fs, lease: LeaseDir, outcomes: Sequence[Outcom
 def retry_that_brings_nothing_back(fs: Fs, lease: LeaseDir, task_id: str, **options: Any) -> list[str]:
     return []
 
+
+class _Blind:
+    """A file system on which nothing waits."""
+
+    def __init__(self, fs: Fs, lease: LeaseDir) -> None:
+        self._fs, self._places = fs, (lease.waitings, lease.edges)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fs, name)
+
+    def names(self, directory: str) -> list[str]:
+        return [] if directory in self._places else self._fs.names(directory)
+
+
+class NeverLooksWhatWaits(Runner):
+    """Who ends tasks tells those that wait for them, and nobody looks again."""
+
+    def __init__(self, ports: Ports, options: Options) -> None:
+        super().__init__(replace(ports, fs=_Blind(ports.fs, ports.lease)), options)
+
+
+RUNNER_MUTANTS = {
+    "nobody looks each minute what tasks wait for": Mutant(
+        replace(REAL_PARTS, runner=NeverLooksWhatWaits), ("death",), (("names", "/edges"),), dependents=True
+    ),
+}
+SEEN = {"nobody looks each minute what tasks wait for": 4}
 
 MUTANTS: dict[str, dict[str, Any]] = {
     "a submitter does not look once it has published": {"look_once_published": published_and_not_looked},

@@ -417,6 +417,8 @@ class Mutant:
     parts: Parts
     troubles: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
+    dependents: bool = False
+    """True if tasks that come after others bring it to light."""
 
 
 def _runner(runner: type[Runner], *troubles: str, at: Sequence[Step] = ()) -> Mutant:

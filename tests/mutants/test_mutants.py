@@ -29,15 +29,15 @@ def test_a_mutant_of_the_protocol_is_caught(name: str) -> None:
     _tell(name, f"crash: {violation[0]}", violation[1])
 
 
-RUNNER_MUTANTS = {**runner_mutants.MUTANTS, **limit_mutants.MUTANTS}
-SEEN = {**runner_mutants.CAUGHT_BY, **limit_mutants.CAUGHT_BY}
+RUNNER_MUTANTS = {**runner_mutants.MUTANTS, **limit_mutants.MUTANTS, **order_mutants.RUNNER_MUTANTS}
+SEEN = {**runner_mutants.CAUGHT_BY, **limit_mutants.CAUGHT_BY, **order_mutants.SEEN}
 
 
 @pytest.mark.parametrize("name", RUNNER_MUTANTS)
 def test_a_mutant_of_the_runner_is_caught(name: str) -> None:
     mutant, first = RUNNER_MUTANTS[name], SEEN.get(name, 1)
     for number in (first, *range(1, HISTORIES_MAX + 1)):
-        plan = draw(f"mutant {number}", only=mutant.troubles, steps=mutant.steps, dependents=False)
+        plan = draw(f"mutant {number}", only=mutant.troubles, steps=mutant.steps, dependents=mutant.dependents)
         violation = run(plan, mutant.parts).violation
         if violation:
             _tell(name, f"sim: history {number}", violation)
