@@ -56,7 +56,12 @@ def nodes_of(fs: Fs, lease: LeaseDir, alloc: Allocation, others: Sequence[Alloca
         return _by_heartbeats(fs, lease, alloc, rivals)
     mine, theirs = known[0], set[str]().union(*known[1:])
     holding = _holding(fs, lease) if left and not rivals else set[str]()
-    return Nodes(tuple(sorted((mine | holding) - theirs)), tuple(sorted(mine & theirs)))
+    own, both = (mine | holding) - theirs, mine & theirs
+    if both:  # it is one's that has it now
+        now, others_now = (set(allocs.merged_nodes(fs, lease, each)) for each in ((alloc,), rivals))
+        own |= (both & now) - others_now
+        both -= now ^ others_now
+    return Nodes(tuple(sorted(own)), tuple(sorted(both)))
 
 
 def _every(fs: Fs, lease: LeaseDir) -> list[str]:

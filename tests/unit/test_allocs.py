@@ -388,3 +388,17 @@ def test_the_nodes_of_an_ended_allocation_are_shown_while_something_waits_for_th
     assert [view.node for view in reader.read().nodes] == ["node2", "node3"]
     allocs.mark_ended(world.fs, directory, second, ended=5.0, reason="TIMEOUT")
     assert len(reader.read().nodes) == 3, "of a lease that has ended all is shown"
+
+
+def test_a_name_that_two_have_had_is_the_nodes_of_the_one_that_has_it_now(world: World) -> None:
+    lease = world.lease("1")
+    directory = world.home.lease("1")
+    gave_up = world.another(lease, "2", nodes="node1.2 node1")
+    files.replace_file(world.fs, world.place(gave_up).named, b"node1\nnode1.2\n")
+    has = world.another(lease, "3", nodes="node1")
+    living = allocs.living_of(world.fs, directory)
+    found = [beats.nodes_of(world.fs, directory, each, living) for each in (gave_up, has)]
+    assert [(each.own, each.perhaps) for each in found] == [(("node1.2",), ()), (("node1",), ())]
+    files.replace_file(world.fs, world.place(has).node_names, b"node4\n")
+    found = [beats.nodes_of(world.fs, directory, each, living) for each in (gave_up, has)]
+    assert [(each.own, each.perhaps) for each in found] == [(("node1.2",), ("node1",)), ((), ("node1",))]

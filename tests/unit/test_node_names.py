@@ -27,7 +27,7 @@ def lease(tmp_path: Path) -> LeaseDir:
     return home.lease("7")
 
 
-def named(lease: LeaseDir, alloc_id: str, *hosts: str) -> list[str]:
+def named(lease: LeaseDir, alloc_id: str, *hosts: str, restarts: int = 0) -> list[str]:
     """The names that the script of that allocation has given, as they are written."""
     home = Home(lease.root.rsplit("/runs/", 1)[0])
     request = sbatch.LeaseRequest((), check(()))
@@ -35,7 +35,7 @@ def named(lease: LeaseDir, alloc_id: str, *hosts: str) -> list[str]:
     script = sbatch.script_of(home, request, asked).removesuffix("hold_allocation\n")
     place = lease.alloc(alloc_id)
     lines = f"lease={lease.root} alloc={alloc_id} own={place.root}\nname_nodes {' '.join(hosts)}\n"
-    env = {"PATH": os.environ["PATH"], "SLURM_JOB_ID": alloc_id}
+    env = {"PATH": os.environ["PATH"], "SLURM_JOB_ID": alloc_id, "SLURM_RESTART_COUNT": str(restarts)}
     subprocess.run(["/bin/bash", "-p"], input=(script + lines).encode(), env=env, check=True)
     return Path(place.node_names).read_text().splitlines()
 
@@ -69,6 +69,13 @@ def test_the_names_of_an_allocation_of_the_first_leaseq_count(lease: LeaseDir) -
     allocs.mark_ended(FS, lease, old, ended=1.0, reason="TIMEOUT")
     allocate(FS, lease, "3")
     assert named(lease, "3", "n1") == ["n1"]
+
+
+def test_a_requeued_job_gives_up_a_name_that_another_has_taken_meanwhile(lease: LeaseDir) -> None:
+    allocate(FS, lease, "1", nodes=("n1", "n2"))
+    allocate(FS, lease, "2", nodes=("n1",))
+    assert named(lease, "1", "n1", "n2", restarts=1) == ["n1.1 n1", "n2"]
+    assert sorted(Path(lease.alloc("1").named).read_text().split()) == ["n1", "n1.1", "n2"]
 
 
 def test_two_that_start_at_once_give_no_name_twice(lease: LeaseDir) -> None:
