@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaseq.allocation import Allocation
-from leaseq.errors import UsageError
+from leaseq.errors import Unavailable, UsageError
 from leaseq.layout import Home
 from leaseq.lease.base import Backend
 from leaseq.world import Clock, Fs
@@ -24,6 +24,11 @@ def backend(alloc: Allocation, *, fs: Fs, home: Home, clock: Clock, period_secon
         if period_seconds is None:
             return by_settings(fs, home, clock=clock)
         return SlurmBackend(fs, home, clock=clock, period_seconds=period_seconds)
+    if not alloc.is_known:
+        path = home.lease(alloc.lease).alloc(alloc.id).record
+        raise Unavailable(
+            f"the record of {alloc.id}, which gives lease {alloc.lease} nodes, cannot be read", hint=f"see {path}"
+        )
     raise UsageError(
         f"lease {alloc.lease} is of an unknown kind {alloc.kind!r}", hint="a newer leaseq may have made it"
     )

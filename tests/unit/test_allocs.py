@@ -116,7 +116,8 @@ def test_a_record_that_cannot_be_read_is_an_allocation_that_has_not_ended(world:
     silence(world, lease, "node1", "node2", "node3")
     world.answers(line("1", "TIMEOUT", reason="TimeLimit"), apart=90)
     assert world.ended(lease) == ""
-    assert states.of_lease(world.fs, world.home, CLOCK, lease).word == "UNKNOWN"
+    seen = states.of_lease(world.fs, world.home, CLOCK, lease)
+    assert (seen.word, seen.reason) == ("UNKNOWN", "the record of 2, which gives lease 1 nodes, cannot be read")
 
 
 def test_a_lease_of_the_first_leaseq_keeps_its_allocation_when_another_is_added(world: World) -> None:
