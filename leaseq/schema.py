@@ -17,6 +17,10 @@ from leaseq.errors import Malformed, Newer
 SCHEMA = 1
 NUMBER_MAX = 1e15
 
+_TEXT = frozenset((str,))
+"""The types of what is text at a glance: an environment is all text, and of many words."""
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 R = TypeVar("R", bound="Record")
 
 
@@ -62,6 +66,8 @@ def several(convert: Callable[[object], Any]) -> Callable[[object], Any]:
     def check(value: object) -> tuple[Any, ...]:
         if not isinstance(value, (list, tuple)):
             raise Malformed(f"not a list: {value!r:.60}")
+        if convert is text and _TEXT.issuperset(map(type, value)):
+            return tuple(value)
         return tuple(convert(item) for item in value)
 
     return check
@@ -71,6 +77,8 @@ def mapping(convert: Callable[[object], Any]) -> Callable[[object], Any]:
     def check(value: object) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise Malformed(f"not an object: {value!r:.60}")
+        if convert is text and _TEXT.issuperset(map(type, value)) and _TEXT.issuperset(map(type, value.values())):
+            return dict(value)
         return {text(key): convert(item) for key, item in value.items()}
 
     return check
@@ -113,7 +121,7 @@ class Record:
 
     def to_json(self) -> bytes:
         """One line of ASCII JSON with a newline; lone surrogates of undecodable bytes survive the round trip."""
-        return json.dumps(self.as_record(), separators=(",", ":")).encode("ascii") + b"\n"
+        return _encode(self.as_record()).encode("ascii") + b"\n"
 
     @classmethod
     def from_record(cls: type[R], value: object) -> R:
@@ -156,5 +164,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: item if type(item) is str else _plain(item) for key, item in value.items()}
     return value

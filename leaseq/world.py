@@ -22,6 +22,8 @@ REMOTE_TYPES = frozenset(
 )
 FILE_BYTES_MAX = 64 << 20
 """A file that is larger is not read whole."""
+KEPT_MAX = 64
+"""How many directories are kept open at most: those that a runner syncs, and some more."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -113,10 +115,16 @@ def again_where_stale(call: Callable[P, T]) -> Callable[P, T]:
 
 
 class SystemFs:
-    """The real file system. If the owner of its files is given, those of others are not read."""
+    """The real file system. If the owner of its files is given, those of others are not read.
 
-    def __init__(self, *, remote: bool, owner: int | None = None) -> None:
+    keeps: the directories that it syncs stay open, which spares opening each again; of a local file system alone, where
+    a directory that is open is the one at its path.
+    """
+
+    def __init__(self, *, remote: bool, owner: int | None = None, keeps: bool = False) -> None:
         self.remote, self.owner = remote, owner
+        self._kept_max = KEPT_MAX if keeps and not remote else 0
+        self._kept: dict[str, int] = {}
 
     @again_where_stale
     def names(self, directory: str) -> list[str]:
@@ -196,7 +204,14 @@ class SystemFs:
             shutil.rmtree(directory)
 
     def sync_dir(self, directory: str) -> None:
+        kept = self._kept.get(directory)
+        if kept is not None and os.fstat(kept).st_nlink:
+            os.fsync(kept)
+            return
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if kept is None and len(self._kept) < self._kept_max and self._kept.setdefault(directory, fd) == fd:
+            os.fsync(fd)
+            return
         try:
             os.fsync(fd)
         finally:

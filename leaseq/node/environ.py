@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 from leaseq.models import Task
@@ -14,6 +15,7 @@ BASIC = ("HOME", "USER", "LOGNAME", "PATH", "SHELL", "LANG", "TZ", "TMPDIR")
 """What a task submitted with --export=NONE still gets, from the runner's own environment."""
 
 
+@functools.lru_cache(maxsize=4096)
 def owned_by_node(name: str) -> bool:
     """True if the node sets the variable for each task, whatever the submitter says."""
     return name.startswith(NODE_OWNED) or name in GPU_OWNED

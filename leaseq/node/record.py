@@ -28,6 +28,8 @@ from leaseq.models import Why
 from leaseq.names import is_key
 from leaseq.schema import integer, number
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 @dataclass(frozen=True)
 class Rec:
@@ -186,4 +188,4 @@ def append(path: str, fact: dict[str, object]) -> None:
 
 
 def line(fact: dict[str, object]) -> bytes:
-    return json.dumps(fact, separators=(",", ":")).encode() + b"\n"
+    return _encode(fact).encode() + b"\n"

@@ -44,15 +44,16 @@ def conclude(
     *,
     tell: Callable[[Sequence[Ending]], None],
     settled: Callable[[Ending], None],
+    threads: int = 0,
 ) -> bool:
     """The decided endings are durable, told, and their claims settled. Raises OSError; what was done stays done.
 
     tell: makes sure that they are told, durably. settled: called for each whose claim is where its outcome says.
-    True if tasks that waited for them may start now.
+    threads: how many sync beside the caller's. True if tasks that waited for them may start now.
     """
     # An outcome that stood already may be of a runner that died before its sync.
     in_doubt = [each for each in endings if not each.durable]
-    tasks.make_durable(fs, lease, [each.claim.entry.id for each in in_doubt])
+    tasks.make_durable(fs, lease, [each.claim.entry.id for each in in_doubt], threads=threads)
     for each in in_doubt:
         each.durable = True
     untold = [each for each in endings if not each.told]

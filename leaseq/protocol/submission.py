@@ -13,6 +13,7 @@ from leaseq.forms import Form
 from leaseq.models import Need, Task
 from leaseq.names import Entry, new_task_id, order
 from leaseq.protocol import files, tasks
+from leaseq.protocol.abreast import abreast
 from leaseq.world import Fs
 
 THREADS = 16
@@ -133,7 +134,7 @@ def publish_batch(
     """All tasks of the batch are published, durably; or none if their files could not be written.
 
     Every file is written and synced under a hidden name before the first becomes visible. at: is told now and then, by
-    one thread at a time, how many files were begun. threads: how many write files beside one another; 0: only this one.
+    one thread at a time, how many files were begun. threads: how many write files beside this one.
     """
     staged, failure = _stage(fs, directory, batch, at, threads)
     if failure is not None:
@@ -175,32 +176,16 @@ def _stage(
     fs: Fs, directory: str, batch: Sequence[tuple[Entry, Task]], at: Callable[[int], None], most: int
 ) -> tuple[list[str], OSError | None]:
     staged = [""] * len(batch)
-    failures: list[OSError] = []
-    numbers = iter(range(len(batch)))
     lock = threading.Lock()
     encode = _encoder(batch)
 
-    def work() -> None:
-        while not failures:
-            with lock:
-                number = next(numbers, None)
-                if number is None:
-                    return
-                at(number)
-            try:
-                staged[number] = files.stage(fs, directory, encode(number))
-            except OSError as error:
-                failures.append(error)
+    def work(number: int) -> None:
+        with lock:
+            at(number)
+        staged[number] = files.stage(fs, directory, encode(number))
 
-    threads = [threading.Thread(target=work) for _ in range(min(most, len(batch)))]
-    if not threads:
-        work()
     try:
-        for thread in threads:
-            thread.start()
-    except RuntimeError:
-        work()  # at the limit of processes, with those threads that there are
-    for thread in threads:
-        if thread.ident is not None:
-            thread.join()
-    return staged, failures[0] if failures else None
+        abreast(len(batch), work, threads=most)
+    except OSError as error:
+        return staged, error
+    return staged, None

@@ -1,7 +1,8 @@
 """Where ended attempts become outcomes: decided, told in the history, their claims settled, in this order.
 
-A batch shares its directory syncs and its line of history. In a runner this work has a thread of its own, so that
-the next task starts while the last one's outcome is being made durable.
+A batch shares its directory syncs and its write to the history. In a runner this work has a thread of its own, so that
+the next task starts while the last one's outcome is being made durable. It lets the outcomes of a stream of short tasks
+come together, and threads that only wait for the disk help it with a batch.
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ from leaseq.layout import LeaseDir
 from leaseq.models import Event, Outcome
 from leaseq.node.procs import Procs
 from leaseq.protocol import files, history, tasks
+from leaseq.protocol.abreast import abreast
 from leaseq.protocol.concluding import Ending, conclude
-from leaseq.runner.holding import Note
+from leaseq.runner.holding import Begins, Note
 from leaseq.runner.journals import Journals
 from leaseq.world import Fs
 
+GATHER_SECONDS = 0.05
+"""How long after a batch the next one begins while tasks run: what ends meanwhile shares its syncs."""
+THREADS = 4
+"""How many threads sync a batch, beside the ledger's: more gain nothing for what ends in GATHER_SECONDS."""
 RETRY_SECONDS = 2.0
 """How soon something that the file system refused is tried again."""
 
@@ -56,12 +62,19 @@ class Ledger:
         """True once tasks may start that waited for what was persisted; the runner takes that back."""
         self.trouble = ""
         """Why the last `persist` failed; empty while outcomes reach their place."""
+        self.threads = 0
+        """How many threads sync beside the one that persists."""
         self._history = lock or threading.Lock()
         """Held while lines are appended: the ledger's thread and the runner's do so."""
         self._history_may_be_torn = True
 
     def add(self, item: Ending | Note) -> None:
         self.open.append(item)
+
+    @property
+    def awaited(self) -> bool:
+        """True if something may begin once what was added is in its place."""
+        return any(isinstance(item, Begins) for item in list(self.open))
 
     def unwritten(self) -> list[str]:
         """The attempts whose outcomes are not in their place."""
@@ -75,7 +88,7 @@ class Ledger:
         try:
             self._decide([item for item in batch if item.decided is None])
             batch = [item for item in batch if item.decided is not None]
-            if conclude(self.fs, self.lease, batch, tell=self._note, settled=self._forget):
+            if conclude(self.fs, self.lease, batch, tell=self._note, settled=self._forget, threads=self.threads):
                 self.freed = True
         finally:
             self.journals.write(notes, self.open.remove)
@@ -93,20 +106,27 @@ class Ledger:
 
     def _decide(self, items: Sequence[Ending]) -> None:
         """Each of the items is decided, or set aside if what stands for its outcome cannot be read."""
-        decided: dict[str, Outcome] = {}
-        for item in items:
+        strange: list[tuple[Ending, Malformed]] = []
+
+        def decide(number: int) -> None:
+            item = items[number]
             try:
-                decided[item.claim.entry.key] = tasks.decide(self.fs, self.lease, item.outcome)
-            except Newer:
-                # A newer leaseq has decided it, and settles the claim.
-                self._forget(item)
+                item.decided = tasks.decide(self.fs, self.lease, item.outcome)
             except Malformed as error:
-                # What stands for its outcome cannot be read; the claim is no use to anybody without one.
-                reason = f"its outcome cannot be read: {error}"
-                files.set_aside(self.fs, self.lease, item.claim.path(self.lease), reason)
-                self._forget(item)
-        for item in items:
-            item.decided = decided.get(item.claim.entry.key)
+                strange.append((item, error))
+
+        try:
+            abreast(len(items), decide, threads=self.threads)
+        finally:
+            for item, error in strange:
+                self._give_up(item, error)
+
+    def _give_up(self, item: Ending, error: Malformed) -> None:
+        """What stands for its outcome cannot be read: the claim is no use to anybody without one, and is set aside."""
+        if not isinstance(error, Newer):  # a newer leaseq that has decided it settles its claim
+            reason = f"its outcome cannot be read: {error}"
+            files.set_aside(self.fs, self.lease, item.claim.path(self.lease), reason)
+        self._forget(item)
 
     def _forget(self, item: Ending) -> None:
         self.procs.forget(item.claim.entry.key)
@@ -165,19 +185,30 @@ class LedgerThread:
         self.ledger = ledger
         self.told = told
         """Called when a batch is in its place, and when `trouble` came."""
+        ledger.threads = THREADS
+        self._hurry = False
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
-    def wake(self) -> None:
+    def wake(self, *, hurry: bool) -> None:
+        """What was added is persisted: at once if something waits for it, else with what is added a moment later."""
+        if hurry:
+            self._hurry = True
         self._wake.set()
 
     def _run(self) -> None:
+        began = -GATHER_SECONDS
         while True:
             if self.ledger.trouble:
                 time.sleep(RETRY_SECONDS)
             else:
                 self._wake.wait()
             self._wake.clear()
+            while (rest := began + GATHER_SECONDS - time.monotonic()) > 0 and not self._hurry:
+                if self._wake.wait(rest):
+                    self._wake.clear()
+            self._hurry = False
+            began = time.monotonic()
             if self.ledger.try_to_persist():
                 self.told()

@@ -107,7 +107,7 @@ class RunnerProcess:
         remote = is_remote(home)
         self.owner = private.owner_of(self.home, remote=remote)
         private.check_lease(self.home, self.lease, node, owner=self.owner)
-        self.fs = SystemFs(remote=remote, owner=self.owner)
+        self.fs = SystemFs(remote=remote, owner=self.owner, keeps=True)
         self.record = self._read_record(words.token)
         self.is_step = is_borrowed(self.record)
         """True if this process is a step of a Slurm job: with it end the node's tasks and terminals."""
@@ -308,7 +308,7 @@ class RunnerProcess:
             self._learn_gpus()
             wait = service.turn()
             if service.ports.ledger.open:
-                ledger.wake()
+                ledger.wake(hurry=not state.running or service.ports.ledger.awaited)
             if service.news():
                 self.pulse.publish()
             if service.may_leave():

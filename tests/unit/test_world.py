@@ -153,6 +153,35 @@ def test_no_file_stays_open(fs: SystemFs, tmp_path: Path) -> None:
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
+def test_a_directory_that_was_synced_stays_open_where_it_is_kept_and_the_one_in_its_place_is_synced(
+    tmp_path: Path,
+) -> None:
+    fs = SystemFs(remote=False, keeps=True)
+    before = len(os.listdir("/proc/self/fd"))
+    directory = str(tmp_path / "a")
+    fs.mkdir(directory)
+    for _ in range(3):
+        fs.sync_dir(directory)
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    os.rmdir(directory)
+    with pytest.raises(FileNotFoundError):
+        fs.sync_dir(directory)
+    fs.mkdir(directory)
+    fs.sync_dir(directory)
+    for number in range(100):
+        fs.mkdir(f"{tmp_path}/{number}")
+        fs.sync_dir(f"{tmp_path}/{number}")
+    assert len(os.listdir("/proc/self/fd")) == before + world.KEPT_MAX
+    for fd in fs._kept.values():
+        os.close(fd)
+
+
+def test_of_a_remote_file_system_no_directory_is_kept(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    SystemFs(remote=True, keeps=True).sync_dir(str(tmp_path))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_the_clock_tells_the_time_and_does_not_go_back() -> None:
     clock = SystemClock()
     assert abs(clock.now() - time.time()) < 60
