@@ -24,7 +24,7 @@ from leaseq.runner.holding import Begins, Note
 from leaseq.runner.journals import Journals
 from leaseq.world import Fs
 
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.1
 """How long after a batch the next one begins while tasks run: what ends meanwhile shares its syncs."""
 THREADS = 4
 """How many threads sync a batch, beside the ledger's: more gain nothing for what ends in GATHER_SECONDS."""
