@@ -57,6 +57,8 @@ class Place(Box):
         (self.work / "sweep.txt").write_text("python train.py --lr 1\n# a comment\npython train.py --lr 2\n")
         (self.work / "collect.py").write_text("print('collected')\n")
         (self.work / "sim.py").write_text("import sys\nprint(sys.argv)\n")
+        lines = '{"argv": ["python", "train.py"], "gpus": 0}\n{"line": "echo two | cat", "group": "eval"}\n'
+        (self.work / "tasks.jsonl").write_text(lines)
         (self.work / "Makefile").write_text("test:\n\t@echo tested\n")
         self.begun: list[str] = []
         self.environment |= {
@@ -216,6 +218,7 @@ DOCUMENTS = {
     "status": "status --json --lease {lease}",
     "tasks": "tasks --json",
     "info": "info {running} {sweep} {sweep}_1 --env --json",
+    "signal": "signal {running} CONT --json",
     "logs": "logs {ended} --json",
     "recover": "recover --json",
     "recover --all": "recover --all --json",
@@ -223,7 +226,6 @@ DOCUMENTS = {
     "release": "release {held} --json",
     "set": "set {held} --priority 3 --json",
     "edit": "edit {held} --json",
-    "signal": "signal {running} CONT --json",
     "why": "why {held} --json",
     "pause": "pause -g nobody --json",
     "resume": "resume -g nobody --json",
