@@ -48,7 +48,7 @@ class Rank(IntEnum):
     ENDED = 3
 
 
-STATES = {Rank.PENDING: "PENDING", Rank.CLAIMED: "RUNNING", Rank.LOST: "LOST"}
+STATES = {Rank.EDITED: "PENDING", Rank.PENDING: "PENDING", Rank.CLAIMED: "RUNNING", Rank.LOST: "LOST"}
 """What a task that was seen there is called by one that waits for it."""
 
 

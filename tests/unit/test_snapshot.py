@@ -16,6 +16,7 @@ from leaseq.names import CLI, Entry, new_incarnation, new_task_id
 from leaseq.protocol import concluding, history, records, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.find import detail, find
+from leaseq.reading.sightings import STATES, Rank
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import Health, Snapshot
 from leaseq.world import SystemClock, SystemFs, boot_id, hostname, process_start
@@ -503,3 +504,7 @@ def test_detail_tells_all_attempts_of_a_task(lab: Lab) -> None:
     assert [(outcome.attempt, outcome.exit_code) for outcome in found.outcomes] == [(1, 3), (2, 0)]
     assert found.view.state is State.DONE
     assert found.task and found.task.argv == ("echo", "1")
+
+
+def test_what_is_waited_for_has_a_word_wherever_it_is_seen() -> None:
+    assert STATES.keys() == set(Rank) - {Rank.ENDED}
