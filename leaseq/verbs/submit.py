@@ -91,7 +91,8 @@ def submit(
     done = _publish(access, lease, wanted, batch, told=told, threads=threads, waits=bool(waits))
     new = tuple(entry for entry, task_id in zip(named, done.ids, strict=False) if entry.id == task_id)
     if waits:
-        upstreams.look(access, lease, waits, new, others=[entry for entry in named if entry not in new])
+        queued = set(map(str, new))
+        upstreams.look(access, lease, waits, new, others=[entry for entry in named if str(entry) not in queued])
     return Submitted(lease, record, tuple(done.ids), new, done.failure, waits)
 
 

@@ -62,35 +62,60 @@ def submit_each(
                 opened(access, lease, each.task, make=False)
             except LeaseqError as error:
                 raise Wrong(number, error) from None
-    wanted = [_with_upstreams(access, lease, number, each, waits, now) for number, each in enumerate(wanted)]
+    known: dict[object, tuple[tuple[str, ...], tuple[Upstream, ...]]] = {}
+    wanted = [_with_upstreams(access, lease, number, each, waits, known, now) for number, each in enumerate(wanted)]
     batch = [_named(number, each, now) for number, each in enumerate(wanted)]
     record = opened(access, lease, wanted[0].task)
     for node in {each.task.node for each in wanted}:
         opened(access, lease, replace(wanted[0].task, node=node))
-    for number, ups in waits.items():
-        upstreams.put(access, lease, wanted[number].task.node, ups, [batch[number][0]])
+    alike = _alike(batch, waits)
+    for (node, ups), entries in alike.items():
+        upstreams.put(access, lease, node, ups, entries)
     done = _published(access, lease, wanted, batch, waits, told=told, threads=threads)
     new = tuple(entry for (entry, _), task_id in zip(batch, done.ids, strict=False) if entry.id == task_id)
-    for number, ups in waits.items():
-        entry = batch[number][0]
-        upstreams.look(access, lease, ups, [entry] if entry in new else [], others=[] if entry in new else [entry])
+    queued = set(map(str, new))
+    for (_, ups), entries in alike.items():
+        ours = [entry for entry in entries if str(entry) in queued]
+        upstreams.look(access, lease, ups, ours, others=[entry for entry in entries if str(entry) not in queued])
     return Submitted(lease, record, tuple(done.ids), new, done.failure)
 
 
 def _with_upstreams(
-    access: Access, lease: LeaseDir, number: int, each: Each, waits: dict[int, tuple[Upstream, ...]], now: float
+    access: Access,
+    lease: LeaseDir,
+    number: int,
+    each: Each,
+    waits: dict[int, tuple[Upstream, ...]],
+    known: dict[object, tuple[tuple[str, ...], tuple[Upstream, ...]]],
+    now: float,
 ) -> Each:
-    """The task with what it is to come after in its record; what it has to wait for is in `waits`."""
+    """The task with what it is to come after in its record; what it has to wait for is in `waits`.
+
+    known: what others come after, so that what all of them do is looked at once.
+    """
     if not each.after:
         return each
-    try:
-        ups = [str(up) for up, _ in upstreams.resolve(access, lease, each.after)]
-        found = upstreams.weighed(access, lease, ups, now=now)
-    except LeaseqError as error:
-        raise Wrong(number, error) from None
+    if each.after not in known:
+        try:
+            words = tuple(dict.fromkeys(str(up) for up, _ in upstreams.resolve(access, lease, each.after)))
+            known[each.after] = words, upstreams.weighed(access, lease, words, now=now)
+        except LeaseqError as error:
+            raise Wrong(number, error) from None
+    words, found = known[each.after]
     if found:
         waits[number] = found
-    return replace(each, task=replace(each.task, after=tuple(dict.fromkeys(ups))))
+    return replace(each, task=replace(each.task, after=words))
+
+
+def _alike(
+    batch: Sequence[tuple[Entry, Task]], waits: dict[int, tuple[Upstream, ...]]
+) -> dict[tuple[str, tuple[Upstream, ...]], list[Entry]]:
+    """The tasks that wait, by their nodes and by what they wait for: they share a sync of their edges and a look."""
+    found: dict[tuple[str, tuple[Upstream, ...]], list[Entry]] = {}
+    for number, ups in waits.items():
+        entry, task = batch[number]
+        found.setdefault((task.node, ups), []).append(entry)
+    return found
 
 
 def _named(number: int, each: Each, now: float) -> tuple[Entry, Task]:
