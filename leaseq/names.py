@@ -149,13 +149,13 @@ class Entry:
         """`ID.ATTEMPT`, the name of the attempt everywhere. A chunk is no attempt, and its key is no such name."""
         return f"{self.id}.{self.attempt}" if self.chunk is None else f"{self.id}k{self.chunk}.{self.attempt}"
 
-    def holder(self, claim: Entry, node: str) -> str:
-        """What this attempt is called where it holds a lane, by the claim of the node: its own, or its chunk's."""
-        return f"{self.key}.{claim.owner}.{node}"
+    def holder(self, node: str) -> str:
+        """What this attempt is called where it holds a lane: an index's owner is the incarnation that has begun it."""
+        return f"{self.key}.{self.owner}.{node}"
 
     def chunk_lane(self, node: str) -> str:
-        """What this claim on a chunk is called where it holds a lane of its array."""
-        return f"{self.id}_k{self.chunk}.{self.attempt}.{self.owner}.{node}"
+        """What the node's claim on this chunk is called where it holds a lane of its array, whichever runner has it."""
+        return f"{self.id}_k{self.chunk}.{self.attempt}.any.{node}"
 
     def pending(self) -> Entry:
         return replace(self, owner="")
@@ -429,21 +429,24 @@ class Lane:
         return cls(int(match["number"]), int(match["generation"] or 0), match["holder"] or "")
 
 
-def holder_of(name: str, node: str) -> str:
-    """What the node's claim of that name is called where it holds a lane, whatever it needs; empty if it is none."""
+def holders_of(name: str, node: str) -> list[str]:
+    """What the node's claim of that name is called where it holds a lane, whatever it needs; empty if it is none.
+
+    Of a chunk there is besides what stands for all that has begun of its array on the node.
+    """
     match = _ENTRY.fullmatch(name)
     if not match or not match["owner"]:
-        return ""
+        return []
     try:
         entry = Entry.parse(name)
-        return entry.holder(entry, node) if entry.chunk is None else chunk_holder(entry.id, entry.owner, node)
     except Newer:
-        return f"{match['id']}.{match['attempt']}.{match['owner']}.{node}"
+        return [f"{match['id']}.{match['attempt']}.{match['owner']}.{node}"]
+    return [entry.holder(node)] if entry.chunk is None else [entry.chunk_lane(node), chunks_of(entry.id, node)]
 
 
-def chunk_holder(array: str, owner: str, node: str) -> str:
-    """What stands for the claims on chunks of that array, of which each index that runs may hold a lane."""
-    return f"{array}k.{owner}.{node}"
+def chunks_of(array: str, node: str) -> str:
+    """What stands for the node's claims on chunks of that array: a later runner has them under another incarnation."""
+    return f"{array}k.{node}"
 
 
 def holder_parts(holder: str) -> tuple[str, str, str]:

@@ -19,17 +19,19 @@ from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.names import (
     ALL_GROUPS,
+    ArrayNames,
     Entry,
     Lane,
-    chunk_holder,
-    holder_of,
+    chunks_of,
     holder_parts,
+    holders_of,
     is_node,
     parallel_name,
+    parse_id,
     parse_limit,
     pause_name,
 )
-from leaseq.protocol import lanes, tasks
+from leaseq.protocol import journal, lanes, tasks
 from leaseq.protocol.files import discard, make, replace_file
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
@@ -102,15 +104,19 @@ def resume(fs: Fs, lease: LeaseDir, group: str) -> None:
 
 
 def set_parallel(fs: Fs, lease: LeaseDir, group: str, most: int | None) -> None:
-    """At most so many of the group run at once, durably; None: any number. What runs goes on."""
+    """At most so many of the group run at once, durably; None: any number. What runs goes on.
+
+    Of several commands at once each removes what was there before it alone: one of their limits stands.
+    """
     make(fs, [lease.groups])
+    earlier = fs.names(lease.groups)
     if most is not None:
         _give_lanes(fs, lease, group)
         replace_file(fs, f"{lease.groups}/{parallel_name(group, most)}", b"")
         _give_lanes(fs, lease, group)
         free_gone(fs, lease, group)
     stays = "" if most is None else parallel_name(group, most)
-    for name in fs.names(lease.groups):
+    for name in earlier:
         if name.startswith(parallel_name(group, 0)[:-1]) and name != stays:
             discard(fs, f"{lease.groups}/{name}")
     fs.sync_dir(lease.groups)
@@ -131,7 +137,7 @@ def claims_of(fs: Fs, lease: LeaseDir, group: str) -> Iterator[Claim]:
 def take_lane(fs: Fs, lease: LeaseDir, claim: Claim, *, limit: int | None) -> Lane | None:
     """The claim's lane in its group; None if there is none now. Without a limit, the claim's attempt runs already."""
     directory = lease.group_lanes(claim.entry.group)
-    return lanes.take(fs, directory, claim.entry.holder(claim.entry, claim.node), limit=limit)
+    return lanes.take(fs, directory, claim.entry.holder(claim.node), limit=limit)
 
 
 def unclaim(fs: Fs, lease: LeaseDir, claim: Claim, target: str) -> None:
@@ -145,7 +151,7 @@ def free_lane_of(fs: Fs, lease: LeaseDir, claim: Claim) -> None:
     if claim.entry.group:
         directory = lease.group_lanes(claim.entry.group)
         held = lanes.held_by(lanes.look(fs, directory))
-        if lane := held.get(claim.entry.holder(claim.entry, claim.node)):
+        if lane := held.get(claim.entry.holder(claim.node)):
             lanes.free(fs, directory, lane)
 
 
@@ -162,11 +168,28 @@ def groups_with_lanes(fs: Fs, lease: LeaseDir) -> list[str]:
         return []
 
 
-def _give_lanes(fs: Fs, lease: LeaseDir, group: str) -> None:
-    """Whatever of the group is claimed holds a lane, however many that are; of arrays their runners see to that."""
+def begun_in(fs: Fs, lease: LeaseDir, group: str) -> Iterator[Claim]:
+    """What of the group runs, or may: what is claimed, and of arrays each index that has begun where its chunk is."""
+    chunks: dict[str, list[Claim]] = {}
     for claim in claims_of(fs, lease, group):
-        if not claim.entry.count:
-            take_lane(fs, lease, claim, limit=None)
+        if claim.entry.chunk is None:
+            yield claim
+        else:
+            chunks.setdefault(claim.entry.of_array().pending().key, []).append(claim)
+    for claims in chunks.values():
+        entry = claims[0].entry.of_array()
+        array = lease.array(entry.id, entry.attempt)
+        held = {(claim.entry.chunk, claim.node) for claim in claims}
+        told = journal.read(fs, array, ArrayNames.parse(fs.names(array.root)))
+        for index, each in told.begun.items():
+            if (each.chunk, each.node) in held:
+                yield Claim(entry.of_index(index, each.attempt).claimed_by(each.owner), each.node)
+
+
+def _give_lanes(fs: Fs, lease: LeaseDir, group: str) -> None:
+    """Whatever of the group runs, or may, holds a lane, however many that are."""
+    for claim in begun_in(fs, lease, group):
+        take_lane(fs, lease, claim, limit=None)
 
 
 def standing(fs: Fs, lease: LeaseDir) -> Callable[[str], bool]:
@@ -175,13 +198,14 @@ def standing(fs: Fs, lease: LeaseDir) -> Callable[[str], bool]:
 
     def stands(holder: str) -> bool:
         try:
-            key, owner, node = holder_parts(holder)
+            key, _, node = holder_parts(holder)
         except Malformed:
             return False
         if node not in claimed:
-            claimed[node] = {holder_of(name, node) for name in _names(fs, lease, node)}
+            claimed[node] = {each for name in _names(fs, lease, node) for each in holders_of(name, node)}
         # An index has no claim of its own, but its chunk's.
-        return holder in claimed[node] or chunk_holder(key.partition("_")[0], owner, node) in claimed[node]
+        array, index = parse_id(key.partition(".")[0])
+        return (holder if index is None else chunks_of(array, node)) in claimed[node]
 
     return stands
 

@@ -211,12 +211,9 @@ class Journal:
 
 # -- reading ---------------------------------------------------------------------------------------------------------
 
-Cuts = Mapping[tuple[int, str], int]
-"""By (chunk, incarnation) how many bytes of its journal count of that chunk."""
-
 
 def cuts_of(fs: Fs, array: ArrayDir, names: ArrayNames) -> dict[tuple[int, str], int]:
-    """What was cut off; raises Malformed."""
+    """By (chunk, incarnation) how many bytes of its journal count of that chunk; raises Malformed."""
     try:
         if not names.over:
             return {whose: _size(fs, array.cut(*whose)) for whose in names.cut}

@@ -61,7 +61,7 @@ def held_by(lanes: list[Lane]) -> dict[str, Lane]:
 
 
 def take(fs: Fs, directory: str, holder: str, *, limit: int | None) -> Lane | None:
-    """The lane that the holder has; None if that many are held. Without a limit there is always one more."""
+    """The lane that the holder has; None, and it has none, if that many are held. Without a limit there is one more."""
     passed_over: set[int] = set()
     for _ in range(LOOKS_MAX):
         lanes = look(fs, directory)
@@ -70,6 +70,7 @@ def take(fs: Fs, directory: str, holder: str, *, limit: int | None) -> Lane | No
             if limit is None:
                 return own
             if own.number + sum(other > own.number for other in held) > limit:
+                free(fs, directory, own)
                 return None
             if renewed := _rename(fs, directory, own, own.renewed()):
                 return renewed

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed
-from leaseq.names import Entry, Lane
+from leaseq.names import Entry, Lane, holder_parts, parse_id
 from leaseq.protocol import groups, lanes
 from leaseq.protocol.tasks import Claim
 from leaseq.runner.node_state import AT_ONCE, NodeState, Won
@@ -38,7 +38,10 @@ def _left(state: NodeState, ports: Ports, group: str) -> int | None:
     most = state.limits.parallel.get(group)
     if most is None or group in state.lanes_left:
         return state.lanes_left.get(group)
-    held = lanes.held_by(lanes.look(ports.fs, ports.lease.group_lanes(group)))
+    directory = ports.lease.group_lanes(group)
+    held = lanes.held_by(lanes.look(ports.fs, directory))
+    for holder in [each for each in held if _waits(state, each)]:
+        lanes.free(ports.fs, directory, held.pop(holder))
     without = 0
     for each in state.running.values():
         if each.entry.group != group:
@@ -47,15 +50,29 @@ def _left(state: NodeState, ports: Ports, group: str) -> int | None:
         each.lane = held.get(holder)
         if each.lane is None:
             # It began before there was a limit, or the server has lost what it had not synced.
-            each.lane = lanes.take(ports.fs, ports.lease.group_lanes(group), holder, limit=None)
+            each.lane = lanes.take(ports.fs, directory, holder, limit=None)
             without += 1
     state.lanes_left[group] = max(0, most - len(held) - without)
     return state.lanes_left[group]
 
 
+def _waits(state: NodeState, holder: str) -> bool:
+    """True of an index of an array that this runner has, and that does not run here.
+
+    It had begun when a limit was made, and was given a lane; or an earlier runner of the node had it.
+    """
+    try:
+        key, _, node = holder_parts(holder)
+    except Malformed:
+        return False
+    array, index = parse_id(key.partition(".")[0])
+    if index is None or node != state.node or key in state.running or state.phase.superseded:
+        return False
+    return any(lot.entry.id == array for lot in state.lots.values())
+
+
 def _holder(attempt: Attempt) -> str:
-    claim = attempt.work.claim
-    return attempt.entry.holder(claim.entry, claim.node)
+    return attempt.entry.holder(attempt.work.claim.node)
 
 
 def index_admitted(state: NodeState, ports: Ports, entry: Entry, claim: Claim) -> tuple[bool, Lane | None]:
@@ -65,7 +82,7 @@ def index_admitted(state: NodeState, ports: Ports, entry: Entry, claim: Claim) -
         return False, None
     if most is None:
         return True, None
-    lane = lanes.take(ports.fs, ports.lease.group_lanes(entry.group), entry.holder(claim.entry, claim.node), limit=most)
+    lane = lanes.take(ports.fs, ports.lease.group_lanes(entry.group), entry.holder(claim.node), limit=most)
     if lane is None:
         state.lanes_left[entry.group] = 0
     return lane is not None, lane

@@ -44,7 +44,7 @@ def resume(state: NodeState, ports: Ports, lot: Lot, held: Claim, names: ArrayNa
 def _judge(state: NodeState, ports: Ports, holding: Holding, index: int, begun: Begun) -> str:
     """What has become of an attempt that somebody else has begun; its key."""
     attempted = index, begun.attempt
-    entry = replace(holding.lot.entry.of_index(index, begun.attempt), owner=ports.incarnation)
+    entry = replace(holding.lot.entry.of_index(index, begun.attempt), owner=begun.owner)
     key, procs = entry.key, ports.procs
     if begun.node != ports.node:
         why = chunks.why_handed(ports.fs, ports.lease, holding.claim.entry, begun.owner)

@@ -48,8 +48,9 @@ def test_a_lane_that_was_given_before_a_start_counts_as_any_other() -> None:
     fs = _fs()
     for holder in "ab":
         lanes.take(fs, NAME, holder, limit=None)
-    assert lanes.take(fs, NAME, "b", limit=1) is None
     assert lanes.take(fs, NAME, "b", limit=2) == Lane(2, 2, "b")
+    assert lanes.take(fs, NAME, "b", limit=1) is None
+    assert list(lanes.held_by(lanes.look(fs, NAME))) == ["a"], "who is refused holds none"
 
 
 def test_none_is_given_while_a_greater_limits_holders_are_as_many_as_the_smaller_limit() -> None:

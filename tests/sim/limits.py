@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from leaseq.dataclass import dataclass, field
+from leaseq.names import parse_id
 from tests.crash.actors import Key
 
 
@@ -38,16 +39,19 @@ class Limits:
         if self.words[what, group] == word:
             self.said[what, group] = Said(frozenset(going_on), most)
 
+    def _group_of(self, key: Key) -> str | None:
+        return self.groups.get(parse_id(key[0])[0])
+
     def broken_by(self, key: Key, running: Collection[Key]) -> str:
         """Which word the start of that attempt breaks, beside those that run; empty if none."""
-        group = self.groups.get(key[0])
+        group = self._group_of(key)
         for name in {"", group}:
             said = self.said.get(("pause", name)) if name is not None else None
             if said and key not in said.going_on:
                 return f"{name or 'the lease'} is paused"
         limit = self.said.get(("limit", group)) if group else None
         if limit and limit.most is not None and key not in limit.going_on:
-            beside = [each for each in running if self.groups.get(each[0]) == group]
+            beside = [each for each in running if self._group_of(each) == group]
             if len(beside) >= limit.most:
                 return f"{limit.most} of {group} may run at once, and {len(beside)} do"
         return ""

@@ -69,11 +69,13 @@ class ArrayPlan:
     on_lost: str = ""
     requeue: bool = False
     node: str = ANY
+    group: str = ""
 
     def __str__(self) -> str:
         return (
             f"{self.at:6.1f} s  submit array from {self.host}: {self.count} x {self.seconds:.1f} s, exit {self.code},"
-            f" {self.manner}, need {self.need}, node {self.node}, retries {self.retries}, on_lost {self.on_lost!r}"
+            f" {self.manner}, need {self.need}, node {self.node}, retries {self.retries}, on_lost {self.on_lost!r},"
+            f" group {self.group!r}"
         )
 
 
@@ -287,7 +289,20 @@ def draw_arrays(seed: str, *, only: Sequence[str] | None = None, steps: Sequence
     ]
     troubles = tuple(_at_arrays(each, chance) for each in plan.troubles)
     arrays = tuple(_array(chance) for _ in range(chance.randint(1, 3)))
-    return replace(plan, tasks=plan.tasks[:2], troubles=troubles, arrays=arrays, array_commands=tuple(commands))
+    others = Random(f"{seed} groups of arrays")
+    arrays = tuple(replace(each, group=others.choice(("", "gc", "gc"))) for each in arrays)
+    limiting = tuple(
+        Command(others.uniform(0.0, SECONDS * 0.7), others.choice(LOGIN), "limit", others.choice((1, 1, 2, 3)), "gc")
+        for _ in range(others.randint(0, 3))
+    )
+    return replace(
+        plan,
+        tasks=plan.tasks[:2],
+        commands=plan.commands + limiting,
+        troubles=troubles,
+        arrays=arrays,
+        array_commands=tuple(commands),
+    )
 
 
 def _at_arrays(trouble: Trouble, chance: Random) -> Trouble:

@@ -5,7 +5,7 @@ A supervisor starts it again when it ends, as the lease script's step does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass
@@ -107,7 +107,7 @@ class Service:
             before = len(self.fs.calls)
             started = self.scheduler.now
             wait = real.turn()
-            self._check_cost(len(self.fs.calls) - before, holds, self.scheduler.now - started)
+            self._check_cost(self.fs.calls[before:], holds, self.scheduler.now - started)
             if real.news():
                 self.changed = True
                 if self.pulse:
@@ -131,13 +131,16 @@ class Service:
         pending = sum("a" in name.split(".")[2] for name in (*queue.any, *queue.own))
         return sum(2 + len(lot.held) for lot in lots) + 2 * pending
 
-    def _check_cost(self, calls: int, holds: int, seconds: float) -> None:
+    def _check_cost(self, calls: Sequence[tuple[str, ...]], holds: int, seconds: float) -> None:
         """A turn costs the server what it did, and not what is pending or finished."""
         state = self.real.state
         did = holds + len(state.running) + len(self.real.ports.ledger.open) + len(state.waiting) + self._arrays()
+        # A lane is made once for ever, and what an array's chunks leave is removed once.
+        did += sum(call[0] == "link" and "/lanes/" in call[-1] for call in calls)
+        did += sum(call[0] == "unlink" and "/arrays/" in call[-1] for call in calls)
         allowed = STEP_CALLS_BASE + STEP_CALLS_EACH * did + seconds * 20
-        if calls > allowed:
-            self.host.truth.violated(f"a turn of {self.process.name} made {calls} calls, more than {allowed:.0f}")
+        if len(calls) > allowed:
+            self.host.truth.violated(f"a turn of {self.process.name} made {len(calls)} calls, more than {allowed:.0f}")
 
     def _persist(self) -> None:
         ledger = self.real.ports.ledger

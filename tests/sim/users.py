@@ -15,11 +15,11 @@ from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Located
 from leaseq.models import Array, State, Task
-from leaseq.names import ARRAYS, Entry, new_task_id, order
+from leaseq.names import ALL_GROUPS, ARRAYS, Entry, new_task_id, order
 from leaseq.protocol import arrays, tasks
 from leaseq.protocol.arrays import Stop
 from leaseq.protocol.edges import begins_at
-from leaseq.protocol.groups import claims_of
+from leaseq.protocol.groups import begun_in
 from leaseq.reading.find import find
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import Snapshot
@@ -133,10 +133,12 @@ class User:
             on_lost=plan.on_lost,
             requeue=plan.requeue,
             array=Array(f"0-{plan.count - 1}"),
+            group=plan.group,
         )
         place = order(priority=0, micros=int(now * 1e6), sequence=0)
-        entry = Entry(place, task.id, plan.need, 1, count=plan.count)
+        entry = Entry(place, task.id, plan.need, 1, count=plan.count, group=plan.group)
         self.truth.array_ids.add(task.id)
+        self.truth.limits.groups[task.id] = plan.group
         try:
             self.fs.mkdir(self.lease.inbox(plan.node))
             tasks.publish(self.fs, self.lease.inbox(plan.node), entry, task)
@@ -244,7 +246,9 @@ class User:
         limits = self.truth.limits
         word = limits.begins("pause", plan.group)
         done = pause(self.access, self.lease, plan.group)
-        limits.told("pause", plan.group, word, [(row.id, row.attempt) for row in done.going_on])
+        begun = begun_in(self.fs, self.lease, plan.group or ALL_GROUPS)
+        going_on = [(row.id, row.attempt) for row in done.going_on]
+        limits.told("pause", plan.group, word, going_on + [(each.entry.id, each.entry.attempt) for each in begun])
 
     def _resume(self, plan: Command) -> None:
         self.truth.limits.begins("pause", plan.group)
@@ -256,7 +260,7 @@ class User:
         limits = self.truth.limits
         word = limits.begins("limit", plan.group)
         set_parallel(self.access, self.lease, plan.group, plan.which)
-        claims = claims_of(self.fs, self.lease, plan.group)
+        claims = begun_in(self.fs, self.lease, plan.group)
         limits.told("limit", plan.group, word, [(each.entry.id, each.entry.attempt) for each in claims], plan.which)
 
     def release_all(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = {
     "names_drawn_from": "the simulation draws the names of its tasks from its seed",
+    "divided_into": "simulated histories divide small arrays into several chunks",
     "write_first": "tests and fixtures make leases with it",
 }
 """Names that only tests use, each with why it is kept."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from leaseq.dataclass import replace
 from leaseq.errors import Malformed, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.models import Need
 from leaseq.names import PENDING, Entry, Lane, group_of, holder_parts, valid_group
-from leaseq.protocol import files, groups, lanes
+from leaseq.protocol import files, groups, journal, lanes
 from leaseq.room import Room
 from leaseq.runner.decide import LOOKAHEAD, choose
 from leaseq.runner.queue import Queue
 from tests.build import make_entry
-from tests.faults import FaultFs
+from tests.faults import Fault, FaultFs, Kind
 from tests.memoryfs import Disk, MemoryFs
 
 LEASE = LeaseDir("1", "/home/1")
@@ -21,8 +22,6 @@ ROOM = Room(8, 1000, ())
 
 
 def entry(place: int, group: str = "") -> Entry:
-    from leaseq.dataclass import replace
-
     return replace(make_entry(micros=place, need=Need(cpus=1)), group=group)
 
 
@@ -33,7 +32,7 @@ def made() -> MemoryFs:
 
 
 def holder(each: Entry, node: str) -> str:
-    return each.holder(each.claimed_by("0123456789"), node)
+    return each.claimed_by("0123456789").holder(node)
 
 
 def claim(fs: MemoryFs, each: Entry, node: str) -> None:
@@ -59,7 +58,7 @@ def test_what_is_no_groups_name_is_in_no_file_name(group: str) -> None:
 
 def test_who_holds_a_lane_is_told_by_its_name() -> None:
     each = entry(1, "eval").claimed_by("0123456789")
-    holder = each.holder(each, "node.with-dots")
+    holder = each.holder("node.with-dots")
     assert holder_parts(holder) == (each.key, "0123456789", "node.with-dots")
     assert Lane.parse(str(Lane(3, 2, holder))) == Lane(3, 2, holder)
     for bad in ("x", "T1.1.abc", "T1.1.abc._cli"):
@@ -90,6 +89,17 @@ def test_a_group_whose_name_begins_as_anothers_keeps_its_limit() -> None:
     groups.set_parallel(fs, LEASE, "a-b", 2)
     groups.set_parallel(fs, LEASE, "a", 3)
     assert dict(groups.limits(fs, LEASE).parallel) == {"a": 3, "a-b": 2}
+
+
+def test_two_who_limit_a_group_at_once_leave_a_limit() -> None:
+    counted = FaultFs(made())
+    groups.set_parallel(counted, LEASE, "eval", 1)
+    for at in range(1, len(counted.calls) + 1):
+        inner = made()
+        groups.set_parallel(inner, LEASE, "eval", 3)
+        other = Fault(at, Kind.MEANWHILE, meanwhile=lambda inner=inner: groups.set_parallel(inner, LEASE, "eval", 2))
+        groups.set_parallel(FaultFs(inner, other), LEASE, "eval", 1)
+        assert groups.limits(inner, LEASE).parallel["eval"] in (1, 2), at
 
 
 def test_what_is_claimed_when_a_limit_is_made_has_lanes_before_the_limit_is_seen() -> None:
@@ -130,6 +140,41 @@ def test_a_claim_keeps_its_lane_whatever_else_its_node_holds(beside: list[tuple[
     groups.free_gone(fs, LEASE, "eval")
     held = lanes.held_by(lanes.look(fs, LEASE.group_lanes("eval")))
     assert list(held) == [holder(kept, "n1")]
+
+
+def array_with_begun(fs: MemoryFs, *, begun: str, claimed: str) -> Entry:
+    """An array of the group, whose chunk 0 that incarnation has on n1; another has begun its indices 0 and 1."""
+    array = replace(entry(1, "eval"), count=4)
+    where = LEASE.array(array.id, 1)
+    files.make(fs, [LEASE.arrays, where.root])
+    chunk = array.of_chunk(0).claimed_by(claimed)
+    fs.create(f"{LEASE.claimed('n1')}/{chunk}", b"")
+    fs.create(where.journal("n1", begun), journal.begins(0, [(0, 1), (1, 1)]))
+    return array
+
+
+def test_a_chunk_keeps_its_arrays_lane_under_a_later_runner() -> None:
+    fs = made()
+    array = array_with_begun(fs, begun="0000000000", claimed="1111111111")
+    chunk = array.of_chunk(0).claimed_by("0000000000")
+    directory = LEASE.lanes(array.id)
+    held = lanes.take(fs, directory, chunk.chunk_lane("n1"), limit=1)
+    assert lanes.take(fs, directory, array.of_chunk(1).claimed_by("0000000000").chunk_lane("n1"), limit=None)
+    assert lanes.free_gone(fs, directory, stands=groups.standing(fs, LEASE)) == 1
+    assert lanes.take(fs, directory, array.of_chunk(0).claimed_by("1111111111").chunk_lane("n1"), limit=None) == held
+
+
+def test_indices_that_have_begun_when_a_limit_is_made_have_lanes_and_keep_them_under_a_later_runner() -> None:
+    fs = made()
+    array = array_with_begun(fs, begun="0000000000", claimed="1111111111")
+    groups.set_parallel(fs, LEASE, "eval", 1)
+    held = lanes.held_by(lanes.look(fs, LEASE.group_lanes("eval")))
+    assert list(held) == [array.of_index(index, 1).claimed_by("0000000000").holder("n1") for index in (0, 1)]
+    groups.free_gone(fs, LEASE, "eval")
+    assert lanes.held_by(lanes.look(fs, LEASE.group_lanes("eval"))) == held
+    fs.unlink(f"{LEASE.claimed('n1')}/{array.of_chunk(0).claimed_by('1111111111')}")
+    groups.free_gone(fs, LEASE, "eval")
+    assert not lanes.held_by(lanes.look(fs, LEASE.group_lanes("eval")))
 
 
 def test_a_claim_whose_need_only_a_newer_leaseq_knows_keeps_its_lane() -> None:
