@@ -373,18 +373,20 @@ def counts(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Totals:
     return journal.totals(fs, array, names)
 
 
-def indices(fs: Fs, lease: LeaseDir, task_id: str, attempt: int, wanted: Indices | None = None) -> journal.Told:
+def indices(
+    fs: Fs, lease: LeaseDir, task_id: str, attempt: int, wanted: Indices | None = None, *, brief: bool = False
+) -> journal.Told:
     """How each of the wanted indices of that attempt of the array ended, or that it has begun: all journals are read.
 
     What is in neither has not begun, or has no line of its own (see `Stop`); once the array is over, an index that was
-    to have another attempt has none. Raises Malformed.
+    to have another attempt has none. Raises Malformed. brief: see `journal.read`.
     """
     array = lease.array(task_id, attempt)
     try:
         names = ArrayNames.parse(fs.names(array.root))
     except FileNotFoundError:
         return journal.Told()
-    told = journal.read(fs, array, names, wanted=wanted)
+    told = journal.read(fs, array, names, wanted=wanted, brief=brief)
     if names.over:
         told.ended = {index: each for index, each in told.ended.items() if not each.requeued}
     return told

@@ -158,7 +158,8 @@ class Indexed:
         return found
 
     def _states_of(self, each: Try, wanted: Indices) -> dict[State, Indices]:
-        told = arrays.indices(self.fs, self.lease, self.whole.id, each.attempt, wanted)
+        some = None if len(wanted) == len(each.indices) else wanted
+        told = arrays.indices(self.fs, self.lease, self.whole.id, each.attempt, some, brief=True)
         numbers: dict[State, list[int]] = {}
         begun = told.begun if each.outcome is None else {}
         for index, by in begun.items():
