@@ -139,12 +139,12 @@ MUTANTS = {
     ),
 }
 CAUGHT_BY = {
-    "pauses are looked at at polls alone": 89,
-    "pauses and limits are never looked at": 8,
-    "each node counts its own alone": 10,
+    "pauses are looked at at polls alone": 26,
+    "pauses and limits are never looked at": 6,
+    "each node counts its own alone": 84,
     "a pause ends with the runner": 66,
-    "every lane is free when the house is kept": 41,
+    "every lane is free when the house is kept": 48,
     "a lane is free if its node's last claim is of no group": 381,
-    "a lane is free once its attempt has started": 32,
+    "a lane is free once its attempt has started": 10,
 }
 """The history that was seen to catch a mutant, if not the first."""

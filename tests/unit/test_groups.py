@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
 from leaseq.dataclass import replace
@@ -13,8 +15,9 @@ from leaseq.protocol import files, groups, journal, lanes
 from leaseq.room import Room
 from leaseq.runner.decide import LOOKAHEAD, choose
 from leaseq.runner.queue import Queue
+from leaseq.world import Fs
 from tests.build import make_entry
-from tests.faults import Fault, FaultFs, Kind
+from tests.faults import Died, Fault, FaultFs, Kind
 from tests.memoryfs import Disk, MemoryFs
 
 LEASE = LeaseDir("1", "/home/1")
@@ -205,3 +208,58 @@ def test_no_more_of_a_group_are_chosen_than_lanes_are_left() -> None:
     assert [each.entry for each in chosen] == [pending[0], pending[3], pending[4]]
     assert set(waiting) == {pending[1].id, pending[2].id}
     assert all(why.startswith("Group: ") for why in waiting.values())
+
+
+# -- whoever dies while a limit or a pause is made ----------------------------------------------------
+
+
+def deaths(act: Callable[[Fs], None], before: Callable[[MemoryFs], None]) -> Iterator[MemoryFs]:
+    """The file system after the act has died before each of its operations, and as a loss of power then leaves it."""
+    at, struck = 0, True
+    while struck:
+        at += 1
+        inner = made()
+        before(inner)
+        inner.disk.sync_all()
+        fs = FaultFs(inner, Fault(at, Kind.DIE_BEFORE))
+        try:
+            act(fs)
+            struck = False
+        except Died:
+            pass
+        yield inner
+        yield from (MemoryFs(left) for left in inner.disk.losses())
+
+
+def three_run(fs: MemoryFs) -> None:
+    for number, node in enumerate(("n1", "n1", "n2")):
+        claim(fs, entry(number, "eval"), node)
+
+
+def test_a_limit_that_is_seen_is_seen_by_lanes_of_all_that_run() -> None:
+    seen = 0
+    for fs in deaths(lambda fs: groups.set_parallel(fs, LEASE, "eval", 2), three_run):
+        found = groups.limits(fs, LEASE)
+        assert dict(found.parallel) in ({}, {"eval": 2})
+        seen += 1
+    assert seen > 20
+    for fs in deaths(lambda fs: groups.set_parallel(fs, LEASE, "eval", 2), three_run):
+        # Lanes are durable by nothing but their renames: a loss of power leaves their runners to take them again.
+        if fs.disk.unsynced and groups.limits(fs, LEASE).parallel:
+            assert len(lanes.held_by(lanes.look(fs, LEASE.group_lanes("eval")))) == 3
+
+
+def test_a_limit_that_changes_is_the_old_one_or_the_new_one() -> None:
+    def limited(fs: MemoryFs) -> None:
+        groups.set_parallel(fs, LEASE, "eval", 2)
+
+    for most in (1, 4):
+        for fs in deaths(lambda fs, most=most: groups.set_parallel(fs, LEASE, "eval", most), limited):  # type: ignore[misc]
+            assert groups.limits(fs, LEASE).parallel["eval"] in (2, most)
+
+
+def test_a_pause_is_there_once_it_is_told_and_gone_once_it_is_resumed() -> None:
+    *_, last = deaths(lambda fs: groups.pause(fs, LEASE, "eval"), lambda fs: None)
+    assert groups.limits(last, LEASE).stop("eval")
+    *_, last = deaths(lambda fs: groups.resume(fs, LEASE, "eval"), lambda fs: groups.pause(fs, LEASE, "eval"))
+    assert not groups.limits(last, LEASE).stop("eval")
