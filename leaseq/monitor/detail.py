@@ -79,6 +79,7 @@ def _task(scene: Scene, task: TaskView, columns: int) -> Rows:
     pairs = [
         ("state", head, STATE_STYLES[task.state]),
         ("name", task.name, "bold"),
+        ("group", task.group, ""),
         ("node", "any" if task.node == "_any" else task.node, ""),
         ("GPUs", ", ".join(task.gpus), ""),
         ("books", need_text(task.need) if task.need else "", ""),
