@@ -57,8 +57,9 @@ class GroupRequest(Look):
         for each in found.groups:
             running = each.tasks.get(State.RUNNING, 0)
             if each.parallel is not None and running > each.parallel:
-                until = f"none starts before fewer than {each.parallel} do"
-                app.out.talk(f"leaseq: {running} of {each.name} run, which go on; {until}")
+                first = running - each.parallel + 1
+                have = f"{first} of them {'has' if first == 1 else 'have'} to end before the next one starts"
+                app.out.talk(f"leaseq: {running} of {each.name} run, which go on: {have}")
         if not found.whole:
             app.out.talk(f"leaseq: of the ended tasks the newest {ENDED_LOOKED_AT:,} were counted")
 

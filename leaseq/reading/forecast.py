@@ -24,9 +24,15 @@ class Seen:
     seconds: float
     """The median."""
     mean: float
+    most: float
+    """The longest."""
     samples: int
     like: str
     """What they have in common, in words: `named vit`."""
+
+    def left_after(self, elapsed: float) -> float:
+        """How long one may take yet that has run for so long; infinite if it has run longer than any of them."""
+        return next((length - elapsed for length in (self.seconds, self.most) if length >= elapsed), math.inf)
 
 
 @dataclass
@@ -50,7 +56,7 @@ class Durations:
             if len(found) >= SAMPLES_MIN:
                 like = {"name": f"named {value}", "group": f"of group {value}", "program": f"that run {value}"}
                 mean = math.fsum(found) / len(found)
-                return Seen(found[len(found) // 2], mean, len(found), like.get(kind, "of this lease"))
+                return Seen(found[len(found) // 2], mean, found[-1], len(found), like.get(kind, "of this lease"))
         return None
 
 
@@ -97,7 +103,7 @@ def opening(need: Need, view: NodeView, durations: Durations) -> Opening | None:
 def remaining(run: Running, durations: Durations, *, age: float) -> float:
     """How long the running task may take yet, by those like it; infinite if that is not known."""
     seen = durations.of(run.name, "", run.command)
-    return math.inf if seen is None else max(0.0, seen.seconds - run.elapsed_seconds - age)
+    return math.inf if seen is None else seen.left_after(run.elapsed_seconds + age)
 
 
 def first_opening(need: Need, views: Sequence[NodeView], durations: Durations) -> Opening | None:
@@ -120,6 +126,9 @@ def lease_forecast(
     if not running:
         return f"{told}, about {about(seen.mean)} each by the last {seen.samples}; none runs now"
     held = [run for view in nodes if view.heartbeat for run in view.heartbeat.running]
+    longer = sum(run.elapsed_seconds > seen.most for run in held)
+    if longer:
+        return f"{told}; how long they take is not known: {longer} of those that run take longer than the last did"
     already = math.fsum(min(run.elapsed_seconds, seen.mean) for run in held)
     seconds = max(0.0, (pending + running) * seen.mean - already) / running
     told += f", about {about(seconds)} at {running} at a time, by the last {seen.samples}"

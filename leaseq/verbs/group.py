@@ -59,17 +59,21 @@ def look(reader: Reader, name: str = "") -> Groups:
     found = []
     for each in names:
         tasks, most = counts.get(each, Counter[State]()), limits.parallel.get(each)
-        seconds = None if limits.stop(each) else _left(durations, each, tasks, most)
+        runs = [row.elapsed_seconds or 0.0 for row in snapshot.tasks if row.group == each and not row.state.ended]
+        seconds = None if limits.stop(each) else _left(durations, each, tasks, most, longest=max(runs, default=0.0))
         found.append(Group(each, limits.stop(each), most, seconds, tasks))
     return Groups(reader.lease.id, tuple(found), seen >= ended, snapshot)
 
 
-def _left(durations: Durations, name: str, tasks: Counter[State], most: int | None) -> float | None:
-    """How long its pending and running tasks take, if as many run at once as do now, or as may where none runs."""
+def _left(durations: Durations, name: str, tasks: Counter[State], most: int | None, *, longest: float) -> float | None:
+    """How long its pending and running tasks take, if as many run at once as do now, or as may if none runs.
+
+    longest: how long one of them has run. If none that has ended took so long, nothing is known.
+    """
     running, seen = tasks[State.RUNNING], durations.of("", name, "")
     left = tasks[State.PENDING] + running
     at_once = running or most
-    if not left or not at_once or seen is None or seen.like != f"of group {name}":
+    if not left or not at_once or seen is None or longest > seen.most or seen.like != f"of group {name}":
         return None
     return left * seen.mean / at_once
 

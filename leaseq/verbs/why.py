@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from leaseq.dataclass import dataclass
 from leaseq.lease.lookup import Located
 from leaseq.models import ANY, Need, State
@@ -55,12 +57,12 @@ def _running(row: TaskView, durations: Durations) -> Why:
     if seen is None or row.elapsed_seconds is None:
         words.append("How long it takes is not known: too few tasks like it have ended.")
         return Why(row, tuple(words))
-    left = max(0.0, seen.seconds - row.elapsed_seconds)
+    left = seen.left_after(row.elapsed_seconds)
     words.append(
         f"It has run for {about(row.elapsed_seconds)}; the last {seen.samples} tasks {seen.like} took about "
-        f"{about(seen.seconds)}."
+        f"{about(seen.seconds)}" + (", and none as long." if math.isinf(left) else ".")
     )
-    return Why(row, tuple(words), seconds=left)
+    return Why(row, tuple(words), seconds=None if math.isinf(left) else left)
 
 
 def _pending(reader: Reader, row: TaskView, snapshot: Snapshot, durations: Durations) -> Why:

@@ -31,6 +31,7 @@ def test_the_closest_that_are_known_count_and_too_few_say_nothing() -> None:
     )
     named = known.of("vit", "", "")
     assert named and (named.seconds, named.mean, named.samples, named.like) == (20.0, 40.0, 3, "named vit")
+    assert (named.left_after(5.0), named.left_after(50.0), named.left_after(91.0)) == (15.0, 40.0, float("inf"))
     grouped = known.of("other", "g", "")
     assert grouped and (grouped.samples, grouped.like) == (4, "of group g")
     program = known.of("other", "", "python x.py --seed 9")
@@ -87,6 +88,13 @@ def test_a_lease_says_how_long_the_rest_takes_and_what_will_not_fit(
 ) -> None:
     said = lease_forecast(totals, [ended(600.0)] * 3, left=left, nodes=())
     assert said.endswith(words) if words else said == ""
+
+
+def test_what_runs_longer_than_all_before_it_makes_the_rest_unknown() -> None:
+    view = node(runs("T1", 601.0))
+    assert "not known: 1 of those" in lease_forecast(TOTALS, [ended(600.0)] * 3, left=None, nodes=(view,))
+    known = Durations().learn([ended(600.0, command="python x.py")] * 3)
+    assert (found := opening(Need(), view, known)) and found.seconds is None
 
 
 def test_a_lease_of_which_nothing_has_ended_says_that_it_is_not_known() -> None:
