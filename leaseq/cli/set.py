@@ -11,10 +11,12 @@ from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, with_changes
 from leaseq.cli.command import Command, Option
 from leaseq.cli.hold import which
 from leaseq.cli.options import JSON, LEASE
+from leaseq.cli.values import integer
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
 from leaseq.lease.lookup import PENDING, Located
 from leaseq.names import valid_group
+from leaseq.verbs.arrays import set_throttle
 from leaseq.verbs.change import Changed, Wish, change, wish
 from leaseq.verbs.changes import Changes
 from leaseq.verbs.fits import Fits
@@ -29,13 +31,26 @@ class Set:
     changes: Changes
     priority: int | None
     group: str | None
+    throttle: int | None
+    """Of arrays, those that run too: how many of its indices may run at once; 0: any number."""
     json: bool
 
     def __post_init__(self) -> None:
-        if not self.changes.said and self.priority is None and self.group is None:
+        if not self._changes and self.throttle is None:
             raise UsageError("what is to be different?", hint="leaseq set ID... --priority 5, --gpus 2, --group x, ...")
+        if self._changes and self.throttle is not None:
+            raise UsageError(
+                "--throttle stands alone: it is of arrays that run, too", hint="leaseq set ID --throttle 8"
+            )
+
+    @property
+    def _changes(self) -> bool:
+        return self.changes.said or self.priority is not None or self.group is not None
 
     def perform(self, app: App) -> int:
+        if self.throttle is not None:
+            found = app.access.find(self.tasks, lease=self.lease, acts=True)
+            return on_each(app, found, partial(_throttle, most=self.throttle), doing="changing", json=self.json)
         found = app.access.find(self.tasks, lease=self.lease, acts=True, of=PENDING)
         wished = wish(self.changes, priority=self.priority, group=self.group)
         act = partial(_set, wished=wished, fits=Fits(app.access))
@@ -44,6 +59,12 @@ class Set:
 
 def _set(app: App, each: Located, *, wished: Wish, fits: Fits) -> Said:
     return told(each.row.id, change(app.access, each, wished, fits=fits))
+
+
+def _throttle(app: App, each: Located, *, most: int) -> Said:
+    set_throttle(app.access, each, most)
+    many = f"at most {most:,}" if most else "any number"
+    return "changed", f"{each.row.id}: {many} of its indices may run at once; what runs goes on"
 
 
 def told(task_id: str, changed: Changed) -> Said:
@@ -73,6 +94,12 @@ COMMAND = Command(
         replace(PRIORITY, default=""),
         Option("group", "put it into this group; '' into none", metavar="GROUP", read=group_or_none, blank=True),
         *CHANGE_OPTIONS,
+        Option(
+            "throttle",
+            "of an array, one that runs too: at most N of its indices at once; 0: any number",
+            metavar="N",
+            read=partial(integer, low=0),
+        ),
         JSON,
     ),
     examples=("leaseq set last --priority 5", "leaseq set T0c4 T9aa --gpus 2 --time 4h"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Option
+from leaseq.cli.values import integer
 from leaseq.errors import UsageError
 from leaseq.models import Task
 from leaseq.words import count, joined, visible
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from leaseq.sweep import Said
 
 ARRAY_OPTIONS = (
-    Option("array", "once for each index: 0-99, 0-9:2, 1,5,7-9", short="a", metavar="INDICES"),
+    Option("array", "once for each index: 0-99, 0-9:2, 1,5,7-9; 0-99%8: 8 at once", short="a", metavar="INDICES"),
     Option(
         "sweep",
         "once for each value, which stands for {NAME}: a,b or 1..5 or 0..1..0.1 or log:1e-5..1e-2..4 or @FILE; with "
@@ -31,9 +33,13 @@ ARRAY_OPTIONS = (
         completes="file",
     ),
     Option("sample", "only N of all indices; N:SEED draws others", metavar="N"),
+    Option("throttle", "at most N of its indices at once, over all nodes", metavar="N", read=partial(integer, low=1)),
+    Option(
+        "max-fails", "start no more once N indices have failed", metavar="N", read=partial(integer, low=1), absent=0
+    ),
     Option("dry-run", "say how many there are, and the first and last commands; submit nothing", kind="flag"),
 )
-_OF_ARRAYS = ("zip", "sample")
+_OF_ARRAYS = ("zip", "sample", "throttle", "max_fails")
 SHOWN = 3
 """How many of the first and of the last commands a dry run shows."""
 Command = tuple[tuple[str, ...], bool]
@@ -51,11 +57,7 @@ def said(fields: dict[str, Any], *, file: str) -> Said | None:
             raise UsageError(f"{option} is of tasks with indices", hint="it goes with --array, --sweep or --each")
         return None
     if file:
-        raise UsageError("--file brings the commands: no sweep can stand beside it", hint="--each FILE is of arguments")
-    if "%" in array:
-        raise UsageError(
-            f"--array {array!r:.60}: how many run at once cannot be limited yet", hint=f"-a {array.partition('%')[0]}"
-        )
+        raise UsageError("a file brings the commands: no sweep can stand beside it", hint="--each FILE is of arguments")
     from leaseq.sweep import Said
 
     return Said(array=array, sweeps=sweep, each=each, **others)

@@ -107,9 +107,18 @@ def detail(reader: Reader, task_id: str) -> Detail:
     task: Task | None = outcomes[-1].task if outcomes else None
     if view.place:
         with suppress(FileNotFoundError, Malformed, PermissionError):
-            place = f"{view.place.directory}/{view.place.name}"
-            task = read_task(reader.fs, place, Entry.parse(view.place.name))
+            task = search.task_at(view.place) or task
+    if task is not None and task.array is not None:
+        task = throttled(reader, task, view.attempt)
     return Detail(view, task, outcomes, tuple(redone(reader.fs, reader.lease, task_id)))
+
+
+def throttled(reader: Reader, task: Task, attempt: int) -> Task:
+    """The array with as many at once as a command has said last."""
+    from leaseq.protocol import arrays
+
+    most = arrays.throttle(reader.fs, reader.lease.array(task.id, attempt))
+    return task if most is None or task.array is None else replace(task, array=replace(task.array, throttle=most))
 
 
 def submitted_as(reader: Reader, row: TaskView) -> Task | None:
@@ -292,19 +301,21 @@ class Search:
         whole = self.view(task_id)
         tries = [Try(each.attempt, each.task, each) for each in self.outcomes(task_id)]
         if whole.place and not whole.state.ended:
-            task = self._read(whole.place)
+            task = self.task_at(whole.place)
             tries += [Try(whole.attempt, task)] if task else []
         if whole.array is None or not tries:
             raise UsageError(f"{task_id} is one task, without indices", hint=f"it is named by {task_id} alone")
         nodes = self.reader.runners.nodes(self.listing.of(task_id))
         return Indexed(self.reader.fs, self.lease, whole, tuple(tries), nodes)
 
-    def _read(self, place: Place) -> Task | None:
-        """The task in that file, or wherever the file has moved; None if it is over."""
+    def task_at(self, place: Place) -> Task | None:
+        """The task in that file; of an array wherever that has moved, None if it is over. Raises FileNotFoundError."""
         entry = Entry.parse(place.name)
         try:
             return read_task(self.reader.fs, f"{place.directory}/{place.name}", entry)
         except FileNotFoundError:
+            if not entry.count:
+                raise
             from leaseq.protocol.arrays import read_array
 
             return read_array(self.reader.fs, self.lease, entry)

@@ -10,6 +10,7 @@ from leaseq.models import Outcome, State, Task
 from leaseq.names import Entry
 from leaseq.protocol import arrays
 from leaseq.protocol.arrays import Stop
+from leaseq.reading.find import throttled
 from leaseq.verbs.access import Access
 
 FAILED = (State.FAILED, State.TIMEOUT)
@@ -41,6 +42,16 @@ def cancel(access: Access, each: Located, reason: str) -> Ending:
     entry = Entry.parse(row.place.name).of_array().pending()
     outcome = arrays.cancel(access.fs, lease, entry, Stop(each.indices, reason), now=access.clock.now())
     return Ending(sum(numbers.values()), waiting, outcome)
+
+
+def set_throttle(access: Access, each: Located, most: int) -> None:
+    """At most so many of the array's indices run at once, durably; 0: any number. Raises UsageError."""
+    row = each.row
+    if row.array is None or row.place is None or row.state.ended:
+        what = f"has ended: it is {row.state.name}" if row.state.ended else "is one task, without indices"
+        raise UsageError(f"{row.id} {what}")
+    entry = Entry.parse(row.place.name).of_array().pending()
+    arrays.set_throttle(access.fs, each.reader.lease, entry, most)
 
 
 def named(each: Located) -> str:
@@ -76,6 +87,7 @@ def with_indices(task: Task, chosen: Indices) -> Task:
 
 def with_others(each: Located, task: Task) -> Task:
     """The same with how the indices have ended that are not in it: the array is all of them, whichever run again."""
+    task = throttled(each.reader, task, each.row.attempt)
     assert task.array is not None
     array = each.indexed
     others = array.every - Indices.parse(task.array.indices)

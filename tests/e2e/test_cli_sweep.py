@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.e2e.cli import Box
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 TRAIN = ("--", "python", "train.py", "--lr", "{lr}", "--seed", "{seed}")
 GRID = ("--sweep", "lr=1e-3,3e-4", "--sweep", "seed=1..5")
@@ -58,10 +58,11 @@ def test_a_typo_and_an_unused_name_are_told_and_nothing_else_is_replaced(box: Bo
         (("--sweep", "lr", *TRAIN), "NAME=VALUES"),
         (("--sweep", "lr=1,2", "--sweep", "seed=1..5", "--zip", *TRAIN), "not as many: lr 2, seed 5"),
         (("-a", "5-3", "--", "x"), "ends before it begins"),
-        (("-a", "0-9%4", "--", "x"), "how many run at once cannot be limited yet"),
+        (("-a", "0-9%0", "--", "x"), "how many run at once"),
+        (("--throttle", "2", "--", "x"), "goes with --array"),
         (("--sample", "2", "--", "x"), "goes with --array"),
         (("--each", "nowhere", "--", "x"), "cannot read nowhere"),
-        (("--file", "tasks", "-a", "0-3"), "--file brings the commands"),
+        (("--file", "tasks", "-a", "0-3"), "a file brings the commands"),
         (("--sweep", "lr=@nowhere", *TRAIN), "cannot read nowhere"),
         (("--sweep", "x=it's", "--", "echo '{x}' | cat"), "LEASEQ_PARAM_X"),
     ],
@@ -148,3 +149,41 @@ def test_each_index_has_a_directory_of_its_own_and_clean_takes_all_of_an_array(b
     box.run("clean", "--older-than", "0", code=0)
     left = [path for path in box.home.rglob(f"*{task}*") if "events" not in str(path) and "booking" not in str(path)]
     assert left == []
+
+
+# -- how many, and how many may fail -----------------------------------------------------------------
+
+
+def test_no_more_of_an_array_run_at_once_than_was_said_and_that_changes_while_it_runs(box: Box) -> None:
+    line = "mkdir alone || echo two at once; sleep 0.1; rmdir alone"
+    task = box.run("submit", "-a", "0-3%1", "-c1", "--", line).id
+    box.run("wait", task, code=0)
+    assert "two at once" not in "".join(box.run("logs", f"{task}_{index}", code=0).out for index in range(4))
+    assert "at most 1 at once" in box.run("info", task, code=0).out
+    # Two that wait for each other end only if both may run.
+    pair = "touch {i}.here; until test -e 0.here && test -e 1.here; do sleep 0.02; done"
+    both = box.run("submit", "-a", "0-1", "--throttle", "1", "--cpus", "1", "--", pair).id
+    box.run("wait", both, "--timeout", "1s", code=124)
+    assert "at most 2 of its indices" in box.run("set", both, "--throttle", "2", code=0).err
+    said = [line for line in box.run("info", both, code=0).out.splitlines() if line.startswith("indices")]
+    assert "at most 2 at once" in said[0]
+    box.run("wait", both, code=0)
+    plain = box.submit("true", options=("--hold",))
+    assert "without indices" in box.run("set", plain, "--throttle", "2", code=1).err
+
+
+def test_an_array_stops_when_as_many_have_failed_as_may(box: Box) -> None:
+    task = box.run("submit", "-a", "0-99", "-c1", "--max-fails", "2", "--", "sleep 0.05; test {i} = 0").id
+    assert "MaxFails" in box.run("wait", task, code=1).err
+    states = list(rows(box, task, "--all").values())
+    assert states.count("CANCELLED") > 50 and states.count("FAILED") >= 2
+
+
+def test_an_array_whose_first_indices_fail_at_once_is_held_and_goes_on_when_it_is_released(box: Box) -> None:
+    task = box.run("submit", "-a", "0-9", "-c1", "--", "test -e fixed").id
+    wait_until(lambda: box.task(task)["reason"].startswith("Held"), "the array to be held")
+    assert "failed within a second with exit code 1" in box.task(task)["reason"]
+    (box.work / "fixed").touch()
+    box.run("release", task, code=0)
+    box.run("wait", task, code=1)
+    assert list(rows(box, task).values()).count("DONE") >= 5

@@ -405,6 +405,7 @@ LINES = {
     f"leaseq submit {GRID} --gpus 1 -- {TRAIN}": Typed(
         f"leaseq submit {GRID} -G 0 -- {TRAIN}".replace("{", "{{").replace("}", "}}")
     ),
+    "leaseq set ID --throttle 16": Typed("leaseq set {held_sweep} --throttle 16"),
     "leaseq retry ID_3,17": Typed("leaseq retry {failed_sweep}_0,1"),
     "leaseq tasks last --values": Typed("leaseq tasks {sweep} --values"),
     "leaseq tasks last --state failed -q": Typed("leaseq tasks {sweep} --state failed -q"),
