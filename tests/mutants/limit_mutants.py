@@ -133,7 +133,6 @@ MUTANTS = {
         replace(REAL_PARTS, runner=taking_in_by(ForgetsPausesAtItsStart)), ("death",)
     ),
     "every lane is free when the house is kept": Mutant(replace(REAL_PARTS, runner=FreesEveryLane)),
-    "a lane is free if its node's last claim is of no group": Mutant(replace(REAL_PARTS, runner=JudgesByTheLastClaim)),
     "a lane is free once its attempt has started": Mutant(
         replace(REAL_PARTS, runner=taking_in_by(FreesALaneAtTheStart))
     ),
@@ -144,7 +143,6 @@ CAUGHT_BY = {
     "each node counts its own alone": 84,
     "a pause ends with the runner": 66,
     "every lane is free when the house is kept": 48,
-    "a lane is free if its node's last claim is of no group": 381,
     "a lane is free once its attempt has started": 10,
 }
 """The history that was seen to catch a mutant, if not the first."""

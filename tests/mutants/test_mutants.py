@@ -14,6 +14,8 @@ from tests.mutants import array_mutants, lane_mutants, limit_mutants, order_muta
 from tests.mutants.mutants import CAUGHT_BY, MUTANTS
 from tests.sim.history import run
 from tests.sim.plan import draw
+from tests.sim.service import REAL_PARTS
+from tests.sim.test_sim import beside_one_of_no_group
 
 HISTORIES_MAX = 400
 
@@ -43,6 +45,11 @@ def test_a_mutant_of_the_runner_is_caught(name: str) -> None:
             _tell(name, f"sim: history {number}", violation)
             return
     pytest.fail(f"{name}: nothing is caught")
+
+
+def test_a_mutant_that_frees_a_lane_by_its_nodes_last_claim_is_caught() -> None:
+    parts = replace(REAL_PARTS, runner=limit_mutants.JudgesByTheLastClaim)
+    assert "may run at once" in run(beside_one_of_no_group(), parts).violation
 
 
 @pytest.mark.parametrize("name", lane_mutants.MUTANTS)

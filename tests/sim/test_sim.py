@@ -38,14 +38,19 @@ def test_a_history_that_broke_a_promise_once_keeps_it(seed: str) -> None:
     assert not result.violation, result.violation
 
 
-def test_a_lane_is_held_while_its_node_runs_what_is_of_no_group() -> None:
-    """Whoever kept house took every claim of a node for gone if the one listed last was of no group."""
+def beside_one_of_no_group() -> Plan:
+    """One node runs a task of a limited group and one of none, and another of the group waits on the other node."""
 
     def task(at: float, node: str, seconds: float, group: str = "") -> TaskPlan:
         return TaskPlan(at, "login", Need(cpus=1), seconds, 0, "obeys", node=node, group=group)
 
     tasks = task(2.0, "n2", 90.0, "ga"), task(3.0, "n2", 90.0), task(4.0, "n1", 8.0, "ga")
-    result = run(Plan("house", tasks, (Command(1.0, "desk", "limit", 1, "ga"),), ()))
+    return Plan("house", tasks, (Command(1.0, "desk", "limit", 1, "ga"),), ())
+
+
+def test_a_lane_is_held_while_its_node_runs_what_is_of_no_group() -> None:
+    """Whoever kept house took every claim of a node for gone if the one listed last was of no group."""
+    result = run(beside_one_of_no_group())
     assert not result.violation, result.violation
 
 
