@@ -18,6 +18,7 @@ from leaseq.protocol.journal import Ended
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
 
+MOMENT_SECONDS = 0.1
 Attempted = tuple[int, int]
 """(index, attempt)"""
 
@@ -62,6 +63,8 @@ class Lot:
     """True once it is held for that."""
     late: bool = False
     """True since its tasks were told that the lease ends: no attempt that follows another begins."""
+    ends: deque[float] = field(default_factory=deque)
+    """When the last ones ended here: those of the last moment."""
     log_directories: set[str] = field(default_factory=set)
     _cursor: int = 0
     """All chunks before it are taken."""
@@ -88,8 +91,18 @@ class Lot:
 
     @property
     def window_left(self) -> int:
-        """How many more may begin: what a lost node costs is at most twice as many as run at once."""
-        return 2 * self.slots - sum(len(each.begun) + each.beginning + len(each.running) for each in self.held)
+        """How many more may begin: a lost node costs at most twice as many as run at once, or as end in a moment.
+
+        Each write of the journal is a sync: of indices that take milliseconds it must begin more than two.
+        """
+        begun = sum(len(each.begun) + each.beginning + len(each.running) for each in self.held)
+        return max(2 * self.slots, len(self.ends)) - begun
+
+    def ended_at(self, now: float) -> None:
+        """One more attempt has ended."""
+        self.ends.append(now)
+        while self.ends[0] < now - MOMENT_SECONDS:
+            self.ends.popleft()
 
     def stop_of(self, index: int) -> Stop | None:
         """Why that index is to end before its time; None if it is not."""

@@ -45,6 +45,7 @@ def end_index(ports: Ports, holding: Holding, attempted: Attempted, outcome: Out
     """That attempt of the index has that outcome; another follows if it says so, and nobody wanted the index to end."""
     index, number = attempted
     _watch_the_first(holding, outcome)
+    holding.lot.ended_at(ports.clock.monotonic())
     if outcome.requeued and holding.lot.stop_of(index):
         outcome = replace(outcome, requeued="")
     entry = holding.lot.entry.of_index(index, number)
