@@ -10,12 +10,13 @@ from leaseq.cli.command import Option
 from leaseq.cli.values import nearest_hint, seconds
 from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
+from leaseq.forms import Form
 from leaseq.protocol.edges import ENDS, KINDS, NOT_OK, OK, START
 
 _SLURM = {"afterok": OK, "afterany": ENDS, "afternotok": NOT_OK, "after": START}
-_NUMBERS = re.compile(r"[0-9][0-9:-]*")
-_CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
-_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ](.+))?")
+_NUMBERS = Form(r"[0-9][0-9:-]*")
+_CLOCK = Form(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
+_DATE = Form(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ](.+))?")
 QUERIES = ("group", "name", "state")
 """What stands before a colon for several tasks at once."""
 _HOW = "--after T3k9 (ended well), any:T3k9, notok:T3k9, start:T3k9, `last`, group:NAME; several with commas"

@@ -14,7 +14,6 @@ from leaseq.dataclass import fields as fields_of
 from leaseq.dataclass import replace
 from leaseq.errors import UsageError
 from leaseq.models import Need
-from leaseq.names import valid_group
 from leaseq.node.environ import GPU_OWNED, owned_by_node
 from leaseq.verbs.changes import Changes
 
@@ -51,15 +50,6 @@ RETRIES = Option(
 ON_LOST = Option("on-lost", "what happens if nobody knows how it ended", metavar="WHAT", choices=("fail", "requeue"))
 REQUEUE = Option("requeue", "queue it again if the lease ends while it runs", kind="flag")
 TASK_DIR = Option("task-dir", "make its own directory for results, $LEASEQ_TASK_DIR, before it starts", kind="flag")
-GROUP = Option(
-    "group",
-    "the group it is of: what is paused, limited and found together",
-    short="g",
-    metavar="GROUP",
-    read=valid_group,
-    absent="",
-    completes="group",
-)
 PRIORITY = Option(
     "priority",
     "-499 to 499, higher first",

@@ -16,6 +16,15 @@ LEASE = Option(
     "lease", "the lease: an id, its name, or `local` (default: see `lease use`)", short="l", completes="lease"
 )
 NODE = Option("node", "run on this node only", short="w", read=valid_name, absent="", completes="node")
+GROUP = Option(
+    "group",
+    "the group it is of: what is paused, limited and found together",
+    short="g",
+    metavar="GROUP",
+    read=valid_group,
+    absent="",
+    completes="group",
+)
 JSON = Option("json", "one JSON document on stdout, errors too", kind="flag")
 COLOR = Option("color", "when to colour", metavar="WHEN", choices=("auto", "always", "never"), default="auto")
 NO_START = Option("start", "do not start this host's runner", kind="flag", default="true")

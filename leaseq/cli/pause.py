@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from leaseq.cli.app import App
-from leaseq.cli.changes import GROUP
 from leaseq.cli.command import Command
 from leaseq.cli.limits import pause_told
-from leaseq.cli.options import JSON, LEASE
+from leaseq.cli.options import GROUP, JSON, LEASE
 from leaseq.dataclass import dataclass, replace
 from leaseq.verbs.pause import pause
 from leaseq.words import count

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from leaseq.cli.app import App
-from leaseq.cli.changes import GROUP
 from leaseq.cli.command import Command
 from leaseq.cli.here import see_to_capacity
 from leaseq.cli.limits import limits_told, pause_told
-from leaseq.cli.options import JSON, LEASE, NO_START
+from leaseq.cli.options import GROUP, JSON, LEASE, NO_START
 from leaseq.dataclass import dataclass, replace
 from leaseq.protocol.groups import limits
 from leaseq.verbs.pause import resume

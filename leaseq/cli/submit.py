@@ -12,7 +12,6 @@ from leaseq.cli.app import App
 from leaseq.cli.changes import (
     CWD,
     ENV,
-    GROUP,
     NAME,
     NEED_OPTIONS,
     ON_LOST,
@@ -25,7 +24,7 @@ from leaseq.cli.changes import (
 )
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import see_to_capacity
-from leaseq.cli.options import JSON, LEASE, NO_START, NODE
+from leaseq.cli.options import GROUP, JSON, LEASE, NO_START, NODE
 from leaseq.cli.progress import Progress
 from leaseq.cli.sweeping import ARRAY_OPTIONS, content, said, tell_dry_run, with_array
 from leaseq.dataclass import dataclass, replace

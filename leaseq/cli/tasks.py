@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leaseq.cli import rows
 from leaseq.cli.advice import advise
 from leaseq.cli.app import App
-from leaseq.cli.changes import GROUP
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.limits import limits_told
-from leaseq.cli.options import LEASE, LOOK, NODE, Look
+from leaseq.cli.options import GROUP, LEASE, LOOK, NODE, Look
 from leaseq.cli.output import Output
-from leaseq.cli.tree import in_tree
 from leaseq.cli.values import integer
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
 from leaseq.indices import Indices
-from leaseq.lease.lookup import How, Located
 from leaseq.models import State
 from leaseq.names import ids_in
 from leaseq.protocol.keys import redone
 from leaseq.reading.views import Snapshot, TaskView
-from leaseq.verbs.arrays import named
 from leaseq.words import count
+
+if TYPE_CHECKING:
+    from leaseq.lease.lookup import Located
 
 ALL_ROWS = 10**9
 FIRST = (
@@ -71,6 +70,8 @@ class Tasks(Look):
                 out.line(row.id)
         else:
             if self.tree:
+                from leaseq.cli.tree import in_tree
+
                 reader = app.access.reader_of(app.home.lease(snapshot.lease_id))
                 found = in_tree(reader, found, mark="`- " if out.ascii else "└ ")
             rows.task_table(out, found)
@@ -79,6 +80,8 @@ class Tasks(Look):
 
     def _unfold(self, app: App, out: Output) -> int:
         """The tasks that are named, arrays index by index."""
+        from leaseq.lease.lookup import How
+
         found = app.access.find(self.tasks, lease=self.lease, indices=How.TOGETHER)
         left = self.limit
         listed: list[TaskView] = []
@@ -121,6 +124,8 @@ class Tasks(Look):
         shown = list(array.rows(chosen)) if chosen else []
         if len(shown) == total:
             return shown, ""
+        from leaseq.verbs.arrays import named
+
         return shown, f"{len(shown):,} of {count(total, 'index', 'indices')} of {named(each)}; --all shows all"
 
     def _find(self, app: App) -> tuple[Snapshot, list[TaskView]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed, UsageError
 from leaseq.forms import Form
 from leaseq.indices import Indices
@@ -15,7 +15,8 @@ from leaseq.reading.views import TaskView
 _NUMBERS = Form(r"[0-9][0-9:-]*")
 
 
-class Selector(NamedTuple):
+@dataclass(frozen=True)
+class Selector:
     """One word that names a task, or indices of one."""
 
     task: str
@@ -27,7 +28,8 @@ class Selector(NamedTuple):
         return self.task if self.indices is None else f"{self.task}_{self.indices}"
 
 
-class Query(NamedTuple):
+@dataclass(frozen=True)
+class Query:
     """A word that names several tasks: by their group, their name or their state."""
 
     kind: str
