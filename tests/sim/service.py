@@ -12,7 +12,7 @@ from leaseq.dataclass import dataclass
 from leaseq.errors import Refused, Unavailable
 from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.verdict import Judge
-from leaseq.names import new_incarnation
+from leaseq.names import CLI, new_incarnation
 from leaseq.runner import service
 from leaseq.runner.ledger import RETRY_SECONDS
 from leaseq.runner.ports import Options
@@ -102,7 +102,9 @@ class Service:
     def _turn(self) -> None:
         real, state = self.real, self.real.state
         while True:
-            edges = len(self.host.client.disk.live.get(self.lease.edges, ()))
+            # What others left half cancelled, and what tasks wait for, it may have to see to in one turn.
+            live = self.host.client.disk.live
+            edges = len(live.get(self.lease.edges, ())) + len(live.get(self.lease.claimed(CLI), ()))
             holds = len(state.running) + len(real.ports.ledger.open) + self._arrays() + edges
             before = len(self.fs.calls)
             started = self.scheduler.now
