@@ -508,3 +508,13 @@ def test_detail_tells_all_attempts_of_a_task(lab: Lab) -> None:
 
 def test_what_is_waited_for_has_a_word_wherever_it_is_seen() -> None:
     assert STATES.keys() == set(Rank) - {Rank.ENDED}
+
+
+def test_two_attempts_of_one_task_that_wait_to_be_booked_each_count_by_themselves(lab: Lab) -> None:
+    entry, task = lab.task()
+    retried = replace(task, retried={lab.lease.id: State.CANCELLED.name})
+    for each, made in ((entry, task), (entry.next_attempt(), retried)):
+        tasks.publish(lab.fs, lab.lease.inbox(ANY), each, made)
+        concluding.cancel_pending(lab.fs, lab.lease, lab.lease.inbox(ANY), each, ended=1.0, reason="")
+    totals = lab.read().totals
+    assert {state: number for state, number in totals.items() if number} == {State.CANCELLED: 1}
