@@ -339,7 +339,8 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
     if row.values:
         yield "values", values_text(row.values)
     if row.array is not None:
-        yield "each", f"`leaseq tasks {row.id}` lists its indices, `leaseq logs {row.id}_0` shows the output of one"
+        one = f"{row.id}_{Indices.parse(task.array.indices).first}" if task and task.array else f"{row.id}_INDEX"
+        yield "each", f"`leaseq tasks {row.id}` lists its indices, `leaseq logs {one}` shows the output of one"
         return
     started = [outcome.attempt for outcome in each.outcomes if outcome.started]
     if row.state is not State.PENDING and not row.state.ended:

@@ -32,7 +32,7 @@ def of_indices(row: TaskView, verb: str) -> UsageError:
     """Why an array as a whole has no output."""
     return UsageError(
         f"{row.id} is an array: each of its indices has its own output",
-        hint=f"`leaseq {verb} {row.id}_0` shows one, `leaseq tasks {row.id}` lists them",
+        hint=f"`leaseq {verb} {row.id}_INDEX` shows one, `leaseq tasks {row.id}` lists them",
     )
 
 
