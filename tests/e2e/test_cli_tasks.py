@@ -98,9 +98,13 @@ def test_ctrl_c_in_wait_is_quiet(box: Box) -> None:
 
 
 def _asleep(pid: int) -> bool:
-    """True once the process has used the processor for a while and sleeps: its imports are over."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return fields[0] == "S" and int(fields[11]) >= 8
+    """True once the process sleeps and goes on sleeping: what it had to import and to read is behind it."""
+    looks = set()
+    for _ in range(10):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        looks.add((fields[0], fields[11]))
+        time.sleep(0.02)
+    return len(looks) == 1 and looks.pop()[0] == "S"
 
 
 def test_logs_show_any_bytes_fold_progress_bars_and_count_lines_from_the_end(box: Box) -> None:
