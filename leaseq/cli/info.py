@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leaseq.cli import rows
+from leaseq.cli import details
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import LEASE, LOOK, OF_GROUP, Look, by_group
@@ -23,13 +23,13 @@ class Info(Look):
         found = app.access.find(self.tasks, lease=self.lease, indices=How.EACH)
         known = [(each.reader.lease, each.detail) for each in found.tasks]
         if self.json:
-            tasks = [rows.detail_json(lease, each, env=self.env) for lease, each in known]
+            tasks = [details.detail_json(lease, each, env=self.env) for lease, each in known]
             out.document({"lease": found.lease, "tasks": tasks, "unknown": list(found.unknown)})
             return app.tell(found.problems)
         for number, (lease, each) in enumerate(known):
             if number:
                 out.line()
-            out.pairs(rows.detail_lines(lease, each, env=self.env))
+            out.pairs(details.detail_lines(lease, each, env=self.env))
         return app.tell(found.problems)
 
 

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from leaseq.cli.columns import Column
-from leaseq.cli.output import COLOURS, Output, iso, stamp
+from leaseq.cli.output import COLOURS, Output, iso
 from leaseq.forms import Form
-from leaseq.indices import Indices
-from leaseq.layout import LeaseDir
-from leaseq.models import ALL_GPUS, ANY, Array, Need, Outcome, State, Task
-from leaseq.protocol.edges import BEGIN, OK
-from leaseq.protocol.history import command_text
-from leaseq.protocol.submission import environment_known
-from leaseq.reading.views import ArrayView, NodeView, Snapshot, TaskView, duration, need_text
-from leaseq.upstream import Upstream
-from leaseq.words import about, count, memory, reason_code
+from leaseq.models import ALL_GPUS, ANY, Need, State
+from leaseq.reading.views import ArrayView, NodeView, Snapshot, TaskView, duration
+from leaseq.words import about, reason_code
 
 if TYPE_CHECKING:
-    from leaseq.reading.find import Detail
+    pass
 
 
-VALUES_SHOWN, VALUES_WIDTH = 12, 200
-"""How many values of a parameter of an array are shown, in how many letters."""
 ID_LETTERS = 8
 """So many letters of an id nearly always name one task alone."""
 
@@ -34,7 +25,7 @@ def short_id(task_id: str) -> str:
     return task[:ID_LETTERS] + (f"_{index}" if index else "")
 
 
-def _reason(row: TaskView, exit: str) -> str:
+def reason_of(row: TaskView, exit: str) -> str:
     """Why the task is as it is; of one that failed and gave no other reason, its exit code. Of an array, its counts."""
     if row.array is not None:
         return _array_text(row, row.array)
@@ -107,7 +98,7 @@ def values_text(values: Mapping[str, str]) -> str:
 
 def short_reason(row: TaskView, *, whole: bool = False) -> str:
     """The reason in one cell, with the attempt if that is not the first; cut unless `whole`: `info` has all of it."""
-    reason = _reason(row, "exit")
+    reason = reason_of(row, "exit")
     if not whole and len(reason) > 32 and row.array is None:
         reason = reason[:31] + "~"
     return f"{reason} (attempt {row.attempt})".strip() if row.attempt > 1 else reason
@@ -214,194 +205,3 @@ def status_json(snapshot: Snapshot) -> dict[str, object]:
             for group in snapshot.limits.groups
         },
     }
-
-
-# -- one task --------------------------------------------------------------------------------------
-
-
-def detail_json(lease: LeaseDir, each: Detail, *, env: bool) -> dict[str, object]:
-    """Everything known of the task; the values of its environment only if they were asked for."""
-    body = {**task_json(each.view), "lease": lease.id, "cleaned": each.view.cleaned}
-    body["redone_as"] = list(each.redone_as)
-    task = each.task
-    if task is not None:
-        body |= {
-            "argv": list(task.argv),
-            "shell": task.shell,
-            "command": command_text(task),
-            "cwd": task.cwd,
-            "need": need_json(task.need),
-            "retries": task.retries,
-            "on_lost": task.on_lost,
-            "requeue": task.requeue,
-            "key": task.key,
-            "user": task.user,
-            "host": task.host,
-            "redo_of": task.redo_of,
-            "after": [Upstream.parse(word).word for word in task.after],
-            "on_dep": task.on_dep or "cancel",
-            "export": task.export,
-            "env_given": list(task.env_given),
-            "env_names": sorted(task.env) if environment_known(task) else None,
-        }
-        if env:
-            body["env"] = dict(task.env) if environment_known(task) else None
-    body["attempts"] = [attempt_json(lease, outcome) for outcome in each.outcomes]
-    body["logs"] = {stream: lease.log(each.view.id, each.view.attempt, stream) for stream in ("out", "err")}
-    body["task_dir"] = lease.results(each.view.id)
-    body["file"] = f"{each.view.place.directory}/{each.view.place.name}" if each.view.place else None
-    return body
-
-
-def attempt_json(lease: LeaseDir, outcome: Outcome) -> dict[str, object]:
-    return {
-        "attempt": outcome.attempt,
-        "state": outcome.state.name,
-        "reason": outcome.reason,
-        "requeued": outcome.requeued,
-        "node": outcome.node,
-        "gpus": list(outcome.gpus),
-        "pid": outcome.pid,
-        "exit_code": outcome.exit_code,
-        "signal": outcome.signal,
-        "started": outcome.started,
-        "ended": outcome.ended,
-        "ended_at": iso(outcome.ended),
-        "elapsed_seconds": outcome.elapsed_seconds,
-        "because": Upstream.parse(outcome.because).word if outcome.because else "",
-        "max_rss_mb": outcome.max_rss_mb,
-        "cpu_seconds": outcome.cpu_seconds,
-        "counts": dict(outcome.counts) or None,
-        "out": lease.log(outcome.task.id, outcome.attempt, "out"),
-        "err": lease.log(outcome.task.id, outcome.attempt, "err"),
-    }
-
-
-def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[str, str]]:
-    """What is known of the task as (title, text); a title may be empty. The text is as it was stored."""
-    row, task = each.view, each.task
-    yield "id", row.id
-    yield "lease", lease.id
-    reason = _reason(row, "exit code")
-    yield "state", f"{row.state.name} ({row.state.code})" + (f": {reason}" if reason else "")
-    if row.name:
-        yield "name", row.name
-    if row.group:
-        yield "group", row.group
-    if task is not None and not task.shell:
-        yield "command", command_text(task)
-    else:
-        yield "command", row.command + ("   (bash -c)" if task else "")
-    if task is not None:
-        if task.array is not None:
-            yield from _array_lines(task.array)
-        yield "directory", task.cwd
-        if task.task_dir:
-            yield "task dir", lease.results(task.id)
-        yield "need", need_text(task.need)
-        if task.retries or task.on_lost or task.requeue:
-            again = [count(task.retries, "retry", "retries")] if task.retries else []
-            again += [f"on loss {task.on_lost}"] if task.on_lost else []
-            again += ["requeued when the lease ends"] if task.requeue else []
-            yield "again", ", ".join(again)
-        yield "env", _environment_text(task)
-        for name in sorted(task.env) if env else ():
-            yield "", f"{name}={task.env[name]}"
-        if task.after:
-            yield (
-                "after",
-                ", ".join(said_after(word) for word in task.after)
-                + ("; held if that never comes" if task.on_dep else ""),
-            )
-        if task.redo_of:
-            yield "redo of", task.redo_of
-        if each.redone_as:
-            yield "redone as", ", ".join(each.redone_as)
-        yield "submitted", f"{stamp(task.submitted)} by {task.user or '?'} on {task.host or '?'}"
-    for number, wait in enumerate(row.waits):
-        yield "" if number else "waits for", wait.text
-    if not row.state.ended:
-        if row.node and row.node != ANY:
-            yield "node", row.node
-        if row.started:
-            yield "started", f"{stamp(row.started)} ({duration(row.elapsed_seconds)} ago)"
-        if row.gpus:
-            yield "gpus", ",".join(row.gpus)
-        if row.pid:
-            yield "pid", str(row.pid)
-        if row.place:
-            yield "file", shlex.quote(f"{row.place.directory}/{row.place.name}")
-    for outcome in each.outcomes:
-        yield f"attempt {outcome.attempt}", _attempt_text(outcome)
-    if row.cleaned:
-        yield "cleaned", "`leaseq clean` has removed its results and its output; this is its line of history"
-        return
-    if row.values:
-        yield "values", values_text(row.values)
-    if row.array is not None:
-        one = f"{row.id}_{Indices.parse(task.array.indices).first}" if task and task.array else f"{row.id}_INDEX"
-        yield "each", f"`leaseq tasks {row.id}` lists its indices, `leaseq logs {one}` shows the output of one"
-        return
-    started = [outcome.attempt for outcome in each.outcomes if outcome.started]
-    if row.state is not State.PENDING and not row.state.ended:
-        started.append(row.attempt)
-    for attempt in started:
-        for stream in ("out", "err"):
-            yield f"std{stream}" + (f" {attempt}" if len(started) > 1 else ""), lease.log(row.id, attempt, stream)
-
-
-def _array_lines(array: Array) -> Iterable[tuple[str, str]]:
-    """What differs between the indices of an array."""
-    indices = Indices.parse(array.indices)
-    limits = [f"at most {array.throttle:,} at once"] if array.throttle else []
-    limits += [f"none starts once {count(array.max_fails, 'index', 'indices')} failed"] if array.max_fails else []
-    yield "indices", ", ".join([f"{len(indices):,} ({_shortened(array.indices)})", *limits])
-    for axis in array.axes:
-        for number, (name, values) in enumerate(axis.items()):
-            text = values if isinstance(values, str) else _shortened(", ".join(values[:VALUES_SHOWN]))
-            more = "" if isinstance(values, str) or len(values) <= VALUES_SHOWN else f" … ({len(values):,})"
-            yield "values" if not number else "  with", f"{name or '{}'} = {text}{more}"
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= VALUES_WIDTH else f"{text[:VALUES_WIDTH]} …"
-
-
-def said_after(word: str) -> str:
-    """What a task is to come after, as `--after` says it; of a time, the time."""
-    up = Upstream.parse(word)
-    return f"not before {stamp(float(up.id))}" if up.kind == BEGIN else up.id if up.kind == OK else up.word
-
-
-def _environment_text(task: Task) -> str:
-    """What of its submitter's environment the task has: names that were said, and how many there are."""
-    if not environment_known(task):
-        return "not known: an older leaseq wrote down how it ended"
-    said = [f"--export {task.export}"] if task.export else []
-    said += [f"--env {' '.join(task.env_given)}"] if task.env_given else []
-    return ", ".join([count(len(task.env), "variable"), *said])
-
-
-def _attempt_text(outcome: Outcome) -> str:
-    # The lease ended under it, and it is known how it ended itself: nothing was lost.
-    interrupted = outcome.requeued == "requeue" and outcome.exit_code is not None
-    parts = ["interrupted" if interrupted else outcome.state.name]
-    if outcome.exit_code is not None:
-        parts.append(f"exit code {outcome.exit_code}" + (f" (signal {outcome.signal})" if outcome.signal else ""))
-    if outcome.reason:
-        parts.append(outcome.reason)
-    if outcome.started:
-        parts.append(f"{stamp(outcome.started)} to {stamp(outcome.ended)}")
-        if outcome.elapsed_seconds is not None:
-            parts.append(duration(outcome.elapsed_seconds))
-    elif outcome.ended:
-        parts.append(stamp(outcome.ended))
-    if outcome.node:
-        parts.append(f"on {outcome.node}" + (f" pid {outcome.pid}" if outcome.pid else ""))
-    if outcome.gpus:
-        parts.append(f"GPU{'s' * (len(outcome.gpus) > 1)} {','.join(outcome.gpus)}")
-    if outcome.max_rss_mb is not None:
-        parts.append(f"peak memory {memory(outcome.max_rss_mb)}")
-    if outcome.requeued:
-        parts.append(f"queued again ({outcome.requeued})")
-    return ", ".join(parts)

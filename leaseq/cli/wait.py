@@ -5,8 +5,8 @@ from __future__ import annotations
 from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
+from leaseq.cli.details import attempt_json
 from leaseq.cli.options import JSON, LEASE, OF_GROUP, by_group
-from leaseq.cli.rows import attempt_json
 from leaseq.cli.values import seconds
 from leaseq.dataclass import dataclass
 from leaseq.lease.lookup import Found, How, Located

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaseq import config
-from leaseq.cli import rows
+from leaseq.cli import details, rows
 from leaseq.errors import LeaseqError, Malformed
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import leases
@@ -87,8 +87,8 @@ def every_answer(home: Home) -> Iterator[object]:
 def told(reader: Reader, task_id: str) -> list[str]:
     """All that `info` prints of the task."""
     found = detail(reader, task_id)
-    json.dumps(rows.detail_json(reader.lease, found, env=True))
-    lines = [visible(f"{key} {value}") for key, value in rows.detail_lines(reader.lease, found, env=True)]
+    json.dumps(details.detail_json(reader.lease, found, env=True))
+    lines = [visible(f"{key} {value}") for key, value in details.detail_lines(reader.lease, found, env=True)]
     assert all(line.isprintable() for line in lines)
     return lines
 
