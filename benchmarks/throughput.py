@@ -24,12 +24,15 @@ sys.path.insert(0, str(ROOT))
 
 from leaseq.layout import Home, LeaseDir
 from leaseq.models import Task
+from leaseq.protocol import arrays
+from leaseq.protocol.tasks import read_outcome
 from leaseq.verbs.access import Access
 from leaseq.verbs.submit import Wanted, submit
 from leaseq.world import SystemClock, SystemFs, hostname
 
 TASKS = 1000
 BATCH = 10_000
+ARRAY = 50_000
 
 
 def lease_of(env: dict[str, str]) -> LeaseDir:
@@ -61,6 +64,21 @@ def leaseq_rate(count: int, slots: int) -> float:
             run([*LEASEQ, "submit", "--no-start", "--file", "-"], env=env, text="\n".join(lines))
         run([*LEASEQ, "daemon", "start"], env=env)
         return rate(first, last, count)
+
+
+def array_rate(count: int, slots: int) -> float:
+    """Indices a second of an array of `true`, from the first start to the last end."""
+    with home() as env:
+        need = ["--cpus", "1"] if slots > 1 else []
+        words = [*LEASEQ, "submit", "--no-start", *need, "--array", f"0-{count - 1}", "--", "true"]
+        task_id = run(words, env=env).split()[0]
+        run([*LEASEQ, "daemon", "start"], env=env)
+        lease, fs = lease_of(env), SystemFs(remote=False)
+        wait_for(lambda: read_outcome(fs, lease, task_id, 1) is not None, seconds=600, what="the array's end")
+        outcome = read_outcome(fs, lease, task_id, 1)
+        assert outcome is not None and outcome.counts == {"DONE": count}, outcome
+        last = max(each.ended for each in arrays.indices(fs, lease, task_id, 1).ended.values())
+        return count / (last - (outcome.started or 0.0))
 
 
 def parallel_rate(count: int, slots: int) -> float | None:
@@ -185,7 +203,8 @@ def throughput() -> list[Row]:
         plural = "s" if slots > 1 else ""
         parallel, (one, hq) = parallel_rate(TASKS, slots), hyperqueue(TASKS, slots)
         ours = leaseq_rate(TASKS, slots)
-        for name, value in (("parallel", parallel), ("HyperQueue", hq), ("task-spooler", spooler_rate(900, slots))):
+        spooled = spooler_rate(900, slots)
+        for name, value in (("parallel", parallel), ("HyperQueue", hq), ("task-spooler", spooled)):
             rows.append(
                 Row(f"{TASKS:,} true, {slots} slot{plural}: {name}", value, "/s", note="" if value else "not installed")
             )
@@ -196,6 +215,10 @@ def throughput() -> list[Row]:
         rows.append(
             Row(f"{TASKS:,} true, {slots} slot{plural}: leaseq", ours, "/s", "ahead of parallel and HyperQueue", met)
         )
+        indices = array_rate(ARRAY, slots)
+        least = None if spooled is None else indices >= spooled
+        what = f"an array of {ARRAY:,} true, {slots} slot{plural}: leaseq"
+        rows.append(Row(what, indices, "/s", "task-spooler's rate at least", least))
     rows.append(Row(f"{BATCH:,} true, 1 slot: leaseq", leaseq_rate(BATCH, 1), "/s"))
     return rows
 
