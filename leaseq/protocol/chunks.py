@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
@@ -28,14 +29,25 @@ def take(fs: Fs, lease: LeaseDir, entry: Entry, *, node: str, incarnation: str) 
 
     Gives what is in the array's directory once the link stands.
     """
-    held = Claim(entry.claimed_by(incarnation), node)
+    return take_several(fs, lease, [entry], node=node, incarnation=incarnation)[1]
+
+
+def take_several(
+    fs: Fs, lease: LeaseDir, entries: Sequence[Entry], *, node: str, incarnation: str
+) -> tuple[list[Claim], ArrayNames | None]:
+    """(those chunks of one array that are that runner's, durably; what is in its directory once the links stand)
+
+    None of them, and None, if others have them all, or the array is over. They share their syncs.
+    """
     directory = lease.claimed(node)
-    body = {"v": 1, "node": node, "incarnation": incarnation, "chunk": entry.chunk, "token": new_incarnation()}
-    staged = files.stage(fs, directory, json.dumps(body).encode() + b"\n")
-    files.rename_own(fs, staged, directory, str(held.entry))
+    held = [Claim(entry.claimed_by(incarnation), node) for entry in entries]
+    for each in held:
+        body = {"v": 1, "node": node, "incarnation": incarnation, "chunk": each.entry.chunk, "token": new_incarnation()}
+        staged = files.stage(fs, directory, json.dumps(body).encode() + b"\n")
+        files.rename_own(fs, staged, directory, str(each.entry))
     # Were the link durable and this name not, a loss of power would leave a chunk that nobody has.
     fs.sync_dir(directory)
-    return secure(fs, lease, held)
+    return _standing(fs, lease, [each for each in held if _is_linked(fs, lease, each)])
 
 
 def secure(fs: Fs, lease: LeaseDir, held: Claim) -> ArrayNames | None:
@@ -43,11 +55,16 @@ def secure(fs: Fs, lease: LeaseDir, held: Claim) -> ArrayNames | None:
 
     Gives what is in the array's directory then; None if the chunk is another's, or the array is over.
     """
-    array, path, taken = _paths(lease, held)
+    return _standing(fs, lease, [held] if _is_linked(fs, lease, held) else [])[1]
+
+
+def _is_linked(fs: Fs, lease: LeaseDir, held: Claim) -> bool:
+    """The file is the chunk's own, by now or before; False if the chunk is another's, and then the file is gone."""
+    _, path, taken = _paths(lease, held)
     try:
         own = fs.read(path)
     except FileNotFoundError:
-        return None
+        return False
     try:
         fs.link(path, taken)
     except OSError as failure:
@@ -55,18 +72,28 @@ def secure(fs: Fs, lease: LeaseDir, held: Claim) -> ArrayNames | None:
             stands = fs.read(taken)
         except FileNotFoundError:
             if str(held.entry) not in fs.names(lease.claimed(held.node)):
-                return None  # taken away, and perhaps at its end by now
+                return False  # taken away, and perhaps at its end by now
             raise failure from None
         if stands != own:
             files.discard(fs, path)
-            return None
+            return False
+    return True
+
+
+def _standing(fs: Fs, lease: LeaseDir, linked: list[Claim]) -> tuple[list[Claim], ArrayNames | None]:
+    """The chunks whose links are durable now, and what is in their array's directory; none of an array that is over."""
+    if not linked:
+        return [], None
+    array, _, _ = _paths(lease, linked[0])
     fs.sync_dir(array.root)
     names = ArrayNames.parse(fs.names(array.root))
-    if names.over:
+    if not names.over:
+        return linked, names
+    for each in linked:
+        _, path, taken = _paths(lease, each)
         files.discard(fs, path)
         files.discard(fs, taken)
-        return None
-    return names
+    return [], None
 
 
 def _paths(lease: LeaseDir, held: Claim) -> tuple[ArrayDir, str, str]:
@@ -167,11 +194,17 @@ def why_handed(fs: Fs, lease: LeaseDir, entry: Entry, owner: str) -> Handed:
 
 def end_chunk(fs: Fs, lease: LeaseDir, held: Claim) -> None:
     """The chunk, all of whose indices have ended, durably told, is at its end; or it was taken away before."""
-    array, path, _ = _paths(lease, held)
-    assert held.entry.chunk is not None
-    try:
-        fs.rename(path, array.ended(held.entry.chunk))
-    except FileNotFoundError:
-        if str(held.entry) in fs.names(lease.claimed(held.node)):
-            raise
+    end_chunks(fs, lease, [held])
+
+
+def end_chunks(fs: Fs, lease: LeaseDir, ended: Sequence[Claim]) -> None:
+    """The same of several chunks of one array, which share their sync."""
+    for held in ended:
+        array, path, _ = _paths(lease, held)
+        assert held.entry.chunk is not None
+        try:
+            fs.rename(path, array.ended(held.entry.chunk))
+        except FileNotFoundError:
+            if str(held.entry) in fs.names(lease.claimed(held.node)):
+                raise
     fs.sync_dir(array.root)

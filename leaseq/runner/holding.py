@@ -19,6 +19,8 @@ from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
 
 MOMENT_SECONDS = 0.1
+SEVERAL = 16
+"""So many chunks are taken together at most."""
 Attempted = tuple[int, int]
 """(index, attempt)"""
 
@@ -112,8 +114,12 @@ class Lot:
     def stop_of_all(self) -> Stop | None:
         return next((stop for stop in self.stops if stop.indices is None), None)
 
-    def next_free(self, rank: int) -> int | None:
-        """The chunk of that rank among those that nobody had taken at the last look, or the last of them; or None."""
+    def next_free(self, rank: int) -> list[int]:
+        """The chunk of that rank among those that nobody had taken at the last look, or the last of them.
+
+        With it so many after it as would be run in a moment, by how many have ended in the last one: of short indices
+        each chunk costs more than it runs. Nothing if none is free.
+        """
         while self._cursor < self.plan.chunks and self._cursor in self.taken:
             self._cursor += 1
         free: list[int] = []
@@ -122,7 +128,14 @@ class Lot:
             if chunk not in self.taken:
                 free.append(chunk)
             chunk += 1
-        return free[-1] if free else None
+        found = free[-1:]
+        places = sum(len(self.plan.span(each)) for each in found)
+        while chunk < self.plan.chunks and not self.limits and places < len(self.ends) and len(found) < SEVERAL:
+            if chunk not in self.taken:
+                found.append(chunk)
+                places += len(self.plan.span(chunk))
+            chunk += 1
+        return found
 
     def indices(self, chunk: int) -> list[int]:
         return [self.expansion.indices[place] for place in self.plan.span(chunk)]

@@ -68,10 +68,13 @@ class Journals:
             elif isinstance(each, Begins):
                 self._begun(each)
             done(each)
+        if ended := [note for note in notes if isinstance(note, ChunkEnds)]:
+            chunks.end_chunks(self.fs, self.lease, [note.holding.claim for note in ended])
         for note in notes:
             if isinstance(note, ChunkEnds):
-                chunks.end_chunk(self.fs, self.lease, note.holding.claim)
                 done(note)
+                if note is not ended[-1]:
+                    continue
                 self._stop_if_too_many_failed(note.holding, everywhere=True)
                 if closed := self._closed(note.holding):
                     self.finish(closed)

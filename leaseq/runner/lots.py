@@ -262,23 +262,25 @@ def _learn(ports: Ports, lot: Lot, names: ArrayNames) -> None:
 
 
 def take(state: NodeState, ports: Ports, lot: Lot) -> bool:
-    """One more chunk of the array was looked for; False if nothing is left to take."""
-    chunk = None if lot.stop_of_all else lot.next_free(_rank(state))
-    if chunk is None:
+    """One more chunk of the array was looked for, or several of short ones; False if nothing is left to take."""
+    wanted = [] if lot.stop_of_all else lot.next_free(_rank(state))
+    if not wanted:
         close(state, ports, lot)
         return False
-    entry = lot.entry.of_chunk(chunk)
+    entries = [lot.entry.of_chunk(chunk) for chunk in wanted]
     state.claims_in_doubt = True
-    names = chunks.take(ports.fs, ports.lease, entry, node=state.node, incarnation=ports.incarnation)
+    won, names = chunks.take_several(ports.fs, ports.lease, entries, node=state.node, incarnation=ports.incarnation)
     state.claims_in_doubt = False
     if names is None:
         _learn(ports, lot, arrays.names_of(ports.fs, ports.lease, lot.entry))
         return not lot.over
     _learn(ports, lot, names)
-    indices = lot.indices(chunk)
-    holding = Holding(lot, Claim(entry.claimed_by(ports.incarnation), state.node), len(indices))
-    holding.waiting.extend((index, lot.entry.attempt) for index in indices)
-    lot.held.append(holding)
+    for claim in won:
+        holding = Holding(lot, claim)
+        indices = lot.indices(holding.chunk)
+        holding.left = len(indices)
+        holding.waiting.extend((index, lot.entry.attempt) for index in indices)
+        lot.held.append(holding)
     apply_stops(state, ports, lot)
     return True
 
