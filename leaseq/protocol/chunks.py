@@ -24,15 +24,7 @@ from leaseq.schema import flag, text
 from leaseq.world import Fs
 
 
-def take(fs: Fs, lease: LeaseDir, entry: Entry, *, node: str, incarnation: str) -> ArrayNames | None:
-    """The chunk that the entry stands for is that runner's, durably; None if another has it, or the array is over.
-
-    Gives what is in the array's directory once the link stands.
-    """
-    return take_several(fs, lease, [entry], node=node, incarnation=incarnation)[1]
-
-
-def take_several(
+def take(
     fs: Fs, lease: LeaseDir, entries: Sequence[Entry], *, node: str, incarnation: str
 ) -> tuple[list[Claim], ArrayNames | None]:
     """(those chunks of one array that are that runner's, durably; what is in its directory once the links stand)
@@ -192,13 +184,8 @@ def why_handed(fs: Fs, lease: LeaseDir, entry: Entry, owner: str) -> Handed:
         return Handed("its node is gone")
 
 
-def end_chunk(fs: Fs, lease: LeaseDir, held: Claim) -> None:
-    """The chunk, all of whose indices have ended, durably told, is at its end; or it was taken away before."""
-    end_chunks(fs, lease, [held])
-
-
-def end_chunks(fs: Fs, lease: LeaseDir, ended: Sequence[Claim]) -> None:
-    """The same of several chunks of one array, which share their sync."""
+def end(fs: Fs, lease: LeaseDir, ended: Sequence[Claim]) -> None:
+    """Chunks of one array, all of whose indices have ended, durably told, are at their end; or were taken away."""
     for held in ended:
         array, path, _ = _paths(lease, held)
         assert held.entry.chunk is not None

@@ -69,7 +69,7 @@ class Journals:
                 self._begun(each)
             done(each)
         if ended := [note for note in notes if isinstance(note, ChunkEnds)]:
-            chunks.end_chunks(self.fs, self.lease, [note.holding.claim for note in ended])
+            chunks.end(self.fs, self.lease, [note.holding.claim for note in ended])
         for note in notes:
             if isinstance(note, ChunkEnds):
                 done(note)

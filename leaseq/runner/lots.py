@@ -269,7 +269,7 @@ def take(state: NodeState, ports: Ports, lot: Lot) -> bool:
         return False
     entries = [lot.entry.of_chunk(chunk) for chunk in wanted]
     state.claims_in_doubt = True
-    won, names = chunks.take_several(ports.fs, ports.lease, entries, node=state.node, incarnation=ports.incarnation)
+    won, names = chunks.take(ports.fs, ports.lease, entries, node=state.node, incarnation=ports.incarnation)
     state.claims_in_doubt = False
     if names is None:
         _learn(ports, lot, arrays.names_of(ports.fs, ports.lease, lot.entry))

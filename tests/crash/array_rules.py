@@ -34,16 +34,24 @@ ROUNDS_MAX = 30
 DEATHS = (Kind.DIE_BEFORE, Kind.DIE_AFTER, Kind.DIE_TORN, Kind.DIE_EMPTY)
 
 
+def take_one_chunk(fs: Fs, lease: LeaseDir, entry: Entry, *, node: str, incarnation: str) -> object:
+    return chunks.take(fs, lease, [entry], node=node, incarnation=incarnation)[1]
+
+
+def end_one_chunk(fs: Fs, lease: LeaseDir, held: Claim) -> None:
+    chunks.end(fs, lease, [held])
+
+
 @dataclass(frozen=True)
 class Protocol:
     """The functions that the actors use. A mutant replaces one."""
 
-    take: Callable[..., object] = chunks.take
+    take: Callable[..., object] = take_one_chunk
     secure: Callable[..., object] = chunks.secure
     is_overruled: Callable[..., bool] = chunks.is_overruled
     give_up: Callable[..., bool] = arrays.give_up
     inherit: Callable[..., Claim | None] = chunks.inherit
-    end_chunk: Callable[..., None] = chunks.end_chunk
+    end_chunk: Callable[..., None] = end_one_chunk
     close: Callable[..., Claim | None] = arrays.close
     finish: Callable[..., Outcome | None] = arrays.finish
     stop: Callable[..., None] = arrays.stop
