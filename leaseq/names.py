@@ -1,4 +1,4 @@
-"""Every name in a lease directory, parsed and made: of tasks, claims, attempts, nodes, requests.
+"""The names in a lease directory, parsed and made: of tasks, claims, attempts, nodes, requests.
 
 A pending task's file name carries what choosing needs: `ORDER.ID.NEED.ATTEMPT`, and a claim adds the
 incarnation of its owner: `ORDER.ID.NEED.ATTEMPT.INCARNATION`. ORDER sorts by priority, then by submission. The NEED of
@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from leaseq.dataclass import dataclass, field, replace
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, Newer, UsageError
 from leaseq.forms import Form
 from leaseq.models import ANY, Need
@@ -35,25 +35,25 @@ ARRAYS = "_array"
 LOGS_IN_BLOCK = 1000
 """The logs of so many indices of an array share a directory."""
 
-_GROUP = "[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
-GROUP = Form(_GROUP)
+GROUP_FORM = "[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
+GROUP = Form(GROUP_FORM)
 """What a group may be called: no dot is in it, for names are parted at dots."""
-_ENTRY = Form(
+ENTRY = Form(
     r"(?P<order>[0-9]{25})\.(?P<id>T[0-9a-hjkmnp-tv-z]{11})\.(?P<need>[a-zA-Z0-9]{1,60})"
-    rf"(?:~(?P<group>{_GROUP}))?\.(?P<attempt>[1-9][0-9]{{0,5}})"
+    rf"(?:~(?P<group>{GROUP_FORM}))?\.(?P<attempt>[1-9][0-9]{{0,5}})"
     r"(?:\.(?P<owner>[0-9a-z]{10}))?"
 )
-PENDING = Form(rf"[0-9]{{25}}\.T[0-9a-hjkmnp-tv-z]{{11}}\.[a-zA-Z0-9]{{1,60}}(?:~{_GROUP})?\.[1-9][0-9]{{0,5}}")
+PENDING = Form(rf"[0-9]{{25}}\.T[0-9a-hjkmnp-tv-z]{{11}}\.[a-zA-Z0-9]{{1,60}}(?:~{GROUP_FORM})?\.[1-9][0-9]{{0,5}}")
 """The form of a pending task's name, whatever its need: one that a later leaseq spells has it too."""
-_COUNT = "0|[1-9][0-9]{0,8}"
+COUNT = "0|[1-9][0-9]{0,8}"
 _NEED = Form(
-    rf"(?:x|(?=[gcm])(?:g(?P<gpus>{_COUNT}|A))?(?:c(?P<cpus>{_COUNT}))?(?:m(?P<mem>{_COUNT}))?)"
+    rf"(?:x|(?=[gcm])(?:g(?P<gpus>{COUNT}|A))?(?:c(?P<cpus>{COUNT}))?(?:m(?P<mem>{COUNT}))?)"
     r"(?:t(?P<time>0|[1-9][0-9]{0,11}))?"
-    rf"(?:a(?P<count>[1-9][0-9]{{0,9}})(?:k(?P<chunk>{_COUNT}))?)?"
+    rf"(?:a(?P<count>[1-9][0-9]{{0,9}})(?:k(?P<chunk>{COUNT}))?)?"
     r"(?:e(?P<edited>[1-9][0-9]{0,5}))?"
 )
 """One spelling for each need: a runner renames what an entry is called, and would not find it under another."""
-_CHUNK = Form(rf"a[0-9]+k[0-9]+(?:~{_GROUP})?\.[0-9]+(?:\.[0-9a-z]{{10}})?$")
+_CHUNK = Form(rf"a[0-9]+k[0-9]+(?:~{GROUP_FORM})?\.[0-9]+(?:\.[0-9a-z]{{10}})?$")
 _KEY = Form(r"(?P<id>T[0-9a-hjkmnp-tv-z]{11}(?:_(?:0|[1-9][0-9]{0,8}))?)\.(?P<attempt>[1-9][0-9]{0,5})")
 
 
@@ -181,7 +181,7 @@ class Entry:
     @classmethod
     def parse(cls, name: str) -> Entry:
         """The entry of that file name; raises Malformed, and Newer if only its need is not understood."""
-        match = _ENTRY.fullmatch(name)
+        match = ENTRY.fullmatch(name)
         if not match:
             raise Malformed(f"not a task file name: {name!r:.160}")
         need = _NEED.fullmatch(match["need"])
@@ -337,152 +337,6 @@ def terms_in(names: Iterable[str]) -> list[tuple[str, int]]:
     """(node, number) of each term among the names in hb/."""
     found = (name.rpartition(".") for name in names)
     return [(node, number) for node, _, digits in found if is_node(node) and (number := whole(digits))]
-
-
-# -- arrays: see protocol/arrays.py ------------------------------------------------------------------------------------
-
-_IN_ARRAY = Form(
-    rf"(?P<kind>[ce])\.(?P<number>{_COUNT})|(?P<taken>[hs])\.(?P<chunk>{_COUNT})\.(?P<owner>[0-9a-z]{{10}})"
-)
-_JOURNAL = Form(r"o\.(?P<node>.{1,128})\.(?P<owner>[0-9a-z]{10})")
-_STOP = Form(r"x\.[0-9a-z]{10}")
-
-
-@dataclass
-class ArrayNames:
-    """What the names in an array's directory say."""
-
-    taken: set[int] = field(default_factory=set)
-    """The chunks that are no longer to be taken from the array."""
-    ended: set[int] = field(default_factory=set)
-    handed: set[tuple[int, str]] = field(default_factory=set)
-    """(chunk, incarnation) of each that was taken away from whoever had it."""
-    cut: set[tuple[int, str]] = field(default_factory=set)
-    """Those of them of which it is fixed how much of their journal counts."""
-    journals: list[tuple[str, str]] = field(default_factory=list)
-    """(node, incarnation) of each that has a journal of the array."""
-    stops: list[str] = field(default_factory=list)
-    """The names of the files that end indices."""
-    throttled: bool = False
-    """True if a command has said how many may run at once."""
-    over: bool = False
-    """True if the array has ended, and what its chunks left is swept together."""
-
-    @classmethod
-    def parse(cls, names: Iterable[str]) -> ArrayNames:
-        found = cls()
-        for name in names:
-            if match := _IN_ARRAY.fullmatch(name):
-                if match["number"]:
-                    (found.taken if match["kind"] == "c" else found.ended).add(int(match["number"]))
-                else:
-                    whose = int(match["chunk"]), match["owner"]
-                    (found.handed if match["taken"] == "h" else found.cut).add(whose)
-            elif (match := _JOURNAL.fullmatch(name)) and (match["node"] == CLI or is_node(match["node"])):
-                found.journals.append((match["node"], match["owner"]))
-            elif _STOP.fullmatch(name):
-                found.stops.append(name)
-            found.over = found.over or name == "index"
-            found.throttled = found.throttled or name == "throttle"
-        found.journals.sort()
-        found.stops.sort()
-        return found
-
-
-# -- lanes: see protocol/lanes.py --------------------------------------------------------------------------------------
-
-_LANE = Form(
-    r"(?P<number>[1-9][0-9]{0,5})(?:\.(?P<generation>[1-9][0-9]{0,11})(?:\.(?P<holder>[A-Za-z0-9][A-Za-z0-9._-]{0,199}))?)?"
-)
-_TOKEN = Form(r"[0-9a-z]{10}")
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One of several places of a limit, and who has it."""
-
-    number: int
-    generation: int = 0
-    """How often it has been free; 0: it was made, and its token is not out."""
-    holder: str = ""
-    """The attempt that has it, and whose: `ID.ATTEMPT.INCARNATION.NODE`; empty while it is free."""
-
-    def __str__(self) -> str:
-        parts = [str(self.number), str(self.generation) if self.generation else "", self.holder]
-        return ".".join(filter(None, parts))
-
-    def taken_by(self, holder: str) -> Lane:
-        return replace(self, holder=holder)
-
-    def renewed(self) -> Lane:
-        return replace(self, generation=self.generation + 1)
-
-    def freed(self) -> Lane:
-        return Lane(self.number, self.generation + 1)
-
-    @classmethod
-    def parse(cls, name: str) -> Lane:
-        """The lane of that file name; raises Malformed."""
-        match = _LANE.fullmatch(name)
-        if not match:
-            raise Malformed(f"not a lane: {name!r:.160}")
-        return cls(int(match["number"]), int(match["generation"] or 0), match["holder"] or "")
-
-
-def holders_of(name: str, node: str) -> list[str]:
-    """What the node's claim of that name is called where it holds a lane, whatever it needs; empty if it is none.
-
-    Of a chunk there is besides what stands for all that has begun of its array on the node.
-    """
-    match = _ENTRY.fullmatch(name)
-    if not match or not match["owner"]:
-        return []
-    try:
-        entry = Entry.parse(name)
-    except Newer:
-        return [f"{match['id']}.{match['attempt']}.{match['owner']}.{node}"]
-    return [entry.holder(node)] if entry.chunk is None else [entry.chunk_lane(node), chunks_of(entry.id, node)]
-
-
-def chunks_of(array: str, node: str) -> str:
-    """What stands for the node's claims on chunks of that array: a later runner has them under another incarnation."""
-    return f"{array}k.{node}"
-
-
-def holder_parts(holder: str) -> tuple[str, str, str]:
-    """(the attempt's key, whose claim it is, the node) of who holds a lane; raises Malformed."""
-    task, attempt, owner, node = [*holder.split(".", 3), "", "", ""][:4]
-    if not is_node(node):
-        raise Malformed(f"no claim holds a lane as {holder!r:.160}")
-    return f"{task}.{attempt}", owner, node
-
-
-_LIMIT = Form(rf"(?P<group>{_GROUP}|_all)\.(?:paused|parallel\.(?P<most>[1-9][0-9]{{0,5}}))")
-ALL_GROUPS = "_all"
-"""What stands for the whole lease where a group is paused."""
-
-
-def pause_name(group: str) -> str:
-    """The file in groups/ that says that nothing of the group starts."""
-    return f"{group}.paused"
-
-
-def parallel_name(group: str, most: int) -> str:
-    """The file in groups/ that says how many of the group may run at once."""
-    return f"{group}.parallel.{most}"
-
-
-def parse_limit(name: str) -> tuple[str, int | None]:
-    """(group, how many of it may run at once; None: it is paused) by a name in groups/; raises Malformed."""
-    match = _LIMIT.fullmatch(name)
-    if not match:
-        raise Malformed(f"not a group's limit: {name!r:.160}")
-    return match["group"], int(match["most"]) if match["most"] else None
-
-
-def is_token(name: str) -> bool:
-    """True if a lane's token may have had that name before anybody took the lane."""
-    return _TOKEN.fullmatch(name) is not None
 
 
 def parse_request(name: str) -> tuple[str, str]:

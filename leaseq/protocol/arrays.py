@@ -24,12 +24,13 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 
+from leaseq.array_names import ArrayNames
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, Newer
 from leaseq.indices import Indices
 from leaseq.layout import ArrayDir, LeaseDir
 from leaseq.models import ANY, Outcome, State, Task
-from leaseq.names import ARRAYS, ArrayNames, Entry, is_node, new_incarnation
+from leaseq.names import ARRAYS, Entry, is_node, new_incarnation
 from leaseq.protocol import chunks, concluding, files, journal, requests, tasks
 from leaseq.protocol.concluding import Ending
 from leaseq.protocol.journal import Totals

@@ -14,10 +14,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from leaseq.array_names import ArrayNames
 from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
 from leaseq.layout import ArrayDir, LeaseDir
-from leaseq.names import ArrayNames, Entry, new_incarnation
+from leaseq.names import Entry, new_incarnation
 from leaseq.protocol import files, tasks
 from leaseq.protocol.tasks import Claim
 from leaseq.schema import flag, text

@@ -14,23 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from leaseq.array_names import ArrayNames
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
-from leaseq.names import (
+from leaseq.limit_names import (
     ALL_GROUPS,
-    ArrayNames,
-    Entry,
     Lane,
     chunks_of,
     holder_parts,
     holders_of,
-    is_node,
     parallel_name,
-    parse_id,
     parse_limit,
     pause_name,
 )
+from leaseq.names import Entry, is_node, parse_id
 from leaseq.protocol import journal, lanes, tasks
 from leaseq.protocol.files import discard, make, replace_file
 from leaseq.protocol.tasks import Claim

@@ -19,11 +19,11 @@ import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from leaseq.array_names import ArrayNames
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed
 from leaseq.layout import ArrayDir
 from leaseq.models import State
-from leaseq.names import ArrayNames
 from leaseq.protocol import files
 from leaseq.schema import integer, maybe, number, several, text
 from leaseq.world import Fs

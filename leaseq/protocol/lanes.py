@@ -28,7 +28,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from leaseq.errors import Malformed
-from leaseq.names import Lane, is_token, new_incarnation
+from leaseq.limit_names import Lane, is_token
+from leaseq.names import new_incarnation
 from leaseq.protocol.files import discard, make
 from leaseq.world import Fs
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import chain
 
+from leaseq.array_names import ArrayNames
 from leaseq.arrays import Expansion
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed, NotFound
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State, Task
-from leaseq.names import ArrayNames
 from leaseq.protocol import arrays, journal
 from leaseq.protocol.arrays import Stop
 from leaseq.protocol.history import command_text

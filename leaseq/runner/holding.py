@@ -11,8 +11,9 @@ from collections import deque
 from leaseq.arrays import Expansion
 from leaseq.dataclass import dataclass, field
 from leaseq.layout import ArrayDir
+from leaseq.limit_names import Lane
 from leaseq.models import Outcome, State, Task
-from leaseq.names import Entry, Lane
+from leaseq.names import Entry
 from leaseq.protocol.arrays import Stop
 from leaseq.protocol.journal import Ended
 from leaseq.protocol.plan import Plan

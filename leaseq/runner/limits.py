@@ -12,7 +12,8 @@ from contextlib import suppress
 
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed
-from leaseq.names import Entry, Lane, holder_parts, parse_id
+from leaseq.limit_names import Lane, holder_parts
+from leaseq.names import Entry, parse_id
 from leaseq.protocol import groups, lanes
 from leaseq.protocol.tasks import Claim
 from leaseq.runner.node_state import AT_ONCE, NodeState, Won

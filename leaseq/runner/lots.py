@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from leaseq.array_names import ArrayNames
 from leaseq.arrays import Expansion
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Newer
 from leaseq.models import ANY, Task, Why
-from leaseq.names import ArrayNames, Entry
+from leaseq.names import Entry
 from leaseq.protocol import arrays, chunks, files, lanes, tasks
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.layout import LeaseDir
+from leaseq.limit_names import Lane
 from leaseq.models import ANY
-from leaseq.names import Lane
 from leaseq.protocol.edges import BEGIN, START
 from leaseq.protocol.groups import NONE, Limits
 from leaseq.protocol.tasks import Claim

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from leaseq.array_names import ArrayNames
 from leaseq.dataclass import replace
-from leaseq.names import ArrayNames
 from leaseq.protocol import chunks, journal
 from leaseq.protocol.fate import lost, lost_with_lease
 from leaseq.protocol.journal import Begun

@@ -13,8 +13,9 @@ from typing import Protocol
 from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
+from leaseq.limit_names import Lane
 from leaseq.models import ANY, Outcome, Task, Why
-from leaseq.names import Entry, Lane, is_node
+from leaseq.names import Entry, is_node
 from leaseq.node.record import Rec
 from leaseq.protocol import concluding, groups, tasks
 from leaseq.protocol.concluding import Ending

@@ -5,8 +5,8 @@ from __future__ import annotations
 from leaseq.dataclass import dataclass
 from leaseq.layout import LeaseDir
 from leaseq.lease import leases
+from leaseq.limit_names import ALL_GROUPS
 from leaseq.models import State
-from leaseq.names import ALL_GROUPS
 from leaseq.protocol import groups
 from leaseq.reading.views import TaskView
 from leaseq.verbs.access import Access

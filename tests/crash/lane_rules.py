@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable, Iterator
 
 from leaseq.dataclass import dataclass
-from leaseq.names import Lane
+from leaseq.limit_names import Lane
 from leaseq.protocol import lanes
 from leaseq.world import Fs
 from tests.crash.check import Violated

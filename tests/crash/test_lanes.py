@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from leaseq.names import Lane
+from leaseq.limit_names import Lane
 from leaseq.protocol import files, lanes
 from leaseq.world import Fs
 from tests.crash import lane_rules

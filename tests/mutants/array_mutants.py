@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from leaseq.array_names import ArrayNames
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Outcome
-from leaseq.names import ArrayNames, Entry
+from leaseq.names import Entry
 from leaseq.protocol import arrays, chunks, files, tasks
 from leaseq.protocol.journal import Journal
 from leaseq.protocol.tasks import Claim

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from leaseq.names import Lane
+from leaseq.limit_names import Lane
 from leaseq.protocol import lanes
 from leaseq.protocol.files import discard, make
 from leaseq.world import Fs

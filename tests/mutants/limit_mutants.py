@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from leaseq.dataclass import replace
-from leaseq.names import group_of, holder_parts
+from leaseq.limit_names import holder_parts
+from leaseq.names import group_of
 from leaseq.protocol import groups, lanes
 from leaseq.runner import limits
 from leaseq.runner.intake import Intake

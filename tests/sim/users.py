@@ -14,8 +14,9 @@ from leaseq.errors import LeaseqError, Malformed, NotFound
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Located
+from leaseq.limit_names import ALL_GROUPS
 from leaseq.models import Array, State, Task
-from leaseq.names import ALL_GROUPS, ARRAYS, Entry, new_task_id, order
+from leaseq.names import ARRAYS, Entry, new_task_id, order
 from leaseq.protocol import arrays, tasks
 from leaseq.protocol.arrays import Stop
 from leaseq.protocol.edges import begins_at

@@ -9,8 +9,9 @@ import pytest
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed, UsageError
 from leaseq.layout import LeaseDir
+from leaseq.limit_names import Lane, holder_parts
 from leaseq.models import Need
-from leaseq.names import PENDING, Entry, Lane, group_of, holder_parts, valid_group
+from leaseq.names import PENDING, Entry, group_of, valid_group
 from leaseq.protocol import files, groups, journal, lanes
 from leaseq.room import Room
 from leaseq.runner.decide import LOOKAHEAD, choose

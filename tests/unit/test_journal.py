@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from leaseq.array_names import ArrayNames
 from leaseq.dataclass import replace
 from leaseq.layout import ArrayDir
 from leaseq.models import State
-from leaseq.names import ArrayNames
 from leaseq.protocol import journal
 from leaseq.protocol.journal import Ended, Journal, Told, Totals
 from tests.memoryfs import Disk, MemoryFs

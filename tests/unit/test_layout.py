@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leaseq.array_names import ArrayNames
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed, UsageError
 from leaseq.layout import Home, LeaseDir
@@ -14,7 +15,6 @@ from leaseq.names import (
     ALPHABET,
     NAME,
     TASK_ID,
-    ArrayNames,
     Entry,
     is_chunk,
     new_incarnation,
