@@ -58,7 +58,7 @@ def test_an_heir_may_say_that_what_was_begun_never_ran(fs: MemoryFs) -> None:
     Journal(fs, ARRAY, "n1", FIRST).write(begun={0: [(0, 1), (1, 1)]})
     heir = Journal(fs, ARRAY, "n1", SECOND)
     heir.write(never=[(0, [(0, 1)], FIRST)], ended=[_ended(1, State.LOST)])
-    assert _read(fs) == Told({1: _ended(1, State.LOST)}, {})
+    assert _read(fs) == Told({1: _ended(1, State.LOST)}, {1: "n1"})
     heir.write(begun={0: [(0, 1)]})
     assert _read(fs).begun == {0: journal.Begun(1, 0, "n1", SECOND)}
 
@@ -140,5 +140,5 @@ def test_lines_that_mean_nothing_are_passed_over(fs: MemoryFs) -> None:
         b"\xff",
     ):
         fs.append(ARRAY.journal("n1", FIRST), line + b"\n")
-    assert _read(fs) == Told({0: _ended(0)}, {})
+    assert _read(fs) == Told({0: _ended(0)}, {0: "n1"})
     assert _totals(fs).all_ended == 1
