@@ -34,10 +34,18 @@ def take(
     """
     directory = lease.claimed(node)
     held = [Claim(entry.claimed_by(incarnation), node) for entry in entries]
+    body = {"v": 1, "node": node, "incarnation": incarnation, "token": new_incarnation()}
+    # One file under a name for each chunk: it is synced once, and says of each chunk's link whose it is.
+    staged = files.stage(fs, directory, json.dumps(body).encode() + b"\n")
     for each in held:
-        body = {"v": 1, "node": node, "incarnation": incarnation, "chunk": each.entry.chunk, "token": new_incarnation()}
-        staged = files.stage(fs, directory, json.dumps(body).encode() + b"\n")
-        files.rename_own(fs, staged, directory, str(each.entry))
+        try:
+            fs.link(staged, each.path(lease))
+        except FileExistsError:
+            pass  # nobody else makes that name: done, and perhaps taken away since
+        except OSError:
+            if str(each.entry) not in fs.names(directory):
+                raise
+    files.discard(fs, staged)
     # Were the link durable and this name not, a loss of power would leave a chunk that nobody has.
     fs.sync_dir(directory)
     return _standing(fs, lease, [each for each in held if _is_linked(fs, lease, each)])
