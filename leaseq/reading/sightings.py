@@ -200,6 +200,8 @@ def _waits(fs: Fs, lease: LeaseDir, listing: Listing) -> dict[str, list[Wait]]:
         return {}
     ups = {edge.up.id for edge in edges}
     words = {each.id: STATES[each.rank] for each in listing.live() if each.id in ups}
+    # While nodes have parts of an array, its own file may still stand in the inbox.
+    words |= {each.id: STATES[each.rank] for each in listing.chunks if each.id in ups and each.rank is Rank.CLAIMED}
     found: dict[str, list[Wait]] = {}
     for edge in edges:
         here = edge.up.lease == lease.id

@@ -13,7 +13,7 @@ from leaseq.errors import NotFound, UsageError
 from leaseq.indices import Indices
 from leaseq.models import Array, Running, State, Task
 from leaseq.names import Entry, new_incarnation
-from leaseq.protocol import arrays, chunks, tasks
+from leaseq.protocol import arrays, chunks, edges, tasks
 from leaseq.protocol.arrays import Stop
 from leaseq.protocol.journal import Ended, Journal
 from leaseq.protocol.plan import Plan
@@ -22,6 +22,7 @@ from leaseq.reading.find import Search, detail
 from leaseq.reading.indexed import Indexed
 from leaseq.reading.views import TaskView
 from leaseq.reading.waiting import Awaited
+from leaseq.upstream import Upstream
 from tests.unit.test_snapshot import INC, NODE, Lab
 
 SWEEP = Array("0-5", ({"lr": ("1e-3", "3e-4")}, {"seed": "1..3"}))
@@ -63,7 +64,7 @@ class Running6:
             if not attempt:
                 journal = self.journal
                 of_chunk = self.entry.of_chunk(chunk)
-                assert chunks.take(self.lab.fs, self.lab.lease, of_chunk, node=NODE, incarnation=INC)
+                assert chunks.take(self.lab.fs, self.lab.lease, [of_chunk], node=NODE, incarnation=INC)[0]
             else:
                 journal = self.journal
             journal.write(begun={chunk: [(index, self.began[index])]})
@@ -86,7 +87,7 @@ class Running6:
         self.journal.write(ended=[end])
         if not requeued:
             held = Claim(self.entry.of_chunk(chunk).claimed_by(INC), NODE)
-            chunks.end_chunk(self.lab.fs, self.lab.lease, held)
+            chunks.end(self.lab.fs, self.lab.lease, [held])
 
     def beat(self, *running: int, **options: object) -> None:
         held = [Running(f"{self.id}_{index}", self.began[index], pid=7, elapsed_seconds=3.0) for index in running]
@@ -140,6 +141,22 @@ def test_an_array_of_which_some_runs_is_one_running_row_with_its_counts(six: Run
     assert row.array and row.array.mean_seconds == 10.0
     assert {state: n for state, n in six.lab.read().totals.items() if n} == {State.RUNNING: 1}
     assert six.states() == ["CD", "F", "R", "PD", "PD", "PD"]
+
+
+def test_what_comes_after_an_array_of_which_some_runs_says_that_it_runs(six: Running6) -> None:
+    lab, up = six.lab, Upstream("ok", six.id, 1, six.lab.lease.id)
+    entry, task = lab.task(after=(str(up),))
+    edges.put(lab.fs, lab.lease, [up], [entry.key])
+    os.makedirs(lab.lease.waiting("_any"), exist_ok=True)
+    tasks.publish(lab.fs, lab.lease.waiting("_any"), entry, task)
+
+    def reason() -> str:
+        return next(row.reason for row in lab.read().tasks if row.id == entry.id)
+
+    assert reason() == f"Dependency: {six.id} PENDING"
+    six.begin(0)
+    six.beat(0)
+    assert reason() == f"Dependency: {six.id} RUNNING"
 
 
 def test_an_index_has_its_command_values_node_and_end(six: Running6) -> None:
@@ -252,7 +269,7 @@ def test_a_row_costs_one_small_read_for_each_journal_however_many_have_ended(tmp
     many = Running6(lab, Entry(entry.order, entry.id, entry.need, 1, count=100_000), task)
     journal = many.journal
     first_chunk = many.entry.of_chunk(many.chunk_of(0))
-    assert chunks.take(lab.fs, lab.lease, first_chunk, node=NODE, incarnation=INC)
+    assert chunks.take(lab.fs, lab.lease, [first_chunk], node=NODE, incarnation=INC)[0]
     for first in range(0, 20_000, 1_000):
         some = [Ended(index, 1, many.chunk_of(index), State.DONE, 0) for index in range(first, first + 1_000)]
         journal.write(begun={many.chunk_of(first): [(each.index, 1) for each in some]}, ended=some)
