@@ -318,7 +318,7 @@ COMMAND = Command(
         "leaseq submit -- 'python train.py | tee log'",
         "leaseq submit --gpus 1 --time 2h -J probe -- ./probe.sh",
         "leaseq submit --file tasks.txt",
-        "leaseq submit --sweep lr=1e-3,3e-4 --sweep seed=1..5 --gpus 1 -- python train.py --lr {lr} --seed {seed}",
+        "leaseq submit --sweep lr=1e-3,3e-4 -- ./train.py {lr}",
         "leaseq submit --after last -- python evaluate.py",
     ),
 )

@@ -111,7 +111,7 @@ def test_one_plain_word_is_a_command(box: Box, word: str) -> None:
         (["sbmit", "--", "x"], "submit"),
         (["--", "x"], "leaseq submit --"),
         (["--lease", "status"], "options follow the command"),
-        (["tasks", "T0"], "leaseq info"),
+        (["tasks", "T0"], "leaseq tasks --search T0"),
         (["tasks", "--state", "brunning"], "running (R)"),
         (["tasks", "-n", "0"], "at least 1"),
         (["tasks", "--all", "-n", "3"], "contradict"),

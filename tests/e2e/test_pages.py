@@ -56,6 +56,7 @@ class Place(Box):
         (self.work / "train.py").write_text("print('epoch 1')\n")
         (self.work / "sweep.txt").write_text("python train.py --lr 1\n# a comment\npython train.py --lr 2\n")
         (self.work / "collect.py").write_text("print('collected')\n")
+        (self.work / "evaluate.py").write_text("print('good')\n")
         (self.work / "sim.py").write_text("import sys\nprint(sys.argv)\n")
         lines = '{"argv": ["python", "train.py"], "gpus": 0}\n{"line": "echo two | cat", "group": "eval"}\n'
         (self.work / "tasks.jsonl").write_text(lines)

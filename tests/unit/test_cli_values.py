@@ -20,6 +20,7 @@ from leaseq.cli.values import gpu_count, integer, mebibytes, seconds, yes
 from leaseq.commands import COMMANDS, GROUP_DEFAULTS
 from leaseq.errors import UsageError
 from leaseq.models import ALL_GPUS
+from leaseq.sweep import Said
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ def test_an_example_makes_a_request_whose_fields_hold_what_they_say(name: str, e
     called, rest = command_words(head)
     assert called == name
     request = request_of(name, command(name), rest, tail=tail)
-    hints = get_type_hints(type(request))
+    hints = get_type_hints(type(request), localns={"Said": Said})  # which submit imports for types alone
     assert hints
     assert [
         (field, getattr(request, field)) for field in hints if not fits(getattr(request, field), hints[field])
