@@ -58,7 +58,10 @@ def command_text(task: Task) -> str:
 
 
 def begin(fs: Fs, lease: LeaseDir, node: str, term: int) -> None:
-    """The history of the node that the runner of that term is to write is there, durably."""
+    """The history of the node that the runner of that term is to write is there, durably.
+
+    Several who want that term may call this, also when the one that has it writes already: nothing is added.
+    """
     fs.append(lease.events(node, term), b"")
     fs.sync_dir(lease.events_dir)
 

@@ -20,7 +20,7 @@ from leaseq.reading.find import Search
 from leaseq.reading.indexed import index_of
 from leaseq.reading.snapshot import Reader
 from leaseq.world import SystemClock
-from tests.crash.check import Violated, check_always, check_settled
+from tests.crash.check import PENDING, Violated, check_always, check_settled, places
 from tests.crash.order import brought_back
 from tests.sim.history import History
 
@@ -67,12 +67,15 @@ def _outcomes(history: History) -> dict[tuple[str, int], Outcome]:
 
 
 def _check_counts(history: History, outcomes: dict[tuple[str, int], Outcome]) -> None:
-    """Each task counts once, as its last attempt ended, however often it was retried."""
+    """Each task counts once, as its last attempt ended, however often it was retried; or as pending, if it rests so."""
+    seen = places(history.fs(), history)  # type: ignore[arg-type]
+    pending = {task_id for task_id, some in seen.items() if any(each.kind in PENDING for each in some)}
     newest = dict(sorted(outcomes))
-    ended = Counter(outcomes[key].state for key in newest.items())
+    ended = Counter(outcomes[key].state for key in newest.items() if key[0] not in pending)
+    ended[State.PENDING] = len(pending)
     reader = Reader(history.lease, history.fs(), SystemClock())
     totals = reader.read(recent=0, pending=0).totals
-    for state in (State.DONE, State.FAILED, State.TIMEOUT, State.CANCELLED):
+    for state in (State.PENDING, State.DONE, State.FAILED, State.TIMEOUT, State.CANCELLED):
         if totals[state] != ended[state]:
             raise Violated(f"{totals[state]} tasks are counted as {state.name}, and {ended[state]} are")
 

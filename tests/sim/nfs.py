@@ -120,7 +120,7 @@ class ActorFs(FaultFs):
         self.log: Callable[[str], None] = _no_log
         self.struck: Callable[[Fault], None] = _no_log
         self.appended: Callable[[str], None] = _no_log
-        """Called with the path of a file that this process has appended to."""
+        """Called with the path of a file to which this process has added something."""
 
     def _call(self, operation: str, *args: Any, **options: Any) -> Any:
         slow = self.chance.random() < SLOW_CALL_CHANCE
@@ -141,7 +141,7 @@ class ActorFs(FaultFs):
         error = self.trouble(operation)
         if not error or (error == errno.EIO and self.chance.random() < DONE_ALL_THE_SAME_CHANCE):
             result = super()._perform(operation, args, options)
-            if operation == "append":
+            if operation == "append" and args[1]:
                 self.appended(args[0])
         if error:
             raise OSError(error, "the mount is in trouble", args[0])

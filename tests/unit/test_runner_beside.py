@@ -10,9 +10,9 @@ import pytest
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Newer, Unavailable
 from leaseq.layout import LeaseDir
-from leaseq.models import Heartbeat
+from leaseq.models import Event, Heartbeat, State
 from leaseq.names import new_incarnation
-from leaseq.protocol import records, terms
+from leaseq.protocol import history, records, terms
 from leaseq.runner.beside import begin_alone
 from tests.faults import Died, Fault, FaultFs, Kind
 from tests.memoryfs import Disk, MemoryFs
@@ -230,6 +230,23 @@ def test_whoever_begins_a_later_term_finds_the_histories_of_all_earlier_ones() -
     )
     runner.begin()
     assert runner.began and found == [["n1.2"]]
+
+
+def test_of_two_that_begin_one_history_the_one_without_the_term_adds_nothing_to_it() -> None:
+    """The other one has told something by the time that it comes to begin it."""
+    world = World()
+    world.starter("a").begin()
+    winner, fs = world.starter("b"), MemoryFs(world.disk)
+    event = Event(id="Tabcdefghijk", attempt=1, state=State.DONE, ended=1.0)
+
+    def serve() -> None:
+        winner.begin()
+        history.record_events(fs, LEASE, "n1", [event], term=2)
+
+    loser = world.starter("c", Fault(1, Kind.MEANWHILE, meanwhile=serve, operation="append"))
+    loser.begin()
+    assert (winner.began, loser.began, histories(world)) == (True, False, ["n1.2"])
+    assert fs.read(LEASE.events("n1", 2)) == event.to_json()
 
 
 def test_one_that_beats_for_the_first_time_is_heeded() -> None:

@@ -518,3 +518,14 @@ def test_two_attempts_of_one_task_that_wait_to_be_booked_each_count_by_themselve
         concluding.cancel_pending(lab.fs, lab.lease, lab.lease.inbox(ANY), each, ended=1.0, reason="")
     totals = lab.read().totals
     assert {state: number for state, number in totals.items() if number} == {State.CANCELLED: 1}
+
+
+def test_a_cancelled_task_whose_next_attempt_is_held_counts_as_pending_alone(lab: Lab) -> None:
+    entry, task = lab.task()
+    tasks.publish(lab.fs, lab.lease.inbox(ANY), entry, task)
+    concluding.cancel_pending(lab.fs, lab.lease, lab.lease.inbox(ANY), entry, ended=1.0, reason="")
+    lab.fs.mkdir(lab.lease.held(ANY))
+    retried = replace(task, retried={lab.lease.id: State.CANCELLED.name})
+    tasks.publish(lab.fs, lab.lease.held(ANY), entry.next_attempt(), retried)
+    totals = lab.read().totals
+    assert {state: number for state, number in totals.items() if number} == {State.PENDING: 1}
