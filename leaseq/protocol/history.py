@@ -41,12 +41,13 @@ def event_of(outcome: Outcome, totals: dict[str, int] | None = None, *, lease: s
 def counted(event: Event) -> list[tuple[str, int]]:
     """What the line of history changes in the numbers of finished tasks: state and number.
 
-    A LOST task is not over: what it was counted as before stays counted until its last attempt is.
+    A LOST task is not over: what it was counted as before stays counted until its last attempt is. A LOST array is:
+    `retry` queues it as any that has ended.
     """
     if event.requeued:
         return []
-    over = event.retried in State.__members__ and event.state is not State.LOST
-    before = [(event.retried, -1)] if over else []
+    over = event.state is not State.LOST or event.counts
+    before = [(event.retried, -1)] if over and event.retried in State.__members__ else []
     return [(event.state.name, 1), *before]
 
 

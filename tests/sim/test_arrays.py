@@ -19,6 +19,13 @@ def test_no_history_with_arrays_breaks_a_promise(first: int) -> None:
         assert not result.violation, f"{result.violation}\n{plan}"
 
 
+@pytest.mark.parametrize("seed", ["fa 93"])
+def test_a_history_with_arrays_that_broke_a_promise_once_keeps_it(seed: str) -> None:
+    """fa 93: an array that had FAILED was retried, was LOST, and counted as FAILED for ever."""
+    result = run(draw_arrays(seed))
+    assert not result.violation, result.violation
+
+
 def test_arrays_without_trouble_keep_every_promise() -> None:
     for number in range(4):
         result = run(draw_arrays(f"calm {number}", only=()))

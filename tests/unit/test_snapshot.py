@@ -529,3 +529,11 @@ def test_a_cancelled_task_whose_next_attempt_is_held_counts_as_pending_alone(lab
     tasks.publish(lab.fs, lab.lease.held(ANY), entry.next_attempt(), retried)
     totals = lab.read().totals
     assert {state: number for state, number in totals.items() if number} == {State.PENDING: 1}
+
+
+@pytest.mark.parametrize(("counts", "changed"), [({}, [("LOST", 1)]), ({"LOST": 2}, [("LOST", 1), ("FAILED", -1)])])
+def test_what_is_lost_once_more_counts_as_before_unless_it_is_an_array(
+    counts: dict[str, int], changed: list[tuple[str, int]]
+) -> None:
+    event = Event(id="Tabcdefghijk", attempt=2, state=State.LOST, ended=1.0, retried="FAILED", counts=counts)
+    assert history.counted(event) == changed
