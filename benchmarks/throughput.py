@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from leaseq.layout import Home, LeaseDir
 from leaseq.models import Task
-from leaseq.protocol import arrays
+from leaseq.protocol import reports
 from leaseq.protocol.tasks import read_outcome
 from leaseq.verbs.access import Access
 from leaseq.verbs.submit import Wanted, submit
@@ -77,7 +77,7 @@ def array_rate(count: int, slots: int) -> float:
         wait_for(lambda: read_outcome(fs, lease, task_id, 1) is not None, seconds=600, what="the array's end")
         outcome = read_outcome(fs, lease, task_id, 1)
         assert outcome is not None and outcome.counts == {"DONE": count}, outcome
-        last = max(each.ended for each in arrays.indices(fs, lease, task_id, 1).ended.values())
+        last = max(each.ended for each in reports.indices(fs, lease, task_id, 1).ended.values())
         return count / (last - (outcome.started or 0.0))
 
 

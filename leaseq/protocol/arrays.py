@@ -33,7 +33,7 @@ from leaseq.models import ANY, Outcome, State, Task
 from leaseq.names import ARRAYS, Entry, is_node, new_incarnation
 from leaseq.protocol import chunks, concluding, files, journal, requests, tasks
 from leaseq.protocol.concluding import Ending
-from leaseq.protocol.journal import Totals
+from leaseq.protocol.facts import Totals
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
 from leaseq.schema import flag, integer, text
@@ -359,53 +359,3 @@ def say_held(fs: Fs, array: ArrayDir, reason: str) -> None:
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
-
-
-def counts(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Totals:
-    """The indices of that attempt of the array that have ended for good, by state, and what is known of their times.
-
-    Costs a look at the end of each node's journal, however many have ended. Raises Malformed.
-    """
-    array = lease.array(task_id, attempt)
-    try:
-        names = ArrayNames.parse(fs.names(array.root))
-    except FileNotFoundError:
-        return Totals()
-    return journal.totals(fs, array, names)
-
-
-def indices(
-    fs: Fs, lease: LeaseDir, task_id: str, attempt: int, wanted: Indices | None = None, *, brief: bool = False
-) -> journal.Told:
-    """How each of the wanted indices of that attempt of the array ended, or that it has begun: all journals are read.
-
-    What is in neither has not begun, or has no line of its own (see `Stop`); once the array is over, an index that was
-    to have another attempt has none. Raises Malformed. brief: see `journal.read`.
-    """
-    array = lease.array(task_id, attempt)
-    try:
-        names = ArrayNames.parse(fs.names(array.root))
-    except FileNotFoundError:
-        return journal.Told()
-    told = journal.read(fs, array, names, wanted=wanted, brief=brief)
-    if names.over:
-        told.ended = {index: each for index, each in told.ended.items() if not each.requeued}
-    return told
-
-
-def stops_of(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> list[Stop]:
-    """What was to end of that attempt of the array before its time; nothing once it is over. Raises Malformed."""
-    array = lease.array(task_id, attempt)
-    try:
-        return read_stops(fs, array, ArrayNames.parse(fs.names(array.root)))
-    except FileNotFoundError:
-        return []
-
-
-def held_because(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> str:
-    """Why a runner has held the array; empty if none has."""
-    try:
-        body = files.json_object(files.content(fs, lease.array(task_id, attempt).held))
-        return text(body.get("reason", ""))
-    except (FileNotFoundError, Malformed):
-        return ""

@@ -11,7 +11,7 @@ from leaseq.reading.sightings import names_in
 from leaseq.world import Fs
 
 if TYPE_CHECKING:
-    from leaseq.protocol.journal import Totals
+    from leaseq.protocol.facts import Totals
 
 
 class Directories:
@@ -30,14 +30,14 @@ class Directories:
             self._names = set(names_in(self.fs, self.lease.arrays))
         if f"{entry.id}.{entry.attempt}" not in self._names:
             return None  # nobody has taken any of it
-        from leaseq.protocol import arrays
+        from leaseq.protocol import reports
 
         try:
-            return arrays.counts(self.fs, self.lease, entry.id, entry.attempt)
+            return reports.counts(self.fs, self.lease, entry.id, entry.attempt)
         except Malformed:
             return None
 
     def held_because(self, entry: Entry) -> str:
-        from leaseq.protocol import arrays
+        from leaseq.protocol import reports
 
-        return arrays.held_because(self.fs, self.lease, entry.id, entry.attempt)
+        return reports.held_because(self.fs, self.lease, entry.id, entry.attempt)

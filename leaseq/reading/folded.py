@@ -11,7 +11,7 @@ from leaseq.names import Entry
 from leaseq.reading.views import ArrayView, NodeView, TaskView
 
 if TYPE_CHECKING:
-    from leaseq.protocol.journal import Totals
+    from leaseq.protocol.facts import Totals
 
 BEST = (State.RUNNING, State.UNKNOWN, State.STUCK)
 """What an array is of whose chunks some are so: the first."""

@@ -17,10 +17,10 @@ from leaseq.errors import Malformed, NotFound
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State, Task
-from leaseq.protocol import arrays, journal
+from leaseq.protocol import journal, reports
 from leaseq.protocol.arrays import Stop
+from leaseq.protocol.facts import Begun, Ended
 from leaseq.protocol.history import command_text
-from leaseq.protocol.journal import Begun, Ended
 from leaseq.protocol.plan import Plan
 from leaseq.reading.merge import from_heartbeat
 from leaseq.reading.sightings import names_in
@@ -142,7 +142,7 @@ class Indexed:
         return found
 
     def _rows_of(self, each: Try, wanted: Indices) -> Iterator[TaskView]:
-        told = arrays.indices(self.fs, self.lease, self.whole.id, each.attempt, wanted)
+        told = reports.indices(self.fs, self.lease, self.whole.id, each.attempt, wanted)
         silent = self._silent(each)
         for index in wanted:
             yield self._row(
@@ -159,7 +159,7 @@ class Indexed:
 
     def _states_of(self, each: Try, wanted: Indices) -> dict[State, Indices]:
         some = None if len(wanted) == len(each.indices) else wanted
-        told = arrays.indices(self.fs, self.lease, self.whole.id, each.attempt, some, brief=True)
+        told = reports.indices(self.fs, self.lease, self.whole.id, each.attempt, some, brief=True)
         numbers: dict[State, list[int]] = {}
         begun = told.begun if each.outcome is None else {}
         for index, by in begun.items():
@@ -230,9 +230,9 @@ class Indexed:
 
     def _silent(self, each: Try) -> Silent:
         if each.outcome is None:
-            return Silent(stops=tuple(arrays.stops_of(self.fs, self.lease, self.whole.id, each.attempt)))
+            return Silent(stops=tuple(reports.stops_of(self.fs, self.lease, self.whole.id, each.attempt)))
         # Its outcome counts them, and no line does.
-        told = arrays.counts(self.fs, self.lease, self.whole.id, each.attempt).counts
+        told = reports.counts(self.fs, self.lease, self.whole.id, each.attempt).counts
         before = each.task.array.before if each.task.array else {}
         silent = {
             State[name]: number - told.get(State[name], 0) - before.get(name, 0)

@@ -15,7 +15,7 @@ from leaseq.limit_names import Lane
 from leaseq.models import Outcome, State, Task
 from leaseq.names import Entry
 from leaseq.protocol.arrays import Stop
-from leaseq.protocol.journal import Ended
+from leaseq.protocol.facts import Ended
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
 

@@ -14,7 +14,7 @@ from leaseq.protocol import allocs, concluding, dependents, edits, files, groups
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
 from leaseq.reading.history import added
-from leaseq.runner import ends, lots
+from leaseq.runner import ends, lot_ends, lots
 from leaseq.runner.holding import ArrayEnds
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
@@ -50,7 +50,7 @@ def keep_house(state: NodeState, ports: Ports) -> None:
     # In the first term nobody has served the node before this runner.
     if state.running or state.lots or state.options.term > 1:
         claims = ports.fs.names(ports.lease.claimed(ports.node))
-        lots.overrule(state, ports, claims)
+        lot_ends.overrule(state, ports, claims)
         _end_recovered(state, ports, claims)
         _take_strays(state, ports, claims)
     read_end(state, ports)

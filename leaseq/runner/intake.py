@@ -14,7 +14,7 @@ from leaseq.names import Entry, task_of
 from leaseq.protocol import files, tasks
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, booking_of, room_left
-from leaseq.runner import ends, limits, lots
+from leaseq.runner import ends, limits, lot_ends, lots
 from leaseq.runner.decide import LOOKAHEAD, Choice, choose
 from leaseq.runner.node_state import AT_ONCE, NodeState, Won
 from leaseq.runner.ports import Ports
@@ -31,7 +31,7 @@ class Intake:
     def fill(self) -> None:
         """Whatever can start now has been claimed, durably, and handed to the keeper."""
         state = self.state
-        lots.hold_tripped(state, self.ports)
+        lot_ends.hold_tripped(state, self.ports)
         if state.claims_in_doubt:
             self.find_claims()
         if state.look_at_limits:

@@ -13,7 +13,8 @@ from leaseq.models import State
 from leaseq.node.procs import Procs
 from leaseq.protocol import arrays, chunks, files, journal
 from leaseq.protocol.arrays import Stop
-from leaseq.protocol.journal import Attempts, Ended, Journal
+from leaseq.protocol.facts import Attempts, Ended
+from leaseq.protocol.journal import Journal
 from leaseq.protocol.tasks import Claim
 from leaseq.runner.holding import ArrayEnds, Begins, ChunkEnds, Holding, IndexEnds, NeverBegan, Note
 from leaseq.world import Fs

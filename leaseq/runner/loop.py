@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from leaseq.models import Why
-from leaseq.runner import control, ends, housework, lots
+from leaseq.runner import control, ends, housework, lot_ends, lots
 from leaseq.runner.intake import Intake
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Options, Ports
@@ -47,7 +47,7 @@ class Runner:
             elif state.phase.goes_on and not state.phase.may_claim:
                 self.guard(self.intake.launch)
             if not state.phase.may_claim and not self.ports.ledger.trouble:
-                self.guard(lambda: lots.give_back(state, self.ports))
+                self.guard(lambda: lot_ends.give_back(state, self.ports))
         if not state.awaited.isdisjoint(state.begun()):
             state.awaited.clear()
             self.guard(lambda: housework.look_again(state, self.ports))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from leaseq.array_names import ArrayNames
 from leaseq.dataclass import replace
 from leaseq.protocol import chunks, journal
+from leaseq.protocol.facts import Begun
 from leaseq.protocol.fate import lost, lost_with_lease
-from leaseq.protocol.journal import Begun
 from leaseq.protocol.tasks import Claim
 from leaseq.runner import ends
 from leaseq.runner.holding import Holding, Lot, NeverBegan

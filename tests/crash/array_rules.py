@@ -13,9 +13,10 @@ from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Array, Need, Outcome, State, Task
 from leaseq.names import ARRAYS, CLI, Entry, new_incarnation, order
-from leaseq.protocol import arrays, chunks, journal, records, tasks
+from leaseq.protocol import arrays, chunks, facts, journal, records, reports, tasks
 from leaseq.protocol.arrays import Stop
-from leaseq.protocol.journal import Ended, Journal
+from leaseq.protocol.facts import Ended
+from leaseq.protocol.journal import Journal
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
@@ -55,7 +56,7 @@ class Protocol:
     close: Callable[..., Claim | None] = arrays.close
     finish: Callable[..., Outcome | None] = arrays.finish
     stop: Callable[..., None] = arrays.stop
-    read: Callable[..., journal.Told] = journal.read
+    read: Callable[..., facts.Told] = journal.read
     journal: type[Journal] = Journal
 
 
@@ -168,7 +169,7 @@ class Runner:
         """Up to so many indices of the chunk have run; True if none is left."""
         assert held.entry.chunk is not None
         names = arrays.names_of(self.fs, LEASE, held.entry)
-        told = journal.Told()
+        told = facts.Told()
         if held.entry.chunk not in self.fresh:
             told = self.p.read(self.fs, self.world.array, names, chunk=held.entry.chunk)
         self.fresh.discard(held.entry.chunk)
@@ -295,7 +296,7 @@ def check_ended(world: World, *, first: str = "") -> None:
     strange = [name for name in fs.names(world.array.root) if name[0] not in "ohs" and name != "index"]
     if strange:
         raise Violated(f"left in the array's directory: {strange}")
-    told = arrays.indices(fs, LEASE, TASK, 1, Indices.parse(f"0-{COUNT - 1}"))
+    told = reports.indices(fs, LEASE, TASK, 1, Indices.parse(f"0-{COUNT - 1}"))
     if told.begun:
         raise Violated(f"begun for ever: {told.begun}")
     silent = set(range(COUNT)) - told.ended.keys()

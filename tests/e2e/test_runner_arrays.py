@@ -10,9 +10,9 @@ import pytest
 from leaseq.indices import Indices
 from leaseq.models import Array, Need, State
 from leaseq.names import Entry
-from leaseq.protocol import arrays, tasks
+from leaseq.protocol import arrays, reports, tasks
 from leaseq.protocol.arrays import Stop
-from leaseq.protocol.journal import Ended
+from leaseq.protocol.facts import Ended
 from tests.e2e.harness import Node
 from tests.patience import wait_until
 
@@ -28,7 +28,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 def told(node: Node, task_id: str) -> dict[int, Ended]:
     """How each index ended, as far as the journals tell."""
-    return arrays.indices(node.fs, node.lease, task_id, 1).ended
+    return reports.indices(node.fs, node.lease, task_id, 1).ended
 
 
 def counts(node: Node, task_id: str) -> dict[str, int]:
@@ -225,7 +225,7 @@ def test_an_array_whose_first_indices_fail_at_once_is_held_with_the_reason(node:
     line = f"echo {{i}} >>{tmp_path}/ran; test -e {tmp_path}/mended || exit 3"
     task_id = node.shell(line, array=Array("0-79"), need=Need())
     held = wait_until(lambda: node.fs.names(node.lease.held("_any")), "the array to be held", seen=node.everything)
-    why = arrays.held_because(node.fs, node.lease, task_id, 1)
+    why = reports.held_because(node.fs, node.lease, task_id, 1)
     assert why == "its first 3 indices failed within a second with exit code 3"
     wait_until(lambda: not node.fs.names(node.lease.claimed(node.name)), "its chunks to be given back")
     assert len((tmp_path / "ran").read_text().split()) <= 5

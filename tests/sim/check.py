@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from leaseq.indices import Indices
 from leaseq.models import Outcome, State, Task
 from leaseq.names import parse_key
-from leaseq.protocol import arrays
+from leaseq.protocol import reports
 from leaseq.protocol.fate import LOST_ATTEMPTS_MAX
 from leaseq.reading.find import Search
 from leaseq.reading.indexed import index_of
@@ -85,7 +85,7 @@ def _check_array(history: History, task_id: str, attempt: int, outcome: Outcome)
     truth, task = history.truth, outcome.task
     assert task.array is not None
     every = Indices.parse(task.array.indices)
-    told = arrays.indices(history.fs(), history.lease, task_id, attempt)
+    told = reports.indices(history.fs(), history.lease, task_id, attempt)
     if told.begun:
         raise Violated(f"{task_id} is over, and some of it is told to run: {told.begun}")
     silent = [index for index in every if index not in told.ended]

@@ -12,7 +12,7 @@ from leaseq.layout import LeaseDir
 from leaseq.limit_names import Lane, holder_parts
 from leaseq.models import Need
 from leaseq.names import PENDING, Entry, group_of, valid_group
-from leaseq.protocol import files, groups, journal, lanes
+from leaseq.protocol import facts, files, groups, lanes
 from leaseq.room import Room
 from leaseq.runner.decide import LOOKAHEAD, choose
 from leaseq.runner.queue import Queue
@@ -153,7 +153,7 @@ def array_with_begun(fs: MemoryFs, *, begun: str, claimed: str) -> Entry:
     files.make(fs, [LEASE.arrays, where.root])
     chunk = array.of_chunk(0).claimed_by(claimed)
     fs.create(f"{LEASE.claimed('n1')}/{chunk}", b"")
-    fs.create(where.journal("n1", begun), journal.begins(0, [(0, 1), (1, 1)]))
+    fs.create(where.journal("n1", begun), facts.begins(0, [(0, 1), (1, 1)]))
     return array
 
 

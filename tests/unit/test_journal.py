@@ -8,8 +8,9 @@ from leaseq.array_names import ArrayNames
 from leaseq.dataclass import replace
 from leaseq.layout import ArrayDir
 from leaseq.models import State
-from leaseq.protocol import journal
-from leaseq.protocol.journal import Ended, Journal, Told, Totals
+from leaseq.protocol import facts, journal
+from leaseq.protocol.facts import Ended, Told, Totals
+from leaseq.protocol.journal import Journal
 from tests.memoryfs import Disk, MemoryFs
 
 ARRAY = ArrayDir("/home/a")
@@ -50,7 +51,7 @@ def test_what_has_begun_and_not_ended_is_told_with_whose_it_is(fs: MemoryFs) -> 
     one.write(begun={0: [(0, 1), (1, 1)], 4: [(9, 2)]})
     one.write(ended=[_ended(0)], never=[(4, [(9, 2)], FIRST)])
     told = _read(fs)
-    assert told.begun == {1: journal.Begun(1, 0, "n1", FIRST)}
+    assert told.begun == {1: facts.Begun(1, 0, "n1", FIRST)}
     assert told.ended.keys() == {0}
 
 
@@ -60,7 +61,7 @@ def test_an_heir_may_say_that_what_was_begun_never_ran(fs: MemoryFs) -> None:
     heir.write(never=[(0, [(0, 1)], FIRST)], ended=[_ended(1, State.LOST)])
     assert _read(fs) == Told({1: _ended(1, State.LOST)}, {1: "n1"})
     heir.write(begun={0: [(0, 1)]})
-    assert _read(fs).begun == {0: journal.Begun(1, 0, "n1", SECOND)}
+    assert _read(fs).begun == {0: facts.Begun(1, 0, "n1", SECOND)}
 
 
 def test_a_later_attempt_counts_before_an_earlier_one(fs: MemoryFs) -> None:
