@@ -147,7 +147,7 @@ class Service:
     def _persist(self) -> None:
         ledger = self.real.ports.ledger
         while True:
-            if ledger.open:
+            if ledger.open or ledger.trouble:
                 ledger.try_to_persist()
             self.scheduler.pause(RETRY_SECONDS if ledger.trouble else 0.05 if ledger.open else 0.2)
 
