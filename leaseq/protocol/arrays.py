@@ -310,15 +310,38 @@ def _end_given_back(fs: Fs, lease: LeaseDir, entry: Entry) -> None:
     fs.sync_dir(array.root)
 
 
-def _chunk(name: str, entry: Entry) -> int | None:
-    """The number of the chunk of that array that the name is of; None if it is of none."""
+def go_on(fs: Fs, lease: LeaseDir, entry: Entry) -> None:
+    """Chunks of the array that were held with it may be taken, durably, if it is held no longer.
+
+    For whoever has let it go on, and for whoever has put a chunk into held/, after that: one of them sees the other.
+    """
+    parts = []
+    for node in fs.names(lease.helds):
+        for name in fs.names(lease.held(node)):
+            found = _part(name, entry)
+            if found is not None and found.chunk is None:
+                return
+            if found is not None:
+                parts.append((node, name))
+    for node, name in parts:
+        tasks.move_pending(fs, lease.held(node), name, lease.inbox(node))
+
+
+def _part(name: str, entry: Entry) -> Entry | None:
+    """The entry that the name is of, if it is the array's, or of one of its chunks."""
     if f".{entry.id}." not in name:
         return None
     try:
         found = Entry.parse(name)
     except Malformed:
         return None
-    return found.chunk if (found.id, found.attempt) == (entry.id, entry.attempt) else None
+    return found if (found.id, found.attempt) == (entry.id, entry.attempt) else None
+
+
+def _chunk(name: str, entry: Entry) -> int | None:
+    """The number of the chunk of that array that the name is of; None if it is of none."""
+    found = _part(name, entry)
+    return None if found is None else found.chunk
 
 
 def ask_holders(fs: Fs, lease: LeaseDir, entry: Entry) -> None:

@@ -113,6 +113,8 @@ def hold_tripped(state: NodeState, ports: Ports) -> None:
             if not moved:
                 continue
         _give_back(state, ports, lot, held)
+        # Somebody may have let the array go on before a chunk of it came there.
+        arrays.go_on(ports.fs, ports.lease, lot.entry)
 
 
 def _in_ledger(ports: Ports, holding: Holding) -> bool:

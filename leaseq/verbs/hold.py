@@ -8,7 +8,7 @@ from leaseq.errors import UsageError
 from leaseq.lease.lookup import Located
 from leaseq.models import ANY, State
 from leaseq.names import Entry
-from leaseq.protocol import dependents, edges, tasks
+from leaseq.protocol import arrays, dependents, edges, tasks
 from leaseq.verbs.access import Access
 from leaseq.verbs.moving import act_on
 
@@ -40,7 +40,11 @@ def _let_go(access: Access, each: Located) -> bool | None:
     key = Entry.parse(row.place.name).key
     edges.drop(access.fs, lease, [edge for edge in edges.edges_of(access.fs, lease) if edge.down == key])
     target = lease.inbox(row.place.directory.rpartition("/")[2])
-    return tasks.move_pending(access.fs, row.place.directory, row.place.name, target) or None
+    if not tasks.move_pending(access.fs, row.place.directory, row.place.name, target):
+        return None
+    if row.array is not None:
+        arrays.go_on(access.fs, lease, Entry.parse(row.place.name))
+    return True
 
 
 def _move(access: Access, each: Located, *, held: bool) -> bool | None:
@@ -57,4 +61,8 @@ def _move(access: Access, each: Located, *, held: bool) -> bool | None:
         access.fs.mkdir(lease.held(node))
         return tasks.move_pending(access.fs, row.place.directory, row.place.name, lease.held(node)) or None
     place = row.place.directory, row.place.name
-    return dependents.back_in_line(access.fs, lease, *place, now=access.clock.now()) or None
+    if not dependents.back_in_line(access.fs, lease, *place, now=access.clock.now()):
+        return None
+    if row.array is not None:
+        arrays.go_on(access.fs, lease, Entry.parse(row.place.name))
+    return True

@@ -12,6 +12,7 @@ from leaseq.protocol import files, records
 from leaseq.world import SystemFs
 from tests.e2e.cli import Box
 from tests.e2e.harness import SECONDS_MAX
+from tests.patience import wait_until
 
 
 def printed(box: Box, task_id: str) -> str:
@@ -105,25 +106,30 @@ def counts(box: Box) -> dict[str, int]:
     return {state: number for state, number in found.items() if number}
 
 
+def counted(box: Box, expected: dict[str, int]) -> None:
+    """The lease's tasks are counted so, once the last end is told: `wait` returns a moment before."""
+    wait_until(lambda: counts(box) == expected, f"{expected}", seen=lambda: counts(box))
+
+
 def test_a_failed_task_is_retried_under_its_id_and_counts_once(box: Box) -> None:
     gate, good = box.path / "gate", box.path / "good"
     line = f"echo $LEASEQ_ATTEMPT $LR; while test -e {gate}; do sleep 0.05; done; test -e {good}"
     first = box.submit(line, options=("-c", "1", "--env", "LR=1"))
     assert box.run("wait", first).code == 1
-    assert counts(box) == {"FAILED": 1}
+    counted(box, {"FAILED": 1})
     gate.touch()
     assert box.run("retry", first, code=0).out.split() == [first]
     box.until(first, "RUNNING")
-    assert counts(box) == {"RUNNING": 1}
+    counted(box, {"RUNNING": 1})
     said = box.run("retry", first, code=2)
     assert "has not ended" in said.err
     gate.unlink()
     assert box.run("wait", first).code == 1
-    assert counts(box) == {"FAILED": 1}
+    counted(box, {"FAILED": 1})
     good.touch()
     assert box.run("redo", "--in-place", "--failed", "--time", "1h", "--env", "LR=2", code=0).out.split() == [first]
     assert box.run("wait", first).code == 0
-    assert counts(box) == {"DONE": 1}
+    counted(box, {"DONE": 1})
     task = box.task(first)
     assert [attempt["state"] for attempt in task["attempts"]] == ["FAILED", "FAILED", "DONE"]
     assert (task["attempt"], task["need"]["time_seconds"]) == (3, 3600)

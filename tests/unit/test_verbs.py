@@ -14,9 +14,9 @@ import leaseq.verbs
 from leaseq.errors import Refused, UsageError
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease.lookup import Found, Located
-from leaseq.models import ANY, Lease, Need, State, Task
+from leaseq.models import ANY, Array, Lease, Need, State, Task
 from leaseq.names import CLI, Entry, new_incarnation, task_of
-from leaseq.protocol import files, records, tasks
+from leaseq.protocol import arrays, chunks, files, records, tasks
 from leaseq.reading.find import find
 from leaseq.verbs.access import Access
 from leaseq.verbs.cancel import cancel
@@ -30,6 +30,7 @@ from leaseq.verbs.redo import redo
 from leaseq.verbs.retry import retry
 from leaseq.verbs.submit import Submitted, Wanted, submit
 from leaseq.verbs.wait import wait
+from tests.build import make_entry, make_task
 from tests.memoryfs import Disk, MemoryFs
 
 SOURCES = sorted(Path(leaseq.verbs.__file__).parent.glob("*.py"))
@@ -171,6 +172,24 @@ def test_a_held_task_is_released_where_it_was_pinned(lab: Lab) -> None:
     assert release(lab.access, lab.see(each.row.id))
     assert not release(lab.access, lab.see(each.row.id))
     assert [task_of(name) for name in lab.fs.names(lab.lease.inbox(NODE))] == [each.row.id]
+
+
+def test_chunks_that_were_held_with_their_array_go_on_with_it(lab: Lab) -> None:
+    task = make_task(array=Array("0-9"))
+    entry = make_entry(task.id, count=10)
+    held, inbox = lab.lease.held(ANY), lab.lease.inbox(ANY)
+    tasks.publish(lab.fs, held, entry, task)
+    arrays.prepare(lab.fs, lab.lease, entry)
+    (claim,), _ = chunks.take(lab.fs, lab.lease, [entry.of_chunk(0)], node=NODE, incarnation=new_incarnation())
+    tasks.unclaim(lab.fs, lab.lease, claim, held)
+    both = {str(entry), str(entry.of_chunk(0))}
+    arrays.go_on(lab.fs, lab.lease, entry)
+    assert set(lab.fs.names(held)) == both, "the array is held"
+    assert release(lab.access, lab.see(task.id))
+    assert set(lab.fs.names(inbox)) == both
+    assert tasks.move_pending(lab.fs, inbox, str(entry.of_chunk(0)), held), "a runner that had not seen the release"
+    arrays.go_on(lab.fs, lab.lease, entry)
+    assert set(lab.fs.names(inbox)) == both
 
 
 def test_a_cancelled_task_is_retried_under_its_id_and_redone_under_another(lab: Lab) -> None:

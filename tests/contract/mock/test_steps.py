@@ -96,12 +96,13 @@ def test_a_step_without_overlap_waits_for_another_one_and_says_so(mock: Mock, le
     assert f"Unable to create step for job {lease}: Requested nodes are busy" in done.stderr
     assert overlap(mock, lease, "-N1", "-n1", "-w", "node1", "hostname").stdout == "node1\n"
     second = mock.popen("srun", f"--jobid={lease}", "-N1", "-n1", "-w", "node1", "hostname")
+    assert first.stdout and second.stdout
+    waited = second.stdout.readline()
     step = mock.out("squeue", "-h", "-s", "-o", "%i %j").split(" sleep")[0].split()[-1]
     mock.out("scancel", step)
     assert first.wait(PATIENCE_SECONDS) == 137
     assert second.wait(PATIENCE_SECONDS) == 0
-    assert first.stdout and second.stdout
-    waited = second.stdout.read()
+    waited += second.stdout.read()
     assert f"Job {lease} step creation temporarily disabled, retrying (Requested nodes are busy)" in waited
     assert "node1" in waited
     first.stdout.close(), second.stdout.close()
