@@ -17,6 +17,7 @@ from leaseq.errors import Malformed, NotFound
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State, Task
+from leaseq.names import parse_id
 from leaseq.protocol import journal, reports
 from leaseq.protocol.arrays import Stop
 from leaseq.protocol.facts import Begun, Ended
@@ -129,7 +130,7 @@ class Indexed:
     def rows(self, wanted: Indices | None = None) -> Iterator[TaskView]:
         """The rows of those indices, or of all, in order."""
         parts = [self._rows_of(each, own) for each, own in self._newest(wanted)]
-        return parts[0] if len(parts) == 1 else iter(sorted(chain(*parts), key=lambda row: index_of(row.id)))
+        return parts[0] if len(parts) == 1 else iter(sorted(chain(*parts), key=lambda row: parse_id(row.id)[1] or 0))
 
     def _newest(self, wanted: Indices | None) -> list[tuple[Try, Indices]]:
         """Of each try those of the indices for which it is the newest."""
@@ -276,11 +277,6 @@ class Indexed:
         held = view.heartbeat.running if view.heartbeat else ()
         run = next((run for run in held if run.id == row.id and run.attempt == begun.attempt), None)
         return replace(from_heartbeat(row, run, view), name=row.name, command=row.command) if run else row
-
-
-def index_of(task_id: str) -> int:
-    """The index in the id of one, `ID_INDEX`."""
-    return int(task_id.partition("_")[2])
 
 
 def _ended(row: TaskView, ended: Ended, node: str) -> TaskView:

@@ -78,7 +78,9 @@ def give_back(state: NodeState, ports: Ports) -> None:
         _give_back(state, ports, lot, lot.inbox)
 
 
-def _give_back(state: NodeState, ports: Ports, lot: Lot, target: str) -> None:
+def _give_back(state: NodeState, ports: Ports, lot: Lot, target: str) -> bool:
+    """True if some chunk of it has been given back now."""
+    given = False
     for holding in list(lot.held):
         if holding.running or holding.overruled or _in_ledger(ports, holding):
             continue
@@ -91,9 +93,10 @@ def _give_back(state: NodeState, ports: Ports, lot: Lot, target: str) -> None:
         free_lanes(ports, holding)
         tasks.unclaim(ports.fs, ports.lease, holding.claim, target)
         lot.held.remove(holding)
-        state.changed = True
+        state.changed = given = True
     if not lot.held:
         del state.lots[lot.key]
+    return given
 
 
 def hold_tripped(state: NodeState, ports: Ports) -> None:
@@ -112,9 +115,9 @@ def hold_tripped(state: NodeState, ports: Ports) -> None:
             lot.put_aside = moved
             if not moved:
                 continue
-        _give_back(state, ports, lot, held)
-        # Somebody may have let the array go on before a chunk of it came there.
-        arrays.go_on(ports.fs, ports.lease, lot.entry)
+        if _give_back(state, ports, lot, held):
+            # Somebody may have let the array go on before a chunk of it came there.
+            arrays.go_on(ports.fs, ports.lease, lot.entry)
 
 
 def _in_ledger(ports: Ports, holding: Holding) -> bool:

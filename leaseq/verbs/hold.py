@@ -23,9 +23,10 @@ def release(access: Access, each: Located, *, anyway: bool = False) -> bool:
 
     anyway: it may start now, whatever it waits for. Raises UsageError and NotFound.
     """
-    if anyway:
-        return act_on(access, each, _let_go)
-    return act_on(access, each, partial(_move, held=False))
+    released = act_on(access, each, _let_go if anyway else partial(_move, held=False))
+    if released and each.row.array is not None and each.row.place is not None:
+        arrays.go_on(access.fs, each.reader.lease, Entry.parse(each.row.place.name))
+    return released
 
 
 def _let_go(access: Access, each: Located) -> bool | None:
@@ -40,11 +41,7 @@ def _let_go(access: Access, each: Located) -> bool | None:
     key = Entry.parse(row.place.name).key
     edges.drop(access.fs, lease, [edge for edge in edges.edges_of(access.fs, lease) if edge.down == key])
     target = lease.inbox(row.place.directory.rpartition("/")[2])
-    if not tasks.move_pending(access.fs, row.place.directory, row.place.name, target):
-        return None
-    if row.array is not None:
-        arrays.go_on(access.fs, lease, Entry.parse(row.place.name))
-    return True
+    return tasks.move_pending(access.fs, row.place.directory, row.place.name, target) or None
 
 
 def _move(access: Access, each: Located, *, held: bool) -> bool | None:
@@ -61,8 +58,4 @@ def _move(access: Access, each: Located, *, held: bool) -> bool | None:
         access.fs.mkdir(lease.held(node))
         return tasks.move_pending(access.fs, row.place.directory, row.place.name, lease.held(node)) or None
     place = row.place.directory, row.place.name
-    if not dependents.back_in_line(access.fs, lease, *place, now=access.clock.now()):
-        return None
-    if row.array is not None:
-        arrays.go_on(access.fs, lease, Entry.parse(row.place.name))
-    return True
+    return dependents.back_in_line(access.fs, lease, *place, now=access.clock.now()) or None

@@ -219,7 +219,7 @@ class World:
     def __init__(self, p: Protocol = REAL) -> None:
         self.p = p
         self.lease = LeaseDir("1", "/home/runs/1")
-        self.disk = _prepared_disk(self.lease).copy()
+        self.disk = prepared_disk(self.lease).copy()
         self.truth = Truth()
         self.hosts: dict[str, Host] = {}
         self.runners: list[Runner] = []
@@ -263,7 +263,8 @@ class World:
 
 
 @lru_cache
-def _prepared_disk(lease: LeaseDir) -> Disk:
+def prepared_disk(lease: LeaseDir) -> Disk:
+    """What each world begins with, durably: copy it before anything is done there."""
     disk = Disk()
     fs = MemoryFs(disk)
     fs.mkdir("/home/runs")

@@ -13,20 +13,20 @@ from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Array, Need, Outcome, State, Task
 from leaseq.names import ARRAYS, CLI, Entry, new_incarnation, order
-from leaseq.protocol import arrays, chunks, facts, journal, records, reports, tasks
+from leaseq.protocol import arrays, chunks, facts, journal, reports, tasks
 from leaseq.protocol.arrays import Stop
 from leaseq.protocol.facts import Ended
 from leaseq.protocol.journal import Journal
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
-from tests.crash.check import Violated
+from tests.crash.actors import NODES, prepared_disk
+from tests.crash.check import Violated, named
 from tests.faults import Died, Fault, FaultFs, Kind
 from tests.memoryfs import Disk, MemoryFs
 
 LEASE = LeaseDir("1", "/home/runs/1")
 TASK = "T00000000001"
-NODES = ("n1", "n2")
 COUNT = 5
 CHUNKS = 2
 """The array has a chunk of two indices, and three of one."""
@@ -81,7 +81,7 @@ class World:
 
     def __init__(self, p: Protocol = REAL) -> None:
         self.p = p
-        self.disk = _disk().copy()
+        self.disk = prepared_disk(LEASE).copy()
         self.truth = Truth()
         self.entry = Entry(order(priority=0, micros=1, sequence=0), TASK, Need(), 1, count=COUNT)
         self.task = Task(TASK, ("true",), "/", 1.0, array=Array(f"0-{COUNT - 1}"))
@@ -97,17 +97,6 @@ class World:
         after = copy.copy(self)
         after.disk, after.truth = disk, copy.deepcopy(self.truth)
         return after
-
-
-def _disk() -> Disk:
-    disk = Disk()
-    fs = MemoryFs(disk)
-    fs.mkdir("/home/runs")
-    records.prepare(fs, LEASE)
-    for node in NODES:
-        records.prepare_node(fs, LEASE, node)
-    disk.sync_all()
-    return disk
 
 
 class Runner:
@@ -549,7 +538,7 @@ def deaths(p: Protocol, build: Build) -> Iterator[str]:
             if kind.applies_to(operation):
                 world, act = _stage(p, build)
                 _die(world, act, Fault(at, kind))
-                with named(f"operation {at} ({operation}): {kind.value}"):
+                with named(f"operation {at} ({operation}): {kind.value}", LookupError):
                     check_ended(world)
                 yield f"{at} {kind}"
 
@@ -559,7 +548,7 @@ def lost_replies(p: Protocol, build: Build) -> Iterator[str]:
     for at, operation in enumerate(_operations(p, build), 1):
         if Kind.LOST_REPLY.applies_to(operation):
             world, act = _stage(p, build)
-            with named(f"operation {at} ({operation}): done, reported as failed"):
+            with named(f"operation {at} ({operation}): done, reported as failed", LookupError):
                 act(world, FaultFs(world.fs(), Fault(at, Kind.LOST_REPLY)))
                 check_ended(world)
             yield f"{at}"
@@ -572,7 +561,7 @@ def failures(p: Protocol, build: Build) -> Iterator[str]:
             if not kind.applies_to(operation):
                 continue
             world, act = _stage(p, build)
-            with named(f"operation {at} ({operation}): {kind.value}, EIO"):
+            with named(f"operation {at} ({operation}): {kind.value}, EIO", LookupError):
                 try:
                     act(world, FaultFs(world.fs(), Fault(at, kind, errno.EIO)))
                 except OSError:
@@ -589,7 +578,7 @@ def power_losses(p: Protocol, build: Build) -> Iterator[str]:
         _die(world, act, Fault(at, Kind.DIE_BEFORE))
         for number, left in enumerate(world.disk.losses()):
             for node in ("", "n2"):
-                with named(f"power lost at operation {at}, mixture {number}, first {node or 'all'}"):
+                with named(f"power lost at operation {at}, mixture {number}, first {node or 'all'}", LookupError):
                     check_ended(world.after_power_loss(copy.deepcopy(left)), first=node)
                 yield f"{at} {number} {node}"
 
@@ -604,7 +593,7 @@ def meetings(p: Protocol, build: Callable[[World], tuple[Act, Act]]) -> Iterator
             act, other = build(world)
             world.disk.sync_all()
             fault = Fault(at, kind, meanwhile=lambda world=world, other=other: other(world, world.fs()))
-            with named(f"operation {at} ({operation}): {kind.value}"):
+            with named(f"operation {at} ({operation}): {kind.value}", LookupError):
                 act(world, FaultFs(world.fs(), fault))
                 check_ended(world)
             yield f"{at} {kind}"
@@ -616,20 +605,6 @@ def _die(world: World, act: Act, fault: Fault) -> bool:
     except Died:
         return True
     return False
-
-
-class named:
-    """A failure inside is a `Violated` that names the case."""
-
-    def __init__(self, case: str) -> None:
-        self.case = case
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (AssertionError, OSError, LookupError)):
-            raise Violated(f"{self.case}: {error!r}") from error
 
 
 def first_violation(p: Protocol, *, first: str = "") -> tuple[str, str] | None:

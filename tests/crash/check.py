@@ -20,6 +20,20 @@ class Violated(AssertionError):
     """A rule of the protocol does not hold."""
 
 
+class named:
+    """A failure inside is a `Violated` that names the case. also: what else is a failure there."""
+
+    def __init__(self, case: str, also: type[Exception] = Malformed) -> None:
+        self.case, self.also = case, also
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (AssertionError, OSError, self.also)):
+            raise Violated(f"{self.case}: {error!r}") from error
+
+
 @dataclass(frozen=True)
 class Place:
     """Where an attempt of a task was seen."""

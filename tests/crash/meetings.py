@@ -10,7 +10,7 @@ from leaseq.protocol import dependents
 from leaseq.world import Fs
 from tests.crash import actors
 from tests.crash.actors import Host, Protocol, World
-from tests.crash.check import check_always, check_claims_known, check_ended
+from tests.crash.check import check_always, check_claims_known, check_ended, named
 from tests.crash.order import check_prompt
 from tests.crash.sweep import (
     SCENES,
@@ -20,7 +20,6 @@ from tests.crash.sweep import (
     ended_with_dependents,
     failed,
     lost,
-    named,
     report,
     submitted,
 )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from leaseq.dataclass import dataclass, replace
-from leaseq.errors import Malformed, Refused
+from leaseq.errors import Refused
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Heartbeat, Lease, Need, Task
 from leaseq.names import Entry, order
@@ -20,7 +20,7 @@ from leaseq.protocol import dependents, files, records, requests, terms
 from leaseq.world import Fs
 from tests.crash import actors
 from tests.crash.actors import Protocol, Runner, World
-from tests.crash.check import Violated, check_always, check_claims_known, check_ended
+from tests.crash.check import Violated, check_always, check_claims_known, check_ended, named
 from tests.faults import SYNCED_CHANGES, Died, Fault, FaultFs, Kind
 from tests.memoryfs import MemoryFs
 
@@ -847,17 +847,3 @@ def _die(world: World, act: Act, fault: Fault) -> bool:
     except Died:
         return True
     return False
-
-
-class named:
-    """A failure inside is a `Violated` that names the case."""
-
-    def __init__(self, case: str) -> None:
-        self.case = case
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (AssertionError, OSError, Malformed)):
-            raise Violated(f"{self.case}: {error!r}") from error
