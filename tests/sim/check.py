@@ -13,11 +13,10 @@ from collections.abc import Mapping
 
 from leaseq.indices import Indices
 from leaseq.models import Outcome, State, Task
-from leaseq.names import parse_key
+from leaseq.names import parse_id, parse_key
 from leaseq.protocol import reports
 from leaseq.protocol.fate import LOST_ATTEMPTS_MAX
 from leaseq.reading.find import Search
-from leaseq.reading.indexed import index_of
 from leaseq.reading.snapshot import Reader
 from leaseq.world import SystemClock
 from tests.crash.check import PENDING, Violated, check_always, check_settled, places
@@ -124,8 +123,8 @@ def _check_read(history: History, task_id: str, counts: Mapping[str, int]) -> No
     if seen != Counter(counts):
         raise Violated(f"of {task_id} a reader sees {dict(seen)}, and {dict(counts)} are told")
     rows = list(array.rows())
-    by_rows = {index_of(row.id): row.state for row in rows}
-    if [index_of(row.id) for row in rows] != list(every) or any(
+    by_rows = {parse_id(row.id)[1]: row.state for row in rows}
+    if [parse_id(row.id)[1] for row in rows] != list(every) or any(
         by_rows[index] is not state for state, some in found.items() for index in some
     ):
         raise Violated(f"of {task_id} a reader's rows say something else than its counts")
