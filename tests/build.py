@@ -110,6 +110,9 @@ class Keeper:
     def forget(self, key: str) -> None:
         self.records.pop(key, None)
 
+    def ensure(self) -> None:
+        """It is alive."""
+
     def end_now(self, key: str) -> None:
         """Nothing to end: what another host ran is not here."""
 

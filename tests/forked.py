@@ -102,8 +102,8 @@ def _exchange(into: int, data: bytes, out: int, err: int, until: float) -> tuple
                     waiting.unregister(key.fd)
                     os.close(key.fd)
         finally:
-            for fd in list(waiting.get_map()):
-                os.close(fd)
+            for open_yet in list(waiting.get_map().values()):
+                os.close(open_yet.fd)
     return bytes(said[out]), bytes(said[err])
 
 

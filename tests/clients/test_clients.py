@@ -15,7 +15,7 @@ from pathlib import Path
 import pyte
 
 from tests.clients.conftest import PROGRAMS, VENV, Clients
-from tests.contract.mock.conftest import wait_until
+from tests.patience import wait_until
 
 
 def last_line(clients: Clients, what: str) -> str:

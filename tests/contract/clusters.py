@@ -72,7 +72,7 @@ class MockCluster:
     """slurm_mock, started in a directory."""
 
     kind = "mock"
-    nodes = ("node1", "node2", "node3")
+    nodes: tuple[str, ...] = ("node1", "node2", "node3")
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "mock"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_a_release_leaves_nothing_on_the_nodes_and_the_record_says_so(site: Site
     assert done.returncode == 0
     site.wait_until(lambda: lease not in site.squeue("-o", "%i"), "the end of the lease")
     for node in site.cluster.nodes:
-        site.wait_until(lambda node=node: not _left(site, node, lease), f"nothing left on {node}")  # type: ignore[misc]
+        site.wait_until(partial(_nothing_left, site, node, lease), f"nothing left on {node}")
     assert tasks(site, lease)[task]["state"] == "LOST"
     listed = json.loads(site.ok("lease", "ls", "--all", "--json"))["leases"]
     site.ask_slurm_anew()
@@ -37,9 +38,9 @@ def test_a_release_leaves_nothing_on_the_nodes_and_the_record_says_so(site: Site
     assert site.leaseq("submit", "--lease", lease, "--", "true").returncode == 2
 
 
-def _left(site: Site, node: str, lease: str) -> list[str]:
+def _nothing_left(site: Site, node: str, lease: str) -> bool:
     lines = [line for _, line in site.cluster.processes(node)]
-    return [line for line in lines if f"--lease {lease}" in line or "sleep 61" in line or "leaseq.runner" in line]
+    return not [line for line in lines if f"--lease {lease}" in line or "sleep 61" in line or "leaseq.runner" in line]
 
 
 def _state(site: Site, lease: str) -> str:
@@ -195,7 +196,7 @@ def test_the_time_limit_warns_tasks_and_leaves_none_behind(site: Site) -> None:
     (ended,) = accounts.submit(lease, line)
     rude = accounts.submit(lease, *(f"trap '' USR2; {line}" for line in RUDE))
     long = site.ok("submit", "--time", "2h", "--", "true")
-    site.wait_until(lambda: tasks(site, lease)[long]["reason"].startswith("LeaseTime: "), "the reason")
+    site.wait_until(lambda: str(tasks(site, lease)[long]["reason"]).startswith("LeaseTime: "), "the reason")
     site.wait_until(lambda: site.squeue("-j", lease, "-o", "%T") == [], "the time limit", seconds_max=150)
     accounts.check_ended(lease)
     after = tasks(site, lease)

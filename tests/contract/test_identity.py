@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ class Wrapper:
         program.chmod(0o755)
 
 
-def look(site: Site, **env: str) -> dict[str, dict[str, object]]:
+def look(site: Site, **env: Any) -> dict[str, dict[str, object]]:
     """Every lease by id, as a command tells them that asks Slurm now."""
     site.ask_slurm_anew()
     return {each["id"]: each for each in json.loads(site.ok("lease", "ls", "--all", "--json", **env))["leases"]}
@@ -158,7 +159,7 @@ class Another:
         self._control("start", *words, "--until-exit-of", str(os.getpid()))
 
     @property
-    def env(self) -> dict[str, str]:
+    def env(self) -> dict[str, Any]:
         return {
             "SLURM_MOCK_DIR": str(self.directory),
             "SLURM_CONF": str(self.directory / "slurm.conf"),

@@ -6,11 +6,12 @@ import json
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.contract.site import Site
 
 
-def counting(site: Site, directory: Path) -> dict[str, str]:
+def counting(site: Site, directory: Path) -> dict[str, Any]:
     """An environment in which every call of squeue leaves a line in `directory/calls`."""
     directory.mkdir()
     real = shutil.which("squeue", path=site.env["PATH"])

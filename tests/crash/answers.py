@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from leaseq.dataclass import replace
 from leaseq.layout import Home
@@ -52,7 +53,7 @@ def every_fault(build: Callable[[], Disk], act: Callable[[Fs], object]) -> Itera
                 continue
             fs = MemoryFs(build())
             others = MemoryFs(fs.disk)
-            fault = Fault(at, kind, meanwhile=lambda others=others: act(others))
+            fault = Fault(at, kind, meanwhile=partial(act, others))
             try:
                 act(FaultFs(fs, fault))
             except (Died, OSError):

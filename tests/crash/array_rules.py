@@ -6,6 +6,7 @@ import copy
 import errno
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed
@@ -55,7 +56,7 @@ class Protocol:
     end_chunk: Callable[..., None] = end_one_chunk
     close: Callable[..., Claim | None] = arrays.close
     finish: Callable[..., Outcome | None] = arrays.finish
-    stop: Callable[..., None] = arrays.stop
+    stop: Callable[..., object] = arrays.stop
     read: Callable[..., facts.Told] = journal.read
     journal: type[Journal] = Journal
 
@@ -305,7 +306,7 @@ def check_ended(world: World, *, first: str = "") -> None:
 
 # -- scenes ----------------------------------------------------------------------------------------------------------
 
-Act = Callable[[World, Fs], None]
+Act = Callable[[World, Fs], object]
 Build = Callable[[World], Act]
 
 
@@ -464,7 +465,7 @@ def _losing(late: Callable[[Runner], object], *, linked: bool) -> Callable[[Worl
             held = Claim(world.entry.of_chunk(0).claimed_by(runner.incarnation), "n1")
             runner.fs.create(held.path(LEASE), b"its own")
             runner.held.append(held)
-        return lose, lambda world, fs: late(runner) and None
+        return lose, lambda world, fs: late(runner)
 
     return build
 
@@ -482,7 +483,7 @@ LATE = {
 
 
 MEETINGS: dict[str, tuple[Build, Act]] = {
-    "take, take": (take_one, lambda world, fs: Runner(world, fs, "n2").take()),  # type: ignore[dict-item,return-value]
+    "take, take": (take_one, lambda world, fs: Runner(world, fs, "n2").take()),
     "take, work": (take_one, work("n2")),
     "take, cancel": (take_one, stop_all),
     "take, lose and work": (take_one, lose_and_work),
@@ -524,11 +525,15 @@ def cases(p: Protocol) -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
     """(what is tried, its cases), each to be run to its end."""
     for name, build in SCENES.items():
         for tries in (deaths, lost_replies, failures, power_losses):
-            yield f"{tries.__name__}: {name}", lambda tries=tries, build=build: tries(p, build)
+            yield f"{tries.__name__}: {name}", partial(tries, p, build)
     for name, (build, other) in MEETINGS.items():
-        yield f"meetings: {name}", lambda build=build, other=other: meetings(p, lambda world: (build(world), other))
+        yield f"meetings: {name}", partial(meetings, p, partial(_both, build, other))
     for name, both in LATE.items():
-        yield f"meetings: {name}", lambda both=both: meetings(p, both)
+        yield f"meetings: {name}", partial(meetings, p, both)
+
+
+def _both(build: Build, other: Act, world: World) -> tuple[Act, Act]:
+    return build(world), other
 
 
 def deaths(p: Protocol, build: Build) -> Iterator[str]:
@@ -592,7 +597,7 @@ def meetings(p: Protocol, build: Callable[[World], tuple[Act, Act]]) -> Iterator
             world = World(p)
             act, other = build(world)
             world.disk.sync_all()
-            fault = Fault(at, kind, meanwhile=lambda world=world, other=other: other(world, world.fs()))
+            fault = Fault(at, kind, meanwhile=partial(other, world, world.fs()))
             with named(f"operation {at} ({operation}): {kind.value}", LookupError):
                 act(world, FaultFs(world.fs(), fault))
                 check_ended(world)

@@ -10,6 +10,7 @@ from leaseq.protocol import dependents, keys
 from leaseq.world import Fs
 from tests.crash.actors import NOW, World, events_of, finish_cancellations, finish_changes, look
 from tests.crash.order import brought_back, check_order, may_rest
+from tests.crash.watched import Watched
 
 PENDING = ("waiting", "held", "inbox")
 RANK = {"edit": 0, **dict.fromkeys(PENDING, 1), "claimed": 2, "done": 3}
@@ -43,7 +44,7 @@ class Place:
     path: str
 
 
-def places(fs: Fs, world: World) -> dict[str, list[Place]]:
+def places(fs: Fs, world: Watched) -> dict[str, list[Place]]:
     """Every place of every task, read file by file; a file that is not what its name says is a violation."""
     lease = world.lease
     found: dict[str, list[Place]] = {}
@@ -77,7 +78,7 @@ def _note(found: dict[str, list[Place]], fs: Fs, kind: str, path: str) -> None:
     found.setdefault(entry.id, []).append(Place(entry.attempt, kind, path))
 
 
-def check_always(world: World) -> None:
+def check_always(world: Watched) -> None:
     """Nothing acknowledged is lost, everything is in one place by the reading rule, and what stands is true."""
     fs = world.fs()
     found = places(fs, world)
@@ -108,7 +109,7 @@ def check_claims_known(world: World) -> None:
                 raise Violated(f"{name} is claimed by a living runner that does not know of it")
 
 
-def _check_one_place(world: World, fs: Fs, task_id: str, seen: list[Place]) -> None:
+def _check_one_place(world: Watched, fs: Fs, task_id: str, seen: list[Place]) -> None:
     ranked = sorted(((each.attempt, RANK[each.kind], each.path) for each in seen if each.kind != "lost"), reverse=True)
     if not ranked:
         raise Violated(f"{task_id} was acknowledged and is nowhere")
@@ -137,7 +138,7 @@ def _check_one_place(world: World, fs: Fs, task_id: str, seen: list[Place]) -> N
         raise Violated(f"{task_id}.{attempt} is LOST, and its task file is not kept")
 
 
-def _check_redos(world: World, fs: Fs, found: dict[str, list[Place]]) -> None:
+def _check_redos(world: Watched, fs: Fs, found: dict[str, list[Place]]) -> None:
     """Each task that repeats another is linked from it, and it is the only one."""
     for task_id, seen in found.items():
         newest = max(seen, key=lambda place: place.attempt)
@@ -154,20 +155,21 @@ def _task_in(fs: Fs, path: str) -> Task:
     return Task.from_json(fs.read(path))
 
 
-def _check_starts(world: World) -> None:
+def _check_starts(world: Watched) -> None:
     starts = world.truth.starts
     for key in set(starts):
         if starts.count(key) > 1:
             raise Violated(f"{key[0]}.{key[1]} was started {starts.count(key)} times")
 
 
-def _check_outcomes(world: World, fs: Fs, found: dict[str, list[Place]]) -> None:
+def _check_outcomes(world: Watched, fs: Fs, found: dict[str, list[Place]]) -> None:
     for task_id, seen in found.items():
-        decided = {}
+        decided: dict[int, Outcome] = {}
         for place in seen:
             if place.kind == "done":
-                decided[place.attempt] = outcome = world.p.read_outcome(fs, world.lease, task_id, place.attempt)
+                outcome = world.p.read_outcome(fs, world.lease, task_id, place.attempt)
                 assert outcome is not None
+                decided[place.attempt] = outcome
                 code = world.truth.exits.get((task_id, place.attempt))
                 if outcome.counts:
                     continue
@@ -232,7 +234,7 @@ def check_ended(world: World) -> None:
     check_settled(world)
 
 
-def check_settled(world: World) -> None:
+def check_settled(world: Watched) -> None:
     """Each task has one last outcome, each outcome is in the history, nothing is left over."""
     check_always(world)
     fs = world.fs()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from leaseq.dataclass import dataclass
 from leaseq.limit_names import Lane
@@ -186,15 +187,30 @@ def failures(p: Taking) -> Iterator[str]:
                     yield f"{act.__name__} {at} {kind}"
 
 
+def _start_and_end(world: World) -> None:
+    world.start(world.fs(), "other")
+    world.end(world.fs(), "other")
+
+
+def _all_end(world: World) -> None:
+    for each in ("other", "alive"):
+        world.end(world.fs(), each)
+
+
+def _house_and_start(world: World) -> None:
+    world.keep_house(world.fs())
+    world.start(world.fs(), "other")
+
+
 def meetings(p: Taking) -> Iterator[str]:
     """Another starts, ends or keeps house just before each operation, or before a lost reply."""
     others: dict[str, Callable[[World], object]] = {
         "start": lambda world: world.start(world.fs(), "other"),
-        "start and end": lambda world: (world.start(world.fs(), "other"), world.end(world.fs(), "other")),
+        "start and end": _start_and_end,
         "two start": lambda world: (world.start(world.fs(), "other"), world.start(world.fs(), "third")),
         "house": lambda world: world.keep_house(world.fs()),
-        "all end": lambda world: [world.end(world.fs(), each) for each in ("other", "alive")],
-        "house, start": lambda world: (world.keep_house(world.fs()), world.start(world.fs(), "other")),
+        "all end": _all_end,
+        "house, start": _house_and_start,
     }
     for act in ACTS:
         for at, operation in enumerate(_operations(p, act), 1):
@@ -202,7 +218,7 @@ def meetings(p: Taking) -> Iterator[str]:
                 for kind in (Kind.MEANWHILE, Kind.LOST_REPLY_MEANWHILE):
                     if kind.applies_to(operation):
                         world = World(p)
-                        fault = Fault(at, kind, meanwhile=lambda world=world, other=other: other(world))
+                        fault = Fault(at, kind, meanwhile=partial(other, world))
                         act(world, FaultFs(world.fs(), fault))
                         world.check()
                         world.check_none_lost()

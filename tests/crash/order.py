@@ -12,13 +12,13 @@ from leaseq.upstream import Edge, Upstream, edges_in
 from leaseq.world import Fs
 
 if TYPE_CHECKING:
-    from tests.crash.actors import World
     from tests.crash.check import Place
+    from tests.crash.watched import Watched
 
 COMES = {OK: (State.DONE,), ENDS: (State.DONE, *BADLY), NOT_OK: BADLY}
 
 
-def outcomes_of(world: World, fs: Fs, task_id: str) -> list[Outcome]:
+def outcomes_of(world: Watched, fs: Fs, task_id: str) -> list[Outcome]:
     """Every outcome of the task, oldest first; nobody is asked for it who may be wrong."""
     found = []
     for name in fs.names(world.lease.done(task_id)):
@@ -27,7 +27,7 @@ def outcomes_of(world: World, fs: Fs, task_id: str) -> list[Outcome]:
     return sorted(found, key=lambda each: each.attempt)
 
 
-def check_order(world: World, fs: Fs) -> None:
+def check_order(world: Watched, fs: Fs) -> None:
     """Nothing was started before what it waits for had come, and nothing cancelled because of what did not happen."""
     _check_waiting(world, fs)
     for task_id, task in world.truth.acknowledged.items():
@@ -44,7 +44,7 @@ def check_order(world: World, fs: Fs) -> None:
                 _check_because(world, fs, outcome, ups)
 
 
-def _check_waiting(world: World, fs: Fs) -> None:
+def _check_waiting(world: Watched, fs: Fs) -> None:
     """Each pending task has an edge for each thing that it waits for and that has not come; so it is in no inbox."""
     lease = world.lease
     names = fs.names(lease.edges)
@@ -63,7 +63,7 @@ def _check_waiting(world: World, fs: Fs) -> None:
                             _violated(f"{name} is in {kind}/, has lost an edge, and {up.word} has not come: {ended}")
 
 
-def _check_because(world: World, fs: Fs, outcome: Outcome, ups: list[Upstream]) -> None:
+def _check_because(world: Watched, fs: Fs, outcome: Outcome, ups: list[Upstream]) -> None:
     cause, name = Upstream.parse(outcome.because), f"{outcome.task.id}.{outcome.attempt}"
     if outcome.state is not State.CANCELLED or cause.id not in {up.id for up in ups}:
         _violated(f"{name} stands as {outcome.state.name} because of {cause.word}")
@@ -74,7 +74,7 @@ def _check_because(world: World, fs: Fs, outcome: Outcome, ups: list[Upstream]) 
         _violated(f"{name} was cancelled because of {cause}, which ended so: {ended[0].state if ended else None}")
 
 
-def brought_back(world: World, fs: Fs, outcome: Outcome) -> bool:
+def brought_back(world: Watched, fs: Fs, outcome: Outcome) -> bool:
     """True if the attempt was cancelled because of one that somebody has retried, or that was brought back so."""
     if not outcome.because:
         return False
@@ -86,7 +86,7 @@ def brought_back(world: World, fs: Fs, outcome: Outcome) -> bool:
     )
 
 
-def check_prompt(world: World, fs: Fs) -> None:
+def check_prompt(world: Watched, fs: Fs) -> None:
     """With nobody dead and nobody at work: nothing waits for what has come, and nothing that was brought back is left.
 
     No runner has looked: who wrote last has seen to it.
@@ -103,7 +103,7 @@ def check_prompt(world: World, fs: Fs) -> None:
             _violated(f"{task_id} stays cancelled because of {cause}, which was retried")
 
 
-def over_and_waiting(world: World, fs: Fs) -> list[str]:
+def over_and_waiting(world: Watched, fs: Fs) -> list[str]:
     """The files in waiting/ that wait for nothing that may still come."""
     edges = edges_in(fs.names(world.lease.edges))
     return [
@@ -117,14 +117,14 @@ def _waiting(fs: Fs, lease: LeaseDir) -> list[str]:
     return [name for node in fs.names(lease.waitings) for name in fs.names(lease.waiting(node))]
 
 
-def _may_come(world: World, fs: Fs, edge: Edge) -> bool:
+def _may_come(world: Watched, fs: Fs, edge: Edge) -> bool:
     if edge.up.kind == BEGIN or _is_alive(world, fs, edge.up.id):
         return True
     ended = outcomes_of(world, fs, edge.up.id)
     return not ended or bool(ended[-1].requeued) or ended[-1].state is State.LOST
 
 
-def _is_alive(world: World, fs: Fs, task_id: str) -> bool:
+def _is_alive(world: Watched, fs: Fs, task_id: str) -> bool:
     """True if an attempt of it is somewhere that has not been decided."""
     ended = max((each.attempt for each in outcomes_of(world, fs, task_id)), default=0)
     places = [
@@ -136,7 +136,7 @@ def _is_alive(world: World, fs: Fs, task_id: str) -> bool:
     return any(Entry.parse(name).attempt > ended for name in names)
 
 
-def may_rest(world: World, fs: Fs, place: Place) -> bool:
+def may_rest(world: Watched, fs: Fs, place: Place) -> bool:
     """True if it waits for one of which nobody knows how it ended, or which waits so; or is held, as was asked for."""
     if place.kind not in ("waiting", "held"):
         return False

@@ -15,7 +15,8 @@ from typing import Any
 
 from leaseq.dataclass import dataclass
 from tests import forked
-from tests.e2e.harness import ROOT, SECONDS_MAX, processes, wait_until
+from tests.e2e.harness import ROOT, SECONDS_MAX, processes
+from tests.patience import wait_until
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,9 @@ class Box:
 
     def popen(self, *words: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
-        process: subprocess.Popen[bytes] = subprocess.Popen(
-            [self.python, "-m", "leaseq", *words],
-            cwd=options.pop("cwd", self.work),
-            env={**self.environment, **(env or {})},
-            **options,
-        )
+        place = {"cwd": options.pop("cwd", self.work), "env": {**self.environment, **(env or {})}}
+        process: Any = subprocess.Popen([self.python, "-m", "leaseq", *words], **place, **options)
+        assert isinstance(process, subprocess.Popen)
         return process
 
     def run(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cli import Box
-from tests.e2e.harness import wait_until
+from tests.patience import wait_until
 
 PACKED = ("--gpus", "0")
 

@@ -305,8 +305,8 @@ def test_a_task_longer_than_its_lease_lasts_is_queued_and_that_is_said(box: Box)
     (lease / "lease.json").write_bytes(replace(record, ended=2.0).to_json())
     assert "waits" not in box.run("redo", said.id, code=0).err, "it has ended, which is said"
     (lease / "lease.json").write_bytes(record.to_json())
-    for words in (["--time", "30m"], []):
-        assert box.run("submit", "--lease", "77", *words, "--", "true", code=0).err == ""
+    for options in (["--time", "30m"], []):
+        assert box.run("submit", "--lease", "77", *options, "--", "true", code=0).err == ""
     assert box.run("submit", "--no-start", "--time", "5h", "--", "true", code=0).err == "", "this host has no end"
 
 

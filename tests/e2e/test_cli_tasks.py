@@ -9,7 +9,8 @@ from pathlib import Path
 
 from leaseq.models import Lease
 from tests.e2e.cli import Box, on_terminal
-from tests.e2e.harness import SECONDS_MAX, of_task, wait_until
+from tests.e2e.harness import SECONDS_MAX, of_task
+from tests.patience import wait_until
 
 
 def test_one_line_on_a_fresh_machine_runs_a_task(box: Box) -> None:

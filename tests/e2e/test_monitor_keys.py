@@ -7,14 +7,15 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from monitor_screen import Screen, on_terminal
 
 from leaseq.dataclass import dataclass
 from leaseq.monitor.keymap import TABLE
 from tests import forked
+from tests.e2e.monitor_screen import Screen, on_terminal
 from tests.patience import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -90,8 +91,12 @@ def select(screen: Screen, word: str) -> None:
             return
         screen.send("j")
         # A key pressed before the last one is seen would go too far.
-        screen.wait(lambda here=here: selected(screen) != here, "the cursor to move")
+        screen.wait(partial(_elsewhere, screen, here), "the cursor to move")
     raise AssertionError(f"no task {word!r} to select\n{screen.text}")
+
+
+def _elsewhere(screen: Screen, line: str) -> bool:
+    return selected(screen) != line
 
 
 def moves_down_and_up(screen: Screen, live: Live) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from monitor_screen import on_terminal
 
 from leaseq.dataclass import dataclass
+from tests.e2e.monitor_screen import on_terminal
 
 ROOT = Path(__file__).parents[2]
 MOCK = ROOT / "slurm_mock" / "bin" / "mockslurm"

@@ -10,10 +10,12 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from monitor_screen import Screen, on_terminal
+
+from tests.e2e.monitor_screen import Screen, on_terminal
 
 ROOT = Path(__file__).parents[2]
 LEASEQ = [sys.executable, "-m", "leaseq"]
@@ -86,13 +88,15 @@ def test_it_fits_every_size_it_is_given_while_it_runs(env: dict[str, str]) -> No
         screen.shows("first words")
         for columns, lines in ((200, 50), (40, 10), (120, 40), (20, 5), (80, 24)):
             screen.resize(columns, lines)
-            screen.wait(
-                lambda c=columns, n=lines: len(screen.text.split("\n")) == n and _full(screen, c), f"{columns}x{lines}"
-            )
+            screen.wait(partial(_fits, screen, columns, lines), f"{columns}x{lines}")
         screen.shows("first words")
         rows = screen.text.split("\n")
         assert rows[1].startswith("┌─ leases") and rows[22].startswith("└"), screen.text
         assert not any(row.count("┌─ leases") for row in rows[2:]), "rubbish of an older size"
+
+
+def _fits(screen: Screen, columns: int, lines: int) -> bool:
+    return len(screen.text.split("\n")) == lines and _full(screen, columns)
 
 
 def _full(screen: Screen, columns: int) -> bool:

@@ -338,7 +338,8 @@ def test_every_exit_code_of_the_page_is_given(place: Place) -> None:
 
 
 def test_the_page_names_every_kind_of_error_with_its_exit_code() -> None:
-    for kind in (LeaseqError, *LeaseqError.__subclasses__()):
+    kinds: list[type[LeaseqError]] = [LeaseqError, *LeaseqError.__subclasses__()]
+    for kind in kinds:
         assert kind.exit_code in CODES
         assert f"`{kind.code}`" in INTERFACE
     for state in (State.CANCELLED, State.TIMEOUT, State.LOST):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -91,13 +92,14 @@ def test_a_killed_runner_costs_no_index(node: Node, tmp_path: Path) -> None:
 
 
 def test_killed_runners_and_keepers_start_nothing_twice(node: Node, tmp_path: Path) -> None:
+    def ran_more_than(number: int) -> bool:
+        return (tmp_path / "ran").exists() and len((tmp_path / "ran").read_text().split()) > number
+
     task_id = node.shell(f"echo {{i}} >>{tmp_path}/ran; sleep 0.05", array=Array("0-39"), need=ONE)
     for number in range(3):
         runner = node.start()
         wait_until(
-            lambda number=number: (
-                (tmp_path / "ran").exists() and len((tmp_path / "ran").read_text().split()) > 8 * number
-            ),
+            partial(ran_more_than, 8 * number),
             "more indices to run",
         )
         if number == 1:

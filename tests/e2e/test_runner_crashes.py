@@ -16,8 +16,8 @@ from leaseq.models import ANY, Need, Outcome, State
 from leaseq.names import Entry, new_incarnation
 from leaseq.protocol import concluding, tasks
 from leaseq.protocol.tasks import Claim
-from tests.e2e.harness import Node, claim_of, of_task, wait_until
-from tests.patience import PATIENCE_SECONDS
+from tests.e2e.harness import Node, claim_of, of_task
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 ONE = Need(cpus=1)
 

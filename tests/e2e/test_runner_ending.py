@@ -17,8 +17,8 @@ from leaseq.models import Need, State, Why
 from leaseq.names import new_task_id
 from leaseq.node import record
 from leaseq.node.nodedir import write_local
-from tests.e2e.harness import START, Node, a_node, of_task, wait_until
-from tests.patience import PATIENCE_SECONDS
+from tests.e2e.harness import START, Node, a_node, of_task
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 ONE = Need(cpus=1)
 STUBBORN = "trap '' TERM; echo began; while :; do sleep 0.05; done"

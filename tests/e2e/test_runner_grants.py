@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from leaseq.models import Need, State
-from tests.e2e.harness import Node, environment_of, wait_until
+from tests.e2e.harness import Node, environment_of
+from tests.patience import wait_until
 
 ONE_GPU, ONE_CPU = Need(gpus=1), Need(cpus=1)
 

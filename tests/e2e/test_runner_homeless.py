@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from leaseq.runner.homewatch import HomeWatch
-from tests.e2e.harness import Node, processes, wait_until
+from tests.e2e.harness import Node, processes
+from tests.patience import wait_until
 
 
 def left(node: Node) -> list[int]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from leaseq.models import ALL_GPUS, Need, State
-from tests.e2e.harness import Node, a_node, environment_of, wait_until
+from tests.e2e.harness import Node, a_node, environment_of
+from tests.patience import wait_until
 
 GPUS = ("2", "5", "GPU-8932f937-d72c", "MIG-7")
 

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,7 +128,7 @@ def test_a_missing_cwd_fails_with_that_reason_and_the_command_does_not_run_elsew
     ],
     ids=["nul in cwd", "equals sign in a name", "nul in a value", "umask of 70 bits", "cwd no file system can hold"],
 )
-def test_what_no_kernel_accepts_fails_and_the_queue_goes_on(node: Node, wrong: dict[str, object]) -> None:
+def test_what_no_kernel_accepts_fails_and_the_queue_goes_on(node: Node, wrong: dict[str, Any]) -> None:
     keeper = node.keeper()
     outcome = node.result(node.submit("true", **wrong))
     assert outcome.state is State.FAILED

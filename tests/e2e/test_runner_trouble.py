@@ -19,8 +19,8 @@ import pytest
 from leaseq.models import ANY, Need, State
 from leaseq.names import Entry, new_incarnation, new_task_id
 from tests.build import make_entry, make_task
-from tests.e2e.harness import Node, program, wait_until
-from tests.patience import PATIENCE_SECONDS
+from tests.e2e.harness import Node, program
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 ONE = Need(cpus=1)
 FORBIDDEN = ("fire", "jinja2", "blessed", "yaml", "GPUtil", "simple_slurm")
@@ -55,7 +55,8 @@ def test_files_that_are_no_tasks_fail_with_their_reason_and_the_queue_goes_on(no
     for path, how in ((plant(node, None), "directory"), (plant(node, None), "link"), (plant(node, None), "fifo")):
         {"directory": os.mkdir, "fifo": os.mkfifo, "link": lambda path: os.symlink("/etc/passwd", path)}[how](path)
         broken[Entry.parse(os.path.basename(path)).id] = ""
-    for changed in ({"argv": []}, {"node": "../../../x"}, {"argv": [], "shell": True}):
+    wrong: tuple[dict[str, object], ...] = ({"argv": []}, {"node": "../../../x"}, {"argv": [], "shell": True})
+    for changed in wrong:
         path = plant(node, None)
         Path(path).write_bytes(task_json(id=Entry.parse(os.path.basename(path)).id, **changed))
         broken[Entry.parse(os.path.basename(path)).id] = "its node" if "node" in changed else "it has no command"
@@ -256,8 +257,8 @@ def test_a_runner_with_ten_thousand_pending_tasks_stays_small_and_imports_little
     micros = int(time.time() * 1e6)
     for n in range(10_000):
         entry = make_entry(micros=micros, sequence=n, need=ONE)
-        os.rename(shutil.copy(sample, node.path / "copy") if n == 0 else os.link(sample, node.path / "copy")
-                  or node.path / "copy", f"{node.lease.inbox(ANY)}/{entry}")  # fmt: skip
+        place = f"{node.lease.inbox(ANY)}/{entry}"
+        shutil.copy(sample, place) if n == 0 else os.link(sample, place)
     last = node.submit("true", priority=5)
     node.cancel(blocker)
     assert node.result(last).state is State.DONE

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def every_answer(home: Home) -> Iterator[object]:
     snapshot = Reader(lease, FS, CLOCK).read(pending=None)
     shown(lease, snapshot)
     yield snapshot
-    for read in (
+    reads: tuple[Callable[[], object], ...] = (
         lambda: leases.list_leases(FS, home),
         lambda: leases.default(FS, home),
         lambda: leases.resolve(FS, home, "42"),
@@ -72,11 +73,9 @@ def every_answer(home: Home) -> Iterator[object]:
         lambda: read_key(FS, lease, "k" * 40),
         lambda: list(old_tasks(FS, lease, before=2e9, keep_failed=False)),
         lambda: find(Reader(lease, FS, CLOCK), "last"),
-        *(
-            lambda name=name: told(Reader(lease, FS, CLOCK), IDS[name])
-            for name in ("done", "any", "ended", "lost", "booked")
-        ),
-    ):
+        *(partial(told, Reader(lease, FS, CLOCK), IDS[name]) for name in ("done", "any", "ended", "lost", "booked")),
+    )
+    for read in reads:
         try:
             yield read()
         except (LeaseqError, Malformed) as error:

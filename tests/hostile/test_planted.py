@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,9 @@ from leaseq.node.nodedir import node_path
 from leaseq.world import hostname
 from tests.build import make_entry
 from tests.e2e.cli import Box, Said, on_terminal
-from tests.e2e.harness import Node, wait_until
+from tests.e2e.harness import Node
 from tests.hostile.words import FILE_NAMES, NAMES
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 NOBODY = 65534
 MARK = "/tmp/leaseq-hostile"
@@ -113,6 +114,10 @@ QUIET_PLACES = [
 
 def test_files_of_hostile_names_in_every_place_stop_nothing_and_are_kept(node: Node) -> None:
     """Where a runner takes what it finds, they go to evidence/ with a reason; elsewhere they are passed over."""
+
+    def is_empty(directory: str) -> bool:
+        return not node.names(directory)
+
     for place in (*PLACES, *QUIET_PLACES):
         for name in FILE_NAMES:
             Path(node.lease.root, place, name).write_bytes(os.fsencode(name))
@@ -120,7 +125,7 @@ def test_files_of_hostile_names_in_every_place_stop_nothing_and_are_kept(node: N
     assert node.result(node.submit("true")).state is State.DONE
     for place in ("inbox/_any", "inbox/vm", "claimed/vm", "control/vm"):
         wait_until(
-            lambda place=place: not node.names(f"{node.lease.root}/{place}"),
+            partial(is_empty, f"{node.lease.root}/{place}"),
             f"nothing in {place}",
             seen=node.everything,
         )

@@ -20,8 +20,9 @@ import pytest
 from leaseq.world import boot_id, hostname, process_start
 from tests.build import make_entry, make_task
 from tests.e2e.cli import Box, Said, on_terminal
-from tests.e2e.harness import ROOT, wait_until
+from tests.e2e.harness import ROOT
 from tests.hostile.test_planted import clear
+from tests.patience import wait_until
 
 UID_FIRST = 61_000
 """From here on uids are taken that no process and no directory in /tmp has; nobody need be in /etc/passwd."""

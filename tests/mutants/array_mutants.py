@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from leaseq.array_names import ArrayNames
@@ -162,7 +161,7 @@ def stop_that_is_not_durable(fs: Fs, lease: LeaseDir, entry: Entry, what: arrays
     return True
 
 
-MUTANTS: dict[str, dict[str, Callable[..., Any]]] = {
+MUTANTS: dict[str, dict[str, Any]] = {
     "take: linked before its own file is durable": {"take": take_before_its_file_is_durable},
     "take: EEXIST is believed": {"take": take_that_trusts_eexist},
     "take: the link is not synced": {"take": take_that_does_not_sync_the_link},

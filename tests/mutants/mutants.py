@@ -108,7 +108,7 @@ def change_whose_intent_is_not_durable(
             if path != lease.edits:
                 fs.sync_dir(path)
 
-    return edits.change(Hasty(), lease, source, old, directory, new, task)  # type: ignore[arg-type]
+    return edits.change(Hasty(), lease, source, old, directory, new, task)
 
 
 def change_that_trusts_a_lost_claim(
@@ -444,7 +444,7 @@ class TakesALineByItsNumber(Judge):
         return super().learn(kept, [replace(row, script=f"/scripts/{marks[row.id]}.sh") for row in rows])
 
 
-MUTANTS: dict[str, dict[str, Callable[..., Any]]] = {
+MUTANTS: dict[str, dict[str, Any]] = {
     "publish in place": {"publish": publish_in_place},
     "publish under a fixed temporary name": {"publish": publish_under_a_fixed_temporary_name},
     "publish without syncing the data": {"publish": publish_without_data_sync},

@@ -6,7 +6,8 @@ With each stands the trouble that brings the mistake to light, so that few histo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeGuard
 
 from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass, replace
@@ -16,7 +17,7 @@ from leaseq.lease import leases
 from leaseq.lease.slurm.answer import Queue, Verdict
 from leaseq.lease.slurm.text import Row
 from leaseq.lease.slurm.verdict import Judge
-from leaseq.models import ANY, Event, Outcome, State, Why
+from leaseq.models import ANY, Event, State, Why
 from leaseq.names import Entry
 from leaseq.node.record import Rec
 from leaseq.protocol import files, tasks
@@ -25,6 +26,7 @@ from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking
 from leaseq.runner import ends, limits, recover
 from leaseq.runner.beside import begin_alone
+from leaseq.runner.holding import Note
 from leaseq.runner.intake import Intake
 from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
@@ -206,7 +208,8 @@ def ends_what_runs(state: NodeState, ports: Ports) -> None:
 class ForgetsTheRecordFirst(Ledger):
     def persist(self) -> bool:
         for item in self.open:
-            self.procs.forget(item.claim.entry.key)
+            if isinstance(item, Ending):
+                self.procs.forget(item.claim.entry.key)
         return super().persist()
 
 
@@ -234,25 +237,29 @@ class DropsWhatCannotBeWritten(Ledger):
             raise
 
 
+def _undecided(item: Ending | Note, state: State) -> TypeGuard[Ending]:
+    """True if it is the end of a task, in that state, of which the ledger has decided nothing yet."""
+    return isinstance(item, Ending) and item.outcome.state is state and item.decided is None
+
+
 class RunsALostTaskAgain(Ledger):
-    def add(self, item: Ending) -> None:
-        if item.outcome.state is State.LOST and item.decided is None and not item.outcome.requeued:
+    def add(self, item: Ending | Note) -> None:
+        if _undecided(item, State.LOST) and not item.outcome.requeued:
             item = replace(item, outcome=replace(item.outcome, requeued="lost"))
         super().add(item)
 
 
 class RetriesForEver(Ledger):
-    def add(self, item: Ending) -> None:
-        if item.outcome.state is State.FAILED and item.decided is None and item.outcome.attempt < 4:
+    def add(self, item: Ending | Note) -> None:
+        if _undecided(item, State.FAILED) and item.outcome.attempt < 4:
             item = replace(item, outcome=replace(item.outcome, requeued="retry"))
         super().add(item)
 
 
 class CallsAFailureDone(Ledger):
-    def add(self, item: Ending) -> None:
-        outcome: Outcome = item.outcome
-        if outcome.state is State.FAILED and item.decided is None:
-            item = replace(item, outcome=replace(outcome, state=State.DONE, exit_code=0, requeued=""))
+    def add(self, item: Ending | Note) -> None:
+        if _undecided(item, State.FAILED):
+            item = replace(item, outcome=replace(item.outcome, state=State.DONE, exit_code=0, requeued=""))
         super().add(item)
 
 
@@ -368,7 +375,10 @@ class StartsAgainWhatHasARecord(SimProcs):
     def start(self, key: str, request: Any) -> None:
         super().start(key, request)
         super().start(key, request)
-        self.host.scheduler.at(0.3, lambda: self.host.records.pop(key, None))
+        self.host.scheduler.at(0.3, partial(self._lose_record, key))
+
+    def _lose_record(self, key: str) -> None:
+        self.host.records.pop(key, None)
 
 
 # -- what answers of Slurm mean -------------------------------------------------------------------------

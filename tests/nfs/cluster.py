@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.harness import wait_until
 from tests.nfs import bed
 from tests.nfs.machine import Machine, Said, Switch
+from tests.patience import wait_until
 
 GUEST = "/mnt/leaseq/tests/nfs/guest"
 LEASE = "local:bed"
@@ -31,7 +31,7 @@ OPTIONS = "vers=4.2"
 """Of the mounts: everything else is the client's default, so hard."""
 GRACE_SECONDS = 15
 """The server's lease and grace time; Linux's own is 90 s, and every client waits for it after a restart."""
-ENVIRONMENT = {
+ENVIRONMENT: dict[str, Any] = {
     "LEASEQ_HOME": "/mnt/shared/leaseq",
     "LEASEQ_NODE_DIR": "/run/leaseq",
     "LEASEQ_LEASE": LEASE,
@@ -121,7 +121,7 @@ class Cluster:
 
         def look() -> bool:
             nodes = self.leaseq("status", "--json").json["nodes"]
-            return sum(node["health"] == "OK" for node in nodes) == len(NODES)
+            return [node["health"] for node in nodes].count("OK") == len(NODES)
 
         wait_until(look, "runners on both nodes", seconds=60, seen=self.complaints)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.nfs.bed import Unavailable
+from tests.debian import Unavailable
 from tests.nfs.cluster import Cluster
 from tests.nfs.figures import Figures
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
-from tests.e2e.harness import wait_until
 from tests.nfs.cluster import GUEST, NODES, Cluster, hold, summary
 from tests.nfs.figures import Figures
 from tests.nfs.machine import Machine, Said
+from tests.patience import wait_until
 
 pytestmark = [pytest.mark.nfs, pytest.mark.timeout(300)]
 
@@ -39,27 +40,28 @@ def begun(cluster: Cluster, what: str = "begin") -> dict[str, float]:
     return {task_id: at for each, task_id, _, _, at in cluster.ran() if each == what}
 
 
-def read(cluster: Cluster, measured: Future[Said]) -> list[list[float]]:
-    return measured.result(200).json
+def read(measured: Future[Said]) -> list[Any]:
+    found: list[Any] = measured.result(200).json
+    return found
 
 
 def test_a_submitted_task_starts_soon_on_another_client(cluster: Cluster, figures: Figures) -> None:
     beats = cluster.begin("fresh", "beats", "45")
-    submitted = read(cluster, cluster.begin("fresh", "start", "15"))
+    submitted = read(cluster.begin("fresh", "start", "15"))
     offset = cluster.offset(cluster.desk)
     cluster.until_idle()
     starts = begun(cluster)
     judge(figures, "submit returned -> task started", [starts[task_id] - (at - offset) for task_id, at in submitted])
     offsets = {name: cluster.offset(cluster.nodes[name]) for name in NODES}
-    delays = [(at - offset) - (made - offsets[node]) for made, at, node in read(cluster, beats)]
+    delays = [(at - offset) - (made - offsets[node]) for made, at, node in read(beats)]
     assert len(delays) > 10
     judge(figures, "heartbeat made -> read by a monitor", delays)
 
 
 def test_an_end_is_seen_soon_by_a_wait_on_another_client(cluster: Cluster, figures: Figures) -> None:
-    short = read(cluster, cluster.begin("fresh", "end", "2.4", "2.9", "3.3", "3.8", "4.1", "4.6", "5.2"))
+    short = read(cluster.begin("fresh", "end", "2.4", "2.9", "3.3", "3.8", "4.1", "4.6", "5.2"))
     lengths = [f"{17 + 1.3 * number:.1f}" for number in range(8)]
-    long = read(cluster, cluster.begin("fresh", "ends", *lengths))
+    long = read(cluster.begin("fresh", "ends", *lengths))
     offset, ends = cluster.offset(cluster.desk), begun(cluster, "end")
     for what, found in (("a task of some seconds", short), ("tasks of 17 s and more, eight waits at once", long)):
         delays = [at - offset - ends[task_id] for task_id, at in found]
@@ -72,7 +74,7 @@ def test_a_line_of_a_log_is_seen_soon_by_a_follow_on_another_client(cluster: Clu
     node_offset = max(cluster.offset(cluster.nodes[name]) for name in NODES)
     offset = cluster.offset(cluster.desk) - node_offset
     for what, measured in (("a second", busy), ("ten seconds", quiet)):
-        shown = [(printed, at - offset) for printed, at in read(cluster, measured)]
+        shown = [(printed, at - offset) for printed, at in read(measured)]
         # What was printed before `follow` was up tells how long that took to start.
         delays = [at - printed for printed, at in shown if printed > shown[0][1]]
         judge(figures, f"line of a log, one each {what} or so -> `follow` showed it", delays)
@@ -88,7 +90,7 @@ def test_what_a_task_and_an_idle_minute_cost_the_server_is_bounded(cluster: Clus
     figures.add("calls of an idle runner per minute", f"{per_minute:.0f}: {words(idle, len(NODES))}", calls=dict(idle))
     assert per_minute <= IDLE_CALLS_PER_MINUTE_MAX, idle
     figures.add("calls that the server answered in that minute", f"{all_told}", calls=all_told)
-    late = read(cluster, cluster.begin("fresh", "start", "1"))
+    late = read(cluster.begin("fresh", "start", "1"))
     offset = cluster.offset(cluster.desk)
     cluster.until_idle()
     starts = begun(cluster)

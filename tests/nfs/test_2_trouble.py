@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import wait_until
 from tests.nfs.cluster import GUEST, Cluster, hold
 from tests.nfs.figures import Figures
+from tests.patience import wait_until
 
 pytestmark = [pytest.mark.nfs, pytest.mark.timeout(600)]
 

@@ -33,13 +33,13 @@ def check_now(history: History) -> None:
         raise Violated(f"{name} ended by {error!r}") from error
     if history.truth.violations:
         raise Violated(history.truth.violations[0])
-    check_always(history)  # type: ignore[arg-type]
+    check_always(history)
 
 
 def check(history: History) -> None:
     """Everything that must be true once all work is done."""
     check_now(history)
-    check_settled(history)  # type: ignore[arg-type]
+    check_settled(history)
     outcomes = _outcomes(history)
     _check_counts(history, outcomes)
     for (task_id, attempt), outcome in outcomes.items():
@@ -67,7 +67,7 @@ def _outcomes(history: History) -> dict[tuple[str, int], Outcome]:
 
 def _check_counts(history: History, outcomes: dict[tuple[str, int], Outcome]) -> None:
     """Each task counts once, as its last attempt ended, however often it was retried; or as pending, if it rests so."""
-    seen = places(history.fs(), history)  # type: ignore[arg-type]
+    seen = places(history.fs(), history)
     pending = {task_id for task_id, some in seen.items() if any(each.kind in PENDING for each in some)}
     newest = dict(sorted(outcomes))
     ended = Counter(outcomes[key].state for key in newest.items() if key[0] not in pending)
@@ -96,7 +96,8 @@ def _check_array(history: History, task_id: str, attempt: int, outcome: Outcome)
     states += Counter(task.array.before)
     if +states != Counter(outcome.counts):
         raise Violated(f"of {task_id} {dict(states)} are told, and {dict(outcome.counts)} are counted")
-    if task_id not in truth.arrays or sum(states.values()) != len(Indices.parse(truth.arrays[task_id].array.indices)):
+    submitted = truth.arrays[task_id].array if task_id in truth.arrays else None
+    if submitted is None or sum(states.values()) != len(Indices.parse(submitted.indices)):
         raise Violated(f"{task_id} has other indices than it was submitted with: {dict(states)}")
     for index, each in told.ended.items():
         key, name = (f"{task_id}_{index}", each.attempt), f"{task_id}_{index}.{each.attempt}"
@@ -174,7 +175,7 @@ def _check_asked_for(history: History, task_id: str, outcomes: dict[tuple[str, i
             "recover": recovered > 0,
             "": recovered > 0,
         }[before.requeued]
-        back = brought_back(history, history.fs(), before)  # type: ignore[arg-type]
+        back = brought_back(history, history.fs(), before)
         if not asked and not back and (task_id, attempt - 1) not in history.truth.retried:
             raise Violated(
                 f"{task_id}.{attempt} follows a {before.state.name} ({before.requeued}), and nobody asked for it"

@@ -10,6 +10,7 @@ import hashlib
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from leaseq.allocation import Allocation
@@ -172,16 +173,16 @@ class History:
         for name in ("n1a", "n2a"):
             self._supervise(name)
         for number, task in enumerate(self.plan.tasks):
-            self._user(f"submit {number}", task.host, task.at, lambda user, task=task: user.submit(task))
+            self._user(f"submit {number}", task.host, task.at, partial(User.submit, plan=task))
         for number, array in enumerate(self.plan.arrays):
-            self._user(f"submit array {number}", array.host, array.at, lambda user, each=array: user.submit_array(each))
+            self._user(f"submit array {number}", array.host, array.at, partial(User.submit_array, plan=array))
         for number, command in enumerate(self.plan.array_commands):
-            self._user(f"command array {number}", command.host, command.at, lambda user, each=command: user.stop(each))
+            self._user(f"command array {number}", command.host, command.at, partial(User.stop, plan=command))
         for number, command in enumerate(self.plan.commands):
-            self._user(f"command {number}", command.host, command.at, lambda user, each=command: user.command(each))
+            self._user(f"command {number}", command.host, command.at, partial(User.command, plan=command))
         for trouble in self.plan.troubles:
             if not trouble.during:
-                self.scheduler.at(trouble.at, lambda trouble=trouble: self._strike(trouble))
+                self.scheduler.at(trouble.at, partial(self._strike, trouble))
         self._user("watch", LOGIN[0], 0.5, self._watch)
         self._ask_slurm()
         while self.scheduler.now < SECONDS:
@@ -200,7 +201,7 @@ class History:
 
     def _check_in_time(self) -> None:
         """With nothing going wrong, nobody waits for long for what is over."""
-        over = over_and_waiting(self, self.fs())  # type: ignore[arg-type]
+        over = over_and_waiting(self, self.fs())
         now = self.scheduler.now
         undisturbed = not self.plan.troubles or self.calm
         self.over = {name: self.over.get(name, now) for name in over if undisturbed}
@@ -259,7 +260,7 @@ class History:
             for kind in ("waiting", "inbox", "held", "claimed")
             for node in fs.names(f"{lease.root}/{kind}")
             for name in fs.names(f"{lease.root}/{kind}/{node}")
-            if not may_rest(self, fs, Place(1, kind, f"{lease.root}/{kind}/{node}/{name}"))  # type: ignore[arg-type]
+            if not may_rest(self, fs, Place(1, kind, f"{lease.root}/{kind}/{node}/{name}"))
         ]
         found += [f"booking/{name}" for name in fs.names(lease.booking)]
         found += [f"{name} late in {path}" for node in NODES for name, path in self._uncounted(node)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -255,11 +256,11 @@ class Host:
                     self._keeper_sees(lost)
                 else:
                     self.truth.unseen.add(parse_key(key))
-                    self.scheduler.at(0.2, lambda key=key: self._note_gone(keeper, key))
+                    self.scheduler.at(0.2, partial(self._note_gone, keeper, key))
                 continue
             if work.limit is not None:
                 left = work.began + work.limit - self.monotonic()
-                self.scheduler.at(max(0.0, left), lambda work=work: self._limit(work))
+                self.scheduler.at(max(0.0, left), partial(self._limit, work))
             if rec.stopping:
                 self._stop(key, rec.stopping, 10.0)
 

@@ -28,7 +28,11 @@ def test_nothing_is_no_work() -> None:
 
 def test_several_wait_at_once() -> None:
     together = threading.Barrier(4, timeout=60)
-    abreast(4, lambda number: together.wait() and None, threads=3)
+
+    def work(number: int) -> None:
+        together.wait()
+
+    abreast(4, work, threads=3)
 
 
 @pytest.mark.parametrize("threads", [0, 3])

@@ -107,7 +107,7 @@ def test_of_what_is_no_command_nothing_is_known(line: str) -> None:
 
 
 def test_the_exit_codes_of_the_page_and_of_the_help_are_those_of_the_code() -> None:
-    errors = {kind.exit_code for kind in (LeaseqError, *LeaseqError.__subclasses__())}
+    errors = {LeaseqError.exit_code, *(kind.exit_code for kind in LeaseqError.__subclasses__())}
     tasks = {state.exit_code for state in (State.CANCELLED, State.TIMEOUT, State.LOST)}
     given = {0, *errors, *tasks, *(code for name, code in vars(exits).items() if name.isupper())}
     page = (Path(__file__).parents[2] / "docs/exit-codes-and-json.md").read_text()

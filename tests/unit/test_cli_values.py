@@ -9,7 +9,6 @@ from typing import get_args, get_origin, get_type_hints
 
 import pytest
 
-from leaseq.cli.changes import Changes
 from leaseq.cli.help import text_for
 from leaseq.cli.line import HelpAsked, request_of
 from leaseq.cli.main import command_words, split
@@ -21,6 +20,7 @@ from leaseq.commands import COMMANDS, GROUP_DEFAULTS
 from leaseq.errors import UsageError
 from leaseq.models import ALL_GPUS
 from leaseq.sweep import Said
+from leaseq.verbs.changes import Changes
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ def said(lefts: Iterable[float | None]) -> list[str]:
     """What is said if so many seconds are left at one look after the other."""
     values = iter(lefts)
     countdown = Countdown(lambda: next(values))
-    return [countdown.look()[0] for _ in lefts]  # type: ignore[call-overload]
+    return [countdown.look()[0] for _ in lefts]
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def outcome(deed: Callable[[SimpleNamespace], Any], by: ModuleType, *, before: i
 @pytest.mark.parametrize("before", [0, 40], ids=["few", "many"])
 @pytest.mark.parametrize("at", range(len(DEEDS)))
 def test_a_class_made_by_either_does_the_same(at: int, before: int) -> None:
-    assert ours.FEW < 40  # type: ignore[attr-defined]
+    assert ours.FEW < 40
     assert outcome(DEEDS[at], ours, before=before) == outcome(DEEDS[at], dataclasses)
 
 
@@ -216,7 +216,7 @@ def test_every_class_of_leaseq_has_an_initializer_that_compiles() -> None:
     assert len(classes) > 100
     for each in classes:
         frozen = each.__hash__ is not None
-        ours._initializer(each, frozen=frozen)  # type: ignore[attr-defined]
+        ours._initializer(each, frozen=frozen)
         kept = getattr(each, "__init__")  # noqa: B009
         assert kept.__name__ in ("first", "__init__")
 

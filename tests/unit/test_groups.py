@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_limits_are_read_from_names_and_the_smaller_of_two_counts() -> None:
     fs.create(f"{LEASE.groups}/train.parallel.7", b"")
     fs.create(f"{LEASE.groups}/nonsense", b"")
     found = groups.limits(fs, LEASE)
-    assert (found.paused, dict(found.parallel), found.groups) == ({"eval"}, {"train": 4}, ["eval", "train"])
+    assert (found.paused, dict(found.parallel), found.groups) == (frozenset({"eval"}), {"train": 4}, ["eval", "train"])
     assert found.stop("eval") and not found.stop("train") and not found.stop("")
     groups.set_parallel(fs, LEASE, "train", 9)
     groups.resume(fs, LEASE, "eval")
@@ -101,7 +102,7 @@ def test_two_who_limit_a_group_at_once_leave_a_limit() -> None:
     for at in range(1, len(counted.calls) + 1):
         inner = made()
         groups.set_parallel(inner, LEASE, "eval", 3)
-        other = Fault(at, Kind.MEANWHILE, meanwhile=lambda inner=inner: groups.set_parallel(inner, LEASE, "eval", 2))
+        other = Fault(at, Kind.MEANWHILE, meanwhile=partial(groups.set_parallel, inner, LEASE, "eval", 2))
         groups.set_parallel(FaultFs(inner, other), LEASE, "eval", 1)
         assert groups.limits(inner, LEASE).parallel["eval"] in (1, 2), at
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import monitor_scenes as situations
 import pytest
 
 from leaseq.dataclass import replace
@@ -18,6 +17,7 @@ from leaseq.monitor.overlays import Edit, Help, Output, Prompt
 from leaseq.monitor.stage import arranged
 from leaseq.monitor.text import width
 from leaseq.monitor.view import Frame, frame, plain
+from tests.unit import monitor_scenes as situations
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "monitor"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import monitor_scenes as situations
 import pytest
 
 from leaseq.layout import Home
@@ -14,6 +13,7 @@ from leaseq.monitor.reader import LogWatch
 from leaseq.protocol import records
 from leaseq.reading.logtext import LINE_CHARS_MAX, LogTail, next_style, sanitise
 from leaseq.world import SystemClock, SystemFs
+from tests.unit import monitor_scenes as situations
 
 FS = SystemFs(remote=False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import monitor_scenes as situations
 import pytest
 
 from leaseq.dataclass import replace
@@ -18,6 +17,7 @@ from leaseq.monitor.panes import tasks, why
 from leaseq.monitor.press import LAST, hints, press
 from leaseq.monitor.stage import arranged, banner
 from leaseq.reading.views import ArrayView
+from tests.unit import monitor_scenes as situations
 
 
 def busy(**choices: object) -> Scene:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import unicodedata
 
-import monitor_scenes as situations
 import pyte
 import pytest
 
@@ -17,6 +16,7 @@ from leaseq.monitor.stage import arranged
 from leaseq.monitor.text import fit, fold, part, short, splice, tail, width, wrap
 from leaseq.monitor.view import Frame, frame, plain
 from leaseq.widths import cells, cut
+from tests.unit import monitor_scenes as situations
 
 
 def pictures() -> list[Frame]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -108,12 +109,26 @@ def earlier_runner(world: World) -> None:
     runner.beat(state="stopped")
 
 
-@pytest.mark.parametrize("history", [lambda world: None, earlier_runner], ids=["a new node", "one served before"])
+def nothing(world: World) -> None:
+    """Nobody has ever served."""
+
+
+def meeting(step: int, other: Starter) -> Fault:
+    """The other one begins at that step."""
+    return Fault(step, Kind.MEANWHILE, meanwhile=other.begin)
+
+
+def dying(step: int, kind: Kind, other: Starter) -> Fault:
+    """Whoever begins dies at that step."""
+    return Fault(step, kind)
+
+
+@pytest.mark.parametrize("history", [nothing, earlier_runner], ids=["a new node", "one served before"])
 def test_of_two_that_begin_at_once_one_serves(history: Callable[[World], None]) -> None:
     for step in range(1, STEPS_MAX):
         world = World()
         history(world)
-        first, second = world.pair(lambda other, at=step: Fault(at, Kind.MEANWHILE, meanwhile=other.begin))
+        first, second = world.pair(partial(meeting, step))
         first.begin()
         if first.fs.met[0] < step:
             assert first.began
@@ -127,7 +142,7 @@ def test_of_two_that_begin_at_once_one_serves(history: Callable[[World], None]) 
 def test_one_that_dies_while_it_begins_keeps_nobody_else_from_serving(kind: Kind) -> None:
     for step in range(1, STEPS_MAX):
         world = World()
-        first, second = world.pair(lambda _, at=step: Fault(at, kind))
+        first, second = world.pair(partial(dying, step, kind))
         first.begin()
         second.begin()
         assert second.began or first.began, step

@@ -195,7 +195,9 @@ def test_what_a_cut_off_runner_tells_late_is_counted_once_and_each_history_has_o
     first = ended(world, old)
     old.ports.ledger.persist()
     late = ended(world, old, status=1 << 8)
-    tasks.decide_all(world.fs, LEASE, [old.ports.ledger.open[0].outcome])
+    (ending,) = old.ports.ledger.open
+    assert isinstance(ending, Ending)
+    tasks.decide_all(world.fs, LEASE, [ending.outcome])
     new = beside(world, 2)
     new.ports.ledger.persist()
     assert world.claims() == [] and lines(world, 2) == [late], "its outcome stood, and was not told"
@@ -321,8 +323,9 @@ def test_a_lease_that_is_none_of_slurms_has_nobody_asked(world: World) -> None:
 def test_the_nodes_of_the_lease_are_those_that_its_directory_names_now(world: World) -> None:
     runner = world.runner(1)
     world.turn(runner)
-    assert runner.state.nodes == ()
-    for nodes in (("n", "n2", "n3"), ("n", "n3")):
+    named: list[tuple[str, ...]] = [("n", "n2", "n3"), ("n", "n3")]
+    assert not runner.state.nodes
+    for nodes in named:
         allocate(world.fs, LEASE, nodes=nodes)
         world.turn(runner, seconds=MINUTE)
         assert runner.state.nodes == nodes and runner.state.queue.nodes == nodes

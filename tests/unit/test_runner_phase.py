@@ -70,9 +70,9 @@ def test_the_lease_ends_and_terminals_go_on_until_the_signal() -> None:
     life = Phase()
     life.lease_ends(stays=True)
     life.leave()
-    assert life.wanted is Wanted.STAY
+    before = life.wanted
     life.leave_by_signal()
-    assert life.wanted is Wanted.LEAVE
+    assert (before, life.wanted) == (Wanted.STAY, Wanted.LEAVE)
 
 
 def test_the_lease_ends_and_no_terminal_hangs_on_the_runner() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from leaseq.node.sweep import Process, kill_all, send
 from leaseq.world import process_start
-from tests.e2e.harness import wait_until
+from tests.patience import wait_until
 
 
 def process(pid: int) -> Process:

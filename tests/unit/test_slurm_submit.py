@@ -11,7 +11,8 @@ import pytest
 
 from leaseq.errors import SlurmError, Unavailable
 from leaseq.layout import Home
-from leaseq.lease.slurm import sbatch, squeue
+from leaseq.lease.slurm import sbatch
+from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.args import check
 from leaseq.lease.slurm.job import SlurmBackend
 from leaseq.lease.slurm.text import Row
@@ -126,7 +127,7 @@ def test_a_lease_whose_command_died_after_sbatch_gets_its_record_from_squeue(hom
     FS.create(ready.path.removesuffix(".sh") + ".json", ready.asked.to_json())
     FS.create(ready.path, ready.script.encode())
     other = Row(id="5", state="RUNNING", script="/somewhere/else.sh")
-    queue = squeue.Queue({"5": other, "88": Row(id="88", state="PENDING", script=ready.path)}, age_seconds=0.0)
+    queue = Queue({"5": other, "88": Row(id="88", state="PENDING", script=ready.path)}, age_seconds=0.0)
     assert sbatch.heal(FS, home, queue) == ["88"]
     healed = records.read(FS, home.lease("88"))
     assert (healed.id, healed.name, healed.argv) == ("88", "orphan", TOKENS)

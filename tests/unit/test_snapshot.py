@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ class Lab:
         task = make_task(entry.id, argv=words, submitted=1e9 + self.sequence, node=node, need=need)
         return entry, replace(task, **options)  # type: ignore[arg-type]
 
-    def pending(self, *, node: str = ANY, held: bool = False, **options: object) -> Entry:
+    def pending(self, *, node: str = ANY, held: bool = False, **options: Any) -> Entry:
         entry, task = self.task(node=node, **options)
         tasks.publish(self.fs, (self.lease.held if held else self.lease.inbox)(node), entry, task)
         return entry

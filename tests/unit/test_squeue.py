@@ -389,7 +389,7 @@ def test_after_a_change_slurm_is_asked_anew_once(world: World, scancel: FakeProg
 )
 def test_no_job_is_cancelled_that_may_be_another(world: World, scancel: FakeProgram, row: dict[str, str]) -> None:
     lease = world.lease("1")
-    world.squeue.answer(line("1", "RUNNING", **row), given="-j")  # type: ignore[arg-type]
+    world.squeue.answer(line("1", "RUNNING", **row), given="-j")
     with pytest.raises(Refused, match="job 1"):
         release(world, lease)
     assert scancel.calls() == []

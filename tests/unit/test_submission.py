@@ -24,7 +24,7 @@ from leaseq.protocol.submission import (
 )
 from leaseq.world import SystemFs
 from tests.build import make_task
-from tests.e2e.harness import wait_until
+from tests.patience import wait_until
 
 
 class FailingFs(SystemFs):

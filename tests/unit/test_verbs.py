@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -246,7 +247,7 @@ def test_a_wait_for_any_ends_with_the_first(lab: Lab) -> None:
 
 def test_a_lease_drains_until_its_last_running_task_has_ended(lab: Lab) -> None:
     claims = [lab.claim(lab.task()) for _ in range(2)]
-    lab.meanwhile += [lambda claim=claim: lab.fs.unlink(claim.path(lab.lease)) for claim in claims]
+    lab.meanwhile += [partial(lab.fs.unlink, claim.path(lab.lease)) for claim in claims]
     assert list(drain(lab.access, lab.access.record(lab.lease))) == [2, 1]
     assert [name.partition(".")[0] for name in lab.fs.names(lab.lease.control(NODE))] == ["drain"]
 

@@ -18,8 +18,8 @@ from leaseq.commands import COMMANDS
 from leaseq.dataclass import replace
 from leaseq.errors import UsageError
 from leaseq.lease.base import LeaseState
+from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.job import state_in
-from leaseq.lease.slurm.squeue import Queue
 from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease, Need, State
 from leaseq.protocol.submission import command_of

@@ -161,11 +161,11 @@ def node_records(directory: str) -> None:
         Path(directory, part).mkdir(parents=True)
     Path(directory, "born", OLD).write_text(BOOT)
     Path(directory, "runner").write_text(json.dumps({"pid": 4141, "pid_start": 99, "boot": BOOT, "incarnation": OLD}))
-    begin = {"e": "begin", "boot": BOOT, "gpus": ["0"], "limit": None, "grace": 10.0}
-    spawn = {"e": "spawn", "pid": 77, "start": 5, "t": EPOCH + 70, "m": 1000.0}
-    over = {"e": "exit", "status": 7 << 8, "t": EPOCH + 80, "elapsed": 10.0, "rss": 2048, "cpu": 0.5}
+    begin: dict[str, object] = {"e": "begin", "boot": BOOT, "gpus": ["0"], "limit": None, "grace": 10.0}
+    spawn: dict[str, object] = {"e": "spawn", "pid": 77, "start": 5, "t": EPOCH + 70, "m": 1000.0}
+    over: dict[str, object] = {"e": "exit", "status": 7 << 8, "t": EPOCH + 80, "elapsed": 10.0, "rss": 2048, "cpu": 0.5}
     for name, facts in (("ended", (begin, spawn, over)), ("rebooted", (begin, spawn))):
-        Path(directory, "rec", f"{IDS[name]}.1").write_bytes(b"".join(map(record.line, facts)))
+        Path(directory, "rec", f"{IDS[name]}.1").write_bytes(b"".join(record.line(each) for each in facts))
 
 
 def make(directory: Path) -> None:

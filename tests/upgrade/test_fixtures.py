@@ -14,7 +14,7 @@ from leaseq.config import load
 from leaseq.errors import Malformed
 from leaseq.layout import Home
 from leaseq.lease import leases
-from leaseq.lease.slurm import squeue
+from leaseq.lease.slurm import answer
 from leaseq.models import ANY, Lease, State
 from leaseq.protocol import allocs, files, keys, records
 from leaseq.protocol.retention import old_tasks
@@ -23,7 +23,8 @@ from leaseq.reading.snapshot import Reader
 from leaseq.schema import SCHEMA
 from leaseq.world import SystemClock, SystemFs
 from tests.e2e.cli import Box
-from tests.e2e.harness import Node, wait_until
+from tests.e2e.harness import Node
+from tests.patience import wait_until
 from tests.upgrade.make import EPOCH, FS, IDS, LOCAL, make
 
 V1 = Path(__file__).parents[1] / "fixtures/v1"
@@ -101,7 +102,7 @@ def test_the_files_of_the_home_are_read(home: Home) -> None:
     assert (record.kind, record.name, record.options) == ("slurm", "night", {"gpus": "2"})
     assert allocs.members(FS, home.lease("42")) == ("n1", "n2")
     assert load(home).profiles["gpu"].slurm == ("--partition=gpu", "--time=4:00:00")
-    assert squeue.read(FS, home).rows["42"].left_seconds == 3000.0
+    assert answer.read(FS, home).rows["42"].left_seconds == 3000.0
     entry, directory = keys.read_key(FS, home.lease(LOCAL), "k" * 40)
     assert (entry.id, directory) == (IDS["keyed"], home.lease(LOCAL).inbox(ANY))
     old = {each.outcome.task.name for each in old_tasks(FS, home.lease(LOCAL), before=EPOCH + 999, keep_failed=False)}

@@ -13,8 +13,8 @@ from leaseq.names import new_incarnation, new_task_id, order
 from leaseq.schema import SCHEMA
 from leaseq.world import hostname
 from tests.e2e.cli import Box
-from tests.e2e.harness import Node, wait_until
-from tests.patience import PATIENCE_SECONDS
+from tests.e2e.harness import Node
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 LATER = SCHEMA + 1
 NEWER = f"schema version {LATER} is newer than this leaseq's {SCHEMA}"

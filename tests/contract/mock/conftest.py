@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ class Mock:
         return self.squeue("-t", "all", "-j", job, "-o", "%T")
 
     def wait_state(self, job: str, *states: str) -> str:
-        return wait_until(lambda: self.state(job) in states and self.state(job))
+        return wait_until(lambda: state if (state := self.state(job)) in states else "")
 
     def lease(self, *words: str, script: str = "sleep 300") -> str:
         """A running job of the given options."""
@@ -99,7 +100,10 @@ class Mock:
     def end(self, *jobs: str) -> None:
         self.run("scancel", *jobs)
         for job in jobs:
-            wait_until(lambda job=job: self.state(job) not in ("PENDING", "RUNNING", "COMPLETING"))
+            wait_until(partial(self.ended, job))
+
+    def ended(self, job: str) -> bool:
+        return self.state(job) not in ("PENDING", "RUNNING", "COMPLETING")
 
     def read(self, name: str) -> str:
         path = self.work / name

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.mock.conftest import Mock, cluster_in, wait_until
+from tests.contract.mock.conftest import Mock, cluster_in
 from tests.contract.mock.test_jobs import notes, signal_job
+from tests.patience import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from slurm_mock import processes
-from tests.contract.mock.conftest import Mock, cluster_in, wait_until
+from tests.contract.mock.conftest import Mock, cluster_in
+from tests.patience import wait_until
 
 
 def test_noise_comes_before_the_answer_of_the_named_command(mock: Mock) -> None:

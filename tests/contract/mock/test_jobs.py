@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.mock.conftest import Mock, cluster_in, wait_until
+from tests.contract.mock.conftest import Mock, cluster_in
+from tests.patience import wait_until
 
 # A process that notes the signals it gets under a name.
 NOTE = """

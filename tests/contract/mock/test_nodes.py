@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from slurm_mock import processes
-from tests.contract.mock.conftest import Mock, cluster_in, wait_until
-from tests.patience import PATIENCE_SECONDS
+from tests.contract.mock.conftest import Mock, cluster_in
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 RUNNERS = """
 for node in node1 node2 node3; do

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from slurm_mock import processes
-from tests.contract.mock.conftest import Mock, wait_until
-from tests.patience import PATIENCE_SECONDS
+from tests.contract.mock.conftest import Mock
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 
 @pytest.fixture(scope="module")

@@ -76,8 +76,10 @@ def test_directives_end_at_the_first_command_and_join_over_lines() -> None:
 
 
 def test_a_file_pattern_is_filled_in() -> None:
-    of_job = {"user": "u", "uid": 1, "gid": 1, "group": "g", "batch": True, "submit_dir": "/w", "submit_host": "h"}
-    job = Job(id=42, request=Request(name="n", workdir="/w", **of_job))
+    request = Request(
+        name="n", workdir="/w", user="u", uid=1, gid=1, group="g", batch=True, submit_dir="/w", submit_host="h"
+    )
+    job = Job(id=42, request=request)
     assert file_name(job, "o-%x-%6j-%N-%%-%q-%A", node="node1") == "/w/o-n-000042-node1-%-%q-42"
     assert file_name(job, "%a", node="node1", workdir="/v") == "/v/4294967294"
     task = replace(job, array_job=40, array_task=2)

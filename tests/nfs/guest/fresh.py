@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from leaseq.layout import Home, default_home
@@ -86,5 +87,11 @@ def beats(seconds: str) -> list[tuple[float, float, str]]:
 
 
 if __name__ == "__main__":
-    measures = {"start": start, "end": end, "ends": ends, "follow": follow, "beats": beats}
+    measures: dict[str, Callable[..., object]] = {
+        "start": start,
+        "end": end,
+        "ends": ends,
+        "follow": follow,
+        "beats": beats,
+    }
     print(json.dumps(measures[sys.argv[1]](*sys.argv[2:])))
