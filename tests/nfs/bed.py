@@ -7,6 +7,7 @@ It lies in $LEASEQ_NFS_BED, default ~/.cache/leaseq-nfs (about 200 MB), and noth
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ PROGRAMS = {
 }
 MODULES = Path("/usr/lib/uml/modules")
 INIT = Path(__file__).parent / "guest" / "init"
+XSTATE = Path(__file__).parent / "xstate.c"
 ROOT = debian.Root("bookworm", PACKAGES, debian.cache("LEASEQ_NFS_BED", "leaseq-nfs"))
 
 
@@ -32,6 +34,19 @@ def build() -> Path:
     # The first process is the repository's own, whatever it was when the root was made.
     shutil.copy(INIT, made / "init")
     return made
+
+
+def environment() -> dict[str, str]:
+    """That of linux.uml: on a processor with AMX, which it cannot run on by itself, with `xstate.c`."""
+    if " amx_tile" not in Path("/proc/cpuinfo").read_text():
+        return dict(os.environ)
+    debian.refuse_without({"cc": "gcc libc6-dev"})
+    made = ROOT.cache / "xstate.so"
+    if not made.exists() or made.stat().st_mtime < XSTATE.stat().st_mtime:
+        half = made.with_name(f"xstate.{os.getpid()}.so")
+        debian.run(["cc", "-O1", "-shared", "-fPIC", "-o", str(half), str(XSTATE), "-ldl"])
+        half.rename(made)
+    return {**os.environ, "LD_PRELOAD": str(made)}
 
 
 def _finish(root: Path) -> None:

@@ -97,6 +97,7 @@ class Machine:
                 stdout=console,
                 stderr=console,
                 pass_fds=[theirs.fileno()],
+                env=bed.environment(),
                 start_new_session=True,
             )
         theirs.close()
