@@ -21,10 +21,11 @@ from leaseq.errors import UsageError
 from leaseq.lease import leases
 from leaseq.models import Lease
 from leaseq.names import is_node, valid_name
-from leaseq.verbs.add import Added, add, prepare
+from leaseq.verbs.add import Added, add, lease_to_grow, prepare
 from leaseq.words import visible, visible_lines
 
 if TYPE_CHECKING:
+    from leaseq.allocation import Allocation
     from leaseq.lease.slurm.sbatch import LeaseRequest
 
 
@@ -34,6 +35,8 @@ class Add:
 
     tokens: tuple[str, ...] = ()
     """The user's Slurm options, verbatim and in order."""
+    to: str = ""
+    """The lease that is to get more nodes; empty: a new one is asked for."""
     name: str = ""
     detach: bool = False
     wait: float | None = None
@@ -46,10 +49,11 @@ class Add:
 
     def perform(self, app: App) -> int:
         """The exit code of the shell; 0 if none is opened, 124 if the lease did not start in time."""
-        request = _request(self, config.load(app.home), umask=app.umask)
+        to = lease_to_grow(app.access, self.to) if self.to else None
+        request = _request(self, config.load(app.home), umask=app.umask, name=to.name if to else self.name)
         for note in request.checked.notes:
             app.out.talk(f"leaseq: {note}")
-        prepared = prepare(app.access, request)
+        prepared = prepare(app.access, request, to=to)
         if self.dry_run:
             if self.json:
                 app.out.document({"argv": list(prepared.argv), "script": prepared.script})
@@ -62,21 +66,22 @@ class Add:
         for line in added.said.splitlines():
             app.out.talk(visible(line))
         _tell_default(app, added)
-        return self._follow(app, added.lease)
+        return self._follow(app, added)
 
-    def _follow(self, app: App, lease: Lease) -> int:
+    def _follow(self, app: App, added: Added) -> int:
+        lease, awaited = added.lease, added.alloc if self.to else None
         watched = sys.stdin.isatty() and sys.stdout.isatty()
         if not self.detach:
-            app.out.talk(f"leaseq: lease {lease.id} is queued")
-            node = wait_for_start(app, lease, seconds_max=self.wait)
+            app.out.talk(f"leaseq: {leases.part(lease, awaited)} is queued")
+            node = wait_for_start(app, lease, seconds_max=self.wait, alloc=awaited)
             if node:
                 leases.chosen(app.fs, app.home, news=app.tell_of_choice)
             else:
-                app.out.talk(f"leaseq: {_not_ready(app, lease)}. {way_back(lease)}")
+                app.out.talk(f"leaseq: {_not_ready(app, lease, awaited)}. {way_back(lease, awaited)}")
         if self.json:
-            _document(app, lease)
+            _document(app, added)
         elif self.detach or not watched:
-            app.out.line(lease.id)
+            app.out.line(added.alloc.id if self.to else lease.id)
         if self.detach:
             return 0
         if not node:
@@ -92,14 +97,14 @@ class Add:
 
 def _tell_default(app: App, added: Added) -> None:
     """Which lease commands mean from now on."""
-    called = leases.called(added.lease)
+    name = leases.called(added.lease)
     if added.default == added.lease.id:
-        app.out.talk(f"leaseq: default lease is now {called}")
-    else:
-        app.out.talk(f"leaseq: default lease stays {added.default} until lease {called} has started")
+        app.out.talk(f"leaseq: default lease is now {name}")
+    elif added.default:
+        app.out.talk(f"leaseq: default lease stays {added.default} until lease {name} has started")
 
 
-def _request(asked: Add, settings: config.Config, *, umask: int) -> LeaseRequest:
+def _request(asked: Add, settings: config.Config, *, umask: int, name: str) -> LeaseRequest:
     """What is asked of Slurm: the profile's options, then those on the command line, which win."""
     from leaseq.lease.slurm.args import check
     from leaseq.lease.slurm.sbatch import LeaseRequest
@@ -109,7 +114,7 @@ def _request(asked: Add, settings: config.Config, *, umask: int) -> LeaseRequest
     return LeaseRequest(
         tokens=tokens,
         checked=check(tokens),
-        name=asked.name or _job_name(check(tokens).options) or profile.name,
+        name=name or _job_name(check(tokens).options) or profile.name,
         template=asked.template or profile.template,
         prologues=_snippets("prologue", settings.prologue, profile.prologue, asked.profile),
         epilogues=_snippets("epilogue", settings.epilogue, profile.epilogue, asked.profile),
@@ -136,24 +141,26 @@ def _snippets(kind: str, general: str, special: str, profile: str) -> tuple[str,
     return tuple(made if kind == "prologue" else made[::-1])
 
 
-def _not_ready(app: App, lease: Lease) -> str:
-    """What is known of a lease that has no runner yet; raises SlurmError if it has ended meanwhile."""
-    from leaseq.lease.slurm.start import ended_early
+def _not_ready(app: App, lease: Lease, awaited: Allocation | None) -> str:
+    """What is known of what has no runner yet; raises SlurmError if it has ended meanwhile."""
+    from leaseq.lease.slurm.start import ended_early, state_by
 
-    state = app.access.state(lease)
+    backend, what = slurm(app), leases.part(lease, awaited)
+    state = state_by(backend, backend.queue(), lease, alloc=awaited)
     if state.word == "ENDED":
-        raise ended_early(slurm(app), lease, state)
+        raise ended_early(backend, lease, state, alloc=awaited)
     if state.word == "PENDING":
-        return f"lease {lease.id} has not started; it stays queued" + (f" ({state.reason})" if state.reason else "")
+        return f"{what} has not started; it stays queued" + (f" ({state.reason})" if state.reason else "")
     if state.word == "RUNNING":
-        return f"lease {lease.id} runs, and no node of it has a runner yet"
+        return f"{what} runs, and no node of it has a runner yet"
     reason = f" ({state.reason})" if state.reason else ""
-    return f"whether lease {lease.id} has started is not known: {state.word}{reason}"
+    return f"whether {what} has started is not known: {state.word}{reason}"
 
 
-def _document(app: App, lease: Lease) -> None:
+def _document(app: App, added: Added) -> None:
     from leaseq.protocol import allocs
 
+    lease = added.lease
     body = {
         "id": lease.id,
         "name": lease.name,
@@ -163,7 +170,7 @@ def _document(app: App, lease: Lease) -> None:
         "created_at": iso(lease.created),
         "argv": list(lease.argv),
     }
-    app.out.document({"lease": body})
+    app.out.document({"lease": body, "allocation": {"id": added.alloc.id, "job": added.alloc.job}})
 
 
 def _remark_on_cpus(app: App, lease: Lease, node: str) -> None:
@@ -242,6 +249,12 @@ COMMAND = Command(
     parted=_parted,
     options=(
         Option("name", "a name for the lease, instead of its number", metavar="NAME", read=_lease_name, absent=""),
+        Option(
+            "to",
+            "a lease that is to get these nodes as well, by another job; its number is printed",
+            completes="lease",
+            against=("name",),
+        ),
         Option("detach", "do not wait: print the id and return", kind="flag", against=("wait", "shell")),
         Option(
             "wait",
@@ -264,6 +277,7 @@ COMMAND = Command(
     examples=(
         "leaseq add -N2 -p gpu --gres=gpu:2 -t 4:00:00",
         "leaseq add --detach --name sweep -- -p gpu -t 1-00:00:00",
+        "leaseq add --to sweep -N4 -t 2:00:00",
         "leaseq add --dry-run -p gpu",
     ),
 )

@@ -1,4 +1,4 @@
-"""Waiting for a lease to start while a person watches."""
+"""Waiting for a lease, or one more job of it, to start while a person watches."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from leaseq.allocation import Allocation
 from leaseq.cli import exits
 from leaseq.cli.app import App
+from leaseq.lease import leases
 from leaseq.models import Lease
 from leaseq.words import about, visible
 
@@ -21,14 +23,17 @@ QUIET_SECONDS = 30.0
 """How often a wait says something if its line cannot be rewritten."""
 
 
-def wait_for_start(app: App, lease: Lease, *, seconds_max: float | None) -> str:
-    """The node where a shell can be opened; empty if the time is over. Ctrl-C leaves the lease as it is."""
+def wait_for_start(app: App, lease: Lease, *, seconds_max: float | None, alloc: Allocation | None = None) -> str:
+    """The node where a shell can be opened; empty if the time is over. Ctrl-C leaves the lease as it is.
+
+    alloc: the one of the lease that is waited for; None: whichever is first.
+    """
     from leaseq.lease.slurm.start import LOOK_SECONDS, progress
 
     backend = slurm(app)
-    line = ProgressLine(lease.id)
+    line = ProgressLine(leases.part(lease, alloc))
     try:
-        for now in progress(backend, lease):
+        for now in progress(backend, lease, alloc=alloc):
             if now.node:
                 line.note(now.notes)
                 return now.node
@@ -38,7 +43,7 @@ def wait_for_start(app: App, lease: Lease, *, seconds_max: float | None) -> str:
             time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:
         line.clear()
-        app.out.talk(f"leaseq: lease {lease.id} stays as it is. {way_back(lease)}")
+        app.out.talk(f"leaseq: {leases.part(lease, alloc)} stays as it is. {way_back(lease, alloc)}")
         sys.exit(exits.INTERRUPTED)
     finally:
         line.clear()
@@ -52,15 +57,17 @@ def slurm(app: App) -> SlurmBackend:
     return by_settings(app.fs, app.home, clock=app.clock)
 
 
-def way_back(lease: Lease) -> str:
-    return f"`leaseq shell --lease {lease.id}` opens it, `leaseq lease release {lease.id}` gives it back"
+def way_back(lease: Lease, alloc: Allocation | None = None) -> str:
+    """How what was waited for is used, or given back, later."""
+    part = f" --job {alloc.job}" if alloc else ""
+    return f"`leaseq shell --lease {lease.id}` opens it, `leaseq lease release {lease.id}{part}` gives it back"
 
 
 class ProgressLine:
     """One line on stderr that is rewritten on a terminal; elsewhere a line now and then, and at every change."""
 
-    def __init__(self, lease_id: str) -> None:
-        self.lease_id = lease_id
+    def __init__(self, called: str) -> None:
+        self.called = called
         self.rewritten = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
         self.shown, self.said, self.said_at = "", "", -1e9
         self.noted: set[str] = set()
@@ -70,7 +77,7 @@ class ProgressLine:
         state = f"{now.state.word} ({now.state.reason})" if now.state.reason else now.state.word
         starts = f", expected {now.state.starts.replace('T', ' ')}" if now.state.starts else ""
         if self.rewritten:
-            text = f"lease {self.lease_id}: {state}{starts}, waited {about(now.waited_seconds)}"
+            text = f"{self.called}: {state}{starts}, waited {about(now.waited_seconds)}"
             if text != self.shown:
                 self._write(f"\r{visible(text)[: _columns() - 1]}\x1b[K")
                 self.shown = text
@@ -78,7 +85,7 @@ class ProgressLine:
         changed = f"{state}{starts}"
         if changed != self.said or now.waited_seconds - self.said_at >= QUIET_SECONDS:
             self.said, self.said_at = changed, now.waited_seconds
-            self._write(f"leaseq: lease {self.lease_id}: {visible(changed)}, waited {about(now.waited_seconds)}\n")
+            self._write(f"leaseq: {self.called}: {visible(changed)}, waited {about(now.waited_seconds)}\n")
 
     def note(self, notes: Sequence[str]) -> None:
         """Each note of the lease is told once."""

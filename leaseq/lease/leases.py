@@ -86,6 +86,10 @@ class Holding:
         """Those that have not ended; all if none is left."""
         return allocs.living(self.allocs)
 
+    def only(self, alloc: Allocation) -> Holding:
+        """The lease as if it had that allocation alone, as it is recorded."""
+        return Holding(self.lease, tuple(each for each in self.allocs if each.id == alloc.id) or (alloc,))
+
     def is_called(self, word: str) -> bool:
         """True if the word is its name, or names an allocation that it has or had."""
         return word == self.lease.name or self._has(word, self.allocs)
@@ -267,6 +271,11 @@ def of_job(fs: Fs, home: Home, job: str) -> Lease | None:
 def called(lease: Lease) -> str:
     """The lease as messages call it: its name, with the id behind it, or its id alone."""
     return f"{lease.name} ({lease.id})" if lease.name else lease.id
+
+
+def part(lease: Lease, alloc: Allocation | None) -> str:
+    """The lease, or that job of it, as messages call it."""
+    return f"lease {lease.id}" if alloc is None else f"job {alloc.job} of lease {lease.id}"
 
 
 def living(lease: Lease) -> Lease:

@@ -1,9 +1,10 @@
-"""Slurm is asked for a lease."""
+"""Slurm is asked for a lease, or for more nodes of one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass
 from leaseq.lease import leases, states
 from leaseq.models import Lease
@@ -15,31 +16,51 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Added:
-    """A lease that Slurm has taken."""
+    """What Slurm has queued."""
 
     lease: Lease
+    alloc: Allocation
     said: str
     """What sbatch had to say."""
     default: str
-    """The id of the lease that commands mean until this one has started; its own id if they mean it at once."""
+    """The id of the lease that commands mean until this one has started; its own id if they mean it at once.
+
+    Empty if the lease was there before: then they mean what they meant."""
 
 
-def prepare(access: Access, request: LeaseRequest) -> Prepared:
-    """The command line and the script; nothing has been asked for. Raises LeaseqError."""
+def lease_to_grow(access: Access, word: str) -> Lease:
+    """The lease that the word stands for, to which a job that is asked for here can give nodes; raises LeaseqError."""
+    from leaseq.lease.slurm.grow import refuse_to_grow
+
+    directory = access.lease(word, acts=True)
+    access.keep_up(directory)
+    record = access.record(directory)
+    refuse_to_grow(access.fs, access.home, record)
+    return record
+
+
+def prepare(access: Access, request: LeaseRequest, *, to: Lease | None = None) -> Prepared:
+    """The command line and the script; nothing has been asked for. Raises LeaseqError.
+
+    to: the lease that is to get more nodes; None: a new one.
+    """
     from leaseq.lease.host import user_name
     from leaseq.lease.slurm import sbatch
     from leaseq.world import hostname
 
-    return sbatch.prepare(access.home, request, clock=access.clock, user=user_name(), host=hostname())
+    return sbatch.prepare(access.home, request, clock=access.clock, user=user_name(), host=hostname(), lease=to)
 
 
 def add(access: Access, prepared: Prepared, request: LeaseRequest) -> Added:
-    """The lease is queued, and the default: at once if no other runs, else once it starts. Raises LeaseqError."""
+    """The job is queued. A new lease is the default: at once if no other runs, else once it starts.
+
+    Raises LeaseqError.
+    """
     from leaseq.lease.slurm import sbatch
 
     access.make_home()
     asked, said = sbatch.submit(access.fs, access.home, prepared, request=request)
-    return Added(asked.lease, said, _choose(access, asked.lease))
+    return Added(asked.lease, asked.alloc, said, _choose(access, asked.lease) if asked.is_new else "")
 
 
 def _choose(access: Access, lease: Lease) -> str:

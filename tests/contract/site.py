@@ -19,20 +19,6 @@ from tests.contract.clusters import REPOSITORY, SECONDS_MAX, Cluster, run
 from tests.e2e.harness import processes
 from tests.patience import wait_until
 
-JOIN = """
-import sys
-sys.path.insert(0, sys.argv.pop(1))
-from leaseq.layout import Home
-from leaseq.lease.slurm.args import check
-from leaseq.lease.slurm.sbatch import LeaseRequest, prepare, submit
-from leaseq.protocol.records import read
-from leaseq.world import SystemClock, SystemFs
-root, lease, *words = sys.argv[1:]
-fs, home, request = SystemFs(remote=False), Home(root), LeaseRequest(tuple(words), check(words))
-record = read(fs, home.lease(lease))
-ready = prepare(home, request, clock=SystemClock(), user=record.user, host=record.host, lease=record)
-print(submit(fs, home, ready, request=request)[0].alloc.job)
-"""
 LEASEQ = (sys.executable, "-E", str(REPOSITORY / "leaseq" / "__main__.py"))
 
 
@@ -95,12 +81,11 @@ class Site:
     def join(self, lease: str, *words: str) -> str:
         """The number of another job that gives nodes to the lease; runners are on them."""
         before = set(self.nodes(lease))
-        argv = [sys.executable, "-c", JOIN, str(REPOSITORY), str(self.home), lease, *words]
-        done = run(argv, self.env, cwd=self.directory)
-        assert done.returncode == 0, done.stderr
-        self.wait_until(lambda: set(self.nodes(lease)) - before, f"the nodes of {done.stdout}")
+        job = self.ok("add", "--detach", "--to", lease, *words)
+        assert job.isdigit(), job
+        self.wait_until(lambda: set(self.nodes(lease)) - before, f"the nodes of {job}")
         self.started(lease)
-        return done.stdout.strip()
+        return job
 
     def started(self, lease: str) -> None:
         """Every node of the lease has a runner."""

@@ -86,3 +86,66 @@ def test_two_jobs_on_one_host_are_two_nodes_of_the_lease(site: Site) -> None:
     site.slurm("scancel", lease)
     site.wait_until(lambda: site.squeue("-o", "%i") == [job], "the end of the first job", seconds_max=90)
     assert site.ok("follow", site.ok("submit", "--", "bash", "-c", "echo $LEASEQ_NODE")) == second
+
+
+@pytest.mark.timeout(300)
+def test_a_lease_that_waits_gets_its_first_nodes_from_another_job(site: Site) -> None:
+    lease = site.ok("add", "--detach", "--name", "sweep", "--hold", *ONE)
+    other = site.add(*ONE)
+    chosen = json.loads(site.ok("lease", "ls", "--json"))["default"]
+    task = site.ok("submit", "--lease", "sweep", "--", "bash", "-c", "echo $LEASEQ_LEASE $SLURM_JOB_ID")
+    done = site.leaseq("add", "--to", "sweep", *OTHER)
+    job = done.stdout.strip()
+    assert done.returncode == 0, done.stderr
+    assert f"job {job} of lease {lease} is queued" in done.stderr
+    assert "default" not in done.stderr
+    assert site.nodes(lease) == ["node2"]
+    assert site.job(job)["JobName"] == "sweep"
+    assert site.ok("follow", task) == f"{lease} {job}"
+    assert json.loads(site.ok("lease", "ls", "--json"))["default"] == chosen == other
+    document = json.loads(site.ok("add", "--detach", "--json", "--to", job, "--hold", *ONE))
+    assert document["lease"]["id"] == lease
+    assert document["allocation"]["job"] in site.squeue("-o", "%i")
+
+
+@pytest.mark.timeout(300)
+def test_what_is_waited_for_is_the_new_job_and_not_the_lease(site: Site) -> None:
+    lease = site.add(*ONE)
+    done = site.leaseq("add", "--to", lease, "--wait", "1", "--hold", *OTHER)
+    job = done.stdout.strip()
+    assert done.returncode == 124, done.stderr
+    assert f"job {job} of lease {lease} has not started; it stays queued" in done.stderr
+    assert f"`leaseq lease release {lease} --job {job}` gives it back" in done.stderr
+    failing = site.directory / "fails.j2"
+    failing.write_text("#!/bin/bash\nexit 3\n")
+    done = site.leaseq("add", "--to", lease, "--template", str(failing), *OTHER, seconds_max=90)
+    assert done.returncode == 1, done.stderr
+    assert f"of lease {lease} has ended: " in done.stderr
+    assert shown(site, lease)["state"] == "RUNNING"
+
+
+@pytest.mark.timeout(300)
+def test_what_no_job_of_slurm_can_join_is_refused_and_nothing_is_asked_for(site: Site) -> None:
+    lease = site.add(*ONE)
+    refused = {
+        ("local",): "no job of Slurm can join",
+        ("nosuch",): "there is no lease 'nosuch'",
+        (lease, "--name", "other"): "--to and --name contradict",
+    }
+    site.ok("submit", "--lease", "local", "--", "true")
+    for words, said in refused.items():
+        done = site.leaseq("add", "--detach", "--to", *words, *OTHER)
+        assert done.returncode == 2 and said in done.stderr, (words, done.stderr)
+    record = site.lease_dir(lease) / "allocs" / lease / "alloc.json"
+    before = record.read_text()
+    record.write_text(json.dumps({**json.loads(before), "cluster": "elsewhere"}))
+    done = site.leaseq("add", "--detach", "--to", lease, *OTHER)
+    assert done.returncode == 2 and "is on cluster elsewhere" in done.stderr
+    record.write_text(before)
+    site.ok("lease", "release", lease, "--yes")
+    site.wait_until(lambda: not site.squeue("-o", "%i"), "the end of the job", seconds_max=90)
+    site.keep_up(lease)
+    site.wait_until(lambda: site.record(lease).get("ended"), "the lease's end")
+    done = site.leaseq("add", "--detach", "--to", lease, *OTHER)
+    assert done.returncode == 2 and f"lease {lease} has ended" in done.stderr
+    assert site.squeue("-o", "%i") == []

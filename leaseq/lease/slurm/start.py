@@ -1,9 +1,13 @@
-"""Waiting for a lease to start: by files, which cost Slurm nothing, and by the shared squeue for the reasons."""
+"""Waiting for a lease, or another job of one, to start: by files, which cost Slurm nothing, and by the shared squeue.
+
+The files say when a node is ready, the answer of squeue why none is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass
 from leaseq.errors import HOME_UNSEEN, LeaseqError, NotFound, SlurmError
 from leaseq.layout import AllocDir, LeaseDir
@@ -46,10 +50,11 @@ class Progress:
     """Where a shell can be opened now; empty while there is none."""
 
 
-def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
-    """What is known now, again and again, until a node is ready; raises if the lease has ended.
+def progress(backend: SlurmBackend, lease: Lease, *, alloc: Allocation | None = None) -> Iterator[Progress]:
+    """What is known now, again and again, until a node is ready; raises if what is waited for has ended.
 
-    The caller waits between two of them for LOOK_SECONDS. Slurm is not asked more often than for everything else.
+    alloc: the one of the lease that is waited for; None: whichever is first. The caller waits between two of them for
+    LOOK_SECONDS. Slurm is not asked more often than for everything else.
     """
     began = backend.clock.monotonic()
     directory = backend.home.lease(lease.id)
@@ -57,12 +62,12 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
     silent_since: float | None = None
     """Since when it runs, by Slurm's word, and has written nothing."""
     given_up = looked = False
-    known = allocs.living_of(backend.fs, directory, lease)
+    known = _meant(backend, lease, alloc)
     while True:
         waited = backend.clock.monotonic() - began
-        begun = _begun(backend, directory)
         notes = allocs.merged_notes(backend.fs, directory, known)
         names = allocs.merged_nodes(backend.fs, directory, known)
+        begun = [each for each in _begun(backend, directory) if alloc is None or each in names]
         if begun:
             first_begun = first_begun or waited
             node = _ready(backend, directory, names=names, begun=begun, since=waited - first_begun, notes=notes)
@@ -73,26 +78,33 @@ def progress(backend: SlurmBackend, lease: Lease) -> Iterator[Progress]:
         if news or waited - asked >= (FIRST_ANSWER_SECONDS if not asked else backend.period_seconds / 2):
             period = FIRST_ANSWER_SECONDS if not asked or news else backend.period_seconds
             asked, given_up = waited, given_up or news
-            state = _ask(backend, lease, period_seconds=period)
-            known = allocs.living_of(backend.fs, directory, lease)
+            state = _ask(backend, lease, alloc, period_seconds=period)
+            known = _meant(backend, lease, alloc)
             if state.word == "ENDED" and begun:
                 left = "`leaseq lease ls --all` shows what is left"
-                raise NotFound(f"lease {lease.id} has ended: {state.reason}", hint=left)
+                raise NotFound(f"{leases.part(lease, alloc)} has ended: {state.reason}", hint=left)
             if state.word == "ENDED":
-                raise ended_early(backend, lease, state)
+                raise ended_early(backend, lease, state, alloc=alloc)
         if state.word != "RUNNING" or begun or notes or names:
             silent_since = None
         else:
             silent_since = waited if silent_since is None else silent_since
             if waited - silent_since >= UNHEARD_SECONDS and not looked:
                 looked = True
-                _look_from_there(backend, lease, state)
+                _look_from_there(backend, lease, known, state)
         yield Progress(waited, state, _told(notes))
 
 
-def _look_from_there(backend: SlurmBackend, lease: Lease, state: LeaseState) -> None:
+def _meant(backend: SlurmBackend, lease: Lease, alloc: Allocation | None) -> tuple[Allocation, ...]:
+    """The allocations that are waited for, as they are recorded now."""
+    directory = backend.home.lease(lease.id)
+    if alloc is None:
+        return allocs.living_of(backend.fs, directory, lease)
+    return (allocs.find(backend.fs, directory, alloc.id) or alloc,)
+
+
+def _look_from_there(backend: SlurmBackend, lease: Lease, running: tuple[Allocation, ...], state: LeaseState) -> None:
     """Raises SlurmError if the lease's first node does not see this home: nothing will ever be heard of it."""
-    running = allocs.living_of(backend.fs, backend.home.lease(lease.id), lease)
     if len(running) == 1 and state.nodes and sees_home(backend, running[0], state.nodes[0]) is False:
         raise SlurmError(
             f"lease {lease.id} runs, and {another_home(state.nodes[0], backend.home.root)}",
@@ -134,24 +146,30 @@ def _told(notes: dict[str, str]) -> tuple[str, ...]:
     return tuple(notes[node] for node in sorted(notes))
 
 
-def _ask(backend: SlurmBackend, lease: Lease, *, period_seconds: float) -> LeaseState:
+def _ask(backend: SlurmBackend, lease: Lease, alloc: Allocation | None, *, period_seconds: float) -> LeaseState:
     try:
         queue = keep_up(backend.fs, backend.home, clock=backend.clock, period_seconds=period_seconds)
-        return state_by(backend, queue, lease)
+        return state_by(backend, queue, lease, alloc=alloc)
     except (OSError, LeaseqError) as error:
         return LeaseState("UNKNOWN", reason=f"cannot tell: {error}")
 
 
-def state_by(backend: SlurmBackend, queue: Queue, lease: Lease) -> LeaseState:
-    """The lease's state by that answer, by what leaseq has told Slurm since, and by what its runners say."""
-    seen = told(backend, queue, leases.holding(backend.fs, backend.home, lease))
+def state_by(backend: SlurmBackend, queue: Queue, lease: Lease, *, alloc: Allocation | None = None) -> LeaseState:
+    """The lease's state by that answer, by what leaseq has told Slurm since, and by what its runners say.
+
+    alloc: the one that is asked about; None: all.
+    """
+    held = leases.holding(backend.fs, backend.home, lease)
+    seen = told(backend, queue, held if alloc is None else held.only(alloc))
     return merged([state for _, state in seen])
 
 
-def ended_early(backend: SlurmBackend, lease: Lease, state: LeaseState) -> SlurmError:
-    """Why a lease ended before it could be used: the best of what Slurm, the notes and the script's log tell."""
+def ended_early(
+    backend: SlurmBackend, lease: Lease, state: LeaseState, *, alloc: Allocation | None = None
+) -> SlurmError:
+    """Why a lease, or that job of one, ended before it could be used: the best of what Slurm, notes and log tell."""
     directory = backend.home.lease(lease.id)
-    last = allocs.all_of(backend.fs, directory, lease)[-1]
+    last = alloc or allocs.all_of(backend.fs, directory, lease)[-1]
     place = allocs.directory(directory, last)
     code = _exit_code(last.job)
     told = [*allocs.notes(backend.fs, place).values(), *_last_words(backend, place)]
@@ -163,7 +181,9 @@ def ended_early(backend: SlurmBackend, lease: Lease, state: LeaseState) -> Slurm
     words = "\n  ".join(dict.fromkeys(told))
     log = f"what it had to say: {place.script_log}"
     hint = log if code != HOME_UNSEEN else "export LEASEQ_HOME=..., add again"
-    return SlurmError(f"lease {lease.id} has ended: {state.reason}" + (f"\n  {words}" if words else ""), hint=hint)
+    return SlurmError(
+        f"{leases.part(lease, alloc)} has ended: {state.reason}" + (f"\n  {words}" if words else ""), hint=hint
+    )
 
 
 def _exit_code(job: str) -> int | None:
