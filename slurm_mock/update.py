@@ -87,6 +87,8 @@ def _limit(job: Job, text: str, *, root: bool) -> int | None:
 def _removed(job: Job, changes: dict[str, str]) -> list[str]:
     if "nodelist" in changes and job.state == "RUNNING":
         kept = expand(changes["nodelist"])
+        if job.request.batch and job.nodes[0] not in kept:
+            raise Denied("node_name")  # measured: the host of the batch script stays
         return [node for node in job.nodes if node not in kept]
     if "numnodes" not in changes:
         return []

@@ -1,52 +1,77 @@
-"""`leaseq lease release`: a lease ends, and what that means is said."""
+"""`leaseq lease release`: a lease ends, or some of its nodes are given back, and what that means is said."""
 
 from __future__ import annotations
 
-import sys
-import time
+from collections.abc import Mapping
 
-from leaseq.cli import exits
+from leaseq.cli import giving_back
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
+from leaseq.cli.giving_back import GivenBack
 from leaseq.cli.options import JSON
+from leaseq.cli.releasing import ask, wait_for
 from leaseq.dataclass import dataclass
-from leaseq.errors import Refused
+from leaseq.errors import UsageError
 from leaseq.lease import leases
 from leaseq.lease.host import refuse_if_elsewhere
 from leaseq.models import Lease, State
 from leaseq.reading.views import Snapshot
 from leaseq.verbs.lease_release import drain, in_use, look, release, taken
-from leaseq.words import about, count
+from leaseq.verbs.lease_shrink import part_of
+from leaseq.words import count
 
 
 @dataclass(frozen=True)
 class Release:
-    """Leases to be released; none named: the one in use, if that is Slurm's."""
+    """Leases to be released; none named: the one in use, if that is Slurm's. With jobs or nodes only these of one."""
 
     leases: tuple[str, ...]
+    jobs: tuple[str, ...]
+    nodes: tuple[str, ...]
     yes: bool
     drain: bool
     json: bool
 
+    def __post_init__(self) -> None:
+        if (self.jobs or self.nodes) and len(self.leases) > 1:
+            hint = "`leaseq lease release LEASE --job JOB`, once for each"
+            raise UsageError("--job and --node are of one lease, and several are named", hint=hint)
+
     def perform(self, app: App) -> int:
         """0 once every lease is released, or being."""
-        words = self.leases or (in_use(app.access),)
+        words = self.leases or self.jobs[:1] or (in_use(app.access),)
         records = {
             record.id: record for record in (app.access.record(app.access.lease(word, acts=True)) for word in words)
         }
         for record in records.values():
             refuse_if_elsewhere(record)
-        released = {record.id: self._release(app, record) for record in records.values()}
-        if self.json:
-            before = [lease_id for lease_id, now in released.items() if not now]
-            app.out.document(
-                {
-                    "released": [lease_id for lease_id, now in released.items() if now],
-                    "ended_before": before,
-                    "default": leases.chosen_or_own(app.fs, app.home),
-                }
-            )
+        if self.jobs or self.nodes:
+            (record,) = records.values()
+            self._release_part(app, record)
+            return 0
+        self._tell(app, {record.id: self._release(app, record) for record in records.values()}, NOTHING)
         return 0
+
+    def _tell(self, app: App, released: Mapping[str, bool], part: GivenBack) -> None:
+        if self.json:
+            body = {
+                "released": [lease_id for lease_id, now in released.items() if now],
+                "ended_before": [lease_id for lease_id, now in released.items() if not now],
+                "jobs": list(part.jobs),
+                "nodes": list(part.nodes),
+                "still_counted": list(part.still_counted),
+                "default": leases.chosen_or_own(app.fs, app.home),
+            }
+            app.out.document(body)
+
+    def _release_part(self, app: App, record: Lease) -> None:
+        """These jobs and nodes go; if they are all, the lease does."""
+        part = part_of(app.access, leases.living(record), jobs=self.jobs, nodes=self.nodes)
+        if not part.is_all:
+            self._tell(app, {}, giving_back.perform(app, record, part, yes=self.yes, drain=self.drain))
+            return
+        app.out.talk(f"leaseq: that is all that gives lease {leases.called(record)} nodes: the lease ends")
+        self._tell(app, {record.id: self._release(app, record)}, NOTHING)
 
     def _release(self, app: App, record: Lease) -> bool:
         """False if the lease had ended before."""
@@ -58,9 +83,9 @@ class Release:
         snapshot = look(app.access, record)
         running = taken(snapshot)
         if self.drain and running:
-            _drain(app, record)
+            wait_for(app, drain(app.access, record), record, called=f"lease {record.id}")
             snapshot = look(app.access, record)
-        elif (running or not self.leases) and not self.yes:
+        elif (running or not (self.leases or self.jobs)) and not self.yes:
             _ask(record, snapshot)
         done = release(app.access, record)
         app.out.talk(
@@ -74,6 +99,9 @@ class Release:
         if done.left:
             _tell_default(app, done.default)
         return done.now
+
+
+NOTHING = GivenBack((), (), ())
 
 
 def _tell_default(app: App, default: Lease | None) -> None:
@@ -105,42 +133,22 @@ def _ask(record: Lease, snapshot: Snapshot) -> None:
     held = taken(snapshot)
     ends = "ends" if held == 1 else "end"
     what = f"{name} has {_tasks(snapshot)}, which {ends} with it" if held else f"{name} runs no task"
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        ended = "it" if held == 1 else "them"
-        raise Refused(what, hint=f"--yes ends {ended}, --drain waits for {ended}" if held else "--yes releases it")
-    print(f"{what}. Release it? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Refused(f"lease {record.id} is kept", hint="--drain waits for its running tasks first")
-
-
-def _drain(app: App, record: Lease) -> None:
-    """No task runs on the lease and none will start; Ctrl-C leaves it draining."""
-    told, began = 0, time.monotonic()
-    try:
-        for running in drain(app.access, record):
-            if running != told:
-                app.out.talk(
-                    f"leaseq: waiting for {count(running, 'running task')} of lease {record.id}; no other starts"
-                )
-                told = running
-    except KeyboardInterrupt:
-        app.out.talk(
-            f"\nleaseq: lease {record.id} is kept, and starts no task (waited {about(time.monotonic() - began)});"
-            f" `leaseq lease hold-queue {record.id} --off` lets it start tasks again"
-        )
-        sys.exit(exits.INTERRUPTED)
+    ask(what, called=f"lease {record.id}", held=held)
 
 
 COMMAND = Command(
-    usage="[LEASE...] [--yes] [--drain]",
+    usage="[LEASE...] [--job JOB] [--node NODE] [--yes] [--drain]",
     about="Releases leases; the Slurm lease in use, if none is named. What runs on them ends; what is pending "
-    "stays in the lease's directory, and so does everything else. Asks first if tasks run or none is named.",
+    "stays in the lease's directory, and so does everything else. Asks first if tasks run or none is named. "
+    "With --job or --node only these nodes are given back, and the lease goes on.",
     make=Release,
     words=Words("leases", "lease"),
     options=(
         Option("yes", "do not ask; running tasks end", kind="flag", short="y"),
         Option("drain", "start no task any more, and wait for the running ones first", kind="flag"),
+        Option("job", "give back this job of the lease alone", kind="list", metavar="JOB", field="jobs"),
+        Option("node", "give back this node of the lease alone", kind="list", completes="node", field="nodes"),
         JSON,
     ),
-    examples=("leaseq lease release", "leaseq lease release 12345 --drain"),
+    examples=("leaseq lease release", "leaseq lease release 12345 --drain", "leaseq lease release sweep --node node3"),
 )

@@ -38,6 +38,10 @@ class Backend(Protocol):
         """True if the allocation has been released, or is being; False if it had ended before."""
         ...
 
+    def let_go(self, alloc: Allocation, host: str) -> str:
+        """The allocation goes on without that host; why not, if it has it until it ends. Raises LeaseqError."""
+        ...
+
     def attach(self, alloc: Allocation, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
         """The command line that runs argv on that node of the allocation, in a terminal if `tty`."""
         ...

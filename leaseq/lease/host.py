@@ -67,6 +67,10 @@ class LocalBackend:
         _refuse_if_elsewhere(alloc.lease)
         return self.stop(kill=True) or alloc.ended is None
 
+    def let_go(self, alloc: Allocation, host: str) -> str:
+        """A host is an allocation of its own, and goes as one."""
+        return f"{host} is all of it"
+
     def attach(self, alloc: Allocation, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
         """The words run here, in the lease's environment."""
         if node != self.node:

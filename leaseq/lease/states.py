@@ -57,11 +57,14 @@ def _state(fs: Fs, home: Home, clock: Clock, alloc: Allocation, period_seconds: 
 
 
 def as_named(fs: Fs, lease: LeaseDir, alloc: Allocation, state: LeaseState) -> LeaseState:
-    """The state of that allocation, with its nodes as the lease calls them, and not as their hosts are called."""
+    """The state of that allocation, with its nodes as the lease calls them, and not as their hosts are called.
+
+    A host that the lease has given back is none of them, though Slurm may count it until the job ends.
+    """
     if not state.nodes:
         return state
     called = {host: node for node, host in allocs.hosts(fs, allocs.directory(lease, alloc)).items()}
-    return replace(state, nodes=tuple(called.get(host, host) for host in state.nodes))
+    return replace(state, nodes=tuple(called[host] for host in state.nodes if host in called) or state.nodes)
 
 
 def active(fs: Fs, home: Home, clock: Clock, *, anew: bool = False) -> list[Lease]:

@@ -5,6 +5,7 @@ cancel.ID.ATTEMPT.X   that attempt ends; if it is not running, whatever of the t
 signal.ID.ATTEMPT.X   its processes are sent body["signal"]; body["to"]: `all`, or `leader`
 drain.X  resume.X     nothing new starts; starts again
 stop.X   kill.X       the runner leaves its tasks to the keeper and ends; ends them first
+release.X             the node is given back: its tasks end as at the end of the lease, and the runner ends
 ending.X              every task is sent body["signal"] (a name): the lease ends soon; body["to"] as above
 """
 
@@ -67,6 +68,8 @@ def _carry_out(state: NodeState, ports: Ports, verb: str, key: str, path: str) -
     elif verb == "kill":
         state.phase.leave()
         ends.stop_all(state, ports, Why.KILL, state.options.grace_seconds)
+    elif verb == "release":
+        state.phase.release()
     else:
         raise Malformed(f"unknown request {verb!r:.40}")
     return True

@@ -40,6 +40,9 @@ class Runner:
         if state.look_at_control:
             self.guard(self._serve_control)
         self._watch_the_end(now)
+        for attempt in list(state.running.values()) if state.phase.gives_back else ():
+            if not attempt.asked_to_stop:
+                ends.stop(state, self.ports, attempt, Why.LEASE)
         if now >= state.retry_at:
             # Nothing starts while outcomes cannot be written: a whole queue would run unrecorded.
             if state.phase.may_claim and not self.ports.ledger.trouble:

@@ -112,7 +112,8 @@ class NodeState:
             return Hand.ENDING
         if unwritten:
             return Hand.UNWRITTEN
-        return Hand.TASKS if self.running or self.won else Hand.NOTHING
+        chunks = self.phase.gives_back and any(not each.overruled for lot in self.lots.values() for each in lot.held)
+        return Hand.TASKS if self.running or self.won or chunks else Hand.NOTHING
 
     @property
     def note(self) -> str:

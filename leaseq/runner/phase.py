@@ -4,6 +4,7 @@
     SERVE     yes     yes      up                     no       no     no         no
     DRAIN     no      yes      draining               no       no     no         no
     GIVE_WAY  no      yes      (nothing)              now      no     no         no
+    RELEASE   no      yes      draining               now      no     no         no
     STAY      no      no       draining               no       no     no         no
     LEAVE     no      no       draining               now      now    late       no
 
@@ -14,6 +15,7 @@ the heartbeat; a runner that has left on purpose is told as `stopped`.
     SERVE <-> DRAIN               `drain` and `resume` were asked
     SERVE, DRAIN -> GIVE_WAY      another runner serves the node: nothing is said of it any more, whatever follows
     what goes on -> STAY          the lease ends, and the node's terminals with this runner: it waits for the signal
+    what goes on -> RELEASE       `release` was asked: the node is given back
     what goes on -> LEAVE         `stop` or `kill` was asked; or the lease ends, and no terminal ends with this runner
     anything -> LEAVE             a signal
 """
@@ -34,6 +36,8 @@ class Wanted(Enum):
     """No task starts; those that run go on."""
     GIVE_WAY = auto()
     """The same, and it leaves when none is left."""
+    RELEASE = auto()
+    """Its tasks are ended, what has not begun goes back, and it leaves when nothing is left: its node is given back."""
     STAY = auto()
     """The lease has ended for tasks, and the terminals of its node go on."""
     LEAVE = auto()
@@ -45,6 +49,7 @@ class Hand(Enum):
 
     NOTHING = auto()
     TASKS = auto()
+    """Or parts of arrays, if the node is given back."""
     UNWRITTEN = auto()
     """Outcomes that are not in their place."""
     ENDING = auto()
@@ -73,6 +78,7 @@ TABLE = {
     Wanted.SERVE: Row(True, True, "up"),
     Wanted.DRAIN: Row(False, True, "draining"),
     Wanted.GIVE_WAY: Row(False, True, "", {Hand.NOTHING: Leave.NOW}),
+    Wanted.RELEASE: Row(False, True, "draining", {Hand.NOTHING: Leave.NOW}),
     Wanted.STAY: Row(False, False, "draining"),
     Wanted.LEAVE: Row(
         False, False, "draining", {Hand.NOTHING: Leave.NOW, Hand.TASKS: Leave.NOW, Hand.UNWRITTEN: Leave.LATE}
@@ -121,6 +127,15 @@ class Phase:
         """stays: whether the node's terminals end with this runner."""
         if self.goes_on:
             self.wanted = Wanted.STAY if stays else Wanted.LEAVE
+
+    @property
+    def gives_back(self) -> bool:
+        """True if nothing may be left on the node: no other runner follows there."""
+        return self.wanted is Wanted.RELEASE
+
+    def release(self) -> None:
+        if self.goes_on and not self.superseded:
+            self.wanted = Wanted.RELEASE
 
     def leave(self) -> None:
         """A command has asked for it."""

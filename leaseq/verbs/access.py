@@ -144,12 +144,20 @@ class Access:
         released, problem = False, None
         for alloc in known.living:
             try:
-                released = self._backend(alloc).release(alloc) or released
+                released = self.release_one(alloc) or released
             except LeaseqError as error:
                 problem = problem or error
         if problem is not None:
             raise problem
         return released
+
+    def release_one(self, alloc: Allocation) -> bool:
+        """That allocation is given back; False if it had ended before. Raises LeaseqError."""
+        return self._backend(alloc).release(alloc)
+
+    def let_go(self, serving: Serving) -> str:
+        """A node that nothing uses any more is given back; why not, if its allocation has it until it ends."""
+        return self._backend(serving.alloc).let_go(serving.alloc, serving.host)
 
     def attach(self, record: Lease, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
         """The command line that runs argv on that node of the lease, in a terminal if `tty`. Raises LeaseqError."""

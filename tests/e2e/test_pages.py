@@ -99,6 +99,17 @@ class Place(Box):
     # -- what stands where a page has a placeholder ------------------------------------------------------
 
     @property
+    def waiting_job(self) -> str:
+        """A job of the Slurm lease that waits."""
+        return self.run("add", "--detach", "--to", self.lease, "--hold", "-N1", code=0).out.strip()
+
+    @property
+    def second(self) -> str:
+        """The last of the Slurm lease's nodes."""
+        found = self.run("lease", "info", self.lease, "--json", code=0).json["lease"]["nodes"]
+        return str(found[-1])
+
+    @property
     def failed(self) -> str:
         """A task that has just failed."""
         task = self.submit("false", options=("--lease", "local", "--gpus", "0"))
@@ -377,6 +388,8 @@ LINES = {
     "leaseq shell": SHELL,
     "leaseq shell -- nvidia-smi": Typed("leaseq shell -- hostname"),
     "leaseq lease release": RELEASE,
+    "leaseq lease release sweep --job 48377": Typed("leaseq lease release {lease} --job {waiting_job}"),
+    "leaseq lease release sweep --node node3 --drain": Typed("leaseq lease release {lease} --node {second} --drain"),
     "leaseq help COMMAND": Typed("leaseq help submit"),
     'leaseq wait "$id" && echo fine': Typed('id=last; leaseq wait "$id" && echo fine'),
     "leaseq wait --json": Typed("leaseq wait {ended} --json"),

@@ -84,7 +84,7 @@ class Command:
     """A command of a user: `cancel`, `hold`, `release`, `let go`, `recover`, `retry`; `which` picks a task.
 
     Or `pause`, `resume` and `limit` of a group; of none: of the whole lease. Then `which` is how many may run at once.
-    Or `set`, which puts a pending task into the group.
+    Or `set`, which puts a pending task into the group. Or `give back`, of a node.
     """
 
     at: float
@@ -303,6 +303,16 @@ def draw_arrays(seed: str, *, only: Sequence[str] | None = None, steps: Sequence
         arrays=arrays,
         array_commands=tuple(commands),
     )
+
+
+def draw_given_back(seed: str, *, only: Sequence[str] | None = None, of_arrays: bool = False) -> Plan:
+    """As `draw`, or `draw_arrays`, with nodes that are given back meanwhile."""
+    plan, chance = (draw_arrays if of_arrays else draw)(seed, only=only), Random(f"{seed} given back")
+    given = tuple(
+        Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), "give back", chance.randint(1, 2))
+        for _ in range(chance.randint(1, 4))
+    )
+    return replace(plan, commands=plan.commands + given)
 
 
 def _at_arrays(trouble: Trouble, chance: Random) -> Trouble:

@@ -17,7 +17,7 @@ from leaseq.lease.lookup import Located
 from leaseq.limit_names import ALL_GROUPS
 from leaseq.models import Array, State, Task
 from leaseq.names import ARRAYS, Entry, new_task_id, order
-from leaseq.protocol import arrays, tasks
+from leaseq.protocol import arrays, tasks, terms
 from leaseq.protocol.arrays import Stop
 from leaseq.protocol.edges import begins_at
 from leaseq.protocol.groups import begun_in
@@ -32,6 +32,7 @@ from leaseq.verbs.changes import NONE
 from leaseq.verbs.fits import Fits
 from leaseq.verbs.group import set_parallel
 from leaseq.verbs.hold import hold, release
+from leaseq.verbs.lease_shrink import leave
 from leaseq.verbs.pause import pause, resume
 from leaseq.verbs.recover import recover, recoverable
 from leaseq.verbs.retry import retry
@@ -192,6 +193,7 @@ class User:
             "pause": self._pause,
             "resume": self._resume,
             "limit": self._limit,
+            "give back": self._give_back,
         }[plan.verb]
         try:
             act(plan)
@@ -255,6 +257,17 @@ class User:
         self.truth.limits.begins("pause", plan.group)
         resume(self.access, self.lease, plan.group)
         self.truth.limits.begins("pause", plan.group)
+
+    def _give_back(self, plan: Command) -> None:
+        """A node is left by its runner, and by what ran there; another job gives it again."""
+        self.truth.lease_ended = True
+        node = f"n{1 + plan.which % 2}"
+        leave(self.access, self.lease, node)
+        beat = terms.read_heartbeat(self.fs, self.lease, node)
+        if beat is not None and beat.state == "stopped":
+            claims = [name for name in self.fs.names(self.lease.claimed(node)) if name.endswith(beat.incarnation)]
+            if claims:
+                self.truth.violated(f"the runner of {node} has left it, and holds {claims}")
 
     def _limit(self, plan: Command) -> None:
         """So many of the group run at once, from now on."""

@@ -67,26 +67,15 @@ class SlurmBackend:
 
         False if Slurm says that the job has ended. Raises Refused if the job may be another than the lease's.
         """
-        job = alloc.job
-        cluster = clusters.here(self.fs, self.home, anew=True)
-        if _is_elsewhere(alloc, cluster):
+        job, cluster = alloc.job, clusters.here(self.fs, self.home, anew=True)
+        try:
+            row = self._row_now(alloc, cluster)
+        except Refused:
             if alloc.ended is not None:
                 return False
-            raise _elsewhere(alloc, cluster)
-        row = squeue.look(job)
-        if row is None or row.ended:
-            squeue.changed(self.fs, self.home, cluster)
+            raise
+        if row is None:
             return False
-        match = compare(of_allocation(alloc), of_row(row, cluster))
-        if match is Match.UNKNOWN and alloc.cluster and cluster:
-            # A runner looks before it begins whether the directory is its own job's.
-            directory = self.home.lease(alloc.lease)
-            heard = self._heard(directory, alloc)
-            match = Match.SAME if heard is not None and heard < beats.RECENT_SECONDS else match
-        if match is not Match.SAME:
-            if alloc.ended is not None:
-                return False
-            raise _another(alloc, row, match)
         try:
             said = ask(["scancel", job])
         except Unanswered as error:
@@ -100,6 +89,40 @@ class SlurmBackend:
         allocs.mark_released(self.fs, allocs.directory(self.home.lease(alloc.lease), alloc))
         squeue.changed(self.fs, self.home, cluster)
         return True
+
+    def _row_now(self, alloc: Allocation, cluster: str) -> Row | None:
+        """The job as Slurm has it now; None if it has ended. Raises Refused if it may be another than the lease's."""
+        if _is_elsewhere(alloc, cluster):
+            raise _elsewhere(alloc, cluster)
+        row = squeue.look(alloc.job)
+        if row is None or row.ended:
+            squeue.changed(self.fs, self.home, cluster)
+            return None
+        match = compare(of_allocation(alloc), of_row(row, cluster))
+        if match is Match.UNKNOWN and alloc.cluster and cluster:
+            # A runner looks before it begins whether the directory is its own job's.
+            directory = self.home.lease(alloc.lease)
+            heard = self._heard(directory, alloc)
+            match = Match.SAME if heard is not None and heard < beats.RECENT_SECONDS else match
+        if match is not Match.SAME:
+            raise _another(alloc, row, match)
+        return row
+
+    def let_go(self, alloc: Allocation, host: str) -> str:
+        """Slurm has taken the host from the job; else why not, in its words. What runs there yet is killed.
+
+        An owner may do that but for the job's first host, which has the batch script, unless the site forbids it
+        (measured with 22.05 and 24.11).
+        """
+        cluster = clusters.here(self.fs, self.home, anew=True)
+        row = self._row_now(alloc, cluster)
+        hosts = () if row is None else nodes_of(row)
+        left = [each for each in hosts if each != host]
+        if len(left) == len(hosts):
+            return ""
+        said = ask(["scontrol", "update", f"JobId={alloc.job}", f"NodeList={','.join(left)}"])
+        squeue.changed(self.fs, self.home, cluster)
+        return said.words if said.code != 0 else ""
 
     def attach(self, alloc: Allocation, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
         """srun's command line for a step beside all others on that node, with all GPUs of the lease there."""
