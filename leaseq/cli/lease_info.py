@@ -1,19 +1,23 @@
-"""`leaseq lease info`: the details of a lease."""
+"""`leaseq lease info`: the details of a lease, and what its allocations have held and used."""
 
 from __future__ import annotations
 
-from leaseq.allocation import Allocation
+from collections import Counter
+
 from leaseq.cli.app import App
+from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Words
 from leaseq.cli.options import LOOK, Look
-from leaseq.cli.output import stamp
-from leaseq.cli.overview import clock, default_of, lease_json, overview
+from leaseq.cli.output import iso, stamp
+from leaseq.cli.overview import Overview, clock, default_of, lease_json, overview
 from leaseq.dataclass import dataclass
 from leaseq.lease import leases
 from leaseq.lease.base import LeaseState
 from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.view import look as leases_seen
-from leaseq.words import about, count, joined, one_line
+from leaseq.models import State
+from leaseq.reading.usage import Held, of_lease
+from leaseq.words import about, count, joined, one_line, reason_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +34,11 @@ class LeaseInfo(Look):
         row = overview(app, seen)
         lease, state = row.lease, row.state
         chosen = default_of(app) == lease.id
+        story = of_lease(app.fs, directory, held.allocs, now=app.clock.now()) if is_borrowed(lease) else []
+        waits = _waits(app, row)
         if self.json:
-            out.document({"lease": {**lease_json(row, chosen=chosen), "directory": directory.root}})
+            more = {"directory": directory.root, "history": [_held_json(each) for each in story], "waits": waits}
+            out.document({"lease": {**lease_json(row, chosen=chosen), **more}})
             return 0
         tasks = ", ".join(f"{count} {each.name.lower()}" for each, count in row.totals.items() if count)
         lines = [
@@ -43,10 +50,10 @@ class LeaseInfo(Look):
             ("as of", f"{about(state.age_seconds)} ago, by Slurm" if is_borrowed(lease) else ""),
             ("nodes", ", ".join(row.nodes)),
             ("tasks", tasks),
+            ("waits", ", ".join(f"{number} {reason}" for reason, number in waits.items())),
             ("created", f"{stamp(lease.created)} by {lease.user or '?'} on {lease.host or '?'}"),
             ("options", joined(lease.argv)),
             ("ends", stamp(state.ends)),
-            *(_alloc_row(*each) for each in row.allocs if len(row.allocs) > 1),
             ("ended", stamp(lease.ended) + (f" ({lease.end_reason})" if lease.end_reason else "")),
             ("directory", directory.root),
         ]
@@ -56,14 +63,73 @@ class LeaseInfo(Look):
             why = f", {view.why}" if view.why else ""
             out.pairs([(view.node, f"runner {view.health.value}{gpus}{why}")])
         out.pairs(row.notes.items())
+        if story:
+            states = {alloc.id: state for alloc, state in row.allocs}
+            out.table(COLUMNS, [cells(each, states.get(each.alloc.id)) for each in story])
         return 0
 
 
-def _alloc_row(alloc: Allocation, state: LeaseState) -> tuple[str, str]:
-    """One of several allocations."""
+COLUMNS = (
+    Column("JOB", least=6),
+    Column("FROM", rank=7),
+    Column("TO", rank=6),
+    Column("NODES", right=True, rank=3),
+    Column("NODE-H", right=True, rank=5),
+    Column("USED", right=True, rank=4),
+    Column("GPU-H", right=True, rank=9),
+    Column("USED", right=True, rank=8),
+    Column("STATE", least=12),
+)
+
+
+def cells(held: Held, state: LeaseState | None) -> list[str]:
+    """The allocation as a row: what of it is not known is blank."""
+    hours = (held.node_hours, held.node_hours_used, held.gpu_hours, held.gpu_hours_used)
+    return [
+        held.alloc.job or held.alloc.id,
+        stamp(held.since)[5:16],
+        stamp(held.until)[5:16],
+        str(len(held.nodes) or ""),
+        *("" if each is None else f"{each:.1f}" if each >= 10 else f"{each:.2f}" for each in hours),
+        held.alloc.end_reason if state is None else _now(state),
+    ]
+
+
+def _now(state: LeaseState) -> str:
+    """What is known of one that has not ended."""
     reason = f" ({one_line(state.reason)})" if state.reason else ""
-    ends = f"ends {stamp(state.ends)}" if state.ends is not None else ""
-    return f"job {alloc.job}", ", ".join(word for word in (state.word + reason, *state.nodes, ends) if word)
+    ends = f"ends {stamp(state.ends)[5:16]}" if state.ends is not None else ""
+    starts = f"expected {clock(state.starts)[5:16]}" if state.starts else ""
+    return ", ".join(word for word in (state.word + reason, starts, ends, *state.nodes) if word)
+
+
+def _waits(app: App, row: Overview) -> dict[str, int]:
+    """Pending tasks by what they wait for, the most first."""
+    if not row.totals.get(State.PENDING):
+        return {}
+    found = app.access.reader_of(app.home.lease(row.lease.id)).read(recent=0, pending=None).tasks
+    reasons = Counter(reason_code(each.reason) for each in found if each.state is State.PENDING)
+    return dict(reasons.most_common())
+
+
+def _held_json(held: Held) -> dict[str, object]:
+    alloc = held.alloc
+    return {
+        "id": alloc.id,
+        "job": alloc.job,
+        "cluster": alloc.cluster,
+        "argv": list(alloc.argv),
+        "since": held.since,
+        "since_at": iso(held.since),
+        "until": held.until,
+        "until_at": iso(held.until),
+        "end_reason": alloc.end_reason,
+        "nodes": list(held.nodes),
+        "node_hours": held.node_hours,
+        "node_hours_used": held.node_hours_used,
+        "gpu_hours": held.gpu_hours,
+        "gpu_hours_used": held.gpu_hours_used,
+    }
 
 
 COMMAND = Command(

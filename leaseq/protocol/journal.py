@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from leaseq.array_names import ArrayNames
@@ -149,6 +150,17 @@ def read(
         if known is None or known.attempt <= attempt:
             found.begun[index] = each
     return found
+
+
+def ends(fs: Fs, array: ArrayDir, names: ArrayNames) -> Iterator[tuple[str, Ended]]:
+    """Every end of every attempt that the journals tell, with its node; raises Malformed."""
+    cuts = cuts_of(fs, array, names)
+    for node, owner in names.journals:
+        own = {each: size for (each, whose), size in cuts.items() if whose == owner}
+        for fact in _facts(whole(fs, array.journal(node, owner)), own):
+            with suppress(Malformed, LookupError, TypeError, ValueError):
+                if fact[0] == "e":
+                    yield node, Ended.parse(fact)
 
 
 def _counts(known: Ended | None, end: Ended) -> bool:

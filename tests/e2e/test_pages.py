@@ -402,6 +402,7 @@ LINES = {
     "leaseq move": Typed("leaseq move --node any {pinned}"),
     "leaseq move --node any ID": Typed("leaseq move --node any {pinned}"),
     "leaseq lease use": Typed("leaseq lease use {lease}"),
+    "leaseq lease info sweep": Typed("leaseq lease info {lease}"),
     "leaseq lease info": Typed("leaseq lease info {lease}"),
     "leaseq lease info LEASE": Typed("leaseq lease info {lease}"),
     "leaseq lease adopt JOBID": Typed("leaseq lease adopt {job}"),

@@ -6,6 +6,7 @@ A supervisor starts it again when it ends, as the lease script's step does.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass
@@ -119,7 +120,8 @@ class Service:
             wait = min(wait, real.look_after_keeper())
             woken, self.wakes = self.wakes, 0
             self.scheduler.pause(0.0 if woken else max(wait, 0.001))
-        self._beat(state="stopped")
+        with suppress(OSError):  # nobody is left who could try again
+            self._beat(state="stopped")
         self.scheduler.kill(self.process)
 
     def _woken(self) -> None:
