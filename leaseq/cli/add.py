@@ -21,11 +21,12 @@ from leaseq.errors import UsageError
 from leaseq.lease import leases
 from leaseq.models import Lease
 from leaseq.names import is_node, valid_name
-from leaseq.verbs.add import Added, add, lease_to_grow, prepare
+from leaseq.verbs.add import Added, add, estimates, lease_to_grow, prepare
 from leaseq.words import visible, visible_lines
 
 if TYPE_CHECKING:
     from leaseq.allocation import Allocation
+    from leaseq.lease.slurm.estimate import Estimate
     from leaseq.lease.slurm.sbatch import LeaseRequest
 
 
@@ -55,13 +56,18 @@ class Add:
             app.out.talk(f"leaseq: {note}")
         prepared = prepare(app.access, request, to=to)
         if self.dry_run:
+            expected = estimates(prepared, request)
             if self.json:
-                app.out.document({"argv": list(prepared.argv), "script": prepared.script})
+                told = [{"limit": each.limit, "starts": each.starts} for each in expected]
+                app.out.document({"argv": list(prepared.argv), "script": prepared.script, "estimates": told})
             else:
+                _tell_estimates(app, expected)
                 text = f"# {shlex.join(prepared.argv)}\n{prepared.script}"
                 # Who reviews a script on a terminal sees all of it; a pipe gets it as it is.
                 print("\t".join(map(visible_lines, text.split("\t"))) if app.out.watched else text, end="")
             return 0
+        if not self.detach and sys.stderr.isatty() and len(expected := estimates(prepared, request)) > 1:
+            _tell_estimates(app, expected)
         added = add(app.access, prepared, request)
         for line in added.said.splitlines():
             app.out.talk(visible(line))
@@ -93,6 +99,13 @@ class Add:
 
         session = "main" if self.shell else ""
         return enter(app, lease, Shell(lease=lease.id, node=node, session=session, argv=self.shell))
+
+
+def _tell_estimates(app: App, expected: Sequence[Estimate]) -> None:
+    """When it would start, in a line for each time limit."""
+    for each in expected:
+        what = f"-t {each.limit}" if each.limit else "it"
+        app.out.talk(f"leaseq: {what} would start about {each.starts.replace('T', ' ')[:16]}, by Slurm's estimate")
 
 
 def _tell_default(app: App, added: Added) -> None:
@@ -264,7 +277,7 @@ COMMAND = Command(
         ),
         Option("profile", "Slurm options and prologue from the settings", metavar="NAME"),
         Option("template", "a lease script of your own", completes="file"),
-        Option("dry-run", "print the sbatch line and the script; ask for nothing", kind="flag"),
+        Option("dry-run", "print the sbatch line, the script, and when it would start; queue nothing", kind="flag"),
         Option(
             "shell",
             "what to open on the first node (default: your shell)",

@@ -11,6 +11,7 @@ from leaseq.models import Lease
 from leaseq.verbs.access import Access
 
 if TYPE_CHECKING:
+    from leaseq.lease.slurm.estimate import Estimate
     from leaseq.lease.slurm.sbatch import LeaseRequest, Prepared
 
 
@@ -49,6 +50,13 @@ def prepare(access: Access, request: LeaseRequest, *, to: Lease | None = None) -
     from leaseq.world import hostname
 
     return sbatch.prepare(access.home, request, clock=access.clock, user=user_name(), host=hostname(), lease=to)
+
+
+def estimates(prepared: Prepared, request: LeaseRequest) -> list[Estimate]:
+    """When it would start by Slurm's present plan, and with less time, if then earlier; nothing is queued."""
+    from leaseq.lease.slurm import estimate
+
+    return estimate.estimates(prepared, request)
 
 
 def add(access: Access, prepared: Prepared, request: LeaseRequest) -> Added:

@@ -39,12 +39,16 @@ def _submit(client: Client, options: dict[str, str], asked: Request, script: str
     reply = client.ask({**message, "test_only": "test-only" in options})
     if "error" in reply:
         error = reply["error"]
+        if "test-only" in options:
+            # Measured: without the command's name before it.
+            before = [f"sbatch: error: invalid partition specified: {asked.partition}"] if error == "partition" else []
+            print(*before, f"allocation failure: {client.words(reply)}", sep="\n", file=sys.stderr)
+            return 1
         if error == "partition":
             client.say(f"error: invalid partition specified: {asked.partition}")
         if error in HINTS:
             client.say(f"error: {HINTS[error]}")
-        what = "allocation failure" if "test-only" in options else "Batch job submission failed"
-        client.fail(f"{what}: {client.words(reply)}")
+        client.fail(f"Batch job submission failed: {client.words(reply)}")
     if "test-only" in options:
         where = compress(reply["nodes"])
         start = units.stamp(reply["start"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -194,3 +195,27 @@ def test_a_step_that_does_not_start_says_so_in_sruns_words(site: Site) -> None:
     site.wait_until(lambda: not site.notes(lease), "the end of the notes")
     assert "the step has begun on node2" in site.script_log(lease)
     assert waits in site.script_log(lease)
+
+
+def test_a_dry_run_says_when_the_job_would_start_and_queues_nothing(site: Site) -> None:
+    done = site.leaseq("add", "--dry-run", "-N1", "-t", "10")
+    assert done.returncode == 0 and done.stderr.startswith("leaseq: -t 10 would start about 2"), done.stderr
+    impossible = site.leaseq("add", "--dry-run", "-N9", "-t", "10")
+    assert (impossible.returncode, impossible.stderr) == (0, ""), impossible.stderr
+    assert site.squeue("-o", "%i") == []
+
+
+def test_less_time_would_start_before_a_maintenance(site: Site) -> None:
+    if site.cluster.kind == "mock":
+        pytest.skip("the mock has no reservations")
+    when = ("starttime=now+15minutes", "duration=60", "nodes=ALL", "flags=maint,ignore_jobs", "users=root")
+    site.slurm("scontrol", "create", "reservation", "reservationname=upkeep", *when)
+    try:
+        document = json.loads(site.ok("add", "--dry-run", "--json", "-N1", "-t", "40"))
+        assert [each["limit"] for each in document["estimates"]] == ["40", "10"]
+        terminal = site.terminal("add", "--wait", "1", "-N1", "-t", "40")
+        terminal.expect("-t 40 would start about 2")
+        terminal.expect("-t 10 would start about 2")
+        terminal.end()
+    finally:
+        site.slurm("scontrol", "delete", "reservation=upkeep")

@@ -42,18 +42,19 @@ def ask(
     environment: Mapping[str, str] | None = None,
     seconds_max: float = SECONDS_MAX,
     umask: int = -1,
+    fed: str | None = None,
 ) -> Answer:
     """The command's answer, whatever its exit code; raises Unavailable if it is missing or does not answer.
 
     Without an environment the command gets this process's, less what a surrounding job or a user's
-    SQUEUE_FORMAT would change. Without a umask it has this process's.
+    SQUEUE_FORMAT would change. Without a umask it has this process's. fed: what it reads.
     """
     import subprocess  # most commands ask nothing of Slurm
 
     try:
         done = subprocess.run(
             list(argv),
-            stdin=subprocess.DEVNULL,
+            input=fed or "",
             capture_output=True,
             text=True,
             encoding="utf-8",
