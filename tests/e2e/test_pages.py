@@ -384,6 +384,8 @@ LINES = {
     "leaseq add -N2 -p gpu --gres=gpu:2 -c 8 -t 4:00:00": SHELL,
     "leaseq add --profile a100 -N4": SHELL,
     "leaseq add": Typed("leaseq add --dry-run"),
+    "leaseq add --to 48213 -N4 -t 2:00:00": Typed("leaseq add --detach --to {lease} --hold -N1 -t 2:00:00"),
+    "leaseq lease info 48213": Typed("leaseq lease info {lease}"),
     "leaseq add --to sweep -N4 -t 2:00:00": Typed("leaseq add --detach --to {lease} --hold -N1 -t 2:00:00"),
     "leaseq shell": SHELL,
     "leaseq shell -- nvidia-smi": Typed("leaseq shell -- hostname"),
