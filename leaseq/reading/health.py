@@ -38,7 +38,9 @@ class Runners:
                 listing.notes.append(f"heartbeat of {node}: {error}")
                 view = NodeView(node, Health.UNKNOWN, why="its heartbeat cannot be read")
             views[node] = replace(view, pending=pinned[node], claimed=claimed[node])
-        down = [node for node, view in views.items() if view.health is Health.DOWN]
+        # Of several nodes one that has stopped may have been given back; of one alone that says the state.
+        off = (Health.DOWN, Health.STOPPED) if len(views) > 1 else (Health.DOWN,)
+        down = [node for node, view in views.items() if view.health in off]
         if down and (left := allocs.members(self.fs, self.lease)):
             gone = [node for node in down if node not in left]
             views |= {node: replace(views[node], cause=NODE_DOWN, why="no longer part of the lease") for node in gone}

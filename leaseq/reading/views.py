@@ -64,7 +64,7 @@ class NodeView:
     """Tasks pinned to this node."""
     claimed: int = 0
     cause: str = ""
-    """If it is DOWN, what is known to be: RUNNER_DOWN, NODE_SILENT, NODE_DOWN."""
+    """If it is DOWN, what is known to be: RUNNER_DOWN, NODE_SILENT, NODE_DOWN; the last, too, if it was given back."""
     kept: bool = False
     """True if no runner is alive on purpose, and the keeper of its tasks is known to be."""
     lost: str = ""

@@ -71,7 +71,7 @@ def test_a_node_is_drained_and_given_back_and_its_job_goes_on_without_it(site: S
     assert states(site, lease)[on_first][0] == "RUNNING"
     assert shown(site, lease)["nodes"] == ["node1", "node2"]
     (row,) = json.loads(site.ok("tasks", pinned, "--json"))["tasks"]
-    assert row["state"] == "PENDING"
+    assert (row["state"], row["reason"]) == ("PENDING", "NodeDown: no longer part of the lease")
     refused = site.leaseq("submit", "--lease", lease, "--node", "node3", "--", "true")
     assert refused.returncode == 2 and f"lease {lease} has no node node3" in refused.stderr
     assert site.ok("follow", site.ok("submit", "--node", "node2", "--", "hostname")) == "node2"
