@@ -123,7 +123,7 @@ def test_a_runner_that_was_cut_off_gives_way_to_the_one_that_took_its_place(clus
     (here,) = cluster.leaseq("submit", "--cpus", "1", "--node", "n2", "--", f"{GUEST}/work", "0", "0.1").out.split()
     assert cluster.leaseq("wait", here).code == 0
     cluster.desk.shell("kill $(cat /run/rival.pid)")
-    assert rival.result(60).code == 0
+    assert rival.result(60).code == 0, cluster.desk.shell("tail -n 30 /run/rival")
     wait_until(lambda: served_by("n2"), "the node's own runner", seconds=60, seen=cluster.complaints)
     (again,) = cluster.leaseq("submit", "--cpus", "1", "--node", "n2", "--", f"{GUEST}/work", "0", "0.1").out.split()
     assert cluster.leaseq("wait", again).code == 0
