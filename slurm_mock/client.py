@@ -20,6 +20,10 @@ class Failure(Exception):
         self.code = code
 
 
+NO_COMMANDS = ("vanish", "slow-signals")
+"""The faults that no command meets: they are the cluster's."""
+
+
 class Client:
     """One command of one cluster."""
 
@@ -60,7 +64,7 @@ class Client:
     def misbehave(self) -> None:
         """Noise and delays happen at once; a broken connection is kept for the first question."""
         for fault in self.cluster.faults():
-            if fault.kind == "vanish" or fault.target not in ("", self.command) or not fault.take():
+            if fault.kind in NO_COMMANDS or fault.target not in ("", self.command) or not fault.take():
                 continue
             self._suffer(fault)
 

@@ -13,7 +13,7 @@ from slurm_mock.cluster import Cluster, Settings, write
 from slurm_mock.hostlist import compress, expand
 
 COMMANDS = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo", "sacct", "salloc")
-FAULTS = ("stdout", "stderr", "slow", "timeout", "lost-reply", "down", "vanish", "preempt")
+FAULTS = ("stdout", "stderr", "slow", "slow-signals", "timeout", "lost-reply", "down", "vanish", "preempt")
 OPTIONS = {"dir", "nodes", "cpus", "gpus", "mem", "option", "until-exit-of", "command", "count"}
 START_SECONDS = 20.0
 USAGE = """usage: mockslurm COMMAND [OPTIONS]
@@ -27,6 +27,7 @@ USAGE = """usage: mockslurm COMMAND [OPTIONS]
                                       only the node's daemon dies; there is one again
   fault stdout|stderr TEXT            noise before a command's output
   fault slow SECONDS                  commands answer late
+  fault slow-signals SECONDS          so long passes between the signals to two processes of a step
   fault timeout                       requests fail with "Socket timed out", nothing is done
   fault lost-reply                    the same words, but the request was carried out
   fault down                          the controller cannot be reached

@@ -67,8 +67,11 @@ def descendants(*roots: int) -> list[int]:
     return found
 
 
-def send(pids: list[int], number: int) -> None:
-    for pid in pids:
+def send(pids: list[int], number: int, *, pause: float = 0.0) -> None:
+    """The signal has come to each of them that lives, one after the other, with so many seconds in between."""
+    for place, pid in enumerate(pids):
+        if place and pause:
+            time.sleep(pause)
         try:
             os.kill(pid, number)
         except ProcessLookupError:

@@ -1,8 +1,9 @@
 """One batch script or one step on one node: its processes are started, relayed, signalled and accounted for here.
 
-Measured, slurm 22.05: with proctrack/linuxproc a signal reaches the tasks' process trees and leftovers outlive the
-step; with proctrack/cgroup signals reach the tasks alone and KILL takes everything that is left. A leftover that
-holds the output of a step keeps it from ending for a minute, then its output is given up (slurm's eio.c).
+Measured, slurm 22.05: with proctrack/linuxproc a signal reaches the tasks' process trees, children before their
+parents, and leftovers outlive the step; with proctrack/cgroup signals reach the tasks alone and KILL takes everything
+that is left. A leftover that holds the output of a step keeps it from ending for a minute, then its output is given up
+(slurm's eio.c).
 """
 
 import errno
@@ -286,7 +287,9 @@ class Stepd:
         if shell_only:
             processes.send(alive, number)
         elif self.settings.proctrack == "linuxproc":
-            processes.send([*alive, *processes.descendants(*alive)], number)
+            pauses = [float(fault.text) for fault in self.cluster.faults() if fault.kind == "slow-signals"]
+            below = processes.descendants(*alive)[::-1]
+            processes.send([*below, *alive], number, pause=max(pauses, default=0.0))
         elif number == signal.SIGKILL:
             processes.send(processes.descendants(os.getpid()), number)
         else:

@@ -7,9 +7,8 @@ is left to keep; killed, its successor finds in `rec/` what to go on with. Run a
 `python -m leaseq.node.keeper NODE_DIR INCARNATION [GRACE]`; GRACE if the node is a step of a Slurm job: the
 seconds between TERM and KILL when Slurm ends it.
 
-When Slurm ends a job it may send TERM to every process of the step (proctrack/linuxproc): to the tasks, to the runner
-and to the keeper, one after the other. So a task may be dead of it before anybody knows that the lease ends.
-The keeper takes its own TERM for that news, and waits a moment for it before it judges a task that TERM has ended.
+The keeper takes its own TERM, or the runner's word, for the news that the lease ends: see `lease_end`. Before it judges
+a task that Slurm may have ended it waits a moment for that news.
 """
 
 from __future__ import annotations
@@ -30,7 +29,8 @@ from leaseq.names import is_key
 from leaseq.node import record
 from leaseq.node.cgroup import memory_kills
 from leaseq.node.inotify import IN_MOVED_TO, Inotify, become_subreaper
-from leaseq.node.kept import GRACE_SECONDS, Kept, ended_by_term, exit_fact
+from leaseq.node.kept import GRACE_SECONDS, Kept, exit_fact
+from leaseq.node.lease_end import DOUBT_SECONDS, LeaseEnd, may_be_of_it
 from leaseq.node.nodedir import NodeDir, read_local
 from leaseq.node.record import Rec, keys_in
 from leaseq.node.request import StartRequest
@@ -49,8 +49,6 @@ RETRY_SECONDS = 1.0
 """How soon something that a full disk refused is tried again."""
 LEASE_GRACE_SECONDS = 20.0
 """How long tasks have between TERM and KILL when Slurm ends the lease, unless the lease script knows the KillWait."""
-DOUBT_SECONDS = 1.0
-"""How long Slurm may take from its TERM to a task until its TERM to the keeper, or the runner's word."""
 
 
 class Keeper:
@@ -63,8 +61,9 @@ class Keeper:
         self.kept: dict[str, Kept] = {}
         self.by_pid: dict[int, Kept] = {}
         self.poll = select.poll()
+        self.lease_end = LeaseEnd(directory)
         self.refused = False
-        """True while a request waits in `ask/` for room on the disk."""
+        """True while a request waits in `ask/`: for room on the disk, or for a doubt to be over."""
 
     def run(self, incarnation: str) -> None:
         """Returns when nobody needs this keeper."""
@@ -78,20 +77,18 @@ class Keeper:
         self.poll.register(inotify.fd, select.POLLIN)
         self.adopt()
         requests = self.requests()
-        idle = IDLE_SECONDS
         while True:
+            if signal.SIGTERM in _written(wake) and self.step_grace_seconds is not None:
+                self.end_lease(self.step_grace_seconds)
             for name in requests:
                 self.request(name)
             self.reap()
             wait = self.deadlines()
+            idle = IDLE_SECONDS if self.lease_end.told_at is None else LEAVING_SECONDS
             ready = self.poll.poll(1000 * (idle if wait is None else min(wait, idle)))
-            for fd, _ in ready:
-                if fd == wake and signal.SIGTERM in os.read(wake, 4096) and self.step_grace_seconds is not None:
-                    self.end_lease(self.step_grace_seconds)
-                    idle = LEAVING_SECONDS
             seen = inotify.read()
             requests = [name for _, name, _ in seen]
-            if not ready or not all(directory for directory, _, _ in seen):
+            if not ready or self.refused or not all(directory for directory, _, _ in seen):
                 requests = self.requests()
             if (not ready or inotify.ticks) and wait is None and not requests and not self.needed():
                 return
@@ -125,6 +122,8 @@ class Keeper:
                 self.start(rest, body, path)
                 return
             _removed(path)
+            if verb == "end":
+                self.end_lease(number(body["grace"]))
             kept = self.kept.get(rest.rpartition("-")[0])
             if kept and verb == "stop":
                 self.stop(kept, Why(body["why"]), number(body["grace"]))
@@ -152,6 +151,9 @@ class Keeper:
             # After a power cut the request may be there and the record of an attempt that ran may not.
             _removed(path)
             return
+        if any(kept.doubt_until is not None for kept in self.kept.values()):
+            self.refused = True
+            return
         try:
             asked: StartRequest | Malformed = StartRequest.from_json(body)
         except Malformed as error:
@@ -164,6 +166,9 @@ class Keeper:
         try:
             if isinstance(asked, Malformed):
                 raise CannotStart(str(asked), 127)
+            if self.lease_end.is_near:
+                self.note(kept, {"e": "stop", "why": Why.LEASE.value})
+                raise CannotStart("its lease ends", 1, again=True)
             kept.grace_seconds = asked.grace
             pid = spawn(asked, fd)
         except CannotStart as error:
@@ -227,7 +232,8 @@ class Keeper:
     # -- ending --------------------------------------------------------------------------------
 
     def end_lease(self, grace: float) -> None:
-        """Slurm ends the lease: every attempt is being ended for that reason."""
+        """The lease ends: every attempt is being ended for that reason, and none begins."""
+        self.lease_end.tell()
         for kept in list(self.kept.values()):
             self.stop(kept, Why.LEASE, grace)
 
@@ -266,7 +272,7 @@ class Keeper:
         self.by_pid.pop(kept.leader[0], None)
         if kept.stop_at is not None:
             return
-        if self.step_grace_seconds is not None and ended_by_term(fact):
+        if self.step_grace_seconds is not None and may_be_of_it(fact):
             kept.doubt_until = time.monotonic() + DOUBT_SECONDS
         else:
             self.wind_up(kept)
@@ -342,6 +348,14 @@ class Keeper:
                 kept.unsaid = kept.unsaid[os.write(kept.fd, kept.unsaid) :]
         except OSError:
             pass  # a full disk: tried again from `look_after`
+
+
+def _written(pipe: int) -> bytes:
+    """The numbers of the signals that came since the last look."""
+    try:
+        return os.read(pipe, 4096)
+    except BlockingIOError:
+        return b""
 
 
 def _removed(path: str) -> bool:

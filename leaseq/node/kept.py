@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from resource import struct_rusage
 
 from leaseq.dataclass import dataclass, field
-from leaseq.errors import EX_TEMPFAIL
 from leaseq.node.cgroup import limits, memory_kills
 from leaseq.node.sweep import Process
 
@@ -32,7 +29,7 @@ class Kept:
     exit: dict[str, object] | None = None
     """The fact to append once no process of the attempt is left."""
     doubt_until: float | None = None
-    """Until when an end by a TERM that nobody here has sent may still turn out to be the lease's."""
+    """Until when an end that nobody here has asked for may still turn out to be the lease's."""
     members: set[Process] = field(default_factory=set)
     memory_kills: int | None = None
     """How many processes the kernel had killed for memory here when it began; None if that is not known."""
@@ -62,11 +59,3 @@ def _killed_for_memory(before: int | None) -> dict[str, object]:
         return {}
     limit = limits().memory_mb
     return {"oom": now - before} if limit is None else {"oom": now - before, "limit": limit}
-
-
-def ended_by_term(fact: dict[str, object]) -> bool:
-    """True if the status may be what a TERM makes of a process: death by it, or an exit code that tells of it."""
-    status = fact.get("status")
-    if not isinstance(status, int):
-        return False
-    return os.waitstatus_to_exitcode(status) in (-signal.SIGTERM, 128 + signal.SIGTERM, EX_TEMPFAIL)

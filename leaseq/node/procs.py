@@ -15,6 +15,7 @@ from leaseq.errors import Unavailable
 from leaseq.models import Why
 from leaseq.node import record
 from leaseq.node.nodedir import NodeDir, write_local
+from leaseq.node.orphans import Orphans
 from leaseq.node.record import Rec, keys_in
 from leaseq.node.request import StartRequest
 from leaseq.node.sweep import kill_all, processes_of
@@ -94,6 +95,7 @@ class KeeperProcs:
         self.step_grace_seconds = step_grace_seconds
         self.numbers = itertools.count(1)
         self.child: subprocess.Popen[bytes] | None = None
+        self.orphans = Orphans(directory, of_step=step_grace_seconds is not None)
 
     def born(self, incarnation: str) -> None:
         write_local(f"{self.directory.born}/{incarnation}", boot_id().encode())
@@ -121,8 +123,13 @@ class KeeperProcs:
     def signal(self, key: str, number: int, *, to: str, warning: bool = False) -> None:
         self._ask(f"signal-{key}-{self._numbered()}", {"signal": number, "to": to, "warning": warning})
 
+    def end_lease(self, *, grace: float) -> None:
+        """Every attempt is being ended, and none begins: the lease ends."""
+        self.orphans.lease_ends = True
+        self._ask(f"end-{self._numbered()}", {"grace": grace})
+
     def record(self, key: str) -> Rec | None:
-        return record.read(f"{self.directory.rec}/{key}")
+        return self.orphans.seen(key, record.read(f"{self.directory.rec}/{key}"))
 
     def void(self, key: str) -> bool:
         fd = record.begin(f"{self.directory.rec}/{key}", {"e": "void"})
@@ -158,24 +165,15 @@ class KeeperProcs:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                break
             if pid == 0:
-                return
+                break
             if self.child and pid == self.child.pid:
                 self.child.returncode = status
                 self.child = None
                 continue
-            self._record_orphan(pid, status, usage.ru_maxrss, usage.ru_utime + usage.ru_stime)
-
-    def _record_orphan(self, pid: int, status: int, rss: int, cpu: float) -> None:
-        for key in self.attempts():
-            rec = self.record(key)
-            if rec and rec.pid == pid and rec.boot == boot_id() and rec.status is None:
-                now = time.time()
-                began = rec.started_monotonic
-                elapsed = 0.0 if began is None else round(time.monotonic() - began, 6)
-                fact = {"e": "exit", "status": status, "t": now, "elapsed": elapsed, "rss": rss, "cpu": cpu}
-                record.append(f"{self.directory.rec}/{key}", fact)
+            self.orphans.ended(pid, status, usage)
+        self.orphans.settle()
 
     def ensure(self) -> None:
         if self.directory.alive("keeper"):

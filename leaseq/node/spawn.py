@@ -22,13 +22,16 @@ _NOT_ITS_OWN = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM
 
 
 class CannotStart(Exception):
-    """The task's process could not be started: `reason`, and the exit code a shell would give."""
+    """The task's process could not be started: `reason`, and the exit code a shell would give.
 
-    def __init__(self, reason: str, code: int, *, error: OSError | None = None) -> None:
+    again: for no reason of its own, so that it is started again later.
+    """
+
+    def __init__(self, reason: str, code: int, *, error: OSError | None = None, again: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.code = code
-        self.again = error is not None and error.errno in _NOT_ITS_OWN
+        self.again = again or (error is not None and error.errno in _NOT_ITS_OWN)
 
     def fact(self) -> dict[str, object]:
         """The line of the attempt's record that says so."""

@@ -109,6 +109,15 @@ def warn_all(state: NodeState, ports: Ports, number: int, *, to: str) -> None:
     state.warned_at_left = state.seconds_left(ports.clock.monotonic())
 
 
+def tells_of_the_end(attempt: Attempt, rec: Rec) -> bool:
+    """True if the record says, for the first time, that the attempt is being ended because its lease ends.
+
+    Somebody else knows of that then: this runner has not asked for it, nor found it so.
+    """
+    told = rec.stopping is Why.LEASE and attempt.asked_to_stop is None
+    return told and (attempt.rec is None or attempt.rec.stopping is None)
+
+
 def adopted_booking(state: NodeState, ports: Ports, entry: Entry) -> Booking:
     """What an adopted attempt holds: the GPUs it was given, as its record of the last runner says."""
     capacity = state.options.capacity

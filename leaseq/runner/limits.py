@@ -103,6 +103,13 @@ def admitted(state: NodeState, ports: Ports, won: Won) -> Won | None:
     return None if _put_back(state, ports, won) else won
 
 
+def put_back_won(state: NodeState, ports: Ports) -> None:
+    """What was claimed and is not to start any more is pending again."""
+    for key, won in list(state.won.items()):
+        _put_back(state, ports, won)
+        del state.won[key]
+
+
 def _put_back(state: NodeState, ports: Ports, won: Won) -> bool:
     """The claim is pending again; False if its file is for somebody else to judge."""
     inbox = won.inbox

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from leaseq.models import Why
-from leaseq.runner import control, ends, housework, lot_ends, lots
+from leaseq.runner import control, ends, housework, limits, lot_ends, lots
 from leaseq.runner.intake import Intake
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Options, Ports
@@ -45,10 +45,12 @@ class Runner:
                 ends.stop(state, self.ports, attempt, Why.LEASE)
         if now >= state.retry_at:
             # Nothing starts while outcomes cannot be written: a whole queue would run unrecorded.
-            if state.phase.may_claim and not self.ports.ledger.trouble:
+            if state.phase.may_claim and not self.ports.ledger.trouble and not state.waits_for_the_end(now):
                 self.guard(self.intake.fill)
             elif state.phase.goes_on and not state.phase.may_claim:
                 self.guard(self.intake.launch)
+            elif not state.phase.goes_on and state.won:
+                self.guard(lambda: limits.put_back_won(state, self.ports))
             if not state.phase.may_claim and not self.ports.ledger.trouble:
                 self.guard(lambda: lot_ends.give_back(state, self.ports))
         if not state.awaited.isdisjoint(state.begun()):
@@ -82,6 +84,8 @@ class Runner:
                 ports.procs.reap()
                 rec = ports.procs.record(key)
             if rec is not None and rec != attempt.rec:
+                if ends.tells_of_the_end(attempt, rec):
+                    state.hear_of_the_end(now)
                 attempt.rec = rec
                 state.changed = True
             if rec is None or not rec.over:

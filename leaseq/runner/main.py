@@ -170,12 +170,13 @@ class RunnerProcess:
         become_subreaper()
         signals = self._catch_signals()
         self._take_over()
+        if select.select([signals], [], [], 0)[0]:
+            self._hear(signals)  # what has come meanwhile is heard before the first turn
         threading.excepthook = self._thread_died
         threading.Thread(target=self._work, name="loop", daemon=True).start()
         while not self.ended.is_set():
             if select.select([signals], [], [], 1.0 if self.told_to_leave else None)[0]:
-                for number in os.read(signals, 64):
-                    self._signalled(number)
+                self._hear(signals)
             if self.told_to_leave:
                 self._leave_if_hung()
         if self.failure:
@@ -256,12 +257,17 @@ class RunnerProcess:
         signal.set_wakeup_fd(self.signals_write, warn_on_full_buffer=False)
         return signals
 
+    def _hear(self, signals: int) -> None:
+        for number in os.read(signals, 64):
+            self._signalled(number)
+
     def _signalled(self, number: int) -> None:
         running = list(self.service.state.running)
         if number in (signal.SIGTERM, signal.SIGINT):
             self.told_to_leave = True
             if self.is_step:
-                for key in running:
+                self.procs.end_lease(grace=self.words.lease_grace)
+                for key in running:  # for a keeper of an older leaseq, which hears of nothing but attempts
                     self.procs.stop(key, why=Why.LEASE, grace=self.words.lease_grace)
         elif number == signal.SIGUSR1:
             for key in running:

@@ -11,6 +11,7 @@ from leaseq.dataclass import dataclass, replace
 from leaseq.layout import LeaseDir
 from leaseq.limit_names import Lane
 from leaseq.models import ANY
+from leaseq.node.lease_end import NEWS_SECONDS
 from leaseq.protocol.edges import BEGIN, START
 from leaseq.protocol.groups import NONE, Limits
 from leaseq.protocol.tasks import Claim
@@ -98,6 +99,8 @@ class NodeState:
         self.poll_at = self.list_at = self.house_at = AT_ONCE
         self.retry_at = AT_ONCE
         """After a failure of the file system nothing is claimed before this."""
+        self.news_until: float | None = None
+        """Until when nothing is claimed because the lease may be ending."""
         self.next_claim: float | None = None
         """How many seconds until the queue is worth another look, by the order of nodes; None if nothing is known."""
 
@@ -118,7 +121,11 @@ class NodeState:
     @property
     def note(self) -> str:
         """What is wrong now, in words, as far as the ledger does not know it."""
-        return self.trouble or self._too_old() or self._prologue()
+        return self._ending() or self.trouble or self._too_old() or self._prologue()
+
+    def _ending(self) -> str:
+        waits = self.news_until is not None and self.phase.may_claim
+        return "its tasks were told that the lease ends; none starts until that is certain" if waits else ""
 
     def _prologue(self) -> str:
         why, stays = self.options.prologue_failed, self.phase.wanted is Wanted.DRAIN
@@ -169,6 +176,17 @@ class NodeState:
         if not self.running:
             self.idle_since = now
         self.changed = True
+
+    def hear_of_the_end(self, now: float) -> None:
+        """Tasks of this node were told by others that the lease ends: nothing is claimed until that is certain."""
+        self.news_until = now + NEWS_SECONDS
+        self.changed = True
+
+    def waits_for_the_end(self, now: float) -> bool:
+        """True while nothing is claimed for that reason; if the runner serves on for so long, the lease goes on."""
+        if self.news_until is not None and now >= self.news_until:
+            self.news_until, self.changed = None, True
+        return self.news_until is not None
 
     def failed(self, trouble: str, now: float) -> None:
         """Nothing is claimed for a moment, and then everything is looked at again."""
@@ -247,6 +265,8 @@ class NodeState:
         waits = [self.house_at - now, self.poll_at - now]
         if self.next_claim is not None:
             waits.append(self.next_claim)
+        if self.news_until is not None:
+            waits.append(self.news_until - now)
         if self.look_at_control:
             waits.append(max(FIRST_LOOK_SECONDS, self.retry_at - now))
         if any(each.waits_for_ledger for each in self.lots.values()):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -61,6 +63,10 @@ class Cluster(Protocol):
 
     def processes(self, node: str) -> list[tuple[int, str]]:
         """(pid on this host, command line) of what runs on the node, daemons included."""
+        ...
+
+    def slow_signals(self, node: str, seconds: float) -> AbstractContextManager[object]:
+        """Meanwhile so long passes between the signals to two processes of a step that runs on the node."""
         ...
 
     def squeue(self, *options: str) -> str:
@@ -122,6 +128,15 @@ class MockCluster:
     def fault(self, *words: str) -> None:
         """The cluster misbehaves like that from now on."""
         self._control("fault", *words)
+
+    @contextlib.contextmanager
+    def slow_signals(self, node: str, seconds: float) -> Iterator[None]:
+        """Meanwhile so long passes between the signals to two processes of a step, of any node's."""
+        self.fault("slow-signals", str(seconds))
+        try:
+            yield
+        finally:
+            self._control("clear-faults")
 
     def processes(self, node: str) -> list[tuple[int, str]]:
         """What carries the node's name in its environment: the mock's nodes have no namespaces."""

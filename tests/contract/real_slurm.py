@@ -243,6 +243,23 @@ class RealCluster:
         address = self._address(r"SlurmctldPort=(\d+)")
         self._wait_for_daemon("slurmctld", lambda: _accepts(socket.AF_INET, address))
 
+    @contextlib.contextmanager
+    def slow_signals(self, node: str, seconds: float) -> Iterator[None]:
+        """Meanwhile so long passes between the signals to two processes of a step that runs on the node (strace)."""
+        steps = [pid for pid, line in self.processes(node) if line.startswith("slurmstepd: [")]
+        slow = ["strace", "-f", "-qq", "-e", "trace=kill", "-e", f"inject=kill:delay_exit={int(seconds * 1e6)}"]
+        traces = [
+            subprocess.Popen([*slow, "-o", os.devnull, "-p", str(pid)], start_new_session=True, stderr=subprocess.PIPE)
+            for pid in steps
+        ]
+        try:
+            self._wait(lambda: all(map(_is_traced, steps)), f"strace of {len(steps)} steps")
+            yield
+        finally:
+            for trace in traces:
+                trace.terminate()
+                trace.communicate()
+
     def squeue(self, *options: str) -> str:
         """What squeue prints now; it has succeeded."""
         argv = [_program("squeue"), *options]
@@ -474,6 +491,12 @@ class RealCluster:
         """The last lines of every log."""
         logs = sorted((self.directory / "log").iterdir())
         return "\n".join(f"== {log.name}\n" + "\n".join(log.read_text().splitlines()[-8:]) for log in logs)
+
+
+def _is_traced(pid: int) -> bool:
+    """True if strace has its hand on the process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return "TracerPid:\t0\n" not in status
 
 
 def require_available(proctrack: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.accounts import RUDE, Accounts
+from tests.contract.accounts import POLITE, RUDE, Accounts
 from tests.contract.site import Site
 from tests.contract.test_tasks import states, tasks
 
@@ -172,6 +172,28 @@ def test_a_requeued_lease_goes_on_with_the_same_tasks(site: Site) -> None:
     assert (site.directory / "ran").read_text() == "ran\nran\n"
     assert tasks(site, lease)[lost]["state"] == "PENDING"
     assert "restart 1" in site.script_log(lease)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("ending", ["requeue", "cancel"])
+def test_nothing_starts_while_slurms_term_is_on_its_way_from_the_tasks_to_the_runner(site: Site, ending: str) -> None:
+    lease = site.add("-N1", "--requeue")
+    accounts = Accounts(site)
+    (kept,) = accounts.submit(lease, POLITE, options=("--requeue",))
+    behind = accounts.submit(lease, POLITE, "true", options=())
+    accounts.started(kept)
+    with site.cluster.slow_signals("node1", 0.4):
+        if ending == "requeue":
+            site.slurm("scontrol", "requeue", lease)
+            site.wait_until(lambda: site.squeue("-j", lease, "-o", "%T") == ["PENDING"], "the requeued job")
+        else:
+            site.slurm("scancel", lease)
+            site.wait_until(lambda: lease not in site.squeue("-o", "%i"), "the end of the lease")
+    accounts.no_process_is_left()
+    site.wait_until(lambda: accounts.states(lease, kept) == ["PENDING"], "the task is pending again")
+    assert accounts.states(lease, *behind) == ["PENDING"] * 2
+    assert accounts.attempts() == {f"{kept}.1": 1}
+    assert [accounts.rows(lease)[task]["attempt"] for task in (kept, *behind)] == [2, 1, 1]
 
 
 def test_a_command_that_died_after_sbatch_costs_no_lease(site: Site) -> None:

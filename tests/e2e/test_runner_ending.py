@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.models import Need, State, Why
+from leaseq.models import ANY, Need, State, Why
 from leaseq.names import new_task_id
 from leaseq.node import record
 from leaseq.node.nodedir import write_local
@@ -231,21 +231,81 @@ def step(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
         made.close()
 
 
+def behind(step: Node, task: str) -> str:
+    """A task that starts as soon as nothing else runs; the other one runs."""
+    step.printed(task, "began")
+    return step.shell("echo began; sleep 60")
+
+
+def told(step: Node, who: str = "runner") -> None:
+    """Slurm's TERM has come to that process."""
+    os.kill(step.keeper().pid if who == "keeper" else step.runners[-1].pid, signal.SIGTERM)
+
+
+def only_waits(step: Node, *ids: str) -> None:
+    """The runner, which has heard that its lease ends, leaves; what waited for its turn has never had it."""
+    assert step.runners[-1].wait(PATIENCE_SECONDS) == 0
+    assert sorted(name.split(".")[1] for name in step.names(step.lease.inbox(ANY))) == sorted(ids)
+    for task in ids:
+        assert [step.record(task, attempt) for attempt in (1, 2)] == [None, None]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("hears", ["keeper", "runner"])
-def test_a_task_that_dies_of_slurms_term_before_anybody_else_hears_it_is_lost_with_the_lease(
-    step: Node, hears: str
+def test_a_task_that_dies_of_slurms_signal_before_anybody_else_hears_it_is_lost_with_the_lease(
+    step: Node, hears: str, number: int
 ) -> None:
     first, other = step.shell("echo began; sleep 60", need=ONE), step.shell("echo began; sleep 60", need=ONE)
-    for task in (first, other):
-        step.printed(task, "began")
+    step.printed(first, "began")
+    next_one = behind(step, other)
     pid = step.running(first).pid
     assert pid is not None
-    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, number)
     wait_until(lambda: pid not in of_task(first), "the task's death")
-    os.kill(step.keeper().pid if hears == "keeper" else step.runners[0].pid, signal.SIGTERM)
-    for task in (first, other):
+    told(step, hears)
+    for task, by in ((first, number), (other, signal.SIGTERM)):
         outcome = step.result(task)
-        assert (outcome.state, outcome.signal, outcome.reason) == (State.LOST, signal.SIGTERM, "LeaseEnd")
+        assert (outcome.state, outcome.signal, outcome.reason) == (State.LOST, by, "LeaseEnd")
+    if hears == "keeper":
+        told(step)
+    only_waits(step, next_one)
+
+
+def test_nothing_starts_once_the_keeper_has_heard_that_the_lease_ends_and_the_runner_has_not(step: Node) -> None:
+    task = step.shell("echo began; sleep 60", requeue=True)
+    next_one = behind(step, task)
+    told(step, "keeper")
+    assert step.result(task).requeued == "requeue"
+    told(step)
+    only_waits(step, task, next_one)
+
+
+def test_a_task_whose_keeper_was_killed_and_that_dies_of_slurms_term_before_its_runner_hears_it_is_lost(
+    step: Node,
+) -> None:
+    task = step.shell("echo began; sleep 60")
+    next_one = behind(step, task)
+    pid = step.running(task).pid
+    assert pid is not None
+    step.kill_keeper()
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: pid not in of_task(task), "the task's death")
+    told(step)
+    outcome = step.result(task)
+    assert (outcome.state, outcome.signal, outcome.reason) == (State.LOST, signal.SIGTERM, "LeaseEnd")
+    only_waits(step, next_one)
+
+
+def test_a_keeper_that_was_told_of_the_end_starts_nothing_for_the_runner_of_then(step: Node) -> None:
+    keeper, stubborn = step.keeper().pid, step.shell(STUBBORN, need=ONE)
+    step.printed(stubborn, "began")
+    told(step, "keeper")
+    task = step.shell("echo began; sleep 60", need=ONE)
+    wait_until(lambda: (beat := step.beat()) and "the lease ends" in beat.note, "the runner's word")
+    step.kill(step.runners[-1])
+    step.start()
+    step.printed(task, "began")
+    assert (step.keeper().pid, step.outcome(task)) == (keeper, None)
 
 
 def test_a_task_of_a_slurm_lease_that_somebody_terminates_has_failed(step: Node) -> None:
