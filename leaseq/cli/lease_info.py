@@ -86,7 +86,7 @@ def cells(held: Held, state: LeaseState | None) -> list[str]:
     """The allocation as a row: what of it is not known is blank."""
     hours = (held.node_hours, held.node_hours_used, held.gpu_hours, held.gpu_hours_used)
     return [
-        held.alloc.job or held.alloc.id,
+        held.alloc.id,
         stamp(held.since)[5:16],
         stamp(held.until)[5:16],
         str(len(held.nodes) or ""),

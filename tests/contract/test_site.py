@@ -97,7 +97,7 @@ def test_doctor_finds_a_sound_site_sound(site: Site) -> None:
 
 def test_json_of_add_is_one_document(site: Site) -> None:
     document = json.loads(site.ok("add", "--json", "-N2", "--name", "two"))
-    assert document.keys() == {"schema", "lease"}
+    assert document.keys() == {"schema", "lease", "allocation"}
     assert document["lease"]["name"] == "two"
     assert document["lease"]["nodes"] == ["node1", "node2"]
     done = site.leaseq("add", "--json", "-p", "nope")
