@@ -96,7 +96,7 @@ def _check_array(history: History, task_id: str, attempt: int, outcome: Outcome)
     states += Counter(task.array.before)
     if +states != Counter(outcome.counts):
         raise Violated(f"of {task_id} {dict(states)} are told, and {dict(outcome.counts)} are counted")
-    submitted = truth.arrays[task_id].array if task_id in truth.arrays else None
+    submitted = truth.offered[task_id].array if task_id in truth.offered else None
     if submitted is None or sum(states.values()) != len(Indices.parse(submitted.indices)):
         raise Violated(f"{task_id} has other indices than it was submitted with: {dict(states)}")
     for index, each in told.ended.items():

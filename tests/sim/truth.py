@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from leaseq.dataclass import dataclass, field
 from leaseq.indices import Indices
+from leaseq.models import Task
 from leaseq.names import parse_id
 from tests.crash.actors import Key, Truth
 from tests.sim.limits import Limits
@@ -26,7 +27,7 @@ class SimTruth(Truth):
     in_order: list[str] = field(default_factory=list)
     """Tasks in the order in which they were acknowledged."""
     lease_ended: bool = False
-    array_ids: set[str] = field(default_factory=set)
+    offered: dict[str, Task] = field(default_factory=dict)
     """Arrays that somebody began to submit."""
     stopped: dict[str, list[Indices | None]] = field(default_factory=dict)
     """Of arrays, what somebody began to cancel; None: all of it."""

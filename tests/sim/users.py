@@ -139,7 +139,7 @@ class User:
         )
         place = order(priority=0, micros=int(now * 1e6), sequence=0)
         entry = Entry(place, task.id, plan.need, 1, count=plan.count, group=plan.group)
-        self.truth.array_ids.add(task.id)
+        self.truth.offered[task.id] = task
         self.truth.limits.groups[task.id] = plan.group
         try:
             self.fs.mkdir(self.lease.inbox(plan.node))
@@ -314,7 +314,7 @@ class User:
         """Every stuck or lost task is recovered, on the user's word that none of them runs."""
         for each in recoverable(self.reader()).tasks:
             row = each.row
-            if row.id in self.truth.array_ids:
+            if row.id in self.truth.offered:
                 self.truth.forced_arrays.add(row.id)
                 with suppress(LeaseqError):
                     recover(self.access, each, force=True)
@@ -352,7 +352,7 @@ class Watcher:
 
     def _judge(self, known: set[str], snapshot: Snapshot) -> None:
         truth = self.user.truth
-        seen = [row for row in snapshot.tasks if row.id not in truth.array_ids]
+        seen = [row for row in snapshot.tasks if row.id not in truth.offered]
         rows = {row.id: row for row in seen}
         if len(rows) < len(seen):
             truth.violated("a reader saw a task in two states")
