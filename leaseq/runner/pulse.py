@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from leaseq import __version__
@@ -162,11 +163,12 @@ class Pulse:
         self._wake.set()
 
     def finish(self) -> None:
-        """The last heartbeat says `stopped`: this runner ended on purpose."""
+        """The last heartbeat says `stopped`, if it can be written: this runner ended on purpose."""
         self._stop.set()
         self._wake.set()
         self._thread.join(timeout=5)
-        self.beats.beat(state="stopped")
+        with suppress(OSError):  # a full disk: who reads no last heartbeat sees a silent node, and nothing is owed
+            self.beats.beat(state="stopped")
 
     def _run(self) -> None:
         beaten = time.monotonic()

@@ -171,6 +171,17 @@ def test_a_runner_leaves_when_told_though_its_ledger_cannot_be_written(cramped: 
     assert node.result(task).exit_code == 3
 
 
+@pytest.mark.parametrize("cramped", ["h"], indirect=True)
+def test_a_runner_that_owes_nothing_leaves_a_full_disk_as_it_leaves_any(cramped: Node) -> None:
+    node = cramped
+    runner = node.start()
+    assert node.result(node.submit("true")).state is State.DONE
+    wait_until(lambda: len(node.history()) == 1, "the history", seen=node.history)
+    fill(node.path / "h")
+    runner.terminate()
+    assert runner.wait(timeout=PATIENCE_SECONDS) == 0
+
+
 # -- a blocked loop ----------------------------------------------------------------------------------
 
 
