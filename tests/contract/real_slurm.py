@@ -174,8 +174,9 @@ class RealCluster:
         self._claim_directory()
         self._outlives_starter = outlives_starter
         try:
-            self._write_files()
+            self._make_folders()
             self._record({})
+            self._write_files(self._hold_ports())
             self._start_munged()
             self.start_ctld()
             for node in self.nodes:
@@ -193,6 +194,7 @@ class RealCluster:
             self.kill_node(node)
         self.kill_ctld()
         self._end("munged")
+        self._end("ports")
 
     def kill_node(self, node: str) -> None:
         """The node has lost its power: all its processes are gone at once."""
@@ -309,23 +311,25 @@ class RealCluster:
             raise ValueError(f"{self.directory}: not empty, and not a cluster's directory")
         shutil.rmtree(self.directory)
 
-    def _write_files(self) -> None:
-        """Every file that the daemons read is there."""
+    def _make_folders(self) -> None:
+        """Every folder that the daemons use is there."""
         for folder in ("etc", "dev", "log", "state", "shared", *(f"{node}/spool" for node in self.nodes)):
             (self.directory / folder).mkdir(parents=True)
+
+    def _write_files(self, ports: Sequence[int]) -> None:
+        """Every file that the daemons read is there; the first port is the controller's."""
         key = self.directory / "munge.key"
         key.touch(mode=0o600)
         key.write_bytes(os.urandom(128))
         key.chmod(0o400)
         (self.directory / "hosts").write_text(f"127.0.0.1 localhost ctl {' '.join(self.nodes)}\n")
-        (self.directory / "etc" / "slurm.conf").write_text(self._slurm_conf())
+        (self.directory / "etc" / "slurm.conf").write_text(self._slurm_conf(*ports))
         (self.directory / "etc" / "gres.conf").write_text(self._gres_conf())
         if self.shape.proctrack == "cgroup":
             shutil.copy(CONFIG_TEMPLATES / "cgroup.conf", self.directory / "etc")
 
-    def _slurm_conf(self) -> str:
-        """slurm.conf with free ports."""
-        ctld_port, *node_ports = _free_ports(1 + len(self.nodes))
+    def _slurm_conf(self, ctld_port: int, *node_ports: int) -> str:
+        """slurm.conf with these ports."""
         shape = self.shape
         resources = f"Sockets=1 CoresPerSocket={shape.cpus} ThreadsPerCore=1 RealMemory=4000"
         if shape.gpus:
@@ -380,6 +384,14 @@ class RealCluster:
 
     # The processes
 
+    def _hold_ports(self) -> list[int]:
+        """Ports that are this cluster's until it is stopped, a node that is down included: a process has them bound."""
+        with contextlib.ExitStack() as ours:
+            held = [ours.enter_context(each) for each in hold_ports(1 + len(self.nodes))]
+            idle = [sys.executable, "-I", "-S", "-c", "import signal; signal.pause()", str(self.directory)]
+            self._launch("ports", idle, pass_fds=[each.fileno() for each in held])
+            return [each.getsockname()[1] for each in held]
+
     def _start_munged(self) -> None:
         """munged answers on its socket."""
         directory = self.directory
@@ -429,7 +441,7 @@ class RealCluster:
         always = (self.directory, REPOSITORY, Path(sys.prefix), Path(sys.base_prefix))
         return sorted({path.resolve() for path in (*always, *map(Path, self.shape.share))})
 
-    def _launch(self, name: str, argv: Sequence[str]) -> None:
+    def _launch(self, name: str, argv: Sequence[str], *, pass_fds: Sequence[int] = ()) -> None:
         """The program runs, detached from the terminal, and is recorded under this name."""
         dies_with_us = [] if self._outlives_starter else [_program("setpriv"), "--pdeathsig=KILL", "--"]
         with (self.directory / "log" / f"{name}.out").open("ab") as output:
@@ -440,6 +452,7 @@ class RealCluster:
                 stderr=output,
                 start_new_session=True,
                 env=_environment_without_slurm(),
+                pass_fds=pass_fds,
             )
         self._children[child.pid] = child
         self._record({**self._recorded(), name: Process.of(child.pid)})
@@ -557,17 +570,27 @@ def _environment_without_slurm() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(slurm)}
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody uses now; random ones, for the sake of simultaneous starts."""
-    ports: list[int] = []
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket() as attempt, contextlib.suppress(OSError):
-            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def hold_ports(count: int, among: Sequence[int] = PORTS) -> list[socket.socket]:
+    """Sockets bound to ports of 127.0.0.1 that nobody had; nobody else is given these while the sockets live.
+
+    They were bound without SO_REUSEADDR, so two holders cannot have the same port. They have it afterwards: a daemon of
+    Slurm's asks for it too, and may listen on the port while it is held.
+    """
+    held: list[socket.socket] = []
+    for port in random.sample(among, len(among)):
+        attempt = socket.socket()
+        try:
             attempt.bind(("127.0.0.1", port))
-            ports.append(port)
-        if len(ports) == count:
-            break
-    return ports
+        except OSError:
+            attempt.close()
+            continue
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.append(attempt)
+        if len(held) == count:
+            return held
+    for each in held:
+        each.close()
+    raise Unavailable(f"fewer than {count} free ports among {among}")
 
 
 def _accepts(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:

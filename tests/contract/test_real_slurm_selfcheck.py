@@ -5,6 +5,7 @@ Skipped if a real Slurm is not available, unless the environment has LEASEQ_TEST
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -126,6 +127,14 @@ def test_a_node_death_is_noticed_and_the_node_comes_back(small_cluster: RealClus
         assert run(small_cluster, "squeue", "-h", "-j", job, "-o", "%T %N") == "RUNNING node1\n"
         small_cluster.revive_node("node2")
         assert small_cluster.node_states() == {"node1": "mix", "node2": "idle"}
+
+
+def test_the_port_of_a_node_that_is_down_is_given_to_no_other_cluster(small_cluster: RealCluster) -> None:
+    port = int(re.findall(r"NodeName=node2 .*Port=(\d+)", Path(small_cluster.env["SLURM_CONF"]).read_text())[0])
+    small_cluster.kill_node("node2")
+    with pytest.raises(Unavailable):
+        real_slurm.hold_ports(1, among=[port])
+    small_cluster.revive_node("node2")
 
 
 def test_a_slurmd_can_die_and_be_started_beside_its_jobs(small_cluster: RealCluster) -> None:
