@@ -9,15 +9,15 @@ from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Words
 from leaseq.cli.options import LOOK, Look
 from leaseq.cli.output import iso, stamp
-from leaseq.cli.overview import Overview, clock, default_of, lease_json, overview
+from leaseq.cli.overview import Overview, default_of, lease_json, overview
 from leaseq.dataclass import dataclass
-from leaseq.lease import leases
+from leaseq.lease import leases, wording
 from leaseq.lease.base import LeaseState
 from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.view import look as leases_seen
 from leaseq.models import State
 from leaseq.reading.usage import Held, of_lease
-from leaseq.words import about, count, joined, one_line, reason_code
+from leaseq.words import about, count, joined, reason_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,8 @@ class LeaseInfo(Look):
             ("id", lease.id + (" (the default)" if chosen else "")),
             ("name", lease.name),
             ("kind", lease.kind),
-            ("state", state.word + (f" ({one_line(state.reason)})" if state.reason else "")),
-            ("starts", f"expected {clock(state.starts)}" if state.starts else ""),
+            ("state", wording.of_state(state)),
+            ("starts", wording.start(state)),
             ("as of", f"{about(state.age_seconds)} ago, by Slurm" if is_borrowed(lease) else ""),
             ("nodes", ", ".join(row.nodes)),
             ("tasks", tasks),
@@ -64,8 +64,8 @@ class LeaseInfo(Look):
             out.pairs([(view.node, f"runner {view.health.value}{gpus}{why}")])
         out.pairs(row.notes.items())
         if story:
-            states = {alloc.id: state for alloc, state in row.allocs}
-            out.table(COLUMNS, [cells(each, states.get(each.alloc.id)) for each in story])
+            states = {alloc.id: state for alloc, state in (*seen.allocs, *seen.ended)}
+            out.table(COLUMNS, [cells(each, states[each.alloc.id], now=app.clock.now()) for each in story])
         return 0
 
 
@@ -82,7 +82,7 @@ COLUMNS = (
 )
 
 
-def cells(held: Held, state: LeaseState | None) -> list[str]:
+def cells(held: Held, state: LeaseState, *, now: float) -> list[str]:
     """The allocation as a row: what of it is not known is blank."""
     hours = (held.node_hours, held.node_hours_used, held.gpu_hours, held.gpu_hours_used)
     return [
@@ -91,16 +91,8 @@ def cells(held: Held, state: LeaseState | None) -> list[str]:
         stamp(held.until)[5:16],
         str(len(held.nodes) or ""),
         *("" if each is None else f"{each:.1f}" if each >= 10 else f"{each:.2f}" for each in hours),
-        held.alloc.end_reason if state is None else _now(state),
+        wording.of_alloc(state, held.nodes, now=now),
     ]
-
-
-def _now(state: LeaseState) -> str:
-    """What is known of one that has not ended."""
-    reason = f" ({one_line(state.reason)})" if state.reason else ""
-    ends = f"ends {stamp(state.ends)[5:16]}" if state.ends is not None else ""
-    starts = f"expected {clock(state.starts)[5:16]}" if state.starts else ""
-    return ", ".join(word for word in (state.word + reason, starts, ends, *state.nodes) if word)
 
 
 def _waits(app: App, row: Overview) -> dict[str, int]:

@@ -6,9 +6,9 @@ from leaseq.cli.app import App
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import LOOK, Look
-from leaseq.cli.overview import Overview, clock, default_of, lease_json, overview
+from leaseq.cli.overview import Overview, default_of, lease_json, overview
 from leaseq.dataclass import dataclass
-from leaseq.lease import homes, leases
+from leaseq.lease import homes, leases, wording
 from leaseq.lease.view import look_at_all
 from leaseq.models import State
 from leaseq.reading.views import duration
@@ -63,15 +63,6 @@ def cells(row: Overview, *, now: float, chosen: bool) -> list[str]:
     """The lease as a row of the table."""
     left = duration(row.state.ends - now) if row.state.ends is not None else ""
     idle = row.idle_seconds
-    where = ",".join(row.nodes) if row.state.word != "ENDED" else ""
-    # What Slurm's commands had to say can be several lines: the first is the reason, `lease info` has them all.
-    starts = f"expected {clock(row.state.starts)}" if row.state.starts else ""
-    words = [
-        where,
-        *row.state.reason.splitlines()[:1],
-        starts,
-        *(f"{node}: {note}" for node, note in row.notes.items()),
-    ]
     return [
         "*" if chosen else "",
         row.lease.id,
@@ -86,7 +77,7 @@ def cells(row: Overview, *, now: float, chosen: bool) -> list[str]:
         str(row.totals.get(State.TIMEOUT) or ""),
         str(row.totals.get(State.LOST) or ""),
         duration(idle) if idle is not None and row.state.word == "RUNNING" else "",
-        "  ".join(word for word in words if word),
+        wording.of_lease(row.state, row.nodes, row.notes),
     ]
 
 

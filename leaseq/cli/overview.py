@@ -63,11 +63,6 @@ def default_of(app: App) -> str:
         return ""
 
 
-def clock(stamp: str) -> str:
-    """A time of Slurm's as other times are shown."""
-    return stamp.replace("T", " ")
-
-
 def lease_json(row: Overview, *, chosen: bool) -> dict[str, object]:
     lease, state = row.lease, row.state
     return {

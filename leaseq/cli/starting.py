@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from leaseq.allocation import Allocation
 from leaseq.cli import exits
 from leaseq.cli.app import App
-from leaseq.lease import leases
+from leaseq.lease import leases, wording
 from leaseq.models import Lease
 from leaseq.words import about, visible
 
@@ -74,18 +74,16 @@ class ProgressLine:
 
     def show(self, now: Progress) -> None:
         self.note(now.notes)
-        state = f"{now.state.word} ({now.state.reason})" if now.state.reason else now.state.word
-        starts = f", expected {now.state.starts.replace('T', ' ')}" if now.state.starts else ""
+        state = ", ".join(filter(None, (wording.of_state(now.state), wording.start(now.state))))
         if self.rewritten:
-            text = f"{self.called}: {state}{starts}, waited {about(now.waited_seconds)}"
+            text = f"{self.called}: {state}, waited {about(now.waited_seconds)}"
             if text != self.shown:
                 self._write(f"\r{visible(text)[: _columns() - 1]}\x1b[K")
                 self.shown = text
             return
-        changed = f"{state}{starts}"
-        if changed != self.said or now.waited_seconds - self.said_at >= QUIET_SECONDS:
-            self.said, self.said_at = changed, now.waited_seconds
-            self._write(f"leaseq: {self.called}: {visible(changed)}, waited {about(now.waited_seconds)}\n")
+        if state != self.said or now.waited_seconds - self.said_at >= QUIET_SECONDS:
+            self.said, self.said_at = state, now.waited_seconds
+            self._write(f"leaseq: {self.called}: {visible(state)}, waited {about(now.waited_seconds)}\n")
 
     def note(self, notes: Sequence[str]) -> None:
         """Each note of the lease is told once."""

@@ -40,6 +40,8 @@ class LeaseView:
     """Until its end; None if it has none, or that is not known."""
     allocs: tuple[tuple[Allocation, LeaseState], ...] = ()
     """Its living allocations, oldest first; none if the lease has ended."""
+    ended: Known = ()
+    """Those that it has no more, oldest first, by their records or by what Slurm says."""
 
     @property
     def id(self) -> str:
@@ -152,7 +154,9 @@ def _view(fs: Fs, home: Home, of: Holding, known: Known, clock: Clock) -> LeaseV
     if not nodes and state.word != "ENDED":
         nodes = allocs.merged_nodes(fs, home.lease(lease.id), of.living)
     left = None if state.ends is None else max(0.0, state.ends - clock.now())
-    return LeaseView(lease, state, nodes, left, tuple(known))
+    by_id = {each.id: state for each, state in known}
+    now = [(each, by_id.get(each.id) or LeaseState("ENDED", reason=each.end_reason)) for each in of.allocs]
+    return LeaseView(lease, state, nodes, left, tuple(known), tuple(each for each in now if each[1].word == "ENDED"))
 
 
 def reader_of(fs: Fs, lease: LeaseDir, clock: Clock) -> Reader:

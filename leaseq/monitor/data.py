@@ -13,6 +13,8 @@ from leaseq.reading.logtext import Line
 from leaseq.reading.views import Snapshot
 
 HISTORY_SAMPLES = 60
+Past = Mapping[tuple[str, str], tuple[str, ...]]
+"""Nodes, by lease and allocation."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Data:
     lease: Watched = Watched()
     leases: Leases = Leases()
     log: Log = Log()
+    had: Past = field(default_factory=dict)
+    """The nodes that allocations had which have ended, as far as they have been read."""
 
 
 def with_history(found: Watched, before: Watched) -> Watched:

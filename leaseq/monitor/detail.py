@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from leaseq.lease import wording
+from leaseq.lease.view import LeaseView
 from leaseq.models import State
 from leaseq.monitor.model import Pane, Scene
 from leaseq.monitor.panes import Rows, history, node_age, owner, why
@@ -19,6 +21,7 @@ from leaseq.reading.views import NodeView, TaskView, duration, need_text
 from leaseq.words import memory, visible
 
 LABEL = 11
+STYLES_OF_JOBS = {"PENDING": "wait", "ENDED": "dim"}
 
 
 def detail(scene: Scene, columns: int, height: int) -> Rows:
@@ -172,12 +175,28 @@ def _lease(scene: Scene, columns: int) -> Rows:
         ("lease", row.id, "bold"),
         ("name", row.name, ""),
         ("kind", row.kind if row.is_borrowed else "this host", ""),
-        ("state", f"{row.word} {f'({row.reason})' if row.reason else ''}".rstrip(), ""),
+        ("state", wording.of_state(row.state), ""),
         ("time left", duration(left), ""),
-        ("nodes", " ".join(row.nodes), ""),
+        *_jobs(scene, row),
+        ("nodes", "" if row.is_borrowed else " ".join(row.nodes), ""),
         ("created", clock(row.created, scene.wall), ""),
         ("options", " ".join(row.argv), ""),
         ("tasks", ", ".join(counts) if watched else "Enter shows them", ""),
         ("note", scene.data.lease.notes.get("_lease", "") if watched else "", "warn"),
     ]
     return _pairs(pairs, columns)
+
+
+def _jobs(scene: Scene, row: LeaseView) -> list[tuple[str, str, str]]:
+    """Its Slurm jobs: those that it has, then those that have ended, the last one first."""
+    if not row.is_borrowed:
+        return []
+    living = [each for each in row.allocs if each not in row.ended]
+    return [
+        (
+            "" if place else "jobs",
+            f"{alloc.id}  {wording.of_alloc(state, scene.data.had.get((row.id, alloc.id), ()), now=scene.wall)}",
+            STYLES_OF_JOBS.get(state.word, ""),
+        )
+        for place, (alloc, state) in enumerate((*living, *reversed(row.ended)))
+    ]

@@ -17,7 +17,7 @@ from leaseq.monitor.model import Scene, Ui, want
 from leaseq.monitor.paint import changes, styled
 from leaseq.monitor.press import press
 from leaseq.monitor.reader import REFRESH_SECONDS, Readers, read_once
-from leaseq.monitor.stage import arranged
+from leaseq.monitor.stage import arranged, laid_out
 from leaseq.monitor.terminal import Terminal
 from leaseq.monitor.view import Frame, frame
 from leaseq.world import Clock, Fs
@@ -146,7 +146,7 @@ class Monitor:
     def _draw(self) -> None:
         scene = self._scene()
         self.ui = scene.ui
-        self.readers.want(want(scene))
+        self.readers.want(want(scene, laid_out(scene).panes))
         new = frame(scene)
         out = changes(() if self.terminal.blank else self._shown, new, mono=self.options.mono)
         if out:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from enum import Enum
 from functools import cached_property
 
@@ -131,6 +131,8 @@ class Want:
     stream: str = "out"
     log_bytes: int = LOG_BYTES
     paused: bool = False
+    past_of: str = ""
+    """The lease whose detail is shown: what its ended allocations had is read, too."""
 
 
 @dataclass(frozen=True)
@@ -257,8 +259,8 @@ class Scene:
         return idle if idle >= IDLE_SECONDS else None
 
 
-def want(scene: Scene) -> Want:
-    """What the readers are to read for this scene."""
+def want(scene: Scene, panes: Container[Pane] = ()) -> Want:
+    """What the readers are to read for this scene; panes: those that it shows."""
     ui, task = scene.ui, scene.task
     sparse = ui.filter in (Filter.DONE, Filter.FAILED, Filter.STUCK) or bool(ui.text)
     return Want(
@@ -270,6 +272,7 @@ def want(scene: Scene) -> Want:
         stream=ui.stream,
         log_bytes=ui.log_bytes,
         paused=ui.paused,
+        past_of=scene.lease.id if scene.lease and ui.last_list is Pane.LEASES and Pane.DETAIL in panes else "",
     )
 
 

@@ -1,8 +1,9 @@
-"""What reads: three threads that post immutable values, so that a file system that hangs only makes them old.
+"""What reads: four threads that post immutable values, so that a file system that hangs only makes them old.
 
 lease    the lease directory of the watched lease
 leases   the list of leases, and what Slurm said of them
 log      the end of the selected task's output
+past     what the ended allocations had of the lease whose detail is shown; of each once
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from leaseq.errors import LeaseqError, Malformed
 from leaseq.layout import Home
 from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.view import look_at_all, reader_of
-from leaseq.monitor.data import Data, Leases, Log, Watched, with_history
+from leaseq.monitor.data import Data, Leases, Log, Past, Watched, with_history
 from leaseq.monitor.model import Want
 from leaseq.protocol import allocs
 from leaseq.reading.logtext import Line, LogTail
 from leaseq.reading.snapshot import Reader
+from leaseq.reading.usage import nodes_of
 from leaseq.world import Clock, Fs
 
 REFRESH_SECONDS = 2.0
@@ -129,6 +131,13 @@ class LogWatch:
         return "no output yet" if all(tail.missing for tail in self._tails) else "nothing written yet"
 
 
+def read_past(fs: Fs, home: Home, data: Data, lease_id: str) -> Past:
+    """The nodes that the ended allocations of the lease had, of those of which that is not known yet."""
+    row = next((row for row in data.leases.rows if row.id == lease_id), None)
+    fresh = [each for each, _ in row.ended if (lease_id, each.id) not in data.had] if row else []
+    return {(lease_id, each.id): nodes_of(fs, home.lease(lease_id), each) for each in fresh}
+
+
 class Readers:
     """The three threads and what they have read. `wake` is called, from any of them, whenever that is something new."""
 
@@ -148,12 +157,13 @@ class Readers:
         self._want = Want(lease)
         self._wake = wake
         self._lock = threading.Lock()
-        self._changed = {name: threading.Event() for name in ("lease", "leases", "log")}
+        self._changed = {name: threading.Event() for name in ("lease", "leases", "log", "past")}
         self.slowness = 1.0
         """How much slower than asked everything is read, while nobody looks."""
 
     def start(self) -> None:
-        for name, run in (("lease", self._run_lease), ("leases", self._run_leases), ("log", self._run_log)):
+        runs = (self._run_lease, self._run_leases, self._run_log, self._run_past)
+        for name, run in zip(self._changed, runs, strict=True):
             threading.Thread(target=self._guarded, args=(run,), daemon=True, name=name).start()
 
     def want(self, want: Want) -> None:
@@ -171,11 +181,13 @@ class Readers:
         log = (want.lease_id, want.task, want.attempt, want.stream, want.log_bytes)
         if log != (old.lease_id, old.task, old.attempt, old.stream, old.log_bytes):
             self._changed["log"].set()
+        if want.past_of != old.past_of:
+            self._changed["past"].set()
 
     def watch(self, lease: str) -> None:
         """Another lease is read from now on; nothing is known of it yet."""
         with self._lock:
-            self.data = Data(lease, leases=self.data.leases)
+            self.data = Data(lease, leases=self.data.leases, had=self.data.had)
 
     def refresh(self) -> None:
         """Everything is read again, now."""
@@ -234,6 +246,7 @@ class Readers:
             self._post(lambda data: replace(data, leases=replace(data.leases, failure=said)))
         else:
             self._post(lambda data: replace(data, leases=found))
+            self._changed["past"].set()
 
     def _run_log(self) -> None:
         watch, event = LogWatch(self.fs, self.home, self.clock), self._changed["log"]
@@ -253,6 +266,19 @@ class Readers:
         except (OSError, LeaseqError) as error:
             log = Log(want.task, want.attempt, want.stream, note=_words(error), at=began)
         self._post(lambda data: replace(data, log=log or replace(data.log, since=None)), tell=log is not None)
+
+    def _run_past(self) -> None:
+        event = self._changed["past"]
+        while True:
+            event.wait()
+            event.clear()
+            if self._want.past_of and not self._want.paused:
+                self._read_past(self._want.past_of)
+
+    def _read_past(self, lease_id: str) -> None:
+        found = read_past(self.fs, self.home, self.data, lease_id)
+        if found:
+            self._post(lambda data: replace(data, had={**data.had, **found}))
 
 
 def read_once(fs: Fs, home: Home, clock: Clock, want: Want) -> Data:

@@ -64,7 +64,7 @@ class Span(NamedTuple):
 
 def of_lease(fs: Fs, lease: LeaseDir, found: Sequence[Allocation], *, now: float) -> list[Held]:
     """Each of these allocations of the lease, in their order. now: this host's clock."""
-    names = {each.id: tuple(sorted(allocs.ever_named(fs, lease, each) or each.nodes)) for each in found}
+    names = {each.id: nodes_of(fs, lease, each) for each in found}
     starts = {each.id: _start(fs, lease, each, now) for each in found}
     beats = {node: _beat(fs, lease, node, now) for node in {node for each in names.values() for node in each}}
     by_alloc: dict[str, list[Run]] = defaultdict(list)
@@ -72,6 +72,11 @@ def of_lease(fs: Fs, lease: LeaseDir, found: Sequence[Allocation], *, now: float
         if whose := _whose(run, found, names, starts):
             by_alloc[whose].append(run)
     return [_held(fs, lease, each, names[each.id], starts[each.id], beats, by_alloc[each.id], now) for each in found]
+
+
+def nodes_of(fs: Fs, lease: LeaseDir, alloc: Allocation) -> tuple[str, ...]:
+    """All nodes that the allocation has ever had, as the lease calls them."""
+    return tuple(sorted(allocs.ever_named(fs, lease, alloc) or alloc.nodes))
 
 
 def _held(

@@ -45,7 +45,7 @@ def test_each_job_of_a_lease_has_held_and_used_so_much_and_ended_for_its_reason(
     text = site.ok("lease", "info", lease)
     assert "waits:" in text and "1 Held" in text
     (line,) = [line for line in text.splitlines() if line.startswith(job)]
-    assert line.endswith("released")
+    assert line.endswith("ENDED (released), node2")
     site.ok("cancel", held)
     site.ok("lease", "release", lease, "--yes")
     site.wait_until(lambda: not site.squeue("-o", "%i"), "the end of all", seconds_max=90)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from leaseq.dataclass import dataclass
+from tests import forked
 from tests.e2e.monitor_screen import on_terminal
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,12 @@ class Mock:
 
     def control(self, *words: str) -> None:
         subprocess.run([str(MOCK), *words, "--dir", str(self.directory)], check=True, stdout=subprocess.DEVNULL)
+
+    def leaseq(self, *words: str) -> str:
+        """What the command said on stdout."""
+        code, out, err = forked.run(words, self.env, cwd=ROOT)
+        assert code == 0, err
+        return out.decode().strip()
 
 
 @pytest.fixture
@@ -74,6 +81,11 @@ def test_a_lease_is_made_watched_used_and_released_by_keys_alone(mock: Mock) -> 
         screen.send("echo gpus $CUDA_VISIBLE_DEVICES; sleep 300\t3\r")
         screen.shows("● 1 running")
         screen.shows("gpus 0,1,2")
+        more = mock.leaseq("add", "--detach", "--to", "sweep", "--nodes=2", "--exclusive", "--time=10:00")
+        screen.press("\t" * 3, "Enter look at")
+        screen.press("R", f"{more}  PENDING")
+        mock.leaseq("lease", "release", "sweep", "--job", more, "--yes")
+        screen.press("R", f"{more}  ENDED")
         screen.press("x", "releases 2 nodes, ends 1 running task;")
         screen.shows("0 pending tasks stay queued")
         screen.press("y", "is released")
@@ -81,7 +93,7 @@ def test_a_lease_is_made_watched_used_and_released_by_keys_alone(mock: Mock) -> 
 
 
 def test_a_slurm_that_does_not_answer_makes_its_age_grow_and_is_told(mock: Mock) -> None:
-    subprocess.run([*LEASEQ, "add", "--detach", "-t", "10:00"], env=mock.env, cwd=ROOT, check=True, capture_output=True)
+    mock.leaseq("add", "--detach", "-t", "10:00")
     with on_terminal([*LEASEQ, "tui", "--refresh", "0.3"], mock.env, columns=120, lines=40) as screen:
         screen.shows("slurm ")
         mock.control("fault", "down")

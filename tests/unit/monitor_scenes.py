@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from leaseq.allocation import Allocation
 from leaseq.dataclass import replace
 from leaseq.lease.base import LeaseState
 from leaseq.lease.view import LeaseView
@@ -145,7 +146,8 @@ def lease_row(
     created: float = 0.0,
 ) -> LeaseView:
     lease = Lease(lease_id, kind, created, name=name, nodes=nodes, argv=argv)
-    return LeaseView(lease, LeaseState(word, reason, nodes), nodes, left_seconds)
+    state = LeaseState(word, reason, nodes, ends=None if left_seconds is None else WALL - 2 + left_seconds)
+    return LeaseView(lease, state, nodes, left_seconds, ((lease.first, state),))
 
 
 LOCAL = lease_row("local:atlas", "local", word="RUNNING", nodes=("atlas",), created=WALL - 90000)
@@ -252,6 +254,19 @@ def busy() -> Data:
         Leases((SWEEP, QUEUED, LOCAL), NOW - 2, slurm_age=26.0),
         log,
     )
+
+
+def several_jobs() -> Data:
+    """The same lease after two jobs that have ended, and with one that waits; what the last one had is read."""
+    data = busy()
+    first, last = (
+        (Allocation(number, "slurm", SWEEP.id, WALL - ago, job=number), LeaseState("ENDED", why))
+        for number, ago, why in (("47990", 99000.0, "TIMEOUT (TimeLimit)"), ("48102", 33000.0, "released"))
+    )
+    waits = Allocation("48377", "slurm", SWEEP.id, WALL - 600, job="48377")
+    state = LeaseState("PENDING", "Priority", starts="2025-07-15T12:40:00")
+    row = replace(SWEEP, allocs=(*SWEEP.allocs, (waits, state)), ended=(first, last))
+    return replace(data, leases=replace(data.leases, rows=(row, LOCAL)), had={(SWEEP.id, last[0].id): ("gpu-node-03",)})
 
 
 def stale_node() -> Data:

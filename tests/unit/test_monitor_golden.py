@@ -59,6 +59,11 @@ def overlaid(scene: Scene, overlay: object) -> Scene:
     return replace(scene, ui=replace(scene.ui, overlay=overlay))
 
 
+def lease_detail(size: str) -> Scene:
+    ui = Ui(focus=Pane.DETAIL, last_list=Pane.LEASES)
+    return situations.scene(situations.several_jobs(), ui, size=size)
+
+
 VIEWS = {
     "help": lambda: overlaid(busy("120x40"), Help()),
     "help.80x24": lambda: overlaid(busy(), Help()),
@@ -75,7 +80,9 @@ VIEWS = {
         task=situations.task_id(10), focus=Pane.LOGS, log_find="step  2225", follow=False, log_top=60
     ),
     "node-detail": lambda: busy("120x40", focus=Pane.NODES, last_list=Pane.NODES),
-    "lease-detail": lambda: busy(focus=Pane.DETAIL, last_list=Pane.LEASES),
+    "lease-detail.80x24": lambda: lease_detail("80x24"),
+    "lease-detail.120x40": lambda: lease_detail("120x40"),
+    "lease-detail.200x50": lambda: lease_detail("200x50"),
     "failed": lambda: busy(filter=Filter.FAILED),
     "marked": lambda: busy(marks=frozenset({situations.task_id(20), situations.task_id(21)})),
     "read-only": lambda: busy("120x40", readonly=True, paused=True),

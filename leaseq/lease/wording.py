@@ -1,0 +1,38 @@
+"""What is said of a lease and of its allocations, by commands and the monitor alike. Values in, words out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from leaseq.lease.base import LeaseState
+from leaseq.reading.views import duration
+from leaseq.words import one_line
+
+
+def of_state(state: LeaseState) -> str:
+    """The state and its reason: `PENDING (Priority)`."""
+    return state.word + (f" ({one_line(state.reason)})" if state.reason else "")
+
+
+def start(state: LeaseState) -> str:
+    """When it will start, as far as Slurm has a plan; empty if not."""
+    return f"expected {state.starts.replace('T', ' ')}" if state.starts else ""
+
+
+def of_lease(state: LeaseState, nodes: Sequence[str], notes: Mapping[str, str]) -> str:
+    """A lease in a line of a list: its nodes, the reason of its state, its start, what its scripts had to say."""
+    # What Slurm's commands had to say can be several lines: the first is the reason, `lease info` has them all.
+    reason = state.reason.splitlines()[:1]
+    where = ",".join(nodes) if state.word != "ENDED" else ""
+    words = (where, *reason, start(state), *(f"{node}: {note}" for node, note in notes.items()))
+    return "  ".join(word for word in words if word)
+
+
+def of_alloc(state: LeaseState, had: Sequence[str], *, now: float) -> str:
+    """An allocation in a line: its state and why, how long it has yet, its nodes; had: what it had if it has ended.
+
+    now: this host's clock.
+    """
+    nodes = had if state.word == "ENDED" else state.nodes
+    left = f"{duration(state.ends - now)} left" if state.ends is not None else ""
+    return ", ".join(word for word in (of_state(state), left, start(state), *nodes) if word)
