@@ -129,6 +129,15 @@ def read_local(path: str) -> bytes:
         os.close(fd)
 
 
+def removed(path: str) -> bool:
+    """True if this call removed the file."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def node_path(home: str, lease: str, node: str) -> str:
     """Where the node-local directory is; nothing is created."""
     import hashlib

@@ -75,7 +75,7 @@ def test_an_attempt_whose_request_lacks_something_has_failed_and_its_record_says
     rec = record.read(f"{directory.rec}/{KEY}")
     assert rec is not None and rec.over
     assert f"lacks '{name}'" in rec.failure
-    assert not request.exists() and not keeper.kept
+    assert not request.exists() and not keeper.keeping.kept
 
 
 def test_a_request_of_an_earlier_boot_starts_nothing(directory: NodeDir) -> None:
