@@ -327,6 +327,10 @@ class LeaseDir:
         """The directory of the logs of an array's indices."""
         return f"{self.logs}/{task_id[1]}/{task_id}"
 
+    def pack(self, task_id: str, attempt: int, node: str, owner: str) -> str:
+        """Logs of ended indices of that attempt of the array, put together by that incarnation of the node's runner."""
+        return f"{self.logs_of(task_id)}/pack.{attempt}.{node_part(node)}.{owner}"
+
     def log(self, task_id: str, attempt: int, stream: str) -> str:
         """The log file of one attempt; stream is `out` or `err`."""
         return f"{self.log_dir(task_id)}/{task_id}.{attempt}.{stream}"

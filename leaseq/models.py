@@ -85,6 +85,8 @@ def axis(value: object) -> dict[str, tuple[str, ...] | str]:
     return checked
 
 
+KEEP_FAILED, KEEP_PACKED = "failed", "packed"
+"""Which logs of ended indices an array keeps: of those that are not DONE; all, in few files. Any other word: all."""
 ALL_GPUS = -1
 """As a task's GPU count: every GPU of the node."""
 
@@ -123,7 +125,7 @@ class Array(Record):
     max_fails: int = _as(integer, default=0)
     """With so many failed ones no other starts; 0: they all do."""
     logs: str = _as(text, default="")
-    """Which logs are kept: empty (one pair for each index), `failed`, `packed`."""
+    """Which logs are kept once an index has ended: empty (a pair of files for each), `failed`, `packed`."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
 

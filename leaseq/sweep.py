@@ -68,7 +68,7 @@ def array_of(said: Said, *, read: Callable[[str], bytes]) -> tuple[Array, list[s
         axes=tuple(axes),
         throttle=throttle,
         max_fails=said.max_fails,
-        logs=said.logs,
+        logs="" if said.logs == "all" else said.logs,
     )
     return array, remarks
 

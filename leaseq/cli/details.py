@@ -10,7 +10,7 @@ from leaseq.cli.output import iso, stamp
 from leaseq.cli.rows import need_json, reason_of, task_json, values_text
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
-from leaseq.models import ANY, Array, Outcome, State, Task
+from leaseq.models import ANY, KEEP_FAILED, KEEP_PACKED, Array, Outcome, State, Task
 from leaseq.protocol.edges import BEGIN, OK
 from leaseq.protocol.history import command_text
 from leaseq.protocol.submission import environment_known
@@ -21,6 +21,10 @@ from leaseq.words import count, memory
 if TYPE_CHECKING:
     from leaseq.reading.find import Detail
 
+KEPT = {
+    KEEP_FAILED: "kept of indices that are not DONE",
+    KEEP_PACKED: "packed into one file for each node, once an index has ended",
+}
 VALUES_SHOWN, VALUES_WIDTH = 12, 200
 """How many values of a parameter of an array are shown, in how many letters."""
 
@@ -54,6 +58,10 @@ def detail_json(lease: LeaseDir, each: Detail, *, env: bool) -> dict[str, object
             body["env"] = dict(task.env) if environment_known(task) else None
     body["attempts"] = [attempt_json(lease, outcome) for outcome in each.outcomes]
     body["logs"] = {stream: lease.log(each.view.id, each.view.attempt, stream) for stream in ("out", "err")}
+    body["packed"] = [
+        {"attempt": attempt, "stream": stream, "path": part.path, "offset": part.offset, "bytes": part.length}
+        for (attempt, stream), part in each.packed.items()
+    ]
     body["task_dir"] = lease.results(each.view.id)
     body["file"] = f"{each.view.place.directory}/{each.view.place.name}" if each.view.place else None
     return body
@@ -153,7 +161,18 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
         started.append(row.attempt)
     for attempt in started:
         for stream in ("out", "err"):
-            yield f"std{stream}" + (f" {attempt}" if len(started) > 1 else ""), lease.log(row.id, attempt, stream)
+            title = f"std{stream}" + (f" {attempt}" if len(started) > 1 else "")
+            yield title, _log_text(lease, each, attempt, stream)
+
+
+def _log_text(lease: LeaseDir, each: Detail, attempt: int, stream: str) -> str:
+    """Where that output is."""
+    if part := each.packed.get((attempt, stream)):
+        return f"{part.path}: {part.length:,} bytes from byte {part.offset:,} on" if part.length else "empty"
+    state = next((outcome.state for outcome in each.outcomes if outcome.attempt == attempt), None)
+    if each.kept_logs == KEEP_FAILED and state is State.DONE:
+        return "not kept: --logs failed, and it is DONE"
+    return lease.log(each.view.id, attempt, stream)
 
 
 def _array_lines(array: Array) -> Iterable[tuple[str, str]]:
@@ -162,6 +181,8 @@ def _array_lines(array: Array) -> Iterable[tuple[str, str]]:
     limits = [f"at most {array.throttle:,} at once"] if array.throttle else []
     limits += [f"none starts once {count(array.max_fails, 'index', 'indices')} failed"] if array.max_fails else []
     yield "indices", ", ".join([f"{len(indices):,} ({_shortened(array.indices)})", *limits])
+    if array.logs in KEPT:
+        yield "output", KEPT[array.logs]
     for axis in array.axes:
         for number, (name, values) in enumerate(axis.items()):
             text = values if isinstance(values, str) else _shortened(", ".join(values[:VALUES_SHOWN]))

@@ -13,12 +13,13 @@ from leaseq.cli.options import LEASE
 from leaseq.cli.streams import ALL_LINES, FOLLOW_LINES, RAW, STDERR, STDOUT, lines_of, no_log, of_indices, streams_of
 from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound, UsageError
-from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import How
-from leaseq.models import Outcome, State
+from leaseq.models import KEEP_FAILED, Outcome, State
 from leaseq.reading import logtail
+from leaseq.reading.find import detail
 from leaseq.reading.logtail import Folder
 from leaseq.reading.logtext import Harmless
+from leaseq.reading.output import Log, log_of
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
 from leaseq.reading.waiting import Advice, Awaited, pauses, wait_code
@@ -78,7 +79,7 @@ class Follow:
         if row.state is State.PENDING:
             app.out.talk(f"leaseq: {row.id} is pending ({row.reason}); waiting for its start")
         advice = Advice(reader, upkeep=app.access.keep_up, last_look=now)
-        sources = self._sources(app, reader.lease, row.id, attempt, lines=self.lines)
+        sources = self._sources(app, reader, row.id, attempt, lines=self.lines)
         pause = pauses(app.fs)
         awaited = Awaited(reader, row.id, attempt)
         while True:
@@ -89,11 +90,13 @@ class Follow:
                 for source in sources:
                     source.end()
             if outcome is not None and newest == attempt:
+                if any(source.gone for source in sources):
+                    self._tell_what_is_missing(app, reader, row, outcome)
                 return outcome
             if newest != attempt:
                 app.out.talk(f"leaseq: attempt {attempt} of {row.id} has failed; attempt {attempt + 1} follows")
                 attempt += 1
-                sources = self._sources(app, reader.lease, row.id, attempt, lines=ALL_LINES)
+                sources = self._sources(app, reader, row.id, attempt, lines=ALL_LINES)
                 continue
             if any(news):
                 pause = pauses(app.fs)
@@ -101,11 +104,16 @@ class Follow:
                 app.out.talk(f"leaseq: {text}")
             time.sleep(next(pause))
 
-    def _sources(self, app: App, lease: LeaseDir, task_id: str, attempt: int, *, lines: int | None) -> list[Source]:
+    def _tell_what_is_missing(self, app: App, reader: Reader, row: TaskView, outcome: Outcome) -> None:
+        """An array that keeps the output of failures alone has removed this one, perhaps before its end was shown."""
+        if outcome.state is State.DONE and detail(reader, row.id).kept_logs == KEEP_FAILED:
+            app.out.talk(f"leaseq: what {row.id} wrote last may be missing: its array keeps the output of failures")
+
+    def _sources(self, app: App, reader: Reader, task_id: str, attempt: int, *, lines: int | None) -> list[Source]:
         return [
             Source(
                 app,
-                lease.log(task_id, attempt, stream),
+                log_of(reader, task_id, attempt, stream),
                 stream,
                 lines=lines,
                 raw=self.raw,
@@ -116,10 +124,10 @@ class Follow:
 
 
 class Source:
-    """One growing log file and where its bytes go: stdout to stdout, stderr to stderr unless it is shown alone."""
+    """One growing log and where its bytes go: stdout to stdout, stderr to stderr unless it is shown alone."""
 
-    def __init__(self, app: App, path: str, stream: str, *, lines: int | None, raw: bool, alone: bool) -> None:
-        self.app, self.path, self.stream = app, path, stream
+    def __init__(self, app: App, log: Log, stream: str, *, lines: int | None, raw: bool, alone: bool) -> None:
+        self.app, self.log, self.stream = app, log, stream
         self.target = sys.stdout if stream == "out" or alone else sys.stderr
         self.cut = lines is None and self.target.isatty()
         """True if it is said what is left out, since nobody asked for that."""
@@ -128,22 +136,25 @@ class Source:
         self.folder = None if raw or self.target.isatty() else Folder()
         self.harmless = Harmless() if self.target.isatty() and not raw else None
         self.offset: int | None = None
+        self.gone = False
+        """True if there was no such log at the last look."""
 
     def copy(self) -> bool:
         """Everything written so far has been shown; True if there was something new."""
         try:
             if self.offset is None:
-                fs = self.app.fs
-                self.offset = 0 if self.lines == ALL_LINES else logtail.start_of_last_lines(fs, self.path, self.lines)
+                self.offset = 0 if self.lines == ALL_LINES else logtail.start_of_last_lines(self.log, self.lines)
                 if self.cut and self.offset:
                     left = f"{self.offset:,} bytes before the last {FOLLOW_LINES} lines of std{self.stream}"
                     self.app.out.talk(f"leaseq: {left} are left out; `-n all` shows them")
             before = self.offset
-            for data in logtail.chunks(self.app.fs, self.path, self.offset):
+            for data in logtail.chunks(self.log, self.offset):
                 self.offset += len(data)
                 self._show(data if self.folder is None else self.folder.feed(data))
+            self.gone = False
             return self.offset > before
         except FileNotFoundError:
+            self.gone = True
             return False
 
     def end(self) -> None:

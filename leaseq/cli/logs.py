@@ -20,6 +20,7 @@ from leaseq.models import State
 from leaseq.reading import logtail
 from leaseq.reading.logtail import Folder
 from leaseq.reading.logtext import Harmless
+from leaseq.reading.output import Log, log_of
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
 
@@ -42,7 +43,7 @@ class Logs:
             if each.row.array is not None:
                 raise of_indices(each.row, "logs")
         if self.json:
-            tasks = [self._json(app, each.reader, each.row) for each in found.tasks]
+            tasks = [self._json(each.reader, each.row) for each in found.tasks]
             app.out.document({"lease": found.lease, "tasks": tasks, "unknown": list(found.unknown)})
             return app.tell(found.problems)
         headed = len(found.tasks) > 1 or len(self.streams) > 1
@@ -50,8 +51,8 @@ class Logs:
         for each in found.tasks:
             reader, row = each.reader, each.row
             attempt = self.attempt or shown_attempt(row)
-            paths = {stream: reader.lease.log(row.id, attempt, stream) for stream in ("out", "err")}
-            sizes = {stream: logtail.size(app.fs, path) for stream, path in paths.items()}
+            logs = {stream: log_of(reader, row.id, attempt, stream) for stream in ("out", "err")}
+            sizes = {stream: logtail.size(log) for stream, log in logs.items()}
             if all(sizes[stream] is None for stream in self.streams):
                 problems.append(no_log(reader, row, attempt))
                 continue
@@ -59,7 +60,7 @@ class Logs:
                 if headed:
                     print(f"==> {row.id} std{stream} <==", flush=True)
                 if sizes[stream]:
-                    self._copy(app, paths[stream])
+                    self._copy(logs[stream])
             if self.streams == ("out",) and not sizes["out"] and sizes["err"]:
                 app.out.talk(f"leaseq: stdout is empty; stderr has {sizes['err']} bytes (--stderr shows them)")
             elif app.out.watched and not headed and not any(sizes.values()):
@@ -68,30 +69,31 @@ class Logs:
             raise problems[0]
         return app.tell([*problems, *found.problems])
 
-    def _copy(self, app: App, path: str) -> None:
-        offset = 0 if self.lines == ALL_LINES else logtail.start_of_last_lines(app.fs, path, self.lines)
+    def _copy(self, log: Log) -> None:
+        offset = 0 if self.lines == ALL_LINES else logtail.start_of_last_lines(log, self.lines)
         folder, harmless = Folder(), Harmless() if sys.stdout.isatty() and not self.raw else None
-        for data in logtail.chunks(app.fs, path, offset):
+        for data in logtail.chunks(log, offset):
             shown = data if self.raw else folder.feed(data)
             sys.stdout.buffer.write(harmless.feed(shown) if harmless else shown)
         rest = folder.end()
         sys.stdout.buffer.write(harmless.feed(rest, final=True) if harmless else rest)
         sys.stdout.buffer.flush()
 
-    def _json(self, app: App, reader: Reader, row: TaskView) -> dict[str, object]:
+    def _json(self, reader: Reader, row: TaskView) -> dict[str, object]:
         attempt = self.attempt or shown_attempt(row)
         body: dict[str, object] = {"id": row.id, "lease": reader.lease.id, "attempt": attempt, "state": row.state.name}
         for stream in self.streams:
-            path = reader.lease.log(row.id, attempt, stream)
+            log = log_of(reader, row.id, attempt, stream)
             lines = FOLLOW_LINES if self.lines == ALL_LINES else self.lines
-            size = logtail.size(app.fs, path)
+            size = logtail.size(log)
             text = b""
             if size:
                 folder = Folder()
-                for data in logtail.chunks(app.fs, path, logtail.start_of_last_lines(app.fs, path, lines)):
+                for data in logtail.chunks(log, logtail.start_of_last_lines(log, lines)):
                     text += data if self.raw else folder.feed(data)
                 text += folder.end()
-            body[f"std{stream}"] = {"path": path, "bytes": size, "last_lines": text.decode("utf-8", "replace")}
+            shown = text.decode("utf-8", "replace")
+            body[f"std{stream}"] = {"path": log.path, "offset": log.offset, "bytes": size, "last_lines": shown}
         return body
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from leaseq.cli.command import Option
 from leaseq.cli.values import integer
 from leaseq.errors import NotFound, UsageError
-from leaseq.models import State
+from leaseq.models import KEEP_FAILED, State
 from leaseq.reading.find import detail
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
@@ -36,6 +36,14 @@ def of_indices(row: TaskView, verb: str) -> UsageError:
     )
 
 
+def not_kept(row: TaskView) -> NotFound:
+    """Why an index that ended well has no output."""
+    return NotFound(
+        f"the output of {row.id} was not kept: it is DONE, and its array keeps that of failures (--logs failed)",
+        hint=f"`leaseq info {row.id}` says how it ended",
+    )
+
+
 def no_log(reader: Reader, row: TaskView, attempt: int) -> NotFound:
     if row.cleaned:
         return NotFound(
@@ -46,7 +54,10 @@ def no_log(reader: Reader, row: TaskView, attempt: int) -> NotFound:
         return NotFound(
             f"{row.id} has not started (PENDING{why})", hint=f"`leaseq follow {row.id}` waits for its start"
         )
-    known = len(detail(reader, row.id).outcomes) or 1
+    found = detail(reader, row.id)
+    if found.kept_logs == KEEP_FAILED and row.state is State.DONE and row.attempt == attempt:
+        return not_kept(row)
+    known = len(found.outcomes) or 1
     if attempt > max(known, row.attempt):
         return NotFound(f"{row.id} has no attempt {attempt}", hint=f"`leaseq info {row.id}` lists its attempts")
     reason = f" ({row.reason})" if row.reason else ""

@@ -37,9 +37,16 @@ ARRAY_OPTIONS = (
     Option(
         "max-fails", "start no more once N indices have failed", metavar="N", read=partial(integer, low=1), absent=0
     ),
+    Option(
+        "logs",
+        "which output of its indices is kept once they have ended (default: all, a pair of files for each; failed: of "
+        "those that are not DONE; packed: all, in one file for each node)",
+        metavar="WHICH",
+        choices=("all", "failed", "packed"),
+    ),
     Option("dry-run", "say how many there are, and the first and last commands; submit nothing", kind="flag"),
 )
-_OF_ARRAYS = ("zip", "sample", "throttle", "max_fails")
+_OF_ARRAYS = ("zip", "sample", "throttle", "max_fails", "logs")
 SHOWN = 3
 """How many of the first and of the last commands a dry run shows."""
 Command = tuple[tuple[str, ...], bool]

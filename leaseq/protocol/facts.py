@@ -143,6 +143,27 @@ class Told:
     """What runs, or may: a later attempt than that end."""
 
 
+@dataclass(frozen=True)
+class Packed:
+    """Where a log of an attempt of an index is in the pack of whoever wrote the journal: see `index_logs`."""
+
+    index: int
+    attempt: int
+    stream: str
+    offset: int
+    """Of the log's first byte."""
+    length: int
+
+    @classmethod
+    def parse(cls, value: list[Any]) -> Packed:
+        index, attempt, stream, offset, length = value
+        return cls(integer(index), integer(attempt), text(stream), integer(offset), integer(length))
+
+
+def packs(chunk: int, logs: Sequence[Packed]) -> bytes:
+    return line_of(["p", chunk, [[each.index, each.attempt, each.stream, each.offset, each.length] for each in logs]])
+
+
 def begins(chunk: int, attempts: Attempts) -> bytes:
     return line_of(["b", chunk, [list(each) for each in attempts]])
 

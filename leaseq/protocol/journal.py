@@ -4,6 +4,7 @@
 
     ["b",CHUNK,[[INDEX,ATTEMPT],...]]         these may run from now on; durable before they do
     ["u",CHUNK,[[INDEX,ATTEMPT],...],WHO]     what that incarnation began of these has certainly never run
+    ["p",CHUNK,[[INDEX,ATTEMPT,STREAM,AT,BYTES],...]]  where these logs are in this incarnation's pack: see `index_logs`
     ["e",INDEX,ATTEMPT,CHUNK,STATE,...]       how that attempt of the index ended: the fields of `Ended`, in order
     ["t",COUNTS,ATTEMPT,STARTED,ENDED,SECONDS]  the journal's totals after its other lines: indices that have ended for
                                               good, by state; the highest attempt; of all the first start, the last end,
@@ -26,7 +27,7 @@ from leaseq.errors import Malformed
 from leaseq.layout import ArrayDir
 from leaseq.models import State
 from leaseq.protocol import files
-from leaseq.protocol.facts import Attempts, Begun, Ended, Told, Totals, begins, never_began
+from leaseq.protocol.facts import Attempts, Begun, Ended, Packed, Told, Totals, begins, never_began, packs
 from leaseq.schema import integer, text
 from leaseq.world import Fs
 
@@ -52,13 +53,15 @@ class Journal:
         ended: Sequence[Ended] = (),
         begun: Mapping[int, Attempts] | None = None,
         never: Sequence[tuple[int, Attempts, str]] = (),
+        packed: Mapping[int, Sequence[Packed]] | None = None,
     ) -> None:
         """That stands at the end of the journal, durably, and then the totals. Raises OSError: to be written again.
 
-        begun: by chunk. never: of each (chunk, what never began of it, whose it was).
+        begun, packed: by chunk. never: of each (chunk, what never began of it, whose it was).
         """
         totals = replace(self.totals, counts=dict(self.totals.counts))
         lines = [b"\n"] if self._torn else []
+        lines += [packs(chunk, logs) for chunk, logs in (packed or {}).items()]
         for end in ended:
             totals.add(end)
             lines.append(end.line())
@@ -202,6 +205,20 @@ def of_index(
     return [ends[attempt] for attempt in sorted(ends)], max(now, default=None)
 
 
+def packed(
+    fs: Fs, array: ArrayDir, names: ArrayNames, chunk: int, index: int | None = None
+) -> Iterator[tuple[Packed, str, str]]:
+    """(log, node, incarnation) of each log of the chunk, or of one index of it, that is in a pack; raises Malformed."""
+    cuts = cuts_of(fs, array, names)
+    for node, owner in names.journals:
+        data = whole(fs, array.journal(node, owner))
+        size = cuts.get((chunk, owner), len(data))
+        for fact in _lines(b"\n".join(_beginning(data[:size], [b'["p",%d,' % chunk]))):
+            with suppress(Malformed, LookupError, TypeError, ValueError):
+                logs = map(Packed.parse, fact[2])
+                yield from ((each, node, owner) for each in logs if index is None or each.index == index)
+
+
 def _beginning(data: bytes, starts: Iterable[bytes]) -> Iterator[bytes]:
     """The lines that begin so, kind by kind, each kind in its order."""
     for start in starts:
@@ -310,5 +327,5 @@ def _lines(data: bytes) -> Iterator[list[Any]]:
             except (ValueError, RecursionError):
                 continue
     for fact in facts:
-        if isinstance(fact, list) and fact and isinstance(fact[0], str) and fact[0] in ("b", "u", "e", "t"):
+        if isinstance(fact, list) and fact and isinstance(fact[0], str) and fact[0] in ("b", "u", "e", "p", "t"):
             yield fact

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from leaseq.dataclass import dataclass, replace
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed, NotFound, UsageError
 from leaseq.forms import Form
 from leaseq.models import Event, Outcome, State, Task
@@ -26,6 +26,7 @@ from leaseq.reading.views import Place, TaskView
 from leaseq.words import count
 
 if TYPE_CHECKING:
+    from leaseq.protocol.index_logs import Part
     from leaseq.reading.indexed import Indexed
 
 CANDIDATES_SHOWN = 6
@@ -45,6 +46,10 @@ class Detail:
     """One for each attempt that has ended, oldest first."""
     redone_as: tuple[str, ...] = ()
     """The tasks that repeat it, oldest first."""
+    kept_logs: str = ""
+    """Of an index of an array, which logs that keeps: see `protocol.index_logs`."""
+    packed: Mapping[tuple[int, str], Part] = field(default_factory=dict)
+    """Where those of its logs are that are in a pack, by attempt and stream."""
 
 
 def find(reader: Reader, selector: str) -> tuple[TaskView, ...]:
@@ -101,7 +106,8 @@ def detail(reader: Reader, task_id: str) -> Detail:
     whole, index = parse_id(task_id)
     if index is not None:
         array = search.indexed(whole)
-        return Detail(array.row(index), array.task(index), tuple(array.outcomes(index)))
+        outcomes, packed = tuple(array.outcomes(index)), array.packed(index)
+        return Detail(array.row(index), array.task(index), outcomes, kept_logs=array.kept_logs, packed=packed)
     view = search.view(task_id)
     outcomes = tuple(search.outcomes(task_id))
     task: Task | None = outcomes[-1].task if outcomes else None

@@ -15,13 +15,14 @@ from leaseq.arrays import Expansion
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed, NotFound
 from leaseq.indices import Indices
-from leaseq.layout import LeaseDir
-from leaseq.models import Outcome, State, Task
+from leaseq.layout import ArrayDir, LeaseDir
+from leaseq.models import KEEP_PACKED, Outcome, State, Task
 from leaseq.names import parse_id
-from leaseq.protocol import journal, reports
+from leaseq.protocol import index_logs, journal, reports
 from leaseq.protocol.arrays import Stop
 from leaseq.protocol.facts import Begun, Ended
 from leaseq.protocol.history import command_text
+from leaseq.protocol.index_logs import Part
 from leaseq.protocol.plan import Plan
 from leaseq.reading.merge import from_heartbeat
 from leaseq.reading.sightings import names_in
@@ -217,15 +218,39 @@ class Indexed:
             return row.attempt, outcomes[-1]
         return row.attempt, Outcome(each.of_index(index), row.attempt, row.state, reason=row.reason)
 
+    @property
+    def kept_logs(self) -> str:
+        """Which logs it keeps: see `index_logs`."""
+        task = self.tries[-1].task
+        return task.array.logs if task.array else ""
+
+    def packed(self, index: int) -> dict[tuple[int, str], Part]:
+        """Where those logs of that index are that are in a pack, by attempt and stream; raises NotFound."""
+        self._try_of(index)
+        found: dict[tuple[int, str], Part] = {}
+        for each in self.tries if self.kept_logs == KEEP_PACKED else ():
+            if index not in each.indices:
+                continue
+            array, names, chunk = self._place(each, index)
+            for log, node, owner in journal.packed(self.fs, array, names, chunk, index):
+                path = self.lease.pack(self.whole.id, each.attempt, node, owner)
+                if part := index_logs.part_of(self.fs, path, log):
+                    found[log.attempt, log.stream] = part
+        return found
+
     def _try_of(self, index: int) -> Try:
         self.refuse_strange(Indices.of([index]))
         return next(each for each in reversed(self.tries) if index in each.indices)
 
     def _journal(self, each: Try, index: int) -> tuple[list[tuple[Ended, str]], Begun | None]:
+        array, names, chunk = self._place(each, index)
+        return journal.of_index(self.fs, array, names, index, chunk)
+
+    def _place(self, each: Try, index: int) -> tuple[ArrayDir, ArrayNames, int]:
+        """The directory of that try, the names in it, and the chunk that has the index."""
         array = self.lease.array(self.whole.id, each.attempt)
         names = ArrayNames.parse(names_in(self.fs, array.root))
-        place = each.indices.place(index)
-        return journal.of_index(self.fs, array, names, index, Plan(len(each.indices)).chunk_of(place))
+        return array, names, Plan(len(each.indices)).chunk_of(each.indices.place(index))
 
     # -- rows ----------------------------------------------------------------------------------------
 

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from leaseq.world import Fs
+if TYPE_CHECKING:
+    from leaseq.reading.output import Log
 
 CHUNK_BYTES = 1 << 16
 LINE_BYTES_MAX = 1 << 20
 """A line longer than this is passed on in pieces."""
 
 
-def size(fs: Fs, path: str) -> int | None:
-    """Bytes in the file now; None if there is none."""
+def size(log: Log) -> int | None:
+    """Bytes in it now; None if there is none."""
     try:
-        return fs.read_range(path, 0, 0)[1]
+        return log.read(0, 0)[1]
     except FileNotFoundError:
         return None
 
 
-def start_of_last_lines(fs: Fs, path: str, count: int) -> int:
+def start_of_last_lines(log: Log, count: int) -> int:
     """The offset where the last `count` lines begin; a last line without its newline counts."""
-    data, end = fs.read_range(path, -1, 1)
+    data, end = log.read(-1, 1)
     if count <= 0:
         return end
     wanted = count + (1 if data == b"\n" else 0)
     at = end
     while at > 0:
         begin = max(0, at - CHUNK_BYTES)
-        data, _ = fs.read_range(path, begin, at - begin)
+        data, _ = log.read(begin, at - begin)
         found = data.count(b"\n")
         if found >= wanted:
             cut = len(data)
@@ -40,10 +42,10 @@ def start_of_last_lines(fs: Fs, path: str, count: int) -> int:
     return 0
 
 
-def chunks(fs: Fs, path: str, offset: int) -> Iterator[bytes]:
-    """The file from the offset to its present end."""
+def chunks(log: Log, offset: int) -> Iterator[bytes]:
+    """It from the offset to its present end."""
     while True:
-        data, _ = fs.read_range(path, offset, CHUNK_BYTES)
+        data, _ = log.read(offset, CHUNK_BYTES)
         if not data:
             return
         yield data

@@ -69,12 +69,18 @@ class Lot:
     ends: deque[float] = field(default_factory=deque)
     """When the last ones ended here: those of the last moment."""
     log_directories: set[str] = field(default_factory=set)
+    """Those that are known to be there."""
     _cursor: int = 0
     """All chunks before it are taken."""
 
     @property
     def key(self) -> str:
         return self.entry.key
+
+    @property
+    def kept_logs(self) -> str:
+        """Which logs are kept: see `protocol.index_logs`."""
+        return self.task.array.logs if self.task.array else ""
 
     @property
     def waits_for_ledger(self) -> bool:
@@ -245,6 +251,14 @@ class IndexEnds:
 
 
 @dataclass(eq=False)
+class LogsLeft:
+    """Whoever had the chunk before may have left logs of ended indices that are to go."""
+
+    holding: Holding
+    key: str = ""
+
+
+@dataclass(eq=False)
 class ChunkEnds:
     """All indices of the chunk have ended, or are not to begin."""
 
@@ -260,4 +274,4 @@ class ArrayEnds:
     key: str = ""
 
 
-Note = Begins | NeverBegan | IndexEnds | ChunkEnds | ArrayEnds
+Note = Begins | NeverBegan | IndexEnds | LogsLeft | ChunkEnds | ArrayEnds

@@ -5,18 +5,19 @@ Called by the ledger, on its thread. What several items of one array say is one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from leaseq.errors import Malformed, Newer
 from leaseq.layout import LeaseDir
-from leaseq.models import State
+from leaseq.models import KEEP_PACKED, State
 from leaseq.node.procs import Procs
-from leaseq.protocol import arrays, chunks, files, journal
+from leaseq.protocol import arrays, chunks, files, index_logs, journal
 from leaseq.protocol.arrays import Stop
-from leaseq.protocol.facts import Attempts, Ended
+from leaseq.protocol.facts import Attempts, Ended, Packed
+from leaseq.protocol.index_logs import Pack
 from leaseq.protocol.journal import Journal
 from leaseq.protocol.tasks import Claim
-from leaseq.runner.holding import ArrayEnds, Begins, ChunkEnds, Holding, IndexEnds, NeverBegan, Note
+from leaseq.runner.holding import ArrayEnds, Begins, ChunkEnds, Holding, IndexEnds, LogsLeft, NeverBegan, Note
 from leaseq.world import Fs
 
 
@@ -26,6 +27,7 @@ class Journals:
     def __init__(self, *, fs: Fs, procs: Procs, lease: LeaseDir, node: str, now: Callable[[], float]) -> None:
         self.fs, self.procs, self.lease, self.node, self.now = fs, procs, lease, node, now
         self._open: dict[str, Journal] = {}
+        self._packs: dict[str, Pack] = {}
         self.news = False
         """True if something has begun since the runner looked last."""
 
@@ -50,7 +52,7 @@ class Journals:
         never: list[tuple[int, Attempts, str]] = []
         told: list[Begins | NeverBegan | IndexEnds] = []
         for note in notes:
-            if isinstance(note, (ChunkEnds, ArrayEnds)):
+            if isinstance(note, (LogsLeft, ChunkEnds, ArrayEnds)):
                 continue
             told.append(note)
             if isinstance(note, IndexEnds):
@@ -60,8 +62,10 @@ class Journals:
             else:
                 never.append((note.holding.chunk, note.attempts, note.owner))
         if told:
-            self._journal(told[0].holding).write(ended=ends, begun=begun, never=never)
+            packed = self._pack(told[0].holding, ends)
+            self._journal(told[0].holding).write(ended=ends, begun=begun, never=never, packed=packed)
             if ends:
+                self._drop_logs([note for note in told if isinstance(note, IndexEnds)], packed)
                 self._stop_if_too_many_failed(told[0].holding, everywhere=False)
         for each in told:
             if isinstance(each, IndexEnds):
@@ -69,6 +73,11 @@ class Journals:
             elif isinstance(each, Begins):
                 self._begun(each)
             done(each)
+        for note in notes:
+            if isinstance(note, LogsLeft):
+                held = note.holding.claim
+                index_logs.tidy(self.fs, self.lease, held, kept=note.holding.lot.kept_logs)
+                done(note)
         if ended := [note for note in notes if isinstance(note, ChunkEnds)]:
             chunks.end(self.fs, self.lease, [note.holding.claim for note in ended])
         for note in notes:
@@ -118,6 +127,34 @@ class Journals:
             lot.stops = [*lot.stops, stop]
             arrays.cancel(self.fs, self.lease, lot.entry, stop, now=self.now())
 
+    def _pack(self, holding: Holding, ends: Sequence[Ended]) -> dict[int, list[Packed]]:
+        """The logs of those attempts that are packed now, by chunk, if the array's are to be."""
+        lot = holding.lot
+        if lot.kept_logs != KEEP_PACKED or not ends:
+            return {}
+        if lot.key not in self._packs:
+            owner = holding.claim.entry.owner
+            self._packs[lot.key] = Pack(self.fs, self.lease, lot.entry, self.node, owner)
+        return self._packs[lot.key].add(ends)
+
+    def _drop_logs(self, ended: Sequence[IndexEnds], packed: Mapping[int, Sequence[Packed]]) -> None:
+        """Logs of attempts whose ends are durable are gone, if they are not to be kept, or are packed."""
+        lot = ended[0].holding.lot
+        if not lot.kept_logs:
+            return
+        if lot.key in self._packs:
+            self._packs[lot.key].told()
+        for holding in {id(note.holding): note.holding for note in ended}.values():
+            ends = [note.ended for note in ended if note.holding is holding]
+            index_logs.drop_files(
+                self.fs,
+                self.lease,
+                holding.claim,
+                kept=lot.kept_logs,
+                ends=ends,
+                packed=packed.get(holding.chunk, ()),
+            )
+
     def _journal(self, holding: Holding) -> Journal:
         lot, owner = holding.lot, holding.claim.entry.owner
         if lot.key not in self._open:
@@ -129,6 +166,7 @@ class Journals:
         try:
             if arrays.finish(self.fs, self.lease, closed, now=self.now()) is not None:
                 self._open.pop(closed.entry.key, None)
+                self._packs.pop(closed.entry.key, None)
         except Newer:
             return  # a newer leaseq's to end
         except Malformed as error:

@@ -9,7 +9,7 @@ from leaseq.protocol.facts import Begun
 from leaseq.protocol.fate import lost, lost_with_lease
 from leaseq.protocol.tasks import Claim
 from leaseq.runner import ends
-from leaseq.runner.holding import Holding, Lot, NeverBegan
+from leaseq.runner.holding import Holding, LogsLeft, Lot, NeverBegan
 from leaseq.runner.index import Index, end_if_done, end_index
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
@@ -36,6 +36,8 @@ def resume(state: NodeState, ports: Ports, lot: Lot, held: Claim, names: ArrayNa
             continue
         holding.left += 1
     lot.held.append(holding)
+    if lot.kept_logs:
+        ports.ledger.add(LogsLeft(holding))
     keys = {_judge(state, ports, holding, index, run) for index, run in begun}
     end_if_done(ports, holding)
     return keys

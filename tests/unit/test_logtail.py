@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from leaseq.reading.logtail import CHUNK_BYTES, LINE_BYTES_MAX, Folder, chunks, folded, size, start_of_last_lines
+from leaseq.reading.output import Log
 from leaseq.world import SystemFs
 
 FS = SystemFs(remote=False)
 
 
 def last(path: Path, count: int) -> bytes:
-    return b"".join(chunks(FS, str(path), start_of_last_lines(FS, str(path), count)))
+    log = Log(FS, str(path))
+    return b"".join(chunks(log, start_of_last_lines(log, count)))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,7 @@ def test_the_last_lines_are_the_last_lines(tmp_path: Path, data: bytes, count: i
 
 
 def test_a_file_that_is_not_there_has_no_size(tmp_path: Path) -> None:
-    assert size(FS, str(tmp_path / "no")) is None
+    assert size(Log(FS, str(tmp_path / "no"))) is None
 
 
 @pytest.mark.parametrize(
