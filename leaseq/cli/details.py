@@ -58,6 +58,8 @@ def detail_json(lease: LeaseDir, each: Detail, *, env: bool) -> dict[str, object
             body["env"] = dict(task.env) if environment_known(task) else None
     body["attempts"] = [attempt_json(lease, outcome) for outcome in each.outcomes]
     body["logs"] = {stream: lease.log(each.view.id, each.view.attempt, stream) for stream in ("out", "err")}
+    own = task.array.logs if task is not None and task.array is not None else ""
+    body["kept_logs"] = each.kept_logs or own or "all"
     body["packed"] = [
         {"attempt": attempt, "stream": stream, "path": part.path, "offset": part.offset, "bytes": part.length}
         for (attempt, stream), part in each.packed.items()

@@ -8,19 +8,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from leaseq.dataclass import dataclass, field
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
-from leaseq.models import ANY, Array, Need, Outcome, State, Task
+from leaseq.models import ANY, KEEP_FAILED, KEEP_PACKED, Array, Need, Outcome, State, Task
 from leaseq.names import ARRAYS, CLI, Entry, new_incarnation, order
-from leaseq.protocol import arrays, chunks, facts, journal, reports, tasks
+from leaseq.protocol import arrays, chunks, facts, index_logs, journal, reports, tasks
 from leaseq.protocol.arrays import Stop
 from leaseq.protocol.facts import Ended
+from leaseq.protocol.index_logs import Pack
 from leaseq.protocol.journal import Journal
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
+from tests.crash import log_rules
 from tests.crash.actors import NODES, prepared_disk
 from tests.crash.check import Violated, named
 from tests.faults import Died, Fault, FaultFs, Kind
@@ -59,9 +61,16 @@ class Protocol:
     stop: Callable[..., object] = arrays.stop
     read: Callable[..., facts.Told] = journal.read
     journal: type[Journal] = Journal
+    kept: str = ""
+    """Which logs the array keeps."""
+    pack: type[Pack] = Pack
+    book: Callable[..., None] = log_rules.book
+    drop: Callable[..., None] = index_logs.drop_files
+    tidy: Callable[..., None] = index_logs.tidy
 
 
 REAL = Protocol()
+PACKED, FAILED = replace(REAL, kept=KEEP_PACKED), replace(REAL, kept=KEEP_FAILED)
 
 
 @dataclass
@@ -75,6 +84,8 @@ class Truth:
     """Somebody was told that the whole array is to end."""
     asked: bool = False
     """Somebody began to ask for that."""
+    logs: dict[tuple[int, int, str], bytes] = field(default_factory=dict)
+    """What attempts wrote, by index, attempt and stream."""
 
 
 class World:
@@ -85,7 +96,12 @@ class World:
         self.disk = prepared_disk(LEASE).copy()
         self.truth = Truth()
         self.entry = Entry(order(priority=0, micros=1, sequence=0), TASK, Need(), 1, count=COUNT)
-        self.task = Task(TASK, ("true",), "/", 1.0, array=Array(f"0-{COUNT - 1}"))
+        self.task = Task(TASK, ("true",), "/", 1.0, array=Array(f"0-{COUNT - 1}", logs=p.kept))
+        self.lease = LEASE
+        self.drops = True
+        """False once an unlink may have failed, or been undone by a loss of power."""
+        if p.kept:
+            log_rules.prepare(self.fs(), LEASE, TASK)
         tasks.publish(self.fs(), LEASE.inbox(ANY), self.entry, self.task)
         self.array = LEASE.array(TASK, 1)
         self.dead: set[str] = set()
@@ -96,7 +112,7 @@ class World:
 
     def after_power_loss(self, disk: Disk) -> World:
         after = copy.copy(self)
-        after.disk, after.truth = disk, copy.deepcopy(self.truth)
+        after.disk, after.truth, after.drops = disk, copy.deepcopy(self.truth), False
         return after
 
 
@@ -111,6 +127,14 @@ class Runner:
         self.fresh: set[int] = set()
         """Chunks that nobody had before: nothing of them has begun."""
         self._journal: Journal | None = None
+        self._pack: Pack | None = None
+
+    @property
+    def pack(self) -> Pack:
+        if self._pack is None:
+            self._pack = self.p.pack(self.fs, LEASE, self.world.entry, self.node, self.incarnation)
+        self._pack.fs = self.fs
+        return self._pack
 
     @property
     def journal(self) -> Journal:
@@ -162,6 +186,8 @@ class Runner:
         told = facts.Told()
         if held.entry.chunk not in self.fresh:
             told = self.p.read(self.fs, self.world.array, names, chunk=held.entry.chunk)
+            if self.p.kept:
+                self.p.tidy(self.fs, LEASE, held, kept=self.p.kept)
         self.fresh.discard(held.entry.chunk)
         stops = arrays.read_stops(self.fs, self.world.array, names)
         for_all = any(stop.indices is None for stop in stops)
@@ -182,7 +208,7 @@ class Runner:
         todo = left[:most]
         while ends or todo:
             window, todo = todo[:WINDOW], todo[WINDOW:]
-            self.journal.write(ended=ends, begun={held.entry.chunk: window} if window else None)
+            self.p.book(self, held, ends, {held.entry.chunk: window} if window else None)
             if self.p.is_overruled(self.fs, LEASE, held):
                 return False
             self.world.truth.told.update((each.index, each.state) for each in ends)
@@ -190,6 +216,8 @@ class Runner:
             for index, attempt in window:
                 self.world.truth.starts[index, attempt] += 1
                 self.started.add(index)
+                if self.p.kept:
+                    log_rules.write(self.world, index, attempt)
                 ends.append(self._ended(index, held.entry.chunk))
         return len(left) <= most
 
@@ -302,6 +330,8 @@ def check_ended(world: World, *, first: str = "") -> None:
     for index, each in told.ended.items():
         if each.state in (State.DONE, State.FAILED) and not world.truth.starts[index, each.attempt]:
             raise Violated(f"index {index} is {each.state.name}, and never ran")
+    if world.p.kept:
+        log_rules.check(world, told)
 
 
 # -- scenes ----------------------------------------------------------------------------------------------------------
@@ -503,6 +533,10 @@ MEETINGS: dict[str, tuple[Build, Act]] = {
 }
 
 
+OF_LOGS = ("work_one", "work_another", "inherit", "work, lose", "work, lose and work")
+"""Where what becomes of logs is tried, too."""
+
+
 # -- the sweeps ------------------------------------------------------------------------------------------------------
 
 
@@ -524,10 +558,13 @@ def _operations(p: Protocol, build: Build) -> list[str]:
 def cases(p: Protocol) -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
     """(what is tried, its cases), each to be run to its end."""
     for name, build in SCENES.items():
+        if p.kept and name not in OF_LOGS:
+            continue
         for tries in (deaths, lost_replies, failures, power_losses):
             yield f"{tries.__name__}: {name}", partial(tries, p, build)
     for name, (build, other) in MEETINGS.items():
-        yield f"meetings: {name}", partial(meetings, p, partial(_both, build, other))
+        if not p.kept or name in OF_LOGS:
+            yield f"meetings: {name}", partial(meetings, p, partial(_both, build, other))
     for name, both in LATE.items():
         yield f"meetings: {name}", partial(meetings, p, both)
 
@@ -566,6 +603,7 @@ def failures(p: Protocol, build: Build) -> Iterator[str]:
             if not kind.applies_to(operation):
                 continue
             world, act = _stage(p, build)
+            world.drops = False
             with named(f"operation {at} ({operation}): {kind.value}, EIO", LookupError):
                 try:
                     act(world, FaultFs(world.fs(), Fault(at, kind, errno.EIO)))

@@ -8,7 +8,7 @@ import pytest
 
 from leaseq.protocol import plan
 from tests.crash import array_rules
-from tests.crash.array_rules import REAL
+from tests.crash.array_rules import FAILED, PACKED, REAL
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +23,11 @@ CASES = dict(array_rules.cases(REAL))
 @pytest.mark.parametrize("name", CASES)
 def test_no_fault_starts_an_index_twice_or_loses_one(name: str) -> None:
     assert sum(1 for _ in CASES[name]())
+
+
+OF_LOGS = {f"{p.kept}, {name}": case for p in (PACKED, FAILED) for name, case in array_rules.cases(p)}
+
+
+@pytest.mark.parametrize("name", OF_LOGS)
+def test_no_fault_loses_a_log_that_is_kept_or_doubles_it(name: str) -> None:
+    assert sum(1 for _ in OF_LOGS[name]())

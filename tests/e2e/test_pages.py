@@ -168,7 +168,8 @@ class Place(Box):
     @property
     def sweep(self) -> str:
         """An array of two that has ended."""
-        task = self.submit("true {x}", options=("--lease", "local", "--gpus", "0", "--sweep", "x=1,2"))
+        options = ("--lease", "local", "--gpus", "0", "--sweep", "x=1,2", "--logs", "packed")
+        task = self.submit("true {x}", options=options)
         self.run("wait", task, code=0)
         return task
 

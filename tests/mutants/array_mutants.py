@@ -107,14 +107,14 @@ def never_overruled(fs: Fs, lease: LeaseDir, held: Claim) -> bool:
 
 class JournalThatDoesNotSync(Journal):
     def write(self, **what: Any) -> None:
-        real, self.fs = self.fs, _Lazy(self.fs)
+        real, self.fs = self.fs, Lazy(self.fs)
         try:
             super().write(**what)
         finally:
             self.fs = real
 
 
-class _Lazy:
+class Lazy:
     """Appends are not durable."""
 
     def __init__(self, fs: Fs) -> None:

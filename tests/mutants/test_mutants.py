@@ -10,7 +10,7 @@ from tests.crash import array_rules, lane_rules
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
 from tests.crash.suite import first_violation
-from tests.mutants import array_mutants, lane_mutants, limit_mutants, order_mutants, runner_mutants
+from tests.mutants import array_mutants, lane_mutants, limit_mutants, log_mutants, order_mutants, runner_mutants
 from tests.mutants.mutants import CAUGHT_BY, MUTANTS
 from tests.sim.history import run
 from tests.sim.plan import draw
@@ -65,11 +65,15 @@ def test_a_mutant_of_lanes_is_caught(name: str) -> None:
     pytest.fail(f"{name}: nothing is caught")
 
 
-@pytest.mark.parametrize("name", array_mutants.MUTANTS)
+ARRAY_MUTANTS = {**array_mutants.MUTANTS, **log_mutants.MUTANTS}
+CATCHES = {**array_mutants.CAUGHT_BY, **log_mutants.CAUGHT_BY}
+
+
+@pytest.mark.parametrize("name", ARRAY_MUTANTS)
 def test_a_mutant_of_arrays_is_caught(name: str) -> None:
-    mutant = replace(array_rules.REAL, **array_mutants.MUTANTS[name])
+    mutant = replace(array_rules.REAL, **ARRAY_MUTANTS[name])
     with divided_into(array_rules.CHUNKS):
-        violation = array_rules.first_violation(mutant, first=array_mutants.CAUGHT_BY.get(name, ""))
+        violation = array_rules.first_violation(mutant, first=CATCHES.get(name, ""))
     assert violation is not None, f"{name}: nothing is caught"
     _tell(name, f"arrays: {violation[0]}", violation[1])
 
