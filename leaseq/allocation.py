@@ -47,6 +47,11 @@ class Allocation(Record):
     extra: Mapping[str, object] = field(default_factory=dict)
 
     @property
+    def told_as(self) -> str:
+        """Its id as heartbeats say it: none for one of which the lease's record tells."""
+        return "" if self.in_lease else self.id
+
+    @property
     def is_known(self) -> bool:
         """False if its record cannot be read: then nothing is known of it, not even that it has ended."""
         return bool(self.kind)

@@ -91,6 +91,10 @@ class AllocDir:
         """The names of all nodes that it has ever had, one per line; by the lease script, beside `node_names`."""
         return f"{self.root}/named"
 
+    def heard(self, node: str) -> str:
+        """The node's last heartbeat of this allocation, once another allocation's runner serves the node."""
+        return f"{self.root}/heard.{node}"
+
     @property
     def script_log(self) -> str:
         """What the lease script and its runners had to say."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from leaseq.errors import Malformed
-from leaseq.layout import LeaseDir
+from leaseq.layout import AllocDir, LeaseDir
 from leaseq.models import Heartbeat
 from leaseq.names import terms_in
 from leaseq.protocol.files import content, discard, hidden, rename_over
@@ -35,6 +35,32 @@ def read_heartbeat(fs: Fs, lease: LeaseDir, node: str) -> Heartbeat | None:
         return Heartbeat.from_json(content(fs, lease.heartbeat(node)))
     except FileNotFoundError:
         return None
+
+
+def last_heartbeat(fs: Fs, lease: LeaseDir, node: str, alloc: str) -> tuple[Heartbeat, float] | None:
+    """The node's last heartbeat of that allocation, and how old it is by the file server's clock.
+
+    alloc: as heartbeats say it. Raises Malformed.
+    """
+    for path in (lease.heartbeat(node), _told_by(lease, alloc).heard(node)):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            beat = Heartbeat.from_json(content(fs, path))
+            if beat.alloc == alloc:
+                return beat, fs.age(path, lease.heartbeats)
+    return None
+
+
+def keep_last(fs: Fs, lease: LeaseDir, beat: Heartbeat) -> None:
+    """The node's heartbeat file stays as its allocation's, with its age: another's runner writes the next."""
+    temporary = hidden(lease.heartbeats)
+    with suppress(FileNotFoundError):
+        fs.link(lease.heartbeat(beat.node), temporary)
+        rename_over(fs, temporary, _told_by(lease, beat.alloc).heard(beat.node))
+        discard(fs, temporary)  # two names of one file stay two: it was kept before
+
+
+def _told_by(lease: LeaseDir, alloc: str) -> AllocDir:
+    return lease.alloc(alloc) if alloc else lease.own
 
 
 def newest_term(fs: Fs, lease: LeaseDir, node: str) -> int:

@@ -1,8 +1,8 @@
 """What each allocation of a lease has held, and how much of that its tasks have booked.
 
-A node is held from the start of its allocation until its runner was heard last; if another allocation's runner has
-been heard under that name since, until the allocation's end was learnt. What is not known is None, and so is each sum
-of which a part is not known. The histories and the journals of arrays are read whole: this is a lease's story.
+A node is held from the start of its allocation until its runner was heard last for it; if none was, until the
+allocation's end was learnt. What is not known is None, and so is each sum of which a part is not known. The histories
+and the journals of arrays are read whole: this is a lease's story.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from leaseq.names import histories_in
 from leaseq.protocol import allocs, journal, terms
 from leaseq.reading.history import added
 from leaseq.world import Fs
+
+Times = tuple[float | None, float | None]
+"""When an allocation started last, and when it ended; None: not known, or it goes on."""
 
 HOUR = 3600.0
 APART_SECONDS = 120.0
@@ -65,13 +68,13 @@ class Span(NamedTuple):
 def of_lease(fs: Fs, lease: LeaseDir, found: Sequence[Allocation], *, now: float) -> list[Held]:
     """Each of these allocations of the lease, in their order. now: this host's clock."""
     names = {each.id: nodes_of(fs, lease, each) for each in found}
-    starts = {each.id: _start(fs, lease, each, now) for each in found}
-    beats = {node: _beat(fs, lease, node, now) for node in {node for each in names.values() for node in each}}
+    beats = {each.id: {node: _beat(fs, lease, each, node, now) for node in names[each.id]} for each in found}
+    times = {each.id: (_start(fs, lease, each, now), _until(each, beats[each.id])) for each in found}
+    heard = [beat for each in beats.values() for beat, _ in filter(None, each.values())]
     by_alloc: dict[str, list[Run]] = defaultdict(list)
-    for run in _runs(fs, lease, [beat for beat, _ in filter(None, beats.values())]):
-        if whose := _whose(run, found, names, starts):
-            by_alloc[whose].append(run)
-    return [_held(fs, lease, each, names[each.id], starts[each.id], beats, by_alloc[each.id], now) for each in found]
+    for run in _runs(fs, lease, heard):
+        by_alloc[_whose(run, [each for each in found if run.node in names[each.id]], times)].append(run)
+    return [_held(fs, lease, each, beats[each.id], times[each.id], by_alloc[each.id], now) for each in found]
 
 
 def nodes_of(fs: Fs, lease: LeaseDir, alloc: Allocation) -> tuple[str, ...]:
@@ -83,21 +86,21 @@ def _held(
     fs: Fs,
     lease: LeaseDir,
     alloc: Allocation,
-    names: tuple[str, ...],
-    since: float | None,
     beats: Mapping[str, tuple[Heartbeat, float] | None],
+    times: Times,
     runs: Sequence[Run],
     now: float,
 ) -> Held:
+    """beats: the last of each of its nodes."""
+    since, until = times
     current = set(allocs.nodes_of(fs, lease, alloc)) if alloc.ended is None else set[str]()
-    spans = [_span(alloc, since, beats[node], now if node in current else None) for node in names]
-    last = [heard for node in names if (each := beats[node]) and _is_of(each[0], alloc) for heard in (each[1],)]
-    known = bool(names) and since is not None
+    spans = [_span(alloc, since, beat, now if node in current else None) for node, beat in beats.items()]
+    known = bool(beats) and since is not None
     return Held(
         alloc,
         since,
-        None if alloc.ended is None else max(last, default=alloc.ended),
-        names,
+        until,
+        tuple(beats),
         _sum(span.seconds for span in spans) if known else None,
         _busy(runs) / HOUR if known else None,
         _sum(None if None in span else (span.seconds or 0) * (span.gpus or 0) for span in spans) if known else None,
@@ -107,14 +110,9 @@ def _held(
 
 def _span(alloc: Allocation, since: float | None, beat: tuple[Heartbeat, float] | None, now: float | None) -> Span:
     """now: if the allocation has the node yet."""
-    own = beat if beat is not None and _is_of(beat[0], alloc) else None
-    until = now or (own[1] if own else alloc.ended)
-    gpus = len(own[0].gpus) if own and own[0].gpus_known else None
+    until = now or (beat[1] if beat else alloc.ended)
+    gpus = len(beat[0].gpus) if beat and beat[0].gpus_known else None
     return Span(None if until is None or since is None else max(0.0, until - since), gpus)
-
-
-def _is_of(beat: Heartbeat, alloc: Allocation) -> bool:
-    return beat.alloc == alloc.id or (alloc.in_lease and not beat.alloc)
 
 
 def _sum(seconds: Iterable[float | None]) -> float | None:
@@ -132,13 +130,18 @@ def _start(fs: Fs, lease: LeaseDir, alloc: Allocation, now: float) -> float | No
         return None
 
 
-def _beat(fs: Fs, lease: LeaseDir, node: str, now: float) -> tuple[Heartbeat, float] | None:
-    """The node's last heartbeat, and when it was, by this host's clock."""
+def _until(alloc: Allocation, beats: Mapping[str, tuple[Heartbeat, float] | None]) -> float | None:
+    """When it ended, as its nodes' last heartbeats tell; None while it goes on."""
+    return None if alloc.ended is None else max((at for _, at in filter(None, beats.values())), default=alloc.ended)
+
+
+def _beat(fs: Fs, lease: LeaseDir, alloc: Allocation, node: str, now: float) -> tuple[Heartbeat, float] | None:
+    """The node's last heartbeat of that allocation, and when it was, by this host's clock."""
     try:
-        beat = terms.read_heartbeat(fs, lease, node)
-        return None if beat is None else (beat, now - fs.age(lease.heartbeat(node), lease.heartbeats))
-    except (FileNotFoundError, Malformed):
+        heard = terms.last_heartbeat(fs, lease, node, alloc.told_as)
+    except Malformed:
         return None
+    return None if heard is None else (heard[0], now - heard[1])
 
 
 # -- what ran ------------------------------------------------------------------------------------------
@@ -159,6 +162,7 @@ def _runs(fs: Fs, lease: LeaseDir, beats: Iterable[Heartbeat]) -> Iterator[Run]:
         try:
             for node, end in journal.ends(fs, array, ArrayNames.parse(fs.names(array.root))):
                 if end.started is not None and end.elapsed_seconds is not None:
+                    told.add((f"{name.partition('.')[0]}_{end.index}", end.attempt))
                     yield Run(node, end.started, end.elapsed_seconds, len(end.gpus))
         except (FileNotFoundError, NotADirectoryError, Malformed):
             continue  # swept away, or no array's
@@ -169,17 +173,20 @@ def _runs(fs: Fs, lease: LeaseDir, beats: Iterable[Heartbeat]) -> Iterator[Run]:
                     yield Run(beat.node, each.started, each.elapsed_seconds, len(each.gpus))
 
 
-def _whose(
-    run: Run,
-    found: Sequence[Allocation],
-    names: Mapping[str, tuple[str, ...]],
-    starts: Mapping[str, float | None],
-) -> str:
-    """The allocation that had the node then: of several the one that had started last; empty if none is known to."""
-    having = [each for each in found if run.node in names[each.id]]
-    began = [(start, each.id) for each in having if (start := starts[each.id]) is not None]
-    before = [each for each in began if each[0] <= run.began + APART_SECONDS]
-    return max(before, default=(0.0, having[0].id if len(having) == 1 else ""))[1]
+def _whose(run: Run, having: Sequence[Allocation], times: Mapping[str, Times]) -> str:
+    """The allocation that had the node then; empty if none is known to.
+
+    having: those that have ever had it. Their clocks may be a little apart: the nearest counts, of those the last.
+    """
+    if len(having) == 1:
+        return having[0].id
+    near: list[tuple[float, float, str]] = []
+    for each in having:
+        since, until = times[each.id]
+        if since is not None and since <= run.began + APART_SECONDS:
+            apart = max(since - run.began, run.began - (until or run.began), 0.0)
+            near.append((apart, -since, each.id))
+    return min(near, default=(0.0, 0.0, ""))[2]
 
 
 def _busy(runs: Iterable[Run]) -> float:

@@ -59,6 +59,8 @@ def begin_alone(
         history.begin(fs, lease, node, term + 1)
     if not terms.begin_term(fs, lease, term + 1, first):
         raise Unavailable(f"another runner begins to serve {node} of {lease.id}; this one is not needed")
+    if beat is not None and beat.alloc != first.alloc:
+        terms.keep_last(fs, lease, beat)
     return term + 1
 
 

@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Any
 
 from leaseq import __version__
-from leaseq.allocation import Allocation
 from leaseq.models import Heartbeat, Running
 from leaseq.protocol import terms
 from leaseq.protocol.history import command_text
@@ -34,7 +33,7 @@ def first_word(ports: Ports, nodes: int, who: Mapping[str, Any]) -> Heartbeat:
     return Heartbeat(
         lease=ports.lease.id,
         node=ports.node,
-        alloc=told_of(ports.alloc),
+        alloc=ports.alloc.told_as,
         incarnation=ports.incarnation,
         counter=0,
         time=ports.clock.now(),
@@ -42,11 +41,6 @@ def first_word(ports: Ports, nodes: int, who: Mapping[str, Any]) -> Heartbeat:
         version=__version__,
         **who,
     )
-
-
-def told_of(alloc: Allocation) -> str:
-    """The allocation's id as heartbeats say it: none for one of which the lease's record tells."""
-    return "" if alloc.in_lease else alloc.id
 
 
 def heartbeat_of(runner: Runner) -> Heartbeat:
@@ -59,7 +53,7 @@ def heartbeat_of(runner: Runner) -> Heartbeat:
     return Heartbeat(
         lease=ports.lease.id,
         node=ports.node,
-        alloc=told_of(ports.alloc),
+        alloc=ports.alloc.told_as,
         incarnation=ports.incarnation,
         counter=0,
         time=ports.clock.now(),

@@ -80,10 +80,9 @@ class Site:
 
     def join(self, lease: str, *words: str) -> str:
         """The number of another job that gives nodes to the lease; runners are on them."""
-        before = set(self.nodes(lease))
         job = self.ok("add", "--detach", "--to", lease, *words)
         assert job.isdigit(), job
-        self.wait_until(lambda: set(self.nodes(lease)) - before, f"the nodes of {job}")
+        self.wait_until(lambda: job in {beat["alloc"] for beat in self.beats(lease).values()}, f"a runner of {job}")
         self.started(lease)
         return job
 

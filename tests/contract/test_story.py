@@ -42,6 +42,10 @@ def test_each_job_of_a_lease_has_held_and_used_so_much_and_ended_for_its_reason(
     assert hours(first, "gpu_hours") == pytest.approx(2 * hours(first, "node_hours"), rel=0.01)
     assert hours(first, "gpu_hours_used") == pytest.approx(hours(first, "node_hours_used"), rel=0.01)
     assert hours(second, "gpu_hours") > hours(second, "gpu_hours_used") >= 2 / 3600
+    fourth = site.join(lease, "--gres=gpu:2", *OTHER)
+    for name in ("gpu_hours", "gpu_hours_used"):
+        told = hours(story(site, lease)[1], name)
+        assert told == pytest.approx(hours(second, name), rel=0.05), "it stays, though another job has its node now"
     text = site.ok("lease", "info", lease)
     assert "waits:" in text and "1 Held" in text
     (line,) = [line for line in text.splitlines() if line.startswith(job)]
@@ -52,6 +56,6 @@ def test_each_job_of_a_lease_has_held_and_used_so_much_and_ended_for_its_reason(
     site.keep_up(lease)
     site.wait_until(lambda: site.record(lease).get("ended"), "the lease's end")
     again = story(site, lease)
-    assert [row["job"] for row in again] == [lease, job, waits]
+    assert [row["job"] for row in again] == [lease, job, waits, fourth]
     assert again[0]["until"] is not None and hours(again[0], "gpu_hours_used") == hours(first, "gpu_hours_used")
     assert again[0]["end_reason"] == "released"

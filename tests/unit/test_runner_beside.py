@@ -109,6 +109,25 @@ def earlier_runner(world: World) -> None:
     runner.beat(state="stopped")
 
 
+@pytest.mark.parametrize("old", ["", "41"], ids=["the lease's own", "one beside it"])
+def test_what_was_heard_last_for_another_allocation_stays_with_its_age(old: str) -> None:
+    world = World()
+    before, after = world.starter("a"), world.starter("b")
+    before.first, after.first = replace(before.first, alloc=old), replace(after.first, alloc="42")
+    for alloc in ("41", "42"):
+        MemoryFs(world.disk).mkdir(LEASE.alloc(alloc).root)
+    for _ in range(2):  # the node goes from the one to the other, and back
+        before.begin()
+        before.beat(state="stopped")
+        world.disk.seconds += 100
+        after.begin()
+        after.beat(state="stopped")
+        world.disk.seconds += 20
+        heard = terms.last_heartbeat(MemoryFs(world.disk), LEASE, "n1", old)
+        assert heard is not None and (heard[0].counter, heard[1]) == (before.beats, 120)
+    assert not [name for name in world.disk.files() if "/." in name]
+
+
 def nothing(world: World) -> None:
     """Nobody has ever served."""
 
