@@ -38,6 +38,8 @@ def _let_go(access: Access, each: Located) -> bool | None:
         return None
     if row.place.directory.startswith(lease.inboxes):
         return False
+    if not row.place.directory.startswith((lease.helds, lease.waitings)):
+        return None  # its next attempt is to come from a claim, and that is its runner's
     key = Entry.parse(row.place.name).key
     edges.drop(access.fs, lease, [edge for edge in edges.edges_of(access.fs, lease) if edge.down == key])
     target = lease.inbox(row.place.directory.rpartition("/")[2])

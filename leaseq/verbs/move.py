@@ -66,6 +66,9 @@ def move(access: Access, each: Located, to: Destination) -> None:
         way = f" (`leaseq recover --lease {lease.id} {row.id}` makes it pending)"
         lost = row.state in (State.LOST, State.STUCK)
         raise Refused(f"{row.id} is {row.state.name}: only a pending task can move" + (way if lost else ""))
+    if row.array is None and row.place.directory.startswith(lease.claims):
+        # Its next attempt is to come from a claim, and that is its runner's.
+        raise Refused(f"{row.id} is on the move between two states; try again")
     if lease.id != target.id and row.array is not None and (row.attempt > 1 or row.array.counts):
         raise Refused(
             f"some of {row.id} has run in lease {lease.id}: it stays there",

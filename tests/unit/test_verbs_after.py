@@ -10,7 +10,7 @@ from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Located
 from leaseq.models import ANY, Need, Outcome, State, Task
 from leaseq.names import Entry, new_incarnation
-from leaseq.protocol import concluding, edges, tasks
+from leaseq.protocol import concluding, edges, records, tasks
 from leaseq.verbs.change import change, wish
 from leaseq.verbs.changes import NONE, Changes
 from leaseq.verbs.fits import Fits
@@ -179,6 +179,24 @@ def test_a_task_is_held_and_released_as_it_waits(lab: Lab) -> None:
     with pytest.raises(UsageError, match="only a pending task can be released"):
         ends(lab, down)
         release(lab.access, lab.see(down), anyway=True)
+
+
+def test_a_claim_whose_next_attempt_is_to_come_is_its_runners(lab: Lab) -> None:
+    each = lab.task()
+    claim = lab.claim(each)
+    task = tasks.read_task(lab.fs, claim.path(lab.lease), claim.entry)
+    outcome = Outcome(
+        task, 1, State.FAILED, node=NODE, incarnation=claim.entry.owner, ended=2.0, requeued="retry 1 of 2"
+    )
+    tasks.decide_all(lab.fs, lab.lease, [outcome])
+    row = lab.see(each.row.id).row
+    assert (row.state, row.attempt, row.place and row.place.directory) == (State.PENDING, 2, lab.lease.claimed(NODE))
+    with pytest.raises(UsageError, match="on the move"):
+        release(lab.access, lab.see(each.row.id), anyway=True)
+    other = Destination(lab.other, records.read(lab.fs, lab.other), "")
+    with pytest.raises(Refused, match="on the move"):
+        move(lab.access, lab.see(each.row.id), other)
+    assert lab.fs.names(lab.lease.claimed(NODE)) == [str(claim.entry)]
 
 
 def test_a_chain_of_a_thousand_falls_at_once(lab: Lab) -> None:
