@@ -14,7 +14,7 @@ from leaseq.models import ANY, KEEP_FAILED, KEEP_PACKED, Array, Outcome, State, 
 from leaseq.protocol.edges import BEGIN, OK
 from leaseq.protocol.history import command_text
 from leaseq.protocol.submission import environment_known
-from leaseq.reading.views import duration, need_text
+from leaseq.reading.views import ArrayView, duration, need_text
 from leaseq.upstream import Upstream
 from leaseq.words import count, memory
 
@@ -180,9 +180,8 @@ def _log_text(lease: LeaseDir, each: Detail, attempt: int, stream: str) -> str:
 def _array_lines(array: Array) -> Iterable[tuple[str, str]]:
     """What differs between the indices of an array."""
     indices = Indices.parse(array.indices)
-    limits = [f"at most {array.throttle:,} at once"] if array.throttle else []
-    limits += [f"none starts once {count(array.max_fails, 'index', 'indices')} failed"] if array.max_fails else []
-    yield "indices", ", ".join([f"{len(indices):,} ({_shortened(array.indices)})", *limits])
+    limits = ArrayView(len(indices), throttle=array.throttle, max_fails=array.max_fails).limits
+    yield "indices", ", ".join(filter(None, [f"{len(indices):,} ({_shortened(array.indices)})", limits]))
     if array.logs in KEPT:
         yield "output", KEPT[array.logs]
     for axis in array.axes:

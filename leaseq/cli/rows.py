@@ -149,6 +149,8 @@ def array_json(array: ArrayView | None) -> dict[str, object] | None:
         "counts": {
             state.name: array.waiting if state is State.PENDING else array.counts.get(state, 0) for state in State
         },
+        "throttle": array.throttle,
+        "max_fails": array.max_fails,
         "mean_seconds": array.mean_seconds,
         "left_seconds": array.left_seconds,
     }

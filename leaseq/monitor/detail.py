@@ -85,6 +85,7 @@ def _task(scene: Scene, task: TaskView, columns: int) -> Rows:
         ("group", task.group, ""),
         ("node", "any" if task.node == "_any" else task.node, ""),
         ("GPUs", ", ".join(task.gpus), ""),
+        ("limits", task.array.limits if task.array else "", ""),
         ("books", need_text(task.need) if task.need else "", ""),
         ("waits" if task.state is State.PENDING else "runs" if not task.state.ended else "ran", elapsed, ""),
         ("submitted", clock(task.submitted, scene.wall), ""),

@@ -13,8 +13,9 @@ from leaseq.schema import text
 from leaseq.world import Fs
 
 
-def counts(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Totals:
-    """The indices of that attempt of the array that have ended for good, by state, and what is known of their times.
+def look(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> tuple[Totals, int | None]:
+    """(the indices of that attempt of the array that have ended for good, by state, and what is known of their times;
+    how many may run at once, if a command has said that)
 
     Costs a look at the end of each node's journal, however many have ended. Raises Malformed.
     """
@@ -22,8 +23,8 @@ def counts(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Totals:
     try:
         names = ArrayNames.parse(fs.names(array.root))
     except FileNotFoundError:
-        return Totals()
-    return journal.totals(fs, array, names)
+        return Totals(), None
+    return journal.totals(fs, array, names), arrays.throttle(fs, array) if names.throttled else None
 
 
 def indices(

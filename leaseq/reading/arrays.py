@@ -25,17 +25,17 @@ class Directories:
         """From now on what is there now counts."""
         self._names = None
 
-    def totals(self, entry: Entry) -> Totals | None:
+    def known(self, entry: Entry) -> tuple[Totals | None, int | None]:
         if self._names is None:
             self._names = set(names_in(self.fs, self.lease.arrays))
         if f"{entry.id}.{entry.attempt}" not in self._names:
-            return None  # nobody has taken any of it
+            return None, None  # nobody has taken any of it
         from leaseq.protocol import reports
 
         try:
-            return reports.counts(self.fs, self.lease, entry.id, entry.attempt)
+            return reports.look(self.fs, self.lease, entry.id, entry.attempt)
         except Malformed:
-            return None
+            return None, None
 
     def held_because(self, entry: Entry) -> str:
         from leaseq.protocol import reports

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed, NotFound, UsageError
 from leaseq.forms import Form
-from leaseq.models import Event, Outcome, State, Task
+from leaseq.models import Array, Event, Outcome, State, Task
 from leaseq.names import TASK_ID, Entry, of_submission, parse_id, parse_key, submission_of
 from leaseq.protocol.groups import Limits, limits_seen
 from leaseq.protocol.history import event_of
@@ -116,7 +116,15 @@ def detail(reader: Reader, task_id: str) -> Detail:
             task = search.task_at(view.place) or task
     if task is not None and task.array is not None:
         task = throttled(reader, task, view.attempt)
+        view = _limited(view, task.array)
     return Detail(view, task, outcomes, tuple(redone(reader.fs, reader.lease, task_id)))
+
+
+def _limited(view: TaskView, array: Array | None) -> TaskView:
+    """The array's row with its limits, which an outcome's line of history does not tell."""
+    if view.array is None or array is None:
+        return view
+    return replace(view, array=replace(view.array, throttle=array.throttle, max_fails=array.max_fails))
 
 
 def throttled(reader: Reader, task: Task, attempt: int) -> Task:

@@ -21,8 +21,8 @@ Counts = dict[State, int]
 class Arrays(Protocol):
     """What is read of arrays for their rows."""
 
-    def totals(self, entry: Entry) -> Totals | None:
-        """The indices that have ended; None if none is known to have begun."""
+    def known(self, entry: Entry) -> tuple[Totals | None, int | None]:
+        """(the indices that have ended, how many a command has said that may run at once); None: nothing is known."""
         ...
 
     def held_because(self, entry: Entry) -> str:
@@ -33,8 +33,8 @@ class Arrays(Protocol):
 class _NoArrays:
     """Nothing is known of any array but its name."""
 
-    def totals(self, entry: Entry) -> Totals | None:
-        return None
+    def known(self, entry: Entry) -> tuple[Totals | None, int | None]:
+        return None, None
 
     def held_because(self, entry: Entry) -> str:
         return ""
@@ -71,15 +71,21 @@ def counted(
     totals: Totals | None,
     running: Counts,
     holders: Iterable[NodeView] = (),
+    throttle: int | None = None,
 ) -> TaskView:
-    """The array's row with the counts of its indices, and since when some of it runs, by its nodes' clocks."""
+    """The array's row with the counts of its indices, and since when some of it runs, by its nodes' clocks.
+
+    throttle: what a command has said of how many may run at once, if one has.
+    """
     own = task.array if isinstance(task, Task) else None
-    throttle, before = (own.throttle, by_state(own.before)) if own else (0, {})
+    before = by_state(own.before) if own else {}
     size = entry.count + sum(before.values())
+    throttle = own.throttle if throttle is None and own else throttle
+    most_failed = own.max_fails if own else None
     if totals is None:
-        return replace(row, array=ArrayView(size, added(before, running), throttle))
+        return replace(row, array=ArrayView(size, added(before, running), throttle, most_failed))
     mean = totals.seconds / totals.all_ended if totals.all_ended and totals.seconds else None
-    array = ArrayView(size, added(before, totals.counts, running), throttle, mean)
+    array = ArrayView(size, added(before, totals.counts, running), throttle, most_failed, mean)
     clocks = [view.heartbeat.time + (view.age_seconds or 0.0) for view in holders if view.heartbeat]
     elapsed = max(0.0, max(clocks) - totals.started) if clocks and totals.started else None
     return replace(row, array=array, started=totals.started, elapsed_seconds=elapsed)

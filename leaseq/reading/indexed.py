@@ -258,7 +258,7 @@ class Indexed:
         if each.outcome is None:
             return Silent(stops=tuple(reports.stops_of(self.fs, self.lease, self.whole.id, each.attempt)))
         # Its outcome counts them, and no line does.
-        told = reports.counts(self.fs, self.lease, self.whole.id, each.attempt).counts
+        told = reports.look(self.fs, self.lease, self.whole.id, each.attempt)[0].counts
         before = each.task.array.before if each.task.array else {}
         silent = {
             State[name]: number - told.get(State[name], 0) - before.get(name, 0)

@@ -148,8 +148,9 @@ class Merge:
         """The row, that of an array with the counts of its indices."""
         if not entry.count:
             return row
-        task, totals = self.spec(entry.id, path), self.arrays.totals(entry)
-        return folded.counted(row, entry, task, totals, self.indices.get(entry.id, {}), holders)
+        task, (totals, throttle) = self.spec(entry.id, path), self.arrays.known(entry)
+        running = self.indices.get(entry.id, {})
+        return folded.counted(row, entry, task, totals, running, holders, throttle)
 
     def _view_lost_with_node(self, entry: Entry, node: NodeView, place: Place) -> TaskView:
         """The row of a claim that an upkeep will decide: LOST, or pending again."""

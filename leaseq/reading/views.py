@@ -103,8 +103,10 @@ class ArrayView:
     size: int
     counts: Mapping[State, int] = field(default_factory=dict)
     """How many are in each state; all others wait."""
-    throttle: int = 0
-    """How many may run at once; 0: as many as have room."""
+    throttle: int | None = None
+    """How many may run at once; 0: as many as have room; None: not known."""
+    max_fails: int | None = None
+    """With so many failed ones no other starts; 0: they all do; None: not known."""
     mean_seconds: float | None = None
     """How long those that have ended by themselves took, on average; None: not known."""
 
@@ -119,6 +121,13 @@ class ArrayView:
         if self.mean_seconds is None or not running:
             return None
         return self.mean_seconds * (self.waiting + running / 2) / running
+
+    @property
+    def limits(self) -> str:
+        """How many may run, and fail, in words; empty if any number may, or it is not known."""
+        said = [f"at most {self.throttle:,} at once"] if self.throttle else []
+        said += [f"none starts once {count(self.max_fails, 'index', 'indices')} failed"] if self.max_fails else []
+        return ", ".join(said)
 
     def __str__(self) -> str:
         """`12: 3 run, 8 done, 1 failed`."""

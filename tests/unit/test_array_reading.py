@@ -194,6 +194,26 @@ def test_an_index_that_runs_again_has_all_its_attempts(six: Running6) -> None:
     assert attempts == [(1, State.FAILED), (2, State.DONE)]
 
 
+def test_an_array_tells_how_many_may_run_and_fail_by_what_was_said_last(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    entry, task = lab.task(array=Array("0-5", throttle=2, max_fails=1), argv=("x",))
+    some = Running6(lab, Entry(entry.order, entry.id, entry.need, 1, count=6), task)
+    said = "none starts once 1 index failed"
+    assert some.row.array and some.row.array.limits == f"at most 2 at once, {said}"
+    arrays.set_throttle(lab.fs, lab.lease, some.entry, 0)
+    assert some.row.array and (some.row.array.throttle, some.row.array.limits) == (0, said)
+    some.begin(0)
+    some.beat(0)
+    arrays.set_throttle(lab.fs, lab.lease, some.entry, 4)
+    assert some.row.array and some.row.array.limits == f"at most 4 at once, {said}"
+    arrays.cancel(lab.fs, lab.lease, some.entry, Stop(None, "cancelled"), now=1.0)
+    some.end(0)
+    some.finish()
+    ended, known = some.row.array, detail(lab.reader, some.id).view.array
+    assert ended and (ended.throttle, ended.max_fails) == (None, None)
+    assert known and (known.throttle, known.max_fails) == (4, 1)
+
+
 def test_an_array_whose_node_is_silent_is_not_known(six: Running6) -> None:
     six.begin(0, 1)
     six.beat(0, 1, host="elsewhere", boot="other")

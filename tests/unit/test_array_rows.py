@@ -43,4 +43,5 @@ def test_the_document_of_an_array_has_each_state() -> None:
     said = task_json(row(ArrayView(12, COUNTS)))["array"]
     assert isinstance(said, dict)
     assert (said["size"], said["counts"]["DONE"], said["counts"]["PENDING"]) == (12, 8, 0)
+    assert (said["throttle"], said["max_fails"]) == (None, None)
     assert task_json(TaskView("T00000000001", 1, State.DONE))["array"] is None

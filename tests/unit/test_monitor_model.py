@@ -8,6 +8,7 @@ from leaseq.dataclass import replace
 from leaseq.models import State
 from leaseq.monitor import actions, effects, menus, moves
 from leaseq.monitor.data import Data, Watched, with_history
+from leaseq.monitor.detail import content
 from leaseq.monitor.help import help_rows
 from leaseq.monitor.keymap import TABLE
 from leaseq.monitor.logs import logs
@@ -366,6 +367,16 @@ def test_an_array_shows_its_counts_and_how_long_the_rest_takes_as_far_as_there_i
     wide, narrow = ("".join(text for text, _ in tasks(scene, columns, 10)[1]) for columns in (160, 80))
     assert "(12: 3 run, 8 done, 1 failed, 30 s left) grid: python train.py" in wide
     assert "(8/12 1F) grid: python" in narrow
+    array = replace(scene.task.array, throttle=3, max_fails=2)
+    (limits,) = ("".join(text for text, _ in row) for row in _limits_of(scene, array))
+    assert "at most 3 at once, none starts once 2 indices failed" in limits
+
+
+def _limits_of(scene: Scene, array: ArrayView) -> list[list[tuple[str, str]]]:
+    """What the detail says of how many may run."""
+    assert scene.task
+    rows = content(with_tasks(scene, (replace(scene.task, array=array),)), 100)
+    return [row for row in rows if row and row[0][0].startswith(" limits")]
 
 
 def test_the_menu_of_an_array_lists_its_indices_and_it_has_no_output_of_its_own() -> None:
