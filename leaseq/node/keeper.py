@@ -57,7 +57,7 @@ class Keeper:
         """Not None if a TERM to this process means that Slurm ends the lease: what tasks have until KILL then."""
         self.keeping = Keeping(directory, of_step=step_grace_seconds is not None)
         self.poll = select.poll()
-        self.lease_end = LeaseEnd(directory)
+        self.lease_end = LeaseEnd(lambda: directory.holder("runner"))
         self.refused = False
         """True while a request waits in `ask/`: for room on the disk, or for a doubt to be over."""
 
@@ -118,7 +118,7 @@ class Keeper:
                 self.start(rest, body, path)
                 return
             removed(path)
-            if verb == "end":
+            if verb == "end" and self.serves(body.get("incarnation")):
                 self.end_lease(number(body["grace"]))
             kept = self.keeping.kept.get(rest.rpartition("-")[0])
             if kept and verb == "stop":
@@ -128,6 +128,11 @@ class Keeper:
         except (LookupError, ValueError, TypeError, AttributeError):
             # A power cut has torn it: what is left says nothing that could be done.
             removed(path)
+
+    def serves(self, incarnation: object) -> bool:
+        """True if the runner that asked serves the node: the word of one before it is of an end that is over."""
+        holder = self.directory.holder("runner")
+        return incarnation is None or holder is None or holder.incarnation == incarnation
 
     def signal(self, kept: Kept, number: signal.Signals, body: Mapping[str, Any]) -> None:
         """All processes of the attempt got the signal, or, if it is for the task's own, the one that handles it."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 
 from leaseq.errors import EX_TEMPFAIL
-from leaseq.node.nodedir import Holder, NodeDir
 
 DOUBT_SECONDS = 2.0
 """How long Slurm may take from its signal to a task until its TERM to the keeper, or the runner's word."""
@@ -24,21 +24,22 @@ NEWS_SECONDS = 30.0
 class LeaseEnd:
     """What a keeper was told of the end of its lease."""
 
-    def __init__(self, directory: NodeDir) -> None:
-        self.directory = directory
+    def __init__(self, serving: Callable[[], object], *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """serving: the runner that serves the node, or served it last."""
+        self.serving, self.monotonic = serving, monotonic
         self.told_at: float | None = None
-        self._runner: Holder | None = None
+        self._runner: object = None
 
     def tell(self) -> None:
         """The lease of whoever serves the node now ends."""
-        self.told_at, self._runner = time.monotonic(), self.directory.holder("runner")
+        self.told_at, self._runner = self.monotonic(), self.serving()
 
     @property
     def is_near(self) -> bool:
         """True if nothing may begin any more. A runner that has begun since then, or serves on, has a lease."""
-        if self.told_at is None or time.monotonic() >= self.told_at + NEWS_SECONDS:
+        if self.told_at is None or self.monotonic() >= self.told_at + NEWS_SECONDS:
             return False
-        return self.directory.holder("runner") == self._runner
+        return self.serving() == self._runner
 
 
 def may_be_of_it(fact: dict[str, object]) -> bool:

@@ -126,7 +126,7 @@ class KeeperProcs:
     def end_lease(self, *, grace: float) -> None:
         """Every attempt is being ended, and none begins: the lease ends."""
         self.orphans.lease_ends = True
-        self._ask(f"end-{self._numbered()}", {"grace": grace})
+        self._ask(f"end-{self._numbered()}", {"grace": grace, "incarnation": self.incarnation})
 
     def record(self, key: str) -> Rec | None:
         return self.orphans.seen(key, record.read(f"{self.directory.rec}/{key}"))

@@ -17,6 +17,7 @@ from leaseq.models import ANY, Need, State, Why
 from leaseq.names import new_task_id
 from leaseq.node import record
 from leaseq.node.nodedir import write_local
+from leaseq.node.procs import KeeperProcs
 from tests.e2e.harness import START, Node, a_node, of_task
 from tests.patience import PATIENCE_SECONDS, wait_until
 
@@ -306,6 +307,16 @@ def test_a_keeper_that_was_told_of_the_end_starts_nothing_for_the_runner_of_then
     step.start()
     step.printed(task, "began")
     assert (step.keeper().pid, step.outcome(task)) == (keeper, None)
+
+
+def test_the_word_of_a_runner_before_that_its_lease_ends_ends_nothing(step: Node) -> None:
+    task = step.shell("echo began; sleep 60", need=ONE)
+    step.printed(task, "began")
+    KeeperProcs(step.directory, "aaaaaaaaaa").end_lease(grace=0.1)
+    wait_until(lambda: not os.listdir(step.directory.ask), "the keeper's look", seen=step.everything)
+    after = step.shell("echo began; sleep 60", need=ONE)
+    step.printed(after, "began")
+    assert (step.outcome(task), step.outcome(after)) == (None, None)
 
 
 def test_a_task_of_a_slurm_lease_that_somebody_terminates_has_failed(step: Node) -> None:

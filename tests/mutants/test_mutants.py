@@ -10,7 +10,15 @@ from tests.crash import array_rules, lane_rules
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
 from tests.crash.suite import first_violation
-from tests.mutants import array_mutants, lane_mutants, limit_mutants, log_mutants, order_mutants, runner_mutants
+from tests.mutants import (
+    array_mutants,
+    end_mutants,
+    lane_mutants,
+    limit_mutants,
+    log_mutants,
+    order_mutants,
+    runner_mutants,
+)
 from tests.mutants.mutants import CAUGHT_BY, MUTANTS
 from tests.sim.history import run
 from tests.sim.plan import draw
@@ -31,8 +39,13 @@ def test_a_mutant_of_the_protocol_is_caught(name: str) -> None:
     _tell(name, f"crash: {violation[0]}", violation[1])
 
 
-RUNNER_MUTANTS = {**runner_mutants.MUTANTS, **limit_mutants.MUTANTS, **order_mutants.RUNNER_MUTANTS}
-SEEN = {**runner_mutants.CAUGHT_BY, **limit_mutants.CAUGHT_BY, **order_mutants.SEEN}
+RUNNER_MUTANTS = {
+    **runner_mutants.MUTANTS,
+    **limit_mutants.MUTANTS,
+    **order_mutants.RUNNER_MUTANTS,
+    **end_mutants.MUTANTS,
+}
+SEEN = {**runner_mutants.CAUGHT_BY, **limit_mutants.CAUGHT_BY, **order_mutants.SEEN, **end_mutants.CAUGHT_BY}
 
 
 @pytest.mark.parametrize("name", RUNNER_MUTANTS)

@@ -107,6 +107,8 @@ def _check_array(history: History, task_id: str, attempt: int, outcome: Outcome)
             raise Violated(f"{name} is told to be {each.state.name}, and never ended")
         if each.state in (State.DONE, State.FAILED) and each.exit_code != truth.exits[key]:
             raise Violated(f"{name} exited {truth.exits[key]}, and is told to have exited {each.exit_code}")
+        if each.state is State.FAILED and key in truth.ended_by_slurm:
+            raise Violated(f"{name} is told to have FAILED, and the end of its job has ended it")
         asked = any(some is None or index in some for some in stopped)
         if each.state is State.CANCELLED and not asked and task_id not in truth.forced_arrays:
             raise Violated(f"{name} is told to be CANCELLED, and nobody asked for that")
@@ -142,6 +144,8 @@ def _check_true(history: History, key: tuple[str, int], outcome: Outcome) -> Non
         raise Violated(f"{name} stands as {state.name}, and never ended")
     if state is State.DONE and truth.exits[key]:
         raise Violated(f"{name} stands as DONE, and exited {truth.exits[key]}")
+    if state is State.FAILED and key in truth.ended_by_slurm:
+        raise Violated(f"{name} stands as FAILED ({outcome.reason}), and the end of its job has ended it")
     if state is State.TIMEOUT and outcome.task.need.time_seconds is None:
         raise Violated(f"{name} stands as TIMEOUT, and had no limit")
     if state is State.CANCELLED and not outcome.because and key[0] not in truth.cancelled and key not in truth.forced:

@@ -9,7 +9,7 @@ import errno
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
@@ -48,6 +48,8 @@ END_SECONDS_MAX = 3000.0
 """How long after the last trouble all work may take."""
 RESTART_SECONDS = (0.5, 4.0)
 HANG_SECONDS = 70.0
+KILL_WAIT_SECONDS = 10.0
+"""From Slurm's TERM to its KILL."""
 OLD_SECONDS = 3600.0
 OVER_SECONDS_MAX = 100.0
 """A minute until a runner looks, and the look at the lease before and after that."""
@@ -109,6 +111,8 @@ class History:
         self.calm = False
         """True once nothing goes wrong any more."""
         self.closed = False
+        self.ending: set[str] = set()
+        """Jobs that Slurm is ending."""
         self.clients = {name: Client(self.disk, name, self._chance(name)) for name in ("n1a", "n2a", RIVAL, *LOGIN)}
         self.hosts = {name: self._host(name) for name in ("n1a", "n2a", RIVAL)}
         self.wrong_by: dict[str, float] = dict.fromkeys(LOGIN, 0.0)
@@ -129,7 +133,10 @@ class History:
 
     def _runs(self, node: str) -> bool:
         """True while the job runs that has the node."""
-        return self.jobs[node] not in self.slurm.ended_at
+        return self._job_runs(self.jobs[node])
+
+    def _job_runs(self, job: str) -> bool:
+        return job not in self.slurm.ended_at and job not in self.ending
 
     def _all_heard(self) -> bool:
         """True if every node has a runner that is heard."""
@@ -152,7 +159,14 @@ class History:
     def _host(self, name: str) -> Host:
         node = name[:2]
         return Host(
-            name, node, ROOMS[node], self.scheduler, self.clients[name], self.truth, self._chance(f"host {name}")
+            name,
+            node,
+            ROOMS[node],
+            self.scheduler,
+            self.clients[name],
+            self.truth,
+            self._chance(f"host {name}"),
+            keepers=self.parts.keeper,
         )
 
     # -- what tests.crash.check asks of a world ------------------------------------------------------
@@ -379,6 +393,7 @@ class History:
             return
         if name == RIVAL and self.calm:
             return
+        host.runs_again()
         self.starts[name] += 1
         service = Service(host, self.lease, self._alloc(host.node), NODES, self.parts, self.starts[name])
         self.services[name] = service
@@ -436,7 +451,9 @@ class History:
             self._strike_host(trouble, host)
 
     def _strike_host(self, trouble: Trouble, host: Host) -> None:
-        if trouble.what == "the keeper dies on":
+        if trouble.what == "Slurm's TERM comes to":
+            self._end_job(self.jobs[host.node], trouble.seconds)
+        elif trouble.what == "the keeper dies on":
             host.kill_keeper()
         elif trouble.what == "runner and keeper die on":
             if host.runner:
@@ -492,13 +509,40 @@ class History:
             if self.jobs[self.hosts[name].node] in jobs:
                 self.hosts[name].reboot(keep_records=False)
 
-        def again() -> None:
-            for job in [job for job in jobs if self.slurm.ended_at.get(job) == ended_at]:
-                del self.slurm.ended_at[job]  # else it has ended once more since, or all is calm
-            for name in ("n1a", "n2a"):
-                self._supervise(name)
+        self.scheduler.at(seconds, lambda: self._run_again(jobs, ended_at))
 
-        self.scheduler.at(seconds, again)
+    def _run_again(self, jobs: Sequence[str], ended_at: float) -> None:
+        """Slurm has given these jobs their nodes once more, unless they have ended again since, or all is calm."""
+        for job in [job for job in jobs if self.slurm.ended_at.get(job) == ended_at]:
+            del self.slurm.ended_at[job]
+        for name in ("n1a", "n2a"):
+            self._supervise(name)
+
+    def _end_job(self, job: str, seconds: float) -> None:
+        """Slurm ends a job: TERM to each of its processes, KILL later, and after so many seconds it runs again."""
+        if not self._job_runs(job):
+            return
+        self.truth.lease_ended = True
+        self.ending.add(job)
+        hosts = [host for host in self.hosts.values() if self.jobs[host.node] == job]
+
+        def runner_hears(host: Host) -> None:
+            service = self.services.get(host.name)
+            if service:
+                service.terminate()
+
+        def kill() -> None:
+            if self.closed:
+                return
+            for host in hosts:
+                host.slurm_kills()
+            self.ending.discard(job)
+            ended_at = self.slurm.ended_at[job] = self.scheduler.now
+            self.scheduler.at(5.0 if self.calm else seconds, lambda: self._run_again([job], ended_at))
+
+        for host in hosts:
+            host.slurm_signals(partial(runner_hears, host))
+        self.scheduler.at(KILL_WAIT_SECONDS, kill)
 
 
 TAKES_NO_ROOM = frozenset({"names", "read", "read_range", "older", "unlink", "sync_dir"})

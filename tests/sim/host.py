@@ -16,6 +16,7 @@ from typing import Any
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.models import Why
 from leaseq.names import parse_id, parse_key
+from leaseq.node.lease_end import DOUBT_SECONDS, LeaseEnd, may_be_of_it
 from leaseq.node.record import Rec
 from leaseq.node.request import StartRequest
 from leaseq.room import Room
@@ -28,6 +29,10 @@ ALONE = "alone"
 """What a task's command says of its CPUs if it names no need."""
 STALLED_CHANCE, STALLED_SECONDS = 0.02, 0.3
 """How often a runner waits for a CPU, and how long."""
+TERM_SECONDS, LATE_SECONDS = 1.2, 5.0
+"""Within how long Slurm's TERM comes to all, and how much later to the runner at times."""
+LEASE_GRACE_SECONDS = 6.0
+"""What the keeper gives tasks then."""
 PIDS = 7
 """So few that a pid is soon another process's."""
 
@@ -50,6 +55,8 @@ class Work:
     ended: bool = False
     status: int = 0
     usage: float = 0.0
+    termed: bool = False
+    """True once Slurm has sent it TERM, for its job ends."""
 
 
 @dataclass(eq=False)
@@ -57,7 +64,26 @@ class Keeper:
     """One keeper process: who started it, and so gets its tasks when it dies."""
 
     parent: Process
+    lease_end: LeaseEnd
     alive: bool = True
+    doubted: dict[str, Work | None] = field(default_factory=dict)
+    """Ends that may be the lease's; None: of one that was not its child."""
+
+    def doubts(self, work: Work | None) -> bool:
+        """True if that end may be of the lease's; None: nobody saw how it ended."""
+        return may_be_of_it(fact_of(work))
+
+    @property
+    def may_begin(self) -> bool:
+        return not self.lease_end.is_near
+
+    def believes(self, runner: Process) -> bool:
+        """True if that runner may say that the lease ends: one before it spoke of an end that is over."""
+        return runner is self.lease_end.serving()
+
+
+def fact_of(work: Work | None) -> dict[str, object]:
+    return {"e": "gone"} if work is None else {"e": "exit", "status": work.status}
 
 
 @dataclass(eq=False)
@@ -79,6 +105,9 @@ class Host:
     keeper: Keeper | None = None
     runner: Process | None = None
     """Who holds the node-local lock."""
+    serving: Process | None = None
+    """Who has taken it last."""
+    keepers: type[Keeper] = Keeper
     asks: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
     records: dict[str, Rec] = field(default_factory=dict)
     born: dict[str, int] = field(default_factory=dict)
@@ -88,6 +117,10 @@ class Host:
     """How many of the next starts find no room on the node's disk."""
     woken: Callable[[], None] = lambda: None
     """Tells the runner that a record has changed."""
+    ending: bool = False
+    """True since Slurm has begun to end its job, until the job runs again."""
+    ended_by_slurm: list[Work] = field(default_factory=list)
+    """What Slurm has ended of that: its place is nobody's until then."""
     pids: int = 0
 
     # -- the clock ---------------------------------------------------------------------------------
@@ -107,7 +140,8 @@ class Host:
     def ensure_keeper(self, parent: Process) -> None:
         if self.keeper and self.keeper.alive:
             return
-        self.keeper = Keeper(parent)
+        lease_end = LeaseEnd(lambda: self.serving, monotonic=self.monotonic)
+        self.keeper = self.keepers(parent, lease_end)
         self._adopt(self.keeper)
         self.keeper_soon()
 
@@ -122,12 +156,18 @@ class Host:
         if self.scheduler.now < self.keeper_hangs_until:
             self.keeper_soon()
             return
+        waiting = []
         while keeper.alive and self.asks:
             what, key, body = self.asks.pop(0)
-            if what == "start":
+            if what == "start" and keeper.doubted:
+                waiting.append((what, key, body))
+            elif what == "start":
                 self._begin(keeper, key, body)
             elif what == "stop":
                 self._stop(key, Why(body["why"]), body["grace"])
+            elif what == "end" and keeper.believes(body["runner"]):
+                self._end_lease(keeper, body["grace"])
+        self.asks[:0] = waiting
 
     def _begin(self, keeper: Keeper, key: str, body: Mapping[str, Any]) -> None:
         if body["boot"] != self.boot_id or key in self.records:
@@ -143,6 +183,12 @@ class Host:
         rec = self.records.get(key)
         if not keeper.alive or rec is None or rec.over:
             return
+        if not keeper.may_begin:
+            refused = replace(rec, stopping=Why.LEASE, failure="its lease ends", failure_code=1, again=True)
+            self._set(key, refused)
+            return
+        if keeper.lease_end.told_at is not None and self.serving is self.runner and self.ending:
+            self.truth.violated(f"{key} was started on {self.name}, whose keeper had heard that the lease ends")
         seconds, code, manner = float(body["argv"][1]), int(body["argv"][2]), body["argv"][3]
         if manner == "missing":
             self.truth.exits[parse_key(key)] = 127
@@ -171,7 +217,7 @@ class Host:
 
     def _check_room(self, new: Work) -> None:
         """What runs together must fit, by whichever runner it was booked."""
-        running = [each for each in self.work if not each.ended]
+        running = [each for each in self.work if not each.ended] + self.ended_by_slurm
         if running and (new.alone or any(each.alone for each in running)):
             self.truth.violated(
                 f"{new.key} and {running[0].key} run together on {self.name}, and one wants to be alone"
@@ -195,12 +241,15 @@ class Host:
             return
         if not rec.stopping:
             self.records[key] = replace(rec, stopping=why)
-        seconds, status = {
-            "ignores": (grace, int(signal.SIGKILL)),
-            "graceful": (1.0, 0),
-            "again": (1.0, 75 << 8),
-        }.get(work.manner, (0.05, int(signal.SIGTERM)))
-        self.scheduler.at(seconds, lambda: self._exits(work, status))
+        self._answers_term(work)
+        self.scheduler.at(grace, lambda: self._exits(work, int(signal.SIGKILL)))
+
+    def _answers_term(self, work: Work) -> None:
+        answers = {"graceful": (1.0, 0), "again": (1.0, 75 << 8), "ignores": None}
+        answer = answers.get(work.manner, (0.05, int(signal.SIGTERM)))
+        if answer:
+            seconds, status = answer
+            self.scheduler.at(seconds, lambda: self._exits(work, status))
 
     def _running(self, key: str) -> Work | None:
         return next((each for each in self.work if each.key == key and not each.ended), None)
@@ -211,6 +260,10 @@ class Host:
             return
         work.ended, work.status, work.usage = True, status, self.monotonic() - work.began
         self.truth.alive.discard(parse_key(work.key))
+        rec = self.records.get(work.key)
+        if work.termed and may_be_of_it(fact_of(work)) and rec is not None and rec.stopping in (None, Why.LEASE):
+            self.ended_by_slurm.append(work)
+            self.truth.ended_by_slurm.add(parse_key(work.key))
         code = status >> 8 if status >> 8 else 128 + status if status else 0
         self.truth.exits[parse_key(work.key)] = code
         if work.parent is None:
@@ -223,26 +276,64 @@ class Host:
         if work.boot != self.boot or work.key not in self.records or keeper is None or not keeper.alive:
             return
         if work.parent is keeper:
-            self._waited(work)
+            self._found(keeper, work.key, work)
         else:
-            self.scheduler.at(self.chance.uniform(0.0, 0.2), lambda: self._keeper_misses(work))
+            self.scheduler.at(self.chance.uniform(0.0, 0.2), lambda: self._found(keeper, work.key, None))
 
-    def _keeper_misses(self, work: Work) -> None:
-        rec = self.records.get(work.key)
-        if work.boot == self.boot and rec is not None and not rec.over and self.keeper and self.keeper.alive:
-            self._set(work.key, replace(rec, gone=True))
+    def _found(self, keeper: Keeper, key: str, work: Work | None) -> None:
+        """The keeper knows that the process is gone: if that may be of its lease's end, it waits for the news."""
+        rec = self.records.get(key)
+        if not keeper.alive or key in keeper.doubted:
+            return
+        if rec is None or rec.over or rec.boot != self.boot_id or rec.stopping or not keeper.doubts(work):
+            self._settle(key, work)
+            return
+        keeper.doubted[key] = work
+        self.scheduler.at(DOUBT_SECONDS, lambda: self._doubts_no_more(keeper, key))
 
-    def _waited(self, work: Work) -> None:
+    def _doubts_no_more(self, keeper: Keeper, key: str) -> None:
+        hangs = self.keeper_hangs_until - self.scheduler.now
+        if hangs > 0.0:
+            self.scheduler.at(hangs + 0.001, lambda: self._doubts_no_more(keeper, key))
+            return
+        self._serve(keeper)  # what it was asked meanwhile comes first
+        if keeper.alive and key in keeper.doubted:
+            self._settle(key, keeper.doubted.pop(key))
+            self.keeper_soon()
+
+    def _settle(self, key: str, work: Work | None) -> None:
+        """The record says how the attempt has ended."""
+        rec = self.records.get(key)
+        if work is not None:
+            self.waited(work)
+        elif rec is not None and not rec.over:
+            self._set(key, replace(rec, gone=True))
+
+    def _end_lease(self, keeper: Keeper, grace: float) -> None:
+        """The keeper has heard that its lease ends."""
+        if not self.ending:
+            self.truth.violated(f"the keeper of {self.name} takes an end that is over for one of now")
+        keeper.lease_end.tell()
+        for key, rec in list(self.records.items()):
+            if rec.over or rec.boot != self.boot_id:
+                continue
+            if key in keeper.doubted:
+                self.records[key] = replace(rec, stopping=rec.stopping or Why.LEASE)
+                self._settle(key, keeper.doubted.pop(key))
+            else:
+                self._stop(key, Why.LEASE, grace)
+
+    def waited(self, work: Work) -> None:
+        """Its parent has seen its status, and the record says it."""
         rec = self.records.get(work.key)
         if rec is not None and rec.pid == work.pid and rec.status is None and work in self.work:
             self._set(work.key, replace(rec, status=work.status, ended=self.now(), elapsed=work.usage))
         if work in self.work:
             self.work.remove(work)
 
-    def reap(self, runner: Process) -> None:
-        """The runner waits for what came to it."""
-        for work in [each for each in self.work if each.ended and each.parent is runner]:
-            self._waited(work)
+    def ended_children(self, runner: Process) -> list[Work]:
+        """What the runner can wait for."""
+        return [each for each in self.work if each.ended and each.parent is runner]
 
     def _adopt(self, keeper: Keeper) -> None:
         """A new keeper goes on with what runs, and notes what is gone."""
@@ -256,7 +347,7 @@ class Host:
                     self._keeper_sees(lost)
                 else:
                     self.truth.unseen.add(parse_key(key))
-                    self.scheduler.at(0.2, partial(self._note_gone, keeper, key))
+                    self.scheduler.at(0.2, partial(self._found, keeper, key, None))
                 continue
             if work.limit is not None:
                 left = work.began + work.limit - self.monotonic()
@@ -264,14 +355,58 @@ class Host:
             if rec.stopping:
                 self._stop(key, rec.stopping, 10.0)
 
-    def _note_gone(self, keeper: Keeper, key: str) -> None:
-        rec = self.records.get(key)
-        if keeper.alive and rec is not None and not rec.over:
-            self._set(key, replace(rec, gone=True))
-
     def _set(self, key: str, rec: Rec) -> None:
         self.records[key] = rec
         self.woken()
+
+    # -- the end of its job ------------------------------------------------------------------------
+
+    def slurm_signals(self, tell_runner: Callable[[], None]) -> None:
+        """Slurm's TERM goes to each process of the step by itself: to children before their parents, or in any order.
+
+        The keeper or the runner hears it soon after the first task; the runner perhaps later, if the keeper has.
+        """
+        self.ending = True
+        any_order, last_task = self.chance.random() < 0.3, self.chance.uniform(0.0, TERM_SECONDS)
+        for work in [each for each in self.work if not each.ended]:
+            self.scheduler.at(self.chance.uniform(0.0, last_task), partial(self._term, work))
+        keeper_at = self.chance.uniform(0.0 if any_order else last_task, TERM_SECONDS)
+        runner_at = self.chance.uniform(0.0 if any_order else keeper_at, TERM_SECONDS)
+        late = self.chance.choice((0.0, self.chance.uniform(0.0, LATE_SECONDS)))
+
+        def runner_hears() -> None:
+            keeper = self.keeper
+            has_heard = keeper is not None and keeper.alive and keeper.lease_end.told_at is not None
+            self.scheduler.at(late if has_heard else 0.0, tell_runner)
+
+        self.scheduler.at(keeper_at, lambda: self._keeper_hears(self.keeper))
+        self.scheduler.at(runner_at, runner_hears)
+
+    def _term(self, work: Work) -> None:
+        if not work.ended and work.boot == self.boot:
+            work.termed = True
+            self._answers_term(work)
+
+    def _keeper_hears(self, keeper: Keeper | None) -> None:
+        hangs = self.keeper_hangs_until - self.scheduler.now
+        if hangs > 0.0:
+            self.scheduler.at(hangs, lambda: self._keeper_hears(keeper))
+        elif keeper and keeper.alive:
+            self._end_lease(keeper, LEASE_GRACE_SECONDS)
+
+    def slurm_kills(self) -> None:
+        """Every process of the step is gone; what is node-local stays."""
+        if self.runner is not None:
+            self.scheduler.kill(self.runner)
+        self.kill_keeper()
+        for work in [each for each in self.work if not each.ended]:
+            work.termed = True
+            self._exits(work, int(signal.SIGKILL))
+
+    def runs_again(self) -> None:
+        """The job has the node once more."""
+        self.ending = False
+        self.ended_by_slurm.clear()
 
     # -- deaths ------------------------------------------------------------------------------------
 
@@ -281,6 +416,10 @@ class Host:
         if keeper is None or not keeper.alive:
             return
         keeper.alive = False
+        for work in keeper.doubted.values():
+            if work is not None:  # it has seen how it ended, and told nobody
+                self.truth.unseen.add(parse_key(work.key))
+                self.work.remove(work)
         self._orphan(keeper, None if keeper.parent.dead else keeper.parent)
 
     def runner_died(self, runner: Process) -> None:
@@ -332,6 +471,13 @@ class SimProcs:
     def __init__(self, host: Host, process: Process) -> None:
         self.host = host
         self.process = process
+        self.lease_ends = False
+        """True once the runner was told that its lease ends."""
+        self.doubted: dict[str, float] = {}
+        """Ends of its own children that may be the lease's, and until when that is looked at."""
+
+    def doubts(self, work: Work) -> bool:
+        return may_be_of_it(fact_of(work))
 
     def _pause(self) -> Host:
         stalled = self.host.chance.random() < STALLED_CHANCE
@@ -357,7 +503,8 @@ class SimProcs:
         self._pause()
 
     def record(self, key: str) -> Rec | None:
-        return self._pause().records.get(key)
+        rec = self._pause().records.get(key)
+        return replace(rec, gone=False) if rec and rec.gone and key in self.doubted else rec
 
     def void(self, key: str) -> bool:
         host = self._pause()
@@ -386,7 +533,17 @@ class SimProcs:
         return rec.boot == self.host.boot_id
 
     def reap(self) -> None:
-        self._pause().reap(self.process)
+        host = self._pause()
+        for work in host.ended_children(self.process):
+            rec = host.records.get(work.key)
+            seconds = DOUBT_SECONDS if self.doubts(work) else 0.0
+            until = self.doubted.setdefault(work.key, host.monotonic() + seconds)
+            if rec and not rec.stopping and self.lease_ends:
+                host.records[work.key] = replace(rec, stopping=Why.LEASE)
+            elif rec and not rec.stopping and host.monotonic() < until:
+                continue
+            host.waited(work)
+            del self.doubted[work.key]
 
     def ensure(self) -> None:
         self._pause().ensure_keeper(self.process)

@@ -266,6 +266,7 @@ TROUBLES: dict[str, tuple[float, Callable[[Random], Trouble]]] = {
     "link cut": (0.2, _event("no link to the server for", (20.0, 200.0))),
     "rival": (0.3, _event("another host serves n1:", who=(RIVAL,))),
     "lease end": (0.15, _event("the lease ends", (5.0, 200.0), ("everywhere",))),
+    "Slurm's TERM": (0.2, _event("Slurm's TERM comes to", (5.0, 120.0))),
     "wrong answers": (0.5, _event("squeue's answer is", (20.0, 200.0), KINDS)),
 }
 

@@ -18,7 +18,7 @@ from leaseq.runner import service
 from leaseq.runner.ledger import RETRY_SECONDS
 from leaseq.runner.ports import Options
 from leaseq.runner.pulse import BURST_SECONDS
-from tests.sim.host import Host, SimProcs
+from tests.sim.host import LEASE_GRACE_SECONDS, Host, Keeper, SimProcs
 from tests.sim.nfs import ActorFs
 from tests.sim.scheduler import Actor, Lock, Process, Scheduler
 
@@ -31,6 +31,7 @@ class Parts(service.Parts):
     """What a runner is made of, what it runs on, and who judges answers of Slurm. A mutant replaces one."""
 
     procs: type[SimProcs] = SimProcs
+    keeper: type[Keeper] = Keeper
     judge: type[Judge] = Judge
 
 
@@ -56,6 +57,8 @@ class Service:
         self.pulse: Actor | None = None
         self.wakes = 0
         self.changed = False
+        self.told_to_leave = False
+        self.procs = parts.procs(host, self.process)
 
     @property
     def serves(self) -> bool:
@@ -71,11 +74,11 @@ class Service:
     def _main(self) -> None:
         if self.host.runner is not None:
             return
-        self.host.runner = self.process
+        self.host.runner = self.host.serving = self.process
         self.real = service.Service(
             fs=self.fs,
             clock=self.host,
-            procs=self.parts.procs(self.host, self.process),
+            procs=self.procs,
             lease=self.lease,
             alloc=self.alloc,
             node=self.host.node,
@@ -101,8 +104,11 @@ class Service:
     # -- its threads -------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        real, state = self.real, self.real.state
+        real, state, leaving = self.real, self.real.state, False
         while True:
+            if self.told_to_leave and not leaving:
+                leaving = True
+                real.leave(ends_tasks=True, grace=LEASE_GRACE_SECONDS)
             # What others left half cancelled, and what tasks wait for, it may have to see to in one turn.
             live = self.host.client.disk.live
             edges = len(live.get(self.lease.edges, ())) + len(live.get(self.lease.claimed(CLI), ()))
@@ -123,6 +129,18 @@ class Service:
         with suppress(OSError):  # nobody is left who could try again
             self._beat(state="stopped")
         self.scheduler.kill(self.process)
+
+    def terminate(self) -> None:
+        """Slurm's TERM has come: its main thread tells the keeper at once, and its loop that it is to leave."""
+        if self.process.dead:
+            return
+        if self.began is None:
+            self.scheduler.kill(self.process)  # it catches no signals yet
+            return
+        self.told_to_leave = self.procs.lease_ends = True
+        self.host.asks.append(("end", "", {"grace": LEASE_GRACE_SECONDS, "runner": self.process}))
+        self.host.keeper_soon()
+        self._woken()
 
     def _woken(self) -> None:
         """A record changed: the kernel tells the loop."""

@@ -36,6 +36,8 @@ class SimTruth(Truth):
     alive: set[Key] = field(default_factory=set)
     """Attempts whose process runs."""
     violations: list[str] = field(default_factory=list)
+    ended_by_slurm: set[Key] = field(default_factory=set)
+    """Attempts that Slurm's signals have ended, for their job ended."""
     limits: Limits = field(default_factory=Limits)
 
     def started(self, key: Key, host: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,17 +23,13 @@ def serve(directory: Path, incarnation: str) -> None:
     write_local(f"{directory}/runner", json.dumps(me).encode())
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [100.0]
-    monkeypatch.setattr("leaseq.node.lease_end.time.monotonic", lambda: now[0])
-    return now
+def serving(directory: Path) -> Callable[[], object]:
+    return lambda: NodeDir(str(directory)).holder("runner")
 
 
-def test_the_end_is_near_for_the_runner_of_then_and_for_no_longer_than_slurm_may_take(
-    tmp_path: Path, clock: list[float]
-) -> None:
-    end = LeaseEnd(NodeDir(str(tmp_path)))
+def test_the_end_is_near_for_the_runner_of_then_and_for_no_longer_than_slurm_may_take(tmp_path: Path) -> None:
+    clock = [100.0]
+    end = LeaseEnd(serving(tmp_path), monotonic=lambda: clock[0])
     serve(tmp_path, "aaaaaaaaaa")
     assert not end.is_near
     end.tell()
@@ -43,8 +40,8 @@ def test_the_end_is_near_for_the_runner_of_then_and_for_no_longer_than_slurm_may
     assert not end.is_near
 
 
-def test_a_runner_that_has_begun_since_has_a_lease(tmp_path: Path, clock: list[float]) -> None:
-    end = LeaseEnd(NodeDir(str(tmp_path)))
+def test_a_runner_that_has_begun_since_has_a_lease(tmp_path: Path) -> None:
+    end = LeaseEnd(serving(tmp_path))
     serve(tmp_path, "aaaaaaaaaa")
     end.tell()
     serve(tmp_path, "bbbbbbbbbb")
