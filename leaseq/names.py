@@ -8,6 +8,7 @@ an array says how many indices it has, that of a chunk of it which one it is, to
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ ARRAYS = "_array"
 """The owner of the claim on an array of which nothing is left to take: its chunks are its nodes'."""
 LOGS_IN_BLOCK = 1000
 """The logs of so many indices of an array share a directory."""
+PARSED_MAX = 1024
+"""So many names are known parsed: a runner looks at the first of its queue at each turn."""
 
 GROUP_FORM = "[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
 GROUP = Form(GROUP_FORM)
@@ -179,30 +182,46 @@ class Entry:
         return Entry(self.order, f"{self.id}_{index}", self.need, attempt, self.owner, group=self.group)
 
     @classmethod
+    @functools.lru_cache(maxsize=PARSED_MAX)
     def parse(cls, name: str) -> Entry:
         """The entry of that file name; raises Malformed, and Newer if only its need is not understood."""
         match = ENTRY.fullmatch(name)
         if not match:
             raise Malformed(f"not a task file name: {name!r:.160}")
-        need = _NEED.fullmatch(match["need"])
-        if not need:
-            raise Newer(f"not a need that this leaseq knows: {match['need']}", {})
+        need, count, chunk, edited = _read_need(match["need"])
         return cls(
             match["order"],
             match["id"],
-            Need(
-                gpus=None if need["gpus"] is None else -1 if need["gpus"] == "A" else int(need["gpus"]),
-                cpus=None if need["cpus"] is None else int(need["cpus"]),
-                mem_mb=None if need["mem"] is None else int(need["mem"]),
-                time_seconds=None if need["time"] is None else int(need["time"]),
-            ),
+            need,
             int(match["attempt"]),
             match["owner"] or "",
-            int(need["count"] or 0),
-            None if need["chunk"] is None else int(need["chunk"]),
+            count,
+            chunk,
             group=match["group"] or "",
-            edited=int(need["edited"] or 0),
+            edited=edited,
         )
+
+
+@functools.lru_cache(maxsize=PARSED_MAX)
+def _read_need(code: str) -> tuple[Need, int, int | None, int]:
+    """(what it books, how many indices, which chunk, how often it was changed) by that part of a name.
+
+    One value for all names that say the same.
+    """
+    need = _NEED.fullmatch(code)
+    if not need:
+        raise Newer(f"not a need that this leaseq knows: {code}", {})
+    return (
+        Need(
+            gpus=None if need["gpus"] is None else -1 if need["gpus"] == "A" else int(need["gpus"]),
+            cpus=None if need["cpus"] is None else int(need["cpus"]),
+            mem_mb=None if need["mem"] is None else int(need["mem"]),
+            time_seconds=None if need["time"] is None else int(need["time"]),
+        ),
+        int(need["count"] or 0),
+        None if need["chunk"] is None else int(need["chunk"]),
+        int(need["edited"] or 0),
+    )
 
 
 def with_priority(order: str, priority: int) -> str:

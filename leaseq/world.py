@@ -139,13 +139,7 @@ class SystemFs:
         self._refresh(os.path.dirname(path))
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            refuse_strange(os.fstat(fd), path, owner=self.owner)
-            parts = []
-            while part := os.read(fd, 1 << 20):
-                parts.append(part)
-                if len(parts) > FILE_BYTES_MAX >> 20:
-                    raise OSError(errno.EFBIG, "file larger than 64 MiB", path)
-            return b"".join(parts)
+            return read_all(fd, path, owner=self.owner)
         finally:
             os.close(fd)
 
@@ -250,6 +244,21 @@ class SystemFs:
         finally:
             os.close(fd)
             os.unlink(probe)
+
+
+def read_all(fd: int, path: str, *, owner: int | None = None) -> bytes:
+    """What the file holds, which nobody changes; an OSError if it is strange, or larger than 64 MiB."""
+    info = os.fstat(fd)
+    refuse_strange(info, path, owner=owner)
+    parts, size = [], 0
+    while part := os.read(fd, 1 << 20):
+        parts.append(part)
+        size += len(part)
+        if size > FILE_BYTES_MAX:
+            raise OSError(errno.EFBIG, "file larger than 64 MiB", path)
+        if size == info.st_size:
+            break
+    return b"".join(parts)
 
 
 def refuse_strange(info: os.stat_result, path: str, *, owner: int | None = None) -> None:

@@ -27,7 +27,7 @@ from leaseq.dataclass import dataclass
 from leaseq.errors import Refused
 from leaseq.names import new_incarnation
 from leaseq.schema import integer, text
-from leaseq.world import boot_id, process_start, real_path, refuse_strange
+from leaseq.world import boot_id, process_start, read_all, real_path
 
 ASIDE_SECONDS = 0.2
 """Of several that step aside at the same moment all take the oldest name: so long they wait for each other's."""
@@ -120,11 +120,7 @@ def read_local(path: str) -> bytes:
     """What the node-local file holds; an OSError if it is no regular file, or not this user's."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        refuse_strange(os.fstat(fd), path, owner=os.getuid())
-        parts = []
-        while part := os.read(fd, 1 << 20):
-            parts.append(part)
-        return b"".join(parts)
+        return read_all(fd, path, owner=os.getuid())
     finally:
         os.close(fd)
 

@@ -26,7 +26,7 @@ from typing import Any
 from leaseq.dataclass import dataclass
 from leaseq.models import Why
 from leaseq.names import is_key
-from leaseq.schema import integer, number
+from leaseq.schema import integer, json_lines, number
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -75,11 +75,10 @@ class Rec:
 def parse(data: bytes) -> Rec:
     """The record in those lines; a torn or foreign line is passed over."""
     known: dict[str, Any] = {}
-    for line in data.split(b"\n"):
+    for fact in json_lines(data):
         try:
-            fact = json.loads(line)
             known.update(_fields(fact, known))
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             continue
     return Rec(**known)
 

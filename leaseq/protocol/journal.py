@@ -16,7 +16,6 @@ and is never applied.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -28,7 +27,7 @@ from leaseq.layout import ArrayDir
 from leaseq.models import State
 from leaseq.protocol import files
 from leaseq.protocol.facts import Attempts, Begun, Ended, Packed, Told, Totals, begins, never_began, packs
-from leaseq.schema import integer, text
+from leaseq.schema import integer, json_lines, text
 from leaseq.world import Fs
 
 TAIL_BYTES = 4096
@@ -315,17 +314,6 @@ def _chunk_of(fact: list[Any]) -> object:
 
 
 def _lines(data: bytes) -> Iterator[list[Any]]:
-    lines = data.split(b"\n")
-    try:
-        # One call for all is several times faster, and lines are torn seldom.
-        facts = json.loads(b"[" + b",".join(filter(None, lines)) + b"]")
-    except (ValueError, RecursionError):
-        facts = []
-        for line in lines:
-            try:
-                facts.append(json.loads(line))
-            except (ValueError, RecursionError):
-                continue
-    for fact in facts:
+    for fact in json_lines(data):
         if isinstance(fact, list) and fact and isinstance(fact[0], str) and fact[0] in ("b", "u", "e", "p", "t"):
             yield fact

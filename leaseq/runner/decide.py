@@ -48,7 +48,7 @@ def choose(
     """(tasks to start now in order, why the others seen do not: task id to reason, `CODE` or `CODE: words`).
 
     pending is in order, and read only as far as needed. seconds_left: until the lease ends, None if it has no end.
-    many_of: how many attempts an entry stands for.
+    many_of: how many attempts an array's entry stands for.
     lanes_left: how many more of a group may start, by the time that one of its tasks is read from pending.
     """
     free = left = room_left(capacity, bookings)
@@ -60,6 +60,8 @@ def choose(
     """How many of each group are chosen."""
     heads: list[Entry] = []
     """Tasks that have to wait for room: what they need is kept for them."""
+    refused: dict[int, str] = {}
+    """Why there was no room since the last choice, by the identity of the need: names that say the same share it."""
     for entry in _each(pending, many_of, waiting):
         if alone_runs:
             waiting[entry.id] = "Node: another task has it alone"
@@ -79,6 +81,11 @@ def choose(
         if need.gpus and not capacity.gpus_known:
             waiting[entry.id] = "GPUs not known yet"
             continue
+        if reason := refused.get(id(need)):
+            waiting[entry.id] = reason
+            heads.append(entry)
+            left = _reserve(need, left, capacity)
+            continue
         if reason := never_fits(need, capacity):
             waiting[entry.id] = f"Resources: {reason}"
             continue
@@ -87,13 +94,14 @@ def choose(
             booking = None
         if booking is None:
             lack = _lack(need, free, capacity, running=running)
-            waiting[entry.id] = lack or f"Behind: {_whom(need, free, capacity, heads)}"
+            refused[id(need)] = waiting[entry.id] = lack or f"Behind: {_whom(need, free, capacity, heads)}"
             heads.append(entry)
             left = _reserve(need, left, capacity)
             if need.alone:
                 break
             continue
         chosen.append(Choice(entry, booking))
+        refused.clear()
         begun[entry.group] += 1
         running += 1
         free, left = room_left(free, [booking]), room_left(left, [booking])
@@ -105,7 +113,7 @@ def choose(
 def _each(pending: Iterable[Entry], many_of: Callable[[Entry], int], waiting: Mapping[str, str]) -> Iterator[Entry]:
     """Each entry as often as it stands for attempts, until one of them has to wait."""
     for entry in pending:
-        for number in range(many_of(entry)):
+        for number in range(many_of(entry) if entry.count else 1):
             if number and entry.id in waiting:
                 break
             yield entry
@@ -140,7 +148,7 @@ def _reserve(need: Need, left: Room, capacity: Room) -> Room:
     gpus = () if need.gpus else left.gpus
     cpus = max(0, left.cpus - cpus_of(need, capacity))
     mem = max(0, left.mem_mb - (need.mem_mb or 0))
-    return Room(cpus, mem, gpus)
+    return left if (cpus, mem, gpus) == (left.cpus, left.mem_mb, left.gpus) else Room(cpus, mem, gpus)
 
 
 def rank(node: str, task_id: str, nodes: Sequence[str]) -> int:

@@ -76,12 +76,14 @@ class Intake:
         left = state.seconds_left(now)
         for lot in state.lots.values():
             lot.late = state.warned(left)
-        held = [entry for entry in lots.offers(state, self.ports) if shut is None or not shut(entry.group)]
-        lots.give_lanes(state, self.ports)
-        keys = {entry.key for entry in held}
-        fresh = (entry for entry in candidates if entry.key not in keys)
+        if state.lots:
+            held = [entry for entry in lots.offers(state, self.ports) if shut is None or not shut(entry.group)]
+            lots.give_lanes(state, self.ports)
+            keys = {entry.key for entry in held}
+            fresh = (entry for entry in candidates if entry.key not in keys)
+            candidates = merge(held, fresh, key=lambda entry: entry.order)
         return choose(
-            merge(held, fresh, key=lambda entry: entry.order),
+            candidates,
             state.options.capacity,
             state.bookings(),
             seconds_left=left,

@@ -301,10 +301,14 @@ class RunnerProcess:
         ledger = LedgerThread(service.ports.ledger, told=self._ledger_told)
         due, leaving = 0.0, False
         while True:
-            if (wait := due - time.monotonic()) > 0:
-                poll.poll(wait * 1000 + 1)
+            wait = due - time.monotonic()
+            ready = {fd for fd, _ in poll.poll(wait * 1000 + 1 if wait > 0 else 0)}
             self.turning_since = time.monotonic()
-            news = [self._woken(), self._gather(local), shared is not None and self._hinted(shared)]
+            news = [
+                self.wake_read in ready and self._woken(),
+                local.fd in ready and self._gather(local),
+                shared is not None and shared.fd in ready and self._hinted(shared),
+            ]
             if self.told_to_leave and not leaving:
                 leaving = True
                 service.leave(ends_tasks=self.is_step, grace=self.words.lease_grace)
@@ -314,7 +318,7 @@ class RunnerProcess:
             self._learn_gpus()
             wait = service.turn()
             if service.ports.ledger.open:
-                ledger.wake(hurry=not state.running or service.ports.ledger.awaited)
+                ledger.wake(hurry=not state.running or (bool(state.lots) and service.ports.ledger.awaited))
             if service.news():
                 self.pulse.publish()
             if service.may_leave():
