@@ -120,7 +120,7 @@ def take_away(fs: Fs, lease: LeaseDir, held: Claim, target: str, *, reason: str,
 
     lease_ends: whether it is an end of the lease for what the node ran.
     """
-    if not _cut_off(fs, lease, held, reason=reason, lease_ends=lease_ends):
+    if not _cut_off(fs, lease, held, {"reason": reason, "lease_ends": lease_ends}):
         return False
     fs.mkdir(target)
     tasks.unclaim(fs, lease, held, target)
@@ -129,7 +129,7 @@ def take_away(fs: Fs, lease: LeaseDir, held: Claim, target: str, *, reason: str,
 
 def inherit(fs: Fs, lease: LeaseDir, held: Claim, *, incarnation: str, reason: str) -> Claim | None:
     """The chunk of an earlier runner of the node, which is gone, is this one's; None if it had ended or has another."""
-    if not _cut_off(fs, lease, held, reason=reason, lease_ends=False):
+    if not _cut_off(fs, lease, held, {"reason": reason, "heir": True}):
         return None
     heir = Claim(held.entry.claimed_by(incarnation), held.node)
     try:
@@ -143,7 +143,7 @@ def inherit(fs: Fs, lease: LeaseDir, held: Claim, *, incarnation: str, reason: s
     return heir
 
 
-def _cut_off(fs: Fs, lease: LeaseDir, held: Claim, *, reason: str, lease_ends: bool) -> bool:
+def _cut_off(fs: Fs, lease: LeaseDir, held: Claim, why: dict[str, object]) -> bool:
     """From now on nothing counts that the holder writes of the chunk; False if it is his no longer."""
     # Who made the claim may have died before it was durable.
     fs.sync_dir(lease.claimed(held.node))
@@ -152,7 +152,7 @@ def _cut_off(fs: Fs, lease: LeaseDir, held: Claim, *, reason: str, lease_ends: b
     entry, array = held.entry, lease.array(held.entry.id, held.entry.attempt)
     assert entry.chunk is not None
     mark, cut = array.handed(entry.chunk, entry.owner), array.cut(entry.chunk, entry.owner)
-    _fix(fs, mark, {"v": 1, "node": held.node, "reason": reason, "lease_ends": lease_ends})
+    _fix(fs, mark, {"v": 1, "node": held.node, **why})
     try:
         _, size = fs.read_range(array.journal(held.node, entry.owner), 0, 1)
     except FileNotFoundError:
@@ -180,6 +180,8 @@ class Handed:
 
     reason: str
     lease_ends: bool = False
+    heir: bool = False
+    """True if the node's next runner did it: then the earlier one, and what it knew of its node, is as it left them."""
 
 
 def why_handed(fs: Fs, lease: LeaseDir, entry: Entry, owner: str) -> Handed:
@@ -188,8 +190,10 @@ def why_handed(fs: Fs, lease: LeaseDir, entry: Entry, owner: str) -> Handed:
     try:
         path = lease.array(entry.id, entry.attempt).handed(entry.chunk, owner)
         body = files.json_object(files.content(fs, path))
-        return Handed(text(body.get("reason")), flag(body.get("lease_ends", False)))
-    except (FileNotFoundError, Malformed):
+        return Handed(text(body.get("reason")), flag(body.get("lease_ends", False)), flag(body.get("heir", False)))
+    except FileNotFoundError:
+        return Handed("its node is gone", heir=True)  # given back by itself, which has told what never began
+    except Malformed:
         return Handed("its node is gone")
 
 

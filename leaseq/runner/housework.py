@@ -179,11 +179,21 @@ def _take_strays(state: NodeState, ports: Ports, claims: Sequence[str]) -> None:
     known = {*state.running, *state.won, *ports.ledger.unwritten()}
     now = ports.clock.monotonic()
     own = f".{ports.incarnation}"
-    strays = [name for name in claims if not name.endswith(own) and name not in state.newer and _key(name) not in known]
+    others = [name for name in claims if not name.endswith(own) and name not in state.newer]
+    strays = [name for name in others if _key(name) not in known and not _holds(state, ports, name)]
     state.strays = {name: state.strays.get(name, now) for name in strays}
     due = [name for name, since in state.strays.items() if now - since >= STRAY_SECONDS]
     if due:
         take_claims(state, ports, due)
+
+
+def _holds(state: NodeState, ports: Ports, name: str) -> bool:
+    """True of a chunk that this runner has, under whichever name."""
+    try:
+        entry = Entry.parse(name)
+    except Malformed:
+        return False
+    return entry.chunk is not None and lots.holds(state, ports, entry)
 
 
 def _key(name: str) -> str:

@@ -20,25 +20,32 @@ from leaseq.protocol.tasks import Claim
 from leaseq.runner.holding import ArrayEnds, Begins, ChunkEnds, Holding, IndexEnds, LogsLeft, NeverBegan, Note
 from leaseq.world import Fs
 
+Name = tuple[str, str]
+"""(an array's attempt, the incarnation under which its chunks are held): each has a journal, and perhaps a pack."""
+
+
+def _name(holding: Holding) -> Name:
+    return holding.lot.key, holding.claim.entry.owner
+
 
 class Journals:
     """The journals of one runner."""
 
     def __init__(self, *, fs: Fs, procs: Procs, lease: LeaseDir, node: str, now: Callable[[], float]) -> None:
         self.fs, self.procs, self.lease, self.node, self.now = fs, procs, lease, node, now
-        self._open: dict[str, Journal] = {}
-        self._packs: dict[str, Pack] = {}
+        self._open: dict[Name, Journal] = {}
+        self._packs: dict[Name, Pack] = {}
         self.news = False
         """True if something has begun since the runner looked last."""
 
     def write(self, notes: Sequence[Note], done: Callable[[Note], None]) -> None:
         """What the notes say is so, durably. Raises OSError; done: called for each that is."""
         failure: OSError | None = None
-        lots: dict[str, list[Note]] = {}
+        journals: dict[Name, list[Note]] = {}
         for note in notes:
-            entry = note.closed.entry if isinstance(note, ArrayEnds) else note.holding.lot.entry
-            lots.setdefault(entry.key, []).append(note)
-        for of_one in lots.values():
+            name = (note.closed.entry.key, "") if isinstance(note, ArrayEnds) else _name(note.holding)
+            journals.setdefault(name, []).append(note)
+        for of_one in journals.values():
             try:
                 self._write_one(of_one, done)
             except OSError as error:
@@ -132,18 +139,18 @@ class Journals:
         lot = holding.lot
         if lot.kept_logs != KEEP_PACKED or not ends:
             return {}
-        if lot.key not in self._packs:
-            owner = holding.claim.entry.owner
-            self._packs[lot.key] = Pack(self.fs, self.lease, lot.entry, self.node, owner)
-        return self._packs[lot.key].add(ends)
+        name = _name(holding)
+        if name not in self._packs:
+            self._packs[name] = Pack(self.fs, self.lease, lot.entry, self.node, name[1])
+        return self._packs[name].add(ends)
 
     def _drop_logs(self, ended: Sequence[IndexEnds], packed: Mapping[int, Sequence[Packed]]) -> None:
         """Logs of attempts whose ends are durable are gone, if they are not to be kept, or are packed."""
         lot = ended[0].holding.lot
         if not lot.kept_logs:
             return
-        if lot.key in self._packs:
-            self._packs[lot.key].told()
+        if pack := self._packs.get(_name(ended[0].holding)):
+            pack.told()
         for holding in {id(note.holding): note.holding for note in ended}.values():
             ends = [note.ended for note in ended if note.holding is holding]
             index_logs.drop_files(
@@ -156,17 +163,18 @@ class Journals:
             )
 
     def _journal(self, holding: Holding) -> Journal:
-        lot, owner = holding.lot, holding.claim.entry.owner
-        if lot.key not in self._open:
-            self._open[lot.key] = Journal(self.fs, lot.array, self.node, owner)
-        return self._open[lot.key]
+        name = _name(holding)
+        if name not in self._open:
+            self._open[name] = Journal(self.fs, holding.lot.array, self.node, name[1])
+        return self._open[name]
 
     def finish(self, closed: Claim) -> None:
         """The array has its outcome, if all its chunks have ended."""
         try:
             if arrays.finish(self.fs, self.lease, closed, now=self.now()) is not None:
-                self._open.pop(closed.entry.key, None)
-                self._packs.pop(closed.entry.key, None)
+                for name in [name for name in self._open if name[0] == closed.entry.key]:
+                    del self._open[name]
+                    self._packs.pop(name, None)
         except Newer:
             return  # a newer leaseq's to end
         except Malformed as error:

@@ -33,7 +33,7 @@ def apply_stops(state: NodeState, ports: Ports, lot: Lot) -> None:
                 if queue is holding.begun:
                     never.append(attempted)
         if never:
-            ports.ledger.add(NeverBegan(holding, never, ports.incarnation))
+            ports.ledger.add(NeverBegan(holding, never, holding.claim.entry.owner))
         end_if_done(ports, holding)
     for attempt in list(state.running.values()):
         if isinstance(attempt.work, Index) and attempt.work.holding.lot is lot and attempt.asked_to_stop is None:
@@ -88,7 +88,7 @@ def _give_back(state: NodeState, ports: Ports, lot: Lot, target: str) -> bool:
             attempts = list(holding.begun)
             holding.begun.clear()
             holding.waiting.extendleft(reversed(attempts))
-            ports.ledger.add(NeverBegan(holding, attempts, ports.incarnation))
+            ports.ledger.add(NeverBegan(holding, attempts, holding.claim.entry.owner))
             continue
         free_lanes(ports, holding)
         tasks.unclaim(ports.fs, ports.lease, holding.claim, target)

@@ -13,7 +13,7 @@ from leaseq.arrays import Expansion
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Newer
 from leaseq.models import ANY, Task
-from leaseq.names import Entry
+from leaseq.names import Entry, new_incarnation
 from leaseq.protocol import arrays, chunks, files, lanes, tasks
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
@@ -22,7 +22,7 @@ from leaseq.runner import limits, lot_ends
 from leaseq.runner.decide import Choice
 from leaseq.runner.holding import ArrayEnds, Attempted, Begins, Holding, Lot
 from leaseq.runner.index import Index
-from leaseq.runner.node_state import NodeState
+from leaseq.runner.node_state import AT_ONCE, NodeState
 from leaseq.runner.ports import Ports
 from leaseq.runner.resume import resume
 from leaseq.runner.starting import ends_of_day, start_request
@@ -126,7 +126,7 @@ def _start(state: NodeState, ports: Ports, lot: Lot, choices: Sequence[Choice]) 
 def start_index(state: NodeState, ports: Ports, holding: Holding, attempted: Attempted, booking: Booking) -> bool:
     """That attempt of the index, which has begun, is in the keeper's hands; False if its group lets none start now."""
     lot, (index, number) = holding.lot, attempted
-    entry = replace(lot.entry.of_index(index, number), owner=ports.incarnation)
+    entry = replace(lot.entry.of_index(index, number), owner=holding.claim.entry.owner)
     admitted, lane = limits.index_admitted(state, ports, entry, holding.claim)
     if not admitted:
         return False
@@ -306,7 +306,7 @@ def take_given(state: NodeState, ports: Ports, entry: Entry) -> None:
     source = ports.lease.inbox(state.node if own else ANY)
     lot = state.lots.get(entry.of_array().key) or open_lot(state, ports, entry)
     state.queue.remove(name, own=own)
-    if lot is None:
+    if lot is None or _is_let_go(state, ports, lot, entry):
         return
     state.claims_in_doubt = True
     held = tasks.claim(ports.fs, ports.lease, source, entry, node=state.node, incarnation=ports.incarnation)
@@ -315,6 +315,18 @@ def take_given(state: NodeState, ports: Ports, entry: Entry) -> None:
         return
     ports.fs.sync_dir(ports.lease.claimed(state.node))
     hold(state, ports, lot, held)
+
+
+def _is_let_go(state: NodeState, ports: Ports, lot: Lot, entry: Entry) -> bool:
+    """True if the chunk, which is pending, was taken away from this runner, and some of it runs or is written yet."""
+    before = [each for each in lot.held if each.chunk == entry.chunk]
+    for each in before:
+        each.overruled = True
+    ending = (getattr(item, "holding", None) for item in list(ports.ledger.open))
+    before += [each for each in ending if each is not None and each.claim.entry.pending() == entry]
+    if before:
+        state.list_at = AT_ONCE
+    return bool(before)
 
 
 def holds(state: NodeState, ports: Ports, entry: Entry) -> bool:
@@ -349,11 +361,12 @@ def hold(state: NodeState, ports: Ports, lot: Lot, held: Claim) -> set[str]:
     names = chunks.secure(ports.fs, ports.lease, held)
     if names is None:
         return set()
-    if (held.entry.chunk, ports.incarnation) in names.handed:
-        # What this incarnation writes of that chunk counts no more.
-        tasks.unclaim(ports.fs, ports.lease, held, lot.inbox)
-        state.queue.leave(str(held.entry.pending()), "it waits for another runner", own=lot.own)
-        return set()
+    if (held.entry.chunk, held.entry.owner) in names.handed:
+        # What is written of the chunk under that name counts no more: it goes on under another one.
+        name = new_incarnation()
+        ports.procs.born(name)
+        heir = chunks.inherit(ports.fs, ports.lease, held, incarnation=name, reason="its node takes it again")
+        return set() if heir is None else hold(state, ports, lot, heir)
     _learn(ports, lot, names)
     try:
         return resume(state, ports, lot, held, names)

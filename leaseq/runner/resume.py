@@ -48,11 +48,12 @@ def _judge(state: NodeState, ports: Ports, holding: Holding, index: int, begun: 
     attempted = index, begun.attempt
     entry = replace(holding.lot.entry.of_index(index, begun.attempt), owner=begun.owner)
     key, procs = entry.key, ports.procs
-    if begun.node != ports.node:
-        why = chunks.why_handed(ports.fs, ports.lease, holding.claim.entry, begun.owner)
+    why = chunks.why_handed(ports.fs, ports.lease, holding.claim.entry, begun.owner)
+    rec = procs.record(key) if begun.node == ports.node else None
+    if begun.node != ports.node or (rec is None and not why.heir):
+        # Who was overruled and lived on has ended what it had begun, and its records are gone by now.
         _lose(ports, holding, index, begun, reason=why.reason, lease_ends=why.lease_ends)
         return key
-    rec = procs.record(key)
     if rec is None and procs.knows(begun.owner):
         # Nothing began here in this boot, and now nothing can: the process that creates the record decides.
         procs.void(key)

@@ -14,6 +14,7 @@ from leaseq.names import Entry
 from leaseq.protocol import arrays, reports, tasks
 from leaseq.protocol.arrays import Stop
 from leaseq.protocol.facts import Ended
+from leaseq.protocol.tasks import Claim
 from tests.e2e.harness import Node
 from tests.patience import wait_until
 
@@ -91,6 +92,27 @@ def test_a_killed_runner_costs_no_index(node: Node, tmp_path: Path) -> None:
     assert {index: end.exit_code for index, end in told(node, task_id).items()} == {0: 0, 1: 1, 2: 2, 3: 3}
 
 
+def _take_away(node: Node, line: str, go: Path) -> str:
+    """An array of six of whose chunks somebody took the first away, which runs; the id."""
+    node.start()
+    task_id = node.shell(line, array=Array("0-5"), need=Need())
+    node.printed(f"{task_id}_0", "0")
+    (name,) = (each for each in node.fs.names(node.lease.claimed(node.name)) if Entry.parse(each).chunk == 0)
+    assert arrays.give_up(node.fs, node.lease, Claim(Entry.parse(name), node.name), reason="NodeDown")
+    go.touch()
+    return task_id
+
+
+def test_a_runner_takes_a_chunk_again_of_which_it_was_overruled_and_starts_nothing_twice(
+    node: Node, tmp_path: Path
+) -> None:
+    line = f"echo {{i}}; echo {{i}} >>{tmp_path}/ran; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done"
+    task_id = _take_away(node, line, tmp_path / "go")
+    outcome = node.result(task_id)
+    assert (outcome.counts, told(node, task_id)[0].reason) == ({"LOST": 1, "DONE": 5}, "NodeDown")
+    assert sorted((tmp_path / "ran").read_text().split()) == list("012345")
+
+
 def test_killed_runners_and_keepers_start_nothing_twice(node: Node, tmp_path: Path) -> None:
     def ran_more_than(number: int) -> bool:
         return (tmp_path / "ran").exists() and len((tmp_path / "ran").read_text().split()) > number
@@ -138,6 +160,7 @@ def test_some_indices_are_cancelled_and_the_others_run(node: Node, tmp_path: Pat
     wait_until(lambda: (tmp_path / "ran").exists(), "an index to run")
     stop = Stop(Indices.parse("0,3-5"), "cancelled")
     arrays.cancel(node.fs, node.lease, pending(node, task_id), stop, now=1.0)
+    wait_until(lambda: 0 in told(node, task_id), "what runs to be ended")
     (tmp_path / "go").touch()
     outcome = node.result(task_id)
     assert (outcome.state, outcome.counts) == (State.CANCELLED, {"CANCELLED": 4, "DONE": 6})
