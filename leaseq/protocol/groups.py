@@ -13,6 +13,7 @@ runs (`lanes`); those that run when the limit is made are given one before the l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 
 from leaseq.array_names import ArrayNames
 from leaseq.dataclass import dataclass, field, replace
@@ -112,6 +113,7 @@ def set_parallel(fs: Fs, lease: LeaseDir, group: str, most: int | None) -> None:
         _give_lanes(fs, lease, group)
         replace_file(fs, f"{lease.groups}/{parallel_name(group, most)}", b"")
         _give_lanes(fs, lease, group)
+        _free_ended(fs, lease, group)
         free_gone(fs, lease, group)
     stays = "" if most is None else parallel_name(group, most)
     for name in earlier:
@@ -188,6 +190,20 @@ def _give_lanes(fs: Fs, lease: LeaseDir, group: str) -> None:
     """Whatever of the group runs, or may, holds a lane, however many that are."""
     for claim in begun_in(fs, lease, group):
         take_lane(fs, lease, claim, limit=None)
+
+
+def _free_ended(fs: Fs, lease: LeaseDir, group: str) -> None:
+    """No index of an array holds a lane of the group that had ended before it was given the lane.
+
+    Lanes are looked at first: what holds one had begun before that, and so stands in a journal that is read then.
+    """
+    directory = lease.group_lanes(group)
+    held = lanes.held_by(lanes.look(fs, directory))
+    runs = {claim.entry.holder(claim.node) for claim in begun_in(fs, lease, group)} if held else set()
+    for holder in held.keys() - runs:
+        with suppress(Malformed):
+            if parse_id(holder_parts(holder)[0].partition(".")[0])[1] is not None:
+                lanes.free(fs, directory, held[holder])
 
 
 def standing(fs: Fs, lease: LeaseDir) -> Callable[[str], bool]:

@@ -26,7 +26,7 @@ class Old:
     outcome: Outcome
     files: tuple[str, ...]
     directories: tuple[str, ...] = ()
-    """Those that are its own: of what its command has made; and of an array's indices their logs and their ends."""
+    """Those that are its own: of what its command has made; of an array's indices their logs, lanes and ends."""
 
 
 def old_tasks(fs: Fs, lease: LeaseDir, *, before: float, keep_failed: bool) -> Iterator[Old]:
@@ -67,6 +67,7 @@ def _directories(lease: LeaseDir, outcome: Outcome, attempts: list[int]) -> Iter
     yield lease.results(outcome.task.id)
     if outcome.task.array is not None:
         yield lease.logs_of(outcome.task.id)
+        yield lease.lanes(outcome.task.id)
         for attempt in attempts:
             yield lease.array(outcome.task.id, attempt).root
 

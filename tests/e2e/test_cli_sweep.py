@@ -142,10 +142,11 @@ def test_a_held_array_starts_nothing_and_a_cancelled_one_is_over_at_once(box: Bo
 
 
 def test_each_index_has_a_directory_of_its_own_and_clean_takes_all_of_an_array(box: Box) -> None:
-    task = box.run("submit", "-a", "0-1", "-c1", "--task-dir", "--", 'touch "$LEASEQ_TASK_DIR/x"').id
+    task = box.run("submit", "-a", "0-1%1", "-c1", "--task-dir", "--", 'touch "$LEASEQ_TASK_DIR/x"').id
     box.run("wait", task, code=0)
     (known,) = box.run("info", f"{task}_1", "--json", code=0).json["tasks"]
     assert os.path.exists(f"{known['task_dir']}/x")
+    assert [*box.home.glob(f"runs/*/lanes/{task}/*")]
     box.run("clean", "--older-than", "0", code=0)
     left = [path for path in box.home.rglob(f"*{task}*") if "events" not in str(path) and "booking" not in str(path)]
     assert left == []

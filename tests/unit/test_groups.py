@@ -11,7 +11,7 @@ from leaseq.dataclass import replace
 from leaseq.errors import Malformed, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.limit_names import Lane, holder_parts
-from leaseq.models import Need
+from leaseq.models import Need, State
 from leaseq.names import PENDING, Entry, group_of, valid_group
 from leaseq.protocol import facts, files, groups, lanes
 from leaseq.room import Room
@@ -180,6 +180,26 @@ def test_indices_that_have_begun_when_a_limit_is_made_have_lanes_and_keep_them_u
     fs.unlink(f"{LEASE.claimed('n1')}/{array.of_chunk(0).claimed_by('1111111111')}")
     groups.free_gone(fs, LEASE, "eval")
     assert not lanes.held_by(lanes.look(fs, LEASE.group_lanes("eval")))
+
+
+def test_an_index_that_ends_while_a_limit_is_made_holds_no_lane() -> None:
+    for at in range(1, 60):
+        fs = made()
+        array = array_with_begun(fs, begun="0000000000", claimed="0000000000")
+        ends = array.of_index(0, 1).claimed_by("0000000000").holder("n1")
+
+        def end(fs: MemoryFs = fs, array: Entry = array, ends: str = ends) -> None:
+            """Its runner writes down how it ended, and frees the lane that it has, if it has one."""
+            fs.append(LEASE.array(array.id, 1).journal("n1", "0000000000"), facts.Ended(0, 1, 0, State.DONE).line())
+            directory = LEASE.group_lanes("eval")
+            if lane := lanes.held_by(lanes.look(fs, directory)).get(ends):
+                lanes.free(fs, directory, lane)
+
+        faulty = FaultFs(fs, Fault(at, Kind.MEANWHILE, meanwhile=end))
+        groups.set_parallel(faulty, LEASE, "eval", 2)
+        held = lanes.held_by(lanes.look(fs, LEASE.group_lanes("eval")))
+        stays = array.of_index(1, 1).claimed_by("0000000000").holder("n1")
+        assert set(held) == ({stays} if len(faulty.calls) >= at else {stays, ends}), at
 
 
 def test_a_claim_whose_need_only_a_newer_leaseq_knows_keeps_its_lane() -> None:
