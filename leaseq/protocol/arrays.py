@@ -327,6 +327,22 @@ def go_on(fs: Fs, lease: LeaseDir, entry: Entry) -> None:
         tasks.move_pending(fs, lease.held(node), name, lease.inbox(node))
 
 
+def go_on_from(fs: Fs, lease: LeaseDir, node: str) -> None:
+    """Chunks that are held there, of arrays that are held no longer, may be taken: who put them there has died."""
+    try:
+        names = fs.names(lease.held(node))
+    except FileNotFoundError:
+        return
+    found: dict[str, Entry] = {}
+    for name in names:
+        with suppress(Malformed):
+            entry = Entry.parse(name)
+            if entry.chunk is not None:
+                found[entry.of_array().key] = entry.of_array()
+    for entry in found.values():
+        go_on(fs, lease, entry)
+
+
 def _part(name: str, entry: Entry) -> Entry | None:
     """The entry that the name is of, if it is the array's, or of one of its chunks."""
     if f".{entry.id}." not in name:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from leaseq.errors import Malformed, Newer
-from leaseq.models import Outcome, Why
+from leaseq.models import ANY, Outcome, Why
 from leaseq.names import ARRAYS, CLI, Entry, is_node
-from leaseq.protocol import allocs, concluding, dependents, edits, files, groups, lanes, tasks, terms
+from leaseq.protocol import allocs, arrays, concluding, dependents, edits, files, groups, lanes, tasks, terms
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
 from leaseq.reading.history import added
@@ -39,6 +39,7 @@ def keep_house(state: NodeState, ports: Ports) -> None:
         _take_in_late_lines(ports)
         if state.node == min(state.nodes, default=state.node):
             edits.finish_all(ports.fs, ports.lease)
+            arrays.go_on_from(ports.fs, ports.lease, ANY)
             _finish_arrays(ports)
             book(ports)
             for group in groups.groups_with_lanes(ports.fs, ports.lease):

@@ -9,7 +9,7 @@ from leaseq.errors import Malformed, Newer
 from leaseq.layout import LeaseDir
 from leaseq.models import Why
 from leaseq.names import Entry, histories_in, parse_key
-from leaseq.protocol import files, groups, tasks
+from leaseq.protocol import arrays, files, groups, tasks
 from leaseq.protocol.concluding import Ending
 from leaseq.protocol.fate import lost
 from leaseq.protocol.tasks import Claim
@@ -69,6 +69,7 @@ def history(fs: Fs, lease: LeaseDir, node: str, *, term: int) -> Past:
 def take_over(state: NodeState, ports: Ports) -> None:
     """Every claim of the node is settled, running, or pending again; nothing of an earlier boot runs on."""
     fs, lease = ports.fs, ports.lease
+    arrays.go_on_from(fs, lease, ports.node)
     known = take_claims(state, ports, fs.names(lease.claimed(ports.node)))
     for key in ports.procs.attempts():
         if key not in known:

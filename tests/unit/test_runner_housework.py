@@ -8,9 +8,9 @@ import pytest
 
 from leaseq.dataclass import replace
 from leaseq.layout import LeaseDir
-from leaseq.models import ANY, Heartbeat, Need, Outcome, State
+from leaseq.models import ANY, Array, Heartbeat, Need, Outcome, State
 from leaseq.names import Entry, histories_in, new_incarnation
-from leaseq.protocol import concluding, history, records, requests, tasks, terms
+from leaseq.protocol import arrays, chunks, concluding, history, records, requests, tasks, terms
 from leaseq.protocol.concluding import Ending
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.ended import Ended
@@ -140,6 +140,22 @@ def test_what_its_runner_ends_in_time_is_left_to_it(world: World) -> None:
         world.turn(runner, seconds=MINUTE)
     assert (outcome := world.outcome(task_id)) and outcome.state is State.DONE
     assert runner.state.strays == {}
+
+
+@pytest.mark.parametrize("inbox", [ANY, "n"])
+def test_a_chunk_that_was_put_into_held_after_its_array_had_been_released_is_taken(world: World, inbox: str) -> None:
+    """Its runner died before it looked whether the array was still held."""
+    task = make_task(array=Array("0-1"), need=Need(cpus=1), node=inbox)
+    entry = make_entry(task.id, count=2, need=task.need)
+    tasks.publish(world.fs, LEASE.inbox(inbox), entry, task)
+    arrays.prepare(world.fs, LEASE, entry)
+    (claim,), _ = chunks.take(world.fs, LEASE, [entry.of_chunk(0)], node="n", incarnation=new_incarnation())
+    tasks.unclaim(world.fs, LEASE, claim, LEASE.held(inbox))
+    runner = taken_over(world, 1)
+    for _ in range(8):
+        world.turn(runner, seconds=MINUTE)
+    assert world.fs.names(LEASE.held(inbox)) == []
+    assert sorted(runner.ports.procs.attempts()) == [f"{task.id}_0.1", f"{task.id}_1.1"]
 
 
 def test_a_file_that_is_no_claim_goes_to_evidence(world: World) -> None:
