@@ -60,6 +60,7 @@ COMMANDS = {
     "clean": Known("remove old results and logs"),
     "doctor": Known("check this host, the home, Slurm and the lease's nodes"),
     "config show": Known("show the settings and where they come from", changes=False),
+    "completion": Known("print what makes bash, zsh or fish complete leaseq's words", changes=False),
 }
 ALIASES = {"monitor": "tui", "ls": "tasks", "log": "logs", "lease list": "lease ls", "info lease": "lease info"}
 GROUP_DEFAULTS = {"lease": "lease ls", "daemon": "daemon status", "config": "config show"}

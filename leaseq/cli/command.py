@@ -55,7 +55,7 @@ class Option:
     absent: object = None
     """The value if nothing is given and there is no default; of an option without `read`: False, "" or ()."""
     completes: str = ""
-    """What its value names: a lease, node, task, group, file, directory, state or signal."""
+    """What its value names: a lease, node, task, group, file, directory, state, signal or shell."""
     field: str = ""
     """Where the request keeps the value, if not under the option's own name."""
     goes_with: str = ""

@@ -48,7 +48,7 @@ def _parted(command: Command, words: Sequence[str]) -> tuple[list[str], list[str
     """(our options, with their values; the first other word and all that follow it)"""
     at = 0
     while at < len(words) and words[at].startswith("-"):
-        option, value = _match(words[at], command)
+        option, value = match(words[at], command)
         at += 2 if option is not None and option.kind != "flag" and value is None else 1
     return list(words[:at]), list(words[at:])
 
@@ -67,7 +67,7 @@ def canonical(name: str, command: Command, words: Sequence[str]) -> tuple[tuple[
             continue
         if word == "-":
             raise UsageError("a lone '-' means nothing here", hint=f"leaseq {name} {command.usage}")
-        option, value = _match(word, command)
+        option, value = match(word, command)
         if option is None:
             raise _unknown(name, word, command)
         if option.kind == "flag":
@@ -104,7 +104,7 @@ def _told(option: Option) -> str:
     return f"--{option.name}{value}: {option.help}"
 
 
-def _match(word: str, command: Command) -> tuple[Option | None, str | None]:
+def match(word: str, command: Command) -> tuple[Option | None, str | None]:
     """(the option that the word names, the value that stands in the same word)"""
     if word.startswith("--"):
         key, equals, value = word.partition("=")

@@ -85,6 +85,10 @@ def _guarded(words: list[str], umask: int) -> int:
 
 
 def _run(words: list[str], umask: int) -> int:
+    if words[:1] == ["_complete"]:
+        from leaseq.cli.complete import main as complete
+
+        return complete(words[1:])
     head, tail = split(words)
     if head[:1] in (["--version"], ["-V"], ["version"]):
         from leaseq import __version__

@@ -1,0 +1,134 @@
+"""What may be meant where a lease, a node, a task, a group, a state or a signal is asked for: each with what it is.
+
+Only what the home's files say is used: what a shell completes must cost no query of Slurm.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from leaseq.errors import LeaseqError, Malformed
+from leaseq.layout import Home, default_home
+from leaseq.world import SystemClock, SystemFs, is_remote
+
+if TYPE_CHECKING:
+    from leaseq.reading.views import TaskView
+
+Pair = tuple[str, str]
+ROWS_MAX = 200
+"""So many pending and so many ended tasks are offered."""
+UNENDED = frozenset("cancel hold release set edit move why follow signal".split())
+"""Commands that mean tasks which have not ended, if none is named by its letters."""
+ENDED = frozenset("redo retry".split())
+RUNNING = frozenset("signal".split())
+
+
+def of_kind(kind: str, command: str, begun: str, lease: str) -> list[Pair]:
+    """What a word of that kind may be that begins so, in that command. lease: as --lease names it, or empty."""
+    made = {
+        "lease": _leases,
+        "node": _nodes,
+        "task": _tasks,
+        "group": _groups,
+        "state": _states,
+        "signal": _signals,
+        "shell": _shells,
+    }
+    if kind not in made:
+        return []
+    try:
+        return list(made[kind](_Here(command, begun, lease)))
+    except (LeaseqError, Malformed, OSError):
+        return []  # a person who types a word is told nothing; the command tells
+
+
+class _Here:
+    """What is being typed, and the home that it is about."""
+
+    def __init__(self, command: str, begun: str, lease: str) -> None:
+        self.command, self.begun, self.word = command, begun, lease
+        self.home = Home(default_home())
+        self.fs = SystemFs(remote=is_remote(self.home.root), owner=os.getuid())
+
+    def rows(self) -> tuple[TaskView, ...]:
+        """The tasks of the lease that is meant."""
+        from leaseq.lease import leases
+        from leaseq.reading.snapshot import Reader
+
+        lease = self.home.lease(leases.resolve(self.fs, self.home, self.word))
+        return Reader(lease, self.fs, SystemClock()).read(recent=ROWS_MAX, pending=ROWS_MAX).tasks
+
+
+def _leases(here: _Here) -> Iterator[Pair]:
+    from leaseq.lease import leases
+
+    yield leases.LOCAL, "this host"
+    for lease in leases.list_leases(here.fs, here.home):
+        if not leases.is_own(lease.id):
+            ended = f"ended: {lease.end_reason}" if lease.ended is not None else "not ended"
+            if lease.name:
+                yield lease.name, f"{lease.id}, {ended}"
+            yield lease.id, ended
+
+
+def _nodes(here: _Here) -> Iterator[Pair]:
+    from leaseq.lease import leases
+    from leaseq.protocol import allocs
+
+    lease = here.home.lease(leases.resolve(here.fs, here.home, here.word))
+    for node in allocs.members(here.fs, lease):
+        yield node, ""
+
+
+def _groups(here: _Here) -> Iterator[Pair]:
+    for group in sorted({row.group for row in here.rows() if row.group}):
+        yield group, "a group"
+
+
+def _states(here: _Here) -> Iterator[Pair]:
+    from leaseq.models import State
+
+    for state in State:
+        yield state.name, ""
+
+
+def _signals(here: _Here) -> Iterator[Pair]:
+    for each in signal.Signals:
+        yield each.name.removeprefix("SIG"), signal.strsignal(each) or ""
+
+
+def _shells(here: _Here) -> Iterator[Pair]:
+    from leaseq.cli.completion import SCRIPTS
+
+    return ((shell, "") for shell in SCRIPTS)
+
+
+def _tasks(here: _Here) -> Iterator[Pair]:
+    prefix, colon, _ = here.begun.partition(":")
+    if colon:
+        of: dict[str, Callable[[TaskView], str]] = {
+            "group": lambda row: row.group,
+            "name": lambda row: row.name,
+            "state": lambda row: row.state.name,
+        }
+        words = {of[prefix](row) for row in here.rows()} if prefix in of else set()
+        yield from ((f"{prefix}:{word}", "") for word in sorted(words) if word)
+        return
+    if here.command == "signal" and here.begun and not here.begun.startswith("T"):
+        yield from _signals(here)
+        return
+    for row in here.rows():
+        if _is_meant(row, here.command):
+            yield row.id, " ".join(f"{row.state.name} {row.name} {row.command}".split())[:100]
+    yield "last", "the task submitted last"
+
+
+def _is_meant(row: TaskView, command: str) -> bool:
+    from leaseq.models import State
+
+    if command in RUNNING and row.state is State.PENDING:
+        return False
+    return not (command in UNENDED and row.state.ended) and not (command in ENDED and not row.state.ended)
