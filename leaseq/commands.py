@@ -49,6 +49,7 @@ COMMANDS = {
     "lease info": Known("details of a lease", changes=False),
     "lease use": Known("choose the default lease"),
     "lease release": Known("release a lease"),
+    "lease keep": Known("let one job of a lease follow the other, for so long"),
     "lease hold-queue": Known("keep a lease from starting tasks"),
     "lease adopt": Known("put runners into an allocation made elsewhere"),
     "move": Known("pending tasks of one lease become another's"),

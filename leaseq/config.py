@@ -33,6 +33,9 @@ class Profile:
     epilogue: str = ""
     prologue_failure: str = ""
     """As the setting of that name, which it overrides."""
+    keep: str = ""
+    """As `leaseq add --keep` takes it, and `overlap` as --overlap."""
+    overlap: str = ""
 
 
 @dataclass(frozen=True)

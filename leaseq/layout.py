@@ -268,6 +268,11 @@ class LeaseDir:
         return f"{self.allocs}/{OVER}{node_part(alloc_id)}"
 
     @property
+    def keep(self) -> str:
+        """How long one allocation is to follow the other, and which were asked for; made by who says so."""
+        return f"{self.root}/keep"
+
+    @property
     def logs(self) -> str:
         return f"{self.root}/logs"
 

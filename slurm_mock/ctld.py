@@ -109,8 +109,7 @@ class Controller(Lifecycle):
         if job.completing:
             return [job.kill_at]
         if job.state == "PENDING":
-            begin = scheduler.begin(job, self.settings)
-            return [begin] if begin > time.time() else []
+            return [each for each in scheduler.moments(job, self.jobs, self.settings) if each > time.time()]
         if job.state != "RUNNING":
             return [job.end + max(self.settings.min_job_age, PURGE_SECONDS_MIN)]
         if job.deadline is None:
@@ -139,7 +138,8 @@ class Controller(Lifecycle):
                 self.check_limits(job, now)
             elif job.state != "PENDING":
                 self._purge(job)
-        begins = [scheduler.begin(job, self.settings) for job in self.jobs.values() if job.state == "PENDING"]
+        waiting = [job for job in self.jobs.values() if job.state == "PENDING"]
+        begins = [each for job in waiting for each in scheduler.moments(job, self.jobs, self.settings)]
         if any(self.last_schedule < begin <= now for begin in begins):
             self.schedule_at = now
         if self.schedule_at and now >= self.schedule_at:

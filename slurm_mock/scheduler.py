@@ -85,13 +85,18 @@ def begin(job: Job, settings: Settings) -> float:
     return max(job.eligible, job.request.begin, job.submit + settings.sched_delay)
 
 
+def moments(job: Job, jobs: Mapping[int, Job], settings: Settings) -> list[float]:
+    """When the job may become able to start though nothing happens."""
+    return [begin(job, settings), *dependency.moments(job, jobs)]
+
+
 def waiting_reason(job: Job, jobs: Mapping[int, Job], settings: Settings, now: float) -> str:
     """Why the job may not start even on an empty cluster; "" if it may."""
     if job.held:
         return job.held
     if max(job.eligible, job.request.begin) > now:
         return "BeginTime"
-    verdict = dependency.judge(job, jobs)
+    verdict = dependency.judge(job, jobs, now)
     if verdict != dependency.READY:
         return "Dependency" if verdict == dependency.WAITING else "DependencyNeverSatisfied"
     over = placement.over_partition(job.request, settings)

@@ -12,6 +12,7 @@ from leaseq import config
 from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
+from leaseq.cli.keeping import how_long, kept
 from leaseq.cli.options import JSON
 from leaseq.cli.output import iso
 from leaseq.cli.starting import slurm, wait_for_start, way_back
@@ -45,6 +46,10 @@ class Add:
     profile: str = ""
     template: str = ""
     dry_run: bool = False
+    keep: str = ""
+    """How long each job is to be followed by another; empty: by the profile, else there is one alone."""
+    overlap: str = ""
+    """How long before the end of one the next may start."""
     shell: tuple[str, ...] = ()
     json: bool = False
 
@@ -72,6 +77,9 @@ class Add:
         for line in added.said.splitlines():
             app.out.talk(visible(line))
         _tell_default(app, added)
+        if request.keep is not None:
+            called = leases.called(added.lease)
+            app.out.talk(f"leaseq: lease {called} is kept {how_long(request.keep)}: one job follows the other")
         return self._follow(app, added)
 
     def _follow(self, app: App, added: Added) -> int:
@@ -120,14 +128,18 @@ def _tell_default(app: App, added: Added) -> None:
 def _request(asked: Add, settings: config.Config, *, umask: int, name: str) -> LeaseRequest:
     """What is asked of Slurm: the profile's options, then those on the command line, which win."""
     from leaseq.lease.slurm.args import check
+    from leaseq.lease.slurm.keep import like
     from leaseq.lease.slurm.sbatch import LeaseRequest
 
     profile = settings.profile(asked.profile)
     tokens = (*profile.slurm, *asked.tokens)
+    checked = check(tokens)
+    called = name or _job_name(checked.options) or profile.name
+    how = None if asked.to else kept(asked.keep or profile.keep, asked.overlap or profile.overlap, checked.options)
     return LeaseRequest(
         tokens=tokens,
-        checked=check(tokens),
-        name=name or _job_name(check(tokens).options) or profile.name,
+        checked=checked,
+        name=called,
         template=asked.template or profile.template,
         prologues=_snippets("prologue", settings.prologue, profile.prologue, asked.profile),
         epilogues=_snippets("epilogue", settings.epilogue, profile.epilogue, asked.profile),
@@ -136,6 +148,7 @@ def _request(asked: Add, settings: config.Config, *, umask: int, name: str) -> L
         warning_to=settings.warning_to,
         umask=umask,
         prologue_failure=profile.prologue_failure or settings.prologue_failure,
+        keep=how and like(how, tokens=tokens, name=called, umask=umask, environment=os.environ),
     )
 
 
@@ -275,6 +288,18 @@ COMMAND = Command(
             metavar="TIME",
             read=seconds,
         ),
+        Option(
+            "keep",
+            "ask for the next job as one starts, for so long (12h, 3d), or `until-empty`, `forever`, `off`",
+            metavar="TIME",
+            against=("to",),
+        ),
+        Option(
+            "overlap",
+            "the next job may start so long before the end of the one before it (default: once that has ended)",
+            metavar="TIME",
+            against=("to",),
+        ),
         Option("profile", "Slurm options and prologue from the settings", metavar="NAME"),
         Option("template", "a lease script of your own", completes="file"),
         Option("dry-run", "print the sbatch line, the script, and when it would start; queue nothing", kind="flag"),
@@ -290,6 +315,7 @@ COMMAND = Command(
     examples=(
         "leaseq add -N2 -p gpu --gres=gpu:2 -t 4:00:00",
         "leaseq add --detach --name sweep -- -p gpu -t 1-00:00:00",
+        "leaseq add --detach --name sweep -N2 -t 12:00:00 --keep 3d",
         "leaseq add --to sweep -N4 -t 2:00:00",
         "leaseq add --dry-run -p gpu",
     ),

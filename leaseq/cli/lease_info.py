@@ -7,6 +7,7 @@ from collections import Counter
 from leaseq.cli.app import App
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Words
+from leaseq.cli.keeping import until
 from leaseq.cli.options import LOOK, Look
 from leaseq.cli.output import iso, stamp
 from leaseq.cli.overview import Overview, default_of, lease_json, overview
@@ -54,6 +55,8 @@ class LeaseInfo(Look):
             ("created", f"{stamp(lease.created)} by {lease.user or '?'} on {lease.host or '?'}"),
             ("options", joined(lease.argv)),
             ("ends", stamp(state.ends)),
+            ("kept", until(row.kept) if row.kept else ""),
+            ("next", row.next_words),
             ("ended", stamp(lease.ended) + (f" ({lease.end_reason})" if lease.end_reason else "")),
             ("directory", directory.root),
         ]

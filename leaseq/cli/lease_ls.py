@@ -77,7 +77,9 @@ def cells(row: Overview, *, now: float, chosen: bool) -> list[str]:
         str(row.totals.get(State.TIMEOUT) or ""),
         str(row.totals.get(State.LOST) or ""),
         duration(idle) if idle is not None and row.state.word == "RUNNING" else "",
-        wording.of_lease(row.state, row.nodes, row.notes),
+        wording.of_lease(
+            row.state, row.nodes, row.notes, following=row.next_words if row.state.word == "RUNNING" else ""
+        ),
     ]
 
 

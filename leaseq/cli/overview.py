@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from leaseq.allocation import Allocation
 from leaseq.cli.app import App
 from leaseq.cli.output import iso
 from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound, UsageError
-from leaseq.lease import leases
+from leaseq.lease import leases, wording
 from leaseq.lease.base import LeaseState
 from leaseq.lease.view import LeaseView
 from leaseq.models import Lease, State
 from leaseq.protocol import allocs
 from leaseq.reading.views import NodeView
+
+if TYPE_CHECKING:
+    from leaseq.lease.kept import Kept
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,12 @@ class Overview:
     """Why nodes have no runner, by node."""
     allocs: tuple[tuple[Allocation, LeaseState], ...] = ()
     """Those that it has now."""
+    kept: Kept | None = None
+
+    @property
+    def next_words(self) -> str:
+        """What follows the job that runs."""
+        return wording.following(self.kept, self.allocs)
 
     @property
     def alive(self) -> int:
@@ -52,7 +62,7 @@ def overview(app: App, seen: LeaseView) -> Overview:
     snapshot = app.access.reader_of(directory).read(recent=0, pending=0)
     nodes = seen.nodes or allocs.members(app.fs, directory)
     notes = allocs.notes_of(app.fs, directory) if seen.word != "ENDED" else {}
-    return Overview(lease, seen.state, nodes, snapshot.nodes, snapshot.totals, notes, seen.allocs)
+    return Overview(lease, seen.state, nodes, snapshot.nodes, snapshot.totals, notes, seen.allocs, seen.kept)
 
 
 def default_of(app: App) -> str:
@@ -87,7 +97,22 @@ def lease_json(row: Overview, *, chosen: bool) -> dict[str, object]:
         "ended": lease.ended,
         "end_reason": lease.end_reason,
         "argv": list(lease.argv),
+        "keep": None if row.kept is None else _keep_json(row.kept, row.allocs),
         "allocations": [_alloc_json(alloc, state) for alloc, state in row.allocs],
+    }
+
+
+def _keep_json(kept: Kept, known: Sequence[tuple[Allocation, LeaseState]]) -> dict[str, object]:
+    following = kept.next_of(known)
+    return {
+        "seconds": kept.how.seconds,
+        "until": kept.until,
+        "until_at": iso(kept.until),
+        "until_empty": kept.how.while_busy,
+        "overlap_seconds": kept.how.overlap_minutes * 60,
+        "next": following[0].id if following else None,
+        "stopped": kept.stopped,
+        "refused": kept.refused.words if kept.refused else "",
     }
 
 

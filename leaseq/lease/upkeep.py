@@ -20,7 +20,7 @@ from leaseq.lease.slurm import answer
 from leaseq.lease.slurm.answer import Queue, Verdict, cache_of, missed_name
 from leaseq.models import Lease
 from leaseq.names import is_node
-from leaseq.protocol import allocs, files, records
+from leaseq.protocol import allocs, files, records, succession
 from leaseq.reading import beats
 from leaseq.world import Clock, Fs, SystemClock, SystemFs, is_remote
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     (home,) = arguments
     remote = is_remote(home)
     fs = SystemFs(remote=remote, owner=owner_of(Home(home), remote=remote))
-    keep_up(fs, Home(home), clock=SystemClock(), period_seconds=PERIOD_SECONDS)
+    keep_up(fs, Home(home), clock=SystemClock(), period_seconds=PERIOD_SECONDS, on_node=True)
     return 0
 
 
@@ -46,7 +46,7 @@ def keep_up_for(fs: Fs, home: Home, lease: LeaseDir, *, clock: Clock) -> bool:
     record = leases.read_record(fs, lease)
     if record is None or record.kind != "slurm":
         return False
-    if record.ended is not None or not _is_in_doubt(fs, lease):
+    if record.ended is not None or not (_is_in_doubt(fs, lease) or _waits_for_a_login_host(fs, lease)):
         return learn_kept(fs, home, record, clock=clock)
     try:
         return bool(keep_up(fs, home, clock=clock).of_lease(lease.id))
@@ -79,6 +79,11 @@ def _is_in_doubt(fs: Fs, lease: LeaseDir) -> bool:
         return False
 
 
+def _waits_for_a_login_host(fs: Fs, lease: LeaseDir) -> bool:
+    """True if the nodes of a kept lease may not ask Slurm for the next allocation."""
+    return "refused" in succession.names(fs, lease)
+
+
 def learn_kept(fs: Fs, home: Home, lease: Lease, *, clock: Clock) -> bool:
     """What the last answer of Slurm says of a lease is done; True if it says something. Nobody is asked."""
     if lease.kind != "slurm":
@@ -92,17 +97,22 @@ def learn_kept(fs: Fs, home: Home, lease: Lease, *, clock: Clock) -> bool:
     return news
 
 
-def keep_up(fs: Fs, home: Home, *, clock: Clock, period_seconds: float | None = None) -> Queue:
-    """What follows from an answer of Slurm that is at most that old (None: as the settings say) is done."""
+def keep_up(fs: Fs, home: Home, *, clock: Clock, period_seconds: float | None = None, on_node: bool = False) -> Queue:
+    """What follows from an answer of Slurm that is at most that old (None: as the settings say) is done.
+
+    on_node: a lease's node asks.
+    """
     # Most commands never get here, and would feel these at their start.
     from leaseq import config
     from leaseq.lease.slurm import squeue
     from leaseq.lease.slurm.sbatch import heal
+    from leaseq.lease.slurm.successor import follow
 
     period = config.load(home).slurm_poll_seconds if period_seconds is None else period_seconds
     queue = squeue.refresh(fs, home, clock=clock, period_seconds=period)
     apply_all(fs, home, queue, clock=clock)
     heal(fs, home, queue)
+    follow(fs, home, queue, clock=clock, on_node=on_node)
     return queue
 
 
@@ -137,7 +147,7 @@ def _apply(fs: Fs, home: Home, verdict: Verdict, *, clock: Clock, is_silent: Sil
     its = beats.nodes_of(fs, directory, alloc, others, left=True).all if verdict.over else ()
     if verdict.over and all(is_silent(directory, node) for node in its):
         allocs.mark_ended(fs, directory, alloc, ended=clock.now(), reason=verdict.end)
-        if not others:
+        if not others and not succession.is_kept(succession.names(fs, directory)):
             records.mark_ended(fs, directory, ended=clock.now(), reason=verdict.end)
         files.discard(fs, f"{cache}/{missed_name(alloc)}")
     if verdict.cluster and not allocs.learn_cluster(fs, directory, alloc, verdict.cluster):

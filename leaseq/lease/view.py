@@ -20,6 +20,7 @@ from leaseq.reading.views import News
 from leaseq.world import Clock, Fs
 
 if TYPE_CHECKING:
+    from leaseq.lease.kept import Kept
     from leaseq.lease.slurm.answer import Queue
     from leaseq.lease.slurm.job import SlurmBackend
 
@@ -42,6 +43,8 @@ class LeaseView:
     """Its living allocations, oldest first; none if the lease has ended."""
     ended: Known = ()
     """Those that it has no more, oldest first, by their records or by what Slurm says."""
+    kept: Kept | None = None
+    """How one is followed by another; None if it is not, or the lease has ended."""
 
     @property
     def id(self) -> str:
@@ -150,13 +153,26 @@ def _recorded(fs: Fs, home: Home, of: Holding, clock: Clock) -> Known:
 def _view(fs: Fs, home: Home, of: Holding, known: Known, clock: Clock) -> LeaseView:
     lease = of.lease
     state = states.merged([state for _, state in known]) if known else LeaseState("ENDED", reason=lease.end_reason)
+    kept = _kept(fs, home, lease) if lease.ended is None and is_borrowed(lease) else None
+    if kept is not None and not kept.stopped and state.word == "ENDED":
+        from leaseq.lease import wording
+
+        state = LeaseState("PENDING", wording.following(kept, known) or "its next job is to be asked for")
     nodes = state.nodes or lease.nodes
     if not nodes and state.word != "ENDED":
         nodes = allocs.merged_nodes(fs, home.lease(lease.id), of.living)
     left = None if state.ends is None else max(0.0, state.ends - clock.now())
     by_id = {each.id: state for each, state in known}
     now = [(each, by_id.get(each.id) or LeaseState("ENDED", reason=each.end_reason)) for each in of.allocs]
-    return LeaseView(lease, state, nodes, left, tuple(known), tuple(each for each in now if each[1].word == "ENDED"))
+    return LeaseView(
+        lease, state, nodes, left, tuple(known), tuple(each for each in now if each[1].word == "ENDED"), kept
+    )
+
+
+def _kept(fs: Fs, home: Home, lease: Lease) -> Kept | None:
+    from leaseq.lease.kept import kept_of
+
+    return kept_of(fs, home.lease(lease.id))
 
 
 def reader_of(fs: Fs, lease: LeaseDir, clock: Clock) -> Reader:

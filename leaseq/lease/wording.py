@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from leaseq.lease.base import LeaseState
 from leaseq.reading.views import duration
 from leaseq.words import one_line
+
+if TYPE_CHECKING:
+    from leaseq.allocation import Allocation
+    from leaseq.lease.kept import Kept
 
 
 def of_state(state: LeaseState) -> str:
@@ -19,12 +24,32 @@ def start(state: LeaseState) -> str:
     return f"expected {state.starts.replace('T', ' ')}" if state.starts else ""
 
 
-def of_lease(state: LeaseState, nodes: Sequence[str], notes: Mapping[str, str]) -> str:
+def following(kept: Kept | None, known: Sequence[tuple[Allocation, LeaseState]]) -> str:
+    """What comes after the job that runs: `next 48377 pending (Priority, about 02:40)`; empty if that is not said.
+
+    known: the allocations that the lease has now.
+    """
+    if kept is None:
+        return ""
+    if (found := kept.next_of(known)) is not None:
+        alloc, state = found
+        about = f"about {state.starts.replace('T', ' ')[11:16]}" if state.starts else ""
+        why = ", ".join(word for word in (one_line(state.reason), about) if word)
+        return f"next {alloc.job} pending" + (f" ({why})" if why else "")
+    if kept.stopped:
+        return f"no next job: {one_line(kept.stopped)}"
+    if kept.refused is None:
+        return ""
+    where = "on its nodes, a command on a login host asks" if kept.refused.on_node else "it is asked for again"
+    return f"next job refused ({where}): {one_line(kept.refused.words)}"
+
+
+def of_lease(state: LeaseState, nodes: Sequence[str], notes: Mapping[str, str], *, following: str = "") -> str:
     """A lease in a line of a list: its nodes, the reason of its state, its start, what its scripts had to say."""
     # What Slurm's commands had to say can be several lines: the first is the reason, `lease info` has them all.
     reason = state.reason.splitlines()[:1]
     where = ",".join(nodes) if state.word != "ENDED" else ""
-    words = (where, *reason, start(state), *(f"{node}: {note}" for node, note in notes.items()))
+    words = (where, *reason, start(state), following, *(f"{node}: {note}" for node, note in notes.items()))
     return "  ".join(word for word in words if word)
 
 

@@ -179,6 +179,7 @@ def _lease(scene: Scene, columns: int) -> Rows:
         ("state", wording.of_state(row.state), ""),
         ("time left", duration(left), ""),
         *_jobs(scene, row),
+        ("next", wording.following(row.kept, row.allocs), ""),
         ("nodes", "" if row.is_borrowed else " ".join(row.nodes), ""),
         ("created", clock(row.created, scene.wall), ""),
         ("options", " ".join(row.argv), ""),

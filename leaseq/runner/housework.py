@@ -10,7 +10,19 @@ from contextlib import suppress
 from leaseq.errors import Malformed, Newer
 from leaseq.models import ANY, Outcome, Why
 from leaseq.names import ARRAYS, CLI, Entry, is_node
-from leaseq.protocol import allocs, arrays, concluding, dependents, edits, files, groups, lanes, tasks, terms
+from leaseq.protocol import (
+    allocs,
+    arrays,
+    concluding,
+    dependents,
+    edits,
+    files,
+    groups,
+    lanes,
+    succession,
+    tasks,
+    terms,
+)
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
 from leaseq.reading.history import added
@@ -57,24 +69,30 @@ def keep_house(state: NodeState, ports: Ports) -> None:
     read_end(state, ports)
     read_nodes(state, ports)
     look_at_dependents(state, ports)
-    _look_after_lost_nodes(state, ports)
+    _ask_slurm(state, ports)
 
 
-def _look_after_lost_nodes(state: NodeState, ports: Ports) -> None:
-    """If another node holds tasks and is silent, Slurm is asked whether the lease has lost it.
+def _ask_slurm(state: NodeState, ports: Ports) -> None:
+    """Slurm is asked if another node holds tasks and is silent, for the lease may have lost it, or if it is kept.
 
     Nobody else may be there to ask. The nodes take turns of a minute, so a lease costs the server the same however
     many nodes it has, and a node that is lost itself is passed over.
     """
-    nodes, fs, lease = state.nodes, ports.fs, ports.lease
+    nodes = state.nodes
     if ports.ask_slurm is None or state.node not in nodes:
         return
     if int(ports.clock.now() // TURN_SECONDS) % len(nodes) != nodes.index(state.node):
         return
-    for node in fs.names(lease.claims):
-        if is_node(node) and node != state.node and fs.names(lease.claimed(node)) and beats.silent(fs, lease, node):
-            ports.ask_slurm()
-            return
+    if succession.is_kept(succession.names(ports.fs, ports.lease)) or _another_is_lost(state, ports):
+        ports.ask_slurm()
+
+
+def _another_is_lost(state: NodeState, ports: Ports) -> bool:
+    fs, lease = ports.fs, ports.lease
+    return any(
+        is_node(node) and node != state.node and fs.names(lease.claimed(node)) and beats.silent(fs, lease, node)
+        for node in fs.names(lease.claims)
+    )
 
 
 def look_at_dependents(state: NodeState, ports: Ports) -> None:

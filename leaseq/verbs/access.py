@@ -138,11 +138,17 @@ class Access:
     def release(self, record: Lease) -> bool:
         """All that gives the lease nodes is given back; False if it had ended before. Raises LeaseqError.
 
-        If one of several cannot be given back the others are all the same, and it is told then.
+        If one of several cannot be given back the others are all the same, and it is told then. The newest goes first:
+        it may wait for the end of another.
         """
+        from leaseq.protocol import succession
+
+        directory = self.home.lease(record.id)
+        if succession.is_kept(succession.names(self.fs, directory)):
+            succession.stop(self.fs, directory, "released")
         known = leases.holding(self.fs, self.home, record)
         released, problem = False, None
-        for alloc in known.living:
+        for alloc in reversed(known.living):
             try:
                 released = self.release_one(alloc) or released
             except LeaseqError as error:

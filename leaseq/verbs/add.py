@@ -49,7 +49,12 @@ def prepare(access: Access, request: LeaseRequest, *, to: Lease | None = None) -
     from leaseq.lease.slurm import sbatch
     from leaseq.world import hostname
 
-    return sbatch.prepare(access.home, request, clock=access.clock, user=user_name(), host=hostname(), lease=to)
+    made = sbatch.prepare(access.home, request, clock=access.clock, user=user_name(), host=hostname(), lease=to)
+    if request.keep is not None:
+        from leaseq.lease.slurm.successor import followed
+
+        followed(made.script, made.asked, (2, 1))  # a template of one's own may not let it be followed
+    return made
 
 
 def estimates(prepared: Prepared, request: LeaseRequest) -> list[Estimate]:

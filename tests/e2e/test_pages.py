@@ -245,6 +245,7 @@ DOCUMENTS = {
     "group": "group --json",
     "move": "move --to local:elsewhere {held} --json",
     "cancel": "cancel {held} --json",
+    "lease keep": "lease keep {lease} forever --json",
     "lease ls": "lease ls --json",
     "lease info": "lease info {lease} --json",
     "add": "add --detach --json",
@@ -386,6 +387,12 @@ LINES = {
     "leaseq add --profile a100 -N4": SHELL,
     "leaseq add": Typed("leaseq add --dry-run"),
     "leaseq add --to 48213 -N4 -t 2:00:00": Typed("leaseq add --detach --to {lease} --hold -N1 -t 2:00:00"),
+    "leaseq add --detach --name sweep -N2 -p gpu --gres=gpu:4 -t 12:00:00 --keep 3d": Typed(
+        "leaseq add --detach --hold -N2 -p gpu --gres=gpu:4 -t 4:00:00 --keep 3d"
+    ),
+    "leaseq lease keep sweep 2d": Typed("leaseq lease keep {lease} 2d"),
+    "leaseq lease keep sweep off": Typed("leaseq lease keep {lease} off"),
+    "leaseq lease keep": Typed("leaseq lease keep {lease} forever; leaseq lease keep {lease} off"),
     "leaseq lease info 48213": Typed("leaseq lease info {lease}"),
     "leaseq add --to sweep -N4 -t 2:00:00": Typed("leaseq add --detach --to {lease} --hold -N1 -t 2:00:00"),
     "leaseq shell": SHELL,

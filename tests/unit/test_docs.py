@@ -17,6 +17,7 @@ from leaseq.models import Array, Event, Heartbeat, Lease, Need, Outcome, Running
 from leaseq.names import Entry
 from leaseq.node import record
 from leaseq.protocol import records
+from leaseq.protocol.succession import How, Refusal
 from leaseq.protocol.terms import down_seconds, late_seconds
 from leaseq.room import Room
 from leaseq.runner.decide import LOOKAHEAD
@@ -64,7 +65,9 @@ def test_every_path_of_a_home_and_of_a_lease_is_in_the_specification() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Task, Array, Need, Outcome, Event, Running, Heartbeat, Lease, Allocation], ids=lambda kind: kind.__name__
+    "kind",
+    [Task, Array, Need, Outcome, Event, Running, Heartbeat, Lease, Allocation, How, Refusal],
+    ids=lambda kind: kind.__name__,
 )
 def test_every_field_of_a_record_is_in_the_specification(kind: type[Record]) -> None:
     names = [each.name for each in fields(kind) if each.name != "extra"]  # type: ignore[arg-type]

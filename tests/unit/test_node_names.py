@@ -14,6 +14,7 @@ from leaseq.lease.slurm.args import check
 from leaseq.protocol import allocs, files, records
 from leaseq.world import SystemClock, SystemFs
 from tests.build import allocate
+from tests.unit.fake_program import FakeProgram, on_path
 
 FS = SystemFs(remote=False)
 
@@ -27,7 +28,7 @@ def lease(tmp_path: Path) -> LeaseDir:
     return home.lease("7")
 
 
-def named(lease: LeaseDir, alloc_id: str, *hosts: str, restarts: int = 0) -> list[str]:
+def named(lease: LeaseDir, alloc_id: str, *hosts: str, restarts: int = 0, path: str = "") -> list[str]:
     """The names that the script of that allocation has given, as they are written."""
     home = Home(lease.root.rsplit("/runs/", 1)[0])
     request = sbatch.LeaseRequest((), check(()))
@@ -35,7 +36,7 @@ def named(lease: LeaseDir, alloc_id: str, *hosts: str, restarts: int = 0) -> lis
     script = sbatch.script_of(home, request, asked).removesuffix("hold_allocation\n")
     place = lease.alloc(alloc_id)
     lines = f"lease={lease.root} alloc={alloc_id} own={place.root}\nname_nodes {' '.join(hosts)}\n"
-    env = {"PATH": os.environ["PATH"], "SLURM_JOB_ID": alloc_id, "SLURM_RESTART_COUNT": str(restarts)}
+    env = {"PATH": path or os.environ["PATH"], "SLURM_JOB_ID": alloc_id, "SLURM_RESTART_COUNT": str(restarts)}
     subprocess.run(["/bin/bash", "-p"], input=(script + lines).encode(), env=env, check=True)
     return Path(place.node_names).read_text().splitlines()
 
@@ -85,3 +86,24 @@ def test_two_that_start_at_once_give_no_name_twice(lease: LeaseDir) -> None:
     assert named(lease, "2", "n1") == ["n1.2 n1"]
     os.unlink(lease.alloc("1").node_names)
     assert named(lease, "1", "n1") == ["n1"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "name"),
+    [
+        ("", 0, "n1"),
+        ("slurm_load_jobs error: Invalid job id specified", 1, "n1"),
+        ("1", 0, "n1.2"),
+        ("slurm_load_jobs error: Unable to contact slurm controller", 1, "n1.2"),
+    ],
+)
+def test_a_name_is_free_too_if_slurm_says_that_the_job_that_had_it_has_ended(
+    lease: LeaseDir, tmp_path: Path, said: str, code: int, name: str
+) -> None:
+    """Who follows a job starts before its end is learnt, and tasks that are pinned to the node wait for its name."""
+    first = allocate(FS, lease, "1", nodes=("n1",), job="1")
+    allocate(FS, lease, "2")
+    FakeProgram(tmp_path / "bin", "squeue").answer(said, code=code)
+    assert named(lease, "2", "n1", path=on_path(tmp_path / "bin")["PATH"])[0].split()[0] == name
+    assert (allocs.nodes_of(FS, lease, first) == ()) is (name == "n1")
+    assert allocs.ever_named(FS, lease, first) == {"n1"}

@@ -116,6 +116,23 @@ def takes_next(token: str, following: str) -> bool:
     return not rest
 
 
+def without(tokens: Sequence[str], names: frozenset[str]) -> tuple[str, ...]:
+    """The tokens less these options, for others to be added behind them."""
+    left: list[str] = []
+    rest = [token for token in tokens if token != "--"]
+    while rest:
+        taken = 2 if len(rest) > 1 and takes_next(rest[0], rest[1]) else 1
+        words, rest = rest[:taken], rest[taken:]
+        options = check(words).options
+        if names.isdisjoint(options):
+            left += words
+        else:
+            left += [
+                f"--{name}={value}" if value else f"--{name}" for name, value in options.items() if name not in names
+            ]
+    return tuple(left)
+
+
 def _letters(letters: str, rest: list[str], options: dict[str, str], unknown: list[str]) -> None:
     """A cluster of one-letter options has been read: `N2`, `QO`, `Qpgpu`."""
     while letters:

@@ -24,8 +24,9 @@ from leaseq.lease.slurm.text import is_no_answer, parse_job_id, parse_rows
 from leaseq.models import Lease
 from leaseq.names import new_incarnation
 from leaseq.node.scrub import OF_JOB, for_sbatch
-from leaseq.protocol import allocs, files, records
-from leaseq.schema import Record, _as, record, whole
+from leaseq.protocol import allocs, files, records, succession
+from leaseq.protocol.succession import How
+from leaseq.schema import Record, _as, maybe, record, whole
 from leaseq.world import Clock, Fs
 
 FIND_SECONDS = 20.0
@@ -68,6 +69,8 @@ class LeaseRequest:
     prologue_failure: str = "stop"
     """`stop`: a node whose prologue failed takes no task; `go`: it does."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    keep: How | None = None
+    """How long other allocations are to follow the first of a new lease; None: none is."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class Asked(Record):
     lease: Lease = _as(record(Lease))
     """The lease that it is for; with `@JOB@` for the number that Slurm will give, and the like, if that is new."""
     alloc: Allocation = _as(record(Allocation))
+    keep: How | None = _as(maybe(record(How)), default=None)
+    """How the lease is to be kept, if it is new."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -157,7 +162,7 @@ def ask_of(request: LeaseRequest, *, clock: Clock, user: str, host: str, lease: 
         python=sys.executable,
         main=main_file(),
     )
-    return Asked(lease, alloc)
+    return Asked(lease, alloc, replace(request.keep, first=token, cwd=cwd) if request.keep else None)
 
 
 def script_of(home: Home, request: LeaseRequest, asked: Asked) -> str:
@@ -191,6 +196,7 @@ def _values(home: Home, request: LeaseRequest, asked: Asked) -> dict[str, object
         "alloc_id": "" if alloc.id == ALLOC else alloc.id,
         "alloc_record": alloc.to_json().decode("ascii").strip(),
         "alloc_in_lease": alloc.in_lease,
+        "asked_as": "",
         "token": alloc.token,
         "directories": [path.removeprefix("/") for path in LeaseDir("", "").directories() if path],
         "slurm_bin": os.path.dirname(shutil.which("sbatch") or ""),
@@ -306,6 +312,8 @@ def register(fs: Fs, home: Home, asked: Asked) -> Asked:
     directory = home.lease(lease.id)
     if not lease.allocs:
         allocs.record_all(fs, directory)  # the first leaseq's: what its own record tells of counts on
+    if asked.keep is not None:
+        succession.keep(fs, directory, asked.keep)
     return Asked(lease, allocs.register(fs, directory, asked.alloc))
 
 

@@ -111,7 +111,12 @@ def test_a_bad_dependency_is_refused() -> None:
         dependency.parse("foo:3")
     two = Term("afterany", ((1, None), (2, None))), Term("afterok", ((3, 4),))
     assert dependency.parse("afterany:1:2,afterok:3_4") == ([*two], False)
-    for text in ("after:3+5", "afterburstbuffer:3", "expand:3"):
+    late = Term("after", ((3, None), (4, None)), (5, 0)), Term("afterany", ((3, None),))
+    assert dependency.parse("after:3+5:4?afterany:3") == ([*late], True)
+    for text in ("after:3+", "after:3+x", "afterany:3+5"):
+        with pytest.raises(ValueError):
+            dependency.parse(text)
+    for text in ("afterburstbuffer:3", "expand:3"):
         with pytest.raises(dependency.Unsupported):
             dependency.parse(text)
 

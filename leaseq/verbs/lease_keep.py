@@ -1,0 +1,56 @@
+"""One job of a lease follows the other, or none does any more."""
+
+from __future__ import annotations
+
+from leaseq.allocation import Allocation
+from leaseq.dataclass import replace
+from leaseq.errors import Refused
+from leaseq.lease.kinds import is_borrowed
+from leaseq.lease.leases import called, living
+from leaseq.models import Lease
+from leaseq.protocol import allocs, succession
+from leaseq.protocol.succession import How
+from leaseq.verbs.access import Access
+
+
+def lease_to_keep(access: Access, word: str) -> tuple[Lease, Allocation]:
+    """The lease that the word stands for, and the job of it that another is to be like; raises LeaseqError."""
+    directory = access.lease(word, acts=True)
+    access.keep_up(directory)
+    record = living(access.record(directory))
+    if not is_borrowed(record):
+        raise Refused(f"lease {called(record)} has hosts for nodes, which do not end", hint="`leaseq lease ls`")
+    known = allocs.living_of(access.fs, directory, record)
+    return record, next((each for each in reversed(known) if allocs.nodes_of(access.fs, directory, each)), known[-1])
+
+
+def keep(access: Access, record: Lease, alloc: Allocation, how: How, *, umask: int) -> How:
+    """Another job follows each job of the lease, so from now on; raises LeaseqError.
+
+    how: how long. What Slurm is asked for stays, or is as for that job of the lease if it has not been kept yet.
+    """
+    from leaseq.lease.slurm import successor
+
+    lease = access.home.lease(record.id)
+    until = None if how.seconds is None else access.clock.now() + how.seconds
+    now = replace(how, seconds=None, until=until)
+    succession.keep(access.fs, lease, successor.as_before(access.fs, access.home, record, alloc, now, umask=umask))
+    before = succession.read_how(access.fs, lease)
+    stands = replace(before, seconds=None, until=until, while_busy=how.while_busy, overlap_minutes=how.overlap_minutes)
+    succession.go_on(access.fs, lease, stands)
+    _follow(access)
+    return stands
+
+
+def end(access: Access, record: Lease) -> None:
+    """No other job follows those that run; one that is queued is taken back."""
+    lease = access.home.lease(record.id)
+    if succession.is_kept(succession.names(access.fs, lease)):
+        succession.stop(access.fs, lease, "`leaseq lease keep off`")
+    _follow(access)
+
+
+def _follow(access: Access) -> None:
+    from leaseq.lease.upkeep import keep_up_now
+
+    keep_up_now(access.fs, access.home, clock=access.clock)
