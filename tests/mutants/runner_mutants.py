@@ -429,6 +429,8 @@ class Mutant:
     steps: tuple[Step, ...] = ()
     dependents: bool = False
     """True if tasks that come after others bring it to light."""
+    arrays: bool = False
+    """True if arrays do."""
 
 
 def _runner(runner: type[Runner], *troubles: str, at: Sequence[Step] = ()) -> Mutant:

@@ -21,7 +21,7 @@ from tests.mutants import (
 )
 from tests.mutants.mutants import CAUGHT_BY, MUTANTS
 from tests.sim.history import run
-from tests.sim.plan import draw
+from tests.sim.plan import Plan, draw, draw_arrays
 from tests.sim.service import REAL_PARTS
 from tests.sim.test_sim import beside_one_of_no_group
 
@@ -52,12 +52,18 @@ SEEN = {**runner_mutants.CAUGHT_BY, **limit_mutants.CAUGHT_BY, **order_mutants.S
 def test_a_mutant_of_the_runner_is_caught(name: str) -> None:
     mutant, first = RUNNER_MUTANTS[name], SEEN.get(name, 1)
     for number in (first, *range(1, HISTORIES_MAX + 1)):
-        plan = draw(f"mutant {number}", only=mutant.troubles, steps=mutant.steps, dependents=mutant.dependents)
+        plan = _plan(mutant, f"mutant {number}")
         violation = run(plan, mutant.parts).violation
         if violation:
             _tell(name, f"sim: history {number}", violation)
             return
     pytest.fail(f"{name}: nothing is caught")
+
+
+def _plan(mutant: runner_mutants.Mutant, seed: str) -> Plan:
+    if mutant.arrays:
+        return draw_arrays(seed, only=mutant.troubles, steps=mutant.steps)
+    return draw(seed, only=mutant.troubles, steps=mutant.steps, dependents=mutant.dependents)
 
 
 def test_a_mutant_that_frees_a_lane_by_its_nodes_last_claim_is_caught() -> None:

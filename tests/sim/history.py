@@ -48,6 +48,8 @@ END_SECONDS_MAX = 3000.0
 """How long after the last trouble all work may take."""
 RESTART_SECONDS = (0.5, 4.0)
 HANG_SECONDS = 70.0
+SETTLES_SECONDS = 20.0
+"""After so long every node knows what a command has said, if nothing goes wrong."""
 KILL_WAIT_SECONDS = 10.0
 """From Slurm's TERM to its KILL."""
 OLD_SECONDS = 3600.0
@@ -76,6 +78,8 @@ class Result:
     calls: int
     struck: Counter[str]
     """Which troubles there were, and how often."""
+    done: Counter[str]
+    """What commands were acknowledged, and what limits came of, and how often."""
     log: tuple[str, ...]
 
 
@@ -92,7 +96,7 @@ def run(plan: Plan, parts: Parts = REAL_PARTS) -> Result:
             history.close()
     text = "\n".join(history.log)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return Result(violation, digest, history.disk.operations, history.struck, tuple(history.log))
+    return Result(violation, digest, history.disk.operations, history.struck, +history.truth.done, tuple(history.log))
 
 
 class History:
@@ -105,7 +109,7 @@ class History:
         self.scheduler = Scheduler()
         self.lease = LeaseDir("1", "/home/runs/1")
         self.disk = Server(self.scheduler, self.lease)
-        self.truth = SimTruth()
+        self.truth = SimTruth(settles_seconds=None if plan.troubles else SETTLES_SECONDS)
         self.struck: Counter[str] = Counter()
         self.log: list[str] = []
         self.calm = False
@@ -119,6 +123,8 @@ class History:
         self.mounts: dict[str, tuple[float, int]] = {}
         self.services: dict[str, Service] = {}
         self.starts: Counter[str] = Counter()
+        self.began: dict[str, list[float]] = {}
+        """When a runner was started on each host."""
         self.processes: list[Process] = []
         self.files: list[ActorFs] = []
         self.jobs = JOBS if self._chance("jobs").random() < 0.5 else dict.fromkeys(NODES, "1")
@@ -353,7 +359,15 @@ class History:
             process = Process(name)
             opened = self._open(process, self.clients[host])
             chance = self._chance(f"user {name}")
-            user = User(opened, self.lease, _Clock(self, host), self.truth, chance, self.scheduler.pause)
+            user = User(
+                opened,
+                self.lease,
+                _Clock(self, host),
+                self.truth,
+                chance,
+                self.scheduler.pause,
+                lambda: self.scheduler.now,
+            )
             self.scheduler.spawn(process, name, lambda: act(user))
 
         self.scheduler.at(seconds, begin)
@@ -395,6 +409,7 @@ class History:
             return
         host.runs_again()
         self.starts[name] += 1
+        self.began.setdefault(name, []).append(self.scheduler.now)
         service = Service(host, self.lease, self._alloc(host.node), NODES, self.parts, self.starts[name])
         self.services[name] = service
         service.on_serving = lambda: self._check_alone(service)

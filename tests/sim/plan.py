@@ -70,12 +70,14 @@ class ArrayPlan:
     requeue: bool = False
     node: str = ANY
     group: str = ""
+    throttle: int = 0
+    max_fails: int = 0
 
     def __str__(self) -> str:
         return (
             f"{self.at:6.1f} s  submit array from {self.host}: {self.count} x {self.seconds:.1f} s, exit {self.code},"
             f" {self.manner}, need {self.need}, node {self.node}, retries {self.retries}, on_lost {self.on_lost!r},"
-            f" group {self.group!r}"
+            f" group {self.group!r}, throttle {self.throttle}, max_fails {self.max_fails}"
         )
 
 
@@ -84,7 +86,7 @@ class Command:
     """A command of a user: `cancel`, `hold`, `release`, `let go`, `recover`, `retry`; `which` picks a task.
 
     Or `pause`, `resume` and `limit` of a group; of none: of the whole lease. Then `which` is how many may run at once.
-    Or `set`, which puts a pending task into the group. Or `give back`, of a node.
+    Or `set` and `edit`, which make a pending task another one. Or `give back`, of a node.
     """
 
     at: float
@@ -92,9 +94,12 @@ class Command:
     verb: str
     which: int
     group: str = ""
+    most: int = 0
+    """Of `throttle`, how many may run at once."""
 
     def __str__(self) -> str:
-        return f"{self.at:6.1f} s  {self.verb} {self.group} from {self.host} ({self.which})"
+        most = f" to {self.most}" if self.verb == "throttle" else ""
+        return f"{self.at:6.1f} s  {self.verb} {self.group} from {self.host} ({self.which}){most}"
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ class Plan:
     troubles: tuple[Trouble, ...]
     arrays: tuple[ArrayPlan, ...] = ()
     array_commands: tuple[Command, ...] = ()
-    """Of arrays: `cancel`, `cancel some` and `retry`."""
+    """Of arrays: `cancel`, `cancel some`, `throttle` and `retry`."""
 
     def __str__(self) -> str:
         lines = [f"seed {self.seed}"]
@@ -274,8 +279,10 @@ TROUBLES: dict[str, tuple[float, Callable[[Random], Trouble]]] = {
 # -- drawing -------------------------------------------------------------------------------------------
 
 
-def draw_arrays(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] = ()) -> Plan:
-    """As `draw`, with few tasks, and with arrays."""
+def draw_arrays(
+    seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] = (), limits: bool = True
+) -> Plan:
+    """As `draw`, with few tasks, and with arrays. limits: of how many of each may run at once, and fail."""
     plan, chance = draw(seed, only=only, steps=steps, dependents=False), Random(f"{seed} arrays")
     commands = [
         Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), chance.choice(("cancel", "cancel some")), number)
@@ -296,6 +303,23 @@ def draw_arrays(seed: str, *, only: Sequence[str] | None = None, steps: Sequence
         Command(others.uniform(0.0, SECONDS * 0.7), others.choice(LOGIN), "limit", others.choice((1, 1, 2, 3)), "gc")
         for _ in range(others.randint(0, 3))
     )
+    if limits:
+        chance = Random(f"{seed} limits of arrays")
+        arrays = tuple(
+            replace(each, throttle=chance.choice((0, 0, 1, 2, 3)), max_fails=chance.choice((0, 0, 1, 3)))
+            for each in arrays
+        )
+        commands += [
+            Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), "throttle", n, most=chance.choice((0, 1, 2, 4)))
+            for n in range(3)
+            if chance.random() < 0.4
+        ]
+        limiting += tuple(
+            Command(
+                chance.uniform(0.0, SECONDS * 0.8), chance.choice(LOGIN), chance.choice(("pause", "resume")), 1, "gc"
+            )
+            for _ in range(chance.randint(0, 3))
+        )
     return replace(
         plan,
         tasks=plan.tasks[:2],
@@ -306,9 +330,12 @@ def draw_arrays(seed: str, *, only: Sequence[str] | None = None, steps: Sequence
     )
 
 
-def draw_given_back(seed: str, *, only: Sequence[str] | None = None, of_arrays: bool = False) -> Plan:
+def draw_given_back(
+    seed: str, *, only: Sequence[str] | None = None, of_arrays: bool = False, limits: bool = True
+) -> Plan:
     """As `draw`, or `draw_arrays`, with nodes that are given back meanwhile."""
-    plan, chance = (draw_arrays if of_arrays else draw)(seed, only=only), Random(f"{seed} given back")
+    plan = draw_arrays(seed, only=only, limits=limits) if of_arrays else draw(seed, only=only)
+    chance = Random(f"{seed} given back")
     given = tuple(
         Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), "give back", chance.randint(1, 2))
         for _ in range(chance.randint(1, 4))
@@ -363,6 +390,11 @@ def draw(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] 
         commands += tuple(
             Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), chance.choice(("hold", "release", "let go")), n)
             for n in range(chance.choice((0, 0, 1, 2)))
+        )
+        edits = Random(f"{seed} edits")
+        commands += tuple(
+            Command(edits.uniform(2.0, SECONDS), edits.choice(LOGIN), "edit", edits.randrange(100))
+            for _ in range(edits.randint(0, 3))
         )
         troubles += [
             replace(trouble, step=chance.choice(DEPENDENT_STEPS), at=chance.randint(1, 3))

@@ -25,8 +25,19 @@ def test_a_history_with_arrays_that_broke_a_promise_once_keeps_it(seed: str) -> 
 
     wide 59: what submitted an array lost power before it knew that it had, and the array ran: the check was wrong.
     """
-    result = run(draw_arrays(seed))
+    result = run(draw_arrays(seed, limits=False))
     assert not result.violation, result.violation
+
+
+def test_arrays_are_limited_paused_and_stopped_for_their_failures_in_these_histories() -> None:
+    """Drawn is not enough: it has to come to that."""
+    wanted = {"throttle", "throttled", "stopped by max_fails", "pause gc", "pause "}
+    for number in range(SEEDS):
+        result = run(draw_arrays(f"test {number}"))
+        wanted -= result.done.keys()
+        if not wanted:
+            return
+    pytest.fail(f"never: {wanted}")
 
 
 def test_arrays_without_trouble_keep_every_promise() -> None:
