@@ -9,11 +9,13 @@ from leaseq.protocol.plan import divided_into
 from tests.crash import array_rules, lane_rules
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
+from tests.crash.leaving_world import every_leave
 from tests.crash.suite import first_violation
 from tests.mutants import (
     array_mutants,
     end_mutants,
     lane_mutants,
+    leaving_mutants,
     limit_mutants,
     log_mutants,
     order_mutants,
@@ -95,6 +97,17 @@ def test_a_mutant_of_arrays_is_caught(name: str) -> None:
         violation = array_rules.first_violation(mutant, first=CATCHES.get(name, ""))
     assert violation is not None, f"{name}: nothing is caught"
     _tell(name, f"arrays: {violation[0]}", violation[1])
+
+
+@pytest.mark.parametrize("name", leaving_mutants.MUTANTS)
+def test_a_mutant_of_an_allocation_that_leaves_is_caught(name: str) -> None:
+    parts, kinds = leaving_mutants.MUTANTS[name]
+    try:
+        every_leave("n1", parts=parts, kinds=kinds, submits=True)
+    except AssertionError as caught:
+        _tell(name, "leaving", str(caught))
+        return
+    pytest.fail(f"{name}: nothing is caught")
 
 
 def _tell(mutant: str, caught_by: str, rule: str) -> None:

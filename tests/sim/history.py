@@ -136,6 +136,8 @@ class History:
         self.over: dict[str, float] = {}
         """Files that wait for what is over, and since when they were seen so."""
         self.watcher: Watcher | None = None
+        self.follow: set[str] = set()
+        """Jobs that have left, and that others follow."""
 
     def _runs(self, node: str) -> bool:
         """True while the job runs that has the node."""
@@ -156,7 +158,7 @@ class History:
 
     def _alloc(self, node: str) -> Allocation:
         """What gives the node to the lease."""
-        first = record(self.lease.id, EPOCH).first
+        first = replace(record(self.lease.id, EPOCH).first, idle_seconds=self.plan.idle or None)
         return replace(first, id=SECOND, in_lease=False) if self.jobs[node] == SECOND else first
 
     def _chance(self, name: str) -> Random:
@@ -288,6 +290,9 @@ class History:
             held = lanes.held_by(lanes.look(fs, lease.group_lanes(group)))
             found += [f"a lane of {group} is held by {holder}" for holder in held]
         found += [f"lease {each} is called ended" for each in TOKENS if self._called_ended(each)]
+        for job in set(self.jobs.values()) if self.plan.idle else ():
+            left = {self.has_left(node) for node in NODES if self.jobs[node] == job}
+            found += [f"a part of job {job} has left"] if len(left) > 1 else []
         for node in NODES:
             serving = [each.process.name for each in self.services.values() if each.serves and each.host.node == node]
             if len(serving) > 1:
@@ -413,14 +418,48 @@ class History:
         service = Service(host, self.lease, self._alloc(host.node), NODES, self.parts, self.starts[name])
         self.services[name] = service
         service.on_serving = lambda: self._check_alone(service)
-        service.process.at_death.append(lambda: self._again(name))
+        service.process.at_death.append(lambda: self._again(name, service))
         service.begin(self._open(service.process, host.client))
 
-    def _again(self, name: str) -> None:
+    def _again(self, name: str, service: Service) -> None:
+        if self.plan.idle and service.has_left:
+            self._left_by_itself(service)
+            return
         wait = self.hosts[name].chance.uniform(*RESTART_SECONDS)
         if name == RIVAL:
             wait += 30.0
         self.scheduler.at(wait, lambda: self._supervise(name))
+
+    def _left_by_itself(self, service: Service) -> None:
+        """Its step has ended. Once the others of the job have left, too, another job gives these nodes."""
+        job = self.jobs[service.host.node]
+        own = service.real.ports.incarnation
+        claims = [name for name in self.fs().names(self.lease.claimed(service.host.node)) if name.endswith(own)]
+        if claims and not self.truth.lease_ended:
+            self.truth.violated(f"{service.process.name} has left, and holds {claims}")
+        if job in self.follow or any(not self.has_left(node) for node in NODES if self.jobs[node] == job):
+            return
+        self.follow.add(job)
+        self.struck["left"] += 1
+        self.scheduler.at(self._chance(f"another {self.scheduler.now}").uniform(5.0, 30.0), lambda: self._another(job))
+
+    def has_left(self, node: str) -> bool:
+        """True if the runner of the node has left by itself, and none serves it."""
+        there = [each for each in self.services.values() if each.host.node == node]
+        return any(each.has_left for each in there) and not any(not each.process.dead for each in there)
+
+    def _another(self, job: str) -> None:
+        """What the script of a job does that begins anew."""
+        self.follow.discard(job)
+        fs, place = self.fs(), allocs.directory(self.lease, self._alloc(next(n for n in NODES if self.jobs[n] == job)))
+        names = fs.names(place.leaving)
+        for path in (place.left, *(f"{place.leaving}/{name}" for name in names)):
+            files.discard(fs, path)
+        fs.sync_dir(place.leaving)
+        fs.sync_dir(place.root)
+        for name in ("n1a", "n2a"):
+            if self.jobs[self.hosts[name].node] == job:
+                self._supervise(name)
 
     def _check_alone(self, service: Service) -> None:
         """A runner that begins to serve a node is not beside one that has just begun, or that was seen to beat."""

@@ -135,9 +135,11 @@ class Plan:
     arrays: tuple[ArrayPlan, ...] = ()
     array_commands: tuple[Command, ...] = ()
     """Of arrays: `cancel`, `cancel some`, `throttle` and `retry`."""
+    idle: float = 0.0
+    """How long the lease's jobs may stand unused before they give their nodes back; 0: as long as they last."""
 
     def __str__(self) -> str:
-        lines = [f"seed {self.seed}"]
+        lines = [f"seed {self.seed}" + (f", idle {self.idle:.0f} s" if self.idle else "")]
         parts = (self.tasks, self.arrays, self.commands, self.array_commands, self.troubles)
         lines += [f"  {each}" for part in parts for each in part]
         return "\n".join(lines)
@@ -341,6 +343,31 @@ def draw_given_back(
         for _ in range(chance.randint(1, 4))
     )
     return replace(plan, commands=plan.commands + given)
+
+
+def draw_idle(seed: str, *, only: Sequence[str] | None = None, of_arrays: bool = False) -> Plan:
+    """As `draw`, or `draw_arrays`, with jobs that leave when nothing uses them, and troubles at the steps of that."""
+    plan, chance = (draw_arrays if of_arrays else draw)(seed, only=only), Random(f"{seed} idle")
+    troubles = [
+        replace(each, step=chance.choice(LEAVING_STEPS), at=chance.randint(1, 4))
+        if each.during.startswith("runner") and chance.random() < 0.5
+        else each
+        for each in plan.troubles
+    ]
+    return replace(plan, troubles=tuple(troubles), idle=chance.choice((4.0, 8.0, 15.0)))
+
+
+LEAVING_STEPS = (
+    ("names", "/leave"),
+    ("read", "/leave/"),
+    ("rename", "/leave/"),
+    ("link", "/leave/"),
+    ("sync_dir", "/leave"),
+    ("rename", "/left"),
+    ("rename", "/control/"),
+    ("names", "/inbox/"),
+)
+"""Where something is at stake for an allocation that leaves."""
 
 
 def _at_arrays(trouble: Trouble, chance: Random) -> Trouble:
