@@ -204,6 +204,11 @@ class Outcome(Record):
     """What it waited for and could never come, as a word of `Upstream`: for that alone it was cancelled."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def last(self) -> int:
+        """The attempt after which the next one of the task comes: indices of an array may have had several."""
+        return max(self.attempt, self.last_attempt)
+
 
 @dataclass(frozen=True)
 class Event(Record):

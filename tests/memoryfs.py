@@ -259,6 +259,11 @@ class MemoryFs:
         for path in [*gone, *([directory] if there else [])]:
             self.disk.change({path: None})
 
+    def sync(self, path: str) -> None:
+        self._called("sync", path)
+        inode = self._open(path)
+        inode.synced = inode.data
+
     def sync_dir(self, directory: str) -> None:
         self._called("sync_dir", directory)
         self.disk.sync(directory)

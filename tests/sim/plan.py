@@ -42,6 +42,8 @@ class TaskPlan:
     group: str = ""
     after: tuple[tuple[str, int], ...] = ()
     """What it comes after: how that is to end, and a number that picks a task among those that are known then."""
+    after_arrays: tuple[tuple[str, int, int | None], ...] = ()
+    """The same of arrays: with a number that picks an index of it; None: all of it."""
     on_dep: str = ""
     begin: float = 0.0
     """How many seconds after its submission it may start."""
@@ -50,7 +52,8 @@ class TaskPlan:
         return (
             f"{self.at:6.1f} s  submit from {self.host}: {self.batch} x {self.seconds:.1f} s, exit {self.code},"
             f" {self.manner}, need {self.need}, node {self.node}, retries {self.retries}, on_lost {self.on_lost!r},"
-            f" key {self.key!r}, group {self.group!r}, after {self.after} {self.on_dep}, begin {self.begin:.0f}"
+            f" key {self.key!r}, group {self.group!r}, after {(*self.after, *self.after_arrays)} {self.on_dep},"
+            f" begin {self.begin:.0f}"
         )
 
 
@@ -368,6 +371,44 @@ LEAVING_STEPS = (
     ("names", "/inbox/"),
 )
 """Where something is at stake for an allocation that leaves."""
+
+
+def draw_after_arrays(seed: str, *, only: Sequence[str] | None = None) -> Plan:
+    """As `draw_arrays`, with tasks that come after arrays, or after indices of them."""
+    plan, chance = draw_arrays(seed, only=only, limits=False), Random(f"{seed} dependents of arrays")
+    return replace(
+        plan,
+        tasks=plan.tasks + tuple(_after_an_array(plan.arrays, chance) for _ in range(chance.randint(1, 5))),
+        troubles=tuple(_at_edges(each, chance) for each in plan.troubles),
+    )
+
+
+def _after_an_array(arrays: Sequence[ArrayPlan], chance: Random) -> TaskPlan:
+    """A task that comes after one of the arrays, or after indices of it; and perhaps after one that does so."""
+    which = chance.randrange(len(arrays))
+    kinds = ("ok", "ok", "ok", "any", "notok", "start")
+    after = tuple(
+        (chance.choice(kinds), which, chance.choice((None, chance.randrange(25), chance.randrange(25))))
+        for _ in range(chance.choice((1, 1, 2)))
+    )
+    return TaskPlan(
+        at=arrays[which].at + chance.uniform(0.5, 50.0),
+        host=chance.choice(LOGIN),
+        need=Need(cpus=1),
+        seconds=chance.choice((0.1, 2.0)),
+        code=chance.choice((0, 0, 1)),
+        manner="obeys",
+        after=(("ok", 0),) if chance.random() < 0.2 else (),
+        after_arrays=after,
+        on_dep=chance.choice(("", "", "", "hold")),
+    )
+
+
+def _at_edges(trouble: Trouble, chance: Random) -> Trouble:
+    """Of what happens at a step, some at one of those that wait."""
+    if not trouble.step[0] or chance.random() < 0.8:
+        return trouble
+    return replace(trouble, step=chance.choice(DEPENDENT_STEPS), at=chance.randint(1, 3))
 
 
 def _at_arrays(trouble: Trouble, chance: Random) -> Trouble:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.sim.history import run
-from tests.sim.plan import draw_arrays
+from tests.sim.plan import draw_after_arrays, draw_arrays
 
 SEEDS = 24
+AFTER_SEEDS = 12
 PART = 6
 
 
@@ -38,6 +39,14 @@ def test_arrays_are_limited_paused_and_stopped_for_their_failures_in_these_histo
         if not wanted:
             return
     pytest.fail(f"never: {wanted}")
+
+
+@pytest.mark.parametrize("first", range(0, AFTER_SEEDS, PART))
+def test_no_history_with_tasks_after_arrays_and_their_indices_breaks_a_promise(first: int) -> None:
+    for number in range(first, first + PART):
+        plan = draw_after_arrays(f"after {number}", only=() if number % PART == 0 else None)
+        result = run(plan)
+        assert not result.violation, f"{result.violation}\n{plan}"
 
 
 def test_arrays_without_trouble_keep_every_promise() -> None:

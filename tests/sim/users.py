@@ -19,9 +19,9 @@ from leaseq.limit_names import ALL_GROUPS
 from leaseq.models import Array, State, Task
 from leaseq.names import ARRAYS, Entry, new_task_id, order
 from leaseq.protocol import arrays, tasks, terms
-from leaseq.protocol.arrays import Stop
 from leaseq.protocol.edges import begins_at
 from leaseq.protocol.groups import begun_in
+from leaseq.protocol.stops import Stop
 from leaseq.reading.find import find
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import Snapshot
@@ -39,6 +39,7 @@ from leaseq.verbs.pause import pause, resume
 from leaseq.verbs.recover import recover, recoverable
 from leaseq.verbs.retry import retry
 from leaseq.verbs.submit import Submitted, Wanted, submit
+from leaseq.verbs.upstreams import resolve
 from leaseq.world import Clock, Fs
 from tests.sim.host import ALONE
 from tests.sim.plan import ArrayPlan, Command, TaskPlan
@@ -86,6 +87,13 @@ class User:
         known = self._known_in_order()
         for kind, back in plan.after:
             ups += [Upstream(kind, known[-1 - back], 1, self.lease.id)] if back < len(known) else []
+        try:
+            ups += self._of_arrays(plan)
+        except OSError:
+            return not plan.key
+        except LeaseqError as error:
+            self.truth.violated(f"what is to come after an array is refused: {error.message}")
+            return True
         like = Task(
             "",
             argv,
@@ -112,6 +120,17 @@ class User:
             return not plan.key
         self._acknowledge(plan, like, done)
         return done.failure is None or not plan.key
+
+    def _of_arrays(self, plan: TaskPlan) -> list[Upstream]:
+        """What the task is to come after of the arrays that are known."""
+        known, said = list(self.truth.arrays), []
+        for kind, which, index in plan.after_arrays:
+            if known:
+                task = self.truth.arrays[known[which % len(known)]]
+                assert task.array is not None
+                every = Indices.parse(task.array.indices)
+                said.append((kind, task.id if index is None else f"{task.id}_{every[index % len(every)]}"))
+        return [up for up, _ in resolve(self.access, self.lease, said)]
 
     def _acknowledge(self, plan: TaskPlan, like: Task, done: Submitted) -> None:
         if not plan.key:
