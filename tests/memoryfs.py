@@ -288,7 +288,8 @@ class MemoryFs:
             self.disk.hook(operation, paths)
 
     def _refresh(self, directory: str) -> None:
-        self._absent = {path for path in self._absent if path.rpartition("/")[0] != directory}
+        if self._absent:
+            self._absent = {path for path in self._absent if path.rpartition("/")[0] != directory}
 
     def _open(self, path: str) -> Inode:
         self._refresh(path.rpartition("/")[0])
