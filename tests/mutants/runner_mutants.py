@@ -511,6 +511,7 @@ MUTANTS: dict[str, Mutant] = {
 }
 
 CAUGHT_BY = {
+    "an attempt is asked for twice": 3,
     "start before the claim is durable": 180,
     "a claim in doubt is forgotten": 17,
     "a claim that cannot be started is dropped": 4,
