@@ -259,11 +259,6 @@ class MemoryFs:
         for path in [*gone, *([directory] if there else [])]:
             self.disk.change({path: None})
 
-    def sync(self, path: str) -> None:
-        self._called("sync", path)
-        inode = self._open(path)
-        inode.synced = inode.data
-
     def sync_dir(self, directory: str) -> None:
         self._called("sync_dir", directory)
         self.disk.sync(directory)
@@ -288,8 +283,7 @@ class MemoryFs:
             self.disk.hook(operation, paths)
 
     def _refresh(self, directory: str) -> None:
-        if self._absent:
-            self._absent = {path for path in self._absent if path.rpartition("/")[0] != directory}
+        self._absent = {path for path in self._absent if path.rpartition("/")[0] != directory}
 
     def _open(self, path: str) -> Inode:
         self._refresh(path.rpartition("/")[0])

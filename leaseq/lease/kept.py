@@ -27,6 +27,10 @@ class Kept:
     asked: str = ""
     """The token of the job that was asked for last."""
 
+    def is_next(self, token: str) -> bool:
+        """True if the job with that token was asked for last, to follow another."""
+        return not self.stopped and token == self.asked != self.how.first
+
     def next_of(self, known: Sequence[tuple[Allocation, LeaseState]]) -> tuple[Allocation, LeaseState] | None:
         """The one of these that is queued to follow."""
         waiting = [each for each in known if each[0].token == self.asked and each[1].word == "PENDING"]

@@ -41,12 +41,13 @@ def main(arguments: Sequence[str]) -> int:
 def keep_up_for(fs: Fs, home: Home, lease: LeaseDir, *, clock: Clock) -> bool:
     """What is known of a Slurm lease is done; True if that was news.
 
-    Slurm is asked if a node of it holds tasks and is not heard; if it does not answer all stays as it is.
+    Slurm is asked if a node of it holds tasks and is not heard, or if another job is to follow the one that it has: its
+    nodes may not be allowed to ask for that. If Slurm does not answer all stays as it is.
     """
     record = leases.read_record(fs, lease)
     if record is None or record.kind != "slurm":
         return False
-    if record.ended is not None or not (_is_in_doubt(fs, lease) or _waits_for_a_login_host(fs, lease)):
+    if record.ended is not None or not (_is_in_doubt(fs, lease) or succession.is_kept(succession.names(fs, lease))):
         return learn_kept(fs, home, record, clock=clock)
     try:
         return bool(keep_up(fs, home, clock=clock).of_lease(lease.id))
@@ -77,11 +78,6 @@ def _is_in_doubt(fs: Fs, lease: LeaseDir) -> bool:
         return any(fs.names(lease.claimed(node)) and not beats.lives(fs, lease, node) for node in owners)
     except (FileNotFoundError, NotADirectoryError):
         return False
-
-
-def _waits_for_a_login_host(fs: Fs, lease: LeaseDir) -> bool:
-    """True if the nodes of a kept lease may not ask Slurm for the next allocation."""
-    return "refused" in succession.names(fs, lease)
 
 
 def learn_kept(fs: Fs, home: Home, lease: Lease, *, clock: Clock) -> bool:

@@ -91,8 +91,7 @@ class Ledger:
             if conclude(self.fs, self.lease, batch, tell=self._note, settled=self._forget, threads=self.threads):
                 self.freed = True
         finally:
-            if self.journals.write(notes, self.open.remove):
-                self.freed = True
+            self.journals.write(notes, self.open.remove)
         return bool(batch or notes)
 
     def try_to_persist(self) -> bool:

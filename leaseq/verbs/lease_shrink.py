@@ -7,8 +7,9 @@ from functools import partial
 
 from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass
-from leaseq.errors import LeaseqError, Malformed, NotFound, Unavailable
+from leaseq.errors import LeaseqError, Malformed, NotFound, Refused, Unavailable
 from leaseq.layout import LeaseDir
+from leaseq.lease.kept import kept_of
 from leaseq.models import Lease
 from leaseq.protocol import allocs, records, requests, terms
 from leaseq.protocol.allocs import Serving
@@ -38,7 +39,10 @@ class Part:
 
 
 def part_of(access: Access, record: Lease, *, jobs: Sequence[str], nodes: Sequence[str]) -> Part:
-    """What of the lease those jobs and nodes are; raises NotFound if it does not have one of them now."""
+    """What of the lease those jobs and nodes are; raises NotFound if it does not have one of them now.
+
+    Raises Refused for a job that is queued to follow another, for it would be asked for again.
+    """
     lease = access.home.lease(record.id)
     known = allocs.living_of(access.fs, lease, record)
     its = {each.id: allocs.nodes_of(access.fs, lease, each) for each in known}
@@ -54,6 +58,13 @@ def part_of(access: Access, record: Lease, *, jobs: Sequence[str], nodes: Sequen
     single = [name for name in dict.fromkeys(nodes) if not any(name in its[each] for each in whole)]
     found = [(name, allocs.serving(access.fs, lease, name)) for name in single]
     names = (*(name for each in whole for name in its[each]), *single)
+    kept = kept_of(access.fs, lease)
+    waiting = [each for each in whole.values() if kept and not its[each.id] and kept.is_next(each.token)]
+    if waiting and len(whole) < len(known):
+        raise Refused(
+            f"job {waiting[0].job} is to follow another one of lease {record.id}, and would be asked for again",
+            hint=f"`leaseq lease keep {record.id} off` takes it back",
+        )
     return Part(
         allocs=tuple(whole.values()),
         nodes=tuple((name, serving) for name, serving in found if serving is not None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,18 +12,19 @@ import pytest
 from leaseq.allocation import Allocation
 from leaseq.errors import Refused, SlurmError
 from leaseq.layout import LeaseDir
-from leaseq.lease import upkeep
+from leaseq.lease import leases, upkeep
 from leaseq.lease.slurm import sbatch
 from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.args import check
 from leaseq.lease.slurm.keep import LOST_SECONDS, like
-from leaseq.lease.slurm.successor import followed
+from leaseq.lease.slurm.successor import Chain, Hands, followed
 from leaseq.lease.slurm.text import parse_rows
 from leaseq.models import Lease
 from leaseq.protocol import allocs, files, records, succession
 from leaseq.protocol.succession import How
 from leaseq.verbs import lease_keep
 from leaseq.verbs.access import Access
+from leaseq.verbs.lease_shrink import part_of
 from tests.build import make_entry, make_task
 from tests.unit.fake_program import FakeProgram
 from tests.unit.slurm_world import CLOCK, World, line, set_age
@@ -218,6 +220,35 @@ def test_an_ask_that_was_never_heard_is_made_again_and_leaves_no_script(kept: Ke
     assert allocs.is_released(kept.fs, allocs.directory(kept.directory, alloc))
 
 
+class Meanwhile(Chain):
+    """Something happens after it was decided to ask, and before that is known to others."""
+
+    def __init__(self, kept: Kept, what: Callable[[], object]) -> None:
+        queue, hands = kept.world.refresh(), Hands(kept.fs, kept.world.home, clock=CLOCK)
+        held = leases.holding(kept.fs, kept.world.home, kept.lease)
+        super().__init__(kept.fs, kept.world.home, held, queue, clock=CLOCK, on_node=True, hands=hands)
+        self.what = what
+
+    def _claim(self, ask: tuple[int, int], token: str) -> bool:
+        self.what()
+        return super()._claim(ask, token)
+
+
+def test_who_claims_an_ask_looks_again_and_withdraws_it(kept: Kept) -> None:
+    token = lost_answer(kept)
+    set_age(f"{kept.directory.keep}/2.1", 10 * LOST_SECONDS)
+    kept.world.age(31)
+    kept.world.squeue.answer(kept.lines["70"])
+    late = Allocation("73", "slurm", "70", job="73", token=token)
+    Meanwhile(kept, lambda: allocs.register(kept.fs, kept.directory, late)).follow()
+    assert len(kept.sbatch.calls()) == 2, "its job came late, and has looked for the next ask before this one was there"
+    assert "2.2" not in kept.names()
+    kept.start("73")
+    Meanwhile(kept, lambda: succession.stop(kept.fs, kept.directory, "released")).follow()
+    assert len(kept.sbatch.calls()) == 2
+    assert "3.1" not in kept.names()
+
+
 def test_of_two_who_ask_one_does(kept: Kept) -> None:
     kept.start("70")
     assert succession.claim(kept.fs, kept.directory, (2, 1), "another000")
@@ -320,6 +351,17 @@ def test_a_script_that_does_not_say_whose_it_is_cannot_be_followed(kept: Kept) -
         followed(kept.prepared.script.replace("asked_as=", "x="), kept.prepared.asked, (2, 1))
 
 
+def test_the_job_that_is_queued_to_follow_is_not_given_back_alone(kept: Kept) -> None:
+    kept.start("70")
+    kept.look(job="71")
+    access = Access(kept.fs, kept.world.home, CLOCK)
+    with pytest.raises(Refused, match="job 71 is to follow another one of lease 70") as caught:
+        part_of(access, kept.lease, jobs=["71"], nodes=[])
+    assert "leaseq lease keep 70 off" in caught.value.hint
+    assert [each.job for each in part_of(access, kept.lease, jobs=["70"], nodes=[]).allocs] == ["70"]
+    assert part_of(access, kept.lease, jobs=["70", "71"], nodes=[]).is_all
+
+
 # -- at its start ----------------------------------------------------------------------------------
 
 
@@ -339,3 +381,14 @@ def test_a_job_in_whose_place_another_was_asked_for_ends_at_its_start(
     text = f"{script}\nfind_directory && echo serves\n"
     done = subprocess.run(["/bin/bash", "-p"], input=text, env=env, text=True, capture_output=True, check=True)
     assert ("serves" in done.stdout) is serves, done.stderr
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_job_whose_command_died_has_its_records_made_whole(kept: Kept, left: bool) -> None:
+    scripts, script = kept.world.home.scripts, kept.prepared.script.removesuffix("hold_allocation\n")
+    if left:
+        Path(scripts, f"{kept.lease.token}.json").write_text("{}")
+    env = {"PATH": os.environ["PATH"], "SLURM_JOB_ID": "70"}
+    text = f"{script}\ndoze() {{ :; }}\npython=echo main=MAIN  # which takes -E for its own\n(heal_later)\n"
+    done = subprocess.run(["/bin/bash", "-p"], input=text, env=env, text=True, capture_output=True, check=False)
+    assert done.stdout == (f"MAIN ask {kept.world.home.root}\n" if left else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from leaseq.dataclass import dataclass
 from leaseq.errors import Unavailable
@@ -34,6 +34,10 @@ class Answer:
     def words(self) -> str:
         """What it complained of, in its own words, or its exit code."""
         return self.err.strip() or self.out.strip() or f"{self.argv[0]} ended with code {self.code}"
+
+
+Ask = Callable[..., Answer]
+"""As `ask`: who runs a command of Slurm's."""
 
 
 def ask(

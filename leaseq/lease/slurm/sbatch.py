@@ -19,7 +19,7 @@ from leaseq.lease.leases import living
 from leaseq.lease.slurm import clusters, squeue
 from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.args import Checked
-from leaseq.lease.slurm.command import SECONDS_MAX, Answer, Unanswered, ask
+from leaseq.lease.slurm.command import SECONDS_MAX, Answer, Ask, Unanswered, ask
 from leaseq.lease.slurm.text import is_no_answer, parse_job_id, parse_rows
 from leaseq.models import Lease
 from leaseq.names import new_incarnation
@@ -242,7 +242,7 @@ def end_lead(option: str, request: LeaseRequest) -> int:
 
 
 def submit(
-    fs: Fs, home: Home, prepared: Prepared, *, request: LeaseRequest, seconds_max: float = SECONDS_MAX
+    fs: Fs, home: Home, prepared: Prepared, *, request: LeaseRequest, seconds_max: float = SECONDS_MAX, ask: Ask = ask
 ) -> tuple[Asked, str]:
     """(what Slurm has queued, what sbatch had to say); its records stand, durably.
 
@@ -262,21 +262,21 @@ def submit(
     except Unanswered as error:
         # It may print the number and then hang: with a site's wrapper, or as its node runs out of something.
         if (job := parse_job_id(error.out)) is None:
-            return _found(fs, home, prepared, request, error.message), error.err.strip()
+            return _found(fs, home, prepared, request, error.message, ask), error.err.strip()
         return _queued(fs, home, prepared, *job), error.err.strip()
     except Unavailable:
         _forget_script(fs, prepared.path)
         raise
     job = parse_job_id(answer.out) if answer.code == 0 else None
     if job is None and answer.code != 0 and is_no_answer(answer.words):
-        return _found(fs, home, prepared, request, answer.words), ""
+        return _found(fs, home, prepared, request, answer.words, ask), ""
     if job is None:
         _forget_script(fs, prepared.path)
         raise _refusal(answer, request.checked)
     return _queued(fs, home, prepared, *job), answer.err.strip()
 
 
-def _found(fs: Fs, home: Home, prepared: Prepared, request: LeaseRequest, words: str) -> Asked:
+def _found(fs: Fs, home: Home, prepared: Prepared, request: LeaseRequest, words: str, ask: Ask) -> Asked:
     """The lease, if Slurm has queued it without answering sbatch; raises Unavailable if that is not known.
 
     Its script and unfinished record stay: should it be queued yet, `heal` finds it.

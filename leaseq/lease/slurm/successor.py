@@ -42,10 +42,30 @@ LINES = ("lease_id", "lease_token", "lease_record", "alloc_id", "alloc_record", 
 
 def follow(fs: Fs, home: Home, queue: Queue, *, clock: Clock, on_node: bool) -> None:
     """Of each kept lease what is due is done. on_node: a node of a lease asks, which may not be allowed to."""
+    hands = Hands(fs, home, clock=clock)
     for held in leases.list_holdings(fs, home):
         if held.lease.kind == "slurm" and held.lease.ended is None:
             with contextlib.suppress(LeaseqError, OSError):  # the next answer finds it as it is
-                Chain(fs, home, held, queue, clock=clock, on_node=on_node).follow()
+                Chain(fs, home, held, queue, clock=clock, on_node=on_node, hands=hands).follow()
+
+
+class Hands:
+    """What is asked of Slurm for a kept lease."""
+
+    def __init__(self, fs: Fs, home: Home, *, clock: Clock) -> None:
+        self.fs, self.home, self.clock = fs, home, clock
+
+    def cluster(self) -> str:
+        """The one that commands mean here; empty if it cannot be known."""
+        return clusters.here(self.fs, self.home)
+
+    def submit(self, prepared: Prepared, request: LeaseRequest) -> None:
+        """It is queued, and has its records; raises LeaseqError."""
+        sbatch.submit(self.fs, self.home, prepared, request=request)
+
+    def cancel(self, alloc: Allocation) -> bool:
+        """True if Slurm has been told to end it, False if it has ended; raises LeaseqError."""
+        return SlurmBackend(self.fs, self.home, clock=self.clock).release(alloc)
 
 
 @dataclass(frozen=True)
@@ -64,8 +84,11 @@ class _Asks:
 class Chain:
     """The allocations of one lease that follow each other."""
 
-    def __init__(self, fs: Fs, home: Home, held: Holding, queue: Queue, *, clock: Clock, on_node: bool = False) -> None:
+    def __init__(
+        self, fs: Fs, home: Home, held: Holding, queue: Queue, *, clock: Clock, on_node: bool, hands: Hands
+    ) -> None:
         self.fs, self.home, self.held, self.queue, self.clock, self.on_node = fs, home, held, queue, clock, on_node
+        self.hands = hands
         self.lease: LeaseDir = home.lease(held.lease.id)
 
     def follow(self) -> None:
@@ -85,7 +108,7 @@ class Chain:
             records.mark_ended(self.fs, self.lease, ended=self.clock.now(), reason=reason)
 
     def _is_here(self) -> bool:
-        here = clusters.here(self.fs, self.home)
+        here = self.hands.cluster()
         known = {each.cluster.casefold() for each in self.held.living if each.cluster}
         return not here or not known or here.casefold() in known
 
@@ -193,8 +216,7 @@ class Chain:
             succession.stop(self.fs, self.lease, step.stop)
             return True
         if step.cancel:
-            backend = SlurmBackend(self.fs, self.home, clock=self.clock)
-            told = [backend.release(each) for each in step.cancel if not self._is_released(each)]
+            told = [self.hands.cancel(each) for each in step.cancel if not self._is_released(each)]
             return any(told)
         return step.ask is not None and self._ask(step.ask, step.after, asks)
 
@@ -211,21 +233,31 @@ class Chain:
         prepared = self._prepared(how, first, ask, after)
         self._forget(asks.tokens.values())
         began = self.clock.monotonic()
-        if not succession.claim(self.fs, self.lease, ask, prepared.asked.alloc.token):
+        if not self._claim(ask, prepared.asked.alloc.token):
             return False
         if self._is_too_late(before) or self.clock.monotonic() - began > LATE_SECONDS:
             succession.withdraw(self.fs, self.lease, ask)
             return False
         try:
-            sbatch.submit(self.fs, self.home, prepared, request=request)
-        except LeaseqError as error:
-            if prepared.path.rpartition("/")[2] not in self.fs.names(self.home.scripts):
-                # It is certain that nothing was queued.
+            self.hands.submit(prepared, request)
+        except (LeaseqError, OSError) as error:
+            if self._is_certainly_not_queued(prepared):
                 succession.withdraw(self.fs, self.lease, ask)
-                succession.refuse(self.fs, self.lease, error.message, on_node=self.on_node)
+                succession.refuse(self.fs, self.lease, str(error), on_node=self.on_node)
             return False
         succession.accepted(self.fs, self.lease)
         return True
+
+    def _is_certainly_not_queued(self, prepared: Prepared) -> bool:
+        """True if its script is gone, and not for a record: what sbatch has been given, or may have been, keeps it."""
+        if prepared.path.rpartition("/")[2] in self.fs.names(self.home.scripts):
+            return False
+        known = allocs.all_of(self.fs, self.lease, self.held.lease)
+        return all(each.token != prepared.asked.alloc.token for each in known)
+
+    def _claim(self, ask: tuple[int, int], token: str) -> bool:
+        """True if nobody else asks for that one that time."""
+        return succession.claim(self.fs, self.lease, ask, token)
 
     def _is_too_late(self, before: str | None) -> bool:
         """True if it is stopped, or the job of the ask before this one is there after all."""

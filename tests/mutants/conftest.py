@@ -1,3 +1,0 @@
-"""For all tests of mutants."""
-
-from tests.crash.conftest import counted_names as counted_names
