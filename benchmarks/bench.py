@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -40,7 +41,7 @@ def show(title: str, rows: list[Row]) -> None:
     for row in rows:
         value = "-" if row.value is None else f"{row.value:,.4g}" if row.value < 1000 else f"{row.value:,.0f}"
         verdict = {True: "met", False: "MISSED", None: ""}[row.met]
-        print(f"{row.what:<{width}}  {value:>9} {row.unit:<9} {row.bar:<34} {verdict:<7}{row.note}".rstrip())
+        print(f"{row.what:<{width}}  {value:>9} {row.unit:<15} {row.bar:<34} {verdict:<7}{row.note}".rstrip())
     OUT.mkdir(exist_ok=True)
     machine = {"machine": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()}
     (OUT / f"{title}.json").write_text(json.dumps({**machine, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
@@ -55,6 +56,12 @@ def median_ms(action: Callable[[], object], times: int) -> float:
         action()
         taken.append(time.perf_counter() - began)
     return statistics.median(taken) * 1000
+
+
+def children_seconds() -> float:
+    """The processor time of all children of this process that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def run(argv: list[str], *, env: dict[str, str], text: str | None = None) -> str:

@@ -105,6 +105,10 @@ class Counting(SystemFs):
         self.operations += 1
         super().unlink(path)
 
+    def sync(self, path: str) -> None:
+        self.operations += 1
+        super().sync(path)
+
     def sync_dir(self, directory: str) -> None:
         self.operations += 1
         super().sync_dir(directory)

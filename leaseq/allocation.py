@@ -40,6 +40,8 @@ class Allocation(Record):
     """What its job is marked with: the name of its script, or a word of its comment."""
     nodes: tuple[str, ...] = _as(several(text), default=())
     """Its nodes, if they are known before it starts: a host's."""
+    idle_seconds: float | None = _as(maybe(number), default=None)
+    """It gives its nodes back when nothing has used them for so long, unless another limit was set since."""
     ended: float | None = _as(maybe(number), default=None)
     end_reason: str = _as(text, default="")
     in_lease: bool = _as(flag, default=False)

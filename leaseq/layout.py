@@ -82,6 +82,29 @@ class AllocDir:
         return f"{self.root}/told-to-end"
 
     @property
+    def idle_limit(self) -> str:
+        """How long it may stand unused, if that was changed since it was asked for."""
+        return f"{self.root}/idle-limit"
+
+    @property
+    def leaving(self) -> str:
+        """Where its runners agree that all of them leave, because nothing uses it: see `protocol.leaving`."""
+        return f"{self.root}/leave"
+
+    def decision(self, round_id: str) -> str:
+        """How that round came out."""
+        return f"{self.leaving}/{round_id}"
+
+    def would_leave(self, round_id: str, node: str) -> str:
+        """There once that node's runner would leave."""
+        return f"{self.leaving}/{round_id}.{node_part(node)}"
+
+    @property
+    def left(self) -> str:
+        """Why it has given its nodes back by itself."""
+        return f"{self.root}/left"
+
+    @property
     def node_names(self) -> str:
         """Its nodes, one per line, in Slurm's order; by the lease script when it starts."""
         return f"{self.root}/nodes"

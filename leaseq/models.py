@@ -204,6 +204,11 @@ class Outcome(Record):
     """What it waited for and could never come, as a word of `Upstream`: for that alone it was cancelled."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def last(self) -> int:
+        """The attempt after which the next one of the task comes: indices of an array may have had several."""
+        return max(self.attempt, self.last_attempt)
+
 
 @dataclass(frozen=True)
 class Event(Record):
@@ -312,6 +317,12 @@ class Heartbeat(Record):
     """When the allocation ends, by this node's clock."""
     idle_seconds: float = _as(number, default=0.0)
     """How long no task has run here."""
+    idle_limit_seconds: float | None = _as(maybe(number), default=None)
+    """How long the node's allocation may stand unused; None: as long as it lasts."""
+    unused_seconds: float | None = _as(maybe(number), default=None)
+    """How long nothing has used the node, with such a limit: no task, no shell, nothing that could start here."""
+    used_by: str = _as(text, default="")
+    """What uses it, with such a limit, in words."""
     note: str = _as(text, default="")
     extra: Mapping[str, object] = field(default_factory=dict)
 

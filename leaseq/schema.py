@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from leaseq.dataclass import MISSING, Field, field, fields
 from leaseq.errors import Malformed, Newer
@@ -21,7 +21,8 @@ _TEXT = frozenset((str,))
 """The types of what is text at a glance: an environment is all text, and of many words."""
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
-R = TypeVar("R", bound="Record")
+if TYPE_CHECKING:
+    R = TypeVar("R", bound="Record")
 
 
 def whole(text: str) -> int | None:

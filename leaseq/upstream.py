@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from leaseq.errors import Malformed
 from leaseq.forms import Form
+from leaseq.models import State
 from leaseq.names import LEASE_ID
 
 _UP = r"(?P<up>T[0-9a-hjkmnp-tv-z]{11}(?:_(?:0|[1-9][0-9]{0,8}))?|[0-9]{1,12})\.(?P<attempt>[1-9][0-9]{0,5})"
@@ -26,7 +27,7 @@ class Upstream(NamedTuple):
     id: str
     """A task's, with its index if it is one of an array; or, if a time is waited for, its seconds since the epoch."""
     attempt: int
-    """The attempt from which on its end is looked for."""
+    """The attempt from which on its end is looked for; of an index, the attempt of its array in which it was last."""
     lease: str
     """Where it is looked for."""
 
@@ -38,12 +39,33 @@ class Upstream(NamedTuple):
         """As a person says it: `ok:T3k9`."""
         return f"{self.kind}:{self.id}"
 
+    @property
+    def task(self) -> str:
+        """The id of the task, or of the array that the index is of."""
+        return self.id.partition("_")[0]
+
+    @property
+    def number(self) -> int | None:
+        """Which index of the array is waited for; None: all of the task."""
+        number = self.id.partition("_")[2]
+        return int(number) if number else None
+
     @classmethod
     def parse(cls, word: str) -> Upstream:
         match = _WORD.fullmatch(word)
         if not match:
             raise Malformed(f"nothing that a task can wait for: {word!r:.160}")
         return cls(match["kind"], match["up"], int(match["attempt"]), match["lease"])
+
+
+class Standing(NamedTuple):
+    """How a task or an index ended for good. LOST: nobody knows how, and no other attempt has ended since."""
+
+    state: State
+    attempt: int
+    """The last one of the task; of an index, that of its array in which it was last."""
+    ended: float
+    is_array: bool = False
 
 
 class Edge(NamedTuple):

@@ -78,6 +78,10 @@ class Fs(Protocol):
         """The directory is gone with all that is in it; links in it are not followed. It may have been gone."""
         ...
 
+    def sync(self, path: str) -> None:
+        """What stands in the file is durable, whoever has written it."""
+        ...
+
     def sync_dir(self, directory: str) -> None:
         """The names in the directory are durable."""
         ...
@@ -196,6 +200,15 @@ class SystemFs:
 
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(directory)
+
+    @again_where_stale
+    def sync(self, path: str) -> None:
+        self._refresh(os.path.dirname(path))
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
     def sync_dir(self, directory: str) -> None:
         kept = self._kept.get(directory)

@@ -16,7 +16,7 @@ from leaseq.dataclass import dataclass
 from leaseq.world import Fs
 
 CHANGES = frozenset({"create", "append", "rename", "link", "unlink", "mkdir"})
-SYNCED_CHANGES = CHANGES | {"sync_dir"}
+SYNCED_CHANGES = CHANGES | {"sync", "sync_dir"}
 LOST_REPLY = {"rename": errno.ENOENT, "link": errno.EEXIST, "unlink": errno.ENOENT}
 """What a replayed request of an NFS client is told although the first one was carried out."""
 
@@ -116,6 +116,9 @@ class FaultFs:
 
     def remove_tree(self, directory: str) -> None:
         self._call("remove_tree", directory)
+
+    def sync(self, path: str) -> None:
+        self._call("sync", path)
 
     def sync_dir(self, directory: str) -> None:
         self._call("sync_dir", directory)

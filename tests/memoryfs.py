@@ -259,6 +259,11 @@ class MemoryFs:
         for path in [*gone, *([directory] if there else [])]:
             self.disk.change({path: None})
 
+    def sync(self, path: str) -> None:
+        self._called("sync", path)
+        inode = self._open(path)
+        inode.synced = inode.data
+
     def sync_dir(self, directory: str) -> None:
         self._called("sync_dir", directory)
         self.disk.sync(directory)
@@ -283,7 +288,8 @@ class MemoryFs:
             self.disk.hook(operation, paths)
 
     def _refresh(self, directory: str) -> None:
-        self._absent = {path for path in self._absent if path.rpartition("/")[0] != directory}
+        if self._absent:
+            self._absent = {path for path in self._absent if path.rpartition("/")[0] != directory}
 
     def _open(self, path: str) -> Inode:
         self._refresh(path.rpartition("/")[0])

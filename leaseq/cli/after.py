@@ -133,7 +133,7 @@ def _no_time(text: str, what: str) -> UsageError:
 AFTER_OPTIONS = (
     Option(
         "after",
-        "start once that task has ended well; any:ID ended, notok:ID ended badly, start:ID began (repeatable, commas)",
+        "start once that task or index (ID_3) ended well; any:ID ended, notok:ID not well, start:ID began (repeatable)",
         kind="list",
         metavar="ID",
         read=after,

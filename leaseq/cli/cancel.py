@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal as signals
+from typing import TYPE_CHECKING
 
 from leaseq.cli.acting import Said, on_each
 from leaseq.cli.app import App
@@ -16,8 +17,10 @@ from leaseq.models import State
 from leaseq.reading.views import TaskView
 from leaseq.schema import whole
 from leaseq.verbs import cancel as verb
-from leaseq.verbs.arrays import Ending, named
 from leaseq.words import count
+
+if TYPE_CHECKING:
+    from leaseq.verbs.arrays import Ending
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ def _cancel(app: App, each: Located) -> Said:
     done = verb.cancel(app.access, each)
     row = done.row
     if done.indices is not None:
+        from leaseq.verbs.arrays import named
+
         return _of_array(named(each), done.indices)
     if done.outcome is not None:
         return "cancelled", f"{row.id} is cancelled" + ("" if row.state.ended else "; it had not started")

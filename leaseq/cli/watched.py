@@ -62,6 +62,9 @@ class WatchedFs:
     def remove_tree(self, directory: str) -> None:
         self._call(self._fs.remove_tree, directory)
 
+    def sync(self, path: str) -> None:
+        self._call(self._fs.sync, path)
+
     def sync_dir(self, directory: str) -> None:
         self._call(self._fs.sync_dir, directory)
 

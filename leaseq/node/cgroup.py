@@ -7,9 +7,11 @@ cgroup-v1/memory.rst and cgroup-v2.rst). All of it is read from /proc and /sys; 
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
 
 from leaseq.dataclass import dataclass
+from leaseq.world import read_all
 
 NO_LIMIT_BYTES = 1 << 60
 """Version 1 writes a huge number if memory has no limit."""
@@ -49,7 +51,15 @@ def _counter(root: str) -> tuple[str, str]:
 def memory_kills(*, root: str = "") -> int | None:
     """How many processes the kernel has killed for memory so far, here; None if it does not tell."""
     path, name = _counter(root)
-    return _pairs(path).get(name)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            found = (b"\n" + read_all(fd, path)).partition(f"\n{name} ".encode())[2].partition(b"\n")[0]
+        finally:
+            os.close(fd)
+    except OSError:
+        return None
+    return int(found) if found.isdigit() else None
 
 
 @functools.cache

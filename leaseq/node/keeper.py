@@ -72,17 +72,18 @@ class Keeper:
         self.poll.register(wake, select.POLLIN)
         self.poll.register(inotify.fd, select.POLLIN)
         self.keeping.adopt()
-        requests = self.requests()
+        requests, woken = self.requests(), True
         while True:
-            if signal.SIGTERM in _written(wake) and self.step_grace_seconds is not None:
+            if woken and signal.SIGTERM in _written(wake) and self.step_grace_seconds is not None:
                 self.end_lease(self.step_grace_seconds)
             for name in requests:
                 self.request(name)
             self.keeping.reap()
             wait = self.deadlines()
             idle = IDLE_SECONDS if self.lease_end.told_at is None else LEAVING_SECONDS
-            ready = self.poll.poll(1000 * (idle if wait is None else min(wait, idle)))
-            seen = inotify.read()
+            ready = {fd for fd, _ in self.poll.poll(1000 * (idle if wait is None else min(wait, idle)))}
+            woken = wake in ready
+            seen = inotify.read() if inotify.fd in ready else []
             requests = [name for _, name, _ in seen]
             if not ready or self.refused or not all(directory for directory, _, _ in seen):
                 requests = self.requests()

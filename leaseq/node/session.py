@@ -2,9 +2,11 @@
 
     SESSION = NODE_DIR/session/     private, node-local
         NAME.sock                   tmux's socket
-        NAME.ask                    a request of `leaseq session` to the runner: {"argv": [...], "cwd": ..., "umask": N}
+        NAME.ask                    a request of `leaseq session` to the runner: {"argv": [...], "cwd": ..., "umask": N,
+                                    "shell": whether that is a person's shell}
         NAME.no                     why the runner could not start it
         NAME.exit                   the exit code of the session's command, once it has ended
+        NAME.pid, at.PID            who uses the node by it: see `leaseq.node.terminals`
 
 A process that srun starts ends with the srun, and srun with the terminal. So the step that shows a session only
 runs a tmux client, and the server belongs to the step of the runner. Request and answer are node-local files: the
@@ -62,7 +64,8 @@ def serve(root: str, environment: Mapping[str, str]) -> None:
             body = json.loads(read_local(path))
             os.unlink(path)
             words = [str(word) for word in body["argv"]]
-            problem = start(root, name, words, environment, str(body["cwd"]), umask=int(body.get("umask", 0o022)))
+            umask, is_shell = int(body.get("umask", 0o022)), body.get("shell") is True
+            problem = start(root, name, words, environment, str(body["cwd"]), umask=umask, is_shell=is_shell)
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -71,7 +74,16 @@ def serve(root: str, environment: Mapping[str, str]) -> None:
             write_local(f"{directory}/{name}.no", problem.encode("utf-8", "replace"))
 
 
-def start(root: str, name: str, argv: Sequence[str], env: Mapping[str, str], cwd: str, *, umask: int = 0o022) -> str:
+def start(
+    root: str,
+    name: str,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    cwd: str,
+    *,
+    umask: int = 0o022,
+    is_shell: bool = False,
+) -> str:
     """A tmux server runs argv in a session of that name, whether or not it ran before; else the words why not."""
     tmux = shutil.which("tmux", path=env.get("PATH"))
     if tmux is None:
@@ -85,7 +97,9 @@ def start(root: str, name: str, argv: Sequence[str], env: Mapping[str, str], cwd
     remove(f"{directory}/{name}.no")
     # The shell around the command is what notes its exit code; tmux forgets it with the session.
     exit_file = shlex.quote(f"{directory}/{name}.exit")
-    line = f"{shlex.join(argv)}; code=$?; umask 077; echo $code >{exit_file}; exit $code"
+    pid_file, kind = shlex.quote(f"{directory}/{name}.pid"), "shell" if is_shell else "command"
+    begins = f"old=$(umask); umask 077; echo $PPID $$ {kind} >{pid_file}; umask $old"
+    line = f"{begins}; {shlex.join(argv)}; code=$?; umask 077; echo $code >{exit_file}; exit $code"
     new = ["new-session", "-d", "-s", name, "-x", "200", "-y", "50", "/bin/sh", "-c", line]
     try:
         done = subprocess.run(

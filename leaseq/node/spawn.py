@@ -116,10 +116,11 @@ def _posix_spawn(argv: Sequence[str], env: Mapping[str, str], logs: Sequence[int
 
 def _search_path_of(env: Mapping[str, str]) -> None:
     """posix_spawnp(3) and execvp(3) look for a program along the PATH of this process: make it the task's."""
-    if "PATH" in env:
-        os.environ["PATH"] = env["PATH"]
-    else:
+    path = env.get("PATH")
+    if path is None:
         os.environ.pop("PATH", None)
+    elif path != os.environ.get("PATH"):
+        os.environ["PATH"] = path
 
 
 def _refusal(word: str, error: OSError) -> CannotStart:

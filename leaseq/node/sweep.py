@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterable
 
 from leaseq.names import parse_key
-from leaseq.world import process_start, user_name
+from leaseq.world import process_start, read_all, user_name
 
 Process = tuple[int, int]
 """(pid, start time): a pid alone may by now be somebody else's."""
@@ -20,8 +20,16 @@ def has_orphans(known: set[int]) -> bool:
     A subreaper inherits what an ended task leaves behind, so this is the cheap question before a sweep.
     """
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-            return any(int(pid) not in known for pid in file.read().split())
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    path = f"/proc/self/task/{os.getpid()}/children"
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return any(int(pid) not in known for pid in read_all(fd, path).split())
+        finally:
+            os.close(fd)
     except OSError:
         return True
 

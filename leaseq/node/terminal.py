@@ -62,7 +62,8 @@ def show(
     umask = os.umask(0o077)
     words = ["env", *(f"{mark}={value}" for mark, value in marks.items()), *(argv or shell_of(os.environ))]
     try:
-        problem = _ensure(directory, name, words, cwd, umask=umask, new_command=bool(argv)) if directory else NO_RUNNER
+        request = {"argv": words, "cwd": cwd, "umask": umask, "shell": not argv}
+        problem = _ensure(directory, name, request) if directory else NO_RUNNER
     except Refused as error:
         print(f"leaseq: {node}: {error.message}\n  {error.hint}", file=sys.stderr)
         return error.exit_code
@@ -96,15 +97,15 @@ def _step_environment(hosts: Sequence[str]) -> dict[str, str]:
     return clean
 
 
-def _ensure(directory: NodeDir, name: str, argv: Sequence[str], cwd: str, *, umask: int, new_command: bool) -> str:
-    """A session of that name runs; else the words why not."""
+def _ensure(directory: NodeDir, name: str, request: Mapping[str, object]) -> str:
+    """A session of that name runs, begun as requested if it did not; else the words why not."""
     place = directory_of(directory.root)
     if _running(directory.root, name):
-        if new_command:
+        if not request["shell"]:
             print(f"leaseq: session {name} runs already; showing it", file=sys.stderr)
         return ""
     remove(f"{place}/{name}.no")
-    write_local(f"{place}/{name}.ask", json.dumps({"argv": list(argv), "cwd": cwd, "umask": umask}).encode())
+    write_local(f"{place}/{name}.ask", json.dumps(request).encode())
     until = alive_at = time.monotonic()
     until += WAIT_SECONDS_MAX
     while time.monotonic() < until:

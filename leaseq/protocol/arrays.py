@@ -25,40 +25,23 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from leaseq.array_names import ArrayNames
-from leaseq.dataclass import dataclass, replace
+from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Newer
-from leaseq.indices import Indices
 from leaseq.layout import ArrayDir, LeaseDir
 from leaseq.models import ANY, Outcome, State, Task
 from leaseq.names import ARRAYS, Entry, is_node, new_incarnation
-from leaseq.protocol import chunks, concluding, files, journal, requests, tasks
+from leaseq.protocol import chunks, concluding, dependents, files, journal, requests, tasks
+from leaseq.protocol.array_places import LOOKS_MAX, names_of, place_of, read_array
 from leaseq.protocol.concluding import Ending
 from leaseq.protocol.facts import Totals
 from leaseq.protocol.plan import Plan
+from leaseq.protocol.stops import Stop, read_stops
 from leaseq.protocol.tasks import Claim
-from leaseq.schema import flag, integer, text
+from leaseq.schema import integer
 from leaseq.world import Fs
 
-LOOKS_MAX = 5
-"""So often in a row the array may move while one looks for it."""
 WORST = (State.FAILED, State.TIMEOUT, State.CANCELLED, State.LOST)
 """How an array ended of whose indices some ended so: the first of these that is among them."""
-
-
-@dataclass(frozen=True)
-class Stop:
-    """What is to end of an array, and why."""
-
-    indices: Indices | None
-    """None: all of them."""
-    reason: str
-    running: bool = True
-    """False: what runs may end by itself."""
-    state: State = State.CANCELLED
-    """How those ended that have no line of their own."""
-
-
-# -- where the array is ----------------------------------------------------------------------------------------------
 
 
 def prepare(fs: Fs, lease: LeaseDir, entry: Entry) -> ArrayDir:
@@ -66,60 +49,6 @@ def prepare(fs: Fs, lease: LeaseDir, entry: Entry) -> ArrayDir:
     array = lease.array(entry.id, entry.attempt)
     files.make(fs, [array.root])
     return array
-
-
-def names_of(fs: Fs, lease: LeaseDir, entry: Entry) -> ArrayNames:
-    """What is in the array's directory; nothing before anybody has taken a chunk."""
-    try:
-        return ArrayNames.parse(fs.names(lease.array(entry.id, entry.attempt).root))
-    except FileNotFoundError:
-        return ArrayNames()
-
-
-def place_of(fs: Fs, lease: LeaseDir, entry: Entry, *, first: str = "") -> tuple[str, str] | None:
-    """(directory, name) of the file of the array that the entry, or a chunk's, is of; None if it is over.
-
-    first: the directory in which it was seen last, and is looked for first.
-    """
-    wanted = str(entry.of_array())
-    if first and wanted in fs.names(first):
-        return first, wanted
-    for _ in range(2):  # it may move back from held while one looks
-        for name in _closed(fs, lease):
-            if name.startswith(f"{wanted}."):
-                return lease.claimed(ARRAYS), name
-        for parent in (lease.helds, lease.inboxes):
-            for node in fs.names(parent):
-                if (node == ANY or is_node(node)) and wanted in fs.names(f"{parent}/{node}"):
-                    return f"{parent}/{node}", wanted
-    return None
-
-
-def _closed(fs: Fs, lease: LeaseDir) -> list[str]:
-    try:
-        return fs.names(lease.claimed(ARRAYS))
-    except FileNotFoundError:
-        return []
-
-
-def closed(fs: Fs, lease: LeaseDir, entry: Entry) -> Claim | None:
-    """The claim on the array that somebody made because nothing was left to take; None if nobody has, or it is over."""
-    wanted = f"{entry.of_array().pending()}."
-    name = next((name for name in _closed(fs, lease) if name.startswith(wanted)), None)
-    return None if name is None else Claim(Entry.parse(name), ARRAYS)
-
-
-def read_array(fs: Fs, lease: LeaseDir, entry: Entry, *, first: str = "") -> Task | None:
-    """The array's task, wherever its file is; None if it is over. Raises Malformed, Newer. first: as `place_of`."""
-    for _ in range(LOOKS_MAX):
-        place = place_of(fs, lease, entry, first=first)
-        if place is None:
-            return None
-        try:
-            return tasks.read_task(fs, "/".join(place), entry)
-        except FileNotFoundError:
-            continue  # it has moved on
-    raise FileNotFoundError(2, "the array moves again and again", str(entry))
 
 
 # -- the end of an array ---------------------------------------------------------------------------------------------
@@ -246,19 +175,6 @@ def _sweep_together(fs: Fs, array: ArrayDir, names: ArrayNames) -> None:
 # -- ending indices before their time --------------------------------------------------------------------------------
 
 
-def read_stops(fs: Fs, array: ArrayDir, names: ArrayNames) -> list[Stop]:
-    """What is to end, in the order of names; a file that says nothing that can be understood ends nothing."""
-    found = []
-    for name in names.stops:
-        with suppress(FileNotFoundError, Malformed):
-            body = files.json_object(files.content(fs, array.stop(name)))
-            said = text(body.get("indices"))
-            indices = Indices.parse(said) if said else None
-            ended = State.__members__.get(text(body.get("state", "")), State.CANCELLED)
-            found.append(Stop(indices, text(body.get("reason", "")), flag(body.get("running", True)), ended))
-    return found
-
-
 def stop(fs: Fs, lease: LeaseDir, entry: Entry, what: Stop) -> bool:
     """Those indices of the array are to end, durably; False if it is over. Who has a chunk is to be asked to look."""
     array = prepare(fs, lease, entry)
@@ -283,7 +199,10 @@ def cancel(fs: Fs, lease: LeaseDir, entry: Entry, what: Stop, *, now: float) -> 
         closed = close(fs, lease, entry)
         _end_given_back(fs, lease, entry)
     ask_holders(fs, lease, entry)
-    return finish(fs, lease, closed, now=now) if closed else None
+    outcome = finish(fs, lease, closed, now=now) if closed else None
+    if outcome is None:
+        dependents.follow_indices(fs, lease, [entry.id])
+    return outcome
 
 
 def refuse(fs: Fs, lease: LeaseDir, entry: Entry, *, reason: str, now: float) -> None:

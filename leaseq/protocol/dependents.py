@@ -20,29 +20,15 @@ from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
-from leaseq.models import Outcome, State, Task
+from leaseq.models import Outcome, Task
 from leaseq.names import CLI, Entry, new_incarnation, parse_key
 from leaseq.protocol import broken, edges, keys, tasks
-from leaseq.protocol.edges import BEGIN, START, verdict
+from leaseq.protocol.cuts import Cut, Edges, End, Seen, plan
+from leaseq.protocol.edges import BEGIN, START, Place, of_outcome, standings, verdict, was_retried
 from leaseq.protocol.retention import alive
 from leaseq.protocol.tasks import Claim
 from leaseq.upstream import Edge, Upstream
 from leaseq.world import Fs
-
-
-@dataclass(frozen=True)
-class End:
-    """A task that has ended for ever, by the attempt with which it did."""
-
-    lease: LeaseDir
-    id: str
-    attempt: int
-    state: State
-    ended: float
-
-    @property
-    def key(self) -> str:
-        return f"{self.id}.{self.attempt}"
 
 
 @dataclass(frozen=True)
@@ -62,9 +48,19 @@ def follow(fs: Fs, lease: LeaseDir, outcomes: Sequence[Outcome]) -> frozenset[st
     final = [each for each in outcomes if not each.requeued]
     if not final:
         return frozenset()
-    ends = [_end(lease, each) for each in final]
+    ends = [End.of(lease, each.task.id, of_outcome(each)) for each in final]
     work = _Work(fs, lease, causes={each.because for each in final if each.because})
     work.carry_out(ends)
+    return frozenset(work.freed)
+
+
+def follow_indices(fs: Fs, lease: LeaseDir, ended: Collection[str]) -> frozenset[str]:
+    """What follows from the ends of indices, durably told, has happened; the attempts that may start, by their keys.
+
+    ended: their ids; of an array, some of whose indices have ended in whatever way, its id.
+    """
+    work = _Work(fs, lease)
+    work.carry_out([], ids=ended)
     return frozenset(work.freed)
 
 
@@ -84,7 +80,7 @@ def look(
     kept = {edge.down for edge in all_edges}
     work = _Work(fs, lease)
     work.freed.update(edges.release(fs, lease, {key: spot for key, spot in spots.items() if key not in kept}))
-    ends: dict[Upstream, End] = {}
+    asked: dict[Place, Upstream] = {}
     come, due, awaited = [], [], set()
     over = _over(fs, lease, kept - spots.keys()) if only is None else set()
     for edge in all_edges:
@@ -96,17 +92,12 @@ def look(
             due += [float(up.id)] if edges.is_later(up, now) else []
         elif up.kind == START and up.id in begun:
             come.append((lease, edge))
-        elif (place := up._replace(kind="")) not in ends:
+        else:
             awaited.update([up.id] if up.kind == START else [])
-            home = lease.beside(up.lease)
-            if outcome := edges.standing(fs, home, up.id, up.attempt):
-                ends[place] = _end(home, outcome, up.id)
-    work.carry_out(list(ends.values()), come)
+            asked[up.lease, up.id, up.attempt] = up
+    stand = standings(fs, lease, asked.values())
+    work.carry_out([End.of(lease.beside(place[0]), place[1], each) for place, each in stand.items()], come)
     return Looked(frozenset(work.freed), min(due, default=None), frozenset(awaited))
-
-
-def _end(lease: LeaseDir, outcome: Outcome, task_id: str = "") -> End:
-    return End(lease, task_id or outcome.task.id, edges.last_of(outcome), outcome.state, outcome.ended)
 
 
 def _over(fs: Fs, lease: LeaseDir, downs: Iterable[str]) -> set[str]:
@@ -124,37 +115,27 @@ def _over(fs: Fs, lease: LeaseDir, downs: Iterable[str]) -> set[str]:
 def with_cause(fs: Fs, lease: LeaseDir, outcome: Outcome) -> Outcome:
     """The outcome of a task that was cancelled as it waited, with what never could come, if that is why."""
     key = f"{outcome.task.id}.{outcome.attempt}"
-    for edge in edges.edges_of(fs, lease):
-        if edge.down != key or edge.up.kind == BEGIN:
-            continue
-        ended = edges.standing(fs, lease.beside(edge.up.lease), edge.up.id, edge.up.attempt)
-        if ended is not None and verdict(edge.up.kind, ended.state) is False:
-            return _because(outcome, edge.up._replace(attempt=edges.last_of(ended)), ended.state)
+    ups = [edge.up for edge in edges.edges_of(fs, lease) if edge.down == key and edge.up.kind != BEGIN]
+    for (lease_id, up_id, _), stands in standings(fs, lease, ups).items():
+        end = End.of(lease.beside(lease_id), up_id, stands)
+        for up in ups:
+            if (up.lease, up.id) == (lease_id, up_id) and verdict(up.kind, end.state) is False:
+                return _because(fs, outcome, up._replace(attempt=end.attempt), end)
     return outcome
 
 
-def _because(outcome: Outcome, up: Upstream, state: State) -> Outcome:
-    return replace(outcome, reason=edges.why(up, state), because=str(up))
+def _because(fs: Fs, outcome: Outcome, cause: Upstream, end: End) -> Outcome:
+    return replace(outcome, reason=f"Dependency: {_who(fs, end)}", because=str(cause))
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """An attempt that is to be cancelled, because of whom, and what it is."""
+def _who(fs: Fs, end: End) -> str:
+    """Who it was that ended so; of an array that did because of its indices, the first of them."""
+    if not end.is_array:
+        return f"{end.id} {end.state.name}"
+    from leaseq.protocol.index_ends import first_index
 
-    lease: LeaseDir
-    edge: Edge
-    up: End
-    parent: _Cut | None
-    """The cut because of which the upstream ends; None if it has ended."""
-
-    @property
-    def key(self) -> str:
-        return self.edge.down
-
-    @property
-    def end(self) -> End:
-        task_id, attempt = parse_key(self.key)
-        return End(self.lease, task_id, attempt, State.CANCELLED, self.up.ended)
+    bad = first_index(fs, end.lease, end.id, end.state)
+    return f"{end.id} {end.state.name}" if bad is None else f"{end.id}_{bad[0]} {bad[1].name}"
 
 
 @dataclass
@@ -169,59 +150,52 @@ class _Work:
     unsettled: list[tuple[LeaseDir, Claim, Outcome]] = field(default_factory=list)
     retried: dict[str, bool] = field(default_factory=dict)
 
-    def carry_out(self, ends: list[End], come: Sequence[tuple[LeaseDir, Edge]] = ()) -> None:
-        """All that follows has happened. come: edges of which that is known besides."""
-        while ends or come:
+    def carry_out(self, ends: list[End], come: Sequence[Seen] = (), ids: Collection[str] = ()) -> None:
+        """All that follows has happened.
+
+        come: edges of which that is known besides. ids: indices that have ended, and arrays of which some have.
+        """
+        while ends or come or ids:
             seen = self._seen(ends)
-            cut = self._cancel(self._plan(seen, ends)) if seen else []
+            ends = [*ends, *self._indices(seen, [*ids, *(end.id for end in ends if end.is_array)])]
+            cut = self._cancel(plan(seen, ends, self._was_retried)) if seen.all else []
             self._free([*ends, *cut], seen, come)
             # Who waits for one of those may have been submitted since they were looked at.
-            ends, come = cut, ()
+            ends, come, ids = cut, (), ()
         for word in sorted(self.causes):
             cause = Upstream.parse(word)
             home = self.lease.beside(cause.lease)
-            if keys.was_retried(self.fs, home, cause.id, cause.attempt):
-                revive(self.fs, home, cause.id, now=0.0)
+            if was_retried(self.fs, home, cause.id, cause.attempt):
+                revive(self.fs, home, cause.task, now=0.0)
         for lease, claim, outcome in reversed(self.unsettled):
             tasks.settle(self.fs, lease, claim, outcome)
 
-    def _seen(self, ends: list[End]) -> dict[str, list[tuple[LeaseDir, Edge]]]:
-        """The edges that may be of these ends, by the upstream's id."""
+    def _seen(self, ends: list[End]) -> Edges:
+        """The edges that may be of these ends."""
         found: dict[tuple[str, Edge], LeaseDir] = {}
         for lease in {lease.id: lease for lease in (self.lease, *(end.lease for end in ends))}.values():
             found.update(((home.id, edge), home) for home, edge in edges.edges_seen_from(self.fs, lease))
-        by_up = defaultdict(list)
-        for (_, edge), home in found.items():
-            by_up[edge.up.id].append((home, edge))
-        return by_up
+        return Edges((home, edge) for (_, edge), home in found.items())
+
+    def _indices(self, seen: Edges, ended: Collection[str]) -> list[End]:
+        """How the indices ended that are waited for, of those that have, and of those arrays."""
+        found = standings(self.fs, self.lease, seen.indices(ended)).items()
+        return [End.of(self.lease.beside(lease_id), up_id, each) for (lease_id, up_id, _), each in found]
 
     # -- what never can come -----------------------------------------------------------------------------
 
-    def _plan(self, seen: dict[str, list[tuple[LeaseDir, Edge]]], ends: list[End]) -> list[_Cut]:
-        """Who is to be cancelled if all of these are, each after the one because of whom."""
-        plan: dict[tuple[str, str], _Cut] = {}
-        queue: list[tuple[End, _Cut | None]] = [(end, None) for end in ends]
-        for end, parent in queue:
-            for lease, edge in seen.get(end.id, ()):
-                if edge.up.attempt > end.attempt or verdict(edge.up.kind, end.state) is not False:
-                    continue
-                if (lease.id, edge.down) not in plan and (parent or not self._was_retried(end)):
-                    cut = plan[lease.id, edge.down] = _Cut(lease, edge, end, parent)
-                    queue.append((cut.end, cut))
-        return list(plan.values())
-
     def _was_retried(self, end: End) -> bool:
         if end.key not in self.retried:
-            self.retried[end.key] = keys.was_retried(self.fs, end.lease, end.id, end.attempt)
+            self.retried[end.key] = was_retried(self.fs, end.lease, end.id, end.attempt)
         return self.retried[end.key]
 
-    def _cancel(self, plan: list[_Cut]) -> list[End]:
+    def _cancel(self, plan: list[Cut]) -> list[End]:
         """Those of the plan that still waited are CANCELLED, durably, and told; their claims are not settled yet."""
         found = self._found(plan)
         if not found:
             return []
         self._write_down([cut for cut, *_ in found])
-        won: dict[str, tuple[_Cut, Claim, Task]] = {}
+        won: dict[str, tuple[Cut, Claim, Task]] = {}
         for cut, directory, entry, task in found:
             if cut.parent is None or cut.parent.key in won:
                 claim = tasks.claim(self.fs, cut.lease, directory, entry, node=CLI, incarnation=new_incarnation())
@@ -232,13 +206,13 @@ class _Work:
             by_lease[each[0].lease.id].append(each)
         return [end for group in by_lease.values() for end in self._decide(group[0][0].lease, group)]
 
-    def _found(self, plan: list[_Cut]) -> list[tuple[_Cut, str, Entry, Task]]:
+    def _found(self, plan: list[Cut]) -> list[tuple[Cut, str, Entry, Task]]:
         """Where those of the plan wait that can be cancelled; those that are to be held instead are."""
         spots = {
             lease.id: {**edges.pending_in(self.fs, lease.waitings), **edges.pending_in(self.fs, lease.helds)}
             for lease in {cut.lease.id: cut.lease for cut in plan}.values()
         }
-        found: dict[str, tuple[_Cut, str, Entry, Task]] = {}
+        found: dict[str, tuple[Cut, str, Entry, Task]] = {}
         for cut in plan:
             if cut.key not in spots[cut.lease.id] or (cut.parent and cut.parent.key not in found):
                 continue
@@ -256,55 +230,51 @@ class _Work:
                 tasks.move_pending(self.fs, directory, name, target)
         return list(found.values())
 
-    def _write_down(self, cuts: Sequence[_Cut]) -> None:
-        by_up: dict[tuple[str, str], list[_Cut]] = defaultdict(list)
+    def _write_down(self, cuts: Sequence[Cut]) -> None:
+        by_up: dict[tuple[str, str], list[Cut]] = defaultdict(list)
         for cut in cuts:
-            by_up[cut.up.lease.id, cut.up.id].append(cut)
+            by_up[cut.up.lease.id, cut.cause.task].append(cut)
         for group in by_up.values():
-            up = group[0].up
-            broken.write(self.fs, up.lease, up.id, [(cut.key, cut.lease.id) for cut in group])
+            up = group[0].cause
+            broken.write(self.fs, group[0].up.lease, up.task, [(cut.key, cut.lease.id) for cut in group])
         for lease in {cut.up.lease.id: cut.up.lease for cut in cuts}.values():
             self.fs.sync_dir(lease.broken)
 
-    def _decide(self, lease: LeaseDir, won: Sequence[tuple[_Cut, Claim, Task]]) -> list[End]:
+    def _decide(self, lease: LeaseDir, won: Sequence[tuple[Cut, Claim, Task]]) -> list[End]:
         self.fs.sync_dir(lease.claimed(CLI))
         outcomes = []
         for cut, claim, task in won:
             entry = claim.entry
             outcome = tasks.cancelled(task, entry)
-            cause = cut.edge.up._replace(attempt=cut.up.attempt, lease=cut.up.lease.id)
-            outcomes.append(replace(_because(outcome, cause, cut.up.state), ended=cut.up.ended))
+            outcomes.append(replace(_because(self.fs, outcome, cut.cause, cut.up), ended=cut.up.ended))
         decided = tasks.decide_all(self.fs, lease, outcomes)
         tasks.book(self.fs, lease, [(each.task.id, each.attempt) for each in decided])
         self.causes.update(each.because for each in decided if each.because)
         self.unsettled += [(lease, claim, each) for (_, claim, _), each in zip(won, decided, strict=True)]
-        return [_end(lease, each) for each in decided]
+        return [replace(End.of(lease, each.task.id, of_outcome(each)), never_began=True) for each in decided]
 
     # -- what has come -----------------------------------------------------------------------------------
 
     def _free(
         self,
         ends: list[End],
-        seen: dict[str, list[tuple[LeaseDir, Edge]]],
-        come: Sequence[tuple[LeaseDir, Edge]],
+        seen: Edges,
+        come: Sequence[Seen],
     ) -> None:
         """Edges of which that has come are gone, and tasks that wait for nothing more are in their inboxes."""
         gone = list(come)
         ended = {(end.lease.id, end.id): end.attempt for end in ends}
         for end in ends:
-            for lease, edge in seen.get(end.id, ()):
-                if edge.up.attempt <= end.attempt and verdict(edge.up.kind, end.state):
-                    gone.append((lease, edge))
+            gone += [(lease, edge) for lease, edge in seen.to(end) if end.decides(edge)]
         downs: dict[str, set[str]] = defaultdict(set)
         leases = {lease.id: lease for lease, _ in gone}
         for lease, edge in gone:
             edges.drop(self.fs, lease, [edge])
             downs[lease.id].add(edge.down)
-        for group in seen.values():
-            for lease, edge in group:
-                task_id, attempt = parse_key(edge.down)
-                if ended.get((lease.id, task_id), 0) >= attempt:
-                    edges.drop(self.fs, lease, [edge])
+        for lease, edge in seen.all:
+            task_id, attempt = parse_key(edge.down)
+            if ended.get((lease.id, task_id), 0) >= attempt:
+                edges.drop(self.fs, lease, [edge])
         for lease_id, keys_ in downs.items():
             waiting = edges.pending_in(self.fs, leases[lease_id].waitings)
             spots = {key: spot for key, spot in waiting.items() if key in keys_}
@@ -329,7 +299,8 @@ def back_in_line(fs: Fs, lease: LeaseDir, directory: str, name: str, *, now: flo
 def revive(fs: Fs, lease: LeaseDir, task_id: str, *, now: float) -> list[str]:
     """What was cancelled because of that task, which has been retried, waits for it as its next attempt, durably.
 
-    So does what was cancelled because of those. Gives their ids. What waits for something else that never comes stays.
+    So does what was cancelled because of an index of it, or because of those. Gives their ids. What waits for
+    something else that never comes stays.
     """
     revived: list[str] = []
     queue = [(lease, task_id)]
@@ -363,8 +334,8 @@ def _again(fs: Fs, lease: LeaseDir, key: str, cause: str, *, now: float) -> bool
     if weighed.never:
         for up, _ in weighed.never:
             home = lease.beside(up.lease)
-            if up.id != cause and (key, lease.id) not in broken.read(fs, home, up.id):
-                broken.write(fs, home, up.id, [(key, lease.id)])
+            if up.task != cause and (key, lease.id) not in broken.read(fs, home, up.task):
+                broken.write(fs, home, up.task, [(key, lease.id)])
                 fs.sync_dir(home.broken)
         return False
     array = ended.task.array
@@ -376,10 +347,10 @@ def _again(fs: Fs, lease: LeaseDir, key: str, cause: str, *, now: float) -> bool
 
 def _is_known(fs: Fs, lease: LeaseDir, up: Upstream) -> bool:
     """False if what is waited for is a task of which nothing is left."""
-    if up.kind == BEGIN or up.id in alive(fs, lease):
+    if up.kind == BEGIN or up.task in alive(fs, lease):
         return True
     try:
-        return tasks.read_outcome(fs, lease, up.id, up.attempt) is not None
+        return tasks.read_outcome(fs, lease, up.task, up.attempt) is not None
     except Malformed:
         return True
 

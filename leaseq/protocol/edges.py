@@ -14,15 +14,15 @@ Which of two states of an upstream counts is said once, in `verdict`. LOST is no
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from leaseq.dataclass import dataclass
-from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Outcome, State
-from leaseq.names import PENDING, attempt_of, parse_key, task_of
+from leaseq.names import PENDING, attempt_of, parse_id, parse_key, task_of
 from leaseq.protocol import files, keys, tasks
-from leaseq.upstream import Edge, Upstream, edges_in, pointed_at
+from leaseq.upstream import Edge, Standing, Upstream, edges_in, pointed_at
 from leaseq.world import Fs
 
 OK, ENDS, NOT_OK, START, BEGIN = "ok", "any", "notok", "start", "begin"
@@ -35,6 +35,8 @@ _COMES = {
     NOT_OK: {State.DONE: False, **dict.fromkeys(BADLY, True)},
     START: dict.fromkeys((State.DONE, State.LOST, *BADLY), True),
 }
+Place = tuple[str, str, int]
+"""(lease, task or index, attempt): what an edge says of its upstream."""
 Spots = Mapping[str, tuple[str, str]]
 """(directory, name) of pending files, by the key of the attempt."""
 
@@ -44,17 +46,40 @@ def verdict(kind: str, state: State) -> bool | None:
     return _COMES.get(kind, {}).get(state)
 
 
+def standings(fs: Fs, lease: LeaseDir, ups: Iterable[Upstream]) -> dict[Place, Standing]:
+    """How each of those has ended, with its attempt or a later one; without those that go on, or are not known."""
+    found: dict[Place, Standing] = {}
+    indices: dict[tuple[str, str], set[int]] = defaultdict(set)
+    asked = {(up.lease, up.id, up.attempt): up for up in ups}
+    for place, up in asked.items():
+        if up.number is not None:
+            indices[up.lease, up.task].add(up.number)
+        elif outcome := standing(fs, lease.beside(up.lease), up.id, up.attempt):
+            found[place] = of_outcome(outcome)
+    if indices:
+        from leaseq.protocol.index_ends import of_indices
+
+        ends = {
+            (lease_id, task_id): of_indices(fs, lease.beside(lease_id), task_id, some).ended
+            for (lease_id, task_id), some in indices.items()
+        }
+        for place, up in asked.items():
+            end = ends[up.lease, up.task].get(up.number) if up.number is not None else None
+            if end is not None and end.attempt >= up.attempt:
+                found[place] = end
+    return found
+
+
 def standing(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Outcome | None:
     """How the task ended, with that attempt or a later one, durably; None as long as it goes on, or is not known.
 
     LOST: nobody knows how it ended, and no other attempt has ended since.
     """
-    outcome = _outcome(fs, lease, task_id, attempt)
+    outcome = tasks.readable_outcome(fs, lease, task_id, attempt)
     while outcome is not None and outcome.state is not State.DONE:
-        last = last_of(outcome)
-        later = _outcome(fs, lease, task_id, last + 1)
+        later = tasks.readable_outcome(fs, lease, task_id, outcome.last + 1)
         if later is None:
-            if outcome.requeued or keys.was_retried(fs, lease, task_id, last):
+            if outcome.requeued or keys.was_retried(fs, lease, task_id, outcome.last):
                 return None
             break
         outcome = later
@@ -64,16 +89,19 @@ def standing(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Outcome | N
     return outcome
 
 
-def last_of(outcome: Outcome) -> int:
-    """The attempt after which the next one of the task comes: indices of an array may have had several."""
-    return max(outcome.attempt, outcome.last_attempt)
+def of_outcome(outcome: Outcome) -> Standing:
+    """What an outcome says that no attempt follows."""
+    return Standing(outcome.state, outcome.last, outcome.ended, outcome.task.array is not None)
 
 
-def _outcome(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Outcome | None:
-    try:
-        return tasks.read_outcome(fs, lease, task_id, attempt)
-    except Malformed:
-        return None
+def was_retried(fs: Fs, lease: LeaseDir, up_id: str, attempt: int) -> bool:
+    """True if the task, or the index of an array, which had ended with that attempt, was queued once more."""
+    task_id, index = parse_id(up_id)
+    if index is None:
+        return keys.was_retried(fs, lease, task_id, attempt)
+    from leaseq.protocol import index_ends
+
+    return index_ends.was_retried(fs, lease, task_id, index, attempt)
 
 
 # -- names ---------------------------------------------------------------------------------------------
@@ -196,18 +224,16 @@ class Weighed:
 def weigh(fs: Fs, lease: LeaseDir, ups: Iterable[Upstream], *, now: float) -> Weighed:
     """What of that a task of the lease has to wait for now. What has come is durable."""
     waits, never = [], []
-    ends: dict[tuple[str, str, int], Outcome | None] = {}
-    for up in dict.fromkeys(ups):
+    asked = list(dict.fromkeys(ups))
+    ends = standings(fs, lease, [up for up in asked if up.kind != BEGIN])
+    for up in asked:
         if up.kind == BEGIN:
             waits += [up] if is_later(up, now) else []
             continue
-        place = up.lease, up.id, up.attempt
-        if place not in ends:
-            ends[place] = standing(fs, lease.beside(up.lease), up.id, up.attempt)
-        outcome = ends[place]
-        comes = verdict(up.kind, outcome.state) if outcome else None
-        if outcome is not None and comes is False:
-            never.append((up, outcome.state))
+        end = ends.get((up.lease, up.id, up.attempt))
+        comes = verdict(up.kind, end.state) if end else None
+        if end is not None and comes is False:
+            never.append((up, end.state))
         elif comes is None:
             waits.append(up)
     return Weighed(tuple(waits), tuple(never))
@@ -221,11 +247,6 @@ def begins_at(seconds: float, lease: LeaseDir) -> Upstream:
 def is_later(up: Upstream, now: float) -> bool:
     """True if the time that is waited for is still to come, by the clock of who asks."""
     return int(up.id) > now
-
-
-def why(up: Upstream, state: State) -> str:
-    """The reason of a task that what it waits for, which ended so, keeps from starting for ever."""
-    return f"Dependency: {up.id} {state.name}"
 
 
 # -- upstreams that become another, or go elsewhere ----------------------------------------------------
@@ -250,8 +271,8 @@ def retarget(fs: Fs, lease: LeaseDir, old: Upstream, new: Upstream, *, downs: Co
 
 
 def waiting_for(fs: Fs, lease: LeaseDir, task_id: str) -> list[tuple[LeaseDir, Edge]]:
-    """The edges to a task of the lease, each with the lease of who waits."""
-    return [(home, edge) for home, edge in edges_seen_from(fs, lease) if edge.up.id == task_id]
+    """The edges to a task of the lease, or to an index of it, each with the lease of who waits."""
+    return [(home, edge) for home, edge in edges_seen_from(fs, lease) if edge.up.task == task_id]
 
 
 def bring_along(fs: Fs, lease: LeaseDir, target: LeaseDir, key: str) -> list[Edge]:

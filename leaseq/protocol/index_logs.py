@@ -18,7 +18,7 @@ from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import KEEP_FAILED, State
 from leaseq.names import Entry
-from leaseq.protocol import arrays, chunks, journal
+from leaseq.protocol import array_places, chunks, journal
 from leaseq.protocol.facts import Ended, Packed, line_of
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
@@ -132,7 +132,7 @@ def drop_files(
 
 def tidy(fs: Fs, lease: LeaseDir, held: Claim, *, kept: str) -> None:
     """As `drop_files`, for all that journals tell of the chunk: whoever had it before may have died on the way."""
-    array, names = lease.array(held.entry.id, held.entry.attempt), arrays.names_of(fs, lease, held.entry)
+    array, names = lease.array(held.entry.id, held.entry.attempt), array_places.names_of(fs, lease, held.entry)
     assert held.entry.chunk is not None
     with suppress(OSError, Malformed):
         if kept == KEEP_FAILED:

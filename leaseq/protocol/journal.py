@@ -33,6 +33,7 @@ from leaseq.world import Fs
 TAIL_BYTES = 4096
 """In so many of its last bytes a journal has its totals, as a rule."""
 PART_BYTES = 1 << 24
+LINES_BYTES = 1 << 20
 
 
 class Journal:
@@ -163,6 +164,47 @@ def ends(fs: Fs, array: ArrayDir, names: ArrayNames) -> Iterator[tuple[str, Ende
             with suppress(Malformed, LookupError, TypeError, ValueError):
                 if fact[0] == "e":
                     yield node, Ended.parse(fact)
+
+
+def first_ended(
+    fs: Fs, array: ArrayDir, names: ArrayNames, states: Sequence[State], *, within: Container[int]
+) -> tuple[int, State] | None:
+    """The lowest of those indices that ended for good in one of the states, and in which; raises Malformed.
+
+    The journals are read in parts, and of their other lines nothing but the beginning is looked at.
+    """
+    cuts = cuts_of(fs, array, names)
+    marks = [f',"{state.name}",'.encode() for state in states]
+    first: tuple[int, State] | None = None
+    for node, owner in names.journals:
+        for at, line in _in_parts(fs, array.journal(node, owner)):
+            if not line.startswith(b'["e",') or not any(mark in line for mark in marks):
+                continue
+            with suppress(Malformed, LookupError, TypeError, ValueError, RecursionError):
+                index = int(line[5 : line.index(b",", 5)])
+                if (first is not None and index >= first[0]) or index not in within:
+                    continue
+                for end in map(Ended.parse, _lines(line)):
+                    if end.state in states and not end.requeued and at < cuts.get((end.chunk, owner), at + 1):
+                        first = index, end.state
+    return first
+
+
+def _in_parts(fs: Fs, path: str) -> Iterator[tuple[int, bytes]]:
+    """The whole lines of the journal, each with the place at which it begins."""
+    at, rest = 0, b""
+    while True:
+        try:
+            part, size = fs.read_range(path, at + len(rest), LINES_BYTES)
+        except FileNotFoundError:
+            return
+        lines = (rest + part).split(b"\n")
+        rest = lines.pop()
+        for each in lines:
+            yield at, each
+            at += len(each) + 1
+        if not part or at + len(rest) >= size:
+            return
 
 
 def _counts(known: Ended | None, end: Ended) -> bool:

@@ -51,8 +51,7 @@ def next_attempt(lease: LeaseDir, ended: Outcome, task: Task, *, indices: int = 
     indices: how many, of an array.
     """
     place = ended.order or order(priority=0, micros=int(task.submitted * 1e6), sequence=0)
-    attempt = max(ended.attempt, ended.last_attempt) + 1
-    entry = Entry(place, task.id, task.need, attempt, new_incarnation(), group=task.group, count=indices)
+    entry = Entry(place, task.id, task.need, ended.last + 1, new_incarnation(), group=task.group, count=indices)
     return entry, replace(task, retried={**task.retried, lease.id: ended.state.name})
 
 

@@ -7,8 +7,8 @@ from leaseq.errors import Malformed
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.protocol import arrays, files, journal
-from leaseq.protocol.arrays import Stop
 from leaseq.protocol.facts import Told, Totals
+from leaseq.protocol.stops import Stop, read_stops
 from leaseq.schema import text
 from leaseq.world import Fs
 
@@ -50,7 +50,7 @@ def stops_of(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> list[Stop]:
     """What was to end of that attempt of the array before its time; nothing once it is over. Raises Malformed."""
     array = lease.array(task_id, attempt)
     try:
-        return arrays.read_stops(fs, array, ArrayNames.parse(fs.names(array.root)))
+        return read_stops(fs, array, ArrayNames.parse(fs.names(array.root)))
     except FileNotFoundError:
         return []
 

@@ -43,7 +43,7 @@ def old_tasks(fs: Fs, lease: LeaseDir, *, before: float, keep_failed: bool) -> I
         for task_id, numbers in attempts.items():
             if task_id in kept:
                 continue
-            outcome = _outcome(fs, lease, task_id, max(numbers))
+            outcome = tasks.readable_outcome(fs, lease, task_id, max(numbers))
             if outcome is None or outcome.requeued or outcome.ended >= before:
                 continue
             if keep_failed and outcome.state is not State.DONE:
@@ -118,7 +118,7 @@ def alive(fs: Fs, lease: LeaseDir) -> set[str]:
 
 def _waited_for(fs: Fs, lease: LeaseDir) -> set[str]:
     """Ids of tasks for which others wait: how they ended is still to be looked at."""
-    return {edge.up.id.partition("_")[0] for _, edge in edges.edges_seen_from(fs, lease)}
+    return {edge.up.task for _, edge in edges.edges_seen_from(fs, lease)}
 
 
 def _links(fs: Fs, lease: LeaseDir) -> dict[str, list[str]]:
@@ -129,13 +129,6 @@ def _links(fs: Fs, lease: LeaseDir) -> dict[str, list[str]]:
             if is_key(name):
                 found[parse_key(name)[0]].append(f"{directory}/{name}")
     return found
-
-
-def _outcome(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Outcome | None:
-    try:
-        return tasks.read_outcome(fs, lease, task_id, attempt)
-    except Malformed:
-        return None
 
 
 def _names(fs: Fs, directory: str) -> list[str]:

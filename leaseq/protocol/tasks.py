@@ -201,6 +201,14 @@ def read_outcome(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Outcome
         return None
 
 
+def readable_outcome(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Outcome | None:
+    """The same, or None if it cannot be understood."""
+    try:
+        return read_outcome(fs, lease, task_id, attempt)
+    except Malformed:
+        return None
+
+
 def outcome_in(fs: Fs, path: str) -> Outcome:
     """The outcome in that file; raises FileNotFoundError, and Malformed where it is not the one that the name says."""
     outcome = Outcome.from_json(content(fs, path))

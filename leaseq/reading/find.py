@@ -273,8 +273,7 @@ class Search:
         """True if another attempt follows, by itself or by `retry`."""
         if outcome.requeued or outcome.state is State.DONE:
             return bool(outcome.requeued)
-        last = max(outcome.attempt, outcome.last_attempt)
-        return was_retried(self.reader.fs, self.lease, outcome.task.id, last)
+        return was_retried(self.reader.fs, self.lease, outcome.task.id, outcome.last)
 
     def _limits(self) -> Limits:
         if self._known_limits is None:
@@ -330,7 +329,7 @@ class Search:
         except FileNotFoundError:
             if not entry.count:
                 raise
-            from leaseq.protocol.arrays import read_array
+            from leaseq.protocol.array_places import read_array
 
             return read_array(self.reader.fs, self.lease, entry)
 

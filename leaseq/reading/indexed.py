@@ -19,11 +19,12 @@ from leaseq.layout import ArrayDir, LeaseDir
 from leaseq.models import KEEP_PACKED, Outcome, State, Task
 from leaseq.names import parse_id
 from leaseq.protocol import index_logs, journal, reports
-from leaseq.protocol.arrays import Stop
 from leaseq.protocol.facts import Begun, Ended
 from leaseq.protocol.history import command_text
+from leaseq.protocol.index_ends import state_of_silent
 from leaseq.protocol.index_logs import Part
 from leaseq.protocol.plan import Plan
+from leaseq.protocol.stops import Stop
 from leaseq.reading.merge import from_heartbeat
 from leaseq.reading.sightings import names_in
 from leaseq.reading.views import Health, NodeView, TaskView
@@ -130,10 +131,10 @@ class Indexed:
 
     def rows(self, wanted: Indices | None = None) -> Iterator[TaskView]:
         """The rows of those indices, or of all, in order."""
-        parts = [self._rows_of(each, own) for each, own in self._newest(wanted)]
+        parts = [self._rows_of(each, own) for each, own in self.newest(wanted)]
         return parts[0] if len(parts) == 1 else iter(sorted(chain(*parts), key=lambda row: parse_id(row.id)[1] or 0))
 
-    def _newest(self, wanted: Indices | None) -> list[tuple[Try, Indices]]:
+    def newest(self, wanted: Indices | None) -> list[tuple[Try, Indices]]:
         """Of each try those of the indices for which it is the newest."""
         left = self.every if wanted is None else wanted
         found = []
@@ -154,7 +155,7 @@ class Indexed:
     def by_state(self, wanted: Indices | None = None) -> dict[State, Indices]:
         """Those indices, or all, by what they are doing. Costs what the journals hold, however many wait."""
         found: dict[State, Indices] = {}
-        for each, own in self._newest(wanted):
+        for each, own in self.newest(wanted):
             for state, some in self._states_of(each, own).items():
                 found[state] = found.get(state, Indices()) | some
         return found
@@ -259,13 +260,7 @@ class Indexed:
             return Silent(stops=tuple(reports.stops_of(self.fs, self.lease, self.whole.id, each.attempt)))
         # Its outcome counts them, and no line does.
         told = reports.look(self.fs, self.lease, self.whole.id, each.attempt)[0].counts
-        before = each.task.array.before if each.task.array else {}
-        silent = {
-            State[name]: number - told.get(State[name], 0) - before.get(name, 0)
-            for name, number in each.outcome.counts.items()
-            if name in State.__members__
-        }
-        return Silent(over=max(silent, key=silent.__getitem__, default=State.CANCELLED))
+        return Silent(over=state_of_silent(each.outcome, told))
 
     def _row(
         self, each: Try, index: int, ended: Ended | None, node: str, begun: Begun | None, silent: Silent

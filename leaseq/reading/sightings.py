@@ -18,7 +18,7 @@ from typing import NamedTuple
 from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
-from leaseq.models import ANY, Event
+from leaseq.models import ANY, Event, State
 from leaseq.names import (
     ARRAYS,
     CLI,
@@ -33,7 +33,9 @@ from leaseq.names import (
     parse_key,
     task_of,
 )
-from leaseq.reading.waits import Wait
+from leaseq.protocol.edges import BEGIN
+from leaseq.protocol.tasks import readable_outcome
+from leaseq.reading.waits import Wait, index_states
 from leaseq.upstream import edges_in
 from leaseq.world import Fs
 
@@ -202,6 +204,12 @@ def _waits(fs: Fs, lease: LeaseDir, listing: Listing) -> dict[str, list[Wait]]:
     words = {each.id: STATES[each.rank] for each in listing.live() if each.id in ups}
     # While nodes have parts of an array, its own file may still stand in the inbox.
     words |= {each.id: STATES[each.rank] for each in listing.chunks if each.id in ups and each.rank is Rank.CLAIMED}
+    words |= index_states(fs, lease, [edge.up for edge in edges if edge.up.lease == lease.id])
+    for up in {edge.up for edge in edges if edge.up.id not in words and edge.up.lease == lease.id}:
+        # Nothing is kept of an array in lost/.
+        outcome = None if up.kind == BEGIN else readable_outcome(fs, lease, up.id, up.attempt)
+        if outcome is not None and outcome.state is State.LOST:
+            words[up.id] = State.LOST.name
     found: dict[str, list[Wait]] = {}
     for edge in edges:
         here = edge.up.lease == lease.id

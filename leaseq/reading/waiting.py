@@ -106,7 +106,7 @@ class Advice:
         elif row.state is State.PENDING and row.reason.partition(":")[0] in NOBODY:
             text = f"{task_id} is pending and no runner takes it: `leaseq status` shows how the nodes are"
         elif lost:
-            text = f"{task_id} waits for {lost[0]}, which is lost: `leaseq recover {lost[0]}` queues that one again"
+            text = f"{task_id} waits for {lost[0]}, which is lost: `leaseq retry {lost[0]}` queues that one again"
         elif row.held:
             text = f"{task_id} is held: `leaseq release {task_id}` lets it start"
         if text == self.told:

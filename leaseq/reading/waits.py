@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from leaseq.layout import LeaseDir
+from leaseq.models import State
 from leaseq.protocol.edges import BEGIN, OK
 from leaseq.upstream import Upstream
+from leaseq.world import Fs
 
 DEPENDENCY = "Dependency"
 _FIRST = ("LOST", "PENDING", "RUNNING")
@@ -31,6 +35,26 @@ class Wait(NamedTuple):
         return " ".join(
             part for part in (what, self.state or (f"in {self.up.lease}" if self.elsewhere else "")) if part
         )
+
+
+def index_states(fs: Fs, lease: LeaseDir, ups: Iterable[Upstream]) -> dict[str, str]:
+    """What those of the upstreams do that are indices of arrays of the lease, by their ids, as far as it is known."""
+    indices: dict[str, set[int]] = defaultdict(set)
+    for up in ups:
+        if up.number is not None:
+            indices[up.task].add(up.number)
+    if not indices:
+        return {}
+    from leaseq.protocol.index_ends import of_indices
+
+    found = {}
+    for task_id, wanted in indices.items():
+        known = of_indices(fs, lease, task_id, wanted, durably=False)
+        for index in wanted:
+            ended = known.ended.get(index)
+            waits = State.RUNNING if index in known.begun else State.PENDING
+            found[f"{task_id}_{index}"] = (ended.state if ended else waits).name
+    return found
 
 
 def reason(waits: Sequence[Wait]) -> str:

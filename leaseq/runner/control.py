@@ -5,6 +5,8 @@ cancel.ID.ATTEMPT.X   that attempt ends; if it is not running, whatever of the t
 signal.ID.ATTEMPT.X   its processes are sent body["signal"]; body["to"]: `all`, or `leader`
 drain.X  resume.X     nothing new starts; starts again
 stop.X   kill.X       the runner leaves its tasks to the keeper and ends; ends them first
+idle.X                how long the allocation may stand unused was set
+leave.X               its first node asks whether all of its nodes leave; body["alloc"], body["round"]
 release.X             the node is given back: its tasks end as at the end of the lease, and the runner ends
 ending.X              every task is sent body["signal"] (a name): the lease ends soon; body["to"] as above
 """
@@ -16,9 +18,9 @@ import signal
 
 from leaseq.errors import Malformed
 from leaseq.models import ANY, Why
-from leaseq.names import Entry, parse_key, parse_request
+from leaseq.names import Entry, is_node, parse_key, parse_request
 from leaseq.protocol import concluding, files, requests, tasks
-from leaseq.runner import ends, lots
+from leaseq.runner import ends, leaving, lots
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
 
@@ -68,11 +70,24 @@ def _carry_out(state: NodeState, ports: Ports, verb: str, key: str, path: str) -
     elif verb == "kill":
         state.phase.leave()
         ends.stop_all(state, ports, Why.KILL, state.options.grace_seconds)
+    elif verb == "idle":
+        leaving.learn(state, ports)
+    elif verb == "leave":
+        body = requests.read_request(ports.fs, path)
+        leaving.asked(state, ports, str(body["alloc"]), _round(body))
     elif verb == "release":
         state.phase.release()
     else:
         raise Malformed(f"unknown request {verb!r:.40}")
     return True
+
+
+def _round(body: dict[str, object]) -> str:
+    """The name of the round; raises Malformed."""
+    round_id = str(body["round"])
+    if not is_node(round_id) or "." in round_id:
+        raise Malformed(f"not the name of a round: {round_id!r:.40}")
+    return round_id
 
 
 def _whom(body: dict[str, object], *, otherwise: str) -> str:

@@ -23,6 +23,7 @@ LOOKAHEAD = 64
 """How many pending tasks behind a blocked head are looked at."""
 LEASE_ENDS = "LeaseTime: its lease ends soon, and it has no time limit that fits"
 LEASE_TIME = "LeaseTime: its time limit is longer than the lease lasts"
+GPUS_UNKNOWN = "GPUs not known yet"
 STAGGER_SECONDS = 0.025
 STAGGER_SECONDS_MAX = 1.0
 
@@ -79,7 +80,7 @@ def choose(
             waiting[entry.id] = LEASE_TIME
             continue
         if need.gpus and not capacity.gpus_known:
-            waiting[entry.id] = "GPUs not known yet"
+            waiting[entry.id] = GPUS_UNKNOWN
             continue
         if reason := refused.get(id(need)):
             waiting[entry.id] = reason

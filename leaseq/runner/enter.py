@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from leaseq.errors import Refused
 from leaseq.layout import Home, LeaseDir
-from leaseq.node import terminal
+from leaseq.node import terminal, terminals
 from leaseq.node.nodedir import find_node_dir
 from leaseq.protocol import allocs
 from leaseq.world import SystemFs, is_remote
@@ -24,14 +24,18 @@ def main(arguments: Sequence[str]) -> int:
     told = terminal.OfLease(
         lease_id, hosts=lambda: _hosts(lease, node), seconds_left=lambda: _seconds_left(lease, node)
     )
-    if not name:
-        return terminal.run_plain(argv, told, marks=marks)
+    problem: Refused | None = None
     try:
         directory = find_node_dir(home, lease_id, node)
     except Refused as error:
-        print(f"leaseq: {node}: {error.message}\n  {error.hint}", file=sys.stderr)
-        return error.exit_code
-    return terminal.show(directory, node, name, argv, told, cwd=cwd, marks=marks)
+        directory, problem = None, error
+    with terminals.counted(directory.root if directory else ""):
+        if not name:
+            return terminal.run_plain(argv, told, marks=marks)
+        if problem:
+            print(f"leaseq: {node}: {problem.message}\n  {problem.hint}", file=sys.stderr)
+            return problem.exit_code
+        return terminal.show(directory, node, name, argv, told, cwd=cwd, marks=marks)
 
 
 def _hosts(lease: LeaseDir, node: str) -> Sequence[str]:

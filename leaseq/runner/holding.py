@@ -14,9 +14,9 @@ from leaseq.layout import ArrayDir
 from leaseq.limit_names import Lane
 from leaseq.models import Outcome, State, Task
 from leaseq.names import Entry
-from leaseq.protocol.arrays import Stop
 from leaseq.protocol.facts import Ended
 from leaseq.protocol.plan import Plan
+from leaseq.protocol.stops import Stop
 from leaseq.protocol.tasks import Claim
 
 MOMENT_SECONDS = 0.1

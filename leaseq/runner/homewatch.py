@@ -18,7 +18,7 @@ LOOKS_MIN = 3
 
 
 class HomeWatch:
-    """Looks for the lease's directory when its heartbeats fail. `told` is called at each look once it is gone."""
+    """Looks for the lease's directory when its heartbeats fail. `told` is called once it is gone."""
 
     def __init__(self, root: str, *, gone_seconds: float, told: Callable[[], None]) -> None:
         runs = os.path.dirname(root)
@@ -42,7 +42,8 @@ class HomeWatch:
         now = time.monotonic()
         self._since = now if self._since is None else self._since
         self._looks += 1
-        if self._looks >= LOOKS_MIN and now - self._since >= self._gone_seconds:
+        if not self.gone and self._looks >= LOOKS_MIN and now - self._since >= self._gone_seconds:
+            # Once: whoever is told beats again, and a look follows each beat that fails.
             self.gone = True
             self._told()
 

@@ -112,6 +112,7 @@ def look_again(state: NodeState, ports: Ports) -> None:
     now = ports.clock.now()
     looked = dependents.look(ports.fs, ports.lease, now=now, begun=state.begun())
     state.awaited = set(looked.awaited)
+    state.idle.begins_at = None if looked.due is None else ports.clock.monotonic() + looked.due - now
     if looked.freed:
         state.look_for_tasks()
     if looked.due is not None:

@@ -15,7 +15,7 @@ from leaseq.protocol import files, tasks
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, booking_of, room_left
 from leaseq.runner import ends, limits, lot_ends, lots
-from leaseq.runner.decide import LOOKAHEAD, Choice, choose
+from leaseq.runner.decide import GPUS_UNKNOWN, LOOKAHEAD, Choice, choose
 from leaseq.runner.node_state import AT_ONCE, NodeState, Won
 from leaseq.runner.ports import Ports
 from leaseq.runner.starting import ends_of_day, start_request
@@ -53,7 +53,18 @@ class Intake:
         self._set_aside_malformed()
         if choices and (started < len(choices) or len(choices) + len(waiting) >= LOOKAHEAD):
             state.next_claim = 0.0
+        self._learn_what_could_start(choices, waiting)
         state.trouble = ""
+
+    def look_once_more(self) -> None:
+        """What is pending is known afresh, and whether any of it could start here; nothing is claimed."""
+        limits.learn(self.state, self.ports)
+        self.refresh()
+        self._learn_what_could_start(*self._choose())
+
+    def _learn_what_could_start(self, choices: list[Choice], waiting: dict[str, str]) -> None:
+        state = self.state
+        state.idle.could_start = bool(choices) or state.next_claim is not None or GPUS_UNKNOWN in waiting.values()
 
     def refresh(self) -> None:
         """The names that are pending are known."""

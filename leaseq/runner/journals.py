@@ -11,11 +11,11 @@ from leaseq.errors import Malformed, Newer
 from leaseq.layout import LeaseDir
 from leaseq.models import KEEP_PACKED, State
 from leaseq.node.procs import Procs
-from leaseq.protocol import arrays, chunks, files, index_logs, journal
-from leaseq.protocol.arrays import Stop
+from leaseq.protocol import array_places, arrays, chunks, dependents, files, index_logs, journal
 from leaseq.protocol.facts import Attempts, Ended, Packed
 from leaseq.protocol.index_logs import Pack
 from leaseq.protocol.journal import Journal
+from leaseq.protocol.stops import Stop
 from leaseq.protocol.tasks import Claim
 from leaseq.runner.holding import ArrayEnds, Begins, ChunkEnds, Holding, IndexEnds, LogsLeft, NeverBegan, Note
 from leaseq.world import Fs
@@ -37,9 +37,14 @@ class Journals:
         self._packs: dict[Name, Pack] = {}
         self.news = False
         """True if something has begun since the runner looked last."""
+        self._ended: set[str] = set()
+        """Indices that have ended, as far as those that wait for them have not been looked at."""
 
-    def write(self, notes: Sequence[Note], done: Callable[[Note], None]) -> None:
-        """What the notes say is so, durably. Raises OSError; done: called for each that is."""
+    def write(self, notes: Sequence[Note], done: Callable[[Note], None]) -> bool:
+        """What the notes say is so, durably. Raises OSError; done: called for each that is.
+
+        True if tasks may start that waited for an index.
+        """
         failure: OSError | None = None
         journals: dict[Name, list[Note]] = {}
         for note in notes:
@@ -50,8 +55,11 @@ class Journals:
                 self._write_one(of_one, done)
             except OSError as error:
                 failure = error
+        freed = bool(self._ended) and bool(dependents.follow_indices(self.fs, self.lease, sorted(self._ended)))
+        self._ended.clear()
         if failure:
             raise failure
+        return freed
 
     def _write_one(self, notes: Sequence[Note], done: Callable[[Note], None]) -> None:
         ends: list[Ended] = []
@@ -77,6 +85,8 @@ class Journals:
         for each in told:
             if isinstance(each, IndexEnds):
                 self.procs.forget(each.key)
+                if not each.ended.requeued:
+                    self._ended.add(f"{each.holding.lot.entry.id}_{each.ended.index}")
             elif isinstance(each, Begins):
                 self._begun(each)
             done(each)
@@ -108,7 +118,7 @@ class Journals:
         lot = holding.lot
         if lot.closed is not None or lot.held:
             return lot.closed
-        return arrays.closed(self.fs, self.lease, lot.entry)
+        return array_places.closed(self.fs, self.lease, lot.entry)
 
     def _begun(self, note: Begins) -> None:
         """They may start, unless the chunk was taken away before their line was durable."""
@@ -127,7 +137,7 @@ class Journals:
             return
         told = self._journal(holding).totals
         if everywhere:
-            told = journal.totals(self.fs, lot.array, arrays.names_of(self.fs, self.lease, lot.entry))
+            told = journal.totals(self.fs, lot.array, array_places.names_of(self.fs, self.lease, lot.entry))
         failed = told.counts.get(State.FAILED, 0) + told.counts.get(State.TIMEOUT, 0)
         if failed >= most:
             stop = Stop(None, f"MaxFails: {failed} failed", running=False)

@@ -91,7 +91,8 @@ class Ledger:
             if conclude(self.fs, self.lease, batch, tell=self._note, settled=self._forget, threads=self.threads):
                 self.freed = True
         finally:
-            self.journals.write(notes, self.open.remove)
+            if self.journals.write(notes, self.open.remove):
+                self.freed = True
         return bool(batch or notes)
 
     def try_to_persist(self) -> bool:

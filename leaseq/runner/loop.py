@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from leaseq.models import Why
-from leaseq.runner import control, ends, housework, limits, lot_ends, lots
+from leaseq.runner import control, ends, housework, leaving, limits, lot_ends, lots
 from leaseq.runner.intake import Intake
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Options, Ports
@@ -59,6 +59,8 @@ class Runner:
         if now >= state.house_at:
             state.house_at = now + HOUSEKEEPING_SECONDS
             self.guard(lambda: housework.keep_house(state, self.ports))
+        if state.idle.counts:
+            self.guard(lambda: leaving.look(state, self.ports, self.intake.look_once_more))
         return state.wait(clock.monotonic())
 
     @property

@@ -14,7 +14,7 @@ from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Newer
 from leaseq.models import ANY, Task
 from leaseq.names import Entry, new_incarnation
-from leaseq.protocol import arrays, chunks, files, lanes, tasks
+from leaseq.protocol import array_places, arrays, chunks, files, lanes, stops, tasks
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, how_many
@@ -224,19 +224,19 @@ def open_lot(state: NodeState, ports: Ports, entry: Entry) -> Lot | None:
         inbox=first or tasks.inbox_of(ports.lease, task),
         own=own,
     )
-    _learn(ports, lot, arrays.names_of(ports.fs, ports.lease, array))
+    _learn(ports, lot, array_places.names_of(ports.fs, ports.lease, array))
     state.lots[lot.key] = lot
     return lot
 
 
 def _read_array(ports: Ports, entry: Entry, first: str) -> Task | None:
     try:
-        return arrays.read_array(ports.fs, ports.lease, entry, first=first)
+        return array_places.read_array(ports.fs, ports.lease, entry, first=first)
     except PermissionError:
         # A mount in trouble (no ticket) says so of everything for a while; somebody else's file says so always.
         ports.fs.names(ports.lease.claimed(ports.node))
     try:
-        return arrays.read_array(ports.fs, ports.lease, entry, first=first)
+        return array_places.read_array(ports.fs, ports.lease, entry, first=first)
     except PermissionError as error:
         raise Malformed(f"cannot be read: {error.strerror}") from None
 
@@ -258,7 +258,7 @@ def _learn(ports: Ports, lot: Lot, names: ArrayNames) -> None:
     said = arrays.throttle(ports.fs, lot.array) if names.throttled else None
     lot.throttle = (lot.task.array.throttle if lot.task.array else 0) if said is None else said
     if len(names.stops) != lot.stops_seen and not names.over:
-        lot.stops, lot.stops_seen = arrays.read_stops(ports.fs, lot.array, names), len(names.stops)
+        lot.stops, lot.stops_seen = stops.read_stops(ports.fs, lot.array, names), len(names.stops)
 
 
 def take(state: NodeState, ports: Ports, lot: Lot) -> bool:
@@ -272,7 +272,7 @@ def take(state: NodeState, ports: Ports, lot: Lot) -> bool:
     won, names = chunks.take(ports.fs, ports.lease, entries, node=state.node, incarnation=ports.incarnation)
     state.claims_in_doubt = False
     if names is None:
-        _learn(ports, lot, arrays.names_of(ports.fs, ports.lease, lot.entry))
+        _learn(ports, lot, array_places.names_of(ports.fs, ports.lease, lot.entry))
         return not lot.over
     _learn(ports, lot, names)
     for claim in won:
@@ -380,7 +380,7 @@ def hold(state: NodeState, ports: Ports, lot: Lot, held: Claim) -> set[str]:
 
 def look_for_stops(state: NodeState, ports: Ports, lot: Lot) -> None:
     """What is to end of the array by now is being ended."""
-    _learn(ports, lot, arrays.names_of(ports.fs, ports.lease, lot.entry))
+    _learn(ports, lot, array_places.names_of(ports.fs, ports.lease, lot.entry))
     if lot.stop_of_all and lot.closed is None:
         close(state, ports, lot)
     lot_ends.apply_stops(state, ports, lot)

@@ -41,6 +41,7 @@ from leaseq.node.keeper import LEASE_GRACE_SECONDS
 from leaseq.node.nodedir import Holder, open_node_dir
 from leaseq.node.procs import KeeperProcs
 from leaseq.node.scrub import PROLOGUE_FAILED, kept_for_tasks, newest_functions
+from leaseq.node.terminals import Terminals
 from leaseq.protocol import allocs, records
 from leaseq.runner.facts import Facts, watch_gpus, whoami
 from leaseq.runner.homewatch import GONE_SECONDS, HomeWatch
@@ -127,6 +128,7 @@ class RunnerProcess:
             incarnation=incarnation,
             who=whoami(),
             ask_slurm=self._ask_slurm if self.is_step else None,
+            terminals=Terminals(self.directory.root),
         )
         self.service.patience_seconds = words.patience
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

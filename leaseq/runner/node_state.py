@@ -17,6 +17,7 @@ from leaseq.protocol.groups import NONE, Limits
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking
 from leaseq.runner.holding import Lot
+from leaseq.runner.idle import Idle
 from leaseq.runner.ledger import RETRY_SECONDS
 from leaseq.runner.phase import Hand, Phase, Wanted
 from leaseq.runner.ports import Options
@@ -91,6 +92,7 @@ class NodeState:
         """How long the lease still had when tasks were told of its end."""
         self.idle_since = self.active = now
         """Since when nothing runs; when there was news of a task last."""
+        self.idle = Idle(now)
         self.touched: set[str] | None = None
         """Attempts whose record may have changed; None: any of them."""
         self.stale = True
@@ -276,4 +278,6 @@ class NodeState:
             waits.append(FIRST_LOOK_SECONDS)
         if (left := self.seconds_left(now)) is not None and self.phase.goes_on:
             waits.append(left)
+        if (idle := self.idle.wait(now, look_seconds=poll_seconds(len(self.nodes), busy=True))) is not None:
+            waits.append(max(FIRST_LOOK_SECONDS, idle))
         return max(0.0, min(waits))

@@ -3,6 +3,7 @@
     wanted    claims  goes on  told as   leaves with: nothing  tasks  unwritten  ending
     SERVE     yes     yes      up                     no       no     no         no
     DRAIN     no      yes      draining               no       no     no         no
+    ASIDE     no      yes      draining               no       no     no         no
     GIVE_WAY  no      yes      (nothing)              now      no     no         no
     RELEASE   no      yes      draining               now      no     no         no
     STAY      no      no       draining               no       no     no         no
@@ -13,7 +14,9 @@ as long for the file system as it has patience; the next runner finds what it le
 the heartbeat; a runner that has left on purpose is told as `stopped`.
 
     SERVE <-> DRAIN               `drain` and `resume` were asked
-    SERVE, DRAIN -> GIVE_WAY      another runner serves the node: nothing is said of it any more, whatever follows
+    SERVE, DRAIN <-> ASIDE        nothing has used its allocation for long, and whether that leaves is being agreed
+    ASIDE -> RELEASE              it does
+    SERVE, DRAIN, ASIDE -> GIVE_WAY   another runner serves the node: nothing is said of it any more, whatever follows
     what goes on -> STAY          the lease ends, and the node's terminals with this runner: it waits for the signal
     what goes on -> RELEASE       `release` was asked: the node is given back
     what goes on -> LEAVE         `stop` or `kill` was asked; or the lease ends, and no terminal ends with this runner
@@ -34,6 +37,8 @@ class Wanted(Enum):
     SERVE = auto()
     DRAIN = auto()
     """No task starts; those that run go on."""
+    ASIDE = auto()
+    """The same for a moment: nothing runs, and its allocation may be given back."""
     GIVE_WAY = auto()
     """The same, and it leaves when none is left."""
     RELEASE = auto()
@@ -77,6 +82,7 @@ class Row:
 TABLE = {
     Wanted.SERVE: Row(True, True, "up"),
     Wanted.DRAIN: Row(False, True, "draining"),
+    Wanted.ASIDE: Row(False, True, "draining"),
     Wanted.GIVE_WAY: Row(False, True, "", {Hand.NOTHING: Leave.NOW}),
     Wanted.RELEASE: Row(False, True, "draining", {Hand.NOTHING: Leave.NOW}),
     Wanted.STAY: Row(False, False, "draining"),
@@ -93,6 +99,8 @@ class Phase:
     wanted: Wanted = Wanted.SERVE
     superseded: bool = False
     """True once another runner serves the node."""
+    before: Wanted = Wanted.SERVE
+    """What is wanted of it again if it has stood aside for nothing."""
 
     @property
     def may_claim(self) -> bool:
@@ -111,12 +119,22 @@ class Phase:
         return TABLE[self.wanted].leaves_with.get(hand, Leave.NO)
 
     def drain(self) -> None:
+        self.before = Wanted.DRAIN
         if self.wanted is Wanted.SERVE:
             self.wanted = Wanted.DRAIN
 
     def resume(self) -> None:
+        self.before = Wanted.SERVE
         if self.wanted is Wanted.DRAIN:
             self.wanted = Wanted.SERVE
+
+    def stand_aside(self) -> None:
+        if self.wanted in (Wanted.SERVE, Wanted.DRAIN):
+            self.before, self.wanted = self.wanted, Wanted.ASIDE
+
+    def stand_again(self) -> None:
+        if self.wanted is Wanted.ASIDE:
+            self.wanted = self.before
 
     def give_way(self) -> None:
         self.superseded = True

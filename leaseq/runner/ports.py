@@ -9,12 +9,15 @@ from leaseq.dataclass import dataclass, field
 from leaseq.layout import LeaseDir
 from leaseq.node.grant import CUDA
 from leaseq.node.procs import Procs
+from leaseq.node.terminals import Terminals
 from leaseq.room import Room
 from leaseq.runner.ledger import Ledger
 from leaseq.world import Clock, Fs
 
 END_LEAD_SECONDS = 60.0
 """How long before the lease's end its tasks get TERM, if nothing else is said."""
+
+NO_TERMINALS = Terminals()
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Ports:
     """What gives the node to the lease."""
     ask_slurm: Callable[[], None] | None = None
     """Has Slurm asked of the lease, and what it says of lost nodes carried out, soon; None if Slurm is not there."""
+    terminals: Terminals = NO_TERMINALS
+    """Who uses the node by a terminal."""
 
 
 @dataclass(frozen=True)

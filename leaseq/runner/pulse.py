@@ -72,6 +72,9 @@ def heartbeat_of(runner: Runner) -> Heartbeat:
         waiting=dict(state.waiting),
         ends=ends_of_day(state, ports.clock),
         idle_seconds=0.0 if running else round(now - state.idle_since, 1),
+        idle_limit_seconds=state.idle.limit,
+        unused_seconds=state.idle.unused_seconds(now),
+        used_by=state.idle.used_by if state.idle.counts else "",
         note=runner.note,
     )
 

@@ -19,13 +19,14 @@ from leaseq.errors import Malformed, Newer, Refused, Unavailable
 from leaseq.layout import LeaseDir
 from leaseq.models import Heartbeat, Why
 from leaseq.node.procs import Procs
+from leaseq.node.terminals import Terminals
 from leaseq.protocol import records
-from leaseq.runner import beside, ends, housework, recover
+from leaseq.runner import beside, ends, housework, leaving, recover
 from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.phase import Leave
-from leaseq.runner.ports import Options, Ports
+from leaseq.runner.ports import NO_TERMINALS, Options, Ports
 from leaseq.runner.pulse import Beats, first_word
 from leaseq.world import Clock, Fs
 
@@ -44,6 +45,7 @@ class Parts:
     ledger: Callable[..., Ledger] = Ledger
     begin_alone: Callable[..., int] = beside.begin_alone
     take_over: Callable[[NodeState, Ports], None] = recover.take_over
+    begin_to_count: Callable[[NodeState, Ports], None] = leaving.begin
 
 
 class Service:
@@ -66,6 +68,7 @@ class Service:
         parts: Parts = Parts(),  # noqa: B008
         lock: AbstractContextManager[object] | None = None,
         ask_slurm: Callable[[], None] | None = None,
+        terminals: Terminals = NO_TERMINALS,
     ) -> None:
         ledger = parts.ledger(
             fs=fs,
@@ -77,7 +80,7 @@ class Service:
             lock=lock,
             now=clock.now,
         )
-        self.ports = Ports(fs, clock, procs, lease, node, incarnation, ledger, alloc, ask_slurm)
+        self.ports = Ports(fs, clock, procs, lease, node, incarnation, ledger, alloc, ask_slurm, terminals)
         self.parts, self.who = parts, who
         """who: the fields of a heartbeat that tell this runner from every other one."""
         self.term = 0
@@ -131,6 +134,7 @@ class Service:
         self.parts.take_over(self.state, ports)
         housework.read_end(self.state, ports)
         housework.read_nodes(self.state, ports)
+        self.parts.begin_to_count(self.state, ports)
 
     def turn(self) -> float:
         """One turn; seconds until the next is due."""

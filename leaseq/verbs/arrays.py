@@ -9,7 +9,7 @@ from leaseq.lease.lookup import Located
 from leaseq.models import Outcome, State, Task
 from leaseq.names import Entry
 from leaseq.protocol import arrays
-from leaseq.protocol.arrays import Stop
+from leaseq.protocol.stops import Stop
 from leaseq.reading.find import throttled
 from leaseq.verbs.access import Access
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound, UsageError
@@ -13,9 +14,11 @@ from leaseq.protocol import concluding, requests
 from leaseq.protocol.tasks import Claim, read_outcome
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
-from leaseq.verbs import arrays
 from leaseq.verbs.access import Access
 from leaseq.verbs.moving import act_on
+
+if TYPE_CHECKING:
+    from leaseq.verbs.arrays import Ending
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Cancelled:
     """The task as it was seen then."""
     outcome: Outcome | None
     """How it stands, durably; None if its node's runner has been asked to end it."""
-    indices: arrays.Ending | None = None
+    indices: Ending | None = None
     """Of an array, how many of its indices are to end."""
 
 
@@ -55,6 +58,8 @@ def _cancel(access: Access, each: Located, *, first: TaskView) -> Cancelled | No
     if row.place is None:
         return None
     if row.array is not None:
+        from leaseq.verbs import arrays
+
         ending = arrays.cancel(access, each, "cancelled")
         return Cancelled(row, ending.outcome, ending)
     entry = Entry.parse(row.place.name)

@@ -8,7 +8,7 @@ from leaseq.lease.leases import is_own
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
 from leaseq.names import Entry
-from leaseq.protocol import arrays, concluding
+from leaseq.protocol import array_places, arrays, concluding
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import NODE_DOWN, Health
@@ -73,7 +73,7 @@ def _recover_array(access: Access, each: Located, entry: Entry, *, force: bool) 
         there = replace(each, row=replace(row, node=node))
         if not force and (why := doubt(access, there)):
             raise Refused(f"{row.id}: {why}", hint=next_step(access, there))
-    task = arrays.read_array(access.fs, reader.lease, entry)
+    task = array_places.read_array(access.fs, reader.lease, entry)
     if task is None or not stuck:
         raise Refused(f"{row.id}: no node that does not serve holds any of it", hint="nothing was done")
     for node in stuck:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from leaseq.dataclass import replace
 from leaseq.errors import Refused, UsageError
+from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.lease.host import user_name
 from leaseq.lease.lookup import Located
@@ -87,14 +88,18 @@ def redo(
         first = keys.publish_redo(access.fs, lease, number, directory, entry, task)
     if ups:
         dependents.look(access.fs, lease, now=now, only=[entry.key])
-    _retarget(access, lease, old.id, first)
+    _retarget(access, lease, old.id, replace(task, id=first))
     return Queued(lease, replace(task, id=first), old if changes.forgets(old) else None)
 
 
-def _retarget(access: Access, lease: LeaseDir, old: str, new: str) -> None:
-    """What waits for the old task, of which nobody knows how it ended, waits for the new one."""
+def _retarget(access: Access, lease: LeaseDir, old: str, new: Task) -> None:
+    """What waits for the old task, or an index of it, of which nobody knows how it ended, waits for the new one."""
+    indices = Indices.parse(new.array.indices) if new.array else Indices()
     for home, edge in edges.waiting_for(access.fs, lease, old):
-        there = edge.up._replace(id=new, attempt=1, lease=lease.id)
+        number = edge.up.number
+        if number is not None and number not in indices:
+            continue
+        there = edge.up._replace(id=new.id if number is None else f"{new.id}_{number}", attempt=1, lease=lease.id)
         edges.retarget(access.fs, home, edge.up, there, downs=[edge.down])
         dependents.look(access.fs, home, now=access.clock.now(), only=[edge.down])
 

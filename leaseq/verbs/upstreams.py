@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from leaseq.errors import LeaseqError, Refused
+from leaseq.errors import LeaseqError, Malformed, Refused, UsageError
 from leaseq.layout import LeaseDir
-from leaseq.lease.lookup import Located, Lookup
+from leaseq.lease.lookup import How, Located, Lookup
 from leaseq.models import ANY, State
 from leaseq.names import Entry
 from leaseq.protocol import dependents, edges
 from leaseq.protocol.retention import alive
+from leaseq.reading.indexed import TEXT_MAX
 from leaseq.reading.selectors import query_of
 from leaseq.upstream import Edge, Upstream
 from leaseq.verbs.access import Access
+
+INDICES_MAX = 1_000
+"""For so many indices one by one a task may wait: each of them is a name in a directory."""
 
 
 def resolve(access: Access, lease: LeaseDir, said: Sequence[tuple[str, str]]) -> list[tuple[Upstream, Located]]:
@@ -26,7 +30,7 @@ def resolve(access: Access, lease: LeaseDir, said: Sequence[tuple[str, str]]) ->
     lookup = Lookup(access.fs, access.home, access.clock, first=lease, restricted=False)
     found = []
     for kind, word in said:
-        named = lookup.find([word])
+        named = lookup.find([word], indices=How.TOGETHER)
         for task in named.tasks:
             if task.row.state is State.DONE and kind != edges.NOT_OK and query_of(word):
                 continue
@@ -35,10 +39,28 @@ def resolve(access: Access, lease: LeaseDir, said: Sequence[tuple[str, str]]) ->
                     f"{task.row.id} was removed by `leaseq clean`: nothing can be submitted to come after it",
                     hint="leave it out: it has ended long ago",
                 )
-            found.append((Upstream(kind, task.row.id, task.row.attempt, task.reader.lease.id), task))
+            found += [(Upstream(kind, *place, task.reader.lease.id), task) for place in _places(task)]
         if named.problems:
             raise named.problems[0]
     return found
+
+
+def _places(task: Located) -> list[tuple[str, int]]:
+    """(id, attempt) of the task, or of each of the indices that are meant; raises NotFound, UsageError and Refused."""
+    row, wanted = task.row, task.indices
+    if wanted is None:
+        return [(row.id, row.attempt)]
+    if len(wanted) > INDICES_MAX:
+        raise UsageError(
+            f"{row.id}_{str(wanted)[:TEXT_MAX]}: more than {INDICES_MAX:,} indices to wait for",
+            hint=f"`--after {row.id}` waits for all of them",
+        )
+    array = task.indexed
+    array.refuse_strange(wanted)
+    try:
+        return [(f"{row.id}_{index}", each.attempt) for each, own in array.newest(wanted) for index in own]
+    except Malformed as error:
+        raise Refused(f"{row.id}: its indices cannot be read ({error})", hint="`leaseq info` says more") from None
 
 
 def weighed(access: Access, lease: LeaseDir, words: Iterable[str], *, now: float) -> tuple[Upstream, ...]:
@@ -77,12 +99,14 @@ def look(
 def _find_moved(access: Access, lease: LeaseDir, ups: Sequence[Upstream], downs: Sequence[str]) -> None:
     """The edges say where their upstreams are, also if one has moved to another lease since it was looked up."""
     there = {lease_id: alive(access.fs, lease.beside(lease_id)) for lease_id in {up.lease for up in ups}}
-    for up in ups:
-        home = lease.beside(up.lease)
-        if up.kind == edges.BEGIN or up.id in there[up.lease] or edges.standing(access.fs, home, up.id, up.attempt):
+    gone = [up for up in ups if up.kind != edges.BEGIN and up.task not in there[up.lease]]
+    stand = edges.standings(access.fs, lease, gone)
+    for up in gone:
+        if (up.lease, up.id, up.attempt) in stand:
             continue
+        home = lease.beside(up.lease)
         lookup = Lookup(access.fs, access.home, access.clock, first=home, restricted=False)
-        now = lookup.find([up.id]).tasks[0]
+        now = lookup.find([up.task]).tasks[0]
         moved = up._replace(attempt=now.row.attempt, lease=now.reader.lease.id)
         if moved != up:
             edges.retarget(access.fs, lease, up, moved, downs=downs)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import errno
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any, TypeVar
 
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed
@@ -15,11 +16,12 @@ from leaseq.layout import LeaseDir
 from leaseq.models import ANY, KEEP_FAILED, KEEP_PACKED, Array, Need, Outcome, State, Task
 from leaseq.names import ARRAYS, CLI, Entry, new_incarnation, order
 from leaseq.protocol import arrays, chunks, facts, index_logs, journal, reports, tasks
-from leaseq.protocol.arrays import Stop
+from leaseq.protocol.array_places import names_of
 from leaseq.protocol.facts import Ended
 from leaseq.protocol.index_logs import Pack
 from leaseq.protocol.journal import Journal
 from leaseq.protocol.plan import Plan
+from leaseq.protocol.stops import Stop, read_stops
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
 from tests.crash import log_rules
@@ -28,6 +30,7 @@ from tests.crash.check import Violated, named
 from tests.faults import Died, Fault, FaultFs, Kind
 from tests.memoryfs import Disk, MemoryFs
 
+Self = TypeVar("Self", bound="World")
 LEASE = LeaseDir("1", "/home/runs/1")
 TASK = "T00000000001"
 COUNT = 5
@@ -67,6 +70,8 @@ class Protocol:
     book: Callable[..., None] = log_rules.book
     drop: Callable[..., None] = index_logs.drop_files
     tidy: Callable[..., None] = index_logs.tidy
+    world: Callable[[Any], World] = field(default=lambda p: World(p))
+    """What the actors meet."""
 
 
 REAL = Protocol()
@@ -110,7 +115,16 @@ class World:
     def fs(self) -> MemoryFs:
         return MemoryFs(self.disk)
 
-    def after_power_loss(self, disk: Disk) -> World:
+    def told(self, fs: Fs, ends: Sequence[Ended]) -> None:
+        """Called once these ends are durable."""
+
+    def check_always(self) -> None:
+        check_always(self)
+
+    def check_ended(self, *, first: str = "") -> None:
+        check_ended(self, first=first)
+
+    def after_power_loss(self: Self, disk: Disk) -> Self:
         after = copy.copy(self)
         after.disk, after.truth, after.drops = disk, copy.deepcopy(self.truth), False
         return after
@@ -154,7 +168,7 @@ class Runner:
                 self.fs.sync_dir(LEASE.claimed(self.node))
                 return self._hold(held)
             arrays.prepare(self.fs, LEASE, entry)
-            known = arrays.names_of(self.fs, LEASE, entry).taken
+            known = names_of(self.fs, LEASE, entry).taken
             for chunk in range(Plan(entry.count).chunks):
                 if chunk in known:
                     continue
@@ -182,14 +196,14 @@ class Runner:
     def work(self, held: Claim, *, most: int = COUNT) -> bool:
         """Up to so many indices of the chunk have run; True if none is left."""
         assert held.entry.chunk is not None
-        names = arrays.names_of(self.fs, LEASE, held.entry)
+        names = names_of(self.fs, LEASE, held.entry)
         told = facts.Told()
         if held.entry.chunk not in self.fresh:
             told = self.p.read(self.fs, self.world.array, names, chunk=held.entry.chunk)
             if self.p.kept:
                 self.p.tidy(self.fs, LEASE, held, kept=self.p.kept)
         self.fresh.discard(held.entry.chunk)
-        stops = arrays.read_stops(self.fs, self.world.array, names)
+        stops = read_stops(self.fs, self.world.array, names)
         for_all = any(stop.indices is None for stop in stops)
         ends: list[Ended] = []
         left: list[tuple[int, int]] = []
@@ -209,6 +223,7 @@ class Runner:
         while ends or todo:
             window, todo = todo[:WINDOW], todo[WINDOW:]
             self.p.book(self, held, ends, {held.entry.chunk: window} if window else None)
+            self.world.told(self.fs, ends)
             if self.p.is_overruled(self.fs, LEASE, held):
                 return False
             self.world.truth.told.update((each.index, each.state) for each in ends)
@@ -231,8 +246,8 @@ class Runner:
 
     def finish(self) -> None:
         """The array is over, if all of its chunks are."""
-        names = arrays.names_of(self.fs, LEASE, self.world.entry)
-        stops = arrays.read_stops(self.fs, self.world.array, names)
+        names = names_of(self.fs, LEASE, self.world.entry)
+        stops = read_stops(self.fs, self.world.array, names)
         all_taken = len(names.taken) == Plan(COUNT).chunks or any(stop.indices is None for stop in stops)
         if all_taken or names.over:
             self.p.close(self.fs, LEASE, self.world.entry)
@@ -541,7 +556,7 @@ OF_LOGS = ("work_one", "work_another", "inherit", "work, lose", "work, lose and 
 
 
 def _stage(p: Protocol, build: Build) -> tuple[World, Act]:
-    world = World(p)
+    world = p.world(p)
     act = build(world)
     world.disk.sync_all()
     return world, act
@@ -551,7 +566,7 @@ def _operations(p: Protocol, build: Build) -> list[str]:
     world, act = _stage(p, build)
     fs = FaultFs(world.fs())
     act(world, fs)
-    check_ended(world)
+    world.check_ended()
     return [call[0] for call in fs.calls]
 
 
@@ -581,7 +596,7 @@ def deaths(p: Protocol, build: Build) -> Iterator[str]:
                 world, act = _stage(p, build)
                 _die(world, act, Fault(at, kind))
                 with named(f"operation {at} ({operation}): {kind.value}", LookupError):
-                    check_ended(world)
+                    world.check_ended()
                 yield f"{at} {kind}"
 
 
@@ -592,7 +607,7 @@ def lost_replies(p: Protocol, build: Build) -> Iterator[str]:
             world, act = _stage(p, build)
             with named(f"operation {at} ({operation}): done, reported as failed", LookupError):
                 act(world, FaultFs(world.fs(), Fault(at, Kind.LOST_REPLY)))
-                check_ended(world)
+                world.check_ended()
             yield f"{at}"
 
 
@@ -608,9 +623,9 @@ def failures(p: Protocol, build: Build) -> Iterator[str]:
                 try:
                     act(world, FaultFs(world.fs(), Fault(at, kind, errno.EIO)))
                 except OSError:
-                    check_always(world)
+                    world.check_always()
                     act(world, world.fs())
-                check_ended(world)
+                world.check_ended()
             yield f"{at} {kind}"
 
 
@@ -622,7 +637,7 @@ def power_losses(p: Protocol, build: Build) -> Iterator[str]:
         for number, left in enumerate(world.disk.losses()):
             for node in ("", "n2"):
                 with named(f"power lost at operation {at}, mixture {number}, first {node or 'all'}", LookupError):
-                    check_ended(world.after_power_loss(copy.deepcopy(left)), first=node)
+                    world.after_power_loss(copy.deepcopy(left)).check_ended(first=node)
                 yield f"{at} {number} {node}"
 
 
@@ -632,13 +647,13 @@ def meetings(p: Protocol, build: Callable[[World], tuple[Act, Act]]) -> Iterator
         for kind in (Kind.MEANWHILE, Kind.MEANWHILE_TORN, Kind.LOST_REPLY_MEANWHILE):
             if not kind.applies_to(operation):
                 continue
-            world = World(p)
+            world = p.world(p)
             act, other = build(world)
             world.disk.sync_all()
             fault = Fault(at, kind, meanwhile=partial(other, world, world.fs()))
             with named(f"operation {at} ({operation}): {kind.value}", LookupError):
                 act(world, FaultFs(world.fs(), fault))
-                check_ended(world)
+                world.check_ended()
             yield f"{at} {kind}"
 
 

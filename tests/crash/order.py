@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State, Task
-from leaseq.names import CLI, Entry, parse_key
+from leaseq.names import CLI, Entry, parse_id, parse_key
 from leaseq.protocol.edges import BADLY, BEGIN, ENDS, NOT_OK, OK
 from leaseq.upstream import Edge, Upstream, edges_in
 from leaseq.world import Fs
+from tests.crash.index_order import ends_of_index
 
 if TYPE_CHECKING:
     from tests.crash.check import Place
@@ -27,6 +28,14 @@ def outcomes_of(world: Watched, fs: Fs, task_id: str) -> list[Outcome]:
     return sorted(found, key=lambda each: each.attempt)
 
 
+def ends_of(world: Watched, fs: Fs, up_id: str) -> list[tuple[int, State]]:
+    """(attempt, state) of each end of the task, or of the index of an array, that no attempt followed by itself."""
+    task_id, index = parse_id(up_id)
+    if index is None:
+        return [(each.last, each.state) for each in outcomes_of(world, fs, task_id) if not each.requeued]
+    return [(attempt, state) for attempt, state in ends_of_index(world, fs, task_id, index) if state is not None]
+
+
 def check_order(world: Watched, fs: Fs) -> None:
     """Nothing was started before what it waits for had come, and nothing cancelled because of what did not happen."""
     _check_waiting(world, fs)
@@ -36,7 +45,7 @@ def check_order(world: Watched, fs: Fs) -> None:
         ups = [Upstream.parse(word) for word in task.after]
         attempts = [attempt for started, attempt in world.truth.starts if started == task_id]
         for up in ups if attempts and task_id not in world.truth.let_go else []:
-            ended = [each.state for each in outcomes_of(world, fs, up.id) if not each.requeued]
+            ended = [state for _, state in ends_of(world, fs, up.id)]
             if up.kind in COMES and not set(ended) & set(COMES[up.kind]):
                 _violated(f"{task_id} was started, and {up.word} had not come: {ended}")
         for outcome in outcomes_of(world, fs, task_id):
@@ -58,7 +67,7 @@ def _check_waiting(world: Watched, fs: Fs) -> None:
                 task = Task.from_json(fs.read(f"{lease.root}/{kind}/{node}/{name}"))
                 for up in map(Upstream.parse, task.after if entry.attempt == 1 else ()):
                     if up.kind in COMES and (kind == "inbox" or (entry.key, up.id) not in edges):
-                        ended = {each.state for each in outcomes_of(world, fs, up.id) if not each.requeued}
+                        ended = {state for _, state in ends_of(world, fs, up.id)}
                         if not ended & set(COMES[up.kind]):
                             _violated(f"{name} is in {kind}/, has lost an edge, and {up.word} has not come: {ended}")
 
@@ -67,11 +76,11 @@ def _check_because(world: Watched, fs: Fs, outcome: Outcome, ups: list[Upstream]
     cause, name = Upstream.parse(outcome.because), f"{outcome.task.id}.{outcome.attempt}"
     if outcome.state is not State.CANCELLED or cause.id not in {up.id for up in ups}:
         _violated(f"{name} stands as {outcome.state.name} because of {cause.word}")
-    ended = [each for each in outcomes_of(world, fs, cause.id) if each.attempt == cause.attempt]
+    ended = [state for attempt, state in ends_of(world, fs, cause.id) if attempt == cause.attempt]
     if not ended and any(f".{cause.id}." in claim for claim in fs.names(world.lease.claimed(CLI))):
         return  # a claim there is a cancelled task, whose outcome may be lost with the power
-    if not ended or ended[0].requeued or ended[0].state in (*COMES[cause.kind], State.LOST):
-        _violated(f"{name} was cancelled because of {cause}, which ended so: {ended[0].state if ended else None}")
+    if not ended or ended[0] in (*COMES[cause.kind], State.LOST):
+        _violated(f"{name} was cancelled because of {cause}, which ended so: {ended[0] if ended else None}")
 
 
 def brought_back(world: Watched, fs: Fs, outcome: Outcome) -> bool:
@@ -79,10 +88,13 @@ def brought_back(world: Watched, fs: Fs, outcome: Outcome) -> bool:
     if not outcome.because:
         return False
     cause = Upstream.parse(outcome.because)
-    if (cause.id, cause.attempt) in world.truth.retried:
+    retried = [attempt for task_id, attempt in world.truth.retried if task_id == cause.task]
+    if cause.number is not None and any(each >= cause.attempt for each in retried):
+        return True
+    if any(each.last == cause.attempt for each in outcomes_of(world, fs, cause.task) if each.attempt in retried):
         return True
     return any(
-        brought_back(world, fs, each) for each in outcomes_of(world, fs, cause.id) if each.attempt == cause.attempt
+        brought_back(world, fs, each) for each in outcomes_of(world, fs, cause.task) if each.attempt == cause.attempt
     )
 
 
@@ -98,8 +110,8 @@ def check_prompt(world: Watched, fs: Fs) -> None:
         if not ended or not ended[-1].because or _is_alive(world, fs, task_id):
             continue
         cause = Upstream.parse(ended[-1].because)
-        later = [each for each in outcomes_of(world, fs, cause.id) if each.attempt > cause.attempt]
-        if later or _is_alive(world, fs, cause.id):
+        later = [attempt for attempt, _ in ends_of(world, fs, cause.id) if attempt > cause.attempt]
+        if later or _goes_on(world, fs, cause.id):
             _violated(f"{task_id} stays cancelled because of {cause}, which was retried")
 
 
@@ -118,10 +130,19 @@ def _waiting(fs: Fs, lease: LeaseDir) -> list[str]:
 
 
 def _may_come(world: Watched, fs: Fs, edge: Edge) -> bool:
-    if edge.up.kind == BEGIN or _is_alive(world, fs, edge.up.id):
+    if edge.up.kind == BEGIN or _goes_on(world, fs, edge.up.id):
         return True
-    ended = outcomes_of(world, fs, edge.up.id)
-    return not ended or bool(ended[-1].requeued) or ended[-1].state is State.LOST
+    ended = ends_of(world, fs, edge.up.id)
+    return not ended or ended[-1][1] is State.LOST
+
+
+def _goes_on(world: Watched, fs: Fs, up_id: str) -> bool:
+    """True if an attempt of the task, or of the index, has not come to its end."""
+    task_id, index = parse_id(up_id)
+    if index is None:
+        ended = outcomes_of(world, fs, task_id)
+        return bool(ended and ended[-1].requeued) or _is_alive(world, fs, task_id)
+    return any(state is None for _, state in ends_of_index(world, fs, task_id, index)[-1:])
 
 
 def _is_alive(world: Watched, fs: Fs, task_id: str) -> bool:
@@ -144,10 +165,10 @@ def may_rest(world: Watched, fs: Fs, place: Place) -> bool:
     for edge in edges_in(fs.names(world.lease.edges)):
         if edge.down != key:
             continue
-        ended = outcomes_of(world, fs, edge.up.id)
-        if (ended and ended[-1].state is State.LOST) or _is_alive(world, fs, edge.up.id):
+        ended = [state for _, state in ends_of(world, fs, edge.up.id)]
+        if (ended and ended[-1] is State.LOST) or _goes_on(world, fs, edge.up.id):
             return True
-        if ended and place.kind == "held" and ended[-1].state not in COMES.get(edge.up.kind, ()):
+        if ended and place.kind == "held" and ended[-1] not in COMES.get(edge.up.kind, ()):
             return Task.from_json(fs.read(place.path)).on_dep == "hold"
     return False
 

@@ -17,8 +17,8 @@ from tests.crash.suite import MEET, SWEEPS, is_left_out
 def test_no_fault_at_any_operation_breaks_a_rule(scene: str, tries: Callable[..., Iterator[str]]) -> None:
     if is_left_out(scene, tries):
         return
-    for _ in tries(REAL, sweep.SCENES[scene]):
-        pass
+    tried = sum(1 for _ in tries(REAL, sweep.SCENES[scene]))
+    assert tried or tries is not sweep.deaths, "it does nothing at which it could die"
 
 
 @pytest.mark.parametrize("tries", MEET, ids=lambda tries: tries.__name__)
@@ -38,7 +38,3 @@ def test_a_task_and_its_key_move_together() -> None:
 
 def test_a_runner_of_another_lease_of_that_number_takes_nothing() -> None:
     assert sum(1 for _ in sweep.strangers(REAL)) > 10
-
-
-def test_the_sweep_is_not_empty() -> None:
-    assert sum(1 for scene in sweep.SCENES.values() for _ in sweep.deaths(REAL, scene)) > 300

@@ -186,6 +186,35 @@ def test_a_group_and_an_array_are_waited_for_as_a_whole(box: Box) -> None:
     assert after(box, "true", options=("--after", "group:eval,any:group:eval")), "all of it has ended well"
 
 
+def test_an_index_is_waited_for_long_before_its_array_ends_and_its_retry_revives(box: Box) -> None:
+    """The decider is a runner: a look each minute would take longer."""
+    end, go, well = (box.work / name for name in ("end", "go", "well"))
+    line = f"""
+        until [ -e {go} ]; do sleep 0.01; done
+        case {{i}} in 0) until [ -e {end} ]; do sleep 0.01; done;; 2) test -e {well};; esac"""
+    array = after(box, line, options=("-a", "0-3", "-c", "1"))
+    begins = after(box, "true", options=("--after", f"{array}_1", "--after", f"any:{array}_2,3"))
+    cut = after(box, "true", options=("-d", f"afterok:{array}_2"))
+    waits = after(box, "true", options=("--after", f"{array}_0"))
+    go.touch()
+    box.run("wait", begins, "--timeout", "40", code=0)
+    assert box.run("wait", cut, "--timeout", "40", code=120).err.startswith(
+        f"leaseq: {cut} CANCELLED (Dependency: {array}_2 FAILED)"
+    )
+    assert state(box, waits) == ("PENDING", f"Dependency: {array}_0 RUNNING")
+    assert box.task(waits)["waits_for"] == [f"ok:{array}_0"]
+    tree = [line.split()[0] for line in box.run("tasks", "--tree", code=0).out.splitlines()[1:]]
+    assert tree[0] == array and {begins, cut, waits} == set(tree[1:])
+    end.touch()
+    box.run("wait", waits, code=0)
+    box.run("wait", array, code=1)
+    well.touch()
+    assert box.run("retry", f"{array}_2", "--json", code=0).json["revived"] == [cut]
+    box.run("wait", cut, "--timeout", "40", code=0)
+    said = box.run("submit", *NOW, "--after", f"{array}_4", "--", "true", code=2).err
+    assert f"{array} has no index 4: it has 0-3" in said
+
+
 def test_a_tree_shows_each_task_below_what_it_comes_after(box: Box) -> None:
     first, path = gate(box)
     second = after(box, "echo", "two", options=("--after", first))

@@ -444,9 +444,12 @@ LINES = {
     "leaseq release ID": Typed("leaseq release {held}"),
     "leaseq retry ID": Typed("leaseq retry {failed}"),
     "leaseq retry T3k9": Typed("leaseq retry {failed}"),
+    "leaseq retry T3k9 --failed": Typed("leaseq retry {failed_sweep} --failed"),
+    "leaseq retry T3k9_4": Typed("leaseq retry {failed_sweep}_1"),
     "leaseq redo ID": Typed("leaseq redo {ended}"),
     "leaseq submit --after last-1,any:T3k9 -- ./report": Typed("leaseq submit --after last-1,any:{failed} -- ./report"),
     "leaseq submit -d afterok:T3k9:T7aa -- ./compare": Typed("leaseq submit -d afterok:{ended}:{ended} -- ./compare"),
+    "leaseq submit --after last_3 -- ./look-at-one": Typed("leaseq submit --after {sweep}_1 -- ./look-at-one"),
     "leaseq release ID --anyway": Typed("leaseq release {held} --anyway"),
     "leaseq redo ID --time 8h --mem 32G --env LR=0.1": Typed("leaseq redo {ended} --time 8h --mem 1G --env LR=0.1"),
     "leaseq doctor": Typed(codes=(0, 1)),
@@ -535,7 +538,7 @@ def test_the_study_of_the_first_screen_runs_on_two_nodes_with_gpus_and_its_faile
     study = place.run("submit", *there, *grid, "--gpus", "1", "--", *TRAIN.replace("train.py", "study.py").split()).id
     collector = place.run("submit", *there, "--after", "last", "--", "python", "collect.py").id
     place.run("wait", collector, code=120)
-    assert f"Dependency: {study} FAILED" in place.run("info", collector, code=0).out
+    assert f"Dependency: {study}_5 FAILED" in place.run("info", collector, code=0).out
     assert place.run("tasks", study, "--state", "failed", "--values", code=0).out.count("lr=3e-4 seed=2") == 1
     (place.work / "bad").unlink()
     assert place.run("retry", *there, "last-1", "--failed", code=0).id == study

@@ -12,8 +12,8 @@ from leaseq.indices import Indices
 from leaseq.models import Array, Need, State
 from leaseq.names import Entry
 from leaseq.protocol import arrays, reports, tasks
-from leaseq.protocol.arrays import Stop
 from leaseq.protocol.facts import Ended
+from leaseq.protocol.stops import Stop
 from leaseq.protocol.tasks import Claim
 from tests.e2e.harness import Node
 from tests.patience import wait_until

@@ -10,7 +10,9 @@ from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Outcome
 from leaseq.names import Entry
 from leaseq.protocol import arrays, chunks, files, tasks
+from leaseq.protocol.array_places import names_of
 from leaseq.protocol.journal import Journal
+from leaseq.protocol.stops import Stop
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
 
@@ -44,7 +46,7 @@ def take_that_trusts_eexist(fs: Fs, lease: LeaseDir, entry: Entry, *, node: str,
         files.discard(fs, held.path(lease))
         return None
     fs.sync_dir(array.root)
-    return arrays.names_of(fs, lease, entry)
+    return names_of(fs, lease, entry)
 
 
 def take_that_does_not_sync_the_link(
@@ -58,14 +60,14 @@ def take_that_does_not_sync_the_link(
         fs.link(held.path(lease), array.taken(entry.chunk))
     except OSError:
         return chunks.secure(fs, lease, held)
-    return arrays.names_of(fs, lease, entry)
+    return names_of(fs, lease, entry)
 
 
 def give_up_without_linking(fs: Fs, lease: LeaseDir, held: Claim, **why: Any) -> bool:
     """A file that is no chunk's yet is nothing: it goes."""
     array = lease.array(held.entry.id, held.entry.attempt)
     assert held.entry.chunk is not None
-    if held.entry.chunk not in arrays.names_of(fs, lease, held.entry).taken:
+    if held.entry.chunk not in names_of(fs, lease, held.entry).taken:
         files.discard(fs, held.path(lease))
         return False
     assert array
@@ -141,7 +143,7 @@ class JournalWithoutAName(Journal):
 
 def finish_that_does_not_wait(fs: Fs, lease: LeaseDir, closed: Claim, *, now: float) -> Outcome | None:
     """An array that was cancelled as a whole is over at once, whoever runs some of it yet."""
-    names = arrays.names_of(fs, lease, closed.entry)
+    names = names_of(fs, lease, closed.entry)
     for chunk in names.taken - names.ended:
         path = lease.array(closed.entry.id, closed.entry.attempt).ended(chunk)
         if names.stops:
@@ -154,7 +156,7 @@ def end_that_trusts_enoent(fs: Fs, lease: LeaseDir, held: Claim) -> None:
     fs.rename(held.path(lease), lease.array(held.entry.id, held.entry.attempt).ended(held.entry.chunk))
 
 
-def stop_that_is_not_durable(fs: Fs, lease: LeaseDir, entry: Entry, what: arrays.Stop) -> bool:
+def stop_that_is_not_durable(fs: Fs, lease: LeaseDir, entry: Entry, what: Stop) -> bool:
     array = arrays.prepare(fs, lease, entry)
     body = {"v": 1, "indices": "", "reason": what.reason, "running": True}
     fs.create(array.stop("x.0123456789"), json.dumps(body).encode(), durable=False)

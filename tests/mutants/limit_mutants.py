@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from leaseq.dataclass import replace
+from leaseq.layout import LeaseDir
 from leaseq.limit_names import holder_parts
 from leaseq.names import group_of
 from leaseq.protocol import groups, lanes
 from leaseq.runner import limits
 from leaseq.runner.intake import Intake
+from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
 from leaseq.runner.node_state import NodeState
-from leaseq.runner.ports import Ports
+from leaseq.runner.ports import Options, Ports
 from leaseq.runner.work import Attempt
 from tests.mutants.runner_mutants import Mutant, taking_in_by
 from tests.sim.service import REAL_PARTS
@@ -124,6 +128,39 @@ class FreesALaneAtTheStart(Intake):
             attempt.lane = None
 
 
+class LetsAllFail(Ledger):
+    """Of an array every index begins, however many have failed."""
+
+    def __init__(self, **ports: Any) -> None:
+        super().__init__(**ports)
+        self.journals._stop_if_too_many_failed = lambda holding, *, everywhere: None  # type: ignore[method-assign]
+
+
+class _LanesOfANode(LeaseDir):
+    def __init__(self, lease: LeaseDir, node: str) -> None:
+        super().__init__(lease.id, lease.root)
+        self.node = node
+
+    def lanes(self, name: str) -> str:
+        return super().lanes(name if name.startswith("~") else f"{name}{self.node}")
+
+
+class ThrottlesItsOwnAlone(Runner):
+    """So many of an array may run at once on each node."""
+
+    def __init__(self, ports: Ports, options: Options) -> None:
+        super().__init__(replace(ports, lease=_LanesOfANode(ports.lease, ports.node)), options)
+
+
+class NeverHearsOfAThrottle(Runner):
+    """How many of an array may run at once is what its file says, whatever a command has said."""
+
+    def step(self) -> float:
+        for lot in self.state.lots.values():
+            lot.throttle = lot.task.array.throttle if lot.task.array else 0
+        return super().step()
+
+
 MUTANTS = {
     "pauses are looked at at polls alone": Mutant(
         replace(REAL_PARTS, runner=taking_in_by(LooksAtPollsAlone)), ("hang",), (("rename", "/claimed/"),)
@@ -137,8 +174,13 @@ MUTANTS = {
     "a lane is free once its attempt has started": Mutant(
         replace(REAL_PARTS, runner=taking_in_by(FreesALaneAtTheStart))
     ),
+    "an array goes on however many have failed": Mutant(replace(REAL_PARTS, ledger=LetsAllFail), arrays=True),
+    "each node throttles an array alone": Mutant(replace(REAL_PARTS, runner=ThrottlesItsOwnAlone), arrays=True),
+    "a throttle is for ever": Mutant(replace(REAL_PARTS, runner=NeverHearsOfAThrottle), arrays=True),
 }
 CAUGHT_BY = {
+    "an array goes on however many have failed": 7,
+    "a throttle is for ever": 68,
     "pauses are looked at at polls alone": 26,
     "pauses and limits are never looked at": 6,
     "each node counts its own alone": 10,

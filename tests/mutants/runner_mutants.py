@@ -429,6 +429,8 @@ class Mutant:
     steps: tuple[Step, ...] = ()
     dependents: bool = False
     """True if tasks that come after others bring it to light."""
+    arrays: bool = False
+    """True if arrays do."""
 
 
 def _runner(runner: type[Runner], *troubles: str, at: Sequence[Step] = ()) -> Mutant:
@@ -509,6 +511,7 @@ MUTANTS: dict[str, Mutant] = {
 }
 
 CAUGHT_BY = {
+    "an attempt is asked for twice": 3,
     "start before the claim is durable": 180,
     "a claim in doubt is forgotten": 17,
     "a claim that cannot be started is dropped": 4,

@@ -9,11 +9,13 @@ from leaseq.protocol.plan import divided_into
 from tests.crash import array_rules, lane_rules
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
+from tests.crash.leaving_world import every_leave
 from tests.crash.suite import first_violation
 from tests.mutants import (
     array_mutants,
     end_mutants,
     lane_mutants,
+    leaving_mutants,
     limit_mutants,
     log_mutants,
     order_mutants,
@@ -21,7 +23,7 @@ from tests.mutants import (
 )
 from tests.mutants.mutants import CAUGHT_BY, MUTANTS
 from tests.sim.history import run
-from tests.sim.plan import draw
+from tests.sim.plan import Plan, draw, draw_arrays
 from tests.sim.service import REAL_PARTS
 from tests.sim.test_sim import beside_one_of_no_group
 
@@ -52,12 +54,18 @@ SEEN = {**runner_mutants.CAUGHT_BY, **limit_mutants.CAUGHT_BY, **order_mutants.S
 def test_a_mutant_of_the_runner_is_caught(name: str) -> None:
     mutant, first = RUNNER_MUTANTS[name], SEEN.get(name, 1)
     for number in (first, *range(1, HISTORIES_MAX + 1)):
-        plan = draw(f"mutant {number}", only=mutant.troubles, steps=mutant.steps, dependents=mutant.dependents)
+        plan = _plan(mutant, f"mutant {number}")
         violation = run(plan, mutant.parts).violation
         if violation:
             _tell(name, f"sim: history {number}", violation)
             return
     pytest.fail(f"{name}: nothing is caught")
+
+
+def _plan(mutant: runner_mutants.Mutant, seed: str) -> Plan:
+    if mutant.arrays:
+        return draw_arrays(seed, only=mutant.troubles, steps=mutant.steps)
+    return draw(seed, only=mutant.troubles, steps=mutant.steps, dependents=mutant.dependents)
 
 
 def test_a_mutant_that_frees_a_lane_by_its_nodes_last_claim_is_caught() -> None:
@@ -89,6 +97,17 @@ def test_a_mutant_of_arrays_is_caught(name: str) -> None:
         violation = array_rules.first_violation(mutant, first=CATCHES.get(name, ""))
     assert violation is not None, f"{name}: nothing is caught"
     _tell(name, f"arrays: {violation[0]}", violation[1])
+
+
+@pytest.mark.parametrize("name", leaving_mutants.MUTANTS)
+def test_a_mutant_of_an_allocation_that_leaves_is_caught(name: str) -> None:
+    parts, kinds = leaving_mutants.MUTANTS[name]
+    try:
+        every_leave("n1", parts=parts, kinds=kinds, submits=True)
+    except AssertionError as caught:
+        _tell(name, "leaving", str(caught))
+        return
+    pytest.fail(f"{name}: nothing is caught")
 
 
 def _tell(mutant: str, caught_by: str, rule: str) -> None:

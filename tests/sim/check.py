@@ -15,6 +15,7 @@ from leaseq.indices import Indices
 from leaseq.models import Outcome, State, Task
 from leaseq.names import parse_id, parse_key
 from leaseq.protocol import reports
+from leaseq.protocol.facts import Ended
 from leaseq.protocol.fate import LOST_ATTEMPTS_MAX
 from leaseq.reading.find import Search
 from leaseq.reading.snapshot import Reader
@@ -23,6 +24,8 @@ from tests.crash.check import PENDING, Violated, check_always, check_settled, pl
 from tests.crash.order import brought_back
 from tests.sim.history import History
 
+KNOWN_SECONDS = 3.0
+"""After so long a runner that nothing disturbs has written how an index ended."""
 UNSEEN = "nobody saw its exit code"
 
 
@@ -41,7 +44,8 @@ def check(history: History) -> None:
     check_now(history)
     check_settled(history)
     outcomes = _outcomes(history)
-    _check_counts(history, outcomes)
+    pending = _pending(history)
+    _check_counts(history, outcomes, pending)
     for (task_id, attempt), outcome in outcomes.items():
         if outcome.counts:
             _check_array(history, task_id, attempt, outcome)
@@ -49,6 +53,10 @@ def check(history: History) -> None:
                 _check_read(history, task_id, outcome.counts)
             continue
         _check_true(history, (task_id, attempt), outcome)
+        last = attempt == max(number for each, number in outcomes if each == task_id)
+        known = history.truth.last_told.get(task_id) if last and task_id not in pending else None
+        if known and known != (outcome.task.argv, outcome.task.name):
+            raise Violated(f"{task_id} was acknowledged as {known}, and ended as {outcome.task}")
     for task_id in {task_id for (task_id, _), outcome in outcomes.items() if not outcome.counts}:
         _check_asked_for(history, task_id, outcomes)
 
@@ -65,10 +73,14 @@ def _outcomes(history: History) -> dict[tuple[str, int], Outcome]:
     return found
 
 
-def _check_counts(history: History, outcomes: dict[tuple[str, int], Outcome]) -> None:
-    """Each task counts once, as its last attempt ended, however often it was retried; or as pending, if it rests so."""
+def _pending(history: History) -> set[str]:
+    """The tasks that rest so."""
     seen = places(history.fs(), history)
-    pending = {task_id for task_id, some in seen.items() if any(each.kind in PENDING for each in some)}
+    return {task_id for task_id, some in seen.items() if any(each.kind in PENDING for each in some)}
+
+
+def _check_counts(history: History, outcomes: dict[tuple[str, int], Outcome], pending: set[str]) -> None:
+    """Each task counts once, as its last attempt ended, however often it was retried; or as pending, if it rests so."""
     newest = dict(sorted(outcomes))
     ended = Counter(outcomes[key].state for key in newest.items() if key[0] not in pending)
     ended[State.PENDING] = len(pending)
@@ -88,7 +100,12 @@ def _check_array(history: History, task_id: str, attempt: int, outcome: Outcome)
     if told.begun:
         raise Violated(f"{task_id} is over, and some of it is told to run: {told.begun}")
     silent = [index for index in every if index not in told.ended]
-    stopped = truth.stopped.get(task_id, [])
+    stopped = list(truth.stopped.get(task_id, []))
+    failed = sum(each.state in (State.FAILED, State.TIMEOUT) for each in told.ended.values())
+    if task.array.max_fails and failed >= task.array.max_fails:
+        stopped.append(None)
+        truth.done["stopped by max_fails"] += bool(silent)
+        _check_stopped(history, task_id, told.ended, task.array.max_fails)
     if silent and None not in stopped:
         raise Violated(f"{task_id} is over, and nothing is told of {silent}")
     states = Counter(each.state.name for each in told.ended.values())
@@ -117,6 +134,24 @@ def _check_array(history: History, task_id: str, attempt: int, outcome: Outcome)
             raise Violated(f"{name} is LOST ({each.reason}), and nothing happened to any node")
 
 
+def _check_stopped(history: History, task_id: str, ended: Mapping[int, Ended], most: int) -> None:
+    """Once as many have failed on a node as may, no more starts there than what had begun, with each of its runners."""
+    truth = history.truth
+    if task_id in {each for each, _ in truth.retried}:
+        return
+    keys = {(f"{task_id}_{index}", each.attempt): each.state for index, each in ended.items()}
+    for host in history.hosts.values():
+        here = {key: state for key, state in keys.items() if truth.hosts.get(key) == host.name}
+        failed = sorted(truth.over[key] for key, state in here.items() if state in (State.FAILED, State.TIMEOUT))
+        if len(failed) < most:
+            continue
+        since = failed[most - 1]
+        late = [key for key in here if truth.began[key] > since + KNOWN_SECONDS]
+        runners = 1 + sum(at > since for at in history.began.get(host.name, ()))
+        if len(late) > runners * 2 * host.capacity.cpus:
+            raise Violated(f"{len(late)} of {task_id} began on {host.name} after {most} had failed there")
+
+
 def _check_read(history: History, task_id: str, counts: Mapping[str, int]) -> None:
     """A reader sees each index of the array once, as it ended, whether it looks at all or at one."""
     array = Search(Reader(history.lease, history.fs(), SystemClock())).indexed(task_id)
@@ -142,6 +177,8 @@ def _check_true(history: History, key: tuple[str, int], outcome: Outcome) -> Non
     truth, name, state = history.truth, f"{key[0]}.{key[1]}", outcome.state
     if state in (State.DONE, State.FAILED, State.TIMEOUT) and key not in truth.exits:
         raise Violated(f"{name} stands as {state.name}, and never ended")
+    if key in truth.ran and truth.ran[key] != outcome.task.argv:
+        raise Violated(f"{name} ran {truth.ran[key]}, and its outcome says {outcome.task.argv}")
     if state is State.DONE and truth.exits[key]:
         raise Violated(f"{name} stands as DONE, and exited {truth.exits[key]}")
     if state is State.FAILED and key in truth.ended_by_slurm:

@@ -48,6 +48,8 @@ END_SECONDS_MAX = 3000.0
 """How long after the last trouble all work may take."""
 RESTART_SECONDS = (0.5, 4.0)
 HANG_SECONDS = 70.0
+SETTLES_SECONDS = 20.0
+"""After so long every node knows what a command has said, if nothing goes wrong."""
 KILL_WAIT_SECONDS = 10.0
 """From Slurm's TERM to its KILL."""
 OLD_SECONDS = 3600.0
@@ -76,6 +78,8 @@ class Result:
     calls: int
     struck: Counter[str]
     """Which troubles there were, and how often."""
+    done: Counter[str]
+    """What commands were acknowledged, and what limits came of, and how often."""
     log: tuple[str, ...]
 
 
@@ -92,7 +96,7 @@ def run(plan: Plan, parts: Parts = REAL_PARTS) -> Result:
             history.close()
     text = "\n".join(history.log)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return Result(violation, digest, history.disk.operations, history.struck, tuple(history.log))
+    return Result(violation, digest, history.disk.operations, history.struck, +history.truth.done, tuple(history.log))
 
 
 class History:
@@ -105,7 +109,7 @@ class History:
         self.scheduler = Scheduler()
         self.lease = LeaseDir("1", "/home/runs/1")
         self.disk = Server(self.scheduler, self.lease)
-        self.truth = SimTruth()
+        self.truth = SimTruth(settles_seconds=None if plan.troubles else SETTLES_SECONDS)
         self.struck: Counter[str] = Counter()
         self.log: list[str] = []
         self.calm = False
@@ -119,6 +123,8 @@ class History:
         self.mounts: dict[str, tuple[float, int]] = {}
         self.services: dict[str, Service] = {}
         self.starts: Counter[str] = Counter()
+        self.began: dict[str, list[float]] = {}
+        """When a runner was started on each host."""
         self.processes: list[Process] = []
         self.files: list[ActorFs] = []
         self.jobs = JOBS if self._chance("jobs").random() < 0.5 else dict.fromkeys(NODES, "1")
@@ -130,6 +136,8 @@ class History:
         self.over: dict[str, float] = {}
         """Files that wait for what is over, and since when they were seen so."""
         self.watcher: Watcher | None = None
+        self.follow: set[str] = set()
+        """Jobs that have left, and that others follow."""
 
     def _runs(self, node: str) -> bool:
         """True while the job runs that has the node."""
@@ -150,7 +158,7 @@ class History:
 
     def _alloc(self, node: str) -> Allocation:
         """What gives the node to the lease."""
-        first = record(self.lease.id, EPOCH).first
+        first = replace(record(self.lease.id, EPOCH).first, idle_seconds=self.plan.idle or None)
         return replace(first, id=SECOND, in_lease=False) if self.jobs[node] == SECOND else first
 
     def _chance(self, name: str) -> Random:
@@ -282,6 +290,9 @@ class History:
             held = lanes.held_by(lanes.look(fs, lease.group_lanes(group)))
             found += [f"a lane of {group} is held by {holder}" for holder in held]
         found += [f"lease {each} is called ended" for each in TOKENS if self._called_ended(each)]
+        for job in set(self.jobs.values()) if self.plan.idle else ():
+            left = {self.has_left(node) for node in NODES if self.jobs[node] == job}
+            found += [f"a part of job {job} has left"] if len(left) > 1 else []
         for node in NODES:
             serving = [each.process.name for each in self.services.values() if each.serves and each.host.node == node]
             if len(serving) > 1:
@@ -353,7 +364,15 @@ class History:
             process = Process(name)
             opened = self._open(process, self.clients[host])
             chance = self._chance(f"user {name}")
-            user = User(opened, self.lease, _Clock(self, host), self.truth, chance, self.scheduler.pause)
+            user = User(
+                opened,
+                self.lease,
+                _Clock(self, host),
+                self.truth,
+                chance,
+                self.scheduler.pause,
+                lambda: self.scheduler.now,
+            )
             self.scheduler.spawn(process, name, lambda: act(user))
 
         self.scheduler.at(seconds, begin)
@@ -395,17 +414,52 @@ class History:
             return
         host.runs_again()
         self.starts[name] += 1
+        self.began.setdefault(name, []).append(self.scheduler.now)
         service = Service(host, self.lease, self._alloc(host.node), NODES, self.parts, self.starts[name])
         self.services[name] = service
         service.on_serving = lambda: self._check_alone(service)
-        service.process.at_death.append(lambda: self._again(name))
+        service.process.at_death.append(lambda: self._again(name, service))
         service.begin(self._open(service.process, host.client))
 
-    def _again(self, name: str) -> None:
+    def _again(self, name: str, service: Service) -> None:
+        if self.plan.idle and service.has_left:
+            self._left_by_itself(service)
+            return
         wait = self.hosts[name].chance.uniform(*RESTART_SECONDS)
         if name == RIVAL:
             wait += 30.0
         self.scheduler.at(wait, lambda: self._supervise(name))
+
+    def _left_by_itself(self, service: Service) -> None:
+        """Its step has ended. Once the others of the job have left, too, another job gives these nodes."""
+        job = self.jobs[service.host.node]
+        own = service.real.ports.incarnation
+        claims = [name for name in self.fs().names(self.lease.claimed(service.host.node)) if name.endswith(own)]
+        if claims and not self.truth.lease_ended:
+            self.truth.violated(f"{service.process.name} has left, and holds {claims}")
+        if job in self.follow or any(not self.has_left(node) for node in NODES if self.jobs[node] == job):
+            return
+        self.follow.add(job)
+        self.struck["left"] += 1
+        self.scheduler.at(self._chance(f"another {self.scheduler.now}").uniform(5.0, 30.0), lambda: self._another(job))
+
+    def has_left(self, node: str) -> bool:
+        """True if the runner of the node has left by itself, and none serves it."""
+        there = [each for each in self.services.values() if each.host.node == node]
+        return any(each.has_left for each in there) and not any(not each.process.dead for each in there)
+
+    def _another(self, job: str) -> None:
+        """What the script of a job does that begins anew."""
+        self.follow.discard(job)
+        fs, place = self.fs(), allocs.directory(self.lease, self._alloc(next(n for n in NODES if self.jobs[n] == job)))
+        names = fs.names(place.leaving)
+        for path in (place.left, *(f"{place.leaving}/{name}" for name in names)):
+            files.discard(fs, path)
+        fs.sync_dir(place.leaving)
+        fs.sync_dir(place.root)
+        for name in ("n1a", "n2a"):
+            if self.jobs[self.hosts[name].node] == job:
+                self._supervise(name)
 
     def _check_alone(self, service: Service) -> None:
         """A runner that begins to serve a node is not beside one that has just begun, or that was seen to beat."""

@@ -207,7 +207,7 @@ class Host:
             limit=rec.limit_seconds,
             parent=keeper,
         )
-        self.truth.started(parse_key(key), self.name)
+        self.truth.started(parse_key(key), self.name, tuple(body["argv"]), self.scheduler.now)
         self._check_room(work)
         self.work.append(work)
         self._set(key, replace(rec, pid=work.pid, started=self.now(), started_monotonic=work.began))
@@ -260,6 +260,7 @@ class Host:
             return
         work.ended, work.status, work.usage = True, status, self.monotonic() - work.began
         self.truth.alive.discard(parse_key(work.key))
+        self.truth.over[parse_key(work.key)] = self.scheduler.now
         rec = self.records.get(work.key)
         if work.termed and may_be_of_it(fact_of(work)) and rec is not None and rec.stopping in (None, Why.LEASE):
             self.ended_by_slurm.append(work)

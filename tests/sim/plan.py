@@ -42,6 +42,8 @@ class TaskPlan:
     group: str = ""
     after: tuple[tuple[str, int], ...] = ()
     """What it comes after: how that is to end, and a number that picks a task among those that are known then."""
+    after_arrays: tuple[tuple[str, int, int | None], ...] = ()
+    """The same of arrays: with a number that picks an index of it; None: all of it."""
     on_dep: str = ""
     begin: float = 0.0
     """How many seconds after its submission it may start."""
@@ -50,7 +52,8 @@ class TaskPlan:
         return (
             f"{self.at:6.1f} s  submit from {self.host}: {self.batch} x {self.seconds:.1f} s, exit {self.code},"
             f" {self.manner}, need {self.need}, node {self.node}, retries {self.retries}, on_lost {self.on_lost!r},"
-            f" key {self.key!r}, group {self.group!r}, after {self.after} {self.on_dep}, begin {self.begin:.0f}"
+            f" key {self.key!r}, group {self.group!r}, after {(*self.after, *self.after_arrays)} {self.on_dep},"
+            f" begin {self.begin:.0f}"
         )
 
 
@@ -70,12 +73,14 @@ class ArrayPlan:
     requeue: bool = False
     node: str = ANY
     group: str = ""
+    throttle: int = 0
+    max_fails: int = 0
 
     def __str__(self) -> str:
         return (
             f"{self.at:6.1f} s  submit array from {self.host}: {self.count} x {self.seconds:.1f} s, exit {self.code},"
             f" {self.manner}, need {self.need}, node {self.node}, retries {self.retries}, on_lost {self.on_lost!r},"
-            f" group {self.group!r}"
+            f" group {self.group!r}, throttle {self.throttle}, max_fails {self.max_fails}"
         )
 
 
@@ -84,7 +89,7 @@ class Command:
     """A command of a user: `cancel`, `hold`, `release`, `let go`, `recover`, `retry`; `which` picks a task.
 
     Or `pause`, `resume` and `limit` of a group; of none: of the whole lease. Then `which` is how many may run at once.
-    Or `set`, which puts a pending task into the group. Or `give back`, of a node.
+    Or `set` and `edit`, which make a pending task another one. Or `give back`, of a node.
     """
 
     at: float
@@ -92,9 +97,12 @@ class Command:
     verb: str
     which: int
     group: str = ""
+    most: int = 0
+    """Of `throttle`, how many may run at once."""
 
     def __str__(self) -> str:
-        return f"{self.at:6.1f} s  {self.verb} {self.group} from {self.host} ({self.which})"
+        most = f" to {self.most}" if self.verb == "throttle" else ""
+        return f"{self.at:6.1f} s  {self.verb} {self.group} from {self.host} ({self.which}){most}"
 
 
 @dataclass(frozen=True)
@@ -129,10 +137,12 @@ class Plan:
     troubles: tuple[Trouble, ...]
     arrays: tuple[ArrayPlan, ...] = ()
     array_commands: tuple[Command, ...] = ()
-    """Of arrays: `cancel`, `cancel some` and `retry`."""
+    """Of arrays: `cancel`, `cancel some`, `throttle` and `retry`."""
+    idle: float = 0.0
+    """How long the lease's jobs may stand unused before they give their nodes back; 0: as long as they last."""
 
     def __str__(self) -> str:
-        lines = [f"seed {self.seed}"]
+        lines = [f"seed {self.seed}" + (f", idle {self.idle:.0f} s" if self.idle else "")]
         parts = (self.tasks, self.arrays, self.commands, self.array_commands, self.troubles)
         lines += [f"  {each}" for part in parts for each in part]
         return "\n".join(lines)
@@ -274,8 +284,10 @@ TROUBLES: dict[str, tuple[float, Callable[[Random], Trouble]]] = {
 # -- drawing -------------------------------------------------------------------------------------------
 
 
-def draw_arrays(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] = ()) -> Plan:
-    """As `draw`, with few tasks, and with arrays."""
+def draw_arrays(
+    seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] = (), limits: bool = True
+) -> Plan:
+    """As `draw`, with few tasks, and with arrays. limits: of how many of each may run at once, and fail."""
     plan, chance = draw(seed, only=only, steps=steps, dependents=False), Random(f"{seed} arrays")
     commands = [
         Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), chance.choice(("cancel", "cancel some")), number)
@@ -296,6 +308,23 @@ def draw_arrays(seed: str, *, only: Sequence[str] | None = None, steps: Sequence
         Command(others.uniform(0.0, SECONDS * 0.7), others.choice(LOGIN), "limit", others.choice((1, 1, 2, 3)), "gc")
         for _ in range(others.randint(0, 3))
     )
+    if limits:
+        chance = Random(f"{seed} limits of arrays")
+        arrays = tuple(
+            replace(each, throttle=chance.choice((0, 0, 1, 2, 3)), max_fails=chance.choice((0, 0, 1, 3)))
+            for each in arrays
+        )
+        commands += [
+            Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), "throttle", n, most=chance.choice((0, 1, 2, 4)))
+            for n in range(3)
+            if chance.random() < 0.4
+        ]
+        limiting += tuple(
+            Command(
+                chance.uniform(0.0, SECONDS * 0.8), chance.choice(LOGIN), chance.choice(("pause", "resume")), 1, "gc"
+            )
+            for _ in range(chance.randint(0, 3))
+        )
     return replace(
         plan,
         tasks=plan.tasks[:2],
@@ -306,14 +335,80 @@ def draw_arrays(seed: str, *, only: Sequence[str] | None = None, steps: Sequence
     )
 
 
-def draw_given_back(seed: str, *, only: Sequence[str] | None = None, of_arrays: bool = False) -> Plan:
+def draw_given_back(
+    seed: str, *, only: Sequence[str] | None = None, of_arrays: bool = False, limits: bool = True
+) -> Plan:
     """As `draw`, or `draw_arrays`, with nodes that are given back meanwhile."""
-    plan, chance = (draw_arrays if of_arrays else draw)(seed, only=only), Random(f"{seed} given back")
+    plan = draw_arrays(seed, only=only, limits=limits) if of_arrays else draw(seed, only=only)
+    chance = Random(f"{seed} given back")
     given = tuple(
         Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), "give back", chance.randint(1, 2))
         for _ in range(chance.randint(1, 4))
     )
     return replace(plan, commands=plan.commands + given)
+
+
+def draw_idle(seed: str, *, only: Sequence[str] | None = None, of_arrays: bool = False) -> Plan:
+    """As `draw`, or `draw_arrays`, with jobs that leave when nothing uses them, and troubles at the steps of that."""
+    plan, chance = (draw_arrays if of_arrays else draw)(seed, only=only), Random(f"{seed} idle")
+    troubles = [
+        replace(each, step=chance.choice(LEAVING_STEPS), at=chance.randint(1, 4))
+        if each.during.startswith("runner") and chance.random() < 0.5
+        else each
+        for each in plan.troubles
+    ]
+    return replace(plan, troubles=tuple(troubles), idle=chance.choice((4.0, 8.0, 15.0)))
+
+
+LEAVING_STEPS = (
+    ("names", "/leave"),
+    ("read", "/leave/"),
+    ("rename", "/leave/"),
+    ("link", "/leave/"),
+    ("sync_dir", "/leave"),
+    ("rename", "/left"),
+    ("rename", "/control/"),
+    ("names", "/inbox/"),
+)
+"""Where something is at stake for an allocation that leaves."""
+
+
+def draw_after_arrays(seed: str, *, only: Sequence[str] | None = None) -> Plan:
+    """As `draw_arrays`, with tasks that come after arrays, or after indices of them."""
+    plan, chance = draw_arrays(seed, only=only, limits=False), Random(f"{seed} dependents of arrays")
+    return replace(
+        plan,
+        tasks=plan.tasks + tuple(_after_an_array(plan.arrays, chance) for _ in range(chance.randint(1, 5))),
+        troubles=tuple(_at_edges(each, chance) for each in plan.troubles),
+    )
+
+
+def _after_an_array(arrays: Sequence[ArrayPlan], chance: Random) -> TaskPlan:
+    """A task that comes after one of the arrays, or after indices of it; and perhaps after one that does so."""
+    which = chance.randrange(len(arrays))
+    kinds = ("ok", "ok", "ok", "any", "notok", "start")
+    after = tuple(
+        (chance.choice(kinds), which, chance.choice((None, chance.randrange(25), chance.randrange(25))))
+        for _ in range(chance.choice((1, 1, 2)))
+    )
+    return TaskPlan(
+        at=arrays[which].at + chance.uniform(0.5, 50.0),
+        host=chance.choice(LOGIN),
+        need=Need(cpus=1),
+        seconds=chance.choice((0.1, 2.0)),
+        code=chance.choice((0, 0, 1)),
+        manner="obeys",
+        after=(("ok", 0),) if chance.random() < 0.2 else (),
+        after_arrays=after,
+        on_dep=chance.choice(("", "", "", "hold")),
+    )
+
+
+def _at_edges(trouble: Trouble, chance: Random) -> Trouble:
+    """Of what happens at a step, some at one of those that wait."""
+    if not trouble.step[0] or chance.random() < 0.8:
+        return trouble
+    return replace(trouble, step=chance.choice(DEPENDENT_STEPS), at=chance.randint(1, 3))
 
 
 def _at_arrays(trouble: Trouble, chance: Random) -> Trouble:
@@ -363,6 +458,11 @@ def draw(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] 
         commands += tuple(
             Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), chance.choice(("hold", "release", "let go")), n)
             for n in range(chance.choice((0, 0, 1, 2)))
+        )
+        edits = Random(f"{seed} edits")
+        commands += tuple(
+            Command(edits.uniform(2.0, SECONDS), edits.choice(LOGIN), "edit", edits.randrange(100))
+            for _ in range(edits.randint(0, 3))
         )
         troubles += [
             replace(trouble, step=chance.choice(DEPENDENT_STEPS), at=chance.randint(1, 3))

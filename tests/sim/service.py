@@ -59,6 +59,8 @@ class Service:
         self.changed = False
         self.told_to_leave = False
         self.procs = parts.procs(host, self.process)
+        self.has_left = False
+        """True once it has left because nothing used its allocation: the step starts no other."""
 
     @property
     def serves(self) -> bool:
@@ -128,6 +130,7 @@ class Service:
             self.scheduler.pause(0.0 if woken else max(wait, 0.001))
         with suppress(OSError):  # nobody is left who could try again
             self._beat(state="stopped")
+        self.has_left = state.phase.gives_back and not real.ports.ledger.open
         self.scheduler.kill(self.process)
 
     def terminate(self) -> None:
@@ -160,6 +163,7 @@ class Service:
         # A lane is made once for ever, and what an array's chunks leave is removed once.
         did += sum(call[0] == "link" and "/lanes/" in call[-1] for call in calls)
         did += sum(call[0] == "unlink" and "/arrays/" in call[-1] for call in calls)
+        did += 3 if state.idle.counts else 0  # it looks once more, and says what came of that
         allowed = STEP_CALLS_BASE + STEP_CALLS_EACH * did + seconds * 20
         if len(calls) > allowed:
             self.host.truth.violated(f"a turn of {self.process.name} made {len(calls)} calls, more than {allowed:.0f}")

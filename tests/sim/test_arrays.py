@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.sim.history import run
-from tests.sim.plan import draw_arrays
+from tests.sim.plan import draw_after_arrays, draw_arrays
 
 SEEDS = 24
+AFTER_SEEDS = 12
 PART = 6
 
 
@@ -25,8 +26,27 @@ def test_a_history_with_arrays_that_broke_a_promise_once_keeps_it(seed: str) -> 
 
     wide 59: what submitted an array lost power before it knew that it had, and the array ran: the check was wrong.
     """
-    result = run(draw_arrays(seed))
+    result = run(draw_arrays(seed, limits=False))
     assert not result.violation, result.violation
+
+
+def test_arrays_are_limited_paused_and_stopped_for_their_failures_in_these_histories() -> None:
+    """Drawn is not enough: it has to come to that."""
+    wanted = {"throttle", "throttled", "stopped by max_fails", "pause gc", "pause "}
+    for number in range(SEEDS):
+        result = run(draw_arrays(f"test {number}"))
+        wanted -= result.done.keys()
+        if not wanted:
+            return
+    pytest.fail(f"never: {wanted}")
+
+
+@pytest.mark.parametrize("first", range(0, AFTER_SEEDS, PART))
+def test_no_history_with_tasks_after_arrays_and_their_indices_breaks_a_promise(first: int) -> None:
+    for number in range(first, first + PART):
+        plan = draw_after_arrays(f"after {number}", only=() if number % PART == 0 else None)
+        result = run(plan)
+        assert not result.violation, f"{result.violation}\n{plan}"
 
 
 def test_arrays_without_trouble_keep_every_promise() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from leaseq.dataclass import replace
+from leaseq.models import Need
 from leaseq.runner.loop import Runner
 from leaseq.runner.phase import Hand, Leave, Phase
 from leaseq.runner.ports import Options, Ports
 from tests.sim.history import run
-from tests.sim.plan import draw_given_back
+from tests.sim.plan import ArrayPlan, Command, Plan, draw_given_back
 from tests.sim.service import REAL_PARTS, Parts
 
 SEEDS, PART = 24, 6
@@ -48,9 +51,22 @@ def having(phase: type[Phase]) -> Parts:
     return replace(REAL_PARTS, runner=Altered)
 
 
+def given_back_often(seed: str) -> Plan:
+    """A history of short indices in which the nodes are given back in turn all the time."""
+    plan, chance = draw_given_back(seed, only=(), of_arrays=True, limits=False), Random(seed)
+    arrays = tuple(
+        ArrayPlan(at, "desk", Need(cpus=1), 60, 0.05, 0, "obeys")
+        for at in (chance.uniform(1.0, 90.0) for _ in range(12))
+    )
+    often = tuple(
+        Command(each.at + chance.uniform(0.0, 3.0), "desk", "give back", n) for n in (1, 2) for each in arrays
+    )
+    return replace(plan, arrays=arrays, commands=often, array_commands=())
+
+
 @pytest.mark.parametrize("phase", [LeavesWhatIsEnding, LeavesPartsOfArrays])
 def test_a_runner_that_leaves_something_behind_is_caught(phase: type[Phase]) -> None:
     for number in range(60):
-        if run(draw_given_back(f"mutant {number}", only=(), of_arrays=True), having(phase)).violation:
+        if run(given_back_often(f"mutant {number}"), having(phase)).violation:
             return
     pytest.fail("nothing is caught")

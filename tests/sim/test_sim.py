@@ -71,6 +71,15 @@ def test_every_kind_of_trouble_strikes(trouble: str) -> None:
     pytest.fail(f"{trouble} never struck")
 
 
+def test_tasks_are_changed_paused_and_limited_in_these_histories() -> None:
+    wanted = {"content changed", "pause ", "pause ga", "limit ga"}
+    for number in range(SEEDS):
+        wanted -= run(draw(f"test {number}")).done.keys()
+        if not wanted:
+            return
+    pytest.fail(f"never: {wanted}")
+
+
 def test_the_same_seed_gives_the_same_history_in_every_process() -> None:
     code = "from tests.sim.history import run; from tests.sim.plan import draw; print(run(draw('test 1')).digest)"
     digests = {

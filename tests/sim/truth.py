@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from leaseq.dataclass import dataclass, field
 from leaseq.indices import Indices
 from leaseq.models import Task
 from leaseq.names import parse_id
 from tests.crash.actors import Key, Truth
 from tests.sim.limits import Limits
+
+
+@dataclass
+class Throttle:
+    """How many of an array may run at once, as one has said or begun to say."""
+
+    most: int
+    acknowledged: bool = False
+    until: float = float("inf")
+    """When another one was acknowledged that began later."""
 
 
 @dataclass
@@ -35,13 +47,44 @@ class SimTruth(Truth):
     """Arrays chunks of which a `recover` took away on somebody's word."""
     alive: set[Key] = field(default_factory=set)
     """Attempts whose process runs."""
+    last_told: dict[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
+    """The command and name of tasks, as acknowledged last; of none that is being changed, or whose change failed."""
+    changes: Counter[str] = field(default_factory=Counter)
+    """How many changes of each task have begun."""
+    ran: dict[Key, tuple[str, ...]] = field(default_factory=dict)
+    """What an attempt's process was told to be."""
+    began: dict[Key, float] = field(default_factory=dict)
+    """When it was started."""
+    over: dict[Key, float] = field(default_factory=dict)
+    """When it ended."""
+    done: Counter[str] = field(default_factory=Counter)
+    """What commands have been acknowledged, and what limits came of."""
+    throttles: dict[str, list[Throttle]] = field(default_factory=dict)
+    """Of arrays, what was said so far."""
+    settles_seconds: float | None = None
+    """After how long every node knows what was said; None: after nobody knows how long."""
     violations: list[str] = field(default_factory=list)
     ended_by_slurm: set[Key] = field(default_factory=set)
     """Attempts that Slurm's signals have ended, for their job ended."""
     limits: Limits = field(default_factory=Limits)
 
-    def started(self, key: Key, host: str) -> None:
+    def begins_change(self, task: str) -> int:
+        """That task is being changed: what it is is not known meanwhile."""
+        self.last_told.pop(task, None)
+        self.changes[task] += 1
+        return self.changes[task]
+
+    def told_change(self, task: Task, word: int) -> None:
+        """The change that began with that word has been acknowledged."""
+        self.done["content changed"] += 1
+        if self.changes[task.id] == word:
+            self.last_told[task.id] = task.argv, task.name
+
+    def started(self, key: Key, host: str, argv: tuple[str, ...], now: float) -> None:
         """An attempt's process runs: once and for all, and beside no other of its task that was not given up."""
+        if key[0] in self.last_told and self.last_told[key[0]][0] != argv:
+            self.violated(f"{key[0]}.{key[1]} runs {argv}, and was changed to {self.last_told[key[0]][0]}")
+        self.ran[key], self.began[key] = argv, now
         if key in self.hosts:
             self.violated(f"{key[0]}.{key[1]} was started on {self.hosts[key]}, and again on {host}")
         for task, attempt in self.alive - self.forced:
@@ -51,9 +94,20 @@ class SimTruth(Truth):
         known = [each for each in self.alive - self.forced if self.hosts[each][:2] not in self.lossy]
         if broken := self.limits.broken_by(key, known):
             self.violated(f"{key[0]}.{key[1]} was started, and {broken}")
+        array, most = parse_id(key[0])[0], self._most(parse_id(key[0])[0], now)
+        beside = sum(parse_id(each[0])[0] == array for each in known) if array not in self.forced_arrays else 0
+        if most and beside >= most:
+            self.violated(f"{key[0]}.{key[1]} was started beside {beside} of its array, and {most} may run at once")
+        self.done["throttled"] += beside + 1 == most
         self.alive.add(key)
         self.starts.append(key)
         self.hosts[key] = host
+
+    def _most(self, array: str, now: float) -> int:
+        """How many of the array may run at once for all that any node may know; 0: any number."""
+        since = -1.0 if self.settles_seconds is None else now - self.settles_seconds
+        known = [each.most for each in self.throttles.get(array, ()) if each.until > since]
+        return 0 if 0 in known or not known else max(known)
 
     def violated(self, what: str) -> None:
         self.violations.append(what)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from random import Random
 
 from leaseq.dataclass import dataclass, field, replace
@@ -18,16 +19,17 @@ from leaseq.limit_names import ALL_GROUPS
 from leaseq.models import Array, State, Task
 from leaseq.names import ARRAYS, Entry, new_task_id, order
 from leaseq.protocol import arrays, tasks, terms
-from leaseq.protocol.arrays import Stop
 from leaseq.protocol.edges import begins_at
 from leaseq.protocol.groups import begun_in
+from leaseq.protocol.stops import Stop
 from leaseq.reading.find import find
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import Snapshot
 from leaseq.upstream import Upstream
 from leaseq.verbs.access import Access
+from leaseq.verbs.arrays import set_throttle
 from leaseq.verbs.cancel import cancel
-from leaseq.verbs.change import change, wish
+from leaseq.verbs.change import Changed, Wish, change, opened, wish
 from leaseq.verbs.changes import NONE
 from leaseq.verbs.fits import Fits
 from leaseq.verbs.group import set_parallel
@@ -37,11 +39,12 @@ from leaseq.verbs.pause import pause, resume
 from leaseq.verbs.recover import recover, recoverable
 from leaseq.verbs.retry import retry
 from leaseq.verbs.submit import Submitted, Wanted, submit
+from leaseq.verbs.upstreams import resolve
 from leaseq.world import Clock, Fs
 from tests.sim.host import ALONE
 from tests.sim.plan import ArrayPlan, Command, TaskPlan
 from tests.sim.slurm import HOME
-from tests.sim.truth import SimTruth
+from tests.sim.truth import SimTruth, Throttle
 
 LOOKED_AT = 1000
 AGAIN_SECONDS = 2.0
@@ -58,6 +61,8 @@ class User:
     truth: SimTruth
     chance: Random
     pause: Callable[[float], None]
+    seconds: Callable[[], float]
+    """How long the history lasts so far."""
 
     @property
     def access(self) -> Access:
@@ -82,6 +87,13 @@ class User:
         known = self._known_in_order()
         for kind, back in plan.after:
             ups += [Upstream(kind, known[-1 - back], 1, self.lease.id)] if back < len(known) else []
+        try:
+            ups += self._of_arrays(plan)
+        except OSError:
+            return not plan.key
+        except LeaseqError as error:
+            self.truth.violated(f"what is to come after an array is refused: {error.message}")
+            return True
         like = Task(
             "",
             argv,
@@ -109,10 +121,22 @@ class User:
         self._acknowledge(plan, like, done)
         return done.failure is None or not plan.key
 
+    def _of_arrays(self, plan: TaskPlan) -> list[Upstream]:
+        """What the task is to come after of the arrays that are known."""
+        known, said = list(self.truth.arrays), []
+        for kind, which, index in plan.after_arrays:
+            if known:
+                task = self.truth.arrays[known[which % len(known)]]
+                assert task.array is not None
+                every = Indices.parse(task.array.indices)
+                said.append((kind, task.id if index is None else f"{task.id}_{every[index % len(every)]}"))
+        return [up for up, _ in resolve(self.access, self.lease, said)]
+
     def _acknowledge(self, plan: TaskPlan, like: Task, done: Submitted) -> None:
         if not plan.key:
             self.truth.acknowledged.update((task_id, replace(like, id=task_id)) for task_id in done.ids)
             self.truth.limits.groups.update((task_id, plan.group) for task_id in done.ids)
+            self.truth.last_told.update((task_id, (like.argv, like.name)) for task_id in done.ids)
             self.truth.in_order += done.ids
         for first in done.ids if plan.key else ():
             if self.truth.keys.setdefault(plan.key, first) != first:
@@ -134,13 +158,14 @@ class User:
             retries=plan.retries,
             on_lost=plan.on_lost,
             requeue=plan.requeue,
-            array=Array(f"0-{plan.count - 1}"),
+            array=Array(f"0-{plan.count - 1}", throttle=plan.throttle, max_fails=plan.max_fails),
             group=plan.group,
         )
         place = order(priority=0, micros=int(now * 1e6), sequence=0)
         entry = Entry(place, task.id, plan.need, 1, count=plan.count, group=plan.group)
         self.truth.offered[task.id] = task
         self.truth.limits.groups[task.id] = plan.group
+        self.truth.throttles[task.id] = [Throttle(plan.throttle, acknowledged=True)]
         try:
             self.fs.mkdir(self.lease.inbox(plan.node))
             tasks.publish(self.fs, self.lease.inbox(plan.node), entry, task)
@@ -153,6 +178,9 @@ class User:
         for task_id in sorted(self.truth.arrays)[plan.which :][:1]:
             if plan.verb == "retry":
                 self._retry_array(task_id)
+                return
+            if plan.verb == "throttle":
+                self._throttle(task_id, plan.most)
                 return
             task = self.truth.arrays[task_id]
             assert task.array is not None
@@ -169,6 +197,18 @@ class User:
                         return
             except OSError:
                 return
+
+    def _throttle(self, task_id: str, most: int) -> None:
+        with suppress(LeaseqError, OSError, Malformed):
+            located = self._located(task_id)
+            before = [each for each in self.truth.throttles[task_id] if each.acknowledged]
+            said = Throttle(most)
+            self.truth.throttles[task_id].append(said)
+            set_throttle(self.access, located, most)
+            said.acknowledged = True
+            for each in before:
+                each.until = min(each.until, self.seconds())
+            self.truth.done["throttle"] += 1
 
     def _retry_array(self, task_id: str) -> None:
         reader = self.reader()
@@ -190,6 +230,7 @@ class User:
             "recover": self._recover,
             "retry": self._retry,
             "set": self._set,
+            "edit": self._edit,
             "pause": self._pause,
             "resume": self._resume,
             "limit": self._limit,
@@ -236,8 +277,22 @@ class User:
         """A pending task has another priority, and is of that group."""
         for each in self._picked(plan.which):
             self.truth.limits.groups.pop(each.row.id, None)  # not known while it is being changed, and if that fails
-            done = change(self.access, each, wish(NONE, priority=plan.which, group=plan.group), fits=Fits(self.access))
+            changes = replace(NONE, name=f"named{plan.which}")
+            done = self._change(each, wish(changes, priority=plan.which, group=plan.group))
             self.truth.limits.groups[each.row.id] = done.task.group
+
+    def _edit(self, plan: Command) -> None:
+        """A pending task is opened, and its command is another."""
+        for each in self._picked(plan.which):
+            task, entry = opened(self.access, each)
+            made = replace(task, argv=(*task.argv[:2], str(plan.which % 3), *task.argv[3:]))
+            self._change(each, Wish(partial(_one, made), opened=str(entry)))
+
+    def _change(self, each: Located, wished: Wish) -> Changed:
+        word = self.truth.begins_change(each.row.id)
+        done = change(self.access, each, wished, fits=Fits(self.access))
+        self.truth.told_change(done.task, word)
+        return done
 
     def _let_go(self, plan: Command) -> None:
         """The task starts whatever it waits for."""
@@ -251,6 +306,7 @@ class User:
         done = pause(self.access, self.lease, plan.group)
         begun = begun_in(self.fs, self.lease, plan.group or ALL_GROUPS)
         going_on = [(row.id, row.attempt) for row in done.going_on]
+        self.truth.done[f"pause {plan.group}"] += 1
         limits.told("pause", plan.group, word, going_on + [(each.entry.id, each.entry.attempt) for each in begun])
 
     def _resume(self, plan: Command) -> None:
@@ -275,6 +331,7 @@ class User:
         word = limits.begins("limit", plan.group)
         set_parallel(self.access, self.lease, plan.group, plan.which)
         claims = begun_in(self.fs, self.lease, plan.group)
+        self.truth.done[f"limit {plan.group}"] += 1
         limits.told("limit", plan.group, word, [(each.entry.id, each.entry.attempt) for each in claims], plan.which)
 
     def release_all(self) -> None:
@@ -283,7 +340,7 @@ class User:
             for name in self.fs.names(self.lease.held(node)):
                 if Entry.parse(name).count:
                     tasks.move_pending(self.fs, self.lease.held(node), name, self.lease.inbox(node))
-        for group in ("", "ga", "gb"):
+        for group in ("", "ga", "gb", "gc"):
             self.truth.limits.begins("pause", group)
             resume(self.access, self.lease, group)
             self.truth.limits.begins("pause", group)
@@ -330,6 +387,10 @@ class User:
                 self.truth.attempts[row.id] = row.attempt + 1
             else:
                 self.truth.stands[row.id, row.attempt] = decided
+
+
+def _one(made: Task, _: Task) -> Task:
+    return made
 
 
 @dataclass

@@ -14,10 +14,10 @@ from leaseq.indices import Indices
 from leaseq.models import Array, Running, State, Task
 from leaseq.names import Entry, new_incarnation
 from leaseq.protocol import arrays, chunks, edges, tasks
-from leaseq.protocol.arrays import Stop
 from leaseq.protocol.facts import Ended
 from leaseq.protocol.journal import Journal
 from leaseq.protocol.plan import Plan
+from leaseq.protocol.stops import Stop
 from leaseq.protocol.tasks import Claim
 from leaseq.reading.find import Search, detail
 from leaseq.reading.indexed import Indexed

@@ -107,7 +107,7 @@ def served(request: str) -> tuple[list[str], list[str]]:
     fs, lease = MemoryFs(Disk("/home")), LeaseDir("L", "/home/L")
     records.prepare(fs, lease)
     records.prepare_node(fs, lease, "n1")
-    body = {"v": 1, "signal": "USR1" if request.startswith("ending") else 10}
+    body = {"v": 1, "signal": "USR1" if request.startswith("ending") else 10, "alloc": "1", "round": "r"}
     fs.create(f"{lease.control('n1')}/{request}", json.dumps(body).encode())
     procs = Keeper()
     ledger = Ledger(fs=fs, procs=procs, lease=lease, node="n1", totals={})

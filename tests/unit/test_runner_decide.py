@@ -128,6 +128,15 @@ def test_a_task_with_a_time_limit_only_still_runs_alone() -> None:
     assert starts(Need(time_seconds=5), Need(cpus=1)) == ([0], {})
 
 
+def test_names_of_one_need_are_judged_together_as_each_alone() -> None:
+    needs = [Need(cpus=6), Need(gpus=3), *[Need(cpus=3), Need(gpus=2), Need(cpus=0), Need(gpus=1, mem_mb=600)] * 9]
+    alone = [entry(need, place) for place, need in enumerate(needs)]
+    named = [Entry.parse(str(each)) for each in alone]
+    assert len({id(each.need) for each in named}) == len(set(map(str, needs)))
+    held = (Booking(2, 500),)
+    assert choose(named, NODE, held, seconds_left=None) == choose(alone, NODE, held, seconds_left=None)
+
+
 def test_only_so_many_are_looked_at_behind_a_blocked_head() -> None:
     read = []
 

@@ -79,3 +79,27 @@ def test_the_lease_ends_and_no_terminal_hangs_on_the_runner() -> None:
     life = Phase()
     life.lease_ends(stays=False)
     assert life.wanted is Wanted.LEAVE
+
+
+def test_who_stands_aside_goes_on_as_before_unless_something_else_is_asked_meanwhile() -> None:
+    for before in (Wanted.SERVE, Wanted.DRAIN):
+        life = Phase(before)
+        life.stand_aside()
+        assert (life.wanted, life.may_claim, life.goes_on) == (Wanted.ASIDE, False, True)
+        life.stand_again()
+        assert life.wanted is before
+    for ask, then in ((Phase.drain, Wanted.DRAIN), (Phase.resume, Wanted.SERVE)):
+        life = Phase(Wanted.DRAIN if then is Wanted.SERVE else Wanted.SERVE)
+        life.stand_aside()
+        ask(life)
+        assert life.wanted is Wanted.ASIDE
+        life.stand_again()
+        assert life.wanted is then
+
+
+@pytest.mark.parametrize("wanted", [Wanted.GIVE_WAY, Wanted.STAY, Wanted.LEAVE, Wanted.RELEASE])
+def test_what_leaves_does_not_stand_aside(wanted: Wanted) -> None:
+    life = Phase(wanted)
+    life.stand_aside()
+    life.stand_again()
+    assert life.wanted is wanted

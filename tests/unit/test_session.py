@@ -22,6 +22,7 @@ import pytest
 from leaseq.errors import EX_TEMPFAIL
 from leaseq.layout import Home
 from leaseq.node import session
+from leaseq.node.terminals import Terminals
 from leaseq.world import SystemFs
 from tests.build import allocate
 from tests.patience import PATIENCE_SECONDS
@@ -34,6 +35,7 @@ sys.path.insert(0, sys.argv[1])
 from leaseq.node.nodedir import open_node_dir
 from leaseq.errors import EX_TEMPFAIL
 from leaseq.node import session
+from leaseq.node.terminals import Terminals
 directory = open_node_dir(sys.argv[2], "7", "node1")
 directory.take("runner", "0123456789")
 session.directory_of(directory.root)
@@ -165,6 +167,58 @@ def test_a_window_that_changes_its_size_is_noticed_inside(node: Node) -> None:
     terminal.type("until [ $(stty size | tail -c 4) = 111 ]; do sleep 0.1; done; echo wide-$((1 + 1))\n")
     terminal.expect("wide-2")
     terminal.kill()
+
+
+def used(node: Node, what: str) -> None:
+    """The node is used by that, or by nothing."""
+    root = next(node.path.glob("n/*/7/node1"))
+    until = time.monotonic() + SECONDS_MAX
+    while (seen := Terminals(str(root)).in_use()) != what:
+        assert time.monotonic() < until, seen
+        time.sleep(0.05)
+
+
+def detached(node: Node, *typed: str) -> None:
+    terminal = node.show()
+    terminal.type("echo in-$((1 + 1))\n")
+    terminal.expect("in-2")
+    used(node, "a shell")
+    for each in typed:
+        terminal.type(each)
+    terminal.type("tmux detach-client\n")
+    assert terminal.end() == 0
+
+
+def test_a_shell_uses_the_node_while_somebody_looks_at_it_or_something_runs_in_it(node: Node) -> None:
+    detached(node)
+    used(node, "")
+    detached(node, "sleep 600 &\n")
+    used(node, "what runs in session main")
+    detached(node, "kill %1; wait\n")
+    used(node, "")
+    detached(node, "tmux new-window\n", "sleep 600 &\n")
+    used(node, "what runs in session main")
+
+
+def test_a_command_and_a_plain_shell_use_the_node_until_they_end(node: Node) -> None:
+    command = node.show("job", "sleep", "600")
+    used(node, "a shell")
+    command.kill()
+    used(node, "the command of session job")
+    subprocess.run(["tmux", "-S", str(next(node.path.glob("n/*/7/node1/session/job.sock"))), "kill-server"], check=True)
+    used(node, "")
+    plain = node.show("", "sleep", "600")
+    used(node, "a shell")
+    plain.kill()
+    used(node, "")
+
+
+def test_every_window_of_a_session_is_told(node: Node) -> None:
+    detached(node)
+    Terminals(str(next(node.path.glob("n/*/7/node1")))).tell("the lease is given back soon")
+    again = node.show()
+    again.expect("leaseq: the lease is given back soon")
+    again.kill()
 
 
 def test_without_a_runner_the_way_out_is_told(node: Node) -> None:

@@ -26,7 +26,7 @@ from leaseq.lease.settle import LEASE_END
 from leaseq.lease.slurm.answer import Queue, Verdict, cache_of, missed_name
 from leaseq.lease.slurm.identity import Match
 from leaseq.lease.slurm.text import Row
-from leaseq.protocol import allocs, files
+from leaseq.protocol import allocs, files, leaving
 from leaseq.reading import beats
 from leaseq.reading.views import NODE_DOWN
 from leaseq.world import Fs
@@ -221,6 +221,8 @@ def end_reason(fs: Fs, place: AllocDir, row: Row | None, heard: float | None) ->
 
     row: how Slurm showed it last; None if it never did. heard: how long ago a runner of it was heard last.
     """
+    if (why := leaving.why_left(fs, place)) and (row is None or not row.ended or row.state == "COMPLETED"):
+        return why
     if row is not None and row.ended and row.state != "CANCELLED":
         return f"{row.state} ({row.reason})" if row.reason else row.state
     if allocs.is_released(fs, place):

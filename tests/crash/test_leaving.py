@@ -1,0 +1,22 @@
+"""An allocation that nothing uses leaves: every fault, and a submission, at every operation of that."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.crash.leaving_world import DEATHS, MEANWHILE, NODES, TROUBLES, every_leave
+
+
+@pytest.mark.parametrize("faulty", NODES)
+def test_what_is_submitted_while_an_allocation_leaves_runs_once_or_stays_pending(faulty: str) -> None:
+    assert every_leave(faulty, kinds=MEANWHILE) > 40
+
+
+@pytest.mark.parametrize("faulty", NODES)
+def test_what_is_submitted_when_a_runner_died_while_its_allocation_left_is_not_lost(faulty: str) -> None:
+    assert every_leave(faulty, kinds=DEATHS, submits=True) > 40
+
+
+@pytest.mark.parametrize("faulty", NODES)
+def test_no_trouble_leaves_half_of_an_allocation(faulty: str) -> None:
+    assert every_leave(faulty, kinds=TROUBLES) > 40
