@@ -197,6 +197,34 @@ def starting() -> list[Row]:
     return rows
 
 
+HOPS = 9
+
+
+def hops() -> list[Row]:
+    """From the last act of a task to the first one of a task that waits for its end."""
+    rows = []
+    for beside in (False, True):
+        with home() as env, tempfile.TemporaryDirectory() as scratch:
+            run([*LEASEQ, "daemon", "start"], env=env)
+            need = ["--cpus", "1", "--priority", "9"]
+            if beside:
+                run([*LEASEQ, "submit", "--cpus", "1", "--file", "-"], env=env, text="true\n" * BATCH)
+            taken = sorted(hop(Path(scratch) / str(number), need, env) for number in range(HOPS))
+            what = "a dependent's hop" + (f" beside a stream of {BATCH:,} true" if beside else "")
+            rows.append(Row(what, taken[HOPS // 2], "ms", "<= 50", taken[HOPS // 2] <= 50, f"at most {taken[-1]:.0f}"))
+    return rows
+
+
+def hop(stem: Path, need: list[str], env: dict[str, str]) -> float:
+    go, first, second = (Path(f"{stem}{end}") for end in (".go", ".1", ".2"))
+    line = f"while [ ! -e {go} ]; do sleep 0.01; done; date +%s.%N >{first}"
+    up = run([*LEASEQ, "submit", *need, "--", line], env=env).split()[-1]
+    down = run([*LEASEQ, "submit", *need, "--after", up, "--", f"date +%s.%N >{second}"], env=env).split()[-1]
+    go.touch()
+    run([*LEASEQ, "wait", down], env=env)
+    return (float(second.read_text()) - float(first.read_text())) * 1000
+
+
 def throughput() -> list[Row]:
     rows = [Row("floor: spawn and wait /bin/true", spawn_floor(), "/s")]
     for slots in (1, 2):
@@ -249,4 +277,4 @@ def _resident(env: dict[str, str], *, only: str = "") -> float:
 
 
 if __name__ == "__main__":
-    show("throughput", submitting() + starting() + throughput() + memory())
+    show("throughput", submitting() + starting() + hops() + throughput() + memory())

@@ -6,6 +6,8 @@ in phases that go on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from leaseq.dataclass import replace
 from leaseq.errors import Newer
 from leaseq.models import ANY, Task, Why
@@ -19,6 +21,7 @@ from leaseq.runner.ending import outcome_of
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
 from leaseq.runner.work import Attempt, Single
+from leaseq.upstream import POINTER
 
 
 def end(state: NodeState, ports: Ports, attempt: Attempt, rec: Rec) -> None:
@@ -38,6 +41,14 @@ def end(state: NodeState, ports: Ports, attempt: Attempt, rec: Rec) -> None:
         # It failed just before it was told to end: nobody wants another attempt.
         outcome = replace(outcome, requeued="")
     attempt.work.ended(ports, outcome)
+
+
+def see_who_waits(state: NodeState, ports: Ports, ended: Sequence[str]) -> None:
+    """If tasks wait for one of those that have ended, the ledger does not wait for others to end with it."""
+    names = ports.fs.names(ports.lease.edges)
+    state.heard_of_edges = bool(names)
+    starts = (POINTER, *(f"{each}." for each in ended))
+    ports.ledger.waited_for = ports.ledger.waited_for or any(name.startswith(starts) for name in names)
 
 
 def put_back(state: NodeState, ports: Ports, attempt: Attempt, rec: Rec) -> None:

@@ -58,6 +58,8 @@ class Ledger:
         """Attempts that another runner or a command decided and that are told already, as far as that is known."""
         self.open: list[Ending | Note] = []
         """Not yet in their place; only the caller of `persist` takes from it."""
+        self.waited_for = False
+        """True while tasks wait for the end of something that was added."""
         self.freed = False
         """True once tasks may start that waited for what was persisted; the runner takes that back."""
         self.trouble = ""
@@ -74,7 +76,7 @@ class Ledger:
     @property
     def awaited(self) -> bool:
         """True if something may begin once what was added is in its place."""
-        return any(isinstance(item, Begins) for item in list(self.open))
+        return self.waited_for or any(isinstance(item, Begins) for item in list(self.open))
 
     def unwritten(self) -> list[str]:
         """The attempts whose outcomes are not in their place."""
@@ -82,6 +84,7 @@ class Ledger:
 
     def persist(self) -> bool:
         """Everything added so far is in its place; True if there was anything. Raises OSError, losing nothing."""
+        self.waited_for = False
         items = list(self.open)
         batch = [item for item in items if isinstance(item, Ending)]
         notes = [item for item in items if not isinstance(item, Ending)]

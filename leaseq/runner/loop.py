@@ -78,6 +78,7 @@ class Runner:
     def collect(self, now: float) -> None:
         """Attempts whose record is over are no longer running, and what they booked is free."""
         state, ports = self.state, self.ports
+        ended: list[str] = []
         for key in state.to_look_at(now):
             attempt = state.running[key]
             rec = ports.procs.record(key)
@@ -97,6 +98,9 @@ class Runner:
                 ends.put_back(state, ports, attempt, rec)
             else:
                 ends.end(state, ports, attempt, rec)
+                ended.append(attempt.entry.id)
+        if ended and state.running and state.heard_of_edges:
+            self.guard(lambda: ends.see_who_waits(state, ports, ended))
 
     def _serve_control(self) -> None:
         self.state.look_at_control = not control.serve(self.state, self.ports)

@@ -320,7 +320,7 @@ class RunnerProcess:
             self._learn_gpus()
             wait = service.turn()
             if service.ports.ledger.open:
-                ledger.wake(hurry=not state.running or (bool(state.lots) and service.ports.ledger.awaited))
+                ledger.wake(hurry=not state.running or service.ports.ledger.awaited)
             if service.news():
                 self.pulse.publish()
             if service.may_leave():

@@ -80,6 +80,8 @@ class NodeState:
         """Claims that a newer leaseq has left here, and why they are not for this one to touch."""
         self.strays: dict[str, float] = {}
         """Claims of this node that are not this runner's, and when each was first seen."""
+        self.heard_of_edges = options.notified
+        """True if some task here may wait for another, as far as the kernel has told."""
         self.awaited: set[str] = set()
         """Tasks for whose beginning others wait, as far as that is known."""
         self.trouble = ""
@@ -241,6 +243,7 @@ class NodeState:
 
     def _learn_edges(self, edges: Sequence[Edge], now: float) -> bool:
         """What tasks wait for that this runner can see to, or look at in time, is known; False if none is of that."""
+        self.heard_of_edges = True
         awaited = {edge.up.id for edge in edges if edge.up.kind == START}
         self.awaited |= awaited
         if any(edge.up.kind == BEGIN for edge in edges):
