@@ -111,9 +111,11 @@ class Totals:
         """How many indices have ended for good."""
         return sum(self.counts.values())
 
-    def line(self) -> bytes:
+    def line(self, directory: int | None = None) -> bytes:
+        """directory: where in the journal its last directory begins, if it has one."""
         counts = {state.name: many for state, many in self.counts.items()}
-        return line_of(["t", counts, self.attempt, self.started, self.ended, self.seconds])
+        told = ["t", counts, self.attempt, self.started, self.ended, self.seconds]
+        return line_of(told if directory is None else [*told, directory])
 
     @classmethod
     def parse(cls, fact: list[Any]) -> Totals:
@@ -162,6 +164,14 @@ class Packed:
 
 def packs(chunk: int, logs: Sequence[Packed]) -> bytes:
     return line_of(["p", chunk, [[each.index, each.attempt, each.stream, each.offset, each.length] for each in logs]])
+
+
+Spans = dict[int, tuple[int, int]]
+"""By chunk, between which bytes of a journal all lines are that tell of it, up to some place."""
+
+
+def directory(spans: Spans) -> bytes:
+    return line_of(["d", [[chunk, *spans[chunk]] for chunk in sorted(spans)]])
 
 
 def begins(chunk: int, attempts: Attempts) -> bytes:

@@ -30,7 +30,7 @@ from leaseq.limit_names import (
     pause_name,
 )
 from leaseq.names import Entry, is_node, parse_id
-from leaseq.protocol import journal, lanes, tasks
+from leaseq.protocol import lanes, tasks
 from leaseq.protocol.files import discard, make, replace_file
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
@@ -170,6 +170,8 @@ def groups_with_lanes(fs: Fs, lease: LeaseDir) -> list[str]:
 
 def begun_in(fs: Fs, lease: LeaseDir, group: str) -> Iterator[Claim]:
     """What of the group runs, or may: what is claimed, and of arrays each index that has begun where its chunk is."""
+    from leaseq.protocol import journal  # for whoever limits a group, and no other command
+
     chunks: dict[str, list[Claim]] = {}
     for claim in claims_of(fs, lease, group):
         if claim.entry.chunk is None:

@@ -6,9 +6,10 @@
     ["u",CHUNK,[[INDEX,ATTEMPT],...],WHO]     what that incarnation began of these has certainly never run
     ["p",CHUNK,[[INDEX,ATTEMPT,STREAM,AT,BYTES],...]]  where these logs are in this incarnation's pack: see `index_logs`
     ["e",INDEX,ATTEMPT,CHUNK,STATE,...]       how that attempt of the index ended: the fields of `Ended`, in order
-    ["t",COUNTS,ATTEMPT,STARTED,ENDED,SECONDS]  the journal's totals after its other lines: indices that have ended for
-                                              good, by state; the highest attempt; of all the first start, the last end,
-                                              and how long they ran together
+    ["d",[[CHUNK,FROM,TO],...]]               between which bytes all lines before this one are that tell of a chunk
+    ["t",COUNTS,ATTEMPT,STARTED,ENDED,SECONDS,AT]  the journal's totals after its other lines: indices that have ended
+                                              for good, by state; the highest attempt; of all the first start, the last
+                                              end, and how long they ran together; where its last `d` is, if it has one
 
 A torn line is no line. Of a chunk that was taken away from its holder, what its journal says after the cut is evidence,
 and is never applied.
@@ -26,14 +27,25 @@ from leaseq.errors import Malformed
 from leaseq.layout import ArrayDir
 from leaseq.models import State
 from leaseq.protocol import files
-from leaseq.protocol.facts import Attempts, Begun, Ended, Packed, Told, Totals, begins, never_began, packs
-from leaseq.schema import integer, json_lines, text
+from leaseq.protocol.facts import (
+    Attempts,
+    Begun,
+    Ended,
+    Packed,
+    Spans,
+    Told,
+    Totals,
+    begins,
+    directory,
+    never_began,
+    packs,
+)
+from leaseq.protocol.journal_file import DIRECTORY_BYTES, TAIL_BYTES, beginning, in_parts, lines, of_chunk, whole
+from leaseq.schema import integer, text
 from leaseq.world import Fs
 
-TAIL_BYTES = 4096
-"""In so many of its last bytes a journal has its totals, as a rule."""
-PART_BYTES = 1 << 24
-LINES_BYTES = 1 << 20
+DIRECTORY_SHARE = 8
+"""A directory comes at the earliest after so many times its own size."""
 
 
 class Journal:
@@ -43,6 +55,12 @@ class Journal:
         self.fs, self.array, self.owner = fs, array, owner
         self.path = array.journal(node, owner)
         self.totals = Totals()
+        self._size: int | None = 0
+        """How long it is; None after a write of which nobody knows how far it came."""
+        self._spans: Spans = {}
+        self._directory: int | None = None
+        """Where its last directory begins."""
+        self._next_directory = DIRECTORY_BYTES
         self._torn = False
         self._named = False
         """True once its name is durable."""
@@ -60,24 +78,47 @@ class Journal:
         begun, packed: by chunk. never: of each (chunk, what never began of it, whose it was).
         """
         totals = replace(self.totals, counts=dict(self.totals.counts))
-        lines = [b"\n"] if self._torn else []
-        lines += [packs(chunk, logs) for chunk, logs in (packed or {}).items()]
+        lines = [(chunk, packs(chunk, logs)) for chunk, logs in (packed or {}).items()]
         for end in ended:
             totals.add(end)
-            lines.append(end.line())
+            lines.append((end.chunk, end.line()))
         for chunk, attempts, owner in never:
-            lines.append(never_began(chunk, attempts, owner))
+            lines.append((chunk, never_began(chunk, attempts, owner)))
         for chunk, attempts in (begun or {}).items():
             totals.began(attempts)
-            lines.append(begins(chunk, attempts))
-        lines.append(totals.line())
-        self._torn = True
-        self.fs.append(self.path, b"".join(lines))
+            lines.append((chunk, begins(chunk, attempts)))
+        parts = [b"\n"] if self._torn else []
+        at = self._end() + len(parts)
+        spans: Spans = {}
+        for chunk, line in lines:
+            spans[chunk] = spans.get(chunk, self._spans.get(chunk, (at, 0)))[0], at + len(line)
+            parts.append(line)
+            at += len(line)
+        where, after = self._directory, self._next_directory
+        if at >= after:
+            listed = directory({**self._spans, **spans})
+            parts.append(listed)
+            where, at = at, at + len(listed)
+            after = at + max(DIRECTORY_BYTES, DIRECTORY_SHARE * len(listed))
+        parts.append(totals.line(where))
+        self._torn, self._size = True, None
+        self.fs.append(self.path, b"".join(parts))
         if not self._named:
             self.fs.sync_dir(self.array.root)
             self._named = True
-        self._torn = False
+        self._torn, self._size = False, at + len(parts[-1])
+        self._spans.update(spans)
+        self._directory, self._next_directory = where, after
         self.totals = totals
+
+    def _end(self) -> int:
+        """How long it is, by a look if nobody knows."""
+        if self._size is not None:
+            return self._size
+        try:
+            return self.fs.read_range(self.path, 0, 0)[1]
+        except FileNotFoundError:
+            return 0
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
@@ -177,34 +218,17 @@ def first_ended(
     marks = [f',"{state.name}",'.encode() for state in states]
     first: tuple[int, State] | None = None
     for node, owner in names.journals:
-        for at, line in _in_parts(fs, array.journal(node, owner)):
+        for at, line in in_parts(fs, array.journal(node, owner)):
             if not line.startswith(b'["e",') or not any(mark in line for mark in marks):
                 continue
             with suppress(Malformed, LookupError, TypeError, ValueError, RecursionError):
                 index = int(line[5 : line.index(b",", 5)])
                 if (first is not None and index >= first[0]) or index not in within:
                     continue
-                for end in map(Ended.parse, _lines(line)):
+                for end in map(Ended.parse, lines(line)):
                     if end.state in states and not end.requeued and at < cuts.get((end.chunk, owner), at + 1):
                         first = index, end.state
     return first
-
-
-def _in_parts(fs: Fs, path: str) -> Iterator[tuple[int, bytes]]:
-    """The whole lines of the journal, each with the place at which it begins."""
-    at, rest = 0, b""
-    while True:
-        try:
-            part, size = fs.read_range(path, at + len(rest), LINES_BYTES)
-        except FileNotFoundError:
-            return
-        lines = (rest + part).split(b"\n")
-        rest = lines.pop()
-        for each in lines:
-            yield at, each
-            at += len(each) + 1
-        if not part or at + len(rest) >= size:
-            return
 
 
 def _counts(known: Ended | None, end: Ended) -> bool:
@@ -225,9 +249,8 @@ def of_index(
     never: set[tuple[int, str]] = set()
     starts = [b'["e",%d,' % index, b'["b",%d,' % chunk, b'["u",%d,' % chunk]
     for node, owner in names.journals:
-        data = whole(fs, array.journal(node, owner))
-        size = cuts.get((chunk, owner), len(data))
-        for fact in _lines(b"\n".join(_beginning(data[:size], starts))):
+        data = of_chunk(fs, array.journal(node, owner), chunk, cuts.get((chunk, owner)))
+        for fact in lines(b"\n".join(beginning(data, starts))):
             try:
                 if fact[0] == "e":
                     end = Ended.parse(fact)
@@ -252,24 +275,11 @@ def packed(
     """(log, node, incarnation) of each log of the chunk, or of one index of it, that is in a pack; raises Malformed."""
     cuts = cuts_of(fs, array, names)
     for node, owner in names.journals:
-        data = whole(fs, array.journal(node, owner))
-        size = cuts.get((chunk, owner), len(data))
-        for fact in _lines(b"\n".join(_beginning(data[:size], [b'["p",%d,' % chunk]))):
+        data = of_chunk(fs, array.journal(node, owner), chunk, cuts.get((chunk, owner)))
+        for fact in lines(b"\n".join(beginning(data, [b'["p",%d,' % chunk]))):
             with suppress(Malformed, LookupError, TypeError, ValueError):
                 logs = map(Packed.parse, fact[2])
                 yield from ((each, node, owner) for each in logs if index is None or each.index == index)
-
-
-def _beginning(data: bytes, starts: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines that begin so, kind by kind, each kind in its order."""
-    for start in starts:
-        at = 0 if data.startswith(start) else data.find(b"\n" + start) + 1 or -1
-        while at >= 0:
-            end = data.find(b"\n", at)
-            if end < 0:
-                break  # torn, or still being written
-            yield data[at:end]
-            at = data.find(b"\n" + start, end) + 1 or -1
 
 
 def totals(fs: Fs, array: ArrayDir, names: ArrayNames) -> Totals:
@@ -309,7 +319,7 @@ def _last_totals(fs: Fs, path: str) -> tuple[Totals | None, int]:
             tail, size = fs.read_range(path, -length, length)
         except FileNotFoundError:
             return None, 0
-        facts = list(_lines(tail if length >= size else tail.partition(b"\n")[2]))
+        facts = list(lines(tail if length >= size else tail.partition(b"\n")[2]))
         for at in range(len(facts) - 1, -1, -1):
             if facts[at][0] == "t":
                 try:
@@ -324,27 +334,12 @@ def _last_totals(fs: Fs, path: str) -> tuple[Totals | None, int]:
         length = min(size, 16 * length)
 
 
-def whole(fs: Fs, path: str) -> bytes:
-    """All of the journal, however large; nothing if it is not there."""
-    parts: list[bytes] = []
-    at = 0
-    while True:
-        try:
-            part, size = fs.read_range(path, at, PART_BYTES)
-        except FileNotFoundError:
-            return b""
-        parts.append(part)
-        at += len(part)
-        if not part or at >= size:
-            return b"".join(parts)
-
-
 def _facts(data: bytes, cuts: Mapping[int, int]) -> Iterator[list[Any]]:
     """The whole lines that count. cuts: by chunk, how many bytes do."""
     at = 0
     for end in [*sorted(set(cuts.values())), len(data)]:
         off = {chunk for chunk, size in cuts.items() if size <= at}
-        for fact in _lines(data[at:end]):
+        for fact in lines(data[at:end]):
             if not off or fact[0] == "t" or _chunk_of(fact) not in off:
                 yield fact
         at = max(at, end)
@@ -353,9 +348,3 @@ def _facts(data: bytes, cuts: Mapping[int, int]) -> Iterator[list[Any]]:
 def _chunk_of(fact: list[Any]) -> object:
     at = 3 if fact[0] == "e" else 1
     return fact[at] if len(fact) > at else None
-
-
-def _lines(data: bytes) -> Iterator[list[Any]]:
-    for fact in json_lines(data):
-        if isinstance(fact, list) and fact and isinstance(fact[0], str) and fact[0] in ("b", "u", "e", "p", "t"):
-            yield fact

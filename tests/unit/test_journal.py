@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from leaseq.array_names import ArrayNames
@@ -9,12 +11,25 @@ from leaseq.dataclass import replace
 from leaseq.layout import ArrayDir
 from leaseq.models import State
 from leaseq.protocol import facts, journal
-from leaseq.protocol.facts import Ended, Told, Totals
+from leaseq.protocol.facts import Ended, Packed, Told, Totals
 from leaseq.protocol.journal import Journal
+from leaseq.protocol.journal_file import DIRECTORY_BYTES
+from tests.faults import Fault, FaultFs, Kind
 from tests.memoryfs import Disk, MemoryFs
 
 ARRAY = ArrayDir("/home/a")
 FIRST, SECOND = "000000000a", "000000000b"
+
+
+class Counting(MemoryFs):
+    """Counts what is read of files by parts."""
+
+    read_bytes = 0
+
+    def read_range(self, path: str, offset: int, length: int) -> tuple[bytes, int]:
+        data, size = super().read_range(path, offset, length)
+        self.read_bytes += len(data)
+        return data, size
 
 
 @pytest.fixture
@@ -83,10 +98,11 @@ def test_a_torn_batch_costs_only_what_is_torn(fs: MemoryFs, cut: int) -> None:
 
 
 def test_after_a_failed_write_the_next_line_stands_alone(fs: MemoryFs) -> None:
-    one = Journal(fs, ARRAY, "n1", FIRST)
+    one = Journal(FaultFs(fs, Fault(2, Kind.FAILS, errno.EIO, operation="append")), ARRAY, "n1", FIRST)
     one.write(ended=[_ended(0)])
+    with pytest.raises(OSError):
+        one.write(ended=[_ended(1)])
     fs.append(one.path, b'["e",5,1')
-    one._torn = True
     one.write(ended=[_ended(1)])
     assert _read(fs).ended.keys() == {0, 1}
     assert _totals(fs).all_ended == 2
@@ -124,6 +140,66 @@ def test_the_totals_are_read_from_the_end_however_long_the_journal_is(fs: Memory
     fs.disk.hook = lambda operation, paths: reads.append(1) if operation.startswith("read") else None
     found = _totals(fs)
     assert (found.all_ended, found.started, found.ended, found.seconds, len(reads)) == (3000, 0.0, 3001.0, 1500.0, 1)
+
+
+def test_what_is_told_of_an_index_is_found_without_most_of_a_long_journal(fs: MemoryFs) -> None:
+    many, of_one = 60, 100
+    faults = [Fault(at, Kind.FAILS, errno.EIO, operation="append") for at in (40, 300, 555)]
+    one = Journal(FaultFs(fs, *faults), ARRAY, "n1", FIRST)
+    sizes = []
+    for place in range(0, many * of_one, 10):
+        # Three chunks are worked on at once.
+        first, chunk = divmod(place // 10, 3)
+        chunk += 3 * (first // 10)
+        indices = range(chunk * of_one + first % 10 * 10, chunk * of_one + first % 10 * 10 + 10)
+        packed = {chunk: [Packed(indices[0], 1, "out", place, 5)]}
+        what = {
+            "begun": {chunk: [(index, 1) for index in indices]},
+            "ended": [_ended(each, chunk=chunk, reason="x" * 60) for each in indices if each % 50 != 49],
+            "packed": packed,
+        }
+        try:
+            one.write(**what)  # type: ignore[arg-type]
+        except OSError:
+            fs.append(one.path, b'["e",%d,1,%d,"FAI' % (indices[0], chunk))
+            one.write(**what)  # type: ignore[arg-type]
+        sizes.append(len(fs.read(one.path)))
+    size = sizes[-1]
+    assert size > 3 * DIRECTORY_BYTES
+    names = ArrayNames.parse(fs.names(ARRAY.root))
+    told = _read(fs)
+    assert len(told.ended) == many * of_one * 49 // 50
+    for index in (0, 1, 49, 2017, 3049, 3050, 5899, 5900, 5999):
+        ends, begun = journal.of_index(fs, ARRAY, names, index, index // of_one)
+        assert [end for end, _ in ends] == [each for each in [told.ended.get(index)] if each]
+        assert begun == told.begun.get(index)
+        logs = list(journal.packed(fs, ARRAY, names, index // of_one))
+        assert len(logs) == of_one // 10 and {owner for _, _, owner in logs} == {FIRST}
+    reader = Counting(fs.disk)
+    journal.of_index(reader, ARRAY, names, 2017, 20)
+    assert reader.read_bytes < size // 2
+    # What follows a cut is evidence, wherever in the journal that is.
+    for number in (5, 200, 599):
+        _cut(fs, FIRST, sizes[number], chunk=20)
+        cut = ArrayNames.parse(fs.names(ARRAY.root))
+        all_told = journal.read(fs, ARRAY, cut, chunk=20)
+        for index in range(2000, 2100):
+            ends, begun = journal.of_index(fs, ARRAY, cut, index, 20)
+            assert [end for end, _ in ends] == [each for each in [all_told.ended.get(index)] if each]
+            assert begun == all_told.begun.get(index)
+
+
+def test_a_journal_whose_directory_cannot_be_read_is_read_whole(fs: MemoryFs) -> None:
+    one = Journal(fs, ARRAY, "n1", FIRST)
+    for index in range(4000):
+        one.write(ended=[_ended(index, reason="x" * 50)])
+    names = ArrayNames.parse(fs.names(ARRAY.root))
+    assert one._directory
+    data = fs.read(one.path)
+    for strange in (b'["d",[[0,1]]]', b'["d",7,[]]', b'["e",[[0,0,9]]]', b"[1"):
+        fs.create(one.path, data[: one._directory] + strange + data[one._directory + len(strange) :])
+        (ends, _) = journal.of_index(fs, ARRAY, names, 3, 0)
+        assert len(ends) == 1, strange
 
 
 def test_lines_that_mean_nothing_are_passed_over(fs: MemoryFs) -> None:
