@@ -147,6 +147,20 @@ def stop(fs: Fs, lease: LeaseDir, words: str) -> None:
     link_first(fs, f"{lease.keep}/stopped", words.encode("utf-8", "replace"))
 
 
+def stop_after(fs: Fs, lease: LeaseDir, token: str, words: str) -> bool:
+    """None follows the allocation with that token, for that reason; False if none would, whatever is said."""
+    found = names(fs, lease)
+    if not is_kept(found):
+        return False
+    try:
+        is_one = token in {read_how(fs, lease).first, *(token_of(fs, lease, ask) for ask in asks_in(found))}
+    except Malformed:
+        is_one = True  # nobody can ask for another
+    if is_one:
+        stop(fs, lease, words)
+    return is_one
+
+
 def why_stopped(fs: Fs, lease: LeaseDir) -> str:
     """Why no other is asked for; empty if that is not said."""
     try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from leaseq.errors import Malformed
 from leaseq.names import new_incarnation
-from leaseq.protocol import allocs, leaving, requests, terms
+from leaseq.protocol import allocs, leaving, requests, succession, terms
 from leaseq.protocol.leaving import LEAVE, STAY
 from leaseq.reading import beats
 from leaseq.runner import housework
@@ -188,6 +188,9 @@ def _why_not(state: NodeState, ports: Ports, held: Round, look_once_more: Callab
 
 
 def _leave(state: NodeState, ports: Ports, reason: str) -> None:
+    """No other allocation follows this one: it would stand unused as well, and may start as this one ends."""
+    if succession.stop_after(ports.fs, ports.lease, ports.alloc.token, reason) and ports.ask_slurm is not None:
+        ports.ask_slurm()
     leaving.mark_left(ports.fs, allocs.directory(ports.lease, ports.alloc), reason)
     state.idle.round = None
     state.phase.release()

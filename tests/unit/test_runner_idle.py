@@ -6,12 +6,14 @@ import pytest
 
 from leaseq.layout import LeaseDir
 from leaseq.models import Need
-from leaseq.protocol import allocs, leaving, tasks
+from leaseq.protocol import allocs, leaving, succession, tasks
 from leaseq.protocol.leaving import LEAVE, STAY
+from leaseq.protocol.succession import How
 from leaseq.runner.idle import Idle
 from leaseq.runner.leaving import used_by
 from tests.build import allocate, make_entry, make_task
-from tests.crash.leaving_world import about_to_leave
+from tests.crash.answers import OLD
+from tests.crash.leaving_world import LEASE, about_to_leave
 from tests.memoryfs import Disk, MemoryFs
 
 
@@ -109,6 +111,15 @@ def test_a_round_comes_out_once_however_many_decide() -> None:
     assert leaving.decide(fs, place, "r", STAY, "n2: a task") == (STAY, "n2: a task")
     assert leaving.decide(fs, place, "r", LEAVE, "idle for 30 min") == (STAY, "n2: a task")
     assert leaving.rounds(fs, place) == {"r": (STAY, "n2: a task")}
+
+
+@pytest.mark.parametrize(("first", "stops"), [(OLD, True), ("another000", False)])
+def test_none_follows_an_allocation_that_has_left(first: str, stops: bool) -> None:
+    world = about_to_leave("n1")
+    succession.keep(world.fs, LEASE, How(first))
+    world.run(until=lambda: bool(leaving.why_left(world.fs, allocs.directory(LEASE, world.alloc))))
+    told = succession.why_stopped(world.fs, LEASE)
+    assert told == (leaving.why_left(world.fs, allocs.directory(LEASE, world.alloc)) if stops else "")
 
 
 def test_without_a_limit_a_node_does_not_a_thing_more_than_before() -> None:

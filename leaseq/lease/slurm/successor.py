@@ -27,7 +27,7 @@ from leaseq.lease.slurm.keep import EMPTY_SECONDS, LOST_SECONDS, NOTHING, Known,
 from leaseq.lease.slurm.sbatch import ALLOC, CLUSTER, JOB, Asked, LeaseRequest, Prepared
 from leaseq.models import Lease
 from leaseq.names import new_incarnation
-from leaseq.protocol import allocs, files, records, succession
+from leaseq.protocol import allocs, files, leaving, records, succession
 from leaseq.protocol.succession import How
 from leaseq.reading.backlog import is_empty
 from leaseq.world import Clock, Fs
@@ -230,7 +230,7 @@ class Chain:
         if first is None:
             return False
         request = self._request(how)
-        prepared = self._prepared(how, first, ask, after)
+        prepared = self._prepared(asks, first, ask, after)
         self._forget(asks.tokens.values())
         began = self.clock.monotonic()
         if not self._claim(ask, prepared.asked.alloc.token):
@@ -277,10 +277,13 @@ class Chain:
             tokens=how.argv, checked=Checked(how.options), name=how.name, umask=how.umask, environment=how.environment
         )
 
-    def _prepared(self, how: How, first: Allocation, ask: tuple[int, int], after: Allocation | None) -> Prepared:
+    def _prepared(self, asks: _Asks, first: Allocation, ask: tuple[int, int], after: Allocation | None) -> Prepared:
+        how = asks.how
         token = new_incarnation()
+        last = [each for each in self.held.allocs if each.token in {how.first, *asks.tokens.values()}][-1]
         alloc = replace(
             first,
+            idle_seconds=leaving.limit_of(self.fs, allocs.directory(self.lease, last), last),
             id=ALLOC,
             created=self.clock.now(),
             argv=how.argv,
