@@ -101,6 +101,20 @@ class Keeper:
     def signal(self, key: str, number: int, *, to: str, warning: bool = False) -> None:
         raise AssertionError(f"{key} is to get signal {number}: no test of this keeper asks for that")
 
+    knows_windows = False
+
+    def start_window(self, request: object) -> str:
+        raise AssertionError("a window is asked for, and this keeper knows none")
+
+    def window(self, name: str) -> None:
+        """It has none."""
+
+    def leave_window(self, name: str, keys: object) -> None:
+        """It has none."""
+
+    def find_windows(self) -> None:
+        """None is left."""
+
     def record(self, key: str) -> Rec | None:
         return self.records.get(key)
 

@@ -32,9 +32,12 @@ from leaseq.node.keeping import Keeping
 from leaseq.node.kept import Kept
 from leaseq.node.lease_end import LeaseEnd
 from leaseq.node.nodedir import NodeDir, read_local, removed
+from leaseq.node.record import Rec
 from leaseq.node.request import StartRequest
 from leaseq.node.spawn import CannotStart, spawn
 from leaseq.node.sweep import catching, send
+from leaseq.node.window import is_window
+from leaseq.node.windows import Windows
 from leaseq.schema import number
 from leaseq.world import boot_id, process_start
 
@@ -56,8 +59,9 @@ class Keeper:
         self.step_grace_seconds = step_grace_seconds
         """Not None if a TERM to this process means that Slurm ends the lease: what tasks have until KILL then."""
         self.keeping = Keeping(directory, of_step=step_grace_seconds is not None)
-        self.poll = select.poll()
         self.lease_end = LeaseEnd(lambda: directory.holder("runner"))
+        self.windows = Windows(directory, self.keeping, self.lease_end)
+        self.poll = select.poll()
         self.refused = False
         """True while a request waits in `ask/`: for room on the disk, or for a doubt to be over."""
 
@@ -71,6 +75,7 @@ class Keeper:
         inotify.watch(self.directory.ask, IN_MOVED_TO)
         self.poll.register(wake, select.POLLIN)
         self.poll.register(inotify.fd, select.POLLIN)
+        self.windows.adopt()
         self.keeping.adopt()
         requests, woken = self.requests(), True
         while True:
@@ -78,7 +83,7 @@ class Keeper:
                 self.end_lease(self.step_grace_seconds)
             for name in requests:
                 self.request(name)
-            self.keeping.reap()
+            self.reap()
             wait = self.deadlines()
             idle = IDLE_SECONDS if self.lease_end.told_at is None else LEAVING_SECONDS
             ready = {fd for fd, _ in self.poll.poll(1000 * (idle if wait is None else min(wait, idle)))}
@@ -91,7 +96,7 @@ class Keeper:
                 return
 
     def needed(self) -> bool:
-        return bool(self.keeping.kept or self.directory.alive("runner"))
+        return bool(self.keeping.kept or self.windows.running or self.windows.left or self.directory.alive("runner"))
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -118,10 +123,14 @@ class Keeper:
             if verb == "start" and body and is_key(rest):
                 self.start(rest, body, path)
                 return
+            if verb == "window" and body and is_window(rest):
+                self.refused = not self.windows.start(rest, body, path) or self.refused
+                return
             removed(path)
             if verb == "end" and self.serves(body.get("incarnation")):
                 self.end_lease(number(body["grace"]))
-            kept = self.keeping.kept.get(rest.rpartition("-")[0])
+            key = rest.rpartition("-")[0]
+            kept = self.keeping.kept.get(key) or self.windows.alone(key)
             if kept and verb == "stop":
                 self.keeping.stop(kept, Why(body["why"]), number(body["grace"]))
             elif kept and verb == "signal":
@@ -188,6 +197,10 @@ class Keeper:
         record_path = f"{self.directory.rec}/{key}"
         try:
             fd = record.begin(record_path, first)
+            if fd is None and record.read(record_path) == Rec():
+                # The keeper that made it was killed before it could say so: nothing has begun.
+                killed = CannotStart("its keeper was killed", 1, again=True)
+                record.append_lines(record_path, b"\n" + record.line(killed.fact()))
         except OSError:
             self.refused = True
             return None
@@ -202,12 +215,19 @@ class Keeper:
     def end_lease(self, grace: float) -> None:
         """The lease ends: every attempt is being ended for that reason, and none begins."""
         self.lease_end.tell()
+        self.windows.end_all()
         for kept in list(self.keeping.kept.values()):
             self.keeping.stop(kept, Why.LEASE, grace)
 
+    def reap(self) -> None:
+        """What is known of every ended child stands in its record."""
+        for kept, fact in self.keeping.reaped():
+            if not self.windows.ended(kept, fact):
+                self.keeping.ended(kept, fact)
+
     def deadlines(self) -> float | None:
         """What was due has been done; seconds until the next look, None if nothing is due."""
-        due = self.keeping.deadlines()
+        due = [*self.windows.deadlines(), *self.keeping.deadlines()]
         if self.refused:
             due.append(RETRY_SECONDS)
         return max(0.0, min(due)) if due else None

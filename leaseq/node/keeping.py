@@ -6,9 +6,10 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 from leaseq.models import Why
-from leaseq.node import record
+from leaseq.node import record, window
 from leaseq.node.kept import GRACE_SECONDS, Kept, exit_fact
 from leaseq.node.lease_end import DOUBT_SECONDS, may_be_of_it
 from leaseq.node.nodedir import NodeDir
@@ -39,7 +40,7 @@ class Keeping:
         """The attempt's own process is known, and in its record."""
         kept.leader = leader
         self.by_pid[leader[0]] = kept
-        self.note(kept, {"e": "spawn", "pid": leader[0], "start": leader[1], "t": time.time(), "m": kept.began})
+        self.note(kept, kept.spawn_fact())
 
     def adopt(self) -> None:
         """Attempts of an earlier keeper go on: watched, limited, ended. Their status, if not seen, is `gone`."""
@@ -61,10 +62,11 @@ class Keeping:
         kept = Kept(key, fd, (rec.pid or 0, rec.pid_start), began, ours=False, grace_seconds=grace)
         kept.limit_at = None if rec.limit_seconds is None else began + rec.limit_seconds
         self.kept[key] = kept
-        if rec.pid is not None:
+        kept.started = rec.started or kept.started
+        if rec.pid is not None and rec.pid_start:
             self.by_pid[rec.pid] = kept
         elif leader := next((each for each in self.members(kept) if _leads(each[0])), None):
-            # The keeper was killed between the start of the process and the note of it.
+            # The keeper was killed before it had noted the process, or its start.
             self.lead(kept, leader)
         if rec.stopping:
             self.stop(kept, rec.stopping, grace)
@@ -87,8 +89,8 @@ class Keeping:
     def members(self, kept: Kept) -> set[Process]:
         return processes_of(kept.key, kept.leader)
 
-    def reap(self) -> None:
-        """Every ended child was waited for; the status of a task's own process is noted."""
+    def reaped(self) -> Iterator[tuple[Kept, dict[str, object]]]:
+        """Every ended child is waited for; gives (attempt whose own process has ended, the fact that says how)."""
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -98,7 +100,7 @@ class Keeping:
                 break
             kept = self.by_pid.get(pid)
             if kept and kept.ours:
-                self.ended(kept, exit_fact(kept, status, usage))
+                yield kept, exit_fact(kept, status, usage)
 
     def ended(self, kept: Kept, fact: dict[str, object]) -> None:
         """The task's own process has ended; the attempt is over once no process of it is left."""
@@ -162,6 +164,11 @@ class Keeping:
 
     def close(self, kept: Kept) -> None:
         """The attempt is over and its record says how; one whose record has no room yet is kept."""
+        if kept.said_in and (fact := window.failure(*kept.said_in)):
+            self.note(kept, fact)
+        if kept.said_in:
+            os.close(kept.said_in[0])
+            kept.said_in = None
         if kept.exit:
             self.note(kept, kept.exit)
             kept.exit = {}

@@ -37,6 +37,15 @@ class Kept:
     """True if it is noted that a process of it belongs to another user, whom no KILL of this one reaches."""
     unsaid: bytes = b""
     """Facts that a full disk did not take yet."""
+    started: float = field(default_factory=time.time)
+    """As `began`, by the clock of the day."""
+    said_in: tuple[int, int] | None = None
+    """(file descriptor, place) of the window in whose record its process may have said why it could not start."""
+
+    def spawn_fact(self) -> dict[str, object]:
+        """The line of its record that says that its process runs."""
+        pid, start = self.leader
+        return {"e": "spawn", "pid": pid, "start": start, "t": self.started, "m": self.began}
 
 
 def exit_fact(kept: Kept, status: int, usage: struct_rusage) -> dict[str, object]:

@@ -21,6 +21,7 @@ LOOK_SECONDS = 0.1
 def end_tasks(directory: NodeDir, *, grace_seconds: float) -> None:
     """No attempt that has begun on this node in this boot is alive, and none will begin; TERM came before KILL."""
     procs = KeeperProcs(directory, new_incarnation(), step_grace_seconds=grace_seconds)
+    procs.find_windows()
     for name in os.listdir(directory.ask):
         verb, _, key = name.partition("-")
         if verb == "start":

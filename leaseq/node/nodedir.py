@@ -41,6 +41,8 @@ class Holder:
     pid_start: int
     boot: str
     incarnation: str = ""
+    windows: bool = False
+    """True of a keeper that knows what a window is: one of an older leaseq would drop the request for it."""
 
     def alive(self) -> bool:
         """True if that very process runs on this host now."""
@@ -74,7 +76,8 @@ class NodeDir:
         try:
             value = json.loads(read_local(f"{self.root}/{role}"))
             pid, start = integer(value["pid"]), integer(value["pid_start"])
-            return Holder(pid, start, text(value["boot"]), text(value["incarnation"]))
+            windows = value.get("windows") is True
+            return Holder(pid, start, text(value["boot"]), text(value["incarnation"]), windows)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
@@ -96,7 +99,7 @@ class NodeDir:
         except BlockingIOError:
             os.close(fd)
             return False
-        me = Holder(os.getpid(), process_start(os.getpid()), boot_id(), incarnation)
+        me = Holder(os.getpid(), process_start(os.getpid()), boot_id(), incarnation, role == "keeper")
         fcntl.flock(os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), fcntl.LOCK_SH)
         write_local(f"{self.root}/{role}", json.dumps(vars(me)).encode())
         return True

@@ -8,17 +8,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from leaseq.errors import Unavailable
 from leaseq.models import Why
 from leaseq.node import record
+from leaseq.node.members import Members, WindowFiles
 from leaseq.node.nodedir import NodeDir, write_local
 from leaseq.node.orphans import Orphans
 from leaseq.node.record import Rec, keys_in
 from leaseq.node.request import StartRequest
 from leaseq.node.sweep import kill_all, processes_of
+from leaseq.node.window import Window, WindowRequest
 from leaseq.world import boot_id, process_start
 
 _KEEPER = (sys.executable, "-X", "utf8", "-m", "leaseq.node.keeper")
@@ -39,6 +41,27 @@ class Procs(Protocol):
 
     def start(self, key: str, request: StartRequest) -> None:
         """The keeper will start the attempt, unless its record exists."""
+        ...
+
+    @property
+    def knows_windows(self) -> bool:
+        """True if the keeper knows what a window is."""
+        ...
+
+    def start_window(self, request: WindowRequest) -> str:
+        """The keeper will start these attempts, one after the other: see `window`. The window's name."""
+        ...
+
+    def window(self, name: str) -> Window | None:
+        """What is known of the window; None as long as the keeper does not have it."""
+        ...
+
+    def leave_window(self, name: str, keys: Collection[str]) -> None:
+        """The window is over, and has been read: it is still to tell of these, until they are forgotten."""
+        ...
+
+    def find_windows(self) -> None:
+        """What windows of earlier runners tell is known by `record`; what no keeper has of them will never begin."""
         ...
 
     def stop(self, key: str, *, why: Why, grace: float) -> None:
@@ -66,7 +89,7 @@ class Procs(Protocol):
         ...
 
     def attempts(self) -> list[str]:
-        """Attempts that have a record."""
+        """Attempts that have a record, or of which a window tells."""
         ...
 
     def given(self, key: str) -> tuple[str, ...] | None:
@@ -96,26 +119,44 @@ class KeeperProcs:
         self.numbers = itertools.count(1)
         self.child: subprocess.Popen[bytes] | None = None
         self.orphans = Orphans(directory, of_step=step_grace_seconds is not None)
+        self.members = Members(WindowFiles(directory))
+        self.knows_windows = False
 
     def born(self, incarnation: str) -> None:
-        write_local(f"{self.directory.born}/{incarnation}", boot_id().encode())
+        # An older leaseq, which knows of no windows, cannot tell from their absence in rec/ what never began.
+        write_local(f"{self.directory.born}/{incarnation}", f"{boot_id()} windows".encode())
 
     def knows(self, incarnation: str) -> bool:
         try:
             with open(f"{self.directory.born}/{incarnation}", encoding="ascii") as file:
-                return file.read() == boot_id()
+                return file.read().partition(" ")[0] == boot_id()
         except OSError:
             return False
 
     def _ask(self, name: str, body: Mapping[str, Any]) -> None:
         write_local(f"{self.directory.ask}/{name}", json.dumps(body).encode())
 
-    def _numbered(self) -> str:
+    def _numbered(self, between: str = "") -> str:
         # Two threads ask: next() on a count is one step of the interpreter.
-        return f"{self.incarnation}{next(self.numbers)}"
+        return f"{self.incarnation}{between}{next(self.numbers)}"
 
     def start(self, key: str, request: StartRequest) -> None:
         self._ask(f"start-{key}", {**request.to_json(), "boot": boot_id()})
+
+    def start_window(self, request: WindowRequest) -> str:
+        name = "w" + self._numbered(".")
+        self.members.add(name, [each.key for each in request.places])
+        self._ask(f"window-{name}", {**request.to_json(), "boot": boot_id()})
+        return name
+
+    def window(self, name: str) -> Window | None:
+        return self.members.read(name)
+
+    def leave_window(self, name: str, keys: Collection[str]) -> None:
+        self.members.leave(name, keys)
+
+    def find_windows(self) -> None:
+        self.members.find()
 
     def stop(self, key: str, *, why: Why, grace: float) -> None:
         self._ask(f"stop-{key}-{self._numbered()}", {"why": why.value, "grace": grace})
@@ -129,9 +170,11 @@ class KeeperProcs:
         self._ask(f"end-{self._numbered()}", {"grace": grace, "incarnation": self.incarnation})
 
     def record(self, key: str) -> Rec | None:
-        return self.orphans.seen(key, record.read(f"{self.directory.rec}/{key}"))
+        return self.orphans.seen(key, record.read(f"{self.directory.rec}/{key}") or self.members.record(key))
 
     def void(self, key: str) -> bool:
+        if key in self.members:
+            return False
         fd = record.begin(f"{self.directory.rec}/{key}", {"e": "void"})
         if fd is None:
             return False
@@ -140,6 +183,8 @@ class KeeperProcs:
         return True
 
     def forget(self, key: str) -> None:
+        if self.members.forget(key):
+            return
         # The request first: a keeper that has it in hand, but not the record, finds it withdrawn.
         _remove(f"{self.directory.ask}/start-{key}")
         _remove(f"{self.directory.rec}/{key}")
@@ -150,7 +195,7 @@ class KeeperProcs:
             time.sleep(0.02)
 
     def attempts(self) -> list[str]:
-        return keys_in(self.directory.rec)
+        return sorted({*keys_in(self.directory.rec), *self.members})
 
     def given(self, key: str) -> tuple[str, ...] | None:
         rec = self.record(key)
@@ -176,7 +221,9 @@ class KeeperProcs:
         self.orphans.settle()
 
     def ensure(self) -> None:
-        if self.directory.alive("keeper"):
+        keeper = self.directory.alive("keeper")
+        self.knows_windows = keeper is None or keeper.windows
+        if keeper:
             return
         grace = [] if self.step_grace_seconds is None else [str(self.step_grace_seconds)]
         with open(self.directory.log, "ab", opener=_private) as log:

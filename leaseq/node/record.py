@@ -77,13 +77,13 @@ def parse(data: bytes) -> Rec:
     known: dict[str, Any] = {}
     for fact in json_lines(data):
         try:
-            known.update(_fields(fact, known))
+            known.update(fields(fact, known))
         except (ValueError, KeyError, TypeError, OverflowError):
             continue
     return Rec(**known)
 
 
-def _fields(fact: dict[str, object], known: dict[str, Any]) -> dict[str, Any]:
+def fields(fact: dict[str, object], known: dict[str, Any]) -> dict[str, Any]:
     """What the fact says, as fields of a record."""
     kind = fact["e"]
     if kind == "begin":
@@ -157,16 +157,16 @@ def keys_in(directory: str) -> list[str]:
     return [name for name in os.listdir(directory) if is_key(name)]
 
 
-def begin(path: str, fact: dict[str, object]) -> int | None:
-    """A file descriptor of the new record that holds its first fact; None if another created it first.
+def begin(path: str, *facts: dict[str, object]) -> int | None:
+    """A file descriptor of the new record that holds its first facts; None if another created it first.
 
-    Raises OSError if the fact cannot be written, and then there is no record.
+    Raises OSError if they cannot be written, and then there is no record.
     """
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         return None
-    first = line(fact)
+    first = b"".join(map(line, facts))
     try:
         if os.write(fd, first) < len(first):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
@@ -179,9 +179,15 @@ def begin(path: str, fact: dict[str, object]) -> int | None:
 
 def append(path: str, fact: dict[str, object]) -> None:
     """The fact stands at the end of the record."""
+    append_lines(path, line(fact))
+
+
+def append_lines(path: str, lines: bytes) -> None:
+    """The lines stand at the end of the record; raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        os.write(fd, line(fact))
+        if os.write(fd, lines) < len(lines):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
     finally:
         os.close(fd)
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from leaseq.node import record
@@ -40,22 +41,22 @@ class CannotStart(Exception):
         return {**fact, "again": True} if self.again else fact
 
 
-def spawn(request: StartRequest, record_fd: int) -> int:
+def spawn(request: StartRequest, record_fd: int, mark: Mapping[str, object] = MappingProxyType({})) -> int:
     """The pid of the started process, leader of a session of its own. Raises CannotStart.
 
     A remote path is touched only in the forked child, so that a hung mount blocks the task and not the keeper; then
-    the child notes in its record (record_fd) why it could not start. Otherwise posix_spawn(3), which costs a fifth of
-    a fork.
+    the child notes in its record (record_fd), with that mark, why it could not start. Otherwise posix_spawn(3), which
+    costs a fifth of a fork.
     """
     try:
         if not request.argv[0]:
             raise CannotStart("the command is an empty word", 127)
         if request.remote:
-            return _fork(request, record_fd)
+            return _fork(request, record_fd, mark)
         return _spawn_here(request)
     except NotImplementedError:
         # posix_spawn(3) without POSIX_SPAWN_SETSID: a C library before 2.26, or a Python built for one.
-        return _fork(request, record_fd)
+        return _fork(request, record_fd, mark)
     except (ValueError, TypeError, OverflowError, LookupError) as error:
         raise CannotStart(f"not a command that can be started: {error}", 127) from None
 
@@ -132,7 +133,7 @@ def _refusal(word: str, error: OSError) -> CannotStart:
     return CannotStart(f"command not found: {word}", 127)
 
 
-def _fork(request: StartRequest, record_fd: int) -> int:
+def _fork(request: StartRequest, record_fd: int, mark: Mapping[str, object]) -> int:
     try:
         pid = os.fork()
     except OSError as error:
@@ -143,11 +144,11 @@ def _fork(request: StartRequest, record_fd: int) -> int:
     try:
         _become(request, record_fd)
     except CannotStart as error:
-        os.write(record_fd, record.line(error.fact()))
+        os.write(record_fd, record.line({**mark, **error.fact()}))
         code = error.code
     except (ValueError, TypeError, OverflowError, LookupError) as error:
         refusal = CannotStart(f"not a command that can be started: {error}", 127)
-        os.write(record_fd, record.line(refusal.fact()))
+        os.write(record_fd, record.line({**mark, **refusal.fact()}))
         code = refusal.code
     finally:
         os._exit(code)

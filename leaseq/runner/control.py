@@ -55,6 +55,8 @@ def _carry_out(state: NodeState, ports: Ports, verb: str, key: str, path: str) -
     if verb == "signal":
         body = requests.read_request(ports.fs, path)
         number = signal.Signals(int(str(body["signal"])))
+        if state.is_in_window(key):
+            return False  # a moment later it is known whether it goes on
         if key in state.running:
             ports.procs.signal(key, number, to=_whom(body, otherwise="all"))
     elif verb == "ending":

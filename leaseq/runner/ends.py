@@ -66,7 +66,8 @@ def put_back(state: NodeState, ports: Ports, attempt: Attempt, rec: Rec) -> None
     state.let_go(attempt, now)
     limits.leave_lane(state, ports, attempt)
     ports.procs.forget(attempt.key)
-    state.failed(rec.failure, now)
+    if rec.again:
+        state.failed(rec.failure, now)
 
 
 def refuse(state: NodeState, ports: Ports, claim: Claim, booking: Booking, reason: str) -> None:
@@ -111,12 +112,15 @@ def stop_all(state: NodeState, ports: Ports, why: Why, grace: float) -> None:
     """Every running attempt is being ended."""
     for attempt in list(state.running.values()):
         stop(state, ports, attempt, why, grace=grace)
+    for handed in state.windows.values():
+        handed.asked_to_stop = handed.asked_to_stop or (why, grace)
 
 
 def warn_all(state: NodeState, ports: Ports, number: int, *, to: str) -> None:
     """Every running attempt was told that the lease ends soon."""
     for key in list(state.running):
         ports.procs.signal(key, number, to=to, warning=True)
+    state.warn_windows(number, to)
     state.warned_at_left = state.seconds_left(ports.clock.monotonic())
 
 

@@ -7,19 +7,22 @@ learned (`overruled`). What is to be written into the array's journal goes to th
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from leaseq.arrays import Expansion
 from leaseq.dataclass import dataclass, field
 from leaseq.layout import ArrayDir
 from leaseq.limit_names import Lane
-from leaseq.models import Outcome, State, Task
+from leaseq.models import Outcome, State, Task, Why
 from leaseq.names import Entry
 from leaseq.protocol.facts import Ended
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.stops import Stop
 from leaseq.protocol.tasks import Claim
+from leaseq.room import Booking
+from leaseq.runner.pace import Pace
 
-MOMENT_SECONDS = 0.1
 SEVERAL = 16
 """So many chunks are taken together at most."""
 Attempted = tuple[int, int]
@@ -66,8 +69,8 @@ class Lot:
     """True once it is held for that."""
     late: bool = False
     """True since its tasks were told that the lease ends: no attempt that follows another begins."""
-    ends: deque[float] = field(default_factory=deque)
-    """When the last ones ended here: those of the last moment."""
+    pace: Pace = field(default_factory=Pace)
+    """How fast its indices end here."""
     log_directories: set[str] = field(default_factory=set)
     """Those that are known to be there."""
     _cursor: int = 0
@@ -99,19 +102,10 @@ class Lot:
         )
 
     @property
-    def window_left(self) -> int:
-        """How many more may begin: a lost node costs at most twice as many as run at once, or as end in a moment.
-
-        Each write of the journal is a sync: of indices that take milliseconds it must begin more than two.
-        """
-        begun = sum(len(each.begun) + each.beginning + len(each.running) for each in self.held)
-        return max(2 * self.slots, len(self.ends)) - begun
-
-    def ended_at(self, now: float) -> None:
-        """One more attempt has ended."""
-        self.ends.append(now)
-        while self.ends[0] < now - MOMENT_SECONDS:
-            self.ends.popleft()
+    def room_ahead(self) -> int:
+        """How many more may begin."""
+        begun = sum(len(each.begun) + each.beginning + len(each.running) + len(each.in_windows) for each in self.held)
+        return self.pace.ahead(self.slots) - begun
 
     def stop_of(self, index: int) -> Stop | None:
         """Why that index is to end before its time; None if it is not."""
@@ -137,7 +131,7 @@ class Lot:
             chunk += 1
         found = free[-1:]
         places = sum(len(self.plan.span(each)) for each in found)
-        while chunk < self.plan.chunks and not self.limits and places < len(self.ends) and len(found) < SEVERAL:
+        while chunk < self.plan.chunks and not self.limits and places < len(self.pace.ends) and len(found) < SEVERAL:
             if chunk not in self.taken:
                 found.append(chunk)
                 places += len(self.plan.span(chunk))
@@ -167,6 +161,8 @@ class Holding:
     """What may start at once."""
     running: set[str] = field(default_factory=set)
     """The keys of its attempts that run."""
+    in_windows: set[str] = field(default_factory=set)
+    """The keys of its attempts that the keeper runs, or is to run, by itself."""
     lanes: dict[str, Lane] = field(default_factory=dict)
     """The lanes that it has, by their directories."""
     overruled: bool = False
@@ -216,6 +212,29 @@ class Holding:
 
     def cancelled(self, attempt: int, index: int, *, reason: str, now: float) -> Ended:
         return Ended(index, attempt, self.chunk, State.CANCELLED, reason=reason, ended=now)
+
+
+class Member(NamedTuple):
+    """An attempt of an index in a window, and the chunk that it is of."""
+
+    holding: Holding
+    attempted: Attempted
+    entry: Entry
+
+
+@dataclass(eq=False)
+class Handed:
+    """A window that the keeper has, or is about to have."""
+
+    lot: Lot
+    booking: Booking
+    slot: int
+    since: float
+    members: Sequence[Member]
+    asked_to_stop: tuple[Why, float] | None = None
+    """Why, and with how much grace, what goes on of it alone is to be ended."""
+    warned: tuple[int, str] | None = None
+    """The signal that what goes on of it alone is to be sent, and to whom."""
 
 
 # -- what the ledger writes ------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def keep_house(state: NodeState, ports: Ports) -> None:
         if lot.throttle:
             lanes.free_gone(ports.fs, ports.lease.lanes(lot.entry.id), stands=groups.standing(ports.fs, ports.lease))
     # In the first term nobody has served the node before this runner.
-    if state.running or state.lots or state.options.term > 1:
+    if state.occupants() or state.lots or state.options.term > 1:
         claims = ports.fs.names(ports.lease.claimed(ports.node))
         lot_ends.overrule(state, ports, claims)
         _end_recovered(state, ports, claims)

@@ -9,7 +9,7 @@ from leaseq.models import Outcome, State, Task
 from leaseq.names import Entry
 from leaseq.protocol import lanes
 from leaseq.protocol.tasks import Claim
-from leaseq.runner.holding import Attempted, ChunkEnds, Holding, IndexEnds
+from leaseq.runner.holding import Attempted, ChunkEnds, Holding, IndexEnds, NeverBegan
 from leaseq.runner.ports import Ports
 
 FIRST = 3
@@ -34,18 +34,28 @@ class Index:
 
     def put_back(self, ports: Ports, task: Task) -> None:
         self.holding.running.discard(self.entry.key)
-        self.holding.begun.appendleft((self.index, self.entry.attempt))
+        attempted = self.index, self.entry.attempt
+        if self.entry.owner == self.claim.entry.owner:
+            self.holding.begun.appendleft(attempted)
+        else:
+            never_began(ports, self.holding, attempted, self.entry.owner)
 
     def cancelled(self, ports: Ports) -> None:
         self.holding.running.discard(self.entry.key)
         cancel_waiting(ports, self.holding, (self.index, self.entry.attempt), "cancelled")
 
 
+def never_began(ports: Ports, holding: Holding, attempted: Attempted, owner: str) -> None:
+    """What an earlier incarnation has begun never ran, and begins anew."""
+    ports.ledger.add(NeverBegan(holding, [attempted], owner))
+    holding.waiting.appendleft(attempted)
+
+
 def end_index(ports: Ports, holding: Holding, attempted: Attempted, outcome: Outcome) -> None:
     """That attempt of the index has that outcome; another follows if it says so, and nobody wanted the index to end."""
     index, number = attempted
     _watch_the_first(holding, outcome)
-    holding.lot.ended_at(ports.clock.monotonic())
+    holding.lot.pace.ended(ports.clock.monotonic(), outcome.elapsed_seconds)
     if outcome.requeued and holding.lot.stop_of(index):
         outcome = replace(outcome, requeued="")
     entry = holding.lot.entry.of_index(index, number)

@@ -99,7 +99,7 @@ class Intake:
             state.bookings(),
             seconds_left=left,
             warned=state.warned(left),
-            many_of=lambda entry: lots.many_of(state, entry),
+            many_of=lambda entry: lots.many_of(state, self.ports, entry),
             lanes_left=state.lanes_left,
         )
 
@@ -190,7 +190,7 @@ class Intake:
                 raise
             return  # taken away between the claim and now, by a command that had taken this runner for dead
         task = replace(task, node=won.inbox or task.node)
-        slot = free_slot(state.running.values())
+        slot = free_slot(state.occupants())
         attempt = Attempt(Single(claim), task, won.booking, ports.clock.monotonic(), slot=slot, lane=won.lane)
         if task.task_dir:
             files.make_all(ports.fs, ports.lease.results(claim.entry.id))

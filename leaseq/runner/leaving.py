@@ -85,7 +85,7 @@ def look(state: NodeState, ports: Ports, look_once_more: Callable[[], None]) -> 
 
 def used_by(state: NodeState, ports: Ports, now: float) -> str:
     """What uses the node, or may, in words; empty if nothing does."""
-    if state.running or state.won or any(lot.held for lot in state.lots.values()):
+    if state.occupants() or state.won or any(lot.held for lot in state.lots.values()):
         return "a task"
     if ports.ledger.open or ports.ledger.trouble:
         return "outcomes that are not written yet"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from leaseq.models import Why
-from leaseq.runner import control, ends, housework, leaving, limits, lot_ends, lots
+from leaseq.runner import control, ends, housework, leaving, limits, lot_ends, lots, windows
 from leaseq.runner.intake import Intake
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Options, Ports
@@ -79,7 +79,8 @@ class Runner:
         """Attempts whose record is over are no longer running, and what they booked is free."""
         state, ports = self.state, self.ports
         ended: list[str] = []
-        for key in state.to_look_at(now):
+        alone = [key for name in state.windows_to_look_at(now) for key in windows.look(state, ports, name)]
+        for key in dict.fromkeys([*state.to_look_at(now), *alone]):
             attempt = state.running[key]
             rec = ports.procs.record(key)
             if rec is not None and rec.gone and rec.status is None:
@@ -94,12 +95,12 @@ class Runner:
             if rec is None or not rec.over:
                 continue
             state.active = now
-            if rec.again:
+            if rec.again or rec.void:
                 ends.put_back(state, ports, attempt, rec)
             else:
                 ends.end(state, ports, attempt, rec)
                 ended.append(attempt.entry.id)
-        if ended and state.running and state.heard_of_edges:
+        if ended and state.occupants() and state.heard_of_edges:
             self.guard(lambda: ends.see_who_waits(state, ports, ended))
 
     def _serve_control(self) -> None:

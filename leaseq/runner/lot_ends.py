@@ -67,7 +67,7 @@ def let_go_of(state: NodeState, ports: Ports, holding: Holding) -> None:
         attempt = state.running[key]
         if attempt.asked_to_stop is None:
             ends.stop(state, ports, attempt, Why.CANCEL)
-    if not holding.running:
+    if not holding.running and not holding.in_windows:
         holding.lot.held.remove(holding)
         state.changed = True
 
@@ -82,7 +82,7 @@ def _give_back(state: NodeState, ports: Ports, lot: Lot, target: str) -> bool:
     """True if some chunk of it has been given back now."""
     given = False
     for holding in list(lot.held):
-        if holding.running or holding.overruled or _in_ledger(ports, holding):
+        if holding.running or holding.in_windows or holding.overruled or _in_ledger(ports, holding):
             continue
         if holding.begun:
             attempts = list(holding.begun)

@@ -18,7 +18,7 @@ from leaseq.protocol import array_places, arrays, chunks, files, lanes, stops, t
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, how_many
-from leaseq.runner import limits, lot_ends
+from leaseq.runner import limits, lot_ends, windows
 from leaseq.runner.decide import Choice
 from leaseq.runner.holding import ArrayEnds, Attempted, Begins, Holding, Lot
 from leaseq.runner.index import Index
@@ -48,7 +48,7 @@ def _know_limits(ports: Ports, lot: Lot) -> None:
     lot.limits = {ports.lease.lanes(lot.entry.id): lot.throttle} if lot.throttle else {}
 
 
-def many_of(state: NodeState, entry: Entry) -> int:
+def many_of(state: NodeState, ports: Ports, entry: Entry) -> int:
     """How many attempts the entry stands for now, at most: of an array those of held chunks, and new ones'."""
     if not entry.count or entry.chunk is not None:
         return 1
@@ -58,6 +58,8 @@ def many_of(state: NodeState, entry: Entry) -> int:
     more = CHUNKS_AT_ONCE if state.queue.has(str(lot.entry)) and not lot.tripped else 0
     if lot.limits and lot.no_lane_before:
         return sum(each.startable > 0 and each.has_lanes and not each.running for each in lot.open())
+    if windows.may_hand(state, ports, lot):
+        return min(lot.startable + more, max(0, lot.pace.abreast(lot.slots) - windows.of(state, lot)))
     return lot.startable + more
 
 
@@ -69,7 +71,8 @@ def fill(state: NodeState, ports: Ports, entry: Entry, choices: Sequence[Choice]
     _know_limits(ports, lot)
     started = _start(state, ports, lot, choices)
     name = str(lot.entry)
-    while len(choices) - started > lot.startable and not lot.closed and not lot.over and state.queue.has(name):
+    wanted = lot.pace.ahead(lot.slots) if windows.may_hand(state, ports, lot) else len(choices) - started
+    while wanted > lot.startable and not lot.closed and not lot.over and state.queue.has(name):
         if lot.tripped or not _lane_is_free(ports, lot) or not take(state, ports, lot):
             break
     replenish(ports, lot)
@@ -113,6 +116,11 @@ def give_lanes(state: NodeState, ports: Ports) -> None:
 def _start(state: NodeState, ports: Ports, lot: Lot, choices: Sequence[Choice]) -> int:
     started = 0
     for choice in choices:
+        if windows.may_hand(state, ports, lot):
+            if not windows.hand(state, ports, lot, choice.booking):
+                break
+            started += 1
+            continue
         holding = next((each for each in lot.open() if each.begun and _has_lanes(state, ports, each)), None)
         if holding is None:
             break
@@ -131,7 +139,7 @@ def start_index(state: NodeState, ports: Ports, holding: Holding, attempted: Att
     if not admitted:
         return False
     instance = lot.expansion.at(index)
-    _make_log_directory(ports, lot, entry.id)
+    windows.make_log_directory(ports, lot, entry.id)
     if lot.task.task_dir:
         files.make_all(ports.fs, ports.lease.results(entry.id))
     attempt = Attempt(
@@ -139,7 +147,7 @@ def start_index(state: NodeState, ports: Ports, holding: Holding, attempted: Att
         replace(lot.task, argv=instance.argv),
         booking,
         ports.clock.monotonic(),
-        slot=free_slot(state.running.values()),
+        slot=free_slot(state.occupants()),
         marks=instance.env,
         lane=lane,
     )
@@ -150,17 +158,9 @@ def start_index(state: NodeState, ports: Ports, holding: Holding, attempted: Att
     return True
 
 
-def _make_log_directory(ports: Ports, lot: Lot, task_id: str) -> None:
-    directory = ports.lease.log_dir(task_id)
-    if directory not in lot.log_directories:
-        ports.fs.mkdir(files.directory_of(directory))
-        ports.fs.mkdir(directory)
-        lot.log_directories.add(directory)
-
-
 def replenish(ports: Ports, lot: Lot) -> None:
     """As many begin as the window has room for."""
-    room = lot.window_left
+    room = lot.room_ahead
     for holding in lot.open():
         # A chunk that runs one at a time must not have all of the window.
         own = 2 - len(holding.begun) - holding.beginning - len(holding.running) if lot.limits else room

@@ -274,6 +274,7 @@ class RunnerProcess:
         elif number == signal.SIGUSR1:
             for key in running:
                 self.procs.signal(key, signal.SIGUSR1, to="leader", warning=True)
+            self.service.state.warn_windows(signal.SIGUSR1, "leader")
         self._wake()
 
     def _wake(self) -> None:
@@ -320,12 +321,12 @@ class RunnerProcess:
             self._learn_gpus()
             wait = service.turn()
             if service.ports.ledger.open:
-                ledger.wake(hurry=not state.running or service.ports.ledger.awaited)
+                ledger.wake(hurry=not state.occupants() or service.ports.ledger.awaited)
             if service.news():
                 self.pulse.publish()
             if service.may_leave():
                 return True
-            if self.presence.gone and not state.running:
+            if self.presence.gone and not state.occupants():
                 return False
             due = time.monotonic() + min(wait, service.look_after_keeper())
             self.turning_since = None

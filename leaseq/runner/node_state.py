@@ -12,11 +12,12 @@ from leaseq.layout import LeaseDir
 from leaseq.limit_names import Lane
 from leaseq.models import ANY
 from leaseq.node.lease_end import NEWS_SECONDS
+from leaseq.node.window import MOMENT_SECONDS
 from leaseq.protocol.edges import BEGIN, START
 from leaseq.protocol.groups import NONE, Limits
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking
-from leaseq.runner.holding import Lot
+from leaseq.runner.holding import Handed, Lot
 from leaseq.runner.idle import Idle
 from leaseq.runner.ledger import RETRY_SECONDS
 from leaseq.runner.phase import Hand, Phase, Wanted
@@ -27,6 +28,8 @@ from leaseq.upstream import Edge, edges_in
 
 AT_ONCE = float("-inf")
 """A deadline that has always passed."""
+WINDOW_SECONDS = 2 * MOMENT_SECONDS
+"""How long after its start a window is looked at, if nothing was heard of it by then."""
 FIRST_LOOK_SECONDS = 0.05
 """How long after its start an attempt's process is looked up, if the attempt has not ended by then."""
 ACTIVE_SECONDS = 30.0
@@ -63,6 +66,8 @@ class NodeState:
         self.queue = Queue(node, options.nodes)
         self.phase = Phase()
         self.running: dict[str, Attempt] = {}
+        self.windows: dict[str, Handed] = {}
+        """What the keeper runs by itself, by name."""
         self.won: dict[str, Won] = {}
         """Empty between turns unless a file system failed."""
         self.lots: dict[str, Lot] = {}
@@ -111,16 +116,24 @@ class NodeState:
     # -- what it has -------------------------------------------------------------------------------
 
     def bookings(self) -> list[Booking]:
-        return [each.booking for each in self.running.values()] + [each.booking for each in self.won.values()]
+        return [each.booking for each in [*self.occupants(), *self.won.values()]]
+
+    def occupants(self) -> list[Attempt | Handed]:
+        """What has room on the node, and a slot."""
+        return [*list(self.running.values()), *list(self.windows.values())]
+
+    def is_in_window(self, key: str) -> bool:
+        """True if the keeper runs that attempt by itself, or is to."""
+        return any(key in each.holding.in_windows for handed in self.windows.values() for each in handed.members)
 
     def hand(self, *, unwritten: bool) -> Hand:
         """What the runner has in hand. unwritten: whether outcomes are not in their place."""
-        if any(each.asked_to_stop for each in list(self.running.values())):
+        if any(each.asked_to_stop for each in self.occupants()):
             return Hand.ENDING
         if unwritten:
             return Hand.UNWRITTEN
         chunks = self.phase.gives_back and any(not each.overruled for lot in self.lots.values() for each in lot.held)
-        return Hand.TASKS if self.running or self.won or chunks else Hand.NOTHING
+        return Hand.TASKS if self.occupants() or self.won or chunks else Hand.NOTHING
 
     @property
     def note(self) -> str:
@@ -157,6 +170,15 @@ class NodeState:
         """Tasks have come that this runner may take: its inboxes are listed at the next turn."""
         self.poll_at = self.list_at = AT_ONCE
 
+    def windows_to_look_at(self, now: float) -> list[str]:
+        """Windows of which there may be news."""
+        touched = self.touched
+        return [
+            name
+            for name, each in self.windows.items()
+            if touched is None or name in touched or now - each.since >= WINDOW_SECONDS
+        ]
+
     def to_look_at(self, now: float) -> list[str]:
         """Attempts of which there may be news. Hints tell only of an end, so a process not yet known is asked for."""
         touched, self.touched = self.touched, set() if self.options.notified else None
@@ -174,10 +196,26 @@ class NodeState:
         self.running[attempt.key] = attempt
         self.changed = True
 
+    def hands_window(self, name: str, handed: Handed) -> None:
+        self.windows[name] = handed
+        self.changed = True
+
+    def let_go_of_window(self, name: str, now: float) -> None:
+        """The window is over, and what it booked is free."""
+        self.windows.pop(name)
+        if not self.occupants():
+            self.idle_since = now
+        self.changed = True
+
+    def warn_windows(self, number: int, to: str) -> None:
+        """What goes on of windows alone will be told by that signal that the lease ends soon."""
+        for handed in list(self.windows.values()):
+            handed.warned = number, to
+
     def let_go(self, attempt: Attempt, now: float) -> None:
         """The attempt is no longer this runner's, and what it booked is free."""
         self.running.pop(attempt.key, None)
-        if not self.running:
+        if not self.occupants():
             self.idle_since = now
         self.changed = True
 
@@ -263,7 +301,7 @@ class NodeState:
     def _poll_period(self, now: float) -> float:
         if self.options.notified:
             return self.options.poll_seconds_notified
-        return poll_seconds(len(self.nodes), busy=bool(self.running) or now - self.active < ACTIVE_SECONDS)
+        return poll_seconds(len(self.nodes), busy=bool(self.occupants()) or now - self.active < ACTIVE_SECONDS)
 
     def wait(self, now: float) -> float:
         """Seconds until the next turn is due."""
@@ -277,7 +315,7 @@ class NodeState:
         if any(each.waits_for_ledger for each in self.lots.values()):
             waits.append(FIRST_LOOK_SECONDS)
         waits += [each.no_lane_before - now for each in self.lots.values() if each.no_lane_before]
-        if any(each.unknown for each in self.running.values()):
+        if self.windows or any(each.unknown for each in self.running.values()):
             waits.append(FIRST_LOOK_SECONDS)
         if (left := self.seconds_left(now)) is not None and self.phase.goes_on:
             waits.append(left)

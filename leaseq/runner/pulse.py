@@ -48,7 +48,7 @@ def heartbeat_of(runner: Runner) -> Heartbeat:
     state, ports = runner.state, runner.ports
     capacity = state.options.capacity
     running = list(state.running.values())
-    free = room_left(capacity, [each.booking for each in running])
+    free = room_left(capacity, [each.booking for each in state.occupants()])
     now = ports.clock.monotonic()
     return Heartbeat(
         lease=ports.lease.id,
@@ -71,7 +71,7 @@ def heartbeat_of(runner: Runner) -> Heartbeat:
         totals=ports.ledger.totals,
         waiting=dict(state.waiting),
         ends=ends_of_day(state, ports.clock),
-        idle_seconds=0.0 if running else round(now - state.idle_since, 1),
+        idle_seconds=0.0 if state.occupants() else round(now - state.idle_since, 1),
         idle_limit_seconds=state.idle.limit,
         unused_seconds=state.idle.unused_seconds(now),
         used_by=state.idle.used_by if state.idle.counts else "",

@@ -70,6 +70,7 @@ def take_over(state: NodeState, ports: Ports) -> None:
     """Every claim of the node is settled, running, or pending again; nothing of an earlier boot runs on."""
     fs, lease = ports.fs, ports.lease
     arrays.go_on_from(fs, lease, ports.node)
+    ports.procs.find_windows()
     known = take_claims(state, ports, fs.names(lease.claimed(ports.node)))
     for key in ports.procs.attempts():
         if key not in known:

@@ -9,8 +9,8 @@ from leaseq.protocol.facts import Begun
 from leaseq.protocol.fate import lost, lost_with_lease
 from leaseq.protocol.tasks import Claim
 from leaseq.runner import ends
-from leaseq.runner.holding import Holding, LogsLeft, Lot, NeverBegan
-from leaseq.runner.index import Index, end_if_done, end_index
+from leaseq.runner.holding import Holding, LogsLeft, Lot
+from leaseq.runner.index import Index, end_if_done, end_index, never_began
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
 from leaseq.runner.work import Attempt
@@ -60,8 +60,7 @@ def _judge(state: NodeState, ports: Ports, holding: Holding, index: int, begun: 
         rec = procs.record(key)
     if rec is not None and (rec.void or rec.again):
         procs.forget(key)
-        ports.ledger.add(NeverBegan(holding, [attempted], begun.owner))
-        holding.waiting.appendleft(attempted)
+        never_began(ports, holding, attempted, begun.owner)
         return key
     since = ports.clock.monotonic()
     if rec is not None and rec.started_monotonic is not None and procs.same_boot(rec):

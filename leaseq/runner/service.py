@@ -163,7 +163,7 @@ class Service:
 
     def look_after_keeper(self) -> float:
         """A keeper is alive; seconds until it is looked at again."""
-        idle = not self.state.running and not self.state.won and not self.ports.ledger.open
+        idle = not self.state.occupants() and not self.state.won and not self.ports.ledger.open
         period = KEEPER_SECONDS_IDLE if idle else KEEPER_SECONDS
         now = self.ports.clock.monotonic()
         if now - self.keeper_looked_at >= period:

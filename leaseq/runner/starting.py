@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from leaseq.layout import LeaseDir
+from leaseq.models import Task
+from leaseq.names import Entry
 from leaseq.node.environ import task_environment
 from leaseq.node.request import StartRequest
 from leaseq.runner.node_state import NodeState
@@ -30,26 +33,38 @@ def ends_of_day(state: NodeState, clock: Clock) -> float | None:
     return None if state.ends_at is None else clock.now() + state.ends_at - clock.monotonic()
 
 
+def marks_of(entry: Entry, lease: LeaseDir) -> dict[str, str]:
+    """Variables that no other attempt has."""
+    return {
+        "LEASEQ_TASK_ID": entry.id,
+        "LEASEQ_ATTEMPT": str(entry.attempt),
+        "LEASEQ_TASK_DIR": lease.results(entry.id),
+    }
+
+
+def words_of(task: Task, argv: Sequence[str]) -> tuple[str, ...]:
+    """What is started for the words of a task's command."""
+    return tuple(shell_words(argv[0]) if task.shell else argv)
+
+
 def start_request(attempt: Attempt, *, lease: LeaseDir, options: Options, ends: float | None) -> StartRequest:
     """What the keeper is asked to start. ends: when the lease does, by the clock of the day."""
     task, entry, node = attempt.task, attempt.entry, attempt.work.claim.node
     unlisted = attempt.booking.alone and not options.capacity.gpus
     gpus = None if unlisted else attempt.booking.gpus
     marks = {
-        "LEASEQ_TASK_ID": entry.id,
-        "LEASEQ_ATTEMPT": str(entry.attempt),
+        **marks_of(entry, lease),
         "LEASEQ_LEASE": lease.id,
         "LEASEQ_NODE": node,
         "LEASEQ_GPUS": ",".join(attempt.booking.gpus),
         "LEASEQ_SLOT": str(attempt.slot),
-        "LEASEQ_TASK_DIR": lease.results(entry.id),
         "LEASEQ_HOME": lease.root.rsplit("/runs/", 1)[0],
         **attempt.marks,
     }
     if ends is not None:
         marks["LEASEQ_END_TIME"] = str(int(ends))
     return StartRequest(
-        argv=tuple(shell_words(task.argv[0]) if task.shell else task.argv),
+        argv=words_of(task, task.argv),
         env=task_environment(
             task,
             node_environment=options.environment,

@@ -21,6 +21,7 @@ from leaseq.protocol import concluding, groups, tasks
 from leaseq.protocol.concluding import Ending
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking
+from leaseq.runner.holding import Handed
 from leaseq.runner.ports import Ports
 from leaseq.world import Fs
 
@@ -105,9 +106,9 @@ class Attempt:
         return self.asked_to_stop is not None and self.asked_to_stop.by_user
 
 
-def free_slot(attempts: Iterable[Attempt]) -> int:
+def free_slot(occupants: Iterable[Attempt | Handed]) -> int:
     """The smallest slot that none of them has."""
-    taken = {each.slot for each in attempts}
+    taken = {each.slot for each in occupants}
     return next(slot for slot in itertools.count() if slot not in taken)
 
 

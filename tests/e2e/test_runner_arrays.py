@@ -11,6 +11,7 @@ import pytest
 from leaseq.indices import Indices
 from leaseq.models import Array, Need, State
 from leaseq.names import Entry
+from leaseq.node import window
 from leaseq.protocol import arrays, reports, tasks
 from leaseq.protocol.facts import Ended
 from leaseq.protocol.stops import Stop
@@ -261,3 +262,53 @@ def test_an_array_whose_first_indices_fail_at_once_is_held_with_the_reason(node:
     outcome = node.result(task_id)
     assert outcome.counts["DONE"] >= 75
     assert sum(outcome.counts.values()) == 80
+
+
+# -- quick indices, which the keeper runs by itself ------------------------------------------------------------------
+
+
+def windows_of(node: Node) -> list[str]:
+    return window.windows_in(node.directory.rec)
+
+
+def test_quick_indices_are_handed_over_together_and_one_that_takes_long_goes_on_alone(
+    node: Node, tmp_path: Path
+) -> None:
+    node.start()
+    (tmp_path / "ran").touch()
+    line = f"echo {{i}} >>{tmp_path}/ran; test {{i}} != 90 || exec sleep 600"
+    task_id = node.shell(line, array=Array("0-299"), need=ONE)
+    wait_until(lambda: windows_of(node), "a window")
+    wait_until(lambda: node.record(f"{task_id}_90"), "the long one to have a record of its own")
+    wait_until(lambda: len(told(node, task_id)) == 299, "all others to end")
+    assert node.running(f"{task_id}_90").pid
+    assert wait_until(lambda: windows_of(node) == [], "what windows said to be forgotten")
+    closed = Entry.parse(node.fs.names(node.lease.claimed("_array"))[0])
+    arrays.cancel(node.fs, node.lease, closed.pending(), Stop(Indices.parse("90"), "cancelled"), now=1.0)
+    assert node.result(task_id).counts == {"DONE": 299, "CANCELLED": 1}
+    assert sorted(map(int, (tmp_path / "ran").read_text().split())) == list(range(300))
+
+
+@pytest.mark.parametrize("who", ["runner", "keeper", "both"])
+def test_whoever_is_killed_amid_windows_no_index_runs_twice_and_each_end_is_told(
+    node: Node, tmp_path: Path, who: str
+) -> None:
+    runner = node.start()
+    task_id = node.shell(f"echo {{i}} >>{tmp_path}/ran", array=Array("0-399"), need=ONE)
+    for _ in range(2):
+        wait_until(lambda: windows_of(node) or node.outcome(task_id), "a window")
+        if who != "runner":
+            node.kill_keeper()
+        if who != "keeper":
+            node.kill(runner)
+            runner = node.start()
+    outcome = node.result(task_id)
+    ran = (tmp_path / "ran").read_text().split()
+    assert len(ran) == len(set(ran)), "an index ran twice"
+    ends = told(node, task_id)
+    assert sum(outcome.counts.values()) == len(ends) == 400
+    lost = [index for index, end in ends.items() if end.state is State.LOST]
+    assert {str(index) for index in ends} - set(map(str, lost)) <= set(ran)
+    # A keeper that is killed just as it starts a process has not noted which it is.
+    assert not lost or who != "runner"
+    assert len(lost) <= 2 * 8

@@ -20,10 +20,11 @@ from tests.mutants import (
     log_mutants,
     order_mutants,
     runner_mutants,
+    window_mutants,
 )
 from tests.mutants.mutants import CAUGHT_BY, MUTANTS
 from tests.sim.history import run
-from tests.sim.plan import Plan, draw, draw_arrays
+from tests.sim.plan import Plan, draw, draw_arrays, draw_quick
 from tests.sim.service import REAL_PARTS
 from tests.sim.test_sim import beside_one_of_no_group
 
@@ -66,6 +67,17 @@ def _plan(mutant: runner_mutants.Mutant, seed: str) -> Plan:
     if mutant.arrays:
         return draw_arrays(seed, only=mutant.troubles, steps=mutant.steps)
     return draw(seed, only=mutant.troubles, steps=mutant.steps, dependents=mutant.dependents)
+
+
+@pytest.mark.parametrize("name", window_mutants.MUTANTS)
+def test_a_mutant_of_windows_is_caught(name: str) -> None:
+    mutant, first = window_mutants.MUTANTS[name], window_mutants.CAUGHT_BY.get(name, 1)
+    for number in (first, *range(1, HISTORIES_MAX + 1)):
+        violation = run(draw_quick(f"mutant {number}", only=mutant.troubles), mutant.parts).violation
+        if violation:
+            _tell(name, f"sim: quick history {number}", violation)
+            return
+    pytest.fail(f"{name}: nothing is caught")
 
 
 def test_a_mutant_that_frees_a_lane_by_its_nodes_last_claim_is_caught() -> None:

@@ -7,8 +7,10 @@ go to the runner that started it, and when that is dead too, nobody sees how the
 
 from __future__ import annotations
 
+import copy
+import itertools
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -17,8 +19,10 @@ from leaseq.dataclass import dataclass, field, replace
 from leaseq.models import Why
 from leaseq.names import parse_id, parse_key
 from leaseq.node.lease_end import DOUBT_SECONDS, LeaseEnd, may_be_of_it
+from leaseq.node.members import Members
 from leaseq.node.record import Rec
 from leaseq.node.request import StartRequest
+from leaseq.node.window import MOMENT_SECONDS, Window, WindowRequest
 from leaseq.room import Room
 from tests.sim.nfs import Client
 from tests.sim.scheduler import Process, Scheduler
@@ -57,6 +61,8 @@ class Work:
     usage: float = 0.0
     termed: bool = False
     """True once Slurm has sent it TERM, for its job ends."""
+    waited: Callable[[], None] = lambda: None
+    """What its keeper does next, if it runs a window."""
 
 
 @dataclass(eq=False)
@@ -110,6 +116,7 @@ class Host:
     keepers: type[Keeper] = Keeper
     asks: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
     records: dict[str, Rec] = field(default_factory=dict)
+    windows: dict[str, Window] = field(default_factory=dict)
     born: dict[str, int] = field(default_factory=dict)
     work: list[Work] = field(default_factory=list)
     keeper_hangs_until: float = 0.0
@@ -159,10 +166,12 @@ class Host:
         waiting = []
         while keeper.alive and self.asks:
             what, key, body = self.asks.pop(0)
-            if what == "start" and keeper.doubted:
+            if what in ("start", "window") and keeper.doubted:
                 waiting.append((what, key, body))
             elif what == "start":
                 self._begin(keeper, key, body)
+            elif what == "window":
+                self._begin_window(keeper, key, body)
             elif what == "stop":
                 self._stop(key, Why(body["why"]), body["grace"])
             elif what == "end" and keeper.believes(body["runner"]):
@@ -187,33 +196,109 @@ class Host:
             refused = replace(rec, stopping=Why.LEASE, failure="its lease ends", failure_code=1, again=True)
             self._set(key, refused)
             return
-        if keeper.lease_end.told_at is not None and self.serving is self.runner and self.ending:
-            self.truth.violated(f"{key} was started on {self.name}, whose keeper had heard that the lease ends")
-        seconds, code, manner = float(body["argv"][1]), int(body["argv"][2]), body["argv"][3]
-        if manner == "missing":
+        if body["argv"][3] == "missing":
             self.truth.exits[parse_key(key)] = 127
             self._set(key, replace(rec, failure="no such command", failure_code=127))
             return
+        work = self._run(keeper, key, rec, body["argv"])
+        self._set(key, replace(rec, pid=work.pid, started=self.now(), started_monotonic=work.began))
+        if rec.limit_seconds is not None:
+            self.scheduler.at(rec.limit_seconds, lambda: self._limit(work))
+
+    def _run(self, keeper: Keeper, key: str, rec: Rec, argv: Sequence[str]) -> Work:
+        """The attempt's process is there."""
+        if keeper.lease_end.told_at is not None and self.serving is self.runner and self.ending:
+            self.truth.violated(f"{key} was started on {self.name}, whose keeper had heard that the lease ends")
         self.pids += 1
         work = Work(
             key=key,
             pid=1 + self.pids % PIDS,
             boot=self.boot,
             gpus=rec.gpus,
-            cpus=self.capacity.cpus if body["argv"][4] == ALONE else int(body["argv"][4]),
-            alone=body["argv"][4] == ALONE,
-            manner=manner,
+            cpus=self.capacity.cpus if argv[4] == ALONE else int(argv[4]),
+            alone=argv[4] == ALONE,
+            manner=argv[3],
             began=self.monotonic(),
             limit=rec.limit_seconds,
             parent=keeper,
         )
-        self.truth.started(parse_key(key), self.name, tuple(body["argv"]), self.scheduler.now)
+        self.truth.started(parse_key(key), self.name, tuple(argv), self.scheduler.now)
         self._check_room(work)
         self.work.append(work)
-        self._set(key, replace(rec, pid=work.pid, started=self.now(), started_monotonic=work.began))
-        self.scheduler.at(seconds, lambda: self._exits(work, code << 8))
-        if rec.limit_seconds is not None:
-            self.scheduler.at(rec.limit_seconds, lambda: self._limit(work))
+        self.scheduler.at(float(argv[1]), lambda: self._exits(work, int(argv[2]) << 8))
+        return work
+
+    # -- windows -----------------------------------------------------------------------------------
+
+    def _begin_window(self, keeper: Keeper, name: str, body: Mapping[str, Any]) -> None:
+        if body["boot"] != self.boot_id or name in self.windows:
+            return
+        first = {"boot": self.boot_id, "gpus": tuple(body["gpus"]), "limit_seconds": body["limit"]}
+        self.windows[name] = Window(tuple(each.key for each in body["places"]), first)
+        self._next(keeper, name, body, 0)
+
+    def _next(self, keeper: Keeper, name: str, body: Mapping[str, Any], place: int) -> None:
+        """The one at that place is noted to begin; its process is there a moment later."""
+        found = self.windows.get(name)
+        if not keeper.alive or found is None or found.over:
+            return
+        if (hangs := self.keeper_hangs_until - self.scheduler.now) > 0:
+            self.scheduler.at(hangs, lambda: self._next(keeper, name, body, place))
+        elif place == len(found.keys) or keeper.doubted or not keeper.may_begin:
+            self._end_window(found)
+        elif self.no_room:
+            self.no_room -= 1
+            found.begun[place] = {"failure": "no space left", "failure_code": 1, "again": True}
+            self._end_window(found)
+        else:
+            found.begun[place] = {}
+            self.scheduler.at(self.chance.expovariate(500.0), lambda: self._spawn_in(keeper, name, body, place))
+
+    def _end_window(self, found: Window) -> None:
+        found.over = True
+        self.woken()
+
+    def _spawn_in(self, keeper: Keeper, name: str, body: Mapping[str, Any], place: int) -> None:
+        found = self.windows.get(name)
+        if not keeper.alive or found is None or found.over:
+            return
+        own = body["places"][place]
+        if own.argv[3] == "missing":
+            self.truth.exits[parse_key(own.key)] = 127
+            found.begun[place] = {"failure": "no such command", "failure_code": 127}
+            self._next(keeper, name, body, place + 1)
+            return
+        work = self._run(keeper, own.key, found.rec(place), own.argv)
+        found.begun[place] = {"pid": work.pid, "started": self.now(), "started_monotonic": work.began}
+        work.waited = lambda: self._next(keeper, name, body, place + 1)
+        self.scheduler.at(MOMENT_SECONDS, lambda: self._part(keeper, name, place, work))
+
+    def _part(self, keeper: Keeper, name: str, place: int, work: Work) -> None:
+        """What takes longer than a moment has a record of its own."""
+        found = self.windows.get(name)
+        if keeper.alive and found is not None and found.current == place:
+            self._give_own(found, place)
+            if work.limit is not None:
+                self.scheduler.at(max(0.0, work.limit - MOMENT_SECONDS), lambda: self._limit(work))
+
+    def _part_at_once(self, found: Window) -> None:
+        """Nothing more of it begins, and what runs of it has a record of its own."""
+        if found.current is None:
+            self._end_window(found)
+        else:
+            self._give_own(found, found.current)
+
+    def _give_own(self, found: Window, place: int) -> None:
+        self.records.setdefault(found.keys[place], found.rec(place))
+        found.own.add(place)
+        self._end_window(found)
+
+    def _window_of(self, key: str) -> tuple[Window, int] | None:
+        """The window that runs the attempt, and where in it."""
+        for found in self.windows.values():
+            if found.current is not None and found.keys[found.current] == key and found.boot == self.boot_id:
+                return found, found.current
+        return None
 
     def _check_room(self, new: Work) -> None:
         """What runs together must fit, by whichever runner it was booked."""
@@ -233,6 +318,8 @@ class Host:
             self._stop(work.key, Why.TIMEOUT, 10.0)
 
     def _stop(self, key: str, why: Why, grace: float) -> None:
+        if where := self._window_of(key):
+            self._give_own(*where)
         rec = self.records.get(key)
         if rec is None or rec.over:
             return
@@ -261,7 +348,8 @@ class Host:
         work.ended, work.status, work.usage = True, status, self.monotonic() - work.began
         self.truth.alive.discard(parse_key(work.key))
         self.truth.over[parse_key(work.key)] = self.scheduler.now
-        rec = self.records.get(work.key)
+        where = self._window_of(work.key)
+        rec = where[0].rec(where[1]) if where else self.records.get(work.key)
         if work.termed and may_be_of_it(fact_of(work)) and rec is not None and rec.stopping in (None, Why.LEASE):
             self.ended_by_slurm.append(work)
             self.truth.ended_by_slurm.add(parse_key(work.key))
@@ -274,7 +362,8 @@ class Host:
 
     def _keeper_sees(self, work: Work) -> None:
         keeper = self.keeper
-        if work.boot != self.boot or work.key not in self.records or keeper is None or not keeper.alive:
+        known = work.key in self.records or self._window_of(work.key)
+        if work.boot != self.boot or not known or keeper is None or not keeper.alive:
             return
         if work.parent is keeper:
             self._found(keeper, work.key, work)
@@ -283,9 +372,11 @@ class Host:
 
     def _found(self, keeper: Keeper, key: str, work: Work | None) -> None:
         """The keeper knows that the process is gone: if that may be of its lease's end, it waits for the news."""
-        rec = self.records.get(key)
         if not keeper.alive or key in keeper.doubted:
             return
+        if (where := self._window_of(key)) and keeper.doubts(work):
+            self._give_own(*where)
+        rec = self.records.get(key)
         if rec is None or rec.over or rec.boot != self.boot_id or rec.stopping or not keeper.doubts(work):
             self._settle(key, work)
             return
@@ -315,6 +406,9 @@ class Host:
         if not self.ending:
             self.truth.violated(f"the keeper of {self.name} takes an end that is over for one of now")
         keeper.lease_end.tell()
+        for found in self.windows.values():
+            if not found.over and found.boot == self.boot_id:
+                self._part_at_once(found)
         for key, rec in list(self.records.items()):
             if rec.over or rec.boot != self.boot_id:
                 continue
@@ -327,17 +421,24 @@ class Host:
     def waited(self, work: Work) -> None:
         """Its parent has seen its status, and the record says it."""
         rec = self.records.get(work.key)
-        if rec is not None and rec.pid == work.pid and rec.status is None and work in self.work:
+        if (where := self._window_of(work.key)) and work in self.work:
+            found, place = where
+            found.begun[place] |= {"status": work.status, "ended": self.now(), "elapsed": work.usage}
+            work.waited()
+        elif rec is not None and rec.pid == work.pid and rec.status is None and work in self.work:
             self._set(work.key, replace(rec, status=work.status, ended=self.now(), elapsed=work.usage))
         if work in self.work:
             self.work.remove(work)
 
     def ended_children(self, runner: Process) -> list[Work]:
-        """What the runner can wait for."""
-        return [each for each in self.work if each.ended and each.parent is runner]
+        """What the runner can wait for. Of what a dead keeper's window ran the next one has to make a record first."""
+        return [each for each in self.work if each.ended and each.parent is runner and not self._window_of(each.key)]
 
     def _adopt(self, keeper: Keeper) -> None:
-        """A new keeper goes on with what runs, and notes what is gone."""
+        """A new keeper goes on with what runs, and notes what is gone; windows of the last one are over."""
+        for found in self.windows.values():
+            if not found.over and found.boot == self.boot_id:
+                self._part_at_once(found)
         for key, rec in list(self.records.items()):
             if rec.over or rec.boot != self.boot_id:
                 continue
@@ -454,6 +555,7 @@ class Host:
         """The node-local directory is gone; tasks run on, and nobody there knows of them."""
         self.truth.lossy.add(self.node)
         self.records.clear()
+        self.windows.clear()
         self.born.clear()
         self.asks.clear()
 
@@ -466,6 +568,33 @@ class Host:
             self._exits(work, int(signal.SIGKILL))
 
 
+class SimRecords:
+    """The records of the windows of a host."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    @property
+    def boot(self) -> str:
+        return self.host.boot_id
+
+    def asked(self) -> list[str]:
+        return [key for what, key, _ in self.host.asks if what == "window"]
+
+    def withdraw(self, name: str) -> None:
+        if name not in self.host.windows:
+            self.host.asks = [ask for ask in self.host.asks if ask[:2] != ("window", name)]
+
+    def names(self) -> list[str]:
+        return list(self.host.windows)
+
+    def read(self, name: str) -> Window | None:
+        return self.host.windows.get(name)
+
+    def drop(self, name: str) -> None:
+        self.host.windows.pop(name, None)
+
+
 class SimProcs:
     """The port Procs of one runner: each call takes a moment, in which others may act."""
 
@@ -476,6 +605,9 @@ class SimProcs:
         """True once the runner was told that its lease ends."""
         self.doubted: dict[str, float] = {}
         """Ends of its own children that may be the lease's, and until when that is looked at."""
+        self.members = Members(SimRecords(host))
+        self.numbers = itertools.count(1)
+        self.knows_windows = True
 
     def doubts(self, work: Work) -> bool:
         return may_be_of_it(fact_of(work))
@@ -496,6 +628,26 @@ class SimProcs:
         host.asks.append(("start", key, {**request.to_json(), "boot": host.boot_id}))
         host.keeper_soon()
 
+    def start_window(self, request: WindowRequest) -> str:
+        host = self._pause()
+        name = f"w{self.process.name}.{next(self.numbers)}"
+        self.members.add(name, [each.key for each in request.places])
+        host.asks.append(("window", name, {**request.to_json(), "boot": host.boot_id}))
+        host.keeper_soon()
+        return name
+
+    def window(self, name: str) -> Window | None:
+        self._pause()
+        return copy.deepcopy(self.members.read(name))
+
+    def leave_window(self, name: str, keys: Collection[str]) -> None:
+        self._pause()
+        self.members.leave(name, keys)
+
+    def find_windows(self) -> None:
+        self._pause()
+        self.members.find()
+
     def stop(self, key: str, *, why: Why, grace: float) -> None:
         self._pause().asks.append(("stop", key, {"why": why.value, "grace": grace}))
         self.host.keeper_soon()
@@ -504,12 +656,12 @@ class SimProcs:
         self._pause()
 
     def record(self, key: str) -> Rec | None:
-        rec = self._pause().records.get(key)
+        rec = self._pause().records.get(key) or self.members.record(key)
         return replace(rec, gone=False) if rec and rec.gone and key in self.doubted else rec
 
     def void(self, key: str) -> bool:
         host = self._pause()
-        if key in host.records:
+        if key in host.records or key in self.members:
             return False
         host.records[key] = Rec(void=True)
         host.asks = [ask for ask in host.asks if ask[:2] != ("start", key)]
@@ -517,14 +669,15 @@ class SimProcs:
 
     def forget(self, key: str) -> None:
         host = self._pause()
-        host.asks = [ask for ask in host.asks if ask[:2] != ("start", key)]
-        host.records.pop(key, None)
+        if not self.members.forget(key):
+            host.asks = [ask for ask in host.asks if ask[:2] != ("start", key)]
+            host.records.pop(key, None)
 
     def end_now(self, key: str) -> None:
         self._pause().end_now(key)
 
     def attempts(self) -> list[str]:
-        return list(self._pause().records)
+        return sorted({*self._pause().records, *self.members})
 
     def given(self, key: str) -> tuple[str, ...] | None:
         rec = self.record(key)

@@ -15,7 +15,7 @@ from leaseq.dataclass import fields
 from leaseq.layout import AllocDir, Home, LeaseDir
 from leaseq.models import Array, Event, Heartbeat, Lease, Need, Outcome, Running, State, Task
 from leaseq.names import Entry
-from leaseq.node import record
+from leaseq.node import record, window
 from leaseq.protocol import records
 from leaseq.protocol.succession import How, Refusal
 from leaseq.protocol.terms import down_seconds, late_seconds
@@ -90,7 +90,8 @@ def test_the_specified_examples_of_needs_are_names_that_leaseq_writes() -> None:
 
 def test_every_line_of_a_nodes_record_is_in_the_specification_and_no_other() -> None:
     facts = re.compile(r'"e":"(\w+)"')
-    assert set(facts.findall(SPECIFICATION)) == set(facts.findall(record.__doc__ or ""))
+    said = f"{record.__doc__}{window.__doc__}"
+    assert set(facts.findall(SPECIFICATION)) == set(facts.findall(said))
 
 
 def test_the_specified_limits_are_those_of_the_code() -> None:

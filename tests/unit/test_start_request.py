@@ -78,6 +78,18 @@ def test_an_attempt_whose_request_lacks_something_has_failed_and_its_record_says
     assert not request.exists() and not keeper.keeping.kept
 
 
+@pytest.mark.parametrize("torn", [b"", b'{"e":"beg'])
+def test_an_attempt_whose_keeper_was_killed_as_it_made_the_record_is_pending_again(
+    directory: NodeDir, torn: bytes
+) -> None:
+    request = Path(directory.ask) / f"start-{KEY}"
+    request.write_text(json.dumps({**WHOLE, "boot": boot_id()}))
+    Path(directory.rec, KEY).write_bytes(torn)
+    Keeper(directory).request(request.name)
+    rec = record.read(f"{directory.rec}/{KEY}")
+    assert rec is not None and rec.again and not request.exists()
+
+
 def test_a_request_of_an_earlier_boot_starts_nothing(directory: NodeDir) -> None:
     request = Path(directory.ask) / f"start-{KEY}"
     request.write_text(json.dumps({**WHOLE, "boot": "another"}))

@@ -1,0 +1,100 @@
+"""What a runner does with windows, with one thing wrong each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from leaseq.dataclass import dataclass, replace
+from leaseq.node.window import Window, WindowRequest
+from tests.sim.host import SimProcs
+from tests.sim.service import REAL_PARTS, Parts
+
+TAKE_OVER = ("death", "runner and keeper die", "keeper hangs")
+
+
+class DoesNotLookForWindows(SimProcs):
+    """A new runner takes what has no record of its own for what never began."""
+
+    def find_windows(self) -> None:
+        self._pause()
+
+
+class LeavesWhatIsAskedFor(SimProcs):
+    """A window that no keeper has yet is taken for none."""
+
+    def find_windows(self) -> None:
+        withdraw, self.members.records.withdraw = self.members.records.withdraw, lambda name: None  # type: ignore[method-assign]
+        super().find_windows()
+        self.members.records.withdraw = withdraw  # type: ignore[method-assign]
+
+
+class ReadsBeforeItIsOver(SimProcs):
+    """What has not begun yet is taken for what never will."""
+
+    def window(self, name: str) -> Window | None:
+        found = super().window(name)
+        if found is not None and found.begun:
+            found.over = True
+        return found
+
+
+class ForgetsTooEarly(SimProcs):
+    """What a window says is gone before it stands in the array's journal."""
+
+    def leave_window(self, name: str, keys: Collection[str]) -> None:
+        super().leave_window(name, ())
+
+
+class StartsAgainWhatHasBegun(SimProcs):
+    """The attempt of a window that has a record of its own by now may start again."""
+
+    def window(self, name: str) -> Window | None:
+        found = super().window(name)
+        if found is not None and found.over:
+            for place in found.own:
+                del found.begun[place]
+            found.own = set()
+        return found
+
+
+class TakesAWindowAgain(SimProcs):
+    """The keeper is asked again for a window whose record is there: it begins it anew."""
+
+    def start_window(self, request: WindowRequest) -> str:
+        name = super().start_window(request)
+        self.host.scheduler.at(0.01, lambda: self._again(name, request))
+        return name
+
+    def _again(self, name: str, request: WindowRequest) -> None:
+        host = self.host
+        if host.windows.pop(name, None) is not None:
+            host.asks.append(("window", name, {**request.to_json(), "boot": host.boot_id}))
+            host.keeper_soon()
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """Parts of a runner, one of them wrong, and the troubles in which that shows."""
+
+    procs: type[SimProcs]
+    troubles: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> Parts:
+        return replace(REAL_PARTS, procs=self.procs)
+
+
+MUTANTS = {
+    "windows: a new runner does not look for them": Mutant(DoesNotLookForWindows, TAKE_OVER),
+    "windows: what was asked for is not withdrawn": Mutant(LeavesWhatIsAskedFor, ("keeper hangs",)),
+    "windows: read before they are over": Mutant(ReadsBeforeItIsOver),
+    "windows: forgotten before the journal is durable": Mutant(ForgetsTooEarly, TAKE_OVER),
+    "windows: what goes on alone starts again": Mutant(StartsAgainWhatHasBegun),
+    "windows: one is taken again": Mutant(TakesAWindowAgain),
+}
+CAUGHT_BY = {
+    "windows: a new runner does not look for them": 6,
+    "windows: what was asked for is not withdrawn": 26,
+    "windows: forgotten before the journal is durable": 6,
+}
+"""The history that was seen to catch a mutant, if not the first: it is tried first, then all others."""
