@@ -412,8 +412,8 @@ class Host:
         for key, rec in list(self.records.items()):
             if rec.over or rec.boot != self.boot_id:
                 continue
+            self.records[key] = replace(rec, stopping=rec.stopping or Why.LEASE)
             if key in keeper.doubted:
-                self.records[key] = replace(rec, stopping=rec.stopping or Why.LEASE)
                 self._settle(key, keeper.doubted.pop(key))
             else:
                 self._stop(key, Why.LEASE, grace)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from leaseq.dataclass import dataclass, field
 from leaseq.names import parse_id
 from tests.crash.actors import Key
+
+NONE_KNOWS = 0
+"""The word of a command that has met another: which of both stands nobody knows."""
 
 
 @dataclass
@@ -23,19 +28,25 @@ class Limits:
 
     said: dict[tuple[str, str], Said] = field(default_factory=dict)
     """By `pause` or `limit`, and the group; of no group: the whole lease."""
-    words: dict[tuple[str, str], int] = field(default_factory=dict)
-    """How many commands about it have begun or ended so far: one that another met says nothing for certain."""
+    words: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many commands about it have begun so far: one that another met says nothing for certain."""
+    under_way: Counter[tuple[str, str]] = field(default_factory=Counter)
     groups: dict[str, str] = field(default_factory=dict)
     """Of acknowledged tasks."""
 
-    def begins(self, what: str, group: str) -> int:
-        """A command about that begins: what was said before may not hold any more."""
+    @contextmanager
+    def command(self, what: str, group: str) -> Iterator[int]:
+        """A command about that is under way, with a word of its own: what was said before may not hold any more."""
         self.said.pop((what, group), None)
-        self.words[what, group] = self.words.get((what, group), 0) + 1
-        return self.words[what, group]
+        self.words[what, group] += 1
+        self.under_way[what, group] += 1
+        try:
+            yield self.words[what, group] if self.under_way[what, group] == 1 else NONE_KNOWS
+        finally:
+            self.under_way[what, group] -= 1
 
     def told(self, what: str, group: str, word: int, going_on: Collection[Key], most: int | None = None) -> None:
-        """The command that began with that word has been acknowledged."""
+        """The command of that word has been acknowledged."""
         if self.words[what, group] == word:
             self.said[what, group] = Said(frozenset(going_on), most)
 

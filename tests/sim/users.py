@@ -302,17 +302,16 @@ class User:
 
     def _pause(self, plan: Command) -> None:
         limits = self.truth.limits
-        word = limits.begins("pause", plan.group)
-        done = pause(self.access, self.lease, plan.group)
-        begun = begun_in(self.fs, self.lease, plan.group or ALL_GROUPS)
-        going_on = [(row.id, row.attempt) for row in done.going_on]
-        self.truth.done[f"pause {plan.group}"] += 1
-        limits.told("pause", plan.group, word, going_on + [(each.entry.id, each.entry.attempt) for each in begun])
+        with limits.command("pause", plan.group) as word:
+            done = pause(self.access, self.lease, plan.group)
+            begun = begun_in(self.fs, self.lease, plan.group or ALL_GROUPS)
+            going_on = [(row.id, row.attempt) for row in done.going_on]
+            self.truth.done[f"pause {plan.group}"] += 1
+            limits.told("pause", plan.group, word, going_on + [(each.entry.id, each.entry.attempt) for each in begun])
 
     def _resume(self, plan: Command) -> None:
-        self.truth.limits.begins("pause", plan.group)
-        resume(self.access, self.lease, plan.group)
-        self.truth.limits.begins("pause", plan.group)
+        with self.truth.limits.command("pause", plan.group):
+            resume(self.access, self.lease, plan.group)
 
     def _give_back(self, plan: Command) -> None:
         """A node is left by its runner, and by what ran there; another job gives it again."""
@@ -328,11 +327,12 @@ class User:
     def _limit(self, plan: Command) -> None:
         """So many of the group run at once, from now on."""
         limits = self.truth.limits
-        word = limits.begins("limit", plan.group)
-        set_parallel(self.access, self.lease, plan.group, plan.which)
-        claims = begun_in(self.fs, self.lease, plan.group)
-        self.truth.done[f"limit {plan.group}"] += 1
-        limits.told("limit", plan.group, word, [(each.entry.id, each.entry.attempt) for each in claims], plan.which)
+        with limits.command("limit", plan.group) as word:
+            set_parallel(self.access, self.lease, plan.group, plan.which)
+            claims = begun_in(self.fs, self.lease, plan.group)
+            begun = [(each.entry.id, each.entry.attempt) for each in claims]
+            self.truth.done[f"limit {plan.group}"] += 1
+            limits.told("limit", plan.group, word, begun, plan.which)
 
     def release_all(self) -> None:
         """Nothing is held that could start, arrays that their runners have held included, and nothing is paused."""
@@ -341,9 +341,8 @@ class User:
                 if Entry.parse(name).count:
                     tasks.move_pending(self.fs, self.lease.held(node), name, self.lease.inbox(node))
         for group in ("", "ga", "gb", "gc"):
-            self.truth.limits.begins("pause", group)
-            resume(self.access, self.lease, group)
-            self.truth.limits.begins("pause", group)
+            with self.truth.limits.command("pause", group):
+                resume(self.access, self.lease, group)
         reader = self.reader()
         for row in reader.read(recent=0, pending=None).tasks:
             if row.reason == "Held" and not row.waits:
