@@ -130,15 +130,16 @@ def _no_time(text: str, what: str) -> UsageError:
     return UsageError(f"{what} {text!r} is not a time", hint="like 22:00, +2h, 2026-12-24, 2026-12-24T08:00")
 
 
+AFTER = Option(
+    "after",
+    "start once that task or index (ID_3) ended well; any:ID ended, notok:ID not well, start:ID began (repeatable)",
+    kind="list",
+    metavar="ID",
+    read=after,
+    completes="task",
+)
 AFTER_OPTIONS = (
-    Option(
-        "after",
-        "start once that task or index (ID_3) ended well; any:ID ended, notok:ID not well, start:ID began (repeatable)",
-        kind="list",
-        metavar="ID",
-        read=after,
-        completes="task",
-    ),
+    AFTER,
     Option(
         "dependency",
         "the same in Slurm's words: afterok:ID:ID,afterany:ID",

@@ -52,7 +52,7 @@ def _change(
     app: App, each: Located, *, lines: dict[str, Line], known: dict[str, tuple[Task, Entry]], fits: Fits
 ) -> Said:
     line = lines[each.row.id]
-    wished = Wish(lambda task: line.task, line.priority, str(known[each.row.id][1]))
+    wished = Wish(lambda task: line.task, line.priority, opened=str(known[each.row.id][1]))
     return told(each.row.id, change(app.access, each, wished, fits=fits))
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from leaseq.cli.acting import Said, on_each
+from leaseq.cli.after import AFTER, After
 from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, with_changes
 from leaseq.cli.command import Command, Option
@@ -21,6 +22,9 @@ from leaseq.verbs.change import Changed, Wish, change, wish
 from leaseq.verbs.changes import Changes
 from leaseq.verbs.fits import Fits
 
+NONE = "none"
+"""After nothing."""
+
 
 @dataclass(frozen=True)
 class Set:
@@ -31,6 +35,8 @@ class Set:
     changes: Changes
     priority: int | None
     group: str | None
+    after: tuple[After, ...] | None
+    """What they are to come after."""
     throttle: int | None
     """Of arrays, those that run too: how many of its indices may run at once; 0: any number."""
     json: bool
@@ -45,14 +51,14 @@ class Set:
 
     @property
     def _changes(self) -> bool:
-        return self.changes.said or self.priority is not None or self.group is not None
+        return self.changes.said or self.priority is not None or self.group is not None or self.after is not None
 
     def perform(self, app: App) -> int:
         if self.throttle is not None:
             found = app.access.find(self.tasks, lease=self.lease, acts=True)
             return on_each(app, found, partial(_throttle, most=self.throttle), doing="changing", json=self.json)
         found = app.access.find(self.tasks, lease=self.lease, acts=True, of=PENDING)
-        wished = wish(self.changes, priority=self.priority, group=self.group)
+        wished = wish(self.changes, priority=self.priority, group=self.group, after=self.after)
         act = partial(_set, wished=wished, fits=Fits(app.access))
         return on_each(app, found, act, doing="changing", json=self.json, hints=True)
 
@@ -80,6 +86,13 @@ def group_or_none(text: str, *, what: str) -> str:
 
 
 def _request(**fields: Any) -> Set:
+    said = fields["after"]
+    if not said:
+        fields["after"] = None
+    elif any(each.word == NONE for each in said):
+        if len(said) > 1:
+            raise UsageError("--after none stands alone", hint="what is said with --after is all that it comes after")
+        fields["after"] = ()
     return Set(**with_changes(fields))
 
 
@@ -94,6 +107,7 @@ COMMAND = Command(
         replace(PRIORITY, default=""),
         Option("group", "put it into this group; '' into none", metavar="GROUP", read=group_or_none, blank=True),
         *CHANGE_OPTIONS,
+        replace(AFTER, help="what it is to come after instead, as `submit --after` says it; none: nothing"),
         Option(
             "throttle",
             "of an array, one that runs too: at most N of its indices at once; 0: any number",
@@ -102,5 +116,9 @@ COMMAND = Command(
         ),
         JSON,
     ),
-    examples=("leaseq set last --priority 5", "leaseq set T0c4 T9aa --gpus 2 --time 4h"),
+    examples=(
+        "leaseq set last --priority 5",
+        "leaseq set T0c4 T9aa --gpus 2 --time 4h",
+        "leaseq set last --after T0c4",
+    ),
 )

@@ -11,6 +11,7 @@ A key is an exclusive link, so of several who ask at once one has it, and its ta
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed
@@ -156,16 +157,15 @@ def keys_by_task(fs: Fs, lease: LeaseDir) -> dict[str, str]:
 
 
 def _read_key(fs: Fs, lease: LeaseDir, path: str) -> tuple[Entry, str]:
-    body = json_object(content(fs, path))
+    return target_of(lease, json_object(content(fs, path)))
+
+
+def target_of(lease: LeaseDir, body: dict[str, Any]) -> tuple[Entry, str]:
+    """(entry, directory of pending tasks) that such a file tells of; raises Malformed."""
     kind, _, node = text(body.get("directory")).partition("/")
     if kind not in ("inbox", "held", "waiting") or not (node == ANY or is_node(node)):
         raise Malformed(f"not a directory of pending tasks: {kind!r:.40} {node!r:.160}")
     return Entry.parse(text(body.get("entry"))), f"{lease.root}/{kind}/{node}"
-
-
-def read_target(fs: Fs, lease: LeaseDir, path: str) -> tuple[Entry, str]:
-    """(entry, directory of pending tasks) that such a file tells of; raises FileNotFoundError, Malformed."""
-    return _read_key(fs, lease, path)
 
 
 def _waiting(key: str, entry: Entry) -> str:

@@ -13,6 +13,7 @@ from leaseq.models import ANY, State, Task
 from leaseq.names import Entry, is_node, with_priority
 from leaseq.protocol import dependents, edges, edits, records, tasks
 from leaseq.reading.views import TaskView
+from leaseq.verbs import upstreams
 from leaseq.verbs.access import Access
 from leaseq.verbs.changes import Changes
 from leaseq.verbs.fits import Fits
@@ -27,6 +28,8 @@ class Wish:
     """The task as it is to be, from what it is; its id stays."""
     priority: int | None = None
     """None: as it is."""
+    after: tuple[tuple[str, str], ...] | None = None
+    """What it is to come after: what is waited for, and the word that names tasks; None: what it does."""
     opened: str = ""
     """The name of the file that the wish was made from; empty: whatever it is now."""
 
@@ -42,7 +45,9 @@ class Changed:
     """What is different, in words; nothing if it was so already."""
 
 
-def wish(changes: Changes, *, priority: int | None, group: str | None) -> Wish:
+def wish(
+    changes: Changes, *, priority: int | None, group: str | None, after: tuple[tuple[str, str], ...] | None = None
+) -> Wish:
     """What a line of options asks of any task."""
 
     def made(task: Task) -> Task:
@@ -52,7 +57,7 @@ def wish(changes: Changes, *, priority: int | None, group: str | None) -> Wish:
             changed = replace(changed, env=task.env, export=task.export, env_given=task.env_given)
         return changed if group is None else replace(changed, group=group)
 
-    return Wish(made, priority)
+    return Wish(made, priority, after)
 
 
 def opened(access: Access, each: Located) -> tuple[Task, Entry]:
@@ -91,7 +96,9 @@ def _change(access: Access, each: Located, *, wished: Wish, fits: Fits) -> Chang
         return None
     except Malformed as error:
         raise Refused(f"{row.id}: its file cannot be used ({error})", hint="`leaseq info` says more") from None
-    new = wished.made(task)
+    new, ups = wished.made(task), None
+    if wished.after is not None:
+        new, ups = upstreams.replaced(access, lease, new, wished.after)
     place = old.order if wished.priority is None else with_priority(old.order, wished.priority)
     entry = replace(old, order=place, need=new.need, group=new.group, edited=old.edited + 1)
     said = differences(task, new, old, entry)
@@ -102,19 +109,22 @@ def _change(access: Access, each: Located, *, wished: Wish, fits: Fits) -> Chang
     fits.refuse(lease, new.need, node, named=node if node not in (ANY, pinned) else "")
     if node != ANY:
         records.prepare_node(fs, lease, node)
-    waits = row.place.directory.startswith(lease.waitings)
+    waits = row.place.directory.startswith(lease.waitings) if ups is None else bool(ups)
     held = row.place.directory.startswith(lease.helds)
     directory = lease.held(node) if held else lease.waiting(node) if waits else lease.inbox(node)
     if waits:
         edges.prepare(fs, lease, node)
-    done = edits.change(fs, lease, row.place.directory, old, directory, entry, new)
+    done = edits.change(fs, lease, row.place.directory, old, directory, entry, new, ups=ups)
     if waits:
         # What it waits for may have come while it was on its way.
         dependents.look(fs, lease, now=access.clock.now(), only=[entry.key])
+    if ups and done:
+        # Somebody may have changed another one at the same moment.
+        upstreams.refuse_circle(access, lease, new.id, ups, made=True)
     return Changed(lease, new, entry, said) if done else None
 
 
-FIELDS = ("argv", "name", "group", "cwd", "node", "retries", "on_lost", "requeue", "env", "task_dir")
+FIELDS = ("argv", "name", "group", "after", "cwd", "node", "retries", "on_lost", "requeue", "env", "task_dir")
 
 
 def differences(old: Task, new: Task, before: Entry, after: Entry) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
+from leaseq.dataclass import replace
 from leaseq.errors import LeaseqError, Malformed, Refused, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import How, Located, Lookup
-from leaseq.models import ANY, State
-from leaseq.names import Entry
+from leaseq.models import ANY, State, Task
+from leaseq.names import Entry, parse_key
 from leaseq.protocol import dependents, edges
 from leaseq.protocol.retention import alive
 from leaseq.reading.indexed import TEXT_MAX
@@ -73,6 +74,55 @@ def weighed(access: Access, lease: LeaseDir, words: Iterable[str], *, now: float
             hint = f"`leaseq retry {up.id}` runs it once more; `--after any:{up.id}` does not mind how it ended"
         raise Refused(f"{up.id} is {state.name}: what is to come after it could never start", hint=hint)
     return found.open
+
+
+def replaced(
+    access: Access, lease: LeaseDir, task: Task, said: Sequence[tuple[str, str]]
+) -> tuple[Task, tuple[Upstream, ...]]:
+    """(the pending task that comes after that, and not before the time that it waits for; what of it has not come).
+
+    Raises NotFound, UsageError, and Refused if it could never start, or waited for itself.
+    """
+    times = [word for word in task.after if Upstream.parse(word).kind == edges.BEGIN]
+    found = []
+    for kind, word in said:
+        # A group that it is of stands for the others of it.
+        others = bool(query_of(word))
+        found += [str(up) for up, _ in resolve(access, lease, [(kind, word)]) if not others or up.task != task.id]
+    words = tuple(dict.fromkeys([*times, *found]))
+    refuse_circle(access, lease, task.id, map(Upstream.parse, found))
+    return replace(task, after=words), weighed(access, lease, words, now=access.clock.now())
+
+
+def refuse_circle(
+    access: Access, lease: LeaseDir, task_id: str, ups: Iterable[Upstream], *, made: bool = False
+) -> None:
+    """Raises Refused if one of these waits for the task, for its part, perhaps through others, in whichever lease.
+
+    made: the task waits for them by now.
+    """
+    wanted = {up.task for up in ups if up.kind != edges.BEGIN}
+    because = {task_id: ""}
+    queue = [(lease, task_id)]
+    for home, up_id in queue:
+        for there, edge in edges.waiting_for(access.fs, home, up_id):
+            down = parse_key(edge.down)[0]
+            if down not in because:
+                because[down] = up_id
+                queue.append((there, down))
+    for up_id in wanted & because.keys():
+        chain = [up_id]
+        while chain[-1] != task_id:
+            chain.append(because[chain[-1]])
+        if made:
+            text = (
+                f"{task_id} and {up_id} wait for each other by now: somebody has changed one of them at the same moment"
+            )
+            raise Refused(text, hint=f"`leaseq set {task_id} --after none` ends that")
+        if up_id == task_id:
+            raise Refused(f"{task_id} cannot come after itself")
+        through = "".join(f", which waits for {each}" for each in chain[1:])
+        raise Refused(f"{task_id} cannot come after {up_id}{through}", hint=f"leaseq set {up_id} --after none")
 
 
 def put(access: Access, lease: LeaseDir, node: str, ups: Sequence[Upstream], new: Iterable[Entry]) -> None:

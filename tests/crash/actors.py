@@ -420,6 +420,30 @@ def change_first(world: World, fs: Fs, name: str = "") -> bool:
     return done
 
 
+def change_upstream(world: World, fs: Fs, down: str, up: str) -> bool:
+    """The pending task comes after that one alone, or after none, and its user is told so; False if it was gone."""
+    lease = world.lease
+    for directory, old in pending(fs, lease, ("inbox", "waiting")):
+        if old.id != down:
+            continue
+        ups = [Upstream(edges.OK, up, 1, lease.id)] if up else []
+        try:
+            task = world.p.read_task(fs, f"{directory}/{old}", old)
+        except FileNotFoundError:
+            return False
+        if task.after == tuple(map(str, ups)):
+            return True
+        new, changed = replace(old, edited=old.edited + 1), replace(task, after=tuple(map(str, ups)))
+        waits = edges.weigh(fs, lease, ups, now=NOW).open
+        target = lease.waiting(ANY) if waits else lease.inbox(ANY)
+        done = world.p.change(fs, lease, directory, old, target, new, changed, ups=waits)
+        if done:
+            world.truth.acknowledged[down] = changed
+        world.p.look_once_published(fs, lease, now=NOW, only=[new.key])
+        return done
+    return True
+
+
 def finish_changes(world: World, fs: Fs) -> None:
     """Every change that somebody began is made."""
     edits.finish_all(fs, world.lease)

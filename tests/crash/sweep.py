@@ -246,6 +246,27 @@ def change_again(world: World) -> Act:
     return actors.change_first
 
 
+def change_what_it_waits_for(world: World) -> Act:
+    """A task that waits for one is to wait for another."""
+    submitted(world, count=2)
+    down = actors.submit_after(world, world.fs())
+    other = sorted(world.truth.acknowledged)[1]
+    return lambda world, fs: actors.change_upstream(world, fs, down.id, other)
+
+
+def change_to_wait(world: World) -> Act:
+    """A task that may start is to wait for another."""
+    submitted(world, count=2)
+    other, down = sorted(world.truth.acknowledged)
+    return lambda world, fs: actors.change_upstream(world, fs, down, other)
+
+
+def change_to_wait_no_more(world: World) -> Act:
+    submitted(world)
+    down = actors.submit_after(world, world.fs())
+    return lambda world, fs: actors.change_upstream(world, fs, down.id, "")
+
+
 def finish_change(world: World) -> Act:
     """Somebody died once the change was decided."""
     submitted(world)
@@ -512,6 +533,9 @@ SCENES = {
         change,
         change_again,
         finish_change,
+        change_what_it_waits_for,
+        change_to_wait,
+        change_to_wait_no_more,
         hold,
         release,
         next_runner_finds_ended,

@@ -186,6 +186,24 @@ def test_a_group_and_an_array_are_waited_for_as_a_whole(box: Box) -> None:
     assert after(box, "true", options=("--after", "group:eval,any:group:eval")), "all of it has ended well"
 
 
+def test_what_pending_tasks_come_after_is_set_anew_and_never_in_a_circle(box: Box) -> None:
+    first, path = gate(box)
+    held = after(box, "true", options=("--hold",))
+    down = after(box, "true", options=("--after", held))
+    told = box.run("set", down, "--after", f"{first},any:{held}", code=0)
+    assert f"{down} is changed: after" in told.err and box.task(down)["waits_for"] == [f"any:{held}", f"ok:{first}"]
+    assert box.task(down)["after"] == [f"ok:{first}", f"any:{held}"]
+    refused = box.run("set", held, "--after", down, code=1).err
+    assert f"{held} cannot come after {down}, which waits for {held}" in refused
+    assert f"leaseq set {down} --after none" in refused
+    assert "stands alone" in box.run("set", down, "--after", f"none,{first}", code=2).err
+    box.run("set", down, "--after", "none", code=0)
+    box.run("wait", down, "--timeout", "40", code=0)
+    assert "has ended" in box.run("set", down, "--after", first).err
+    path.touch()
+    box.run("wait", first, code=0)
+
+
 def test_an_index_is_waited_for_long_before_its_array_ends_and_its_retry_revives(box: Box) -> None:
     """The decider is a runner: a look each minute would take longer."""
     end, go, well = (box.work / name for name in ("end", "go", "well"))

@@ -424,6 +424,7 @@ LINES = {
     "leaseq hold state:pending": Typed("leaseq submit --hold -- true; leaseq hold state:pending", codes=(0, 2)),
     "leaseq set last --priority 5 --gpus 0 --time 4h": Typed("leaseq set {held} --priority 5 --gpus 0 --time 4h"),
     "leaseq set T3k9 --group long": Typed("leaseq set {held} --group long"),
+    "leaseq set T3k9 --after T7aa,any:last": Typed("leaseq set {held} --after {ended},any:{pinned}"),
     "leaseq edit T3k9 T7aa": Typed("leaseq edit {held} {pinned}"),
     "leaseq edit": Typed("leaseq edit {held}"),
     "leaseq cancel": Typed("leaseq cancel {held}"),

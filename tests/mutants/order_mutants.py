@@ -9,7 +9,7 @@ from leaseq.dataclass import replace
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State
 from leaseq.names import Entry
-from leaseq.protocol import dependents, edges, tasks
+from leaseq.protocol import dependents, edges, edits, tasks
 from leaseq.protocol.dependents import Looked
 from leaseq.protocol.tasks import Claim
 from leaseq.runner.loop import Runner
@@ -53,6 +53,15 @@ def edges_that_are_not_durable(fs: Fs, lease: LeaseDir, ups: Iterable[Upstream],
 
 
 _later: dict[tuple[str, str], tuple[list[Upstream], list[str]]] = {}
+
+
+def change_that_waits_too_late(fs: Fs, lease: LeaseDir, *what: Any, ups: Sequence[Upstream] | None = None) -> bool:
+    """What a changed task waits for from now on is written down once it is there."""
+    new: Entry = what[3]
+    done = edits.change(fs, lease, *what)
+    if done and ups:
+        edges.put(fs, lease, ups, [new.key])
+    return done
 
 
 def edges_after_the_file(fs: Fs, lease: LeaseDir, ups: Iterable[Upstream], downs: Iterable[str]) -> None:
@@ -138,6 +147,7 @@ MUTANTS: dict[str, dict[str, Any]] = {
         "put_edges": edges_after_the_file,
         "look_once_published": look_that_writes_the_edges,
     },
+    "a change puts its edges after the file": {"change": change_that_waits_too_late},
     "one of several upstreams is enough": {"follow": freed_by_the_first_edge},
     "failures are not followed": {"follow": failures_are_not_followed},
     "a dependent is cancelled without a claim": {"follow": cancelled_without_a_claim},
@@ -151,6 +161,7 @@ CAUGHT_BY = {
     "dependents start before the outcome is durable": "power_losses: finish_frees",
     "edges are not durable": "power_losses: publish_after",
     "edges come after the task's file": "deaths: publish_after",
+    "a change puts its edges after the file": "deaths: change_to_wait",
     "one of several upstreams is enough": "meetings: report, report of another",
     "failures are not followed": "meetings: report of a failure, look",
     "a dependent is cancelled without a claim": "deaths: finish_cascades",

@@ -6,7 +6,7 @@ import pytest
 
 from leaseq.dataclass import replace
 from leaseq.protocol.plan import divided_into
-from tests.crash import array_rules, lane_rules
+from tests.crash import array_rules, index_rules, lane_rules
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
 from tests.crash.leaving_world import every_leave
@@ -14,6 +14,7 @@ from tests.crash.suite import first_violation
 from tests.mutants import (
     array_mutants,
     end_mutants,
+    index_mutants,
     lane_mutants,
     leaving_mutants,
     limit_mutants,
@@ -120,6 +121,15 @@ def test_a_mutant_of_an_allocation_that_leaves_is_caught(name: str) -> None:
         _tell(name, "leaving", str(caught))
         return
     pytest.fail(f"{name}: nothing is caught")
+
+
+@pytest.mark.parametrize("name", index_mutants.MUTANTS)
+def test_a_mutant_of_what_waits_for_indices_is_caught(name: str) -> None:
+    mutant = replace(index_rules.REAL, **index_mutants.MUTANTS[name])
+    with divided_into(array_rules.CHUNKS):
+        violation = index_rules.first_violation(mutant, first=index_mutants.CAUGHT_BY.get(name, ""))
+    assert violation is not None, f"{name}: nothing is caught"
+    _tell(name, f"indices: {violation[0]}", violation[1])
 
 
 def _tell(mutant: str, caught_by: str, rule: str) -> None:

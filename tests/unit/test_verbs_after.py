@@ -169,6 +169,84 @@ def test_a_changed_task_waits_on_and_starts_if_that_came_meanwhile(lab: Lab) -> 
     assert place(lab, down) == "inbox"
 
 
+def set_after(lab: Lab, task_id: str, *said: str, lease: LeaseDir | None = None) -> tuple[str, ...]:
+    """What of the task is different once it is to come after those alone."""
+    words = tuple((word.split(":", 1)[0], word.split(":", 1)[1]) for word in said)
+    wished = wish(NONE, priority=None, group=None, after=words)
+    return change(lab.access, lab.see(task_id, lease), wished, fits=Fits(lab.access)).said
+
+
+def test_what_a_pending_task_comes_after_is_replaced(lab: Lab) -> None:
+    one, other = lab.task().row.id, lab.task().row.id
+    (down,) = after(lab, f"ok:{one}")
+    assert set_after(lab, down, f"any:{other}") == ("after",)
+    assert [wait.up.word for wait in lab.see(down).row.waits] == [f"any:{other}"]
+    assert set_after(lab, down, f"any:{other}") == (), "it is so already"
+    ends(lab, one, State.FAILED, code=1)
+    assert place(lab, down) == "waiting"
+    assert set_after(lab, down) == ("after",)
+    assert place(lab, down) == "inbox" and not lab.fs.names(lab.lease.edges)
+    assert set_after(lab, down, f"ok:{other}") == ("after",) and place(lab, down) == "waiting"
+    ends(lab, other)
+    assert place(lab, down) == "inbox"
+    with pytest.raises(Refused, match=f"{one} is FAILED: what is to come after it could never start"):
+        set_after(lab, down, f"ok:{one}")
+    assert set_after(lab, down, f"notok:{one}") == ("after",) and place(lab, down) == "inbox"
+
+
+def test_a_held_task_stays_held_and_waits_once_it_is_released(lab: Lab) -> None:
+    first, down = lab.task().row.id, lab.task().row.id
+    hold(lab.access, lab.see(down))
+    set_after(lab, down, f"ok:{first}")
+    assert place(lab, down) == "held"
+    release(lab.access, lab.see(down))
+    assert place(lab, down) == "waiting"
+
+
+def test_a_time_that_a_task_waits_for_stays(lab: Lab) -> None:
+    first, other = lab.task().row.id, lab.task().row.id
+    words = str(edges.begins_at(lab.now() + 60, lab.lease)), str(resolve(lab.access, lab.lease, [("ok", first)])[0][0])
+    like = Task("", (), "/", 0.0, need=Need(cpus=1), export="NONE", after=words)
+    (down,) = submit(lab.access, lab.lease, Wanted(like, [(("true",), False)]), threads=0).ids
+    set_after(lab, down, f"ok:{other}")
+    assert sorted(wait.up.kind for wait in lab.see(down).row.waits) == ["begin", "ok"]
+
+
+def test_no_circle_is_made_also_through_groups_arrays_and_other_leases(lab: Lab) -> None:
+    first = lab.task().row.id
+    (second,) = after(lab, f"ok:{first}", lease=lab.other, group="g")
+    (third,) = after(lab, f"any:{second}", group="g")
+    chain = f"{first} cannot come after {third}, which waits for {second}, which waits for {first}"
+    for word in (f"ok:{third}", "any:group:g"):
+        with pytest.raises(Refused, match=chain) as refused:
+            set_after(lab, first, word)
+        assert refused.value.hint == f"leaseq set {third} --after none"
+    with pytest.raises(Refused, match=f"{first} cannot come after itself"):
+        set_after(lab, first, f"start:{first}")
+    set_after(lab, third, "ok:group:g", f"ok:{first}")
+    assert [wait.up.id for wait in lab.see(third).row.waits] == [first], "a group stands for the others of it"
+    assert place(lab, first) == "inbox"
+
+
+def test_two_who_make_halves_of_a_circle_at_once_are_told(lab: Lab) -> None:
+    one, other = lab.task().row.id, lab.task().row.id
+    real = lab.fs.rename
+    begun: list[str] = []
+
+    def rename(source: str, target: str) -> None:
+        if "/claimed/_edit/" in target and not begun:
+            begun.append(target)
+            set_after(lab, other, f"ok:{one}")
+        real(source, target)
+
+    lab.fs.rename = rename  # type: ignore[method-assign]
+    with pytest.raises(Refused, match=f"{one} and {other} wait for each other by now"):
+        set_after(lab, one, f"ok:{other}")
+    set_after(lab, one)
+    ends(lab, one)
+    assert place(lab, other) == "inbox"
+
+
 def test_a_task_is_held_and_released_as_it_waits(lab: Lab) -> None:
     first = lab.task().row.id
     (down,) = after(lab, f"ok:{first}")
