@@ -48,6 +48,7 @@ COMMANDS = {
     "lease ls": Known("list leases", changes=False),
     "lease info": Known("details of a lease", changes=False),
     "lease use": Known("choose the default lease"),
+    "lease idle": Known("say how long a lease may stand unused"),
     "lease release": Known("release a lease"),
     "lease keep": Known("let one job of a lease follow the other, for so long"),
     "lease hold-queue": Known("keep a lease from starting tasks"),

@@ -36,6 +36,8 @@ class Profile:
     keep: str = ""
     """As `leaseq add --keep` takes it, and `overlap` as --overlap."""
     overlap: str = ""
+    idle: str = ""
+    """As the setting of that name, which it overrides."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Config:
     epilogue: str = ""
     prologue_failure: str = "stop"
     """What follows on a node whose prologue failed: `stop`, it takes no task; `go`, it does."""
+    idle: str = ""
+    """As `leaseq add --idle` takes it: how long a lease may stand unused before it gives its nodes back."""
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
 
@@ -127,7 +131,7 @@ def parse(text: str, *, path: str) -> Config:
     for name in ("slurm_poll_seconds", "warning_seconds"):
         if name in values:
             made[name] = _number(values[name], f"{path}: {name}", low=1)
-    for name in ("warning_signal", "warning_to", "local", "prologue", "epilogue", "prologue_failure"):
+    for name in ("warning_signal", "warning_to", "local", "prologue", "epilogue", "prologue_failure", "idle"):
         if name in values:
             made[name] = _text(values[name], f"{path}: {name}")
     if "warning_signal" in made:

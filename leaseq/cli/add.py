@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from leaseq import config
-from leaseq.cli import exits
+from leaseq.cli import exits, idling
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.keeping import how_long, kept
@@ -50,6 +50,8 @@ class Add:
     """How long each job is to be followed by another; empty: by the profile, else there is one alone."""
     overlap: str = ""
     """How long before the end of one the next may start."""
+    idle: str = ""
+    """How long it may stand unused; empty: by the profile, or the settings."""
     shell: tuple[str, ...] = ()
     json: bool = False
 
@@ -80,6 +82,9 @@ class Add:
         if request.keep is not None:
             called = leases.called(added.lease)
             app.out.talk(f"leaseq: lease {called} is kept {how_long(request.keep)}: one job follows the other")
+        if request.idle_seconds is not None:
+            part = leases.part(added.lease, added.alloc if self.to else None)
+            app.out.talk(f"leaseq: {part} {idling.said(request.idle_seconds)}")
         return self._follow(app, added)
 
     def _follow(self, app: App, added: Added) -> int:
@@ -148,8 +153,14 @@ def _request(asked: Add, settings: config.Config, *, umask: int, name: str) -> L
         warning_to=settings.warning_to,
         umask=umask,
         prologue_failure=profile.prologue_failure or settings.prologue_failure,
+        idle_seconds=_idle(asked.idle, profile.idle, asked.profile, settings.idle),
         keep=how and like(how, tokens=tokens, name=called, umask=umask, environment=os.environ),
     )
+
+
+def _idle(asked: str, of_profile: str, profile: str, setting: str) -> float | None:
+    words = ((asked, "--idle"), (of_profile, f"idle of profile {profile}"), (setting, "idle in config.yaml"))
+    return next((idling.limit(text, what=what) for text, what in words if text), None)
 
 
 def _job_name(options: Mapping[str, str]) -> str:
@@ -300,6 +311,11 @@ COMMAND = Command(
             metavar="TIME",
             against=("to",),
         ),
+        Option(
+            "idle",
+            "give the nodes back once nothing has used them for so long (30m, 2h; `off`)",
+            metavar="TIME",
+        ),
         Option("profile", "Slurm options and prologue from the settings", metavar="NAME"),
         Option("template", "a lease script of your own", completes="file"),
         Option("dry-run", "print the sbatch line, the script, and when it would start; queue nothing", kind="flag"),
@@ -316,6 +332,7 @@ COMMAND = Command(
         "leaseq add -N2 -p gpu --gres=gpu:2 -t 4:00:00",
         "leaseq add --detach --name sweep -- -p gpu -t 1-00:00:00",
         "leaseq add --detach --name sweep -N2 -t 12:00:00 --keep 3d",
+        "leaseq add -N2 -p gpu -t 12:00:00 --idle 30m",
         "leaseq add --to sweep -N4 -t 2:00:00",
         "leaseq add --dry-run -p gpu",
     ),

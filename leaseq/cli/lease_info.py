@@ -52,6 +52,7 @@ class LeaseInfo(Look):
             ("nodes", ", ".join(row.nodes)),
             ("tasks", tasks),
             ("waits", ", ".join(f"{number} {reason}" for reason, number in waits.items())),
+            ("unused", "; ".join(row.unused)),
             ("created", f"{stamp(lease.created)} by {lease.user or '?'} on {lease.host or '?'}"),
             ("options", joined(lease.argv)),
             ("ends", stamp(state.ends)),

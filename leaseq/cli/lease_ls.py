@@ -62,7 +62,6 @@ COLUMNS = (
 def cells(row: Overview, *, now: float, chosen: bool) -> list[str]:
     """The lease as a row of the table."""
     left = duration(row.state.ends - now) if row.state.ends is not None else ""
-    idle = row.idle_seconds
     return [
         "*" if chosen else "",
         row.lease.id,
@@ -76,11 +75,19 @@ def cells(row: Overview, *, now: float, chosen: bool) -> list[str]:
         str(row.totals.get(State.FAILED, 0)),
         str(row.totals.get(State.TIMEOUT) or ""),
         str(row.totals.get(State.LOST) or ""),
-        duration(idle) if idle is not None and row.state.word == "RUNNING" else "",
+        _idle(row) if row.state.word == "RUNNING" else "",
         wording.of_lease(
             row.state, row.nodes, row.notes, following=row.next_words if row.state.word == "RUNNING" else ""
         ),
     ]
+
+
+def _idle(row: Overview) -> str:
+    """How long it has run no task, and how long it may stand unused."""
+    limit = row.idle_limit_seconds
+    if row.idle_seconds is None:
+        return ""
+    return duration(row.idle_seconds) + (f"/{duration(limit)}" if limit is not None else "")
 
 
 COMMAND = Command(

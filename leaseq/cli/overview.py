@@ -12,9 +12,11 @@ from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound, UsageError
 from leaseq.lease import leases, wording
 from leaseq.lease.base import LeaseState
+from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.view import LeaseView
 from leaseq.models import Lease, State
 from leaseq.protocol import allocs
+from leaseq.reading.unused import unused
 from leaseq.reading.views import NodeView
 
 if TYPE_CHECKING:
@@ -40,6 +42,18 @@ class Overview:
     def next_words(self) -> str:
         """What follows the job that runs."""
         return wording.following(self.kept, self.allocs)
+
+    @property
+    def unused(self) -> list[str]:
+        """What it holds for nothing, and when it gives that back."""
+        held = is_borrowed(self.lease) and self.state.word == "RUNNING"
+        return [each.words for each in unused(self.views, self.totals)] if held else []
+
+    @property
+    def idle_limit_seconds(self) -> float | None:
+        """How long it may stand unused, the shortest of its jobs; None: as long as it lasts."""
+        beats = [view.heartbeat for view in self.views if view.heartbeat and view.health.serving]
+        return min((each.idle_limit_seconds for each in beats if each.idle_limit_seconds is not None), default=None)
 
     @property
     def alive(self) -> int:
@@ -87,6 +101,7 @@ def lease_json(row: Overview, *, chosen: bool) -> dict[str, object]:
         "gpus": row.gpus,
         "tasks": {each.name: count for each, count in row.totals.items()},
         "idle_seconds": row.idle_seconds,
+        "idle_limit_seconds": row.idle_limit_seconds,
         "notes": dict(row.notes),
         "starts": state.starts or None,
         "ends": state.ends,

@@ -187,6 +187,9 @@ def node_json(view: NodeView) -> dict[str, object]:
             "free_gpus": list(beat.free_gpus),
             "load": beat.load,
             "idle_seconds": beat.idle_seconds,
+            "idle_limit_seconds": beat.idle_limit_seconds,
+            "unused_seconds": beat.unused_seconds,
+            "used_by": beat.used_by,
         }
     return body
 

@@ -101,6 +101,8 @@ def enter(app: App, record: Lease, shell: Shell) -> int:
     alloc = app.access.serving(record, shell.node).alloc
     helper = [alloc.python or sys.executable, "-E", alloc.main or main_file()]
     words = [*helper, "session", app.home.root, record.id, shell.node, name, _directory(record), *shell.argv]
+    if tty and not shell.argv:
+        _tell_what_is_unused(app, record)
     began = time.monotonic()
     argv = app.access.attach(record, shell.node, words, tty=tty)
     with _counting(app, record, silent=bool(name) or not sys.stderr.isatty()):
@@ -110,6 +112,18 @@ def enter(app: App, record: Lease, shell: Shell) -> int:
     if tty and not shell.argv:
         app.out.talk(f"leaseq: {visible(_what_follows(app, record))}")
     return code
+
+
+def _tell_what_is_unused(app: App, record: Lease) -> None:
+    """What the lease holds for nothing, if somebody else wants it."""
+    if not is_borrowed(record):
+        return
+    from leaseq.reading.unused import unused
+
+    snapshot = app.access.reader_of(app.home.lease(record.id)).read(recent=0, pending=0)
+    for each in unused(snapshot.nodes, snapshot.totals):
+        if each.pressing:
+            app.out.talk(f"leaseq: lease {record.id}: {each.words}")
 
 
 def _counting(app: App, record: Lease, *, silent: bool) -> AbstractContextManager[None]:

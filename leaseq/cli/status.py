@@ -13,9 +13,11 @@ from leaseq.cli.limits import limits_told
 from leaseq.cli.options import LEASE, LOOK, Look
 from leaseq.cli.output import COLOURS, Output
 from leaseq.dataclass import dataclass
+from leaseq.lease.kinds import is_borrowed
 from leaseq.models import State
 from leaseq.protocol import allocs
 from leaseq.reading.snapshot import Reader
+from leaseq.reading.unused import unused
 from leaseq.reading.views import Health, NodeView, Snapshot
 from leaseq.words import about, memory, visible
 
@@ -50,6 +52,8 @@ class Status(Look):
         out.items("tasks", counts)
         for told in limits_told(snapshot.limits):
             out.wrap(told, indent=2)
+        for each in _unused(snapshot):
+            out.wrap(each, indent=2)
         if forecast := self._forecast(app, reader, snapshot):
             out.wrap(forecast, indent=2)
         if snapshot.nodes:
@@ -71,6 +75,14 @@ class Status(Look):
         """notes: what the lease script had to say of a node."""
         table = [_node_row(view, notes.get(view.node, "")) for view in nodes]
         out.table(NODE_COLUMNS, table, paint=[HEALTH_COLOURS[view.health] for view in nodes])
+
+
+def _unused(snapshot: Snapshot) -> list[str]:
+    """What a lease holds for nothing, if others want its nodes."""
+    record = snapshot.lease
+    if record is None or not is_borrowed(record) or record.ended or snapshot.end:
+        return []
+    return [each.words for each in unused(snapshot.nodes, snapshot.totals)]
 
 
 NODE_COLUMNS = (

@@ -41,6 +41,7 @@ FOREIGN_IN = {
         "lease use": "set switch select default",
         "add": "add new create start",
         "lease hold-queue": "hold pause drain",
+        "lease idle": "timeout autostop",
     },
     "daemon": {"daemon start": "up run", "daemon stop": "kill end down", "daemon status": "info show ls"},
     "config": {"config show": "list ls get set edit"},

@@ -10,11 +10,11 @@ from leaseq.dataclass import dataclass, field, replace
 from leaseq.lease.view import LeaseView
 from leaseq.models import Heartbeat, State
 from leaseq.monitor.data import Data
-from leaseq.reading.views import Health, NodeView, TaskView
+from leaseq.reading.unused import unused
+from leaseq.reading.views import NodeView, TaskView
 
 RECENT_PENDING = 5
 SLOW_SECONDS = 10.0
-IDLE_SECONDS = 600.0
 FEW_ROWS = 100
 ROWS_MAX = 2000
 LOG_BYTES = 256 << 10
@@ -248,15 +248,13 @@ class Scene:
         return sum(totals.get(state, 0) for state in states)
 
     @cached_property
-    def idle_seconds(self) -> float | None:
-        """How long a held lease has done nothing, if that is long enough to say so."""
-        beats = [view.heartbeat for view in self.nodes if view.heartbeat and view.health is not Health.STOPPED]
-        busy = self.count(State.RUNNING, State.PENDING, State.STUCK, State.UNKNOWN)
-        row = self.watched
-        if not beats or busy or row is None or not row.is_borrowed or row.word == "ENDED":
-            return None
-        idle = min(beat.idle_seconds for beat in beats) + (self.snapshot_age or 0.0)
-        return idle if idle >= IDLE_SECONDS else None
+    def unused(self) -> str:
+        """What a held lease holds for nothing, if that is to be known now."""
+        row, snapshot = self.watched, self.data.lease.snapshot
+        if snapshot is None or row is None or not row.is_borrowed or row.word == "ENDED":
+            return ""
+        found = unused(self.nodes, snapshot.totals, later=self.snapshot_age or 0.0)
+        return next((each.words for each in found if each.pressing), "")
 
 
 def want(scene: Scene, panes: Container[Pane] = ()) -> Want:

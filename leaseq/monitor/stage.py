@@ -50,9 +50,8 @@ def banner(scene: Scene) -> str:
         return "paused: nothing starts until `leaseq resume`"
     if limits and limits.paused:
         return f"paused: {', '.join(group for group in limits.groups if limits.stop(group))}. `leaseq resume -g GROUP`"
-    if scene.idle_seconds is not None:
-        held = len(scene.nodes)
-        return f"no task for {scene.idle_seconds / 60:.0f} min, {count(held, 'node')} held. x releases the lease"
+    if scene.unused:
+        return f"{scene.unused}. x releases the lease"
     if scene.data.leases.failure:
         return f"Slurm does not answer: {scene.data.leases.failure}"
     return ""

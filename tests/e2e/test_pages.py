@@ -246,6 +246,7 @@ DOCUMENTS = {
     "move": "move --to local:elsewhere {held} --json",
     "cancel": "cancel {held} --json",
     "lease keep": "lease keep {lease} forever --json",
+    "lease idle": "lease idle {lease} 10m --json",
     "lease ls": "lease ls --json",
     "lease info": "lease info {lease} --json",
     "add": "add --detach --json",
@@ -393,6 +394,11 @@ LINES = {
     "leaseq lease keep sweep 2d": Typed("leaseq lease keep {lease} 2d"),
     "leaseq lease keep sweep off": Typed("leaseq lease keep {lease} off"),
     "leaseq lease keep": Typed("leaseq lease keep {lease} forever; leaseq lease keep {lease} off"),
+    "leaseq add -N2 -p gpu --gres=gpu:4 -t 1-00:00:00 --idle 30m": Typed(
+        "leaseq add --detach --hold -N2 -p gpu --gres=gpu:2 -t 4:00:00 --idle 30m"
+    ),
+    "leaseq lease idle": Typed("leaseq lease idle {lease} off"),
+    "leaseq lease idle sweep 10m": Typed("leaseq lease idle {lease} 10m"),
     "leaseq lease info 48213": Typed("leaseq lease info {lease}"),
     "leaseq add --to sweep -N4 -t 2:00:00": Typed("leaseq add --detach --to {lease} --hold -N1 -t 2:00:00"),
     "leaseq shell": SHELL,

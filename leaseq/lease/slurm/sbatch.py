@@ -66,6 +66,8 @@ class LeaseRequest:
     warning_seconds: int = WARNING_SECONDS
     umask: int = 0o022
     """The user's: that of the prologue and the epilogue."""
+    idle_seconds: float | None = None
+    """How long the job may stand unused before it gives its nodes back; None: as long as it lasts."""
     prologue_failure: str = "stop"
     """`stop`: a node whose prologue failed takes no task; `go`: it does."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -161,6 +163,7 @@ def ask_of(request: LeaseRequest, *, clock: Clock, user: str, host: str, lease: 
         options=dict(request.checked.options),
         python=sys.executable,
         main=main_file(),
+        idle_seconds=request.idle_seconds,
     )
     return Asked(lease, alloc, replace(request.keep, first=token, cwd=cwd) if request.keep else None)
 
