@@ -24,6 +24,8 @@ LEASE_ID = Form(r"(local:)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 TASK_ID = Form(r"T[0-9a-hjkmnp-tv-z]{11}")
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no letter that reads as a digit."""
+_LETTER_OF = ALPHABET.encode() * 8
+"""The letter of each byte."""
 BEAT = ".json"
 OVER = "_"
 """Before an allocation's id: it has ended."""
@@ -71,7 +73,7 @@ def new_incarnation() -> str:
 
 
 def _letters(count: int) -> str:
-    return "".join(ALPHABET[byte & 31] for byte in _random_bytes(count))
+    return _random_bytes(count).translate(_LETTER_OF).decode("ascii")
 
 
 _random_bytes: Callable[[int], bytes] = os.urandom

@@ -125,17 +125,16 @@ class Record:
     """A value with a JSON form that carries a schema version and keeps fields it does not know."""
 
     extra: Mapping[str, object]
-    _fields: ClassVar[dict[type, tuple[Field[Any], ...]]] = {}
-    """The fields of each class but `extra`, kept: asking for them is much of the time to read a record."""
+    _fields: ClassVar[dict[type, tuple[tuple[str, Callable[[object], Any], Any], ...]]] = {}
+    """(name, check, default) of the fields of each class but `extra`: asking for them is much of the time to read."""
 
     def as_record(self) -> dict[str, Any]:
         """A JSON object of this value; defaults are left out, `v` is the schema."""
         out: dict[str, Any] = {"v": SCHEMA, **self.extra}
-        for each in self._own_fields():
-            value = getattr(self, each.name)
-            default = each.default if each.default_factory is MISSING else each.default_factory()
+        for name, _, default in self._own_fields():
+            value = getattr(self, name)
             if value != default:
-                out[each.name] = _plain(value)
+                out[name] = value if type(value) is str else _plain(value)
         return out
 
     def to_json(self) -> bytes:
@@ -148,21 +147,22 @@ class Record:
             raise Malformed(f"not an object: {value!r:.60}")
         check_schema(value)
         known: dict[str, Any] = {}
-        for each in cls._own_fields():
-            if each.name in value:
+        for name, check, default in cls._own_fields():
+            if name in value:
                 try:
-                    known[each.name] = each.metadata["as"](value[each.name])
+                    known[name] = check(value[name])
                 except Malformed as error:
-                    raise Malformed(f"{each.name}: {error}") from None
-            elif each.default is MISSING and each.default_factory is MISSING:
-                raise Malformed(f"{each.name} is missing")
+                    raise Malformed(f"{name}: {error}") from None
+            elif default is MISSING:
+                raise Malformed(f"{name} is missing")
         known["extra"] = {name: item for name, item in value.items() if name not in known and name != "v"}
         return cls(**known)
 
     @classmethod
-    def _own_fields(cls) -> tuple[Field[Any], ...]:
+    def _own_fields(cls) -> tuple[tuple[str, Callable[[object], Any], Any], ...]:
         if cls not in cls._fields:
-            cls._fields[cls] = tuple(each for each in fields(cls) if each.name != "extra")  # type: ignore[arg-type]
+            own = [each for each in fields(cls) if each.name != "extra"]  # type: ignore[arg-type]
+            cls._fields[cls] = tuple((each.name, each.metadata["as"], _default(each)) for each in own)
         return cls._fields[cls]
 
     @classmethod
@@ -171,6 +171,11 @@ class Record:
             return cls.from_record(json.loads(data))
         except (ValueError, RecursionError) as error:
             raise error if isinstance(error, Malformed) else Malformed(f"not JSON: {error}") from None
+
+
+def _default(each: Field[Any]) -> Any:
+    """The field's default, to compare with; MISSING if it has none."""
+    return each.default if each.default_factory is MISSING else each.default_factory()
 
 
 def _plain(value: Any) -> Any:

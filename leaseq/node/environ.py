@@ -38,7 +38,7 @@ def task_environment(
     listed; then these variables stay as the node has them. marks: the LEASEQ_* variables.
     """
     environment = {name: node_environment[name] for name in BASIC if name in node_environment}
-    environment.update((name, value) for name, value in task.env.items() if not owned_by_node(name))
+    environment.update({name: value for name, value in task.env.items() if not owned_by_node(name)})
     environment.update(kept)
     environment["PWD"] = task.cwd
     for name in GPU_OWNED:

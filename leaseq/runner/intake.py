@@ -189,7 +189,8 @@ class Intake:
             if str(claim.entry) in ports.fs.names(ports.lease.claimed(state.node)):
                 raise
             return  # taken away between the claim and now, by a command that had taken this runner for dead
-        task = replace(task, node=won.inbox or task.node)
+        if won.inbox not in ("", task.node):
+            task = replace(task, node=won.inbox)
         slot = free_slot(state.occupants())
         attempt = Attempt(Single(claim), task, won.booking, ports.clock.monotonic(), slot=slot, lane=won.lane)
         if task.task_dir:

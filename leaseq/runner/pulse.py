@@ -157,7 +157,8 @@ class Pulse:
 
     def publish(self) -> None:
         """A heartbeat follows soon: something changed."""
-        self._wake.set()
+        if not self._wake.is_set():  # a turn of the runner costs less than setting it again
+            self._wake.set()
 
     def finish(self) -> None:
         """The last heartbeat says `stopped`, if it can be written: this runner ended on purpose."""
