@@ -6,11 +6,14 @@ lease's task may start, for all that is known here.
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from leaseq.layout import LeaseDir
 from leaseq.models import State
+from leaseq.names import parse_key
 from leaseq.protocol import edges
 from leaseq.protocol.edges import BEGIN
-from leaseq.upstream import Edge
+from leaseq.upstream import Upstream
 from leaseq.world import Fs
 
 
@@ -25,27 +28,26 @@ def is_empty(fs: Fs, lease: LeaseDir) -> bool:
 def _comes(fs: Fs, lease: LeaseDir) -> bool:
     """True if a task that waits may start without anybody's doing. Nothing else of the lease pends or runs."""
     waiting = set(edges.pending_in(fs, lease.waitings))
-    by_down: dict[str, list[Edge]] = {}
+    ups: dict[str, list[Upstream]] = defaultdict(list)
     for edge in edges.edges_of(fs, lease) if waiting else ():
-        by_down.setdefault(edge.down, []).append(edge)
+        ups[edge.down].append(edge.up)
+    ends = edges.standings(fs, lease, [up for some in ups.values() for up in some if up.kind != BEGIN])
+
+    def may_come(up: Upstream, ids: set[str]) -> bool:
+        end = ends.get((up.lease, up.id, up.attempt))
+        if end is not None:
+            return end.state is not State.LOST or edges.verdict(up.kind, State.LOST) is True
+        return up.kind == BEGIN or up.lease != lease.id or up.task in ids
+
     # What waits in vain is left out again and again, until all that is left may come.
     left = waiting
     while left:
-        vain = {key for key in left if not all(_may_come(fs, lease, edge, left) for edge in by_down.get(key, ()))}
+        ids = {parse_key(key)[0] for key in left}
+        vain = {key for key in left if not all(may_come(up, ids) for up in ups[key])}
         if not vain:
             return True
         left = left - vain
     return False
-
-
-def _may_come(fs: Fs, lease: LeaseDir, edge: Edge, waiting: set[str]) -> bool:
-    up = edge.up
-    if up.kind == BEGIN:
-        return True
-    outcome = edges.standing(fs, lease.beside(up.lease), up.id, up.attempt)
-    if outcome is not None:
-        return outcome.state is not State.LOST or edges.verdict(up.kind, State.LOST) is True
-    return up.lease != lease.id or any(key.rpartition(".")[0] == up.id for key in waiting)
 
 
 def _names(fs: Fs, parent: str) -> bool:
