@@ -1,10 +1,12 @@
 """A job array as text and as values: `--array=0-9:3,12%2`, `J_1` and `J_[2-5]`, and how squeue writes what waits."""
 
+from __future__ import annotations
+
 import itertools
-from dataclasses import replace
 
 from slurm_mock.hostlist import ranges
 from slurm_mock.records import Job
+from slurm_mock.values import replace
 
 SHOWN_MAX = 63  # characters of a list of tasks; what is longer ends in "..."
 STEP_SPAN_MIN = 11  # a list that spans less is never written as first-last:step

@@ -1,15 +1,20 @@
 """What every command does first and last: find its cluster, misbehave as the faults say, speak to the controller."""
 
+from __future__ import annotations
+
 import os
 import sys
 import time
-from typing import NoReturn
 
 from slurm_mock import request, wire
 from slurm_mock.cluster import VERSION, Cluster, Fault, Settings
 from slurm_mock.errors import WORDS
 from slurm_mock.options import Refused, warnings
 from slurm_mock.records import Request
+from slurm_mock.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 class Failure(Exception):

@@ -11,12 +11,17 @@ nodes/NAME/             its daemon's socket, log, pid, bin/hostname and one sock
 faults/KIND[.TARGET].N  one misbehaviour each; a command that meets it takes the file away unless N is `always`
 """
 
+from __future__ import annotations
+
 import json
 import os
-from dataclasses import dataclass, field
-from typing import Any
 
 from slurm_mock.records import Job, Node, job_from, to_json
+from slurm_mock.values import TYPE_CHECKING, dataclass, field
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 VERSION = "22.05.8"
 
@@ -133,7 +138,7 @@ class Cluster:
         """The node's power was cut and it was not started again."""
         return os.path.exists(self.file("nodes", node, "crashed"))
 
-    def faults(self) -> list["Fault"]:
+    def faults(self) -> list[Fault]:
         found = []
         for name in sorted(os.listdir(self.file("faults"))):
             kind, target, number = name.split(".")

@@ -4,6 +4,8 @@ It hears commands, sruns and slurmds over one socket, lets `scheduler` and `step
 stepds what to do. What a job lives through is in `lifecycle`.
 """
 
+from __future__ import annotations
+
 import copy
 import math
 import os
@@ -13,7 +15,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from slurm_mock import array, dependency, placement, processes, scheduler, slurmd, steps, wire
 from slurm_mock.cluster import Cluster, Settings
@@ -21,6 +22,7 @@ from slurm_mock.cluster import write as write_file
 from slurm_mock.lifecycle import Lifecycle
 from slurm_mock.records import Job, Node, Request, job_from, to_json
 from slurm_mock.update import Denied, hold_job, update_job, update_node
+from slurm_mock.values import dataclass, replace
 
 PURGE_SECONDS_MIN = 1.0
 ENDING = ("cancel", "requeue", "update", "update_node")

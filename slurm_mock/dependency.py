@@ -1,10 +1,12 @@
 """A `--dependency` text and whether it is satisfied, given the jobs that are known: pure."""
 
+from __future__ import annotations
+
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
 
 from slurm_mock import array
 from slurm_mock.records import ACTIVE, Job
+from slurm_mock.values import dataclass
 
 READY, WAITING, NEVER = "ready", "waiting", "never"
 _KINDS = ("after", "afterany", "afterok", "afternotok", "aftercorr")

@@ -1,15 +1,22 @@
 """`-o "%.18i %T"` and `-O JobID:8,State` as columns, and rows of text from them."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from __future__ import annotations
 
-R = TypeVar("R")
+from collections.abc import Callable, Iterable, Mapping
+
+from slurm_mock.values import TYPE_CHECKING, dataclass
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    R = TypeVar("R")
+
+
 LONG_WIDTH = 20  # of a column in -O that says none
 
 
 @dataclass(frozen=True)
-class Field(Generic[R]):
+class Field:
     """A column's heading and its text for one record."""
 
     title: str
@@ -17,7 +24,7 @@ class Field(Generic[R]):
 
 
 @dataclass(frozen=True)
-class Column(Generic[R]):
+class Column:
     """A field or (None) literal text, with width 0 for as wide as it is."""
 
     field: Field[R] | None
@@ -32,7 +39,7 @@ class Column(Generic[R]):
         return cut.rjust(self.width) if self.right else cut.ljust(self.width)
 
 
-class Table(Generic[R]):
+class Table:
     """The columns that there are of one kind of record: each by a letter, by a name, or both."""
 
     def __init__(self, letters: Mapping[str, Field[R]], names: Mapping[str, str | Field[R]] | None = None) -> None:

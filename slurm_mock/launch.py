@@ -1,5 +1,7 @@
 """A created step as srun sees it: launched on its nodes, fed and heard, signalled, waited for."""
 
+from __future__ import annotations
+
 import functools
 import os
 import selectors
@@ -7,7 +9,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from slurm_mock import environ, wire
 from slurm_mock.client import Client
@@ -15,6 +16,11 @@ from slurm_mock.hostlist import compress
 from slurm_mock.records import Job, Step
 from slurm_mock.request import current_umask, file_name
 from slurm_mock.streams import Feeder, Terminal
+from slurm_mock.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 SIGNALS = (
     signal.SIGINT,

@@ -1,15 +1,17 @@
 """What a job lives through, from start to end, requeue and loss of nodes; signals as measured on 22.05."""
 
+from __future__ import annotations
+
 import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from slurm_mock import environ, wire
 from slurm_mock.cluster import Cluster, Settings
 from slurm_mock.records import Job, Node, Share, Step
 from slurm_mock.request import file_name, output_of
+from slurm_mock.values import dataclass
 
 KILL_AGAIN_SECONDS = 1.0
 REQUEUED_HELD = "job requeued in held state"

@@ -1,9 +1,10 @@
 """A node with what jobs hold of it, and the words sinfo and scontrol have for its state."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
 from slurm_mock.cluster import Cluster, Settings
 from slurm_mock.records import Node
+from slurm_mock.values import dataclass
 
 CODES = {
     "idle": "idle",

@@ -1,10 +1,12 @@
 """Which nodes a request gets, and how many tasks, CPUs, GPUs and megabytes on each: a pure function."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from slurm_mock.cluster import Settings
 from slurm_mock.records import Node, Request, Share
+from slurm_mock.values import dataclass
 
 # Refusals by the names that `errors` spells out.
 BAD_PARTITION = "partition"

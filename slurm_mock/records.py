@@ -1,8 +1,12 @@
 """Request, Allocation, Step, Job and Node: what the cluster's files hold, as values with a JSON form."""
 
-import dataclasses
-from dataclasses import dataclass, field
-from typing import Any
+from __future__ import annotations
+
+from slurm_mock.values import TYPE_CHECKING, dataclass, field, is_value
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 ACTIVE = ("PENDING", "RUNNING", "SUSPENDED")
 CODES = {
@@ -239,8 +243,8 @@ class Node:
 
 
 def to_json(record: Any) -> Any:
-    """Plain JSON values; cheaper than dataclasses.asdict, which copies every leaf."""
-    if dataclasses.is_dataclass(record):
+    """Plain JSON values; of values, and of what they hold."""
+    if is_value(record):
         return {name: to_json(value) for name, value in vars(record).items()}
     if isinstance(record, dict):
         return {key: to_json(value) for key, value in record.items()}

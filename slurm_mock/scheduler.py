@@ -1,12 +1,14 @@
 """Who starts now and why the others wait: FIFO with backfill that never delays the first waiting job. Pure."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from slurm_mock import dependency, placement
 from slurm_mock.cluster import Settings
 from slurm_mock.placement import Free
 from slurm_mock.records import Job, Node, Share
+from slurm_mock.values import dataclass, field
 
 DOWN_NODES = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
 

@@ -3,6 +3,8 @@
 Killing the first process's tree is a power cut. The daemon may be killed alone, and started again: steps live on.
 """
 
+from __future__ import annotations
+
 import os
 import selectors
 import signal

@@ -6,6 +6,8 @@ that is left. A leftover that holds the output of a step keeps it from ending fo
 (slurm's eio.c).
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import functools
@@ -17,11 +19,15 @@ import sys
 import termios
 import time
 from collections.abc import Callable
-from typing import Any
 
 from slurm_mock import environ as environs
 from slurm_mock import processes, wire
 from slurm_mock.cluster import Cluster, Settings
+from slurm_mock.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 CHUNK = 65536
 HEARTBEAT_SECONDS = 0.2  # how often a step whose tasks have ended is looked at again

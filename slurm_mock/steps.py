@@ -4,11 +4,13 @@ Measured, slurm 22.05: a step holds all that the job has on its nodes unless it 
 the same and holds nothing.
 """
 
+from __future__ import annotations
+
 import time
-from dataclasses import dataclass, field
 
 from slurm_mock.placement import spread
 from slurm_mock.records import Job, Step
+from slurm_mock.values import dataclass, field
 
 
 @dataclass(kw_only=True)

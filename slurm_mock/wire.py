@@ -1,12 +1,19 @@
 """Messages between the cluster's processes: one JSON object per line over unix sockets, file descriptors beside it."""
 
+from __future__ import annotations
+
 import array
 import json
 import os
 import socket
-from typing import Any
 
-Message = dict[str, Any]
+from slurm_mock.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    Message = dict[str, Any]
+
 FDS_MAX = 250  # the kernel passes at most 253 in one message
 CALL_SECONDS = 20.0
 

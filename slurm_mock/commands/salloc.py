@@ -1,5 +1,7 @@
 """salloc: an allocation for a command's lifetime, or with --no-shell until scancel."""
 
+from __future__ import annotations
+
 import os
 import signal
 import subprocess
@@ -34,7 +36,7 @@ def main(client: Client, argv: list[str]) -> int:
     return code
 
 
-def _wait(client: Client, child: "subprocess.Popen[bytes]") -> int:
+def _wait(client: Client, child: subprocess.Popen[bytes]) -> int:
     """The command's exit code; a hangup or TERM ends it (measured: HUP relinquishes)."""
 
     def end(number: int, _: FrameType | None) -> None:

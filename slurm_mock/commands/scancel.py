@@ -1,17 +1,22 @@
 """scancel: jobs and steps named or matched are signalled or ended; an unknown job id is no error."""
 
+from __future__ import annotations
+
 import os
 import pwd
 import re
 import sys
-from dataclasses import dataclass
-from typing import Any
 
 from slurm_mock import array, grammar, units
 from slurm_mock.client import Client, Failure
 from slurm_mock.hostlist import expand
 from slurm_mock.options import no_clusters, unsupported
 from slurm_mock.records import CODES, Job
+from slurm_mock.values import TYPE_CHECKING, dataclass
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 STATES = ("PENDING", "PD", "RUNNING", "R", "SUSPENDED", "S")
 FILTERS = ("name", "me", "user", "state", "partition", "nodelist", "account", "qos", "reservation", "wckey")

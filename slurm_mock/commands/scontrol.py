@@ -1,11 +1,12 @@
 """scontrol: records in full, and changes to jobs and nodes."""
 
+from __future__ import annotations
+
 import os
 import re
 import sys
 import time
 from collections.abc import Callable, Collection
-from typing import Any
 
 from slurm_mock import array, grammar, units
 from slurm_mock.client import Client
@@ -14,6 +15,11 @@ from slurm_mock.node_state import views
 from slurm_mock.options import no_clusters
 from slurm_mock.show import job_text, node_text, partition_text, step_text
 from slurm_mock.update import HELD, JOB_KEYS
+from slurm_mock.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 NODE_KEYS = ("state", "reason")
 JOB_KEYS_OF_SLURM = """account admincomment batchhost burstbuffer clusterfeatures clusters contiguous corespec

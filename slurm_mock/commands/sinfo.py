@@ -1,10 +1,11 @@
 """sinfo: partitions and nodes as lines of text, straight from the cluster's directory."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys
 import time
-from dataclasses import dataclass
 
 from slurm_mock import format as columns
 from slurm_mock import grammar, units
@@ -13,6 +14,7 @@ from slurm_mock.format import Column, Field, Table
 from slurm_mock.hostlist import compress, expand
 from slurm_mock.node_state import CODES, NodeView, code, views, word
 from slurm_mock.options import no_clusters, unsupported
+from slurm_mock.values import dataclass
 
 DEFAULT = "%9P %.5a %.10l %.6D %.6t %N"
 LONG = "%9P %.5a %.10l %.10s %.4r %.8h %.10g %.6D %.11T %N"
@@ -53,38 +55,38 @@ def _cpu_numbers(row: Row) -> list[tuple[int, int, int]]:
 
 
 LETTERS = {
-    "P": Field[Row]("PARTITION", lambda row: row.partition + ("*" if row.default else "")),
-    "R": Field[Row]("PARTITION", lambda row: row.partition),
-    "a": Field[Row]("AVAIL", lambda row: "up"),
-    "l": Field[Row]("TIMELIMIT", lambda row: units.limit_text(row.limit).replace("UNLIMITED", "infinite")),
-    "L": Field[Row]("DEFAULTTIME", lambda row: "n/a"),
-    "D": Field[Row]("NODES", lambda row: str(len(row.nodes))),
-    "t": Field[Row]("STATE", lambda row: code(row.first)),
-    "T": Field[Row]("STATE", lambda row: word(row.first)),
-    "N": Field[Row]("NODELIST", lambda row: compress([node.name for node in row.nodes])),
-    "n": Field[Row]("HOSTNAMES", lambda row: row.first.name),
-    "o": Field[Row]("NODE_ADDR", lambda row: "127.0.0.1"),
-    "G": Field[Row]("GRES", lambda row: row.first.gres),
-    "c": Field[Row]("CPUS", lambda row: str(row.first.node.cpus)),
-    "m": Field[Row]("MEMORY", lambda row: str(row.first.node.mem)),
-    "f": Field[Row]("AVAIL_FEATURES", lambda row: row.first.features or "(null)"),
-    "b": Field[Row]("ACTIVE_FEATURES", lambda row: row.first.features or "(null)"),
-    "A": Field[Row]("NODES(A/I)", lambda row: _aiot(_node_numbers(row), all_four=False)),
-    "F": Field[Row]("NODES(A/I/O/T)", lambda row: _aiot(_node_numbers(row))),
-    "C": Field[Row]("CPUS(A/I/O/T)", lambda row: _aiot(_cpu_numbers(row))),
-    "E": Field[Row]("REASON", lambda row: row.first.node.reason or "none"),
-    "u": Field[Row]("USER", lambda row: "root" if row.first.node.reason else "Unknown"),
-    "H": Field[Row]("TIMESTAMP", lambda row: units.stamp(row.first.node.lost_at, missing="Unknown")),
-    "O": Field[Row]("CPU_LOAD", lambda row: f"{os.getloadavg()[0]:.2f}"),
-    "e": Field[Row]("FREE_MEM", lambda row: str(row.first.node.mem)),
-    "z": Field[Row]("S:C:T", lambda row: f"1:{row.first.node.cpus}:1"),
-    "d": Field[Row]("TMP_DISK", lambda row: "0"),
-    "w": Field[Row]("WEIGHT", lambda row: "1"),
-    "s": Field[Row]("JOB_SIZE", lambda row: "1-infinite"),
-    "r": Field[Row]("ROOT", lambda row: "no"),
-    "h": Field[Row]("OVERSUBS", lambda row: "NO"),
-    "g": Field[Row]("GROUPS", lambda row: "all"),
-    "%": Field[Row]("%", lambda row: "%"),
+    "P": Field("PARTITION", lambda row: row.partition + ("*" if row.default else "")),
+    "R": Field("PARTITION", lambda row: row.partition),
+    "a": Field("AVAIL", lambda row: "up"),
+    "l": Field("TIMELIMIT", lambda row: units.limit_text(row.limit).replace("UNLIMITED", "infinite")),
+    "L": Field("DEFAULTTIME", lambda row: "n/a"),
+    "D": Field("NODES", lambda row: str(len(row.nodes))),
+    "t": Field("STATE", lambda row: code(row.first)),
+    "T": Field("STATE", lambda row: word(row.first)),
+    "N": Field("NODELIST", lambda row: compress([node.name for node in row.nodes])),
+    "n": Field("HOSTNAMES", lambda row: row.first.name),
+    "o": Field("NODE_ADDR", lambda row: "127.0.0.1"),
+    "G": Field("GRES", lambda row: row.first.gres),
+    "c": Field("CPUS", lambda row: str(row.first.node.cpus)),
+    "m": Field("MEMORY", lambda row: str(row.first.node.mem)),
+    "f": Field("AVAIL_FEATURES", lambda row: row.first.features or "(null)"),
+    "b": Field("ACTIVE_FEATURES", lambda row: row.first.features or "(null)"),
+    "A": Field("NODES(A/I)", lambda row: _aiot(_node_numbers(row), all_four=False)),
+    "F": Field("NODES(A/I/O/T)", lambda row: _aiot(_node_numbers(row))),
+    "C": Field("CPUS(A/I/O/T)", lambda row: _aiot(_cpu_numbers(row))),
+    "E": Field("REASON", lambda row: row.first.node.reason or "none"),
+    "u": Field("USER", lambda row: "root" if row.first.node.reason else "Unknown"),
+    "H": Field("TIMESTAMP", lambda row: units.stamp(row.first.node.lost_at, missing="Unknown")),
+    "O": Field("CPU_LOAD", lambda row: f"{os.getloadavg()[0]:.2f}"),
+    "e": Field("FREE_MEM", lambda row: str(row.first.node.mem)),
+    "z": Field("S:C:T", lambda row: f"1:{row.first.node.cpus}:1"),
+    "d": Field("TMP_DISK", lambda row: "0"),
+    "w": Field("WEIGHT", lambda row: "1"),
+    "s": Field("JOB_SIZE", lambda row: "1-infinite"),
+    "r": Field("ROOT", lambda row: "no"),
+    "h": Field("OVERSUBS", lambda row: "NO"),
+    "g": Field("GROUPS", lambda row: "all"),
+    "%": Field("%", lambda row: "%"),
 }
 NAMES: dict[str, str | Field[Row]] = {
     "partition": "P",
@@ -97,7 +99,7 @@ NAMES: dict[str, str | Field[Row]] = {
     "nodelist": "N",
     "nodehost": "n",
     "gres": "G",
-    "gresused": Field[Row]("GRES_USED", lambda row: row.first.gres_used),
+    "gresused": Field("GRES_USED", lambda row: row.first.gres_used),
     "cpus": "c",
     "memory": "m",
     "features": "f",

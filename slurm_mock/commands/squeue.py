@@ -1,11 +1,12 @@
 """squeue: jobs or steps as lines of text, straight from the cluster's directory."""
 
+from __future__ import annotations
+
 import json
 import os
 import pwd
 import sys
 import time
-from typing import Any
 
 from slurm_mock import array, grammar, units
 from slurm_mock import format as columns
@@ -15,6 +16,11 @@ from slurm_mock.hostlist import compress, expand
 from slurm_mock.job_fields import JOBS, TIME_FORMAT, end_time
 from slurm_mock.options import no_clusters, unsupported
 from slurm_mock.records import CODES, Job, Step
+from slurm_mock.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 DEFAULT = "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R"
 LONG = "%.18i %.9P %.8j %.8u %.8T %.10M %.9l %.6D %R"

@@ -1,10 +1,11 @@
 """srun: options and inherited environment become a step; its tasks run, and its exit code is theirs."""
 
+from __future__ import annotations
+
 import os
 import signal
 import time
 from types import FrameType
-from typing import Any, NoReturn
 
 from slurm_mock import environ, grammar, multiprog, request, wire
 from slurm_mock.client import Client, Failure
@@ -14,6 +15,11 @@ from slurm_mock.launch import Launch
 from slurm_mock.options import Refused, check, check_srun
 from slurm_mock.records import Job, Step, job_from
 from slurm_mock.steps import Ask
+from slurm_mock.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
 
 POLL_SECONDS = 0.1
 TALK_SECONDS_MIN, TALK_SECONDS_MAX = 8.0, 44.0  # gaps seen between two "still disabled" lines

@@ -163,7 +163,9 @@ class MockCluster:
         self._control("stop")
 
     def _control(self, *words: str) -> None:
-        subprocess.run([str(MOCK), *words, "--dir", str(self.directory)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, str(MOCK), *words, "--dir", str(self.directory)], check=True, stdout=subprocess.DEVNULL
+        )
 
 
 def run(

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,9 @@ class Another:
             self._control("stop")
 
     def _control(self, *words: str) -> None:
-        subprocess.run([str(MOCK), *words, "--dir", str(self.directory)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, str(MOCK), *words, "--dir", str(self.directory)], check=True, stdout=subprocess.DEVNULL
+        )
 
 
 @pytest.fixture(params=["other", "mock"])

@@ -27,7 +27,9 @@ class Mock:
     env: dict[str, str]
 
     def control(self, *words: str) -> None:
-        subprocess.run([str(MOCK), *words, "--dir", str(self.directory)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, str(MOCK), *words, "--dir", str(self.directory)], check=True, stdout=subprocess.DEVNULL
+        )
 
     def leaseq(self, *words: str) -> str:
         """What the command said on stdout."""

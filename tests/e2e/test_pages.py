@@ -94,7 +94,9 @@ class Place(Box):
             self._mock("stop")
 
     def _mock(self, *words: str) -> None:
-        subprocess.run([str(MOCK), *words, "--dir", str(self.cluster)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, str(MOCK), *words, "--dir", str(self.cluster)], check=True, stdout=subprocess.DEVNULL
+        )
 
     # -- what stands where a page has a placeholder ------------------------------------------------------
 

@@ -33,7 +33,7 @@ def test_a_timeout_does_nothing_and_a_lost_reply_hides_what_was_done(mock: Mock)
     mock.tool("fault", "lost-reply", "--count", "1")
     done = mock.run("sbatch", "-H", "-J", "sent", "--wrap", "true")
     assert (done.returncode, done.stderr) == (1, words)
-    assert mock.out("squeue", "-h", "-n", "sent", "-o", "%r") == "JobHeldUser"
+    wait_until(lambda: mock.out("squeue", "-h", "-n", "sent", "-o", "%r") == "JobHeldUser")
     mock.run("scancel", "--me")
 
 

@@ -126,7 +126,7 @@ def test_a_slurmd_that_is_back_in_time_was_never_missed(tmp_path: Path) -> None:
     own = next(running)
     job = own.lease("-N1", "-w", "node2")
     own.tool("kill-slurmd", "node2")
-    assert own.out("sinfo", "-h", "-n", "node2", "-p", "gpu", "-o", "%t") == "mix*"
+    wait_until(lambda: own.out("sinfo", "-h", "-n", "node2", "-p", "gpu", "-o", "%t") == "mix*")
     own.tool("start-slurmd", "node2")
     assert nodes(own, job) == "RUNNING node2"
     own.end(job)

@@ -1,6 +1,5 @@
 """Text and values of the mock, without a cluster."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from slurm_mock.dependency import Term
 from slurm_mock.hostlist import compress, expand, repeats
 from slurm_mock.records import Job, Request
 from slurm_mock.request import file_name, split_commas
+from slurm_mock.values import replace
 
 
 @pytest.mark.parametrize(
