@@ -49,6 +49,6 @@ CAUGHT_BY = {
     "a task that Slurm's TERM ended leaves its place at once": 3,
     "a keeper that knows of its lease's end begins what it is asked": 5,
     "a keeper takes an end that is over for one of now": 7,
-    "the end of a task whose keeper was killed is noted at once": 32,
+    "the end of a task whose keeper was killed is noted at once": 62,
 }
 """As in `runner_mutants`."""

@@ -135,7 +135,7 @@ RUNNER_MUTANTS = {
         replace(REAL_PARTS, runner=NeverLooksWhatWaits), ("death",), (("names", "/edges"),), dependents=True
     ),
 }
-SEEN = {"nobody looks each minute what tasks wait for": 4}
+SEEN = {"nobody looks each minute what tasks wait for": 5}
 
 MUTANTS: dict[str, dict[str, Any]] = {
     "a submitter does not look once it has published": {"look_once_published": published_and_not_looked},
