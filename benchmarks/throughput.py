@@ -226,7 +226,8 @@ def hop(stem: Path, need: list[str], env: dict[str, str]) -> float:
 
 
 def throughput() -> list[Row]:
-    rows = [Row("floor: spawn and wait /bin/true", spawn_floor(), "/s")]
+    floor = spawn_floor()
+    rows = [Row("floor: spawn and wait /bin/true", floor, "/s")]
     for slots in (1, 2):
         plural = "s" if slots > 1 else ""
         parallel, (one, hq) = parallel_rate(TASKS, slots), hyperqueue(TASKS, slots)
@@ -246,7 +247,8 @@ def throughput() -> list[Row]:
         indices = array_rate(ARRAY, slots)
         least = None if spooled is None else indices >= spooled
         what = f"an array of {ARRAY:,} true, {slots} slot{plural}: leaseq"
-        rows.append(Row(what, indices, "/s", "task-spooler's rate at least", least))
+        note = f"{indices / floor:.0%} of the floor"
+        rows.append(Row(what, indices, "/s", "task-spooler's rate at least", least, note))
     rows.append(Row(f"{BATCH:,} true, 1 slot: leaseq", leaseq_rate(BATCH, 1), "/s"))
     return rows
 
