@@ -140,7 +140,11 @@ def _request(asked: Add, settings: config.Config, *, umask: int, name: str) -> L
     tokens = (*profile.slurm, *asked.tokens)
     checked = check(tokens)
     called = name or _job_name(checked.options) or profile.name
-    how = None if asked.to else kept(asked.keep or profile.keep, asked.overlap or profile.overlap, checked.options)
+    how = (
+        None
+        if asked.to
+        else kept(asked.keep or profile.keep, asked.overlap, checked.options, otherwise=profile.overlap)
+    )
     return LeaseRequest(
         tokens=tokens,
         checked=checked,

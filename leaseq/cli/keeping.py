@@ -16,10 +16,10 @@ from leaseq.words import about
 FOREVER, UNTIL_EMPTY, OFF = "forever", "until-empty", "off"
 
 
-def kept(keep: str, overlap: str, options: Mapping[str, str]) -> How | None:
+def kept(keep: str, overlap: str, options: Mapping[str, str], *, otherwise: str = "") -> How | None:
     """How a lease of such jobs is to be kept; None if it is not. Raises UsageError for what contradicts itself.
 
-    options: of its jobs, by Slurm's long names.
+    options: of its jobs, by Slurm's long names. otherwise: the overlap of one that is kept, if none is given.
     """
     if not keep or keep == OFF:
         if overlap:
@@ -28,7 +28,7 @@ def kept(keep: str, overlap: str, options: Mapping[str, str]) -> How | None:
                 hint="--keep 3d, --keep until-empty, or --keep forever",
             )
         return None
-    how = _how_long(keep)
+    how, overlap = _how_long(keep), overlap or otherwise
     limit = limit_minutes(options)
     if how.seconds is not None and how.seconds < (limit or 1) * 60:
         what = f"one job, which has {about(limit * 60)}" if limit else "a minute"

@@ -40,6 +40,8 @@ class How(Record):
     """True if only as long as something is left to run."""
     overlap_minutes: int = _as(integer, default=0)
     """So long before the end of one the next may start; 0: not before it."""
+    forgiven: tuple[int, ...] = _as(several(integer), default=())
+    """The newest ask when that was said anew: what went wrong up to it does not count."""
     argv: tuple[str, ...] = _as(several(text), default=())
     """The Slurm options, without what was for the first alone."""
     options: Mapping[str, str] = _as(mapping(text), default_factory=dict)

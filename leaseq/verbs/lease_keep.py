@@ -35,8 +35,15 @@ def keep(access: Access, record: Lease, alloc: Allocation, how: How, *, umask: i
     until = None if how.seconds is None else access.clock.now() + how.seconds
     now = replace(how, seconds=None, until=until)
     succession.keep(access.fs, lease, successor.as_before(access.fs, access.home, record, alloc, now, umask=umask))
-    before = succession.read_how(access.fs, lease)
-    stands = replace(before, seconds=None, until=until, while_busy=how.while_busy, overlap_minutes=how.overlap_minutes)
+    asks = succession.asks_in(succession.names(access.fs, lease))
+    stands = replace(
+        succession.read_how(access.fs, lease),
+        seconds=None,
+        until=until,
+        while_busy=how.while_busy,
+        overlap_minutes=how.overlap_minutes,
+        forgiven=asks[-1] if asks else (1, 1),
+    )
     succession.go_on(access.fs, lease, stands)
     _follow(access)
     return stands

@@ -78,6 +78,7 @@ def test_three_that_fail_soon_are_enough() -> None:
     bad = [over(number, "FAILED (NonZeroExitCode)", lived=20.0) for number in (1, 2, 3)]
     assert step(*bad[:2]).ask == (3, 1)
     assert step(*bad).stop == "the last 3 jobs ended in less than 5 min: FAILED (NonZeroExitCode)"
+    assert step(*bad, forgiven=1).ask == (4, 1), "somebody has said since that it is to go on"
 
 
 @pytest.mark.parametrize("reason", ["PREEMPTED", "TIMEOUT (TimeLimit)", "time limit"])
@@ -147,6 +148,13 @@ def test_how_long_is_a_time_or_a_word() -> None:
     assert kept("forever", "", {}) == How("")
     assert kept("until-empty", "", {}) == How("", while_busy=True)
     assert kept("3d", "90s", {"time": "12:00:00"}) == How("", seconds=259200.0, overlap_minutes=2)
+
+
+def test_the_overlap_of_a_profile_is_that_of_a_lease_which_is_kept() -> None:
+    assert kept("off", "", {}, otherwise="5m") is None and kept("", "", {}, otherwise="5m") is None
+    for typed, minutes in (("", 5), ("7m", 7)):
+        how = kept("3d", typed, {"time": "60"}, otherwise="5m")
+        assert how is not None and how.overlap_minutes == minutes
 
 
 @pytest.mark.parametrize(

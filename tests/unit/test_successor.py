@@ -144,6 +144,10 @@ def test_one_that_an_admin_cancels_is_asked_for_again(kept: Kept) -> None:
     kept.end("73", "CANCELLED")
     assert kept.look(job="74") == []
     assert "the next job ended 3 times before it started" in succession.why_stopped(kept.fs, kept.directory)
+    kept.sbatch.answer("74\n")
+    lease_keep.keep(Access(kept.fs, kept.world.home, CLOCK), kept.lease, kept.alloc("70"), How(""), umask=0o022)
+    assert kept.alloc("74").ended is None, "somebody has said that it is to go on"
+    assert succession.why_stopped(kept.fs, kept.directory) == ""
 
 
 def test_an_answer_that_fails_or_says_nothing_changes_nothing(kept: Kept) -> None:

@@ -67,6 +67,8 @@ class Known:
 
     links: tuple[Link, ...]
     """Its allocations that follow each other, in order; not empty."""
+    forgiven: int = 0
+    """What went wrong with the first so many does not count."""
     stopped: bool = False
     late: tuple[Allocation, ...] = ()
     """Those that are queued, and in whose place another was asked for."""
@@ -109,7 +111,7 @@ def next_step(known: Known) -> Step:
         if not known.over or last.place == 1:
             return NOTHING
         return Step(stop=known.over) if known.for_good or not goes_on else Step(cancel=(last.alloc,))
-    if last.alloc.ended is not None and (words := _failures(known.links)):
+    if last.alloc.ended is not None and (words := _failures(known)):
         return Step(stop=words)
     if known.over:
         return NOTHING if goes_on else Step(stop=known.over)
@@ -125,9 +127,9 @@ def _ask(known: Known, place: int, number: int) -> Step:
     return Step(ask=(place, number), after=before if before and before.ended is None else None)
 
 
-def _failures(links: Sequence[Link]) -> str:
+def _failures(known: Known) -> str:
     """Why those that have ended are enough; empty if they are not."""
-    last = links[-1]
+    last, links = known.links[-1], [each for each in known.links if each.place > known.forgiven]
     assert last.alloc is not None
     if not last.started:
         if last.place == 1:

@@ -134,6 +134,7 @@ class Chain:
         empty = asks.how.while_busy and not over and self._is_empty()
         return Known(
             links,
+            forgiven=asks.how.forgiven[0] if asks.how.forgiven else 0,
             stopped="stopped" in found,
             late=tuple(each for each in late if each.ended is None and not self._started(each)),
             over="nothing is left to run" if empty else over,
@@ -149,7 +150,8 @@ class Chain:
         return Link(place, number, alloc, started, self._lived(alloc) if started and alloc.ended is not None else None)
 
     def _never_started(self, asks: _Asks, place: int, by_token: Mapping[str, Allocation]) -> int:
-        known = [by_token[token] for (of, _), token in asks.tokens.items() if of == place and token in by_token]
+        counted = {ask: token for ask, token in asks.tokens.items() if ask[0] == place and ask > asks.how.forgiven}
+        known = [by_token[token] for token in counted.values() if token in by_token]
         ended = [each for each in known if each.ended is not None and each.end_reason != "released"]
         return sum(not self._started(each) for each in ended)
 
