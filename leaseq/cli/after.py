@@ -84,7 +84,10 @@ def dependency(texts: Sequence[str], *, what: str) -> tuple[After, ...]:
         for part in filter(None, (part.strip() for part in text.split(","))):
             word, *ids = part.split(":")
             if word == "aftercorr":
-                raise UsageError(f"{what} {part}: index by index is not known yet", hint="afterok waits for all of it")
+                raise UsageError(
+                    f"{what} {part}: index by index is not known yet",
+                    hint="afterok:ID waits for all of it, afterok:ID_3 for one index",
+                )
             if word not in _SLURM:
                 hint = nearest_hint(word, _SLURM) or f"one of {', '.join(_SLURM)}"
                 raise UsageError(f"{what} {part}: {word!r} is not known", hint=hint)

@@ -26,6 +26,7 @@ from leaseq.protocol.stops import read_stops
 from leaseq.upstream import Standing
 from leaseq.world import Fs
 
+FEW = 4
 LOOKS_MAX = 5
 """So often in a row an array may end, or a chunk of it be taken away, while one looks."""
 
@@ -123,7 +124,7 @@ def first_index(fs: Fs, lease: LeaseDir, task_id: str, state: State) -> tuple[in
 def _of_try(fs: Fs, lease: LeaseDir, each: Try, wanted: Indices, *, durably: bool) -> Known:
     task_id, outcome = each.task.id, each.outcome
     array = lease.array(task_id, each.attempt)
-    looked = _look(fs, array, wanted)
+    looked = _look(fs, array, each.indices, wanted)
     if looked is None or (looked[0].over and outcome is None):
         return Known()  # it ends just now, or chunks change hands: whoever does that looks afterwards
     names, told = looked
@@ -144,18 +145,32 @@ def _of_try(fs: Fs, lease: LeaseDir, each: Try, wanted: Indices, *, durably: boo
     return Known(found, set(told.begun))
 
 
-def _look(fs: Fs, array: ArrayDir, wanted: Indices) -> tuple[ArrayNames, Told] | None:
+def _look(fs: Fs, array: ArrayDir, every: Indices, wanted: Indices) -> tuple[ArrayNames, Told] | None:
     """(what is in the array's directory, what its journals say); None if that changes again and again."""
     names = array_places.names_in(fs, array)
     for _ in range(LOOKS_MAX):
         try:
-            told = journal.read(fs, array, names, wanted=wanted)
+            told = _told_of(fs, array, names, every, wanted)
         except (Malformed, FileNotFoundError):
             return None
         before, names = names, array_places.names_in(fs, array)
         if (names.handed, names.cut, names.over) == (before.handed, before.cut, before.over):
             return names, told
     return None
+
+
+def _told_of(fs: Fs, array: ArrayDir, names: ArrayNames, every: Indices, wanted: Indices) -> Told:
+    """What the journals say of those; of few what their directories point at is read alone. Raises Malformed."""
+    if len(wanted) > FEW:
+        return journal.read(fs, array, names, wanted=wanted)
+    told, plan = Told(), Plan(len(every))
+    for index in wanted:
+        ends, begun = journal.of_index(fs, array, names, index, plan.chunk_of(every.place(index)))
+        if ends:
+            told.ended[index], told.nodes[index] = ends[-1]
+        if begun is not None:
+            told.begun[index] = begun
+    return told
 
 
 def _make_durable(fs: Fs, array: ArrayDir, names: ArrayNames, told: Told, ends: Collection[int]) -> None:

@@ -29,3 +29,26 @@ def test_a_task_of_one_lease_comes_after_one_of_another(site: Site) -> None:
     site.ok("wait", train, judge, report)
     assert [row(site, task)["attempt"] for task in (train, judge, report)] == [2, 2, 2]
     assert row(site, judge)["lease"] == other
+
+
+def test_a_task_of_one_lease_comes_after_one_index_of_an_array_of_another(site: Site) -> None:
+    one, other = site.add("-N1"), site.add("-N1")
+    begin, end, well = (site.directory / name for name in ("begin", "end", "well"))
+    line = f"""
+        until [ -e {begin} ]; do sleep 0.1; done
+        case {{i}} in 1) test -e {well};; 2) until [ -e {end} ]; do sleep 0.1; done;; esac"""
+    sweep = site.ok("submit", "--lease", one, "-c1", "-a", "0-2", "--", line)
+    after, cut, last = (
+        site.ok("submit", "--lease", other, "-c1", "--after", f"{sweep}_{index}", "--", "true") for index in range(3)
+    )
+    assert row(site, after)["waits_for"] == [f"ok:{sweep}_0"]
+    begin.touch()
+    site.ok("wait", after)
+    assert site.leaseq("wait", cut).returncode == 120
+    assert row(site, cut)["reason"] == f"Dependency: {sweep}_1 FAILED" and row(site, last)["state"] == "PENDING"
+    end.touch()
+    site.ok("wait", last)
+    assert site.leaseq("wait", sweep).returncode == 1
+    well.touch()
+    assert json.loads(site.ok("retry", f"{sweep}_1", "--json"))["revived"] == [cut]
+    site.ok("wait", sweep, cut)

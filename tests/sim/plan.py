@@ -393,6 +393,24 @@ LEAVING_STEPS = (
 """Where something is at stake for an allocation that leaves."""
 
 
+def draw_changed_order(seed: str, *, only: Sequence[str] | None = None) -> Plan:
+    """As `draw`, with pending tasks that are to come after others than before."""
+    plan, chance = draw(seed, only=only), Random(f"{seed} changed order")
+    commands = tuple(
+        Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), "come after", chance.randrange(100))
+        for _ in range(chance.randint(2, 6))
+    )
+    troubles = [
+        replace(trouble, step=chance.choice((*DEPENDENT_STEPS, *EDIT_STEPS)), at=1)
+        for trouble in plan.troubles
+        if trouble.during.startswith("command")
+    ]
+    return replace(plan, commands=plan.commands + commands, troubles=(*plan.troubles, *troubles))
+
+
+EDIT_STEPS = (("create", "/edits/"), ("rename", "/_edit/"), ("rename", "/edits/"), ("unlink", "/_edit/"))
+
+
 def draw_after_arrays(seed: str, *, only: Sequence[str] | None = None) -> Plan:
     """As `draw_arrays`, with tasks that come after arrays, or after indices of them."""
     plan, chance = draw_arrays(seed, only=only, limits=False), Random(f"{seed} dependents of arrays")

@@ -10,7 +10,7 @@ import pytest
 
 from leaseq.models import Need
 from tests.sim.history import run
-from tests.sim.plan import TROUBLES, Command, Plan, TaskPlan, draw, shrink
+from tests.sim.plan import TROUBLES, Command, Plan, TaskPlan, draw, draw_changed_order, shrink
 
 SEEDS = 40
 PART = 10
@@ -20,6 +20,13 @@ PART = 10
 def test_no_history_breaks_a_promise(first: int) -> None:
     for number in range(first, first + PART):
         plan = draw(f"test {number}")
+        result = run(plan)
+        assert not result.violation, f"{result.violation}\n{plan}"
+
+
+def test_no_history_in_which_tasks_come_after_others_than_before_breaks_a_promise() -> None:
+    for number in range(8):
+        plan = draw_changed_order(f"order {number}", only=() if number < 2 else None)
         result = run(plan)
         assert not result.violation, f"{result.violation}\n{plan}"
 

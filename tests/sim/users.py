@@ -230,6 +230,7 @@ class User:
             "recover": self._recover,
             "retry": self._retry,
             "set": self._set,
+            "come after": self._come_after,
             "edit": self._edit,
             "pause": self._pause,
             "resume": self._resume,
@@ -280,6 +281,19 @@ class User:
             changes = replace(NONE, name=f"named{plan.which}")
             done = self._change(each, wish(changes, priority=plan.which, group=plan.group))
             self.truth.limits.groups[each.row.id] = done.task.group
+
+    def _come_after(self, plan: Command) -> None:
+        """A pending task comes after another one alone, whichever was submitted before; or after none."""
+        others = self._known_in_order()
+        for each in self._picked(plan.which):
+            before = others[: others.index(each.row.id)] if each.row.id in others else []
+            said = [("any", before[plan.which % len(before)])] if before and plan.which % 4 else []
+            task_id, known = each.row.id, each.row.id not in self.truth.let_go and each.row.attempt == 1
+            self.truth.let_go.add(task_id)  # not known while it is being changed, nor if that fails
+            done = self._change(each, wish(NONE, priority=None, group=None, after=tuple(said)))
+            if task_id in self.truth.acknowledged and known:
+                self.truth.acknowledged[task_id] = done.task
+                self.truth.let_go.discard(task_id)
 
     def _edit(self, plan: Command) -> None:
         """A pending task is opened, and its command is another."""
