@@ -157,12 +157,13 @@ def _request(asked: Add, settings: config.Config, *, umask: int, name: str) -> L
         warning_to=settings.warning_to,
         umask=umask,
         prologue_failure=profile.prologue_failure or settings.prologue_failure,
-        idle_seconds=_idle(asked.idle, profile.idle, asked.profile, settings.idle),
+        idle_seconds=idle_limit(asked.idle, profile.idle, asked.profile, settings.idle),
         keep=how and like(how, tokens=tokens, name=called, umask=umask, environment=os.environ),
     )
 
 
-def _idle(asked: str, of_profile: str, profile: str, setting: str) -> float | None:
+def idle_limit(asked: str, of_profile: str, profile: str, setting: str) -> float | None:
+    """How long the job may stand unused: by the command line, else by the profile, else by the settings."""
     words = ((asked, "--idle"), (of_profile, f"idle of profile {profile}"), (setting, "idle in config.yaml"))
     return next((idling.limit(text, what=what) for text, what in words if text), None)
 

@@ -34,12 +34,17 @@ KEPT_SECONDS = 86400.0
 
 def limit_of(fs: Fs, place: AllocDir, alloc: Allocation) -> float | None:
     """How long the allocation may stand unused; None: as long as it lasts."""
+    return limits(fs, place, alloc)[0]
+
+
+def limits(fs: Fs, place: AllocDir, alloc: Allocation) -> tuple[float | None, bool]:
+    """The same, and whether there has ever been a limit: then its runners may have sought to leave."""
     try:
         word = fs.read(place.idle_limit).decode("ascii", "replace").strip()
     except (FileNotFoundError, NotADirectoryError):
-        return alloc.idle_seconds
+        return alloc.idle_seconds, alloc.idle_seconds is not None
     seconds = whole(word)
-    return float(seconds) if seconds and seconds > 0 else None
+    return float(seconds) if seconds and seconds > 0 else None, True
 
 
 def set_limit(fs: Fs, place: AllocDir, seconds: float | None) -> None:

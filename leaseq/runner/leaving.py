@@ -31,8 +31,9 @@ NOT_SOONER_SECONDS = 5.0
 def begin(state: NodeState, ports: Ports) -> None:
     """A runner that begins knows its limit. What its predecessor said in an open round does not count any more."""
     place = allocs.directory(ports.lease, ports.alloc)
-    learn(state, ports)
-    if state.idle.limit is None:
+    limit, was_limited = leaving.limits(ports.fs, place, ports.alloc)
+    state.idle.set_limit(limit, ports.clock.monotonic())
+    if not was_limited:
         return
     for round_id, came_out in leaving.rounds(ports.fs, place).items():
         word, why = came_out or leaving.decide(ports.fs, place, round_id, STAY, f"{state.node}: a runner has begun")

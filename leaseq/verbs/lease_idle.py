@@ -35,7 +35,10 @@ def set_idle(access: Access, record: Lease, limit: float | None) -> Idled:
         raise Refused(f"lease {called} was made elsewhere, and its end is not leaseq's", hint="`scancel` ends a job")
     nodes: list[str] = []
     for each in made:
-        leaving.set_limit(access.fs, allocs.directory(lease, each), limit)
+        place = allocs.directory(lease, each)
+        leaving.set_limit(access.fs, place, limit)
+        if why := leaving.why_left(access.fs, place):
+            raise Refused(f"{leases.part(record, each)} leaves already: {why}", hint="`leaseq add` asks for another")
         for node in allocs.nodes_of(access.fs, lease, each):
             records.prepare_node(access.fs, lease, node)
             requests.ask(access.fs, lease, node, "idle", {})

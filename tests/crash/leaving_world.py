@@ -15,7 +15,7 @@ from leaseq.errors import LeaseqError
 from leaseq.models import ANY, Need
 from leaseq.names import Entry, new_incarnation
 from leaseq.node.record import Rec
-from leaseq.protocol import allocs, leaving, records, tasks
+from leaseq.protocol import allocs, leaving, records, requests, tasks
 from leaseq.room import Room
 from leaseq.runner.ports import Options
 from leaseq.runner.service import Parts, Service
@@ -79,6 +79,11 @@ class Node:
     beat_at: float = 0.0
     has_left: bool = False
     """True once its runner has left on purpose: none follows."""
+
+    def hear(self) -> None:
+        """It is told at once that something was asked of it."""
+        if self.service is not None:
+            self.service.state.look_at_control = True
 
 
 class World:
@@ -169,6 +174,15 @@ class World:
                 node.service.state.hint(LEASE.inbox(ANY), str(entry), gone=False, now=self.clock.at)
                 node.due = self.clock.at
 
+    def take_the_limit_away(self) -> None:
+        """`leaseq lease idle off`."""
+        fs = MemoryFs(self.disk)
+        leaving.set_limit(fs, self.place, None)
+        for node in NODES:
+            requests.ask(fs, LEASE, node, "idle", {})
+        for each in self.nodes:
+            each.hear()
+
     # -- what is to be true --------------------------------------------------------------------------
 
     def told(self) -> str:
@@ -228,5 +242,24 @@ def every_leave(
             world.check(case)
             if world.submitted and at <= looks[-1]:
                 assert not world.fs.names(LEASE.inbox(ANY)), f"{case}: what its last look could see was not run"
+            cases += 1
+    return cases
+
+
+def every_limit_taken_away(faulty: str, *, parts: Parts | None = None) -> int:
+    """The limit is taken away at each operation of the leaving, and then the runner dies: both nodes stay or go."""
+    cases = 0
+    for at, call in enumerate(operations(faulty), 1):
+        for later in (0, 1, 4):
+            world = about_to_leave(faulty, parts=parts)
+            off = Fault(at, Kind.MEANWHILE, meanwhile=world.take_the_limit_away)
+            world.arm(off, *([Fault(at + later, Kind.DIE_BEFORE)] if later else []))
+            end = world.clock.at + 240.0
+            world.run(until=lambda world=world, end=end: world.clock.at >= end)  # type: ignore[misc]
+            left = {each.has_left for each in world.nodes}
+            assert len(left) == 1, f"{call} of {faulty}, {off}, death after {later}: one has left"
+            assert left == {bool(leaving.why_left(world.fs, world.place))}, f"{call} of {faulty}, {off}"
+            if left == {False}:
+                assert all(each.service and each.service.state.phase.may_claim for each in world.nodes), call
             cases += 1
     return cases

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crash.leaving_world import DEATHS, MEANWHILE, NODES, TROUBLES, every_leave
+from tests.crash.leaving_world import DEATHS, MEANWHILE, NODES, TROUBLES, every_leave, every_limit_taken_away
 
 
 @pytest.mark.parametrize("faulty", NODES)
@@ -20,3 +20,8 @@ def test_what_is_submitted_when_a_runner_died_while_its_allocation_left_is_not_l
 @pytest.mark.parametrize("faulty", NODES)
 def test_no_trouble_leaves_half_of_an_allocation(faulty: str) -> None:
     assert every_leave(faulty, kinds=TROUBLES) > 40
+
+
+@pytest.mark.parametrize("faulty", NODES)
+def test_a_limit_that_is_taken_away_meanwhile_leaves_all_of_an_allocation_or_none(faulty: str) -> None:
+    assert every_limit_taken_away(faulty) > 60

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leaseq.cli import idling
+from leaseq.cli.add import idle_limit
 from leaseq.errors import UsageError
 from leaseq.models import Heartbeat, State
 from leaseq.reading.unused import Unused, unused
@@ -58,3 +59,13 @@ def test_a_limit_below_a_minute_and_what_is_no_time_are_refused_with_what_can_be
     with pytest.raises(UsageError, match=said) as refused:
         idling.limit(text, what="--idle")
     assert refused.value.hint == "like 10m, 30m, 2h, or off"
+
+
+def test_the_command_line_goes_before_the_profile_and_that_before_the_setting() -> None:
+    assert idle_limit("10m", "20m", "a100", "30m") == 600.0
+    assert idle_limit("", "20m", "a100", "30m") == 1200.0
+    assert idle_limit("", "", "", "30m") == 1800.0
+    assert idle_limit("off", "20m", "a100", "30m") is None
+    assert idle_limit("", "", "", "") is None
+    with pytest.raises(UsageError, match="idle of profile a100 5s is below a minute"):
+        idle_limit("", "5s", "a100", "")
