@@ -53,7 +53,7 @@ COMMANDS = {
     "lease keep": Known("let one job of a lease follow the other, for so long"),
     "lease hold-queue": Known("keep a lease from starting tasks"),
     "lease adopt": Known("put runners into an allocation made elsewhere"),
-    "move": Known("pending tasks of one lease become another's"),
+    "move": Known("move pending tasks to another lease or node"),
     "shell": Known("open a shell, or run a command, in a lease", terminal=True),
     "daemon start": Known("start this host's runner"),
     "daemon stop": Known("stop this host's runner; running tasks go on"),

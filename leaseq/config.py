@@ -68,8 +68,9 @@ class Config:
         if not name:
             return Profile()
         if name not in self.profiles:
-            known = ", ".join(sorted(self.profiles)) or "there is none"
-            raise UsageError(f"there is no profile {name!r}", hint=f"profiles in config.yaml: {known}")
+            known = ", ".join(sorted(self.profiles))
+            hint = f"profiles in config.yaml: {known}" if known else "config.yaml has no `profiles:`"
+            raise UsageError(f"there is no profile {name!r}", hint=hint)
         return self.profiles[name]
 
 

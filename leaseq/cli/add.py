@@ -284,8 +284,8 @@ def _made(*, tail: tuple[str, ...], **fields: Any) -> Add:
 
 COMMAND = Command(
     usage="[OPTIONS] [--] [ANY SBATCH OPTIONS]",
-    about="Ask Slurm for nodes and keep them: a shell opens on the first one, and tasks run on all of them, one after "
-    "another, until the lease is released or its time is over. Options of sbatch are handed on as they are.",
+    about="Asks Slurm for nodes and keeps them: a shell opens on the first one, and tasks run on all of them, one "
+    "after another, until the lease is released or its time is over. Options of sbatch are handed on as they are.",
     make=_made,
     tail=True,
     parted=_parted,

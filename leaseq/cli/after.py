@@ -160,4 +160,4 @@ AFTER_OPTIONS = (
     ),
     Option("begin", "not before that time, to the minute: 22:00, +2h, 2026-12-24T08:00", metavar="TIME", read=begin),
 )
-ANYWAY = Option("anyway", "whatever it was submitted to come after", kind="flag")
+ANYWAY = Option("anyway", "do not wait for what it was submitted to come after", kind="flag")

@@ -127,7 +127,7 @@ COMMAND = Command(
             absent=0,
             completes="signal",
         ),
-        Option("leader", "to its own process only, which handles it", kind="flag", goes_with="signal"),
+        Option("leader", "only to the outermost of its processes that handles it", kind="flag", goes_with="signal"),
         JSON,
     ),
     examples=("leaseq cancel T0c4 T9aa", "leaseq cancel T0c4_100-199", "leaseq cancel last --signal USR1"),

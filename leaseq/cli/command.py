@@ -101,15 +101,15 @@ class Words:
     least: int = 0
     most: int | None = None
     ask: str = ""
-    """What is asked if there are too few or too many; without a question, the first word too many is named."""
+    """What is asked if there are too few. Of too many the first is named."""
     hint: str = ""
 
     def value(self, given: Sequence[str], *, usage: str) -> dict[str, object]:
         """The value of the request's field for these words; raises UsageError."""
-        too_many = self.most is not None and len(given) > self.most
-        if too_many or len(given) < self.least:
-            message = self.ask or f"unexpected argument {given[self.most or 0]!r}"
-            raise UsageError(message, hint=self.hint or usage)
+        if self.most is not None and len(given) > self.most:
+            raise UsageError(f"unexpected argument {given[self.most]!r}", hint=self.hint or usage)
+        if len(given) < self.least:
+            raise UsageError(self.ask, hint=self.hint or usage)
         if not self.field:
             return {}
         return {self.field: "".join(given[:1]) if self.most == 1 else tuple(given)}

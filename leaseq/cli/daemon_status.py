@@ -43,7 +43,7 @@ class Status:
 
 COMMAND = Command(
     usage="",
-    about=f"Tells whether this host's runner is alive; the exit code is {exits.NO_RUNNER} if it is not.",
+    about=f"Says whether this host's runner is alive; the exit code is {exits.NO_RUNNER} if it is not.",
     make=Status,
     options=(JSON,),
     examples=("leaseq daemon status", "leaseq daemon status --json"),

@@ -99,7 +99,7 @@ def group_json(group: Group) -> dict[str, object]:
 
 def parallel(text: str, *, what: str) -> int:
     """How many may run at once; `off` is any number."""
-    return UNLIMITED if text.lower() == "off" else integer(text, what=what, low=1, high=999_999)
+    return UNLIMITED if text.lower() == "off" else integer(text, what=what, low=1, high=999_999, word="off")
 
 
 PARALLEL = Option(

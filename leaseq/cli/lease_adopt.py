@@ -12,7 +12,6 @@ from leaseq.names import valid_name
 from leaseq.schema import whole
 from leaseq.verbs.lease_adopt import adopt
 
-_ASKED = "which job?"
 _HINT = "leaseq lease adopt JOBID; `squeue --me` lists your jobs"
 
 
@@ -26,7 +25,7 @@ class Adopt:
 
     def __post_init__(self) -> None:
         if whole(self.job) is None:
-            raise UsageError(_ASKED, hint=_HINT)
+            raise UsageError(f"{self.job!r} is not the number of a job", hint=_HINT)
 
     def perform(self, app: App) -> int:
         record, nodes = adopt(app.access, self.job, name=self.name, umask=app.umask)
@@ -49,9 +48,10 @@ def _name(text: str, *, what: str) -> str:
 COMMAND = Command(
     usage="JOBID [--name NAME]",
     about="Puts runners into a running allocation that was made elsewhere (salloc, sbatch), or onto the nodes of a "
-    "lease that have none. They depend on this host: the job is left alone when they end.",
+    "lease that have none. They end if this host goes down, and the job goes on without them."
+    " `lease adopt` again starts them once more.",
     make=Adopt,
-    words=Words("job", least=1, most=1, ask=_ASKED, hint=_HINT),
+    words=Words("job", least=1, most=1, ask="which job?", hint=_HINT),
     options=(Option("name", "a name for the lease", metavar="NAME", read=_name, absent="", blank=True), JSON),
     examples=("leaseq lease adopt 12345",),
 )

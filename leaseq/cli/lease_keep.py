@@ -55,7 +55,7 @@ COMMAND = Command(
         "lease",
         least=1,
         most=2,
-        ask="how long is which lease to be kept?",
+        ask="which lease is to be kept, and for how long?",
         hint="leaseq lease keep [LEASE] 3d; or until-empty, forever, off",
     ),
     options=(

@@ -11,7 +11,7 @@ from leaseq.cli.giving_back import GivenBack
 from leaseq.cli.options import JSON
 from leaseq.cli.releasing import ask, wait_for
 from leaseq.dataclass import dataclass
-from leaseq.errors import UsageError
+from leaseq.errors import NotFound, UsageError
 from leaseq.lease import leases
 from leaseq.lease.host import refuse_if_elsewhere
 from leaseq.models import Lease, State
@@ -40,9 +40,15 @@ class Release:
     def perform(self, app: App) -> int:
         """0 once every lease is released, or being."""
         words = self.leases or self.jobs[:1] or (in_use(app.access),)
-        records = {
-            record.id: record for record in (app.access.record(app.access.lease(word, acts=True)) for word in words)
-        }
+        try:
+            found = [app.access.record(app.access.lease(word, acts=True)) for word in words]
+        except NotFound as error:
+            if self.leases or not self.jobs:
+                raise
+            raise NotFound(
+                f"no lease has a job {self.jobs[0]}", hint="`leaseq lease info` shows the jobs of one"
+            ) from error
+        records = {record.id: record for record in found}
         for record in records.values():
             refuse_if_elsewhere(record)
         if self.jobs or self.nodes:

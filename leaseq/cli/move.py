@@ -33,9 +33,10 @@ class Move:
     def __post_init__(self) -> None:
         if self.target or self.node:
             if not self.source and not self.tasks:
-                raise UsageError("from which lease, to which?", hint="leaseq move --from LEASE --to LEASE [ID...]")
-        elif self.tasks:
-            raise UsageError("to which lease?", hint=f"leaseq move --to LEASE {' '.join(self.tasks)}")
+                raise UsageError("which tasks, or of which lease?", hint="leaseq move --from LEASE --to LEASE [ID...]")
+        elif self.tasks or self.source:
+            which = " ".join(self.tasks or (f"--from {self.source}",))
+            raise UsageError("to which lease?", hint=f"leaseq move --to LEASE {which}")
         else:
             raise UsageError("from which lease, to which?", hint="leaseq move --from LEASE --to LEASE [ID...]")
 
@@ -91,7 +92,7 @@ def _pin(text: str, *, what: str) -> str:
 
 COMMAND = Command(
     usage="[--from LEASE] [--to LEASE] [--node NODE] [ID...]",
-    about="Pending tasks of one lease become another's, all of them or those named. Prints their ids, which stay. With "
+    about="Moves pending tasks of one lease to another, all of them or those named. Prints their ids, which stay. With "
     "--node they are pinned to another node, or with `any` to none, and later attempts too.",
     make=Move,
     words=Words("tasks", "task"),

@@ -18,7 +18,7 @@ LEASE = Option(
 NODE = Option("node", "run on this node only", short="w", read=valid_name, absent="", completes="node")
 GROUP = Option(
     "group",
-    "the group it is of: what is paused, limited and found together",
+    "its group: tasks that are paused, limited and found together",
     short="g",
     metavar="GROUP",
     read=valid_group,

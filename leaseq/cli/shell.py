@@ -302,13 +302,13 @@ def _request(*, words: tuple[str, ...], tail: tuple[str, ...] | None, **fields: 
 
 COMMAND = Command(
     usage="[--lease ID] [--node N] [--session NAME | --plain] [-- CMD ...]",
-    about="Open a terminal on a node of a lease, or get back into it: programs and scrollback are still there.",
+    about="Opens a terminal on a node of a lease, or gets back into it: programs and scrollback are still there.",
     make=_request,
     words=Words("words"),
     tail=True,
     options=(
         Option("lease", "the lease (default: the one in use)", metavar="ID", completes="lease"),
-        replace(NODE, help="the node (default: the lease's first)"),
+        replace(NODE, help="the node (default: the first that has a runner)"),
         Option(
             "session",
             f"a session of that name (default: {SESSION})",

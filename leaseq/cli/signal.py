@@ -44,7 +44,7 @@ COMMAND = Command(
     words=Words("words", "task", least=2, ask="which task, and which signal?", hint=USAGE),
     options=(
         LEASE,
-        Option("leader", "to its own process only, which handles it", kind="flag"),
+        Option("leader", "only to the outermost of its processes that handles it", kind="flag"),
         JSON,
     ),
     examples=("leaseq signal last USR1", "leaseq signal T0c4 T9aa STOP"),

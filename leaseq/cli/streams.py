@@ -25,7 +25,7 @@ def streams_of(*, stdout: bool, stderr: bool) -> tuple[str, ...]:
 
 def lines_of(text: str, *, what: str) -> int:
     """How many lines, or all of them."""
-    return ALL_LINES if text == "all" else integer(text, what=what, low=0)
+    return ALL_LINES if text == "all" else integer(text, what=what, low=0, word="all")
 
 
 def of_indices(row: TaskView, verb: str) -> UsageError:

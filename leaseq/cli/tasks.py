@@ -235,7 +235,7 @@ COMMAND = Command(
         replace(NODE, help="only on this node", read=None),
         replace(GROUP, help="only of this group"),
         Option("values", "of indices their values instead of their commands", kind="flag"),
-        Option("search", "only tasks whose command, name, id or reason has this", metavar="TEXT", blank=True),
+        Option("search", "only tasks whose command, name, id or reason contains this", metavar="TEXT", blank=True),
         Option("all", "as many as there are", kind="flag", short="a", against=("limit",)),
         Option("limit", "at most N", short="n", metavar="N", read=partial(integer, low=1), default="50"),
         Option("quiet", "ids only", kind="flag", short="q"),

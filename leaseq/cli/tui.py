@@ -78,7 +78,7 @@ def _terminal_size() -> tuple[int, int]:
 def _refresh(text: str, *, what: str) -> float:
     match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,3})?)s?", text)
     if not match or float(match[1]) < REFRESH_LOW:
-        raise UsageError(f"{what} {text!r} is not at least {REFRESH_LOW} seconds", hint="--refresh 2")
+        raise UsageError(f"{what} {text!r} is not a number of seconds of at least {REFRESH_LOW}", hint="--refresh 2")
     return float(match[1])
 
 

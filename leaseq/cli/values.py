@@ -33,17 +33,17 @@ def text_itself(text: str, *, what: str) -> str:
     return text
 
 
-def integer(text: str, *, what: str, low: int, high: int = 10**9) -> int:
-    """A whole number within the bounds."""
+def integer(text: str, *, what: str, low: int, high: int = 10**9, word: str = "") -> int:
+    """A whole number within the bounds. word: what could be said instead, and was not."""
     if not re.fullmatch(r"[+-]?[0-9]{1,12}", text) or not low <= int(text) <= high:
         bounds = f"from {low} to {high}" if high < 10**9 else f"of at least {low}"
-        raise UsageError(f"{what} {text!r} is not a whole number {bounds}")
+        raise UsageError(f"{what} {text!r} is not a whole number {bounds}{f', nor `{word}`' if word else ''}")
     return int(text)
 
 
 def gpu_count(text: str, *, what: str) -> int:
     """How many GPUs; `all` is every GPU of the node."""
-    return ALL_GPUS if text.lower() == "all" else integer(text, what=what, low=0, high=9999)
+    return ALL_GPUS if text.lower() == "all" else integer(text, what=what, low=0, high=9999, word="all")
 
 
 def seconds(text: str, *, what: str, plain: int = 1) -> float:

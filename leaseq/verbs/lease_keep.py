@@ -19,7 +19,9 @@ def lease_to_keep(access: Access, word: str) -> tuple[Lease, Allocation]:
     access.keep_up(directory)
     record = living(access.record(directory))
     if not is_borrowed(record):
-        raise Refused(f"lease {called(record)} has hosts for nodes, which do not end", hint="`leaseq lease ls`")
+        raise Refused(
+            f"lease {called(record)} is of hosts and not of Slurm: it does not end by itself", hint="`leaseq lease ls`"
+        )
     known = allocs.living_of(access.fs, directory, record)
     return record, next((each for each in reversed(known) if allocs.nodes_of(access.fs, directory, each)), known[-1])
 
