@@ -8,6 +8,7 @@ PyPI: hyperqueue).
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -51,7 +52,8 @@ def rate(first: Path, last: Path, count: int, *, seconds: float = 300) -> float:
     return count / (float(last.read_text()) - float(first.read_text()))
 
 
-def leaseq_rate(count: int, slots: int) -> float:
+def leaseq_rate(count: int, slots: int) -> tuple[float, float]:
+    """(tasks a second, milliseconds of processor that runner and keeper take for each)"""
     with home() as env, tempfile.TemporaryDirectory() as scratch:
         lines, first, last = stamps(Path(scratch), count)
         if slots > 1:
@@ -63,7 +65,10 @@ def leaseq_rate(count: int, slots: int) -> float:
         else:
             run([*LEASEQ, "submit", "--no-start", "--file", "-"], env=env, text="\n".join(lines))
         run([*LEASEQ, "daemon", "start"], env=env)
-        return rate(first, last, count)
+        wait_for(first.exists, seconds=60, what=f"{first}")
+        before = _processor_seconds(env)
+        found = rate(first, last, count)
+        return found, (_processor_seconds(env) - before) / count * 1000
 
 
 def array_rate(count: int, slots: int) -> float:
@@ -231,7 +236,7 @@ def throughput() -> list[Row]:
     for slots in (1, 2):
         plural = "s" if slots > 1 else ""
         parallel, (one, hq) = parallel_rate(TASKS, slots), hyperqueue(TASKS, slots)
-        ours = leaseq_rate(TASKS, slots)
+        ours, taken = leaseq_rate(TASKS, slots)
         spooled = spooler_rate(900, slots)
         for name, value in (("parallel", parallel), ("HyperQueue", hq), ("task-spooler", spooled)):
             rows.append(
@@ -244,12 +249,13 @@ def throughput() -> list[Row]:
         rows.append(
             Row(f"{TASKS:,} true, {slots} slot{plural}: leaseq", ours, "/s", "ahead of parallel and HyperQueue", met)
         )
+        rows.append(Row(f"runner and keeper for each, {slots} slot{plural}", taken, "ms of processor"))
         indices = array_rate(ARRAY, slots)
         least = None if spooled is None else indices >= spooled
         what = f"an array of {ARRAY:,} true, {slots} slot{plural}: leaseq"
         note = f"{indices / floor:.0%} of the floor"
         rows.append(Row(what, indices, "/s", "task-spooler's rate at least", least, note))
-    rows.append(Row(f"{BATCH:,} true, 1 slot: leaseq", leaseq_rate(BATCH, 1), "/s"))
+    rows.append(Row(f"{BATCH:,} true, 1 slot: leaseq", leaseq_rate(BATCH, 1)[0], "/s"))
     return rows
 
 
@@ -268,14 +274,22 @@ def memory() -> list[Row]:
 
 def _resident(env: dict[str, str], *, only: str = "") -> float:
     total = 0.0
-    for holder in Path(env["LEASEQ_NODE_DIR"]).glob(f"*/*/*/{only or '*'}"):
-        if holder.name in ("runner", "keeper"):
-            import json
-
-            pid = json.loads(holder.read_text())["pid"]
-            status = Path(f"/proc/{pid}/status").read_text()
-            total += int(status.split("VmRSS:")[1].split()[0]) / 1024
+    for pid in _holders(env, only=only):
+        status = Path(f"/proc/{pid}/status").read_text()
+        total += int(status.split("VmRSS:")[1].split()[0]) / 1024
     return total
+
+
+def _processor_seconds(env: dict[str, str]) -> float:
+    """What runner and keeper have used, without what their children have."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in _holders(env)]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def _holders(env: dict[str, str], *, only: str = "") -> list[int]:
+    """The pids of runner and keeper."""
+    found = Path(env["LEASEQ_NODE_DIR"]).glob(f"*/*/*/{only or '*'}")
+    return [json.loads(each.read_text())["pid"] for each in found if each.name in ("runner", "keeper")]
 
 
 if __name__ == "__main__":
