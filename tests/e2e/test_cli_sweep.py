@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 from tests.e2e.cli import Box
+from tests.e2e.harness import of_task
 from tests.patience import PATIENCE_SECONDS, wait_until
 
 TRAIN = ("--", "python", "train.py", "--lr", "{lr}", "--seed", "{seed}")
@@ -150,6 +152,28 @@ def test_each_index_has_a_directory_of_its_own_and_clean_takes_all_of_an_array(b
     box.run("clean", "--older-than", "0", code=0)
     left = [path for path in box.home.rglob(f"*{task}*") if "events" not in str(path) and "booking" not in str(path)]
     assert left == []
+
+
+def test_an_array_whose_runner_and_keeper_died_is_put_back_on_request_and_its_lost_indices_run_again(box: Box) -> None:
+    line = "touch begun.{i}; test {i} -gt 0 || test $LEASEQ_ATTEMPT -gt 1 || sleep 300"
+    task = box.run("submit", "-a", "0-4", "-c1", "--", line).id
+    wait_until(lambda: box.task(f"{task}_0")["state"] == "RUNNING", "the first index to run")
+    assert f"{task} is RUNNING, neither stuck nor lost" in box.run("recover", task, code=2).err
+    status = box.run("daemon", "status", "--json").json
+    os.kill(status["pid"], signal.SIGKILL)
+    os.kill(status["keeper_pid"], signal.SIGKILL)
+    wait_until(lambda: box.run("daemon", "status", "--json").json["keeper_pid"] is None, "the keeper's end")
+    for pid in of_task(f"{task}_0"):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: box.task(task)["state"] == "STUCK", "the array to be stuck")
+    assert task in box.run("recover", code=0).out
+    assert box.run("recover", task, code=0).out.split() == [task]
+    assert "LOST" in box.run("wait", task, code=122).err
+    assert {state for index, state in rows(box, task).items() if index != "0"} == {"DONE"}
+    assert f"leaseq retry {task}" in box.run("recover", task, code=2).err
+    assert box.run("retry", task, code=0).id == task
+    box.run("wait", task, code=0)
+    assert [each["state"] for each in box.task(f"{task}_0")["attempts"]] == ["LOST", "DONE"]
 
 
 # -- how many, and how many may fail -----------------------------------------------------------------
