@@ -34,14 +34,19 @@ class Pace:
         if len(self.lasts) > 2 * SURE:
             self.lasts.popleft()
 
-    def broke(self) -> None:
-        """One took longer than the others: what is known of them tells nothing of the next."""
+    def refused(self) -> None:
+        """A keeper began nothing of a window: first it is to be seen how indices end that are asked for alone."""
         self.lasts.clear()
+
+    @property
+    def middle(self) -> float:
+        """How long half of the last few ran at most. One that takes long ends a window, and costs little more."""
+        return sorted(self.lasts)[len(self.lasts) // 2]
 
     @property
     def is_short(self) -> bool:
         """True if the next ones will end within a moment, for all that is known."""
-        return len(self.lasts) >= SURE and max(self.lasts) < MOMENT_SECONDS
+        return len(self.lasts) >= SURE and self.middle < MOMENT_SECONDS
 
     def ahead(self, slots: int) -> int:
         """How many may have begun and not ended: a lost node costs twice as many as run at once, or end in a moment.
@@ -52,7 +57,7 @@ class Pace:
 
     def abreast(self, slots: int) -> int:
         """In how many slots the keeper is to have a window."""
-        return min(slots, 1 + int(sum(self.lasts) / len(self.lasts) / START_SECONDS))
+        return min(slots, 1 + int(self.middle / START_SECONDS))
 
     def together(self, slots: int) -> int:
         """How many indices make a window: half of what may begin waits in the runner, to follow."""

@@ -138,8 +138,8 @@ def look(state: NodeState, ports: Ports, name: str) -> list[str]:
         ends.end(state, ports, attempt, rec)
     for member in alone:
         _go_on(state, ports, handed, member)
-    if alone or back:
-        handed.lot.pace.broke()
+    if len(back) == len(handed.members):
+        handed.lot.pace.refused()
     lot_ends.apply_stops(state, ports, handed.lot)
     return [member.entry.key for member in alone]
 

@@ -1,0 +1,43 @@
+"""How many of an array's indices begin ahead, and how many are handed to the keeper together."""
+
+from __future__ import annotations
+
+from leaseq.node.window import MOMENT_SECONDS
+from leaseq.runner.pace import SURE, Pace
+
+
+def paced(*seconds: float, every: float = 0.001) -> Pace:
+    pace = Pace()
+    for number, each in enumerate(seconds):
+        pace.ended(number * every, each)
+    return pace
+
+
+def test_nothing_is_handed_over_before_it_is_known_how_long_indices_take() -> None:
+    assert not paced(*[0.001] * (SURE - 1)).is_short
+    assert paced(*[0.001] * SURE).is_short
+    assert not paced(*[MOMENT_SECONDS] * SURE).is_short
+
+
+def test_one_that_takes_long_among_many_changes_nothing_and_most_that_do_change_it() -> None:
+    assert paced(*[0.001] * 5, 60.0).is_short
+    assert not paced(*[0.001] * 2, *[60.0] * 4).is_short
+
+
+def test_a_lost_node_costs_twice_what_runs_at_once_or_what_ends_in_a_moment() -> None:
+    assert paced(*[0.09] * 6, every=0.05).ahead(8) == 16
+    assert 100 <= paced(*[0.001] * 400).ahead(2) <= 101
+
+
+def test_half_of_what_may_begin_waits_to_follow_and_the_other_half_is_in_windows() -> None:
+    quick = paced(*[0.0015] * 400)
+    assert quick.abreast(1) == 1 and quick.together(1) == 50
+    assert quick.abreast(64) == 2 and quick.together(64) == 32
+    slower = paced(*[0.09] * 400)
+    assert slower.abreast(8) == 8 and slower.together(8) == 6
+
+
+def test_what_a_keeper_refused_is_asked_for_alone_first() -> None:
+    pace = paced(*[0.001] * 6)
+    pace.refused()
+    assert not pace.is_short
