@@ -27,6 +27,10 @@ class Kept:
     asked: str = ""
     """The token of the job that was asked for last."""
 
+    def goes_on(self, now: float) -> bool:
+        """True if another is to follow the last, as far as is known."""
+        return not self.stopped and (self.until is None or now < self.until)
+
     def is_next(self, token: str) -> bool:
         """True if the job with that token was asked for last, to follow another."""
         return not self.stopped and token == self.asked != self.how.first

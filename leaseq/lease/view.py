@@ -154,10 +154,12 @@ def _view(fs: Fs, home: Home, of: Holding, known: Known, clock: Clock) -> LeaseV
     lease = of.lease
     state = states.merged([state for _, state in known]) if known else LeaseState("ENDED", reason=lease.end_reason)
     kept = _kept(fs, home, lease) if lease.ended is None and is_borrowed(lease) else None
-    if kept is not None and not kept.stopped and state.word == "ENDED":
+    if kept is not None and state.word == "ENDED" and kept.goes_on(clock.now()):
         from leaseq.lease import wording
 
-        state = LeaseState("PENDING", wording.following(kept, known) or "its next job is to be asked for")
+        state = LeaseState(
+            "PENDING", wording.following(kept, known) or "no job is left; who acts next asks for another"
+        )
     nodes = state.nodes or lease.nodes
     if not nodes and state.word != "ENDED":
         nodes = allocs.merged_nodes(fs, home.lease(lease.id), of.living)

@@ -98,7 +98,8 @@ def test_nothing_is_asked_for_that_would_begin_too_late() -> None:
 
 
 def test_once_the_time_is_over_what_is_queued_is_taken_back() -> None:
-    assert step(started(1), over="its time is over") == NOTHING
+    assert step(started(1), over="its time is over") == Step(stop="its time is over")
+    assert step(started(1), stopped=True) == NOTHING
     assert step(started(1), queued(2), over="its time is over") == Step(stop="its time is over")
     assert step(started(1), queued(2), stopped=True) == Step(cancel=(job(2),))
     assert step(over(1), over="its time is over") == Step(stop="its time is over")

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from leaseq.allocation import Allocation
+from leaseq.dataclass import replace
 from leaseq.errors import Refused, SlurmError
 from leaseq.layout import LeaseDir
-from leaseq.lease import leases, upkeep
+from leaseq.lease import leases, upkeep, view
 from leaseq.lease.slurm import sbatch
 from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.args import check
@@ -127,6 +128,15 @@ def test_each_is_followed_by_one_and_the_lease_lives_as_long_as_one_is_to_follow
     kept.sbatch.answer(err="sbatch: error: no\n", code=1)
     kept.look()
     assert records.read(kept.fs, kept.directory).ended is None, "another is to follow"
+    (seen,) = view.look_at_all(kept.fs, kept.world.home, clock=CLOCK).views
+    assert (seen.word, seen.reason) == (
+        "PENDING",
+        "next job refused (on its nodes, a command on a login host asks): sbatch: error: no",
+    )
+    how = succession.read_how(kept.fs, kept.directory)
+    succession.go_on(kept.fs, kept.directory, replace(how, until=1.0))
+    assert view.look_at_all(kept.fs, kept.world.home, clock=CLOCK).views[0].word == "ENDED", "its time is over"
+    succession.go_on(kept.fs, kept.directory, how)
     succession.stop(kept.fs, kept.directory, "enough")
     kept.look()
     assert records.read(kept.fs, kept.directory).end_reason == "TIMEOUT"

@@ -114,7 +114,7 @@ def next_step(known: Known) -> Step:
     if last.alloc.ended is not None and (words := _failures(known)):
         return Step(stop=words)
     if known.over:
-        return NOTHING if goes_on else Step(stop=known.over)
+        return Step(stop=known.over) if known.for_good or not goes_on else NOTHING
     if goes_on and known.next_is_over:
         return NOTHING
     return _ask(known, last.place + 1, 1) if last.started else _ask(known, last.place, last.asks + 1)
