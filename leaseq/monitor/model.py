@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Set
 from enum import Enum
 from functools import cached_property
 
@@ -10,13 +10,15 @@ from leaseq.dataclass import dataclass, field, replace
 from leaseq.lease.view import LeaseView
 from leaseq.models import Heartbeat, State
 from leaseq.monitor.data import Data
+from leaseq.monitor.filters import STATES, Filter, filtered, in_states
 from leaseq.reading.unused import unused
 from leaseq.reading.views import NodeView, TaskView
 
-RECENT_PENDING = 5
 SLOW_SECONDS = 10.0
 FEW_ROWS = 100
 ROWS_MAX = 2000
+SEARCHED_MAX = 10_000
+"""In so many of the tasks that ended last typed words are looked for; in all that have not ended."""
 LOG_BYTES = 256 << 10
 LOG_BYTES_MAX = 8 << 20
 
@@ -27,34 +29,6 @@ class Pane(Enum):
     TASKS = "tasks"
     DETAIL = "detail"
     LOGS = "logs"
-
-
-class Filter(Enum):
-    """Which tasks are listed. Recent: what runs, what comes next, what has just ended."""
-
-    RECENT = "Recent"
-    ALL = "All"
-    RUNNING = "Running"
-    PENDING = "Pending"
-    DONE = "Done"
-    FAILED = "Failed"
-    STUCK = "Stuck"
-
-    def next(self) -> Filter:
-        every = list(Filter)
-        return every[(every.index(self) + 1) % len(every)]
-
-
-STATES = {
-    Filter.RUNNING: {State.RUNNING, State.UNKNOWN, State.STUCK},
-    Filter.PENDING: {State.PENDING},
-    Filter.DONE: {State.DONE},
-    Filter.FAILED: {State.FAILED, State.TIMEOUT, State.LOST},
-    Filter.STUCK: {State.STUCK, State.LOST},
-}
-
-
-CODES = frozenset(state.code for state in State)
 
 
 class Sort(Enum):
@@ -125,7 +99,8 @@ class Want:
 
     lease_id: str
     recent: int = FEW_ROWS
-    pending: int = FEW_ROWS
+    pending: int | None = FEW_ROWS
+    """None: all."""
     task: str = ""
     attempt: int = 0
     stream: str = "out"
@@ -145,24 +120,62 @@ class Scene:
     lines: int = 24
     now: float = 0.0
     wall: float = 0.0
+    room: int = 0
+    """How many tasks the list of tasks shows at once; 0: not known yet."""
 
     @cached_property
     def tasks(self) -> tuple[TaskView, ...]:
         """The rows of the task list, filtered and sorted."""
         if not self.data.lease.snapshot:
             return ()
-        rows = filtered(self.data.lease.snapshot.tasks, self.ui)
+        rows = filtered(
+            self.data.lease.snapshot.tasks,
+            self.ui.filter,
+            text=self.ui.text,
+            only_node=self.ui.only_node,
+            room=self.room,
+        )
         return ordered(rows, self)
+
+    @property
+    def _states(self) -> set[State]:
+        """Those of the filter."""
+        return STATES.get(self.ui.filter) or set(State)
+
+    @property
+    def listed(self) -> tuple[int, int]:
+        """How many tasks of the filter are listed, and how many there are; of arrays each index."""
+        return in_states(self.tasks, self._states), self.count(*self._states)
 
     @cached_property
     def unread(self) -> int:
         """How many tasks of the filter are known by number only."""
-        snapshot, chosen = self.data.lease.snapshot, self.ui.filter
-        if not snapshot or self.ui.text or self.ui.only_node or chosen is Filter.RECENT:
+        return self._unread(self._states)
+
+    def _unread(self, states: Set[State]) -> int:
+        read = self.data.lease.snapshot.tasks if self.data.lease.snapshot else ()
+        return max(0, self.count(*states) - in_states(read, states))
+
+    @cached_property
+    def hidden(self) -> int:
+        """How many pending tasks `Recent` leaves out."""
+        if self.ui.filter is not Filter.RECENT or self.ui.text or self.ui.only_node:
             return 0
-        wanted = STATES.get(chosen) or set(State)
-        total = sum(count for state, count in snapshot.totals.items() if state in wanted)
-        return max(0, total - len(self.tasks))
+        return max(0, self.count(State.PENDING) - in_states(self.tasks, {State.PENDING}))
+
+    @property
+    def more(self) -> str:
+        """What is there and not in the list, in words; empty if all is, or who looks did not ask for all."""
+        ui = self.ui
+        if self.hidden:
+            return f"… {self.hidden:,} more pending: F lists them"
+        if not self.unread or ui.only_node or (ui.filter is Filter.RECENT and not ui.text):
+            return ""
+        if ui.text and self._unread({State.PENDING}):
+            return f"… {self.unread:,} more are being searched"
+        if ui.text:
+            return f"… {self.unread:,} that ended earlier are not searched"
+        return f"… {self.unread:,} more: " + ("G reads on" if ui.rows < ROWS_MAX else "/ finds them")
 
     @cached_property
     def nodes(self) -> tuple[NodeView, ...]:
@@ -260,11 +273,11 @@ class Scene:
 def want(scene: Scene, panes: Container[Pane] = ()) -> Want:
     """What the readers are to read for this scene; panes: those that it shows."""
     ui, task = scene.ui, scene.task
-    sparse = ui.filter in (Filter.DONE, Filter.FAILED, Filter.STUCK) or bool(ui.text)
+    sparse = ui.filter in (Filter.DONE, Filter.FAILED, Filter.STUCK)
     return Want(
         lease_id=scene.data.lease_id,
-        recent=max(ui.rows, 1000) if sparse else ui.rows,
-        pending=max(ui.rows, 500) if ui.text else ui.rows,
+        recent=SEARCHED_MAX if ui.text else max(ui.rows, 1000) if sparse else ui.rows,
+        pending=None if ui.text else ui.rows,
         task=task.id if task and task.array is None else "",
         attempt=_log_attempt(task) if task else 0,
         stream=ui.stream,
@@ -277,30 +290,6 @@ def want(scene: Scene, panes: Container[Pane] = ()) -> Want:
 def _log_attempt(task: TaskView) -> int:
     """A task that waits for its next attempt shows what the last one said."""
     return max(1, task.attempt - 1) if task.state is State.PENDING else task.attempt
-
-
-def filtered(tasks: tuple[TaskView, ...], ui: Ui) -> list[TaskView]:
-    """The tasks that the filter, the typed words and the chosen node let through."""
-    rows = list(tasks)
-    if ui.filter is Filter.RECENT:
-        waiting = [row.id for row in rows if row.state is State.PENDING and not ui.text][RECENT_PENDING:]
-        hidden = set(waiting)
-        rows = [row for row in rows if row.id not in hidden]
-    elif ui.filter in STATES:
-        rows = [row for row in rows if row.state in STATES[ui.filter]]
-    if ui.only_node:
-        rows = [row for row in rows if row.node == ui.only_node]
-    words = ui.text.split()
-    return [row for row in rows if all(_matches(row, word) for word in words)] if words else rows
-
-
-def _matches(row: TaskView, word: str) -> bool:
-    """The word is in the id, name, command, node, state or reason; `!word`: it is not; `CA`: the state of that code."""
-    if word.startswith("!") and len(word) > 1:
-        return not _matches(row, word[1:])
-    if word in CODES:
-        return word == row.state.code
-    return word.lower() in f"{row.id} {row.name} {row.command} {row.node} {row.reason} {row.state.name}".lower()
 
 
 def ordered(rows: list[TaskView], scene: Scene) -> tuple[TaskView, ...]:

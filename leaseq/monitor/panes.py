@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from leaseq.lease.view import LeaseView
 from leaseq.models import GpuUse, Heartbeat, State
-from leaseq.monitor.model import Filter, Pane, Scene, Sort, gpu_count
+from leaseq.monitor.filters import Filter
+from leaseq.monitor.model import Pane, Scene, Sort, gpu_count
 from leaseq.monitor.text import Span, fit, pad, restyle, short, tail
 from leaseq.monitor.theme import (
     HEALTH_STYLES,
@@ -198,6 +199,11 @@ def has_header(height: int) -> bool:
     return height >= 5
 
 
+def has_more_line(height: int) -> bool:
+    """True if so many lines of tasks have one to spare for what is not in the list."""
+    return height >= 4
+
+
 def tasks(scene: Scene, columns: int, height: int) -> Rows:
     if scene.data.lease.snapshot is None:
         return [pad([(f" {scene.data.lease.failure or 'reading …'}", "dim")], columns)]
@@ -209,12 +215,13 @@ def tasks(scene: Scene, columns: int, height: int) -> Rows:
     if not scene.tasks:
         return rows + [pad([(f" {text}", "dim")], columns) for text in _nothing(scene)][:height]
     top = scene.ui.tops.get(Pane.TASKS, 0)
-    shown = scene.tasks[top : top + height]
+    more = scene.more if has_more_line(height) else ""
+    shown = scene.tasks[top : top + height - bool(more)]
     focused = scene.ui.focus is Pane.TASKS
     for task in shown:
         rows.append(line(_task(scene, task, table), columns, selected=task is scene.task, focused=focused))
-    if scene.unread and len(shown) < height:
-        rows.append(pad([(f" … and {scene.unread:,} more", "dim")], columns))
+    if more:
+        rows.append(pad([(short(f" {more}", columns), "dim")], columns))
     return rows
 
 
@@ -232,7 +239,8 @@ def _nothing(scene: Scene) -> list[str]:
     ui = scene.ui
     if ui.text or ui.only_node:
         what = " ".join(filter(None, [f"/{ui.text}" if ui.text else "", f"on {ui.only_node}" if ui.only_node else ""]))
-        return [f"no task here matches {what}", "Esc shows all again"]
+        more = [scene.more] if scene.more else []
+        return [f"no task {'read so far ' if more else ''}matches {what}", *more, "Esc shows all again"]
     if ui.filter in FILTER_HINTS:
         return [FILTER_HINTS[ui.filter]]
     return ["no task yet", "", "a adds one, or in a shell:", "leaseq submit -- python train.py"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from leaseq.dataclass import replace
 from leaseq.models import State
 from leaseq.monitor.layout import Ask, Layout, Rect, arrange
 from leaseq.monitor.model import Pane, Scene, settled
-from leaseq.monitor.panes import Rows, has_header
+from leaseq.monitor.panes import Rows, has_header, has_more_line
 from leaseq.monitor.text import wrap
 from leaseq.reading.views import Health
 from leaseq.words import count
@@ -30,6 +31,10 @@ def arranged(scene: Scene) -> Scene:
     heights = {pane: rect.height for pane, rect in layout.panes.items()}
     if Pane.TASKS in heights:
         heights[Pane.TASKS] -= has_header(heights[Pane.TASKS])
+        scene = replace(scene, room=heights[Pane.TASKS])
+        if scene.more and has_more_line(scene.room):
+            heights[Pane.TASKS] -= 1
+            scene = replace(scene, room=heights[Pane.TASKS])
     return settled(scene, heights)
 
 
@@ -69,4 +74,4 @@ def task_at(scene: Scene, rect: Rect, y: int) -> int | None:
     """The place in the task list of what stands in that row of the screen."""
     row = y - rect.y - has_header(rect.height)
     place = scene.ui.tops.get(Pane.TASKS, 0) + row
-    return place if row >= 0 and place < len(scene.tasks) else None
+    return place if 0 <= row < max(1, scene.room) and place < len(scene.tasks) else None

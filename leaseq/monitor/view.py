@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from leaseq.models import State
 from leaseq.monitor import detail, logs, panes
+from leaseq.monitor.filters import Filter
 from leaseq.monitor.layout import Layout, Rect, lines_of
-from leaseq.monitor.model import Filter, Pane, Scene
+from leaseq.monitor.model import Pane, Scene
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.press import hints
 from leaseq.monitor.stage import banner, laid_out, message_lines
@@ -93,9 +94,8 @@ def title_words(scene: Scene, pane: Pane) -> str:
     ui = scene.ui
     if pane is Pane.TASKS:
         words = [ui.filter.value]
-        if ui.text or ui.only_node or ui.filter not in (Filter.RECENT, Filter.ALL):
-            every = len(scene.data.lease.snapshot.tasks) if scene.data.lease.snapshot else 0
-            words.append(f"{len(scene.tasks)}/{every}")
+        if ui.text or ui.only_node or ui.filter is not Filter.RECENT:
+            words.append("{:,} of {:,}".format(*scene.listed))
         words += [f"/{ui.text}"] if ui.text else []
         words += [f"on {ui.only_node}"] if ui.only_node else []
         words += [f"{len(ui.marks)} marked"] if ui.marks else []

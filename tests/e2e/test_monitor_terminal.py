@@ -95,6 +95,23 @@ def test_it_fits_every_size_it_is_given_while_it_runs(env: dict[str, str]) -> No
         assert not any(row.count("┌─ leases") for row in rows[2:]), "rubbish of an older size"
 
 
+def test_words_are_looked_for_in_all_that_wait_and_what_is_not_listed_is_counted(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    lines = tmp_path / "lines"
+    lines.write_text("".join(f"python run.py --seed {number}x\n" for number in range(700)))
+    own = env | {"LEASEQ_HOME": str(tmp_path / "home"), "LEASEQ_NODE_DIR": str(tmp_path / "node")}
+    leaseq(own, "submit", "--hold", "--file", str(lines))
+    with on_terminal(TUI, own, columns=120, lines=40) as screen:
+        screen.shows("more pending: F lists them")
+        screen.press("FFF", "100 of 700")
+        screen.shows("… 600 more: G reads on")
+        screen.send("/seed 650x\r")
+        screen.shows("--seed 650x")
+        screen.shows("1 of 700 · /seed 650x")
+        screen.hides("searched")
+
+
 def _fits(screen: Screen, columns: int, lines: int) -> bool:
     return len(screen.text.split("\n")) == lines and _full(screen, columns)
 

@@ -11,8 +11,9 @@ import pytest
 
 from leaseq.dataclass import replace
 from leaseq.monitor.actions import cancel, release_lease, submit_form
+from leaseq.monitor.filters import Filter
 from leaseq.monitor.menus import task_menu
-from leaseq.monitor.model import Filter, Message, Pane, Scene, Ui
+from leaseq.monitor.model import Message, Pane, Scene, Ui
 from leaseq.monitor.overlays import Edit, Help, Output, Prompt
 from leaseq.monitor.stage import arranged
 from leaseq.monitor.text import width

@@ -9,15 +9,16 @@ from leaseq.models import State
 from leaseq.monitor import actions, effects, menus, moves
 from leaseq.monitor.data import Data, Watched, with_history
 from leaseq.monitor.detail import content
+from leaseq.monitor.filters import Filter, in_states
 from leaseq.monitor.help import help_rows
 from leaseq.monitor.keymap import TABLE
 from leaseq.monitor.logs import logs
-from leaseq.monitor.model import Filter, Pane, Scene, Ui, want
+from leaseq.monitor.model import Pane, Scene, Ui, want
 from leaseq.monitor.overlays import Confirm, Edit, Form, Help, Menu, Prompt
 from leaseq.monitor.panes import tasks, why
 from leaseq.monitor.press import LAST, hints, press
 from leaseq.monitor.stage import arranged, banner
-from leaseq.reading.views import ArrayView
+from leaseq.reading.views import ArrayView, TaskView
 from tests.unit import monitor_scenes as situations
 
 
@@ -87,8 +88,31 @@ def test_marks_of_tasks_that_are_gone_are_dropped() -> None:
 def test_recent_shows_what_runs_then_what_comes_next_then_what_ended() -> None:
     states = [task.state for task in busy().tasks]
     assert states[:3] == [State.RUNNING] * 3
-    assert states.count(State.PENDING) == 5
     assert states.index(State.PENDING) < states.index(State.DONE)
+
+
+@pytest.mark.parametrize(("size", "pending", "more"), [("40x10", 5, 9), ("80x24", 5, 9), ("200x50", 12, 2)])
+def test_recent_has_as_many_that_wait_as_there_is_room_for_and_says_how_many_more(
+    size: str, pending: int, more: int
+) -> None:
+    scene = arranged(situations.scene(situations.busy(), size=size))
+    assert [task.state for task in scene.tasks].count(State.PENDING) == pending
+    assert scene.more == f"… {more} more pending: F lists them"
+
+
+def test_what_is_counted_and_not_listed_is_told() -> None:
+    scene = arranged(situations.scene(situations.many_tasks(), Ui(filter=Filter.PENDING)))
+    assert scene.listed == (100, 10_000) and scene.more == "… 9,900 more: G reads on"
+    searched = arranged(replace(scene, ui=replace(scene.ui, filter=Filter.ALL, text="seed 511")))
+    assert (want(searched).pending, want(searched).recent) == (None, 10_000)
+    assert searched.listed == (1, 110_924) and searched.more == "… 110,312 more are being searched"
+
+
+def test_an_array_counts_as_its_indices() -> None:
+    array = ArrayView(1000, {State.DONE: 90, State.FAILED: 7, State.RUNNING: 3})
+    rows = [TaskView("T1", 1, State.RUNNING, array=array), TaskView("T2", 1, State.PENDING)]
+    for states, count in (({State.PENDING}, 901), ({State.DONE, State.FAILED}, 97), (set(State), 1001)):
+        assert in_states(rows, states) == count
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pyte
 import pytest
 
 from leaseq.dataclass import replace
-from leaseq.monitor.model import Filter, Pane, Ui
+from leaseq.monitor.filters import Filter
+from leaseq.monitor.model import Pane, Ui
 from leaseq.monitor.overlays import Help
 from leaseq.monitor.paint import changes, difference, styled
 from leaseq.monitor.stage import arranged

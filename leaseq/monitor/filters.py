@@ -1,0 +1,82 @@
+"""Which tasks are listed: by the filter, typed words, a node, and the room that there is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from enum import Enum
+
+from leaseq.models import State
+from leaseq.reading.views import TaskView
+
+RECENT_PENDING_MIN = 5
+
+
+class Filter(Enum):
+    """Which tasks are listed. Recent: what runs, what comes next, what has just ended."""
+
+    RECENT = "Recent"
+    ALL = "All"
+    RUNNING = "Running"
+    PENDING = "Pending"
+    DONE = "Done"
+    FAILED = "Failed"
+    STUCK = "Stuck"
+
+    def next(self) -> Filter:
+        every = list(Filter)
+        return every[(every.index(self) + 1) % len(every)]
+
+
+STATES = {
+    Filter.RUNNING: {State.RUNNING, State.UNKNOWN, State.STUCK},
+    Filter.PENDING: {State.PENDING},
+    Filter.DONE: {State.DONE},
+    Filter.FAILED: {State.FAILED, State.TIMEOUT, State.LOST},
+    Filter.STUCK: {State.STUCK, State.LOST},
+}
+
+
+CODES = frozenset(state.code for state in State)
+
+
+def filtered(
+    tasks: Iterable[TaskView], chosen: Filter, *, text: str = "", only_node: str = "", room: int = 0
+) -> list[TaskView]:
+    """The tasks that the filter, the typed words and the chosen node let through.
+
+    Recent has all that run, and as many that wait as there is room for beside a third for those that have ended.
+    """
+    rows = list(tasks)
+    if chosen is Filter.RECENT and not text:
+        waiting = [row.id for row in rows if row.state is State.PENDING]
+        ended = sum(row.state.ended for row in rows)
+        left = room - (len(rows) - len(waiting) - ended)
+        hidden = set(waiting[max(RECENT_PENDING_MIN, left - min(ended, left // 3)) :])
+        rows = [row for row in rows if row.id not in hidden]
+    elif chosen in STATES:
+        rows = [row for row in rows if row.state in STATES[chosen]]
+    if only_node:
+        rows = [row for row in rows if row.node == only_node]
+    words = text.split()
+    return [row for row in rows if all(_matches(row, word) for word in words)] if words else rows
+
+
+def _matches(row: TaskView, word: str) -> bool:
+    """The word is in the id, name, command, node, state or reason; `!word`: it is not; `CA`: the state of that code."""
+    if word.startswith("!") and len(word) > 1:
+        return not _matches(row, word[1:])
+    if word in CODES:
+        return word == row.state.code
+    return word.lower() in f"{row.id} {row.name} {row.command} {row.node} {row.reason} {row.state.name}".lower()
+
+
+def in_states(rows: Iterable[TaskView], states: Set[State]) -> int:
+    """How many tasks of these rows are in those states; of an array its indices."""
+    found = 0
+    for row in rows:
+        if row.array is None:
+            found += row.state in states
+        else:
+            counts = {**row.array.counts, State.PENDING: row.array.waiting}
+            found += sum(counts.get(state, 0) for state in states)
+    return found
