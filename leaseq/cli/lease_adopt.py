@@ -48,8 +48,8 @@ def _name(text: str, *, what: str) -> str:
 COMMAND = Command(
     usage="JOBID [--name NAME]",
     about="Puts runners into a running allocation that was made elsewhere (salloc, sbatch), or onto the nodes of a "
-    "lease that have none. They end if this host goes down, and the job goes on without them."
-    " `lease adopt` again starts them once more.",
+    "lease that have none. They end if this host goes down, and the job goes on without them;"
+    " `lease adopt` starts them again.",
     make=Adopt,
     words=Words("job", least=1, most=1, ask="which job?", hint=_HINT),
     options=(Option("name", "a name for the lease", metavar="NAME", read=_name, absent="", blank=True), JSON),

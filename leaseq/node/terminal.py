@@ -37,6 +37,8 @@ NO_TERMINAL = (
     "can't find terminfo",
 )
 """tmux's words, in its versions, for a terminal it cannot draw on."""
+NO_SESSION = ("no sessions", "can't find session", "no server running")
+"""How tmux says that there is none of that name."""
 
 Marks = Mapping[str, str]
 
@@ -63,6 +65,7 @@ def show(
     words = ["env", *(f"{mark}={value}" for mark, value in marks.items()), *(argv or shell_of(os.environ))]
     try:
         request = {"argv": words, "cwd": cwd, "umask": umask, "shell": not argv}
+        found = directory is not None and _running(directory.root, name)
         problem = _ensure(directory, name, request) if directory else NO_RUNNER
     except Refused as error:
         print(f"leaseq: {node}: {error.message}\n  {error.hint}", file=sys.stderr)
@@ -74,7 +77,12 @@ def show(
     if problem or directory is None:
         print(f"leaseq: {node}: {problem}", file=sys.stderr)
         return EX_TEMPFAIL
-    return _show(directory, name, lease)
+    code = _show(directory, name, lease, found=found)
+    if code is None and not (problem := _ensure(directory, name, request)):
+        code = _show(directory, name, lease, found=False)
+    if problem:
+        print(f"leaseq: {node}: {problem}", file=sys.stderr)
+    return EX_TEMPFAIL if code is None else code
 
 
 def run_plain(argv: Sequence[str], lease: OfLease, *, marks: Marks) -> int:
@@ -127,10 +135,17 @@ def _ensure(directory: NodeDir, name: str, request: Mapping[str, object]) -> str
     return f"the runner did not start the session within {WAIT_SECONDS_MAX:.0f} s; `leaseq shell --plain` gets in"
 
 
-def _show(directory: NodeDir, name: str, lease: OfLease) -> int:
-    """The session was on this terminal until it ended or was detached; its exit code, 0 if it goes on."""
+def _show(directory: NodeDir, name: str, lease: OfLease, *, found: bool) -> int | None:
+    """The session was on this terminal until it ended or was detached; its exit code, 0 if it goes on.
+
+    found: it ran before this command; None then if it ended just before it could be shown.
+    """
     with counting(lease.seconds_left, lambda word: _tell(directory, name, f"lease {lease.id} {word}")):
-        returncode = _attach(directory, name)
+        returncode, said = _attach(directory, name)
+    if found and returncode and any(words in said for words in NO_SESSION):
+        return None
+    if said:
+        print(said, file=sys.stderr)
     code = _exit_code(f"{directory.root}/session/{name}.exit")
     running = _running(directory.root, name)
     if code is not None and not running:
@@ -140,8 +155,11 @@ def _show(directory: NodeDir, name: str, lease: OfLease) -> int:
     return returncode
 
 
-def _attach(directory: NodeDir, name: str) -> int:
-    """The exit code of tmux's client. A terminal that this node does not know is taken for one that it does."""
+def _attach(directory: NodeDir, name: str) -> tuple[int, str]:
+    """The exit code of tmux's client, and what it said.
+
+    A terminal that this node does not know is taken for one that it does.
+    """
     own = os.environ.get("TERM", "")
     said = ""
     for term in (own, *TERMS) if own not in ("", "dumb") else (own,):
@@ -157,15 +175,11 @@ def _attach(directory: NodeDir, name: str) -> int:
         if client.returncode == 0 or not any(words in said for words in NO_TERMINAL):
             if term != own:
                 print(f"leaseq: this node does not know the terminal {own}: it was taken for {term}", file=sys.stderr)
-            if said:
-                print(said, file=sys.stderr)
-            return client.returncode
-    print(
+            return client.returncode, said
+    return EX_TEMPFAIL, (
         f"leaseq: no session can be shown on a terminal TERM={own or '(empty)'}: {said}\n"
-        "  `leaseq shell --plain` opens a shell without one",
-        file=sys.stderr,
+        "  `leaseq shell --plain` opens a shell without one"
     )
-    return EX_TEMPFAIL
 
 
 def _tell(directory: NodeDir, name: str, text: str) -> None:

@@ -287,6 +287,24 @@ def test_a_terminal_that_the_node_does_not_know_is_taken_for_one_that_it_does(no
     assert f"does not know the terminal {term}" in terminal.seen
 
 
+def test_a_session_that_ends_just_before_it_is_shown_is_begun_again(node: Node) -> None:
+    first = node.show("main", "sh")
+    first.expect("$ ")
+    first.kill()
+    tmux, shims = shutil.which("tmux"), node.path / "shims"
+    shims.mkdir()
+    shim = shims / "tmux"
+    ends = f'[ "$4" = attach-session ] && mkdir {shims}/once 2>/dev/null && {tmux} -S "$3" kill-session -t main'
+    shim.write_text(f'#!/bin/sh\n{ends}\nexec {tmux} "$@"\n')
+    shim.chmod(0o755)
+    node.environment["PATH"] = f"{shims}:{node.environment['PATH']}"
+    terminal = node.show("main", "sh")
+    terminal.expect("$ ")
+    terminal.type("exit 5\n")
+    assert terminal.end() == 5
+    assert "no sessions" not in terminal.seen and "no server" not in terminal.seen
+
+
 @pytest.mark.parametrize("term", ["dumb", ""])
 def test_a_terminal_that_can_show_no_session_is_told_the_way_that_needs_none(node: Node, term: str) -> None:
     terminal = node.show("main", "sh", term=term)
