@@ -132,10 +132,26 @@ class SystemFs:
 
     @again_where_stale
     def names(self, directory: str) -> list[str]:
-        return [name for name in os.listdir(directory) if name[0] != "."]
+        try:
+            names = os.listdir(directory)
+        except FileNotFoundError:
+            if not self.remote:
+                raise
+            self._refresh(directory)
+            names = os.listdir(directory)
+        return [name for name in names if name[0] != "."]
 
     def _refresh(self, directory: str) -> None:
-        if self.remote:
+        """What this client knows of the directory is fresh; that there is none, too, which it believes for a minute."""
+        if not self.remote:
+            return
+        try:
+            os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
+        except FileNotFoundError:
+            parent = os.path.dirname(directory)
+            if parent == directory:
+                raise
+            self._refresh(parent)
             os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
 
     @again_where_stale

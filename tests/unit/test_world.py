@@ -272,3 +272,30 @@ def test_what_turns_stale_is_opened_once_more() -> None:
             read("a")
         assert raised.value.errno == errors[0]
         refusals.clear()
+
+
+def test_an_absent_directory_is_believed_only_once_the_one_above_was_opened(tmp_path: Path) -> None:
+    """An NFS client that has looked for it before believes for a minute that it is not there."""
+
+    class Stale(SystemFs):
+        def _refresh(self, directory: str) -> None:
+            super()._refresh(directory)
+            if directory == str(tmp_path):
+                (tmp_path / "made" / "deep").mkdir(parents=True)
+                (tmp_path / "made" / "deep" / "file").write_text("x")
+
+    assert Stale(remote=True).names(f"{tmp_path}/made/deep") == ["file"]
+    for fs in (SystemFs(remote=True), SystemFs(remote=False)):
+        with pytest.raises(FileNotFoundError):
+            fs.names(f"{tmp_path}/none/deep")
+
+
+def test_a_file_in_a_directory_that_another_client_has_made_is_read(tmp_path: Path) -> None:
+    class Stale(SystemFs):
+        def _refresh(self, directory: str) -> None:
+            super()._refresh(directory)
+            if directory == str(tmp_path):
+                (tmp_path / "made").mkdir()
+                (tmp_path / "made" / "file").write_bytes(b"x")
+
+    assert Stale(remote=True).read(f"{tmp_path}/made/file") == b"x"
