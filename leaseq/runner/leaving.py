@@ -37,7 +37,7 @@ def begin(state: NodeState, ports: Ports) -> None:
         return
     for round_id, came_out in leaving.rounds(ports.fs, place).items():
         word, why = came_out or leaving.decide(ports.fs, place, round_id, STAY, f"{state.node}: a runner has begun")
-        if word == LEAVE:
+        if word == LEAVE and not state.running:  # nobody who has agreed has anything
             _leave(state, ports, why)
 
 
@@ -128,7 +128,9 @@ def _wait_for_others(state: NodeState, ports: Ports) -> float | None:
 
 
 def _members(state: NodeState, ports: Ports) -> Sequence[str]:
-    return list(allocs.nodes_of(ports.fs, ports.lease, ports.alloc)) or [state.node]
+    """The nodes of the allocation, in its order; none if they are not known now."""
+    found = list(allocs.nodes_of(ports.fs, ports.lease, ports.alloc))
+    return found if state.node in found else []
 
 
 def _begin_round(state: NodeState, ports: Ports) -> None:
@@ -159,7 +161,8 @@ def _go_on(state: NodeState, ports: Ports, held: Round, look_once_more: Callable
         elif not held.said and state.idle.is_due(now):
             leaving.would_leave(fs, place, held.id, state.node)
             held.said = True
-        if came_out is None and held.begun and leaving.would_all_leave(fs, place, held.id, _members(state, ports)):
+        members = _members(state, ports) if came_out is None and held.begun else []
+        if members and leaving.would_all_leave(fs, place, held.id, members):
             came_out = leaving.decide(fs, place, held.id, LEAVE, leaving.reason_of(state.idle.limit or 0.0))
     if came_out is None:
         return

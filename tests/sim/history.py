@@ -258,6 +258,8 @@ class History:
             files.replace_file(fs, lease.record, replace(record(lease.id, EPOCH), allocs=several).to_json())
             for node, job in self.jobs.items() if several else ():
                 allocate(fs, lease, job, nodes=(node,), cluster=HERE, token=MARKS[job], created=EPOCH + int(job))
+            if self.plan.idle and lease.id == "1" and not several:
+                files.replace_file(fs, lease.own.node_names, b"n1\nn2\n")
             if not self.plan.unlimited:
                 files.make(fs, [lease.groups])  # so that every runner looks before each start
         self.disk.sync_all()
