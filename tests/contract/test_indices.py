@@ -20,8 +20,8 @@ from tests.contract.test_faults import cancel
 COUNT = 2000
 SLOTS = 8
 """Of one node."""
-AHEAD = 2 * SLOTS
-"""So many of a node may have begun by its journal, and have not been told to have ended."""
+AHEAD = 5 * SLOTS
+"""So many of a node may have begun by its journal, and have not been told to have ended: as many as end in a moment."""
 Attempt = tuple[int, int]
 """An index and its attempt."""
 WHO = "$LEASEQ_ARRAY_INDEX $LEASEQ_ATTEMPT $SLURMD_NODENAME"
@@ -75,7 +75,8 @@ def test_of_two_thousand_indices_each_begins_once_whatever_runner_dies_and_whate
     first, lost = site.nodes(lease)
     file = site.directory / "ran"
     file.touch()
-    line = f"echo b {WHO} >>{file}; sleep 0.1; echo e {WHO} >>{file}"
+    # Nine of ten are so quick that the keeper runs them by itself; each tenth ends the window that it is in.
+    line = f"echo b {WHO} >>{file}; sleep 0.$(( $LEASEQ_ARRAY_INDEX % 10 == 0 ))2; echo e {WHO} >>{file}"
     task = site.ok("submit", "--lease", lease, "-a", f"0-{COUNT - 1}", "--cpus", "1", "--", line)
 
     def began_on(node: str, number: int) -> None:
