@@ -421,7 +421,7 @@ class History:
     def _supervise(self, name: str) -> None:
         """A runner serves on the host, and another one follows whenever it ends."""
         host = self.hosts[name]
-        if host.runner is not None or not host.up or not self._runs(host.node):
+        if host.runner is not None or not host.up or not self._runs(host.node) or self.jobs[host.node] in self.follow:
             return
         if name == RIVAL and self.calm:
             return
