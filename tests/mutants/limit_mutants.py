@@ -185,7 +185,7 @@ CAUGHT_BY = {
     "pauses and limits are never looked at": 6,
     "each node counts its own alone": 10,
     "a pause ends with the runner": 66,
-    "every lane is free when the house is kept": 31,
+    "every lane is free when the house is kept": 84,
     "a lane is free once its attempt has started": 10,
 }
 """The history that was seen to catch a mutant, if not the first."""
