@@ -198,6 +198,15 @@ def test_a_refusal_is_no_end_and_the_same_host_tries_again_later(kept: Kept) -> 
     assert len(kept.look(job="71")) == 1
 
 
+def test_why_nothing_can_be_asked_for_is_told(kept: Kept) -> None:
+    kept.start("70")
+    os.unlink(kept.directory.alloc("70").script)
+    assert kept.look() == []
+    told = succession.refusal(kept.fs, kept.directory)
+    assert told is not None and "lease.sh" in told.words
+    assert "2.1" not in kept.names()
+
+
 def lost_answer(kept: Kept) -> str:
     """The token of an ask of which nobody knows whether it was heard."""
     kept.start("70")

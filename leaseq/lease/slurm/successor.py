@@ -232,7 +232,11 @@ class Chain:
         if first is None:
             return False
         request = self._request(how)
-        prepared = self._prepared(asks, first, ask, after)
+        try:
+            prepared = self._prepared(asks, first, ask, after)
+        except (LeaseqError, OSError) as error:  # its script is gone, or another than it was
+            succession.refuse(self.fs, self.lease, str(error), on_node=self.on_node)
+            return False
         self._forget(asks.tokens.values())
         began = self.clock.monotonic()
         if not self._claim(ask, prepared.asked.alloc.token):
