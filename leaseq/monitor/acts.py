@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from leaseq.dataclass import replace
 from leaseq.monitor import moves
-from leaseq.monitor.logs import current, matches
-from leaseq.monitor.model import Pane, Scene, Sort, Ui, say
+from leaseq.monitor.logs import current, matches, reach
+from leaseq.monitor.model import LOG_BYTES_MAX, Pane, Scene, Sort, Ui, say
 from leaseq.monitor.moves import Step
 
 if TYPE_CHECKING:
@@ -168,9 +168,18 @@ def copy(scene: Scene) -> Step:
 def next_match(scene: Scene, by: int) -> Ui:
     log = current(scene)
     found = matches(log, scene.ui.log_find) if log else []
-    if not found:
-        return say(scene.ui, f"no line has {scene.ui.log_find}", "warn")
-    return moves.to_match(scene, found, by)
+    return moves.to_match(scene, found, by) if found else not_found(scene)
+
+
+def not_found(scene: Scene) -> Ui:
+    """Where the words are not is said; more of the output is read, if there is more."""
+    ui, log = scene.ui, current(scene)
+    if log is None or not log.skipped:
+        return say(ui, f"no line has {ui.log_find}", "warn")
+    more = ui.log_bytes < LOG_BYTES_MAX
+    ui = replace(ui, log_bytes=min(LOG_BYTES_MAX, ui.log_bytes * 4))
+    next_step = "more is being read, n looks there" if more else "o opens all of it"
+    return say(ui, f"no line of the {reach(log)} has {ui.log_find}: {next_step}", "warn")
 
 
 def escape(scene: Scene) -> Ui:

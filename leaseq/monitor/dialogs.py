@@ -66,7 +66,7 @@ def _entered(scene: Scene, prompt: Prompt) -> Step:
     if prompt.kind == "find" and log is not None and prompt.edit.text:
         found = matches(log, prompt.edit.text)
         if not found:
-            return Step(say(closed.ui, f"no line has {prompt.edit.text}", "warn"))
+            return Step(acts.not_found(replace(closed, ui=replace(closed.ui, log_find=prompt.edit.text))))
         return Step(moves.to_match(closed, found, -1))
     return Step(closed.ui)
 

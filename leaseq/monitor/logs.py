@@ -106,7 +106,7 @@ def title(scene: Scene) -> str:
     words = [f"{task.id[:8]} {STREAMS[ui.stream]}" if task else ""]
     log = current(scene)
     if log is not None and log.size:
-        words.append(size_text(log.size))
+        words.append(f"{reach(log)} of {size_text(log.size)}" if log.skipped else size_text(log.size))
     words.append("follow" if ui.follow else "held")
     words += ["wrap"] if ui.wrap else []
     if ui.log_find and log is not None:
@@ -115,8 +115,13 @@ def title(scene: Scene) -> str:
     return " · ".join(word for word in words if word)
 
 
+def reach(log: Log) -> str:
+    """What of the output is read, if not all is."""
+    return f"last {size_text(max(0, log.size - log.skipped))}"
+
+
 def size_text(size: int) -> str:
     for unit, factor in (("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)):
-        if size >= factor:
+        if size >= 0.9995 * factor:  # 1.0M, not 1024.0K
             return f"{size / factor:.1f}{unit}"
     return f"{size}B"

@@ -79,6 +79,8 @@ class LogWatch:
         self._tails: list[LogTail] = []
         self._lines: list[Line] = []
         self._first = 0
+        self._dropped = 0
+        """How much of what was read is not kept any more, about."""
         self.quiet = 0
         """How many reads in a row brought nothing."""
 
@@ -102,6 +104,7 @@ class LogWatch:
         self._lines += fresh
         over = len(self._lines) - LINES_MAX
         if over > 0:
+            self._dropped += sum(len(line.text) + 1 for line in self._lines[:over])
             del self._lines[:over]
             self._first += over
         open_lines = tuple(tail.unfinished for tail in self._tails)
@@ -112,7 +115,7 @@ class LogWatch:
             (*self._lines, *(line for line in open_lines if line)),
             self._first,
             sum(tail.size for tail in self._tails),
-            sum(tail.skipped for tail in self._tails),
+            sum(tail.skipped for tail in self._tails) + self._dropped,
             self._note(),
             self.clock.monotonic(),
         )
@@ -120,6 +123,7 @@ class LogWatch:
     def _open(self, want: Want, *, more: bool) -> None:
         if not more:
             self._lines, self._first = [], 0
+        self._dropped = 0
         lease = self.home.lease(want.lease_id)
         streams = ("out", "err") if want.stream == "both" else (want.stream,)
         self._tails = [

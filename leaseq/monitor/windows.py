@@ -18,8 +18,7 @@ def prompt(scene: Scene, columns: int) -> list[Span]:
         return []
     count = ""
     if overlay.kind == "filter":
-        every = len(scene.data.lease.snapshot.tasks) if scene.data.lease.snapshot else 0
-        count = f" {len(scene.tasks)}/{every} "
+        count = " {:,} of {:,} ".format(*scene.listed)
     elif overlay.kind == "find":
         count = f" {len(logs.matches(scene.data.log, scene.ui.log_find))} lines "
     room = columns - 1 - cells(count)

@@ -112,6 +112,22 @@ def test_words_are_looked_for_in_all_that_wait_and_what_is_not_listed_is_counted
         screen.hides("searched")
 
 
+def test_of_a_long_output_is_said_what_is_read_and_more_is_searched(env: dict[str, str]) -> None:
+    words = "seq -f 'line %.0f of many, each of which has some words, so that few of them are a megabyte' 30000"
+    task = leaseq(env, "submit", "--gpus", "0", "--name", "writer", "--", words).split()[0]
+    leaseq(env, "wait", task)
+    with on_terminal(TUI, env, columns=120, lines=40) as screen:
+        screen.send("/writer\r")
+        screen.shows("· last 256.0K of 2.")
+        screen.press("z", "line 30000 of many")
+        screen.send("/line 7777 of\r")
+        screen.shows("no line of the last 256.0K has line 7777 of: more is being read, n looks there")
+        screen.shows("· last 1.0M of 2.")
+        screen.press("n", "no line of the last 1.0M has line 7777 of")
+        screen.hides("stdout · last")
+        screen.press("n", "line 7777 of many")
+
+
 def _fits(screen: Screen, columns: int, lines: int) -> bool:
     return len(screen.text.split("\n")) == lines and _full(screen, columns)
 

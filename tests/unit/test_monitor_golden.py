@@ -13,8 +13,9 @@ from leaseq.dataclass import replace
 from leaseq.monitor.actions import cancel, release_lease, submit_form
 from leaseq.monitor.filters import Filter
 from leaseq.monitor.menus import task_menu
-from leaseq.monitor.model import Message, Pane, Scene, Ui
+from leaseq.monitor.model import LOG_BYTES_MAX, Message, Pane, Scene, Ui
 from leaseq.monitor.overlays import Edit, Help, Output, Prompt
+from leaseq.monitor.press import press
 from leaseq.monitor.stage import arranged
 from leaseq.monitor.text import width
 from leaseq.monitor.view import Frame, frame, plain
@@ -60,6 +61,14 @@ def overlaid(scene: Scene, overlay: object) -> Scene:
     return replace(scene, ui=replace(scene.ui, overlay=overlay))
 
 
+def long_log() -> Scene:
+    """The end of an output is read, and the words that were looked for are not in it."""
+    scene = busy(focus=Pane.LOGS, zoom=True, log_find="nan", log_bytes=LOG_BYTES_MAX)
+    log = replace(scene.data.log, size=31 << 20, skipped=23 << 20)
+    scene = replace(scene, data=replace(scene.data, log=log))
+    return replace(scene, ui=press(scene, "n").ui)
+
+
 def lease_detail(size: str) -> Scene:
     ui = Ui(focus=Pane.DETAIL, last_list=Pane.LEASES)
     return situations.scene(situations.several_jobs(), ui, size=size)
@@ -80,6 +89,7 @@ VIEWS = {
     "log-search": lambda: busy(
         task=situations.task_id(10), focus=Pane.LOGS, log_find="step  2225", follow=False, log_top=60
     ),
+    "long-log": lambda: long_log(),
     "node-detail": lambda: busy("120x40", focus=Pane.NODES, last_list=Pane.NODES),
     "lease-detail.80x24": lambda: lease_detail("80x24"),
     "lease-detail.120x40": lambda: lease_detail("120x40"),
