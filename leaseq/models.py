@@ -294,7 +294,7 @@ class Heartbeat(Record):
     """The id of the allocation that gives the node; empty: the one of which the lease's record tells."""
     version: str = _as(text, default="")
     state: str = _as(text, default="up")
-    """`up`, `draining`, or `stopped` (ended on purpose, nothing follows)."""
+    """`up`, `draining`, `ending` (as its lease is), or `stopped` (ended on purpose, nothing follows)."""
     started: float = _as(number, default=0.0)
     cpus: int = _as(integer, default=0)
     mem_mb: int = _as(integer, default=0)

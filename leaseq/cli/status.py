@@ -101,7 +101,7 @@ _ALWAYS = (State.PENDING, State.RUNNING, State.DONE, State.FAILED)
 def _node_row(view: NodeView, note: str) -> list[str]:
     # How long it has been silent is what SEEN says.
     beat, why = view.heartbeat, note or ("" if view.why.startswith("silent for ") else view.why)
-    word = "draining" if view.health is Health.OK and beat and beat.state == "draining" else view.health.value
+    word = (view.health is Health.OK and view.takes_nothing) or view.health.value
     if beat is None:
         return [view.node, word, "never", str(view.claimed), "", "", "", why]
     seen = f"{about(view.age_seconds or 0.0)} ago"

@@ -123,7 +123,7 @@ def _node(scene: Scene, view: NodeView, columns: int, widest: int) -> list[Span]
     silent = node_age(scene, view)
     beat = view.heartbeat
     if view.health is Health.OK and beat:
-        state, booked = ("draining" if beat.state == "draining" else ""), _booked(beat)
+        state, booked = view.takes_nothing, _booked(beat)
     else:
         state, booked = view.health.value, "" if silent is None else age(silent)
     middle = state or (_meter(beat) if beat and view.health.serving else "")

@@ -231,8 +231,9 @@ class Merge:
         for view in serving:
             if view.heartbeat and (why := view.heartbeat.waiting.get(entry.id)):
                 return f"{why} on {view.node}" if len(serving) > 1 and ": " in why else why
-        if all(view.heartbeat and view.heartbeat.state == "draining" for view in serving):
-            return "Draining"
+        if all(view.takes_nothing for view in serving):
+            ends = all(view.takes_nothing == "ending" for view in serving)
+            return "Ending" if ends else "Draining"
         left = max((_seconds_left(view) for view in serving), default=math.inf)
         if entry.need.time_seconds is not None and entry.need.time_seconds > left:
             return f"LeaseTime: needs {duration(entry.need.time_seconds)}, {duration(left)} left"

@@ -82,6 +82,12 @@ class NodeView:
         return State.STUCK, RUNNER_STOPPED if self.health is Health.STOPPED else self.cause
 
     @property
+    def takes_nothing(self) -> str:
+        """`draining` or `ending` if its runner lives and starts nothing more; else empty."""
+        told = self.heartbeat.state if self.heartbeat and self.health is Health.OK else ""
+        return told if told in ("draining", "ending") else ""
+
+    @property
     def booked_cpus(self) -> int:
         return self.heartbeat.cpus - self.heartbeat.free_cpus if self.heartbeat else 0
 

@@ -6,7 +6,7 @@
     ASIDE     no      yes      draining               no       no     no         no
     GIVE_WAY  no      yes      (nothing)              now      no     no         no
     RELEASE   no      yes      draining               now      no     no         no
-    STAY      no      no       draining               no       no     no         no
+    STAY      no      no       ending                 no       no     no         no
     LEAVE     no      no       draining               now      now    late       no
 
 *Goes on*: what was claimed is started, and tasks are ended when the lease's end is near. *Late*: once it has waited
@@ -85,7 +85,7 @@ TABLE = {
     Wanted.ASIDE: Row(False, True, "draining"),
     Wanted.GIVE_WAY: Row(False, True, "", {Hand.NOTHING: Leave.NOW}),
     Wanted.RELEASE: Row(False, True, "draining", {Hand.NOTHING: Leave.NOW}),
-    Wanted.STAY: Row(False, False, "draining"),
+    Wanted.STAY: Row(False, False, "ending"),
     Wanted.LEAVE: Row(
         False, False, "draining", {Hand.NOTHING: Leave.NOW, Hand.TASKS: Leave.NOW, Hand.UNWRITTEN: Leave.LATE}
     ),

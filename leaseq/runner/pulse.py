@@ -69,7 +69,7 @@ def heartbeat_of(runner: Runner) -> Heartbeat:
         free_gpus=free.gpus,
         running=tuple(_running(each, now) for each in running),
         totals=ports.ledger.totals,
-        waiting=dict(state.waiting),
+        waiting=dict(state.waiting) if state.phase.may_claim else {},
         ends=ends_of_day(state, ports.clock),
         idle_seconds=0.0 if state.occupants() else round(now - state.idle_since, 1),
         idle_limit_seconds=state.idle.limit,

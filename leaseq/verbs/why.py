@@ -104,6 +104,8 @@ def _stopped(row: TaskView, code: str) -> list[str]:
         return [f"{row.id} waits for others: {row.reason}."]
     if code == "Draining":
         return [f"{row.id} waits: the lease's nodes start nothing until `leaseq lease hold-queue --off`."]
+    if code == "Ending":
+        return [f"{row.id} waits: the lease's nodes are about to be taken from it, and start nothing more."]
     return []
 
 

@@ -355,6 +355,15 @@ def test_nodes_without_this_one_are_not_believed(world: World) -> None:
     assert runner.state.nodes == ("n", "n2")
 
 
+def test_what_waits_for_room_is_told_so_as_long_as_anything_may_start(world: World) -> None:
+    runner = world.runner(1)
+    world.turn(runner)
+    runner.state.waiting = {"T1": "CPUs: needs 2, 0 free"}
+    assert heartbeat_of(runner).waiting == {"T1": "CPUs: needs 2, 0 free"}
+    runner.state.phase.lease_ends(stays=True)
+    assert (heartbeat_of(runner).state, heartbeat_of(runner).waiting) == ("ending", {})
+
+
 def test_with_more_nodes_a_runner_beats_and_polls_less_often(world: World) -> None:
     runner = world.runner(1)
     before = heartbeat_of(runner).interval_seconds, runner.state.wait(world.clock.at)

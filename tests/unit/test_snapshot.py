@@ -324,6 +324,14 @@ def test_a_pending_task_says_why(lab: Lab) -> None:
     assert find(lab.reader, free.id)[0].reason == "Queued: 1 ahead", "one task tells what the list tells"
 
 
+@pytest.mark.parametrize(("told", "reason"), [("draining", "Draining"), ("ending", "Ending")])
+def test_a_pending_task_says_that_its_nodes_take_nothing_more(lab: Lab, told: str, reason: str) -> None:
+    task = lab.pending()
+    lab.beat(state=told)
+    assert lab.states() == {task.id: (State.PENDING, reason)}
+    assert next(iter(lab.read().nodes)).takes_nothing == told
+
+
 def test_a_task_behind_others_that_is_longer_than_the_lease_is_told_so(lab: Lab) -> None:
     first = lab.pending()
     long, short = lab.pending(need=Need(time_seconds=7200)), lab.pending(need=Need(time_seconds=600))
