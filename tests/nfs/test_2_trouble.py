@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from tests.nfs.cluster import GUEST, Cluster, hold
+from tests.nfs.cluster import EXPORTED, GUEST, Cluster, hold
 from tests.nfs.figures import Figures
 from tests.patience import wait_until
 
@@ -82,6 +83,70 @@ def test_no_task_is_lost_or_run_twice_whatever_the_server_goes_through(cluster: 
     figures.add("lost, run twice, or seen otherwise by another client", "0")
     ended = Counter(state for state, _, _ in states.values())
     figures.add("tasks by state at the end, on each of three clients", ", ".join(f"{n} {s}" for s, n in ended.items()))
+
+
+INDICES, OF_GROUP, AT_ONCE = 120, 8, 2
+
+
+def test_an_array_a_group_and_what_comes_after_them_go_through_a_crash_of_the_server(
+    cluster: Cluster, figures: Figures
+) -> None:
+    """A runner is killed, too. What is packed of the array is read by the client that ran none of it."""
+
+    def begun() -> int:
+        return sum(what == "begin" and task.partition("_")[0] == array for what, task, *_ in cluster.ran())
+
+    said = f"echo says {{i}}; exec {GUEST}/work 0 0.3"
+    (array,) = submitted(cluster, "-a", f"0-{INDICES - 1}", "--logs", "packed", "--", said)
+    limited = cluster.leaseq("group", "narrow", "--parallel", str(AT_ONCE))
+    assert limited.code == 0, limited
+    lines = f"{GUEST}/work 0 1\n" * OF_GROUP
+    group = submitted(cluster, "-g", "narrow", "--file", "-", input=lines)
+    (last,) = submitted(cluster, "--after", array, "--after", "group:narrow", "--", f"{GUEST}/work", "0", "0.1")
+    wait_until(lambda: begun() >= INDICES // 8, "some indices to run", seconds=60, seen=cluster.complaints)
+    crashed = time.time()
+    cluster.crash()
+    cluster.kill_runner("n1")
+    assert cluster.leaseq("wait", last, array, *group).code == 0, cluster.leaseq("tasks", "--all").out
+    cluster.until_idle()
+
+    ran = cluster.ran()
+    own = {array, last, *group}
+    starts = Counter(task for what, task, *_ in ran if what == "begin" and task.partition("_")[0] in own)
+    assert starts == Counter([last, *group, *(f"{array}_{index}" for index in range(INDICES))])
+    ends = {task: at for what, task, _, _, at in ran if what == "end"}
+    begins = {task: at for what, task, _, _, at in ran if what == "begin"}
+    assert max(ends[task] for task in starts if task != last) < begins[last] + CLOCKS_APART
+    times = sorted((round(begins[task] - begins[last], 2), round(ends[task] - begins[last], 2)) for task in group)
+    for begin, _ in times:
+        at = begin + CLOCKS_APART
+        assert sum(first < at < end - CLOCKS_APART for first, end in times) <= AT_ONCE, (times, crashed - begins[last])
+    for client in cluster.clients:
+        (row,) = cluster.leaseq("info", array, "--json", on=client).json["tasks"]
+        assert (row["state"], row["array"]["counts"]["DONE"]) == ("DONE", INDICES), client.name
+    shown = {index: cluster.leaseq("logs", f"{array}_{index}").out for index in (0, 17, INDICES - 1)}
+    assert shown == {index: f"says {index}\n" for index in shown}
+    files = cluster.server.shell(f"find {EXPORTED}/logs -path '*{array}*' -type f").split()
+    assert all("/pack." in path for path in files), files
+    known: dict[str, Any] = {
+        "acknowledged": [last, *group],
+        "starts": [(task, attempt) for what, task, attempt, _, _ in ran if what == "begin"],
+        "exits": [(task, attempt, code) for what, task, attempt, code, _ in ran if what == "end"],
+    }
+    for client in cluster.clients:
+        assert cluster.check(client, known)["violated"] == "", client.name
+    figures.add("an array of 120, a group and a task after them, a server crash and a killed runner", "nothing lost")
+
+
+CLOCKS_APART = 0.3
+"""So much the clocks of two guests may differ, as far as they are known."""
+
+
+def submitted(cluster: Cluster, *words: str, input: str = "") -> list[str]:
+    """The ids of those tasks, each of which needs one CPU."""
+    said = cluster.leaseq("submit", "--cpus", "1", *words, input=input)
+    assert said.code == 0, said
+    return said.out.split()
 
 
 def test_a_full_file_system_can_be_looked_at_and_waited_on(cluster: Cluster) -> None:
