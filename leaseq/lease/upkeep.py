@@ -144,7 +144,7 @@ def _apply(fs: Fs, home: Home, verdict: Verdict, *, clock: Clock, is_silent: Sil
     if verdict.over and all(is_silent(directory, node) for node in its):
         allocs.mark_ended(fs, directory, alloc, ended=clock.now(), reason=verdict.end)
         if not others and not succession.is_kept(succession.names(fs, directory)):
-            records.mark_ended(fs, directory, ended=clock.now(), reason=verdict.end)
+            records.mark_ended(fs, directory, ended=clock.now(), reason=allocs.last_end(fs, directory))
         files.discard(fs, f"{cache}/{missed_name(alloc)}")
     if verdict.cluster and not allocs.learn_cluster(fs, directory, alloc, verdict.cluster):
         records.learn_cluster(fs, directory, verdict.cluster)

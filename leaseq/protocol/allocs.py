@@ -185,6 +185,13 @@ def _write(fs: Fs, lease: LeaseDir, alloc: Allocation) -> None:
 # -- of the whole lease ----------------------------------------------------------------------------
 
 
+def last_end(fs: Fs, lease: LeaseDir) -> str:
+    """Why the last one ended of those that had started; if none had, of all. All of them have ended."""
+    found = all_of(fs, lease)
+    started = [each for each in found if each.nodes or ever_named(fs, lease, each) != set()]
+    return max(started or found, key=lambda each: (each.ended or 0.0, each.created)).end_reason
+
+
 def members(fs: Fs, lease: LeaseDir, record: Lease | None = None) -> tuple[str, ...]:
     """The nodes of the living allocations, as far as they are known; empty before one has started."""
     return merged_nodes(fs, lease, living_of(fs, lease, record))

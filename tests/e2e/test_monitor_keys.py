@@ -257,7 +257,7 @@ def wraps_lines(screen: Screen, live: Live) -> None:
     screen.shows("wide:")
     select(screen, "wide")
     screen.shows("xxxx")
-    assert "END" not in screen.text.replace("END\\n", "")
+    assert "xEND" not in screen.text.replace("xEND\\n", "")
     screen.press("w", "xEND")
 
 

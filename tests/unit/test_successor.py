@@ -142,6 +142,17 @@ def test_each_is_followed_by_one_and_the_lease_lives_as_long_as_one_is_to_follow
     assert records.read(kept.fs, kept.directory).end_reason == "TIMEOUT"
 
 
+def test_a_kept_lease_has_ended_as_the_last_of_its_jobs_did_that_had_started(kept: Kept) -> None:
+    kept.start("70")
+    kept.look(job="71")
+    succession.stop(kept.fs, kept.directory, "enough")
+    kept.end("70")
+    kept.end("71", "CANCELLED")
+    kept.look()
+    kept.look()
+    assert records.read(kept.fs, kept.directory).end_reason == "TIMEOUT"
+
+
 def test_one_that_an_admin_cancels_is_asked_for_again(kept: Kept) -> None:
     kept.start("70")
     kept.look(job="71")

@@ -104,7 +104,7 @@ class Chain:
             self.held = leases.holding(self.fs, self.home, self.held.lease)
             found = succession.names(self.fs, self.lease)
         if "stopped" in found and all(each.ended is not None for each in self.held.allocs):
-            reason = self.held.allocs[-1].end_reason
+            reason = allocs.last_end(self.fs, self.lease)
             records.mark_ended(self.fs, self.lease, ended=self.clock.now(), reason=reason)
 
     def _is_here(self) -> bool:
