@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from leaseq.alloc_layout import AllocDir
 from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, Unavailable
-from leaseq.layout import AllocDir, LeaseDir
+from leaseq.layout import LeaseDir
 from leaseq.models import Lease
 from leaseq.names import allocations_in, is_node
 from leaseq.protocol import files

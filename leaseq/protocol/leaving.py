@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
+from leaseq.alloc_layout import AllocDir
 from leaseq.allocation import Allocation
-from leaseq.layout import AllocDir
 from leaseq.protocol import files
 from leaseq.protocol.records import link_first
 from leaseq.schema import whole

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from leaseq.alloc_layout import AllocDir
 from leaseq.errors import Malformed
-from leaseq.layout import AllocDir, LeaseDir
+from leaseq.layout import LeaseDir
 from leaseq.models import Heartbeat
 from leaseq.names import terms_in
 from leaseq.protocol.files import content, discard, hidden, rename_over

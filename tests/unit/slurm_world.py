@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from leaseq.alloc_layout import AllocDir
 from leaseq.allocation import Allocation
-from leaseq.layout import AllocDir, Home
+from leaseq.layout import Home
 from leaseq.lease import states, upkeep
 from leaseq.lease.slurm import answer, squeue
 from leaseq.lease.slurm.text import SEPARATOR

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from leaseq.alloc_layout import AllocDir
 from leaseq.allocation import Allocation
 from leaseq.commands import ALIASES, COMMANDS
 from leaseq.dataclass import fields
-from leaseq.layout import AllocDir, Home, LeaseDir
+from leaseq.layout import Home, LeaseDir
 from leaseq.models import Array, Event, Heartbeat, Lease, Need, Outcome, Running, State, Task
 from leaseq.names import Entry
 from leaseq.node import record, window

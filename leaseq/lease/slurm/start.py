@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from leaseq.alloc_layout import AllocDir
 from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass
 from leaseq.errors import HOME_UNSEEN, LeaseqError, NotFound, SlurmError
-from leaseq.layout import AllocDir, LeaseDir
+from leaseq.layout import LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.base import LeaseState
 from leaseq.lease.slurm.answer import Queue

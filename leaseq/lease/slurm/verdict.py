@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from leaseq.alloc_layout import AllocDir
 from leaseq.allocation import Allocation
 from leaseq.dataclass import replace
 from leaseq.hostlist import expand_hosts
-from leaseq.layout import AllocDir, Home, LeaseDir
+from leaseq.layout import Home, LeaseDir
 from leaseq.lease import leases
 from leaseq.lease.leases import Holding
 from leaseq.lease.settle import LEASE_END
