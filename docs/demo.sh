@@ -1,7 +1,7 @@
 #!/bin/sh
 # The main job, live. On this host: tasks run, fail, are followed, cancelled, and survive kill -9 of the runner. On a
 # Slurm of two nodes with two GPUs each, which slurm_mock plays here: a lease, tasks packed on its GPUs, a shell that
-# outlives its terminal, the release. Everything happens in a directory of its own, which is removed at the end.
+# outlives its terminal, the release, and a lease that goes on in the next job. Everything happens in a directory of its own, which is removed at the end.
 # LEASEQ_DEMO_SLURM="-N2 -p gpu --gres=gpu:2 -t 10" asks this site's own Slurm instead, with those options.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -113,3 +113,21 @@ run lease ls
 say "The nodes are released; the records stay."
 run lease release --yes
 run tasks --lease demo
+
+if [ -d "$work/cluster" ]; then
+    say "A lease that outlives its jobs: the next is queued as one starts."
+    run add --detach --name night -N1 -c 4 -p gpu -t 0:30:00 --keep 1d --idle 30m
+    until leaseq lease ls | grep -q 'night.*next'; do sleep 0.2; done
+    array=$(leaseq submit --lease night --cpus 2 --requeue -a 0-7 -- sh -c 'sleep 1; echo $(hostname)')
+    until [ "$(leaseq tasks "$array" --state done --quiet | wc -l)" -ge 2 ]; do sleep 0.1; done
+    run lease ls
+    job=$(squeue -h -t RUNNING -o %i)
+    say "Slurm ends the first job (scancel $job): what ran there runs again in the next, and the rest goes on."
+    scancel "$job"
+    expect 0 wait "$array"
+    run tasks "$array"
+    run lease info night
+    say "Released: no job of it is left, queued or running."
+    run lease release night --yes
+    until [ -z "$(squeue -h)" ]; do sleep 0.1; done
+fi
