@@ -16,6 +16,7 @@ leaseq --version
 for template in lease.sh.j2 node.sh.j2 allocation.sh.j2 words.sh.j2; do
     python -c "import leaseq, pathlib, sys; sys.exit(not (pathlib.Path(leaseq.__file__).parent / 'templates' / '$template').is_file())"
 done
+[ -f "$work/venv/share/man/man1/leaseq.1" ]
 leaseq add --dry-run -- -N2 -t 10 | grep -q '^#SBATCH'
 id=$(leaseq submit -- sh -c 'echo from a wheel')
 leaseq wait --timeout 60 "$id"

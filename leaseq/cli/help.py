@@ -90,7 +90,10 @@ def text_for(words: list[str], room: int) -> list[str]:
     name = "" if name == "help" else ALIASES.get(name, name)
     members = [member for member in COMMANDS if member.split()[0] == name]
     if not name:
-        topics = "`leaseq COMMAND --help` says more. Topics of `leaseq help`: " + ", ".join(TOPICS)
+        topics = (
+            "`leaseq COMMAND --help` says more, `man leaseq` (`leaseq help --man`) all. Topics of `leaseq help`: "
+            + ", ".join(TOPICS)
+        )
         return [*_laid(INTRO, room), "", *_listing(list(COMMANDS), room), "", *wrapped(topics, room)]
     if name in TOPICS:
         return _laid(TOPICS[name], room)
@@ -110,12 +113,12 @@ def _of_command(name: str, room: int) -> list[str]:
     if found.examples:
         lines += [line for example in found.examples for line in wrapped(f"  {example}", room, indent="    ")]
         lines.append("")
-    rows = [_of_option(option) for option in found.options]
+    rows = [of_option(option) for option in found.options]
     rows.append(("-h, --help", "this text"))
     return lines + _two_columns(rows, room)
 
 
-def _of_option(option: Option) -> tuple[str, str]:
+def of_option(option: Option) -> tuple[str, str]:
     """How it is typed, and what it means."""
     if option.kind == "flag" and option.default == "true":
         return f"--no-{option.name}", option.help

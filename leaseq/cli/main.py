@@ -97,6 +97,11 @@ def _run(words: list[str], umask: int) -> int:
         return 0
     if not head and tail is None:
         head = _bare()
+    if head == ["help", "--man"]:
+        from leaseq.cli.man import page
+
+        print(page(), end="")
+        return 0
     if head[:1] in (["--help"], ["-h"], ["help"]):
         from leaseq.cli.help import show
 
