@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from leaseq import config
+from leaseq import config, programs
 from leaseq.cli.app import App
 from leaseq.cli.command import Command
 from leaseq.cli.findings import SKEW_SECONDS_MAX, Finding
@@ -31,6 +31,8 @@ SLOW_SECONDS = 0.5
 FREE_MB_MIN = 200
 INDENT = 25
 """Where the words of a finding begin."""
+
+Check = Callable[[App], Iterator[Finding]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class Doctor(Look):
             out.wrap(" " * INDENT + visible(each.advice), indent=INDENT)
 
     def _findings(self, app: App) -> Iterator[Finding]:
-        checks: tuple[Callable[[App], Iterator[Finding]], ...] = (python, home, node, files, terminal, logout, slurm)
+        checks: tuple[Check, ...] = (python, path, home, node, files, terminal, logout, slurm)
         for check in checks:
             try:
                 yield from check(app)
@@ -123,10 +125,15 @@ def python(app: App) -> Iterator[Finding]:
         yield Finding("packages", "ok", ", ".join(versions))
 
 
+def path(app: App) -> Iterator[Finding]:
+    """PATH names no directory that is another one wherever the user stands."""
+    if entries := programs.passed_over():
+        words = f"names the current directory, or one in it ({', '.join(map(repr, entries))}); leaseq passes over it"
+        yield Finding("PATH", "note", words, "take it out: your shell runs what somebody put into theirs, as `ls`, say")
+
+
 def home(app: App) -> Iterator[Finding]:
     """The home is private, on a file system with room, and if there is Slurm, on a shared one."""
-    from shutil import which
-
     root = app.home.root
     if not os.path.exists(root):
         yield Finding("home", "ok", f"{root} does not exist yet; the first submit makes it")
@@ -136,7 +143,7 @@ def home(app: App) -> Iterator[Finding]:
     shared = "shared" if is_remote(root) else "local to this host"
     mode = os.stat(root).st_mode & 0o777
     private = mode & 0o077 == 0
-    alone = not is_remote(root) and which("sbatch") is not None
+    alone = not is_remote(root) and programs.found("sbatch") is not None
     advice = "" if private else f"chmod 700 {root}"
     advice = advice or "nodes other than this host do not see it: put LEASEQ_HOME where all see it" * alone
     fine = private and not alone
@@ -194,20 +201,16 @@ def files(app: App) -> Iterator[Finding]:
 
 def terminal(app: App) -> Iterator[Finding]:
     """tmux carries terminal sessions of this host's lease."""
-    from shutil import which
-
-    found = which("tmux")
+    found = programs.found("tmux")
     words = found or "none here: `leaseq shell` on this host ends with its terminal"
     yield Finding("tmux", "ok" if found else "note", words, "" if found else "install tmux, or load its module")
 
 
 def logout(app: App) -> Iterator[Finding]:
     """Whether systemd ends this host's runner when the user logs out (logind.conf(5), KillUserProcesses)."""
-    from shutil import which
-
     from leaseq.lease.slurm.command import ask
 
-    if not which("busctl"):
+    if not programs.found("busctl"):
         return
     manager = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
     answer = ask(["busctl", "get-property", *manager, "KillUserProcesses"], seconds_max=10)
@@ -221,13 +224,11 @@ def logout(app: App) -> Iterator[Finding]:
 
 def slurm(app: App) -> Iterator[Finding]:
     """Slurm's commands, their version, and whether the controller answers."""
-    from shutil import which
-
     from leaseq.lease.slurm.clusters import here, slurm_version
     from leaseq.lease.slurm.command import ask
     from leaseq.lease.slurm.squeue import command
 
-    missing = [name for name in ("sbatch", "srun", "squeue", "scancel", "scontrol") if not which(name)]
+    missing = [name for name in ("sbatch", "srun", "squeue", "scancel", "scontrol") if not programs.found(name)]
     if len(missing) == 5:
         yield Finding("slurm", "ok", "no Slurm on this host: `leaseq submit` uses this machine alone")
         return
@@ -242,8 +243,8 @@ def slurm(app: App) -> Iterator[Finding]:
         ping = ask(["scontrol", "ping"], seconds_max=75)
         advice = "is SLURM_CONF right, and the controller up? `scontrol ping`"
         if ping.code == 0:
-            words = " ".join(answer.argv[:3])
-            advice = f"the controller answers: is {which('squeue')} Slurm's own? leaseq asks `{words} -h -t all -o ...`"
+            words, squeue = " ".join(answer.argv[:3]), programs.found("squeue")
+            advice = f"the controller answers: is {squeue} Slurm's own? leaseq asks `{words} -h -t all -o ...`"
         yield Finding("slurm", "bad", f"squeue: {answer.words}", advice)
         return
     cluster = here(app.fs, app.home, anew=True)

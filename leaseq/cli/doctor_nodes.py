@@ -69,7 +69,7 @@ def _node(app: App, record: Lease, node: str, view: NodeView | None, note: str) 
     try:
         main = app.access.serving(record, node).alloc.main
         with fresh_file(app.fs, app.home.lease(record.id)) as mark:
-            words = ["sh", "-c", _PROBE, "probe", main, mark]
+            words = ["/bin/sh", "-c", _PROBE, "probe", main, mark]
             answer = ask(app.access.attach(record, node, words, tty=False), seconds_max=STEP_SECONDS_MAX)
     except LeaseqError as error:
         yield Finding(node, "bad", f"no step could be started: {error.message}", error.hint)

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 
+from leaseq import programs
 from leaseq.cli.sheet import Line, lines_of, sheet_of
 from leaseq.errors import Refused, UsageError
 from leaseq.models import Task
@@ -35,7 +36,8 @@ def edited(tasks: Mapping[str, tuple[Task, Entry]], *, every: bool = False) -> t
 def _let_edit(path: str) -> None:
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     try:
-        code = subprocess.run([*shlex.split(editor), path], check=False).returncode
+        words = shlex.split(editor) or ["vi"]
+        code = subprocess.run([*words, path], executable=programs.path_of(words[0]), check=False).returncode
     except (OSError, ValueError) as error:
         os.unlink(path)
         raise Refused(f"the editor {editor!r} cannot be started: {error}", hint="EDITOR names another") from None

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from leaseq import programs
 from leaseq.cli.app import App
 from leaseq.cli.output import stamp
 from leaseq.cli.trouble import explained
@@ -29,9 +30,7 @@ def running(app: App, local: LocalBackend) -> list[TaskView]:
 
 def slurm_is_here() -> bool:
     """True if leases can be had of Slurm."""
-    from shutil import which
-
-    return which("sbatch") is not None
+    return programs.found("sbatch") is not None
 
 
 def see_to_capacity(app: App, leases: Iterable[LeaseDir]) -> None:

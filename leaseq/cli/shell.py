@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from leaseq import programs
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import slurm_is_here, tell_of_start
@@ -212,7 +213,8 @@ def _run(argv: Sequence[str], *, umask: int) -> int:
     """The command's exit code, 128 + N if signal N ended it. Ctrl-C is the command's, not ours."""
     before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGQUIT)}
     try:
-        code = subprocess.Popen(list(argv), preexec_fn=_default_signals, umask=umask).wait()
+        program = programs.path_of(argv[0])
+        code = subprocess.Popen(list(argv), executable=program, preexec_fn=_default_signals, umask=umask).wait()
     except FileNotFoundError:
         raise Unavailable(f"there is no {argv[0]} on this host", hint="`leaseq shell` works where Slurm's do") from None
     finally:

@@ -76,7 +76,7 @@ class LocalBackend:
         if node != self.node:
             raise Unavailable(f"{alloc.lease} is on another host", hint=f"log in to {node} first")
         marks = {"LEASEQ_HOME": self.home.root, "LEASEQ_LEASE": alloc.lease, "LEASEQ_NODE": node}
-        return ["env", *(f"{name}={value}" for name, value in marks.items()), *argv]
+        return ["/usr/bin/env", *(f"{name}={value}" for name, value in marks.items()), *argv]
 
     # -- the lease -----------------------------------------------------------------------------------
 

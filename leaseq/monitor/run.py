@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 
+from leaseq import programs
 from leaseq.dataclass import dataclass
 from leaseq.installation import main_file
 from leaseq.layout import Home
@@ -73,7 +73,7 @@ def page(home: Home, effect: Pager, *, umask: int) -> str:
     lease = home.lease(effect.lease)
     paths = [lease.log(effect.task, effect.attempt, stream) for stream in effect.streams]
     pager = shlex.split(os.environ.get("PAGER", "")) or ["less"]
-    if shutil.which(pager[0]) is None:
+    if programs.found(pager[0]) is None:
         return f"there is no pager {pager[0]}: set PAGER"
     # Colours pass, every other control sequence is shown as text.
     code = _in_front([*pager, *paths], {"LESS": "-R", **os.environ, "LESSSECURE": "1"}, umask=umask)
@@ -85,7 +85,8 @@ def _in_front(words: list[str], env: Mapping[str, str], *, umask: int) -> int:
     ignored = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGQUIT)}
     ignored[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
     try:
-        child = subprocess.Popen(words, env=env, preexec_fn=_default_signals, umask=umask)
+        program = programs.path_of(words[0])
+        child = subprocess.Popen(words, executable=program, env=env, preexec_fn=_default_signals, umask=umask)
         return child.wait()
     except OSError as error:
         print(f"{words[0]}: {error.strerror}", file=sys.stderr)

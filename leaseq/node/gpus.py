@@ -8,13 +8,13 @@ from __future__ import annotations
 import glob
 import importlib
 import os
-import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
 
+from leaseq import programs
 from leaseq.models import GpuUse
 from leaseq.node.grant import CUDA, ROCR, Gpus, amd_devices, installed
 
@@ -70,7 +70,7 @@ class GpuWatch:
     @property
     def _measurable(self) -> bool:
         """True if somebody tells what the GPUs do: nvidia-smi, or the kernel of AMD's."""
-        return self.gpus.variable == ROCR or (self.gpus.variable == CUDA and shutil.which("nvidia-smi") is not None)
+        return self.gpus.variable == ROCR or (self.gpus.variable == CUDA and programs.found("nvidia-smi") is not None)
 
     def _driver(self) -> str:
         return "the driver" if self.gpus.variable == ROCR else "nvidia-smi"
@@ -161,7 +161,7 @@ def measure() -> tuple[GpuUse, ...]:
     except Exception:
         pass  # one unreadable row makes GPUtil give up on all of them; the driver is asked again below
     answer = subprocess.run(
-        ["nvidia-smi", f"--query-gpu={FIELDS}", "--format=csv,noheader,nounits"],
+        [programs.path_of("nvidia-smi"), f"--query-gpu={FIELDS}", "--format=csv,noheader,nounits"],
         capture_output=True,
         text=True,
         errors="replace",

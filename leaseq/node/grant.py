@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 
+from leaseq import programs
 from leaseq.dataclass import dataclass
 
 CUDA, ROCR, LEVEL_ZERO = "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"
@@ -74,9 +75,7 @@ def installed(*, root: str = "", seconds_max: float = PROBE_SECONDS) -> Gpus:
 
 def present(*, root: str = "") -> bool:
     """True if it is worth asking: a driver's program or device is there."""
-    from shutil import which
-
-    return bool(which("nvidia-smi") or which("xpu-smi") or os.path.exists(f"{root}/dev/kfd"))
+    return bool(programs.found("nvidia-smi") or programs.found("xpu-smi") or os.path.exists(f"{root}/dev/kfd"))
 
 
 def _nvidia(seconds_max: float) -> Gpus:
@@ -132,10 +131,9 @@ def _intel(seconds_max: float) -> Gpus:
 
 def _ask(name: str, *words: str, seconds_max: float) -> tuple[str, str]:
     """(what the program lists, what it says beside, never empty if it lists nothing); both empty if there is none."""
-    import shutil  # commands need only the names of the variables
-    import subprocess
+    import subprocess  # commands need only the names of the variables
 
-    program = shutil.which(name)
+    program = programs.found(name)
     if program is None:
         return "", ""
     try:

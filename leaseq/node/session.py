@@ -18,10 +18,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from leaseq import programs
 from leaseq.node.nodedir import make_private, read_local, write_local
 from leaseq.node.scrub import PROLOGUE, PROLOGUE_FAILED, for_tasks
 
@@ -85,7 +85,7 @@ def start(
     is_shell: bool = False,
 ) -> str:
     """A tmux server runs argv in a session of that name, whether or not it ran before; else the words why not."""
-    tmux = shutil.which("tmux", path=env.get("PATH"))
+    tmux = programs.found("tmux", env)
     if tmux is None:
         return NO_TMUX
     directory = directory_of(root)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import shutil
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from leaseq import programs
 from leaseq.dataclass import dataclass
 from leaseq.errors import EX_TEMPFAIL, Refused
 from leaseq.node.countdown import counting
@@ -62,7 +62,7 @@ def show(
     argv: the words that it runs if it is begun; empty: the user's shell. marks: variables that its command gets.
     """
     umask = os.umask(0o077)
-    words = ["env", *(f"{mark}={value}" for mark, value in marks.items()), *(argv or shell_of(os.environ))]
+    words = ["/usr/bin/env", *(f"{mark}={value}" for mark, value in marks.items()), *(argv or shell_of(os.environ))]
     try:
         request = {"argv": words, "cwd": cwd, "umask": umask, "shell": not argv}
         found = directory is not None and _running(directory.root, name)
@@ -166,7 +166,7 @@ def _attach(directory: NodeDir, name: str) -> tuple[int, str]:
         environment = {key: value for key, value in os.environ.items() if key not in ("TMUX", "TMUX_PANE")}
         # No `=`: an exact match of the name is what a server with one session has anyway, and old tmux lacks it.
         client = subprocess.run(
-            [_tmux(), "-u", "-S", socket_of(directory.root, name), "attach-session", "-t", name],
+            [programs.path_of("tmux"), "-u", "-S", socket_of(directory.root, name), "attach-session", "-t", name],
             env={**environment, "TERM": term},
             stderr=subprocess.PIPE,
             check=False,
@@ -188,7 +188,7 @@ def _tell(directory: NodeDir, name: str, text: str) -> None:
         here = os.ttyname(0)
     except OSError:
         return
-    server = [_tmux(), "-S", socket_of(directory.root, name)]
+    server = [programs.path_of("tmux"), "-S", socket_of(directory.root, name)]
     words = [*server, "display-message", "-c", here]
     until = time.monotonic() + WAIT_SECONDS_MAX
     # A client that has just been started is not there yet, or has no session yet: then the message would be lost.
@@ -205,10 +205,6 @@ def _tell(directory: NodeDir, name: str, text: str) -> None:
         time.sleep(0.2)
 
 
-def _tmux() -> str:
-    return shutil.which("tmux") or "tmux"
-
-
 def _running(root: str, name: str) -> bool:
     """True if a tmux server of this user has that session; raises Refused if the socket is somebody else's."""
     socket = socket_of(root, name)
@@ -222,7 +218,7 @@ def _running(root: str, name: str) -> bool:
             hint=f"remove it, and look at what else in {root} is not yours",
         )
     done = subprocess.run(
-        [_tmux(), "-S", socket, "has-session", "-t", name],
+        [programs.path_of("tmux"), "-S", socket, "has-session", "-t", name],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -151,16 +151,19 @@ def test_stepping_in_asks_for_one_task_beside_all_others(
 ) -> None:
     scontrol = FakeProgram(fake.directory, "scontrol")
     scontrol.answer(told)
+    FakeProgram(fake.directory, "srun")
     backend = SlurmBackend(FS, home, clock=CLOCK)
     words = backend.attach(Lease(id="9", kind="slurm", created=0.0).first, "node2", ["bash", "-l"], tty=True)
-    words = words[words.index("srun") :]
-    start = ["srun", "--jobid=9", "--overlap", "-N1", "-n1", "-w", "node2", "--mpi=none"]
+    srun = f"{fake.directory}/srun"
+    words = words[words.index(srun) :]
+    start = [srun, "--jobid=9", "--overlap", "-N1", "-n1", "-w", "node2", "--mpi=none"]
     assert words == [*start, *gpus, "--pty", "bash", "-l"]
     assert scontrol.calls()[-1] == ["show", "job", "-d", "9"]
 
 
 def test_stepping_in_leaves_a_surrounding_jobs_variables_behind(home: Home, fake: FakeProgram) -> None:
-    FakeProgram(fake.directory, "scontrol")
+    for name in ("scontrol", "srun"):
+        FakeProgram(fake.directory, name)
     os.environ["SLURM_NNODES"] = "3"
     try:
         words = SlurmBackend(FS, home, clock=CLOCK).attach(
@@ -168,7 +171,7 @@ def test_stepping_in_leaves_a_surrounding_jobs_variables_behind(home: Home, fake
         )
     finally:
         del os.environ["SLURM_NNODES"]
-    assert words[: words.index("srun")] == ["env", "-u", "SLURM_NNODES"]
+    assert words[: words.index(f"{fake.directory}/srun")] == ["/usr/bin/env", "-u", "SLURM_NNODES"]
 
 
 def test_the_number_counts_that_sbatch_printed_before_it_hung(home: Home, fake: FakeProgram) -> None:

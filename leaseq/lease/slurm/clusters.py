@@ -9,8 +9,8 @@ import contextlib
 import hashlib
 import os
 import re
-import shutil
 
+from leaseq import programs
 from leaseq.errors import LeaseqError
 from leaseq.layout import Home
 from leaseq.lease.slurm.command import ask
@@ -53,7 +53,7 @@ def _conf(fs: Fs, home: Home, *, anew: bool) -> tuple[str, str]:
 
 def _key() -> str:
     """What decides which cluster the commands speak to, as a name."""
-    words = [hostname(), shutil.which("squeue") or "", *(os.environ.get(name, "") for name in _SETTINGS)]
+    words = [hostname(), programs.found("squeue") or "", *(os.environ.get(name, "") for name in _SETTINGS)]
     return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

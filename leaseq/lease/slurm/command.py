@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
+from leaseq import programs
 from leaseq.dataclass import dataclass
 from leaseq.errors import Unavailable
 from leaseq.node.scrub import for_commands
@@ -55,24 +56,23 @@ def ask(
     """
     import subprocess  # most commands ask nothing of Slurm
 
+    env = for_commands(os.environ) if environment is None else dict(environment)
     try:
         done = subprocess.run(
             list(argv),
+            executable=programs.path_of(argv[0], env),
             input=fed or "",
             capture_output=True,
             text=True,
             encoding="utf-8",
             errors="surrogateescape",
-            env=for_commands(os.environ) if environment is None else dict(environment),
+            env=env,
             timeout=seconds_max,
             check=False,
             umask=umask,
         )
     except FileNotFoundError:
-        raise Unavailable(
-            f"there is no {argv[0]} on this host",
-            hint="Slurm leases are added from a cluster's login node; `leaseq submit` alone uses this machine",
-        ) from None
+        raise _missing(argv[0]) from None
     except subprocess.TimeoutExpired as late:
         raise Unanswered(
             f"{argv[0]} has not answered for {seconds_max:.0f} s",
@@ -81,6 +81,19 @@ def ask(
             err=_whole_lines(late.stderr),
         ) from None
     return Answer(tuple(argv), done.returncode, done.stdout, done.stderr)
+
+
+def path_of(name: str) -> str:
+    """The command's path on this host; raises Unavailable if it is missing."""
+    path = programs.found(name)
+    if path is None:
+        raise _missing(name)
+    return path
+
+
+def _missing(name: str) -> Unavailable:
+    hint = "Slurm leases are added from a cluster's login node; `leaseq submit` alone uses this machine"
+    return Unavailable(f"there is no {name} on this host", hint=hint)
 
 
 def _whole_lines(printed: bytes | str | None) -> str:

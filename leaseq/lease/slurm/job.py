@@ -12,7 +12,7 @@ from leaseq.hostlist import expand_hosts
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease.base import LeaseState
 from leaseq.lease.slurm import answer, clusters, squeue
-from leaseq.lease.slurm.command import Unanswered, ask
+from leaseq.lease.slurm.command import Unanswered, ask, path_of
 from leaseq.lease.slurm.gres import step_option
 from leaseq.lease.slurm.identity import Match, compare, of_allocation, of_row
 from leaseq.lease.slurm.text import PENDING, RUNNING, Row, is_no_answer
@@ -128,12 +128,12 @@ class SlurmBackend:
         """srun's command line for a step beside all others on that node, with all GPUs of the lease there."""
         self._check_reach(alloc)
         inherited = sorted(name for name in os.environ if name not in for_commands(os.environ))
-        scrubbed = ["env", *(word for name in inherited for word in ("-u", name))] if inherited else []
+        scrubbed = ["/usr/bin/env", *(word for name in inherited for word in ("-u", name))] if inherited else []
         job = alloc.job
         # If Slurm does not say what the node has, srun tells why.
         gpus = step_option(ask(["scontrol", "show", "job", "-d", job]).out, node)
         options = ["--overlap", "-N1", "-n1", "-w", node, "--mpi=none", *([gpus] if gpus else [])]
-        return [*scrubbed, "srun", f"--jobid={job}", *options, *(["--pty"] if tty else []), *argv]
+        return [*scrubbed, path_of("srun"), f"--jobid={job}", *options, *(["--pty"] if tty else []), *argv]
 
     def _check_reach(self, alloc: Allocation) -> None:
         """Raises Refused if the job of that number is another's, as far as is known without asking Slurm."""

@@ -21,7 +21,7 @@ def sees_home(backend: SlurmBackend, alloc: Allocation, host: str) -> bool | Non
     """True if a step on the node finds a file that was just made here; None if no step tells."""
     try:
         with fresh_file(backend.fs, backend.home.lease(alloc.lease)) as mark:
-            words = ["sh", "-c", f'[ -e "$1" ] && echo {SEES} || echo {BLIND}', "look", mark]
+            words = ["/bin/sh", "-c", f'[ -e "$1" ] && echo {SEES} || echo {BLIND}', "look", mark]
             answer = ask(backend.attach(alloc, host, words, tty=False), seconds_max=STEP_SECONDS_MAX)
     except LeaseqError:
         return None

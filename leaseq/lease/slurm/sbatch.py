@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import signal
 import sys
 from collections.abc import Mapping
 
 import leaseq
+from leaseq import programs
 from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed, Newer, SlurmError, Unavailable, UsageError
@@ -202,7 +202,7 @@ def _values(home: Home, request: LeaseRequest, asked: Asked) -> dict[str, object
         "asked_as": "",
         "token": alloc.token,
         "directories": [path.removeprefix("/") for path in LeaseDir("", "").directories() if path],
-        "slurm_bin": os.path.dirname(shutil.which("sbatch") or ""),
+        "slurm_bin": os.path.dirname(programs.found("sbatch") or ""),
         "directives": directives,
         "log_to_lease": not output_chosen,
         "prologues": request.prologues,
