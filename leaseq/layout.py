@@ -143,6 +143,11 @@ class LeaseDir:
         return f"{self.root}/booking"
 
     @property
+    def told(self) -> str:
+        """Which node's history tells an outcome that did not come from its own runner; made on demand."""
+        return f"{self.root}/told"
+
+    @property
     def lost(self) -> str:
         """Task files of LOST attempts, kept whole so that `recover` can requeue them."""
         return f"{self.root}/lost"

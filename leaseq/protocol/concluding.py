@@ -3,9 +3,9 @@
     its outcome stands (`tasks.decide`)  ->  durable  ->  told  ->  its claim settled
 
 Told: in the history, by the node's own runner; or in booking/, by everybody else, until a runner has put it into its
-history. A claim goes last, so who finds it after a crash finds the outcome too, and does what is left. What is to
-follow from an outcome that stands for ever is called here, between told and settled, and nowhere else: tasks that
-waited for it may start, or never can (`dependents.follow`).
+history (one of them, however often it is linked there: `tellers`). A claim goes last, so who finds it after a crash
+finds the outcome too, and does what is left. What is to follow from an outcome that stands for ever is called here,
+between told and settled, and nowhere else: tasks that waited for it may start, or never can (`dependents.follow`).
 """
 
 from __future__ import annotations

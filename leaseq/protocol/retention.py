@@ -122,9 +122,9 @@ def _waited_for(fs: Fs, lease: LeaseDir) -> set[str]:
 
 
 def _links(fs: Fs, lease: LeaseDir) -> dict[str, list[str]]:
-    """The files by which `retry` and `redo` made sure to act once, by the task that ran once more."""
+    """The files by which `retry`, `redo` and whoever told its end made sure to act once, by the task."""
     found = defaultdict(list)
-    for directory in (lease.keys, lease.redone, lease.broken):
+    for directory in (lease.keys, lease.redone, lease.broken, lease.told):
         for name in _names(fs, directory):
             if is_key(name):
                 found[parse_key(name)[0]].append(f"{directory}/{name}")

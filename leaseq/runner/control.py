@@ -7,6 +7,7 @@ drain.X  resume.X     nothing new starts; starts again
 stop.X   kill.X       the runner leaves its tasks to the keeper and ends; ends them first
 idle.X                how long the allocation may stand unused was set
 leave.X               its first node asks whether all of its nodes leave; body["alloc"], body["round"]
+tell.ID.ATTEMPT.X     its outcome, which this node took upon itself to tell, stands in its history
 release.X             the node is given back: its tasks end as at the end of the lease, and the runner ends
 ending.X              every task is sent body["signal"] (a name): the lease ends soon; body["to"] as above
 """
@@ -20,7 +21,7 @@ from leaseq.errors import Malformed
 from leaseq.models import ANY, Why
 from leaseq.names import Entry, is_node, parse_key, parse_request
 from leaseq.protocol import concluding, files, requests, tasks
-from leaseq.runner import ends, leaving, lots
+from leaseq.runner import ends, leaving, lots, telling
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
 
@@ -77,6 +78,9 @@ def _carry_out(state: NodeState, ports: Ports, verb: str, key: str, path: str) -
     elif verb == "leave":
         body = requests.read_request(ports.fs, path)
         leaving.asked(state, ports, str(body["alloc"]), _round(body))
+    elif verb == "tell":
+        if not state.phase.superseded:
+            telling.tell(ports, [key])
     elif verb == "release":
         state.phase.release()
     else:

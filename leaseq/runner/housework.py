@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from leaseq.errors import Malformed, Newer
-from leaseq.models import ANY, Outcome, Why
+from leaseq.models import ANY, Why
 from leaseq.names import ARRAYS, CLI, Entry, is_node
 from leaseq.protocol import (
     allocs,
@@ -26,7 +26,7 @@ from leaseq.protocol import (
 from leaseq.protocol.tasks import Claim
 from leaseq.reading import beats
 from leaseq.reading.history import added
-from leaseq.runner import ends, lot_ends, lots
+from leaseq.runner import ends, lot_ends, lots, telling
 from leaseq.runner.holding import ArrayEnds
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
@@ -53,7 +53,7 @@ def keep_house(state: NodeState, ports: Ports) -> None:
             edits.finish_all(ports.fs, ports.lease)
             arrays.go_on_from(ports.fs, ports.lease, ANY)
             _finish_arrays(ports)
-            book(ports)
+            telling.tell_all(ports, state.nodes)
             for group in groups.groups_with_lanes(ports.fs, ports.lease):
                 groups.free_gone(ports.fs, ports.lease, group)
     for lot in list(state.lots.values()):
@@ -153,26 +153,6 @@ def _take_in_late_lines(ports: Ports) -> None:
         with suppress(Malformed):
             if lines := added(ports.fs, f"{ports.lease.events_dir}/{name}", counted):
                 ports.ledger.take_in(name, lines)
-
-
-def book(ports: Ports) -> None:
-    """Outcomes that commands decided stand in this node's history; one node of a lease does this."""
-    booked: list[str] = []
-    outcomes: list[Outcome] = []
-    for name in ports.fs.names(ports.lease.booking):
-        path = f"{ports.lease.booking}/{name}"
-        try:
-            outcome = tasks.outcome_in(ports.fs, path)
-        except (FileNotFoundError, Newer):
-            continue
-        except Malformed as error:
-            files.set_aside(ports.fs, ports.lease, path, str(error))
-            continue
-        booked.append(path)
-        outcomes.append(outcome)
-    ports.ledger.write_history(outcomes)
-    for path in booked:
-        files.discard(ports.fs, path)
 
 
 def _end_recovered(state: NodeState, ports: Ports, claims: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from leaseq.errors import Malformed, Newer
 from leaseq.layout import LeaseDir
 from leaseq.models import Event, Outcome
 from leaseq.node.procs import Procs
-from leaseq.protocol import files, history, tasks
+from leaseq.protocol import files, history, tasks, tellers
 from leaseq.protocol.abreast import abreast
 from leaseq.protocol.concluding import Ending, conclude
 from leaseq.runner.holding import Begins, Note
@@ -142,14 +142,23 @@ class Ledger:
             [item.decided for item in items if item.decided and item.decided.incarnation == item.outcome.incarnation]
         )
 
-    def write_history(self, outcomes: Sequence[Outcome]) -> None:
-        """The outcomes stand in the node's history, with the totals after each."""
+    def write_history(self, outcomes: Sequence[Outcome]) -> dict[str, str]:
+        """The outcomes stand in the node's history, with the totals after each, but those that other nodes tell.
+
+        By attempt, who tells those.
+        """
+        keys = {f"{each.task.id}.{each.attempt}": each for each in outcomes}
+        doubtful = [key for key, each in keys.items() if each.incarnation != self.incarnation]
+        took = tellers.take(self.fs, self.lease, self.node, [key for key in doubtful if key not in self.recorded])
+        others = {key: node for key, node in took.items() if node != self.node}
         self._tell(
             [
                 (history.event_of(each, lease=self.lease.id), each.incarnation == self.incarnation, {})
-                for each in outcomes
+                for key, each in keys.items()
+                if key not in others
             ]
         )
+        return others
 
     def take_in(self, name: str, lines: Sequence[tuple[int, Event]]) -> None:
         """What was added to that earlier history counts, once. lines: each event with the offset after its line."""

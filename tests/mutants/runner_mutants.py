@@ -17,10 +17,10 @@ from leaseq.lease import leases
 from leaseq.lease.slurm.answer import Queue, Verdict
 from leaseq.lease.slurm.text import Row
 from leaseq.lease.slurm.verdict import Judge
-from leaseq.models import ANY, Event, State, Why
+from leaseq.models import ANY, Event, Outcome, State, Why
 from leaseq.names import Entry
 from leaseq.node.record import Rec
-from leaseq.protocol import files, tasks
+from leaseq.protocol import files, history, tasks
 from leaseq.protocol.concluding import Ending
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking
@@ -275,6 +275,15 @@ class TellsNothingOfCommands(Runner):
         fs, booking = self.ports.fs, self.ports.lease.booking
         for name in fs.names(booking):
             files.discard(fs, f"{booking}/{name}")
+
+
+class TellsWhatAnotherNodeTells(Ledger):
+    """What waits in booking/ is told by each node that sees it there, whoever has told it."""
+
+    def write_history(self, outcomes: Sequence[Outcome]) -> dict[str, str]:
+        lease, own = self.lease.id, self.incarnation
+        self._tell([(history.event_of(each, lease=lease), each.incarnation == own, {}) for each in outcomes])
+        return {}
 
 
 class TakesTheFirstWordForTheLast(Runner):

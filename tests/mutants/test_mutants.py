@@ -28,6 +28,7 @@ from tests.sim.history import run
 from tests.sim.plan import Plan, draw, draw_arrays, draw_quick
 from tests.sim.service import REAL_PARTS
 from tests.sim.test_sim import beside_one_of_no_group
+from tests.sim.test_windows import told_before_a_restart
 
 HISTORIES_MAX = 400
 
@@ -84,6 +85,11 @@ def test_a_mutant_of_windows_is_caught(name: str) -> None:
 def test_a_mutant_that_frees_a_lane_by_its_nodes_last_claim_is_caught() -> None:
     parts = replace(REAL_PARTS, runner=limit_mutants.JudgesByTheLastClaim)
     assert "may run at once" in run(beside_one_of_no_group(), parts).violation
+
+
+def test_a_mutant_that_tells_what_another_node_tells_is_caught() -> None:
+    parts = replace(REAL_PARTS, ledger=runner_mutants.TellsWhatAnotherNodeTells)
+    assert "are counted as DONE" in run(told_before_a_restart(), parts).violation
 
 
 @pytest.mark.parametrize("name", lane_mutants.MUTANTS)
