@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the wheel and the source archive, installs the wheel into a fresh environment far from the checkout,
-# and uses it there: the version, the templates, a task run end to end.
+# and uses it there: the version, the templates, a task run end to end. The mock of Slurm is no part of it.
 set -eu
 python=$1
 work=$(mktemp -d)
@@ -13,6 +13,7 @@ cd "$work"
 export LEASEQ_HOME="$work/home" LEASEQ_NODE_DIR="$work/node"
 PATH="$work/venv/bin:$PATH"
 leaseq --version
+! python -c 'import slurm_mock' 2>/dev/null || exit 1
 for template in lease.sh.j2 node.sh.j2 allocation.sh.j2 words.sh.j2; do
     python -c "import leaseq, pathlib, sys; sys.exit(not (pathlib.Path(leaseq.__file__).parent / 'templates' / '$template').is_file())"
 done

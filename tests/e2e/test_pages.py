@@ -415,6 +415,7 @@ LINES = {
     "leaseq follow ID": Typed("leaseq follow {ended}"),
     "leaseq info T3a": Typed("leaseq info {ended}"),
     "leaseq info ID": Typed("leaseq info {ended}"),
+    "leaseq logs ID": Typed("leaseq logs {ended}"),
     "leaseq logs -k 1 ID": Typed("leaseq logs -k 1 {ended}"),
     "leaseq move --from OLD --to NEW": Typed("leaseq move --from {held_in_lease} --to local"),
     "leaseq move": Typed("leaseq move --node any {pinned}"),
