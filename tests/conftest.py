@@ -17,6 +17,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# Else each shell does what the files of whoever tests say, and one that is killed while it does leaves a lock behind.
+os.environ["HOME"] = "/nonexistent"
+
 LONG = os.environ.get("LEASEQ_HYPOTHESIS") == "long"
 
 settings.register_profile(

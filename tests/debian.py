@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -73,4 +74,5 @@ def refuse_without(programs: dict[str, str]) -> None:
 def cache(variable: str, name: str) -> Path:
     """$VARIABLE if it is set, else ~/.cache/NAME."""
     chosen = os.environ.get(variable)
-    return Path(chosen) if chosen else Path.home() / ".cache" / name
+    home = Path(pwd.getpwuid(os.getuid()).pw_dir)  # tests have none
+    return Path(chosen) if chosen else home / ".cache" / name
