@@ -66,8 +66,14 @@ def site_of(cluster: Cluster) -> Iterator[Site]:
     with tempfile.TemporaryDirectory(dir=cluster.shared, prefix="u") as name:
         site = Site(cluster, Path(name))
         yield site
+
+        def all_gone() -> bool:
+            if site.squeue("-t", "PENDING", "-o", "%i"):
+                run(["scancel", "--me"], cluster.env, cwd=cluster.shared)  # one was queued again meanwhile
+            return not site.squeue("-o", "%i")
+
         try:
             run(["scancel", "--me"], cluster.env, cwd=cluster.shared)
-            site.wait_until(lambda: not site.squeue("-o", "%i"), "the end of all jobs")
+            site.wait_until(all_gone, "the end of all jobs")
         finally:
             site.end_processes()
