@@ -8,7 +8,8 @@ leaves it to the others.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from leaseq.layout import Home
 from leaseq.lease import upkeep
@@ -55,6 +56,8 @@ class Slurm:
         self.wrong_since, self.wrong_until = 0.0, -1e9
         self.may_deny = False
         self.kept: dict[str, Queue] = {}
+        self.under_way: list[set[str]] = []
+        """Of each look that goes on, the jobs that it may call ended, or another that went on meanwhile."""
 
     def go_wrong(self, kind: str, seconds: float) -> bool:
         """True if answers are wrong like that from now on, for so long; False if they are wrong already."""
@@ -110,20 +113,32 @@ class Slurm:
     ) -> None:
         """A command has asked, and shows what follows; one that acts has written it, too."""
         cluster, rows = self.answer()
-        ended = set(self.ended_at)
-        for directory in (HOME.cache, cache_of(HOME, cluster)):
-            fs.mkdir(directory)
-        before, jobs_before = {lease: called_ended(lease) for lease in TOKENS}, jobs_ended()
-        made = judge(fs, HOME, cluster, unknown_to_slurm=self.denies)
-        answer = self.kept[cluster] = made.learn(self.kept.get(cluster, Queue()), rows)
-        if acts:
-            upkeep.apply_all(fs, HOME, answer, clock=clock, is_silent=made.is_silent)
-        over = Counter(each.lease for each in answer.verdicts if each.over)
-        shown = {lease for lease, number in over.items() if number == (len(self.jobs) if lease == "1" else 1)}
-        ended |= self.ended_at.keys()  # some of it may run again by now
-        for lease in TOKENS:
-            newly = not before[lease] and (lease in shown or (acts and called_ended(lease)))
-            if newly and (lease == WAITS or len(ended) < len(self.jobs)):
-                truth.violated(f"lease {lease} was called ended, and it had not: {rows}")
-        if false := jobs_ended() - jobs_before - ended:
-            truth.violated(f"jobs {false} were called ended, and they had not: {rows}")
+        with self._looking() as ended:
+            for directory in (HOME.cache, cache_of(HOME, cluster)):
+                fs.mkdir(directory)
+            before, jobs_before = {lease: called_ended(lease) for lease in TOKENS}, jobs_ended()
+            made = judge(fs, HOME, cluster, unknown_to_slurm=self.denies)
+            answer = self.kept[cluster] = made.learn(self.kept.get(cluster, Queue()), rows)
+            if acts:
+                upkeep.apply_all(fs, HOME, answer, clock=clock, is_silent=made.is_silent)
+            over = Counter(each.lease for each in answer.verdicts if each.over)
+            shown = {lease for lease, number in over.items() if number == (len(self.jobs) if lease == "1" else 1)}
+            ended |= self.ended_at.keys()  # some of it may run again by now
+            for lease in TOKENS:
+                newly = not before[lease] and (lease in shown or (acts and called_ended(lease)))
+                if newly and (lease == WAITS or len(ended) < len(self.jobs)):
+                    truth.violated(f"lease {lease} was called ended, and it had not: {rows}")
+            if false := jobs_ended() - jobs_before - ended:
+                truth.violated(f"jobs {false} were called ended, and they had not: {rows}")
+
+    @contextmanager
+    def _looking(self) -> Iterator[set[str]]:
+        """What may be called ended by this look, or by another one that goes on meanwhile."""
+        ended = set(self.ended_at).union(*self.under_way)
+        for others in self.under_way:
+            others.update(self.ended_at)
+        self.under_way.append(ended)
+        try:
+            yield ended
+        finally:
+            self.under_way = [each for each in self.under_way if each is not ended]

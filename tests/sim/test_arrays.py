@@ -30,6 +30,12 @@ def test_a_history_with_arrays_that_broke_a_promise_once_keeps_it(seed: str) -> 
     assert not result.violation, result.violation
 
 
+def test_an_end_that_another_look_writes_meanwhile_is_not_this_ones() -> None:
+    """The check was wrong: two looks hung together, one had heard of an end, and both were asked for it."""
+    result = run(draw_arrays("mutant 35", only=("Slurm's TERM", "hang", "server restart")))
+    assert not result.violation, result.violation
+
+
 def test_arrays_are_limited_paused_and_stopped_for_their_failures_in_these_histories() -> None:
     """Drawn is not enough: it has to come to that."""
     wanted = {"throttle", "throttled", "stopped by max_fails", "pause gc", "pause "}

@@ -8,9 +8,12 @@ import sys
 
 import pytest
 
+from leaseq.dataclass import replace
 from leaseq.models import Need
+from tests.build import make_task
 from tests.sim.history import run
 from tests.sim.plan import TROUBLES, Command, Plan, TaskPlan, draw, draw_changed_order, shrink
+from tests.sim.truth import SimTruth
 
 SEEDS = 40
 PART = 10
@@ -115,3 +118,15 @@ def test_a_failing_plan_is_shrunk_to_what_it_needs() -> None:
 
     small = shrink(plan, fails)
     assert (small.troubles, small.tasks, small.commands) == ((needed[0],), (needed[1],), ())
+
+
+def test_of_two_changes_of_a_task_that_meet_nobody_knows_which_of_both_stands() -> None:
+    truth, task = SimTruth(), make_task("T0123456789a", name="old")
+    with truth.changing(task.id) as first:
+        with truth.changing(task.id) as second:
+            second(task)  # it found nothing to change, and the other one changed it after that
+        first(replace(task, name="new"))
+    assert task.id not in truth.last_told
+    with truth.changing(task.id) as third:
+        third(task)
+    assert truth.last_told[task.id] == (task.argv, "old")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from leaseq.dataclass import dataclass, field
 from leaseq.indices import Indices
@@ -51,6 +53,8 @@ class SimTruth(Truth):
     """The command and name of tasks, as acknowledged last; of none that is being changed, or whose change failed."""
     changes: Counter[str] = field(default_factory=Counter)
     """How many changes of each task have begun."""
+    under_way: Counter[str] = field(default_factory=Counter)
+    """How many of them go on."""
     ran: dict[Key, tuple[str, ...]] = field(default_factory=dict)
     """What an attempt's process was told to be."""
     began: dict[Key, float] = field(default_factory=dict)
@@ -68,17 +72,24 @@ class SimTruth(Truth):
     """Attempts that Slurm's signals have ended, for their job ended."""
     limits: Limits = field(default_factory=Limits)
 
-    def begins_change(self, task: str) -> int:
-        """That task is being changed: what it is is not known meanwhile."""
+    @contextmanager
+    def changing(self, task: str) -> Iterator[Callable[[Task], None]]:
+        """That task is being changed: what it is is not known meanwhile. To be called as that is acknowledged."""
         self.last_told.pop(task, None)
         self.changes[task] += 1
-        return self.changes[task]
+        word = self.changes[task]
+        self.under_way[task] += 1
 
-    def told_change(self, task: Task, word: int) -> None:
-        """The change that began with that word has been acknowledged."""
-        self.done["content changed"] += 1
-        if self.changes[task.id] == word:
-            self.last_told[task.id] = task.argv, task.name
+        def told(changed: Task) -> None:
+            self.done["content changed"] += 1
+            # Of two changes that meet nobody knows which of both stands.
+            if self.changes[task] == word and self.under_way[task] == 1:
+                self.last_told[task] = changed.argv, changed.name
+
+        try:
+            yield told
+        finally:
+            self.under_way[task] -= 1
 
     def started(self, key: Key, host: str, argv: tuple[str, ...], now: float) -> None:
         """An attempt's process runs: once and for all, and beside no other of its task that was not given up."""

@@ -303,9 +303,9 @@ class User:
             self._change(each, Wish(partial(_one, made), opened=str(entry)))
 
     def _change(self, each: Located, wished: Wish) -> Changed:
-        word = self.truth.begins_change(each.row.id)
-        done = change(self.access, each, wished, fits=Fits(self.access))
-        self.truth.told_change(done.task, word)
+        with self.truth.changing(each.row.id) as told:
+            done = change(self.access, each, wished, fits=Fits(self.access))
+            told(done.task)
         return done
 
     def _let_go(self, plan: Command) -> None:
