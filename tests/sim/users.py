@@ -17,7 +17,7 @@ from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Located
 from leaseq.limit_names import ALL_GROUPS
 from leaseq.models import Array, State, Task
-from leaseq.names import ARRAYS, Entry, new_task_id, order
+from leaseq.names import ARRAYS, CLI, Entry, new_task_id, order
 from leaseq.protocol import arrays, tasks, terms
 from leaseq.protocol.edges import begins_at
 from leaseq.protocol.groups import begun_in
@@ -263,8 +263,9 @@ class User:
 
     def _cancel(self, plan: Command) -> None:
         for each in self._picked(plan.which):
-            if not each.row.state.ended:
-                self.truth.cancelled.add(each.row.id)
+            place = each.row.place
+            if not each.row.state.ended or (place and place.directory == self.lease.claimed(CLI)):
+                self.truth.cancelled.add(each.row.id)  # or it is being cancelled, and this is who ends it
             done = cancel(self.access, each).outcome
             if done is not None:
                 self.truth.stands[done.task.id, done.attempt] = done
