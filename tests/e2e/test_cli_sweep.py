@@ -158,6 +158,8 @@ def test_an_array_whose_runner_and_keeper_died_is_put_back_on_request_and_its_lo
     line = "touch begun.{i}; test {i} -gt 0 || test $LEASEQ_ATTEMPT -gt 1 || sleep 300"
     task = box.run("submit", "-a", "0-4", "-c1", "--", line).id
     wait_until(lambda: box.task(f"{task}_0")["state"] == "RUNNING", "the first index to run")
+    others = {str(index) for index in range(1, 5)}
+    wait_until(lambda: {rows(box, task)[index] for index in others} == {"DONE"}, "the end of the others")
     assert f"{task} is RUNNING, neither stuck nor lost" in box.run("recover", task, code=2).err
     status = box.run("daemon", "status", "--json").json
     os.kill(status["pid"], signal.SIGKILL)
