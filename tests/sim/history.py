@@ -125,8 +125,6 @@ class History:
         self.calm = False
         """True once nothing goes wrong any more."""
         self.closed = False
-        self.ending: set[str] = set()
-        """Jobs that Slurm is ending."""
         self.clients = {name: Client(self.disk, name, self._chance(name)) for name in ("n1a", "n2a", RIVAL, *LOGIN)}
         self.hosts = {name: self._host(name) for name in ("n1a", "n2a", RIVAL)}
         self.wrong_by: dict[str, float] = dict.fromkeys(LOGIN, 0.0)
@@ -154,7 +152,7 @@ class History:
         return self._job_runs(self.jobs[node])
 
     def _job_runs(self, job: str) -> bool:
-        return job not in self.slurm.ended_at and job not in self.ending
+        return job not in self.slurm.ended_at and job not in self.slurm.ending
 
     def _all_heard(self) -> bool:
         """True if every node has a runner that is heard."""
@@ -590,7 +588,7 @@ class History:
         if not self._job_runs(job):
             return
         self.truth.lease_ended = True
-        self.ending.add(job)
+        self.slurm.ending.add(job)
         hosts = [host for host in self.hosts.values() if self.jobs[host.node] == job]
 
         def runner_hears(host: Host) -> None:
@@ -603,7 +601,7 @@ class History:
                 return
             for host in hosts:
                 host.slurm_kills()
-            self.ending.discard(job)
+            self.slurm.ending.discard(job)
             ended_at = self.slurm.ended_at[job] = self.scheduler.now
             self.scheduler.at(5.0 if self.calm else seconds, lambda: self._run_again([job], ended_at))
 

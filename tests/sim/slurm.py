@@ -52,6 +52,8 @@ class Slurm:
         self.now, self.all_heard, self.jobs = now, all_heard, jobs
         self.ended_at: dict[str, float] = {}
         """When jobs of the lease ended, while they do not run."""
+        self.ending: set[str] = set()
+        """Those whose processes are being signalled: once their runners have left, they may be called ended."""
         self.wrong = ""
         self.wrong_since, self.wrong_until = 0.0, -1e9
         self.may_deny = False
@@ -123,7 +125,7 @@ class Slurm:
                 upkeep.apply_all(fs, HOME, answer, clock=clock, is_silent=made.is_silent)
             over = Counter(each.lease for each in answer.verdicts if each.over)
             shown = {lease for lease, number in over.items() if number == (len(self.jobs) if lease == "1" else 1)}
-            ended |= self.ended_at.keys()  # some of it may run again by now
+            ended |= self.ended_at.keys() | self.ending  # some of it may run again by now
             for lease in TOKENS:
                 newly = not before[lease] and (lease in shown or (acts and called_ended(lease)))
                 if newly and (lease == WAITS or len(ended) < len(self.jobs)):
@@ -134,9 +136,10 @@ class Slurm:
     @contextmanager
     def _looking(self) -> Iterator[set[str]]:
         """What may be called ended by this look, or by another one that goes on meanwhile."""
-        ended = set(self.ended_at).union(*self.under_way)
+        now = self.ended_at.keys() | self.ending
+        ended = now.union(*self.under_way)
         for others in self.under_way:
-            others.update(self.ended_at)
+            others.update(now)
         self.under_way.append(ended)
         try:
             yield ended
