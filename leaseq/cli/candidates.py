@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 Pair = tuple[str, str]
 ROWS_MAX = 200
 """So many pending and so many ended tasks are offered."""
-UNENDED = frozenset("cancel hold release set edit move why follow signal".split())
-"""Commands that mean tasks which have not ended, if none is named by its letters."""
-ENDED = frozenset("redo retry".split())
-RUNNING = frozenset("signal".split())
+LIVE = frozenset("cancel hold release set edit move why follow".split())
+"""Commands on tasks that have not ended."""
+OVER = frozenset("redo retry".split())
 
 
 def of_kind(kind: str, command: str, begun: str, lease: str) -> list[Pair]:
@@ -107,28 +106,22 @@ def _shells(here: _Here) -> Iterator[Pair]:
 
 
 def _tasks(here: _Here) -> Iterator[Pair]:
+    from leaseq.lease.lookup import ENDED, EVERY, RUNNING, UNENDED
+
     prefix, colon, _ = here.begun.partition(":")
     if colon:
-        of: dict[str, Callable[[TaskView], str]] = {
+        said: dict[str, Callable[[TaskView], str]] = {
             "group": lambda row: row.group,
             "name": lambda row: row.name,
             "state": lambda row: row.state.name,
         }
-        words = {of[prefix](row) for row in here.rows()} if prefix in of else set()
+        words = {said[prefix](row) for row in here.rows()} if prefix in said else set()
         yield from ((f"{prefix}:{word}", "") for word in sorted(words) if word)
         return
     if here.command == "signal" and here.begun and not here.begun.startswith("T"):
         yield from _signals(here)
         return
-    for row in here.rows():
-        if _is_meant(row, here.command):
-            yield row.id, " ".join(f"{row.state.name} {row.name} {row.command}".split())[:100]
+    of = {"signal": RUNNING, **dict.fromkeys(LIVE, UNENDED), **dict.fromkeys(OVER, ENDED)}.get(here.command, EVERY)
+    for row in filter(of.fits, here.rows()):
+        yield row.id, " ".join(f"{row.state.name} {row.name} {row.command}".split())[:100]
     yield "last", "the task submitted last"
-
-
-def _is_meant(row: TaskView, command: str) -> bool:
-    from leaseq.models import State
-
-    if command in RUNNING and row.state is State.PENDING:
-        return False
-    return not (command in UNENDED and row.state.ended) and not (command in ENDED and not row.state.ended)

@@ -71,6 +71,11 @@ class Option:
         return self.field or self.name.replace("-", "_")
 
     @property
+    def typed(self) -> str:
+        """How it is typed, without a value: a flag that holds unless it is taken back, as that."""
+        return f"--{'no-' if self.kind == 'flag' and self.default == 'true' else ''}{self.name}"
+
+    @property
     def stands_for(self) -> str:
         """What a help shows in the place of a value."""
         return self.metavar or METAVARS.get(self.completes, "X")

@@ -2,7 +2,7 @@
 
 Each line is a candidate, a tab, and what it is. A line that begins with a tab is an order to the shell: `files` and
 `directories` are its own to complete, and after `command N` what stands behind the N-th word is a command of its own.
-Slurm is not asked, nothing is written, and whatever goes wrong, there are no candidates.
+Slurm is not asked, nothing is written but the cache of ended leases, and whatever goes wrong, there are no candidates.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from leaseq.cli.command import Command, Option
 from leaseq.cli.line import match
-from leaseq.cli.table import command
-from leaseq.commands import ALIASES, COMMANDS, GROUP_DEFAULTS
+from leaseq.cli.table import command, command_words
+from leaseq.commands import COMMANDS, GROUP_DEFAULTS
+from leaseq.errors import UsageError
 
 SECONDS_MAX = 1.0
 """A file system that does not answer keeps nobody from typing for longer."""
@@ -56,20 +57,19 @@ def candidates(words: Sequence[str]) -> Iterator[Candidate]:
     if not before:
         yield from _beginning(now, _first_words())
         return
-    name, rest = ALIASES.get(before[0], before[0]), before[1:]
-    members = {known.split()[1]: COMMANDS[known].about for known in COMMANDS if known.startswith(f"{name} ")}
-    if members:
-        if not rest:
-            yield from _beginning(now, members)
-            if now.startswith("-"):
-                yield from _of_command(GROUP_DEFAULTS[name], [], now, at=1)
-            return
-        name, rest = (GROUP_DEFAULTS[name], rest) if rest[0].startswith("-") else (f"{name} {rest[0]}", rest[1:])
-        name = ALIASES.get(name, name)
+    if before == ["help"]:
+        yield from _beginning(now, {**_first_words(), **_topics()})
+        return
+    if before[0] in GROUP_DEFAULTS and not before[1:] and not now.startswith("-"):
+        members = [known for known in COMMANDS if known.startswith(f"{before[0]} ")]
+        yield from _beginning(now, {known.split()[1]: COMMANDS[known].about for known in members})
+        return
+    try:
+        name, rest = command_words(before)
+    except UsageError:
+        return
     if name in COMMANDS:
         yield from _of_command(name, rest, now, at=len(before) - len(rest))
-    elif name == "help" and not rest:
-        yield from _beginning(now, {**_first_words(), **_topics()})
 
 
 def _first_words() -> dict[str, str]:
@@ -125,11 +125,8 @@ def _of_command(name: str, rest: Sequence[str], now: str, *, at: int) -> Iterato
 
 def _options(found: Command, given: Sequence[str], now: str) -> Iterator[Candidate]:
     for option in found.options:
-        if option.kind == "list" or option.name not in given:
-            off = option.kind == "flag" and option.default == "true"
-            word = f"--{'no-' if off else ''}{option.name}"
-            if word.startswith(now):
-                yield word, option.help
+        if (option.kind == "list" or option.name not in given) and option.typed.startswith(now):
+            yield option.typed, option.help
     if "--help".startswith(now):
         yield "--help", "what it does, and its options"
 

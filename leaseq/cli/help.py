@@ -121,12 +121,12 @@ def _of_command(name: str, room: int) -> list[str]:
 def of_option(option: Option) -> tuple[str, str]:
     """How it is typed, and what it means."""
     if option.kind == "flag" and option.default == "true":
-        return f"--no-{option.name}", option.help
+        return option.typed, option.help
     short = f"-{option.short}, " if option.short else ""
     value = "" if option.kind == "flag" else f" {option.stands_for}"
     taken = f": {', '.join(option.choices[:-1])} or {option.choices[-1]}" if option.choices else ""
     default = f" (default {option.default})" if option.default else ""
-    return f"{short}--{option.name}{value}", f"{option.help}{taken}{default}"
+    return f"{short}{option.typed}{value}", f"{option.help}{taken}{default}"
 
 
 def _listing(names: list[str], room: int) -> list[str]:

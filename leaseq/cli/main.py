@@ -106,6 +106,8 @@ def _run(words: list[str], umask: int) -> int:
         from leaseq.cli.help import show
 
         return show(head[1:])
+    from leaseq.cli.table import command_words
+
     name, rest = command_words(head)
     request = _accept(name, rest, tail)
     if request is None:
@@ -129,39 +131,6 @@ def _bare() -> list[str]:
     """What `leaseq` alone means: the monitor if there is one and somebody to look at it."""
     watched = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
     return ["tui"] if watched else ["status"]
-
-
-def command_words(head: list[str]) -> tuple[str, list[str]]:
-    """(the command's name, its words); raises UsageError for what is no command."""
-    from leaseq.cli.table import foreign_hint
-    from leaseq.cli.values import nearest_hint
-    from leaseq.commands import ALIASES, COMMANDS, GROUP_DEFAULTS
-    from leaseq.errors import UsageError
-
-    if not head:
-        raise UsageError("no command before `--`", hint="leaseq submit -- COMMAND queues a task")
-    if head[0].startswith("-"):
-        near = nearest_hint(head[0], ("--help", "--version"))
-        hint = near or "options follow the command: leaseq COMMAND OPTIONS"
-        raise UsageError(f"no command before {head[0]}", hint=hint)
-    first, rest = head[0], head[1:]
-    groups = {name.split()[0] for name in COMMANDS if " " in name}
-    if first in groups:
-        if not rest or rest[0].startswith("-"):
-            helped = rest[:1] in (["--help"], ["-h"])
-            return (f"help {first}", []) if helped else (GROUP_DEFAULTS[first], rest)
-        name, rest = f"{first} {rest[0]}", rest[1:]
-        name = ALIASES.get(name, name)
-        if name not in COMMANDS:
-            members = [member.split()[1] for member in COMMANDS if member.startswith(f"{first} ")]
-            near = foreign_hint(head[1], group=first) or nearest_hint(head[1], members)
-            raise UsageError(f"`{first}` has no command {head[1]!r}", hint=near or f"one of {', '.join(members)}")
-        return name, rest
-    name = ALIASES.get(first, first)
-    if name not in COMMANDS:
-        near = foreign_hint(first) or nearest_hint(first, [*COMMANDS, *groups, "help"])
-        raise UsageError(f"{first!r} is not a leaseq command", hint=near or "`leaseq help` lists the commands")
-    return name, rest
 
 
 def _accept(name: str, rest: list[str], tail: tuple[str, ...] | None) -> Request | None:

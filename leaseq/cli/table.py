@@ -1,10 +1,11 @@
-"""From a command's name to its module, which is imported when it is used; and words that other tools have for it."""
+"""From what is typed to a command's name, and from that to its module; and words that other tools have for it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leaseq.commands import COMMANDS
+from leaseq.commands import ALIASES, COMMANDS, GROUP_DEFAULTS
+from leaseq.errors import UsageError
 
 if TYPE_CHECKING:
     from leaseq.cli.command import Command
@@ -55,6 +56,36 @@ def command(name: str) -> Command:
 
     found: Command = import_module(f"leaseq.cli.{name.replace(' ', '_').replace('-', '_')}").COMMAND
     return found
+
+
+def command_words(head: list[str]) -> tuple[str, list[str]]:
+    """(the command's name, its words); raises UsageError for what is no command."""
+    from leaseq.cli.values import nearest_hint
+
+    if not head:
+        raise UsageError("no command before `--`", hint="leaseq submit -- COMMAND queues a task")
+    if head[0].startswith("-"):
+        near = nearest_hint(head[0], ("--help", "--version"))
+        hint = near or "options follow the command: leaseq COMMAND OPTIONS"
+        raise UsageError(f"no command before {head[0]}", hint=hint)
+    first, rest = head[0], head[1:]
+    groups = {name.split()[0] for name in COMMANDS if " " in name}
+    if first in groups:
+        if not rest or rest[0].startswith("-"):
+            helped = rest[:1] in (["--help"], ["-h"])
+            return (f"help {first}", []) if helped else (GROUP_DEFAULTS[first], rest)
+        name, rest = f"{first} {rest[0]}", rest[1:]
+        name = ALIASES.get(name, name)
+        if name not in COMMANDS:
+            members = [member.split()[1] for member in COMMANDS if member.startswith(f"{first} ")]
+            near = foreign_hint(head[1], group=first) or nearest_hint(head[1], members)
+            raise UsageError(f"`{first}` has no command {head[1]!r}", hint=near or f"one of {', '.join(members)}")
+        return name, rest
+    name = ALIASES.get(first, first)
+    if name not in COMMANDS:
+        near = foreign_hint(first) or nearest_hint(first, [*COMMANDS, *groups, "help"])
+        raise UsageError(f"{first!r} is not a leaseq command", hint=near or "`leaseq help` lists the commands")
+    return name, rest
 
 
 def foreign_hint(word: str, *, group: str = "") -> str:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from leaseq import config
 from leaseq.cli.line import HelpAsked, request_of
-from leaseq.cli.main import command_words, main, split
-from leaseq.cli.table import command
+from leaseq.cli.main import main, split
+from leaseq.cli.table import command, command_words
 from leaseq.commands import COMMANDS
 from leaseq.errors import UsageError
 from leaseq.hostlist import HOSTS_MAX, expand_hosts

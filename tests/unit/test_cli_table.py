@@ -11,8 +11,7 @@ from leaseq import cli
 from leaseq.cli import exits
 from leaseq.cli.help import text_for
 from leaseq.cli.line import request_of
-from leaseq.cli.main import command_words
-from leaseq.cli.table import FOREIGN, FOREIGN_IN, command
+from leaseq.cli.table import FOREIGN, FOREIGN_IN, command, command_words
 from leaseq.commands import ALIASES, COMMANDS, known
 from leaseq.errors import LeaseqError, UsageError
 from leaseq.installation import starts_runner

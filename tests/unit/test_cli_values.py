@@ -11,10 +11,10 @@ import pytest
 
 from leaseq.cli.help import text_for
 from leaseq.cli.line import HelpAsked, request_of
-from leaseq.cli.main import command_words, split
+from leaseq.cli.main import split
 from leaseq.cli.retry import Retry
 from leaseq.cli.submit import Submit
-from leaseq.cli.table import command
+from leaseq.cli.table import command, command_words
 from leaseq.cli.values import gpu_count, integer, mebibytes, seconds, yes
 from leaseq.commands import COMMANDS, GROUP_DEFAULTS
 from leaseq.errors import UsageError
