@@ -14,7 +14,7 @@ from leaseq.node.kept import GRACE_SECONDS, Kept, exit_fact
 from leaseq.node.lease_end import DOUBT_SECONDS, may_be_of_it
 from leaseq.node.nodedir import NodeDir
 from leaseq.node.record import Rec, keys_in
-from leaseq.node.sweep import Process, alive, has_orphans, kill_all, not_ours, processes_of, send
+from leaseq.node.sweep import Process, alive, ended_children, has_orphans, kill_all, not_ours, processes_of, send
 from leaseq.world import boot_id
 
 SWEEP_SECONDS = 0.2
@@ -91,13 +91,7 @@ class Keeping:
 
     def reaped(self) -> Iterator[tuple[Kept, dict[str, object]]]:
         """Every ended child is waited for; gives (attempt whose own process has ended, the fact that says how)."""
-        while True:
-            try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if pid == 0:
-                break
+        for pid, status, usage in ended_children():
             kept = self.by_pid.get(pid)
             if kept and kept.ours:
                 yield kept, exit_fact(kept, status, usage)

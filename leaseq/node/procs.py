@@ -19,7 +19,7 @@ from leaseq.node.nodedir import NodeDir, write_local
 from leaseq.node.orphans import Orphans
 from leaseq.node.record import Rec, keys_in
 from leaseq.node.request import StartRequest
-from leaseq.node.sweep import kill_all, processes_of
+from leaseq.node.sweep import ended_children, kill_all, processes_of
 from leaseq.node.window import Window, WindowRequest
 from leaseq.world import boot_id, process_start
 
@@ -206,13 +206,7 @@ class KeeperProcs:
 
     def reap(self) -> None:
         """If the keeper was killed, its tasks come to this process, a subreaper, with their true status."""
-        while True:
-            try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if pid == 0:
-                break
+        for pid, status, usage in ended_children():
             if self.child and pid == self.child.pid:
                 self.child.returncode = status
                 self.child = None

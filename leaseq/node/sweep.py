@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from resource import struct_rusage
 
 from leaseq.names import parse_key
 from leaseq.world import process_start, read_all, user_name
@@ -94,6 +95,18 @@ def catching(number: int, processes: set[Process], leader: Process) -> set[Proce
         found |= caught.intersection(level)
         level = [child for process in level if process not in caught for child in children.get(process[0], [])]
     return found
+
+
+def ended_children() -> Iterator[tuple[int, int, struct_rusage]]:
+    """Every child that has ended is waited for: its pid, its status, and what it used."""
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status, usage
 
 
 def alive(process: Process) -> bool:
