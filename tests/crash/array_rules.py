@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import errno
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -31,6 +31,8 @@ from tests.faults import Died, Fault, FaultFs, Kind
 from tests.memoryfs import Disk, MemoryFs
 
 Self = TypeVar("Self", bound="World")
+Tried = tuple[str, Callable[[], Iterator[str]]]
+"""What is tried, and its cases, each to be run to its end."""
 LEASE = LeaseDir("1", "/home/runs/1")
 TASK = "T00000000001"
 COUNT = 5
@@ -570,7 +572,7 @@ def _operations(p: Protocol, build: Build) -> list[str]:
     return [call[0] for call in fs.calls]
 
 
-def cases(p: Protocol) -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
+def cases(p: Protocol) -> Iterator[Tried]:
     """(what is tried, its cases), each to be run to its end."""
     for name, build in SCENES.items():
         if p.kept and name not in OF_LOGS:
@@ -665,9 +667,9 @@ def _die(world: World, act: Act, fault: Fault) -> bool:
     return False
 
 
-def first_violation(p: Protocol, *, first: str = "") -> tuple[str, str] | None:
-    """(what was tried, the case and the rule it broke) of the first case that fails, or None."""
-    for tried, each in sorted(cases(p), key=lambda case: not case[0].startswith(first)):
+def first_violation(tries: Iterable[Tried], *, first: str = "") -> tuple[str, str] | None:
+    """(what was tried, the case and the rule it broke) of the first of these that fails, or None."""
+    for tried, each in sorted(tries, key=lambda case: not case[0].startswith(first)):
         try:
             for _ in each():
                 pass

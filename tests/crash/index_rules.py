@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from leaseq.dataclass import dataclass, field, replace
-from leaseq.errors import Malformed
 from leaseq.indices import Indices
 from leaseq.models import ANY, Array, Need, Outcome, State, Task
 from leaseq.names import CLI, Entry, order
@@ -20,7 +19,7 @@ from leaseq.protocol.tasks import Claim
 from leaseq.upstream import Upstream, edges_in
 from leaseq.world import Fs
 from tests.crash import array_rules
-from tests.crash.array_rules import LEASE, TASK, cancel_free, lose_and_work
+from tests.crash.array_rules import LEASE, TASK, Tried, cancel_free, lose_and_work
 from tests.crash.check import Violated, named
 from tests.faults import Died, Fault, FaultFs, Kind
 
@@ -258,7 +257,7 @@ MEETINGS: dict[str, tuple[Build, Act]] = {
 }
 
 
-def cases(p: Protocol) -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
+def cases(p: Protocol) -> Iterator[Tried]:
     """(what is tried, its cases), each to be run to its end."""
     for name, build in SCENES.items():
         for tries in (array_rules.deaths, array_rules.lost_replies, array_rules.failures, array_rules.power_losses):
@@ -350,14 +349,3 @@ def retries_met_by_late_ends(p: Protocol) -> Iterator[str]:
                     break
                 case.check()
             yield f"{first} {at}"
-
-
-def first_violation(p: Protocol, *, first: str = "") -> tuple[str, str] | None:
-    """(what was tried, the case and the rule it broke) of the first case that fails, or None."""
-    for tried, each in sorted(cases(p), key=lambda case: not case[0].startswith(first)):
-        try:
-            for _ in each():
-                pass
-        except (Violated, Malformed, OSError) as violated:
-            return tried, str(violated)
-    return None

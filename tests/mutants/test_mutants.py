@@ -113,7 +113,7 @@ CATCHES = {**array_mutants.CAUGHT_BY, **log_mutants.CAUGHT_BY}
 def test_a_mutant_of_arrays_is_caught(name: str) -> None:
     mutant = replace(array_rules.REAL, **ARRAY_MUTANTS[name])
     with divided_into(array_rules.CHUNKS):
-        violation = array_rules.first_violation(mutant, first=CATCHES.get(name, ""))
+        violation = array_rules.first_violation(array_rules.cases(mutant), first=CATCHES.get(name, ""))
     assert violation is not None, f"{name}: nothing is caught"
     _tell(name, f"arrays: {violation[0]}", violation[1])
 
@@ -133,7 +133,7 @@ def test_a_mutant_of_an_allocation_that_leaves_is_caught(name: str) -> None:
 def test_a_mutant_of_what_waits_for_indices_is_caught(name: str) -> None:
     mutant = replace(index_rules.REAL, **index_mutants.MUTANTS[name])
     with divided_into(array_rules.CHUNKS):
-        violation = index_rules.first_violation(mutant, first=index_mutants.CAUGHT_BY.get(name, ""))
+        violation = array_rules.first_violation(index_rules.cases(mutant), first=index_mutants.CAUGHT_BY.get(name, ""))
     assert violation is not None, f"{name}: nothing is caught"
     _tell(name, f"indices: {violation[0]}", violation[1])
 
