@@ -25,7 +25,7 @@ from leaseq.node import session
 from leaseq.node.terminals import Terminals
 from leaseq.world import SystemFs
 from tests.build import allocate
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS_MAX = PATIENCE_SECONDS
@@ -172,10 +172,8 @@ def test_a_window_that_changes_its_size_is_noticed_inside(node: Node) -> None:
 def used(node: Node, what: str) -> None:
     """The node is used by that, or by nothing."""
     root = next(node.path.glob("n/*/7/node1"))
-    until = time.monotonic() + SECONDS_MAX
-    while (seen := Terminals(str(root)).in_use()) != what:
-        assert time.monotonic() < until, seen
-        time.sleep(0.05)
+    terminals = Terminals(str(root))
+    wait_until(lambda: terminals.in_use() == what, f"use by {what!r}", seen=terminals.in_use)
 
 
 def detached(node: Node, *typed: str) -> None:
