@@ -8,17 +8,19 @@ from functools import partial
 from leaseq.cli.acting import Said, on_each
 from leaseq.cli.app import App
 from leaseq.cli.command import Command
-from leaseq.cli.editor import edited
+from leaseq.cli.editor import edited, kept
 from leaseq.cli.hold import which
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.set import told
 from leaseq.cli.sheet import Line
 from leaseq.dataclass import dataclass
+from leaseq.errors import LeaseqError
 from leaseq.lease.lookup import PENDING, Found, Located
 from leaseq.models import Task
 from leaseq.names import Entry
 from leaseq.verbs.change import Wish, change, opened
 from leaseq.verbs.fits import Fits
+from leaseq.verbs.upstreams import replaced
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ class Edit:
         known = {each.row.id: opened(app.access, each) for each in found.tasks}
         lines, path = edited(known)
         different = Found(tuple(each for each in found.tasks if each.row.id in lines), found.unknown, found.problems)
+        for each in different.tasks:
+            if (after := lines[each.row.id].after) is not None:
+                try:
+                    replaced(app.access, each.reader.lease, known[each.row.id][0], after)
+                except LeaseqError as error:
+                    raise kept(error, path) from None
         act = partial(_change, lines=lines, known=known, fits=Fits(app.access))
         code = on_each(app, different, act, doing="changing", json=self.json, hints=True) if different.tasks else 0
         if not different.tasks:
@@ -52,7 +60,7 @@ def _change(
     app: App, each: Located, *, lines: dict[str, Line], known: dict[str, tuple[Task, Entry]], fits: Fits
 ) -> Said:
     line = lines[each.row.id]
-    wished = Wish(lambda task: line.task, line.priority, opened=str(known[each.row.id][1]))
+    wished = Wish(lambda task: line.task, line.priority, line.after, opened=str(known[each.row.id][1]))
     return told(each.row.id, change(app.access, each, wished, fits=fits))
 
 

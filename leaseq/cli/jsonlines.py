@@ -7,8 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from leaseq.cli.after import after
-from leaseq.cli.sheet import need_of
+from leaseq.cli.sheet import after_of, need_of
 from leaseq.cli.values import integer
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
@@ -79,14 +78,7 @@ def _task(body: Mapping[str, Any], like: Task, *, priority: int, hold: bool) -> 
     if "priority" in body:
         priority = integer(str(body["priority"]), what="priority", low=-499, high=499)
     hold = _flag(body["hold"], "hold") if "hold" in body else hold
-    return Each(task, priority, hold, _after(body.get("after", [])))
-
-
-def _after(value: object) -> tuple[tuple[str, str], ...]:
-    words = [value] if isinstance(value, str) else value
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise UsageError("after is neither a word nor a list of words", hint="as with --after: T3k9, any:T3k9")
-    return after(words, what="after")
+    return Each(task, priority, hold, after_of(body.get("after", [])))
 
 
 def _command(body: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:

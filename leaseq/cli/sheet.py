@@ -7,18 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from leaseq.cli.after import After, after
 from leaseq.cli.values import gpu_count, integer, mebibytes, one_of, seconds
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
 from leaseq.models import ALL_GPUS, ANY, Need, Task
 from leaseq.names import Entry, valid_group, valid_name
+from leaseq.protocol.edges import BEGIN, OK
 from leaseq.protocol.submission import command_of
+from leaseq.upstream import Upstream
 
 HEAD = """\
 # Change what you like, save, and leave the editor. What you leave as it is stays as it is; so does a task whose
 # lines you remove. Nothing is locked: a task that has started by then is named, and left.
 # command: a line for bash, or a list of words. gpus, cpus, mem, time: empty is not named. env: what --env said.
 """
+AFTER_HEAD = "# after: what it comes after, as --after says it: T3k9, any:T3k9, last; [] is nothing.\n"
 UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
@@ -28,19 +32,24 @@ class Line:
 
     task: Task
     priority: int
+    after: tuple[After, ...] | None = None
+    """What it is to come after instead; None: as it is."""
 
 
-def sheet_of(tasks: Sequence[tuple[Task, Entry]]) -> str:
-    """The text that an editor is given."""
+def sheet_of(tasks: Sequence[tuple[Task, Entry]], *, pending: bool) -> str:
+    """The text that an editor is given. pending: they wait, and it may be changed for what."""
     import yaml
 
-    body = {task.id: fields_of(task, entry) for task, entry in tasks}
-    return HEAD + yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=10**6)
+    body = {task.id: fields_of(task, entry, pending=pending) for task, entry in tasks}
+    return (
+        HEAD + (AFTER_HEAD if pending else "") + yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=10**6)
+    )
 
 
-def fields_of(task: Task, entry: Entry) -> dict[str, Any]:
+def fields_of(task: Task, entry: Entry, *, pending: bool) -> dict[str, Any]:
     """What of the task may be changed, as it is."""
     need = task.need
+    ups = [up for up in map(Upstream.parse, task.after) if up.kind != BEGIN]
     return {
         "command": task.argv[0] if task.shell else list(task.argv),
         "name": task.name,
@@ -55,6 +64,7 @@ def fields_of(task: Task, entry: Entry) -> dict[str, Any]:
         "retries": task.retries,
         "on_lost": task.on_lost,
         "requeue": task.requeue,
+        **({"after": [up.id if up.kind == OK else up.word for up in ups]} if pending else {}),
         "env": {name: task.env[name] for name in task.env_given if name in task.env},
     }
 
@@ -83,8 +93,8 @@ def lines_of(text: str, opened: Mapping[str, tuple[Task, Entry]], *, every: bool
         if not isinstance(fields, dict):
             raise UsageError(f"{task_id}: no fields under it")
         task, entry = opened[task_id]
-        line = changed(task, fields_of(task, entry), fields)
-        if every or line.task != task or line.priority != 500 - int(entry.order[:3]):
+        line = changed(task, fields_of(task, entry, pending=not every), fields)
+        if every or line != Line(task, 500 - int(entry.order[:3])):
             found[task_id] = line
     return found
 
@@ -96,7 +106,8 @@ def changed(task: Task, was: Mapping[str, Any], fields: Mapping[str, Any]) -> Li
         raise UsageError(f"{task.id}: there is no field {unknown[0]!r:.40}", hint=f"one of {', '.join(was)}")
     new = {**was, **fields}
     try:
-        return Line(_task(task, was, new), int(_number(new["priority"], "priority", low=-499, high=499)))
+        comes = after_of(new["after"]) if new.get("after") != was.get("after") else None
+        return Line(_task(task, was, new), int(_number(new["priority"], "priority", low=-499, high=499)), comes)
     except UsageError as error:
         raise UsageError(f"{task.id}: {error.message}", hint=error.hint) from None
 
@@ -145,6 +156,14 @@ def need_of(fields: Mapping[str, Any]) -> Need:
         mem_mb=value("mem", mebibytes),
         time_seconds=None if limit is None else -int(-limit // 1),
     )
+
+
+def after_of(value: object) -> tuple[After, ...]:
+    """What such a field says that a task comes after."""
+    words = [value] if isinstance(value, str) else [] if value is None else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise UsageError("after is neither a word nor a list of words", hint="as with --after: T3k9, any:T3k9")
+    return after(words, what="after")
 
 
 def _command(value: object) -> tuple[tuple[str, ...], bool]:

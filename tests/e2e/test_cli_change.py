@@ -133,6 +133,49 @@ def test_a_wrong_sheet_changes_nothing_and_stays_where_it_is_told(box: Box, by: 
     path.unlink()
 
 
+def test_what_a_task_comes_after_is_edited_in_the_sheet(box: Box) -> None:
+    first, second, third = held(box), held(box), held(box, "--begin", "+2h")
+    by = f"""
+assert body["{second}"]["after"] == []
+body["{second}"]["after"] = ["{first}", "any:{third}"]
+body["{third}"]["after"] = "{first}"
+"""
+    said = edit(box, second, third, by=by, code=0)
+    assert f"{second} is changed: after" in said.err and f"{third} is changed: after" in said.err
+    assert box.task(second)["waits_for"] == sorted([f"ok:{first}", f"any:{third}"])
+    assert [word.partition(":")[0] for word in box.task(third)["waits_for"]] == ["begin", "ok"], "its time stays"
+    edit(box, second, by=f'assert body["{second}"].pop("after") == ["{first}", "any:{third}"]', code=0)
+    edit(box, second, by=f'body["{second}"]["after"].remove("{first}")', code=0)
+    assert box.task(second)["waits_for"] == [f"any:{third}"]
+    edit(box, second, by=f'body["{second}"]["after"] = []', code=0)
+    assert box.task(second)["waits_for"] == []
+
+
+@pytest.mark.parametrize(
+    ("after", "word"),
+    [
+        ("[first]", "cannot come after itself"),
+        ("[second]", "which waits for"),
+        ('["Tnone"]', "Tnone"),
+        ('["afterok:last"]', "Slurm's word"),
+        ("[1]", "neither a word nor a list of words"),
+        ("{}", "neither a word nor a list of words"),
+    ],
+)
+def test_a_sheet_in_which_a_task_comes_after_what_cannot_be_changes_nothing(box: Box, after: str, word: str) -> None:
+    first, other = held(box), held(box)
+    second = held(box, "--after", first)
+    by = f"""
+first, second = "{first}", "{second}"
+body["{other}"]["priority"] = 7
+body[first]["after"] = {after}
+"""
+    said = edit(box, other, first, by=by, code=2)
+    assert word in said.err and "priority" not in said.err and "nothing was changed" in said.err
+    assert box.task(first)["waits_for"] == []
+    Path(said.err.split("What you wrote is in ")[1].split()[0]).unlink()
+
+
 def test_what_is_no_yaml_says_in_which_line(box: Box) -> None:
     task_id = held(box)
     script = box.path / "editor"
