@@ -16,12 +16,12 @@ from leaseq.cli.keeping import how_long, kept
 from leaseq.cli.options import JSON
 from leaseq.cli.output import iso
 from leaseq.cli.starting import slurm, wait_for_start, way_back
-from leaseq.cli.values import seconds
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
 from leaseq.lease import leases
 from leaseq.models import Lease
 from leaseq.names import is_node, valid_name
+from leaseq.values import seconds
 from leaseq.verbs.add import Added, add, estimates, lease_to_grow, prepare
 from leaseq.words import visible, visible_lines
 

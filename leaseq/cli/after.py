@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from leaseq.cli.command import Option
-from leaseq.cli.values import nearest_hint, seconds
 from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
 from leaseq.forms import Form
-from leaseq.protocol.edges import ENDS, KINDS, NOT_OK, OK, START
+from leaseq.protocol.edges import SLURM_WORDS, After, after
+from leaseq.values import nearest_hint, seconds
 
-_SLURM = {"afterok": OK, "afterany": ENDS, "afternotok": NOT_OK, "after": START}
-_NUMBERS = Form(r"[0-9][0-9:-]*")
 _CLOCK = Form(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 _DATE = Form(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ](.+))?")
-QUERIES = ("group", "name", "state")
-"""What stands before a colon for several tasks at once."""
-_HOW = "--after T3k9 (ended well), any:T3k9, notok:T3k9, start:T3k9, `last`, group:NAME; several with commas"
-
-
-class After(NamedTuple):
-    """A word that names tasks, and what of them is waited for."""
-
-    kind: str
-    word: str
 
 
 @dataclass(frozen=True)
@@ -52,29 +39,6 @@ class Begin:
         return when.timestamp()
 
 
-def after(texts: Sequence[str], *, what: str) -> tuple[After, ...]:
-    """What the words say, each with its own kind: `T3k9`, `any:T3k9`, several with commas."""
-    found: list[After] = []
-    for text in texts:
-        for number, part in enumerate(filter(None, (part.strip() for part in text.split(",")))):
-            if number and _NUMBERS.fullmatch(part) and "_" in found[-1].word:
-                found[-1] = After(found[-1].kind, f"{found[-1].word},{part}")  # T3k9_1,5,7-9
-                continue
-            kind, colon, word = part.partition(":")
-            if colon and kind in _SLURM:
-                raise UsageError(f"{what} {part}: that is Slurm's word", hint=f"--dependency {part}, or {_HOW}")
-            if not colon or kind in QUERIES:
-                kind, word = OK, part
-            if kind not in KINDS:
-                raise UsageError(f"{what} {part}: {kind!r} is not known", hint=nearest_hint(kind, KINDS) or _HOW)
-            if not word:
-                raise UsageError(f"{what} {part}: after which task?", hint=_HOW)
-            found.append(After(kind, word))
-    if not found and texts:
-        raise UsageError(f"{what}: after which task?", hint=_HOW)
-    return tuple(found)
-
-
 def dependency(texts: Sequence[str], *, what: str) -> tuple[After, ...]:
     """The same in Slurm's words: `afterok:T3k9:T7aa,afterany:T8bb`."""
     found: list[After] = []
@@ -88,15 +52,15 @@ def dependency(texts: Sequence[str], *, what: str) -> tuple[After, ...]:
                     f"{what} {part}: index by index is not known yet",
                     hint="afterok:ID waits for all of it, afterok:ID_3 for one index",
                 )
-            if word not in _SLURM:
-                hint = nearest_hint(word, _SLURM) or f"one of {', '.join(_SLURM)}"
+            if word not in SLURM_WORDS:
+                hint = nearest_hint(word, SLURM_WORDS) or f"one of {', '.join(SLURM_WORDS)}"
                 raise UsageError(f"{what} {part}: {word!r} is not known", hint=hint)
             if not any(ids) or not all(ids):
                 raise UsageError(f"{what} {part}: after which task?", hint=f"{word}:ID, several as {word}:ID:ID")
             for each in ids:
                 if "+" in each:
                     raise UsageError(f"{what} {part}: no delay can be said", hint=f"{word}:{each.partition('+')[0]}")
-                found.append(After(_SLURM[word], each))
+                found.append(After(SLURM_WORDS[word], each))
     return tuple(found)
 
 

@@ -9,13 +9,13 @@ from leaseq.cli.acting import Said, on_each
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import JSON, LEASE, OF_GROUP, by_group
-from leaseq.cli.values import nearest_hint
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
 from leaseq.lease.lookup import RUNNING, UNENDED, How, Located
 from leaseq.models import State
 from leaseq.reading.views import TaskView
 from leaseq.schema import whole
+from leaseq.values import nearest_hint
 from leaseq.verbs import cancel as verb
 from leaseq.words import count
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from leaseq.cli.command import Option
 from leaseq.cli.options import NODE
-from leaseq.cli.values import gpu_count, integer, mebibytes, seconds, text_itself, yes
 from leaseq.dataclass import fields as fields_of
 from leaseq.dataclass import replace
 from leaseq.errors import UsageError
 from leaseq.models import Need
 from leaseq.node.environ import GPU_OWNED, owned_by_node
+from leaseq.values import gpu_count, integer, mebibytes, seconds, text_itself, yes
 from leaseq.verbs.changes import Changes
 
 

@@ -6,8 +6,8 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.progress import TOLD_MAX, Progress
-from leaseq.cli.values import seconds
 from leaseq.dataclass import dataclass
+from leaseq.values import seconds
 from leaseq.verbs.clean import clean, due
 from leaseq.words import count
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from leaseq.cli.values import one_of, yes
 from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
+from leaseq.values import one_of, yes
 
 if TYPE_CHECKING:
     from leaseq.cli.app import App

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Words
-from leaseq.cli.values import one_of
 from leaseq.dataclass import dataclass
+from leaseq.values import one_of
 
 SCRIPTS = {
     "bash": r"""

@@ -7,11 +7,11 @@ from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.limits import limits_told
 from leaseq.cli.options import LEASE, LOOK, Look
-from leaseq.cli.values import integer
 from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound, UsageError
 from leaseq.models import State
 from leaseq.names import valid_group
+from leaseq.values import integer
 from leaseq.verbs.group import ENDED_LOOKED_AT, Group, Groups, look, set_parallel
 from leaseq.words import about
 

@@ -9,10 +9,10 @@ from leaseq.cli.columns import wrapped
 from leaseq.cli.command import Option
 from leaseq.cli.output import terminal_columns
 from leaseq.cli.table import command, foreign_hint
-from leaseq.cli.values import nearest_hint
 from leaseq.commands import ALIASES, COMMANDS
 from leaseq.errors import LeaseqError, Unavailable, UsageError
 from leaseq.models import State
+from leaseq.values import nearest_hint
 
 INTRO = """\
 leaseq: tasks that outlive sessions, on this host or in a lease from Slurm

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from leaseq.cli.values import seconds
 from leaseq.errors import UsageError
+from leaseq.values import seconds
 from leaseq.words import about
 
 OFF = "off"

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from leaseq.cli.sheet import after_of, need_of
-from leaseq.cli.values import integer
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
 from leaseq.models import ANY, Need, Task
 from leaseq.names import valid_group, valid_name
 from leaseq.node.environ import owned_by_node
 from leaseq.protocol.submission import command_of
+from leaseq.values import integer
 from leaseq.verbs.submit_each import Each
 
 NEEDS = ("gpus", "cpus", "mem", "time")

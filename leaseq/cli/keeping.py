@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 
 from leaseq.cli.output import stamp
-from leaseq.cli.values import seconds
 from leaseq.dataclass import replace
 from leaseq.errors import UsageError
 from leaseq.lease.kept import Kept
 from leaseq.protocol.succession import How
+from leaseq.values import seconds
 from leaseq.words import about
 
 FOREVER, UNTIL_EMPTY, OFF = "forever", "until-empty", "off"

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from leaseq.cli.command import Command, Option, Request
-from leaseq.cli.values import nearest_hint
 from leaseq.errors import UsageError
+from leaseq.values import nearest_hint
 
 
 class HelpAsked(Exception):

@@ -12,7 +12,6 @@ from leaseq.cli.follow import COMMAND as COMMAND_FOLLOW
 from leaseq.cli.follow import request as follow_request
 from leaseq.cli.options import JSON, LEASE, OF_GROUP, by_group
 from leaseq.cli.streams import ALL_LINES, FOLLOW_LINES, RAW, STDERR, STDOUT, lines_of, no_log, of_indices, streams_of
-from leaseq.cli.values import integer
 from leaseq.dataclass import dataclass
 from leaseq.errors import NotFound
 from leaseq.lease.lookup import BEGUN, How
@@ -23,6 +22,7 @@ from leaseq.reading.logtext import Harmless
 from leaseq.reading.output import Log, log_of
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
+from leaseq.values import integer
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,18 @@ from functools import partial
 from typing import Any
 
 from leaseq.cli.acting import Said, on_each
-from leaseq.cli.after import AFTER, After
+from leaseq.cli.after import AFTER
 from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, with_changes
 from leaseq.cli.command import Command, Option
 from leaseq.cli.hold import which
 from leaseq.cli.options import JSON, LEASE
-from leaseq.cli.values import integer
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
 from leaseq.lease.lookup import PENDING, Located
 from leaseq.names import valid_group
+from leaseq.protocol.edges import After
+from leaseq.values import integer
 from leaseq.verbs.arrays import set_throttle
 from leaseq.verbs.change import Changed, Wish, change, wish
 from leaseq.verbs.changes import Changes

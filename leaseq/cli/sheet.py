@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from leaseq.cli.after import After, after
-from leaseq.cli.values import gpu_count, integer, mebibytes, one_of, seconds
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
 from leaseq.models import ALL_GPUS, ANY, Need, Task
 from leaseq.names import Entry, valid_group, valid_name
-from leaseq.protocol.edges import BEGIN, OK
+from leaseq.protocol.edges import BEGIN, OK, After, after
 from leaseq.protocol.submission import command_of
 from leaseq.upstream import Upstream
+from leaseq.values import gpu_count, integer, mebibytes, one_of, seconds
 
 HEAD = """\
 # Change what you like, save, and leave the editor. What you leave as it is stays as it is; so does a task whose

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from leaseq.cli.command import Option
-from leaseq.cli.values import integer
 from leaseq.errors import NotFound, UsageError
 from leaseq.models import KEEP_FAILED, State
 from leaseq.reading.find import detail
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
+from leaseq.values import integer
 
 ALL_LINES = -1
 FOLLOW_LINES = 100

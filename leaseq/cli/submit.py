@@ -7,7 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from leaseq.cli.after import AFTER_OPTIONS, After, Begin
+from leaseq.cli.after import AFTER_OPTIONS, Begin
 from leaseq.cli.app import App
 from leaseq.cli.changes import (
     CWD,
@@ -31,6 +31,7 @@ from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Unavailable, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Need, Task
+from leaseq.protocol.edges import After
 from leaseq.protocol.submission import (
     chosen_environment,
     command_of,

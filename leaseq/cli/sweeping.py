@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Option
-from leaseq.cli.values import integer
 from leaseq.errors import UsageError
 from leaseq.models import Task
+from leaseq.values import integer
 from leaseq.words import count, joined, visible
 
 if TYPE_CHECKING:

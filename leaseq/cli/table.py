@@ -60,7 +60,7 @@ def command(name: str) -> Command:
 
 def command_words(head: list[str]) -> tuple[str, list[str]]:
     """(the command's name, its words); raises UsageError for what is no command."""
-    from leaseq.cli.values import nearest_hint
+    from leaseq.values import nearest_hint
 
     if not head:
         raise UsageError("no command before `--`", hint="leaseq submit -- COMMAND queues a task")

@@ -13,7 +13,6 @@ from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.limits import limits_told
 from leaseq.cli.options import GROUP, LEASE, LOOK, NODE, Look
 from leaseq.cli.output import Output
-from leaseq.cli.values import integer
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
 from leaseq.indices import Indices
@@ -21,6 +20,7 @@ from leaseq.models import State
 from leaseq.names import ids_in
 from leaseq.protocol.keys import redone
 from leaseq.reading.views import Snapshot, TaskView
+from leaseq.values import integer
 from leaseq.words import count
 
 if TYPE_CHECKING:

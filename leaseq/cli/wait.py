@@ -7,13 +7,13 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.details import attempt_json
 from leaseq.cli.options import JSON, LEASE, OF_GROUP, by_group
-from leaseq.cli.values import seconds
 from leaseq.dataclass import dataclass
 from leaseq.lease.lookup import Found, How, Located
 from leaseq.models import Outcome, State
 from leaseq.protocol.history import command_text
 from leaseq.protocol.keys import redone
 from leaseq.reading.waiting import wait_code
+from leaseq.values import seconds
 from leaseq.verbs.wait import wait
 from leaseq.words import visible
 

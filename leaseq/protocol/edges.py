@@ -16,18 +16,28 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from leaseq.dataclass import dataclass
+from leaseq.errors import UsageError
+from leaseq.forms import Form
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Outcome, State
 from leaseq.names import PENDING, attempt_of, parse_id, parse_key, task_of
 from leaseq.protocol import files, keys, tasks
 from leaseq.upstream import Edge, Standing, Upstream, edges_in, pointed_at
+from leaseq.values import nearest_hint
 from leaseq.world import Fs
 
 OK, ENDS, NOT_OK, START, BEGIN = "ok", "any", "notok", "start", "begin"
 """Kinds: it ended well; it ended; it ended and not well; it began; it is that time of the day."""
 KINDS = (OK, ENDS, NOT_OK, START)
+SLURM_WORDS = {"afterok": OK, "afterany": ENDS, "afternotok": NOT_OK, "after": START}
+"""What Slurm's `--dependency` calls what is waited for."""
+_HOW = "--after T3k9 (ended well), any:T3k9, notok:T3k9, start:T3k9, `last`, group:NAME; several with commas"
+_NUMBERS = Form(r"[0-9][0-9:-]*")
+QUERIES = ("group", "name", "state")
+"""What stands before a colon for several tasks at once."""
 BADLY = (State.FAILED, State.TIMEOUT, State.CANCELLED)
 _COMES = {
     OK: {State.DONE: True, **dict.fromkeys(BADLY, False)},
@@ -297,3 +307,36 @@ def leave_behind(fs: Fs, lease: LeaseDir, target: LeaseDir, key: str, own: Itera
     for home, edge in waiting_for(fs, lease, task_id):
         point(fs, target, home)
         retarget(fs, home, edge.up, edge.up._replace(attempt=attempt, lease=target.id))
+
+
+# -- as it is typed ---------------------------------------------------------------------------------
+
+
+class After(NamedTuple):
+    """A word that names tasks, and what of them is waited for."""
+
+    kind: str
+    word: str
+
+
+def after(texts: Sequence[str], *, what: str) -> tuple[After, ...]:
+    """What the words say, each with its own kind: `T3k9`, `any:T3k9`, several with commas."""
+    found: list[After] = []
+    for text in texts:
+        for number, part in enumerate(filter(None, (part.strip() for part in text.split(",")))):
+            if number and _NUMBERS.fullmatch(part) and "_" in found[-1].word:
+                found[-1] = After(found[-1].kind, f"{found[-1].word},{part}")  # T3k9_1,5,7-9
+                continue
+            kind, colon, word = part.partition(":")
+            if colon and kind in SLURM_WORDS:
+                raise UsageError(f"{what} {part}: that is Slurm's word", hint=f"--dependency {part}, or {_HOW}")
+            if not colon or kind in QUERIES:
+                kind, word = OK, part
+            if kind not in KINDS:
+                raise UsageError(f"{what} {part}: {kind!r} is not known", hint=nearest_hint(kind, KINDS) or _HOW)
+            if not word:
+                raise UsageError(f"{what} {part}: after which task?", hint=_HOW)
+            found.append(After(kind, word))
+    if not found and texts:
+        raise UsageError(f"{what}: after which task?", hint=_HOW)
+    return tuple(found)

@@ -10,6 +10,7 @@ from leaseq.forms import Form
 from leaseq.indices import Indices
 from leaseq.models import State
 from leaseq.names import valid_group
+from leaseq.protocol.edges import QUERIES
 from leaseq.reading.views import TaskView
 
 _NUMBERS = Form(r"[0-9][0-9:-]*")
@@ -44,9 +45,6 @@ class Query:
         if self.kind == "state":
             return row.state is State.parse(self.value)
         return self.value == (row.group if self.kind == "group" else row.name)
-
-
-QUERIES = ("group", "name", "state")
 
 
 def query_of(word: str) -> Query | None:

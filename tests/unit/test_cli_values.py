@@ -15,11 +15,11 @@ from leaseq.cli.main import split
 from leaseq.cli.retry import Retry
 from leaseq.cli.submit import Submit
 from leaseq.cli.table import command, command_words
-from leaseq.cli.values import gpu_count, integer, mebibytes, seconds, yes
 from leaseq.commands import COMMANDS, GROUP_DEFAULTS
 from leaseq.errors import UsageError
 from leaseq.models import ALL_GPUS
 from leaseq.sweep import Said
+from leaseq.values import gpu_count, integer, mebibytes, seconds, yes
 from leaseq.verbs.changes import Changes
 
 

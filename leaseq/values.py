@@ -1,4 +1,4 @@
-"""Words of the command line as values: nothing is guessed from their looks."""
+"""Words as people type them, as values: nothing is guessed from their looks."""
 
 from __future__ import annotations
 
