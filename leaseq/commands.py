@@ -6,9 +6,14 @@ file that is named as the command is typed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from leaseq.dataclass import dataclass
+from leaseq.errors import Refused
+
+READONLY = "LEASEQ_READONLY"
+"""The environment variable under which nothing is changed: 1, or anything but 0 and nothing."""
 
 
 @dataclass(frozen=True)
@@ -17,13 +22,16 @@ class Known:
 
     about: str
     changes: bool = True
-    """False if it only looks: it writes nothing, starts nothing and decides nothing."""
+    """False if it only looks: it writes nothing, starts nothing and decides nothing.
+
+    `wait` and `follow` let what is known of a lease be done while they wait, unless that is forbidden (`readonly`).
+    """
     terminal: bool = False
     """True if it needs the terminal, or lasts as long as something else does."""
 
 
 COMMANDS = {
-    "tui": Known("the monitor: leases, nodes, tasks and their output, live", terminal=True),
+    "tui": Known("the monitor: leases, nodes, tasks and their output, live", changes=False, terminal=True),
     "submit": Known("queue a task, or a file of tasks"),
     "add": Known("ask Slurm for a lease, and open a shell on it"),
     "status": Known("counts of tasks and the health of nodes", changes=False),
@@ -31,8 +39,8 @@ COMMANDS = {
     "info": Known("details of tasks", changes=False),
     "why": Known("say what a task waits for, and when it may start", changes=False),
     "logs": Known("show a task's output", changes=False),
-    "follow": Known("stream a task's output until it ends; gives its exit code", terminal=True),
-    "wait": Known("wait for tasks; gives their exit code", terminal=True),
+    "follow": Known("stream a task's output until it ends; gives its exit code", changes=False, terminal=True),
+    "wait": Known("wait for tasks; gives their exit code", changes=False, terminal=True),
     "cancel": Known("cancel pending tasks, end running ones"),
     "hold": Known("keep pending tasks from starting"),
     "release": Known("let held tasks start"),
@@ -80,3 +88,18 @@ def known(words: Sequence[str]) -> Known | None:
         alone = len(words) == 1 or words[1].startswith("-")
         first = GROUP_DEFAULTS[first] if alone else f"{first} {words[1]}"
     return COMMANDS.get(ALIASES.get(first, first))
+
+
+def readonly() -> bool:
+    """True if the environment forbids every change."""
+    return os.environ.get(READONLY, "0") not in ("", "0")
+
+
+def allow(name: str) -> None:
+    """Raises Refused if that command would change something and the environment forbids it."""
+    if COMMANDS[name].changes and readonly():
+        looks = ", ".join(each for each, known in COMMANDS.items() if not known.changes and " " not in each)
+        raise Refused(
+            f"`leaseq {name}` was not run: {READONLY} is set, and it would change something",
+            hint=f"what only looks is run: {looks}",
+        )

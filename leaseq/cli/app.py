@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from leaseq.cli.output import Output
 from leaseq.cli.watched import WatchedFs
+from leaseq.commands import readonly
 from leaseq.errors import LeaseqError
 from leaseq.layout import Home, default_home
 from leaseq.lease import leases
@@ -23,7 +24,7 @@ class App:
         self.home = Home(default_home())
         self.clock: Clock = SystemClock()
         self.fs: Fs = WatchedFs(SystemFs(remote=is_remote(self.home.root), owner=os.getuid()))
-        self.access = Access(self.fs, self.home, self.clock, news=self.tell_of_choice)
+        self.access = Access(self.fs, self.home, self.clock, news=self.tell_of_choice, readonly=readonly())
         self.out = Output()
 
     def tell_of_choice(self, lease_id: str) -> None:

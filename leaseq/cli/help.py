@@ -58,6 +58,7 @@ Filters take both spellings in any case.
 LEASEQ_HOME       where everything is kept (~/.leaseq); on a file system that all nodes share
 LEASEQ_LEASE      the default lease (set in a lease's shell and in tasks)
 LEASEQ_NODE_DIR   node-local files of runners (/tmp/leaseq-UID)
+LEASEQ_READONLY=1 refuse every command that changes something
 LEASEQ_DEBUG=1    show the traceback of a bug
 NO_COLOR          never colours
 CLICOLOR_FORCE    always colours

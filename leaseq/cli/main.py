@@ -142,14 +142,17 @@ def _accept(name: str, rest: list[str], tail: tuple[str, ...] | None) -> Request
         return None
     from leaseq.cli.line import HelpAsked, request_of
     from leaseq.cli.table import command
+    from leaseq.commands import allow
 
     try:
-        return request_of(name, command(name), rest, tail=tail)
+        request = request_of(name, command(name), rest, tail=tail)
     except HelpAsked:
         from leaseq.cli.help import show
 
         show(name.split())
         return None
+    allow(name)
+    return request
 
 
 # -- when it does not go well ------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import sys
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.options import LEASE
+from leaseq.commands import readonly
 from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
 from leaseq.monitor.reader import REFRESH_SECONDS
@@ -42,7 +43,7 @@ class Tui:
         options = Options(
             lease=app.access.lease(self.lease).id,
             refresh=self.refresh,
-            readonly=self.readonly,
+            readonly=self.readonly or readonly(),
             ascii=self.ascii or app.out.ascii,
             mono=bool(os.environ.get("NO_COLOR")),
             mouse=self.mouse,

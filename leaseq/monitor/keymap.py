@@ -34,7 +34,7 @@ class Key:
     def refusal(self, scene: Scene) -> str:
         """Why it does nothing now; empty if it works."""
         if self.changes and scene.ui.readonly:
-            return "read-only: started with --readonly"
+            return "read-only: nothing is changed from here"
         return self.why_not(scene)
 
 

@@ -182,6 +182,7 @@ class Monitor:
             readers=self.readers,
             quit=self._quit,
             answered=self._answered,
+            readonly=self.options.readonly,
         )
 
     def _quit(self) -> None:

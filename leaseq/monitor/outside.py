@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 
+from leaseq.commands import READONLY
 from leaseq.dataclass import replace
 from leaseq.layout import Home
 from leaseq.monitor.effects import Pager, Run, command_line
@@ -31,8 +32,10 @@ class World:
         readers: Readers,
         quit: Callable[[], None],
         answered: Callable[[Answer], None],
+        readonly: bool,
     ) -> None:
         self._home, self._umask, self._terminal, self._readers = home, umask, terminal, readers
+        self._readonly = readonly
         self.quit, self._answered = quit, answered
 
     def refresh(self) -> None:
@@ -70,7 +73,9 @@ class World:
 
     def _environment(self) -> dict[str, str]:
         """Commands mean this home and, if they name none, the lease that is looked at."""
-        return {**os.environ, "LEASEQ_HOME": self._home.root, "LEASEQ_LEASE": self._readers.data.lease_id}
+        forbids = {READONLY: "1"} if self._readonly else {}
+        lease = self._readers.data.lease_id
+        return {**os.environ, "LEASEQ_HOME": self._home.root, "LEASEQ_LEASE": lease, **forbids}
 
 
 def answered(ui: Ui, answer: Answer) -> Ui:

@@ -35,9 +35,12 @@ class Access:
         *,
         news: leases.News | None = None,
         pause: Callable[[float], None] = time.sleep,
+        readonly: bool = False,
     ) -> None:
         self.fs, self.home, self.clock = fs, home, clock
-        self.news = news
+        self.readonly = readonly
+        """True if looks leave everything as it is: what Slurm's news mean for a lease is left to others."""
+        self.news = None if readonly else news
         """Told the id of a lease that became the default because it has started."""
         self.pause = pause
         """Passes so many seconds."""
@@ -55,7 +58,7 @@ class Access:
         try:
             return self._lease(word)
         except NotFound:
-            if not acts or not self._heal():
+            if not acts or self.readonly or not self._heal():
                 raise
             return self._lease(word)
 
@@ -89,7 +92,7 @@ class Access:
 
     def keep_up(self, lease: LeaseDir) -> bool:
         """What Slurm's news mean for the lease is done; True if there were any. See `leaseq.lease.upkeep`."""
-        if leases.is_own(lease.id):
+        if self.readonly or leases.is_own(lease.id):
             return False
         from leaseq.lease.upkeep import keep_up_for
 
@@ -97,7 +100,7 @@ class Access:
 
     def learn(self, record: Lease) -> bool:
         """What Slurm's last answer means for the lease is done; True if it says something. Slurm is not asked."""
-        if leases.is_own(record.id):
+        if self.readonly or leases.is_own(record.id):
             return False
         from leaseq.lease.upkeep import learn_kept
 

@@ -72,5 +72,7 @@ def wait(
 
 def _keep_up(access: Access, lease: LeaseDir) -> None:
     """What is known of the lease is done, and what its tasks wait for is looked at."""
+    if access.readonly:
+        return
     access.keep_up(lease)
     dependents.look(access.fs, lease, now=access.clock.now())

@@ -247,9 +247,9 @@ def test_read_only_changes_nothing_and_says_so(env: dict[str, str]) -> None:
         screen.shows("first words")
         screen.shows("read-only")
         for key in "cxnas":
-            screen.press(key, "started with --readonly")
+            screen.press(key, "nothing is changed from here")
             screen.send("R")
-            screen.hides("started with --readonly")
+            screen.hides("nothing is changed from here")
         assert " c cancel" not in screen.text
         screen.send(":cancel --all\r")
         screen.shows("`cancel` is not run")
