@@ -11,18 +11,24 @@ from leaseq.words import count
 
 def advise(out: Output, snapshot: Snapshot) -> None:
     """What the person may want to do now, on stderr."""
-    for note in snapshot.notes[:5]:
-        out.talk(f"leaseq: {note}")
+    for each in advices(snapshot):
+        out.talk(f"leaseq: {each}")
+
+
+def advices(snapshot: Snapshot) -> list[str]:
+    """What the person may want to do now, the lease's notes first."""
+    said = list(snapshot.notes[:5])
     if snapshot.lease is None:
-        out.talk("leaseq: nothing was ever submitted here: `leaseq submit -- COMMAND` queues a task")
+        said.append("nothing was ever submitted here: `leaseq submit -- COMMAND` queues a task")
     elif snapshot.totals[State.STUCK]:
         stuck = snapshot.totals[State.STUCK]
-        out.talk(f"leaseq: {count(stuck, 'task is', 'tasks are')} stuck: `leaseq recover` shows the next step")
+        said.append(f"{count(stuck, 'task is', 'tasks are')} stuck: `leaseq recover` shows the next step")
     elif snapshot.totals[State.PENDING] and not any(view.health.serving for view in snapshot.nodes):
         if is_borrowed(snapshot.lease) and not snapshot.nodes:
-            out.talk(f"leaseq: it has no node yet: `leaseq lease info {snapshot.lease_id}` shows what Slurm says of it")
+            said.append(f"it has no node yet: `leaseq lease info {snapshot.lease_id}` shows what Slurm says of it")
         if not is_borrowed(snapshot.lease) and snapshot.lease.ended is None:
-            out.talk("leaseq: no runner takes the pending tasks: `leaseq daemon start` starts one")
+            said.append("no runner takes the pending tasks: `leaseq daemon start` starts one")
     elif snapshot.totals[State.LOST]:
         lost = snapshot.totals[State.LOST]
-        out.talk(f"leaseq: {count(lost, 'task is', 'tasks are')} lost: `leaseq recover` queues them again")
+        said.append(f"{count(lost, 'task is', 'tasks are')} lost: `leaseq recover` queues them again")
+    return said

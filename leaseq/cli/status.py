@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from leaseq.cli import rows
 from leaseq.cli.advice import advise
 from leaseq.cli.app import App
+from leaseq.cli.brief import LOOKED_AT, brief
 from leaseq.cli.columns import Column
-from leaseq.cli.command import Command
+from leaseq.cli.command import Command, Option
 from leaseq.cli.limits import limits_told
 from leaseq.cli.options import LEASE, LOOK, Look
 from leaseq.cli.output import COLOURS, Output
@@ -31,11 +32,12 @@ class Status(Look):
     """How many tasks are in which state, and how the nodes are."""
 
     lease: str
+    brief: bool = False
 
     def perform(self, app: App) -> int:
         out = self.output(app)
         reader = app.access.reader(self.lease)
-        snapshot = reader.read(recent=1, pending=0)
+        snapshot = reader.read(recent=LOOKED_AT if self.brief else 1, pending=0)
         if self.json:
             out.document(rows.status_json(snapshot))
             return 0
@@ -43,7 +45,13 @@ class Status(Look):
         name = f" ({record.name})" if record and record.name else ""
         reason = (record.end_reason or "released") if record and record.ended else snapshot.end
         ended = f"  ended: {reason}" if reason else ""
-        out.wrap(visible(f"lease {snapshot.lease_id}{name}{ended}"), indent=2)
+        title = f"lease {snapshot.lease_id}{name}{ended}"
+        if self.brief:
+            said = [*_unused(snapshot)[:1], self._forecast(app, reader, snapshot)]
+            left = allocs.time_left(app.fs, reader.lease) if not reason else None
+            brief(out, snapshot, title=title, said=[each for each in said if each], left=left)
+            return 0
+        out.wrap(visible(title), indent=2)
         shown = [state for state in State if snapshot.totals[state] or state in _ALWAYS]
         counts = [
             (f"{snapshot.totals[state]} {state.name.lower()}", COLOURS[state] if snapshot.totals[state] else "")
@@ -111,9 +119,13 @@ def _node_row(view: NodeView, note: str) -> list[str]:
 
 
 COMMAND = Command(
-    usage="[--lease LEASE]",
+    usage="[--lease LEASE] [--brief]",
     about="Counts of tasks by state, and the health and room of each node.",
     make=Status,
-    options=(LEASE, *LOOK),
-    examples=("leaseq status", "leaseq status --json"),
+    options=(
+        LEASE,
+        Option("brief", "at most 15 lines, with what runs and what went wrong last", kind="flag", against=("json",)),
+        *LOOK,
+    ),
+    examples=("leaseq status", "leaseq status --brief", "leaseq status --json"),
 )
