@@ -148,7 +148,7 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
         if row.place:
             yield "file", shlex.quote(f"{row.place.directory}/{row.place.name}")
     for outcome in each.outcomes:
-        yield f"attempt {outcome.attempt}", _attempt_text(outcome)
+        yield f"attempt {outcome.attempt}", attempt_text(outcome)
     if row.cleaned:
         yield "cleaned", "`leaseq clean` has removed its results and its output; this is its line of history"
         return
@@ -210,7 +210,8 @@ def _environment_text(task: Task) -> str:
     return ", ".join([count(len(task.env), "variable"), *said])
 
 
-def _attempt_text(outcome: Outcome) -> str:
+def attempt_text(outcome: Outcome) -> str:
+    """How an attempt ended, in one line."""
     # The lease ended under it, and it is known how it ended itself: nothing was lost.
     interrupted = outcome.requeued == "requeue" and outcome.exit_code is not None
     parts = ["interrupted" if interrupted else outcome.state.name]
