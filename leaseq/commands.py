@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 
 from leaseq.dataclass import dataclass
-from leaseq.errors import Refused
 
 READONLY = "LEASEQ_READONLY"
 """The environment variable under which nothing is changed: 1, or anything but 0 and nothing."""
@@ -71,6 +70,7 @@ COMMANDS = {
     "clean": Known("remove old results and logs"),
     "doctor": Known("check this host, the home, Slurm and the lease's nodes"),
     "config show": Known("show the settings and where they come from", changes=False),
+    "skill": Known("print a guide to leaseq for coding agents", changes=False),
     "completion": Known("print what makes bash, zsh or fish complete leaseq's words", changes=False),
 }
 ALIASES = {"monitor": "tui", "ls": "tasks", "log": "logs", "lease list": "lease ls", "info lease": "lease info"}
@@ -94,13 +94,3 @@ def known(words: Sequence[str]) -> Known | None:
 def readonly() -> bool:
     """True if the environment forbids every change."""
     return os.environ.get(READONLY, "0") not in ("", "0")
-
-
-def allow(name: str) -> None:
-    """Raises Refused if that command would change something and the environment forbids it."""
-    if COMMANDS[name].changes and readonly():
-        looks = ", ".join(each for each, known in COMMANDS.items() if not known.changes and " " not in each)
-        raise Refused(
-            f"`leaseq {name}` was not run: {READONLY} is set, and it would change something",
-            hint=f"what only looks is run: {looks}",
-        )

@@ -18,8 +18,6 @@ REMARKS_MAX = 2
 """So many of what may be done now."""
 CHARS_MAX = 160
 BAD = (State.FAILED, State.TIMEOUT, State.LOST, State.STUCK)
-LOOKED_AT = 200
-"""So many of the tasks that ended last are looked at for those that went wrong."""
 
 
 def brief(out: Output, snapshot: Snapshot, *, title: str, said: Sequence[str], left: float | None) -> None:

@@ -142,7 +142,7 @@ def _accept(name: str, rest: list[str], tail: tuple[str, ...] | None) -> Request
         return None
     from leaseq.cli.line import HelpAsked, request_of
     from leaseq.cli.table import command
-    from leaseq.commands import allow
+    from leaseq.commands import readonly
 
     try:
         request = request_of(name, command(name), rest, tail=tail)
@@ -151,7 +151,10 @@ def _accept(name: str, rest: list[str], tail: tuple[str, ...] | None) -> Request
 
         show(name.split())
         return None
-    allow(name)
+    if readonly():
+        from leaseq.verbs.allowed import allow
+
+        allow(name)
     return request
 
 

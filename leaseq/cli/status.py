@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from leaseq.cli import rows
 from leaseq.cli.advice import advise
 from leaseq.cli.app import App
-from leaseq.cli.brief import LOOKED_AT, brief
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option
 from leaseq.cli.limits import limits_told
@@ -24,6 +23,8 @@ from leaseq.words import about, memory, visible
 
 EVENTS = 50
 """By so many of the tasks that ended last on each node it is said how long others take."""
+LOOKED_AT = 200
+"""So many of the tasks that ended last are looked at for those that went wrong, if these are to be named."""
 HEALTH_COLOURS = {Health.OK: "32", Health.LATE: "33", Health.DOWN: "31", Health.STOPPED: "33", Health.UNKNOWN: "33"}
 
 
@@ -49,6 +50,8 @@ class Status(Look):
         if self.brief:
             said = [*_unused(snapshot)[:1], self._forecast(app, reader, snapshot)]
             left = allocs.time_left(app.fs, reader.lease) if not reason else None
+            from leaseq.cli.brief import brief
+
             brief(out, snapshot, title=title, said=[each for each in said if each], left=left)
             return 0
         out.wrap(visible(title), indent=2)

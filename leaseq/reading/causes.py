@@ -22,7 +22,7 @@ class Cause:
 _LOOK = "leaseq shell --node {node}"
 _FORMS = (
     (
-        r"CUDA out of memory|CUDA error: out of memory|HIP out of memory|OutOfMemoryError: CUDA|CUDNN_STATUS_ALLOC_FAILED",
+        r"CUDA out of memory|CUDA error: out of memory|HIP out of memory|CUDNN_STATUS_ALLOC_FAILED",
         "a GPU had not enough memory for it",
         "make it need less (a smaller batch), or give it more GPUs: leaseq retry {id} --gpus N",
     ),

@@ -123,7 +123,10 @@ def _of_state(row: TaskView, outcome: Outcome) -> Cause | None:
         return Cause(f"what became of it is not known: {outcome.reason}", f"leaseq recover {row.id}")
     if outcome.state is State.CANCELLED:
         if outcome.because:
-            return Cause(f"it waited for what did not come: {outcome.reason}", f"leaseq triage {Upstream.parse(outcome.because).id}")
+            return Cause(
+                f"it waited for what did not come: {outcome.reason}",
+                f"leaseq triage {Upstream.parse(outcome.because).id}",
+            )
         return Cause(f"it was cancelled: {outcome.reason}", f"leaseq retry {row.id}")
     if "out of memory" in outcome.reason:
         more = f"{2 * need.mem_mb}M" if need.mem_mb else "SIZE"

@@ -121,11 +121,7 @@ def _in_queue(
     """What stands before it, and what would have to end."""
     ahead = _ahead(reader, row)
     opened = first_opening(need, serving, durations)
-    words = [f"{row.id} waits in the queue: it needs {need_text(need)}"]
-    words[0] += (
-        f", and {count(len(ahead), 'task')} {'stands' if len(ahead) == 1 else 'stand'} before it" if ahead else ""
-    )
-    words[0] += f" ({', '.join(ahead[:SHOWN_MAX])}{', ..' if len(ahead) > SHOWN_MAX else ''})." if ahead else "."
+    words = [f"{row.id} waits in the queue: it needs {need_text(need)}{_before(ahead)}."]
     if opened is None:
         words.append("What would have to end for it is not known.")
         return Why(row, tuple(words), ahead=len(ahead))

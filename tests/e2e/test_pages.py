@@ -230,6 +230,7 @@ DOCUMENTS = {
     "wait": "wait {ended} --json",
     "redo": "redo {ended} --json",
     "retry": "retry {failed} --json",
+    "triage": "triage {failed} --json",
     "status": "status --json --lease {lease}",
     "tasks": "tasks --json",
     "info": "info {running} {sweep} {sweep}_1 --env --json",
@@ -462,6 +463,10 @@ LINES = {
     "leaseq submit --after last_3 -- ./look-at-one": Typed("leaseq submit --after {sweep}_1 -- ./look-at-one"),
     "leaseq release ID --anyway": Typed("leaseq release {held} --anyway"),
     "leaseq redo ID --time 8h --mem 32G --env LR=0.1": Typed("leaseq redo {ended} --time 8h --mem 1G --env LR=0.1"),
+    "leaseq wait ID --timeout 9m": Typed("leaseq wait {ended} --timeout 9m"),
+    "leaseq triage ID": Typed("leaseq triage {failed}"),
+    "leaseq triage": Typed("leaseq triage {failed_sweep}"),
+    "LEASEQ_READONLY=1 leaseq cancel ID": Typed("LEASEQ_READONLY=1 leaseq cancel {held}; test $? = 2"),
     "leaseq doctor": Typed(codes=(0, 1)),
     "leaseq doctor --lease LEASE": Typed("leaseq doctor --lease {lease}", codes=(0, 1)),
 }

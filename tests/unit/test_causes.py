@@ -21,7 +21,10 @@ KNOWN = [
     ("bash: line 1: nvcc: command not found", "there is no program nvcc on the node"),
     ("/bin/sh: 1: ./go: Permission denied", "it may not use ./go"),
     ("FileNotFoundError: [Errno 2] No such file or directory: 'data/train.csv'", "data/train.csv was not there"),
-    ("python3: can't open file '/home/a/train.py': [Errno 2] No such file or directory", "/home/a/train.py was not there"),
+    (
+        "python3: can't open file '/home/a/train.py': [Errno 2] No such file or directory",
+        "/home/a/train.py was not there",
+    ),
     ("cat: /nosuch/file: No such file or directory", "/nosuch/file was not there"),
     ("PermissionError: [Errno 13] Permission denied: '/root/x'", "it may not use /root/x"),
     ("Segmentation fault (core dumped)", "it crashed"),
