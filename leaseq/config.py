@@ -6,6 +6,7 @@ Every scalar is read as the text it is: YAML 1.1 would make 14400 of `4:00:00`, 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -60,6 +61,8 @@ class Config:
     """What follows on a node whose prologue failed: `stop`, it takes no task; `go`, it does."""
     idle: str = ""
     """As `leaseq add --idle` takes it: how long a lease may stand unused before it gives its nodes back."""
+    progress: str = ""
+    """A regular expression for progress lines of tasks, with groups `done` and `total`, or `percent`."""
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
 
@@ -132,7 +135,16 @@ def parse(text: str, *, path: str) -> Config:
     for name in ("slurm_poll_seconds", "warning_seconds"):
         if name in values:
             made[name] = _number(values[name], f"{path}: {name}", low=1)
-    for name in ("warning_signal", "warning_to", "local", "prologue", "epilogue", "prologue_failure", "idle"):
+    for name in (
+        "warning_signal",
+        "warning_to",
+        "local",
+        "prologue",
+        "epilogue",
+        "prologue_failure",
+        "idle",
+        "progress",
+    ):
         if name in values:
             made[name] = _text(values[name], f"{path}: {name}")
     if "warning_signal" in made:
@@ -141,6 +153,8 @@ def parse(text: str, *, path: str) -> Config:
         raise UsageError(f"{path}: warning_to must be `leader` or `all`, not {shown(made['warning_to'])}")
     if "prologue_failure" in made:
         _stop_or_go(made["prologue_failure"], f"{path}: prologue_failure")
+    if made.get("progress"):
+        _progress(made["progress"], f"{path}: progress")
     if made.get("local", "allow") not in ("allow", "never"):
         raise UsageError(f"{path}: local must be `allow` or `never`, not {shown(made['local'])}")
     if "profiles" in values:
@@ -153,6 +167,27 @@ def local_is_forbidden(home: Home) -> bool:
     """True if the settings keep tasks off this host. YAML is read only if they may say so."""
     text = _read(home.config)
     return text is not None and "local" in text and parse(text, path=home.config).local == "never"
+
+
+def progress_pattern(home: Home) -> re.Pattern[str] | None:
+    """What the settings say of progress lines. YAML is read only if they may say something."""
+    text = _read(home.config)
+    said = parse(text, path=home.config).progress if text is not None and "progress" in text else ""
+    return re.compile(said) if said else None
+
+
+def _progress(value: str, what: str) -> None:
+    try:
+        groups = re.compile(value).groupindex
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UsageError(f"{what}: not a regular expression: {error}", hint=_PROGRESS_HINT) from None
+    if "percent" not in groups and not {"done", "total"} <= set(groups):
+        raise UsageError(f"{what}: no group says how far a task is", hint=_PROGRESS_HINT)
+
+
+_PROGRESS_HINT = (
+    r"""like 'sample (?P<done>\d+) of (?P<total>\d+)', or with a group (?P<percent>...), in single quotes"""
+)
 
 
 def _profile(name: str, value: object, path: str) -> Profile:

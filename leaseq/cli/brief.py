@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from leaseq.cli.advice import advices
 from leaseq.cli.limits import limits_told
 from leaseq.cli.output import Output
-from leaseq.cli.rows import reason_of
+from leaseq.cli.rows import how_far, reason_of
 from leaseq.models import State
 from leaseq.reading.views import Snapshot, TaskView, duration
 from leaseq.words import about, count, visible
@@ -58,7 +58,7 @@ def _counts(snapshot: Snapshot) -> str:
 def _rows(rows: Sequence[TaskView], total: int, states: str) -> Iterator[str]:
     for row in rows[:ROWS_MAX]:
         time = duration(row.elapsed_seconds)
-        reason = reason_of(row, "exit code")
+        reason = reason_of(row, "exit code") or how_far(row, ascii=True)
         words = [row.id, row.state.name, time, row.node, reason and f"({reason})", row.name or row.command]
         yield " ".join(word for word in words if word)
     if total > (shown := min(len(rows), ROWS_MAX)):

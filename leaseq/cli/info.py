@@ -5,9 +5,11 @@ from __future__ import annotations
 from leaseq.cli import details
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
+from leaseq.cli.howfar import with_progress
 from leaseq.cli.options import LEASE, LOOK, OF_GROUP, Look, by_group
-from leaseq.dataclass import dataclass
-from leaseq.lease.lookup import How
+from leaseq.dataclass import dataclass, replace
+from leaseq.lease.lookup import How, Located
+from leaseq.reading.find import Detail
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,7 @@ class Info(Look):
     def perform(self, app: App) -> int:
         out = self.output(app)
         found = app.access.find(self.tasks, lease=self.lease, indices=How.EACH)
-        known = [(each.reader.lease, each.detail) for each in found.tasks]
+        known = [(each.reader.lease, _with_progress(app, each)) for each in found.tasks]
         if self.json:
             tasks = [details.detail_json(lease, each, env=self.env) for lease, each in known]
             out.document({"lease": found.lease, "tasks": tasks, "unknown": list(found.unknown)})
@@ -31,6 +33,11 @@ class Info(Look):
                 out.line()
             out.pairs(details.detail_lines(lease, each, env=self.env))
         return app.tell(found.problems)
+
+
+def _with_progress(app: App, each: Located) -> Detail:
+    detail = each.detail
+    return replace(detail, view=with_progress(app, each.reader.lease, [detail.view])[0])
 
 
 COMMAND = Command(

@@ -9,8 +9,8 @@ from leaseq.cli.columns import Column
 from leaseq.cli.output import COLOURS, Output, iso
 from leaseq.forms import Form
 from leaseq.models import ALL_GPUS, ANY, Need, State
-from leaseq.reading.views import ArrayView, NodeView, Snapshot, TaskView, duration
-from leaseq.words import about, reason_code
+from leaseq.reading.views import ArrayView, NodeView, Progress, Snapshot, TaskView, duration
+from leaseq.words import about, reason_code, visible
 
 if TYPE_CHECKING:
     pass
@@ -34,6 +34,7 @@ def reason_of(row: TaskView, exit: str) -> str:
 
 
 _COUNTS = Form(r"^([0-9,]+): [0-9,]+ [a-z]")
+_PERCENT = Form(r"^(\d+ %)(?:( of )|(?: ·|,)( \S+) left)?")
 _DONE, _BAD = Form(r"([0-9,]+) done"), Form(r"([0-9,]+) failed")
 
 
@@ -50,10 +51,12 @@ def _array_text(row: TaskView, array: ArrayView) -> str:
 
 
 def short_cause(text: str) -> str:
-    """A cell of `short_reason` in few letters: a code, and which attempt it is; of an array how far it is."""
+    """A cell of `short_reason` in few letters: a code, and which attempt it is; how far an array is, or what runs."""
     if match := _COUNTS.search(text):
         done, bad = _DONE.search(text), _BAD.search(text)
         return f"{done[1] if done else 0}/{match[1]}" + (f" {bad[1]}F" if bad else "")
+    if match := _PERCENT.search(text):
+        return match[1] + (" part" if match[2] else match[3] or "")
     reason, attempt, number = text.rpartition("(attempt ")
     if not attempt:
         return reason_code(text)
@@ -81,7 +84,7 @@ def task_table(out: Output, found: Sequence[TaskView], *, values: bool = False) 
     table, grouped = [], not out.watched or any(row.group for row in found)
     for row in found:
         exit_code = "" if row.exit_code is None else str(row.exit_code)
-        reason = short_reason(row, whole=not out.watched)
+        reason = short_reason(row, whole=not out.watched, ascii=out.ascii)
         cells = [row.id, out.state(row.state), reason, "" if row.node == ANY else row.node, gpu_text(row)]
         group = [row.group] if grouped else []
         last = values_text(row.values) if values and row.values is not None else row.command
@@ -96,12 +99,30 @@ def values_text(values: Mapping[str, str]) -> str:
     return " ".join(f"{name}={value}" if name else value for name, value in values.items())
 
 
-def short_reason(row: TaskView, *, whole: bool = False) -> str:
-    """The reason in one cell, with the attempt if that is not the first; cut unless `whole`: `info` has all of it."""
-    reason = reason_of(row, "exit")
+def short_reason(row: TaskView, *, whole: bool = False, ascii: bool = False) -> str:
+    """The reason, or how far a running task is, in one cell, with the attempt if that is not the first.
+
+    It is cut unless `whole`: `info` has all of it.
+    """
+    reason = reason_of(row, "exit") or how_far(row, ascii=ascii)
     if not whole and len(reason) > 32 and row.array is None:
         reason = reason[:31] + "~"
     return f"{reason} (attempt {row.attempt})".strip() if row.attempt > 1 else reason
+
+
+def how_far(row: TaskView, *, ascii: bool) -> str:
+    """How far a running task is, by its output; empty if that says nothing."""
+    text = str(row.progress or "")
+    return text.replace(" · ", ", ") if ascii else text
+
+
+def progress_line(row: TaskView, *, ascii: bool) -> str:
+    """A running task in a few words: `T7sd008m vit-l 43 % · 1:12 left`."""
+    return visible(" ".join(filter(None, [short_id(row.id), row.name, how_far(row, ascii=ascii)])))
+
+
+def progress_of(row: TaskView) -> dict[str, object]:
+    return {"id": row.id, "name": row.name, **(progress_json(row.progress) or {})}
 
 
 def gpu_text(row: TaskView) -> str:
@@ -135,9 +156,20 @@ def task_json(row: TaskView) -> dict[str, object]:
         "elapsed_seconds": row.elapsed_seconds,
         "exit_code": row.exit_code,
         "pid": row.pid,
+        "progress": progress_json(row.progress),
         "waits_for": [wait.up.word for wait in row.waits],
         "array": array_json(row.array),
         "values": None if row.values is None else dict(row.values),
+    }
+
+
+def progress_json(progress: Progress | None) -> dict[str, object] | None:
+    if progress is None:
+        return None
+    return {
+        "fraction": round(progress.fraction, 4),
+        "part": progress.part or None,
+        "left_seconds": progress.left_seconds,
     }
 
 

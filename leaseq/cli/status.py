@@ -9,10 +9,11 @@ from leaseq.cli.advice import advise
 from leaseq.cli.app import App
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option
+from leaseq.cli.howfar import with_progress
 from leaseq.cli.limits import limits_told
 from leaseq.cli.options import LEASE, LOOK, Look
 from leaseq.cli.output import COLOURS, Output
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, replace
 from leaseq.lease.kinds import is_borrowed
 from leaseq.models import State
 from leaseq.protocol import allocs
@@ -25,6 +26,8 @@ EVENTS = 50
 """By so many of the tasks that ended last on each node it is said how long others take."""
 LOOKED_AT = 200
 """So many of the tasks that ended last are looked at for those that went wrong, if these are to be named."""
+PROGRESS = 20
+"""Of so many of the running tasks it is said how far they are."""
 HEALTH_COLOURS = {Health.OK: "32", Health.LATE: "33", Health.DOWN: "31", Health.STOPPED: "33", Health.UNKNOWN: "33"}
 
 
@@ -39,8 +42,10 @@ class Status(Look):
         out = self.output(app)
         reader = app.access.reader(self.lease)
         snapshot = reader.read(recent=LOOKED_AT if self.brief else 1, pending=0)
+        snapshot = replace(snapshot, tasks=tuple(with_progress(app, reader.lease, snapshot.tasks, most=PROGRESS)))
+        telling = [row for row in snapshot.tasks if row.progress is not None]
         if self.json:
-            out.document(rows.status_json(snapshot))
+            out.document(rows.status_json(snapshot) | {"progress": [rows.progress_of(row) for row in telling]})
             return 0
         record = snapshot.lease
         name = f" ({record.name})" if record and record.name else ""
@@ -61,6 +66,8 @@ class Status(Look):
             for state in shown
         ]
         out.items("tasks", counts)
+        if telling:
+            out.items("progress", [(rows.progress_line(row, ascii=out.ascii), "") for row in telling])
         for told in limits_told(snapshot.limits):
             out.wrap(told, indent=2)
         for each in _unused(snapshot):

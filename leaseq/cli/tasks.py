@@ -10,6 +10,7 @@ from leaseq.cli import rows
 from leaseq.cli.advice import advise
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
+from leaseq.cli.howfar import with_progress
 from leaseq.cli.limits import limits_told
 from leaseq.cli.options import GROUP, LEASE, LOOK, NODE, Look
 from leaseq.cli.output import Output
@@ -62,6 +63,8 @@ class Tasks(Look):
         if self.tasks:
             return self._unfold(app, out)
         snapshot, found = self._find(app)
+        if not self.quiet:
+            found = with_progress(app, app.home.lease(snapshot.lease_id), found)
         if self.json:
             tasks = _with_redone(app, snapshot.lease_id, found)
             out.document({"lease": snapshot.lease_id, "tasks": tasks, "unknown": []})
@@ -92,6 +95,7 @@ class Tasks(Look):
                 shown, remark = [each.row] if self._matches(each.row) else [], ""
             else:
                 shown, remark = self._indices_of(each, left)
+            shown = shown if self.quiet else with_progress(app, each.reader.lease, shown)
             listed += shown
             documents += _with_redone(app, each.reader.lease.id, shown) if self.json else []
             remarks += [remark] if remark else []

@@ -148,6 +148,28 @@ class ArrayView:
         return f"{self.counts.get(State.DONE, 0):,}/{self.size:,}" + (f" {failed:,}F" if failed else "")
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a running task is, by its own last progress line."""
+
+    fraction: float
+    left_seconds: float | None = None
+    """How long it takes yet, if the line itself says so."""
+    part: str = ""
+    """What the fraction is of, if that is known to be a part of the task only: `epoch 3`."""
+
+    @property
+    def percent(self) -> str:
+        """`43 %`; 100 only of all."""
+        return f"{int(self.fraction * 100 + 1e-9)} %"
+
+    def __str__(self) -> str:
+        """`43 % · 1:12 left`, `43 % of epoch 3`."""
+        of = f" of {self.part}" if self.part else ""
+        left = f" · {duration(self.left_seconds)} left" if self.left_seconds is not None else ""
+        return self.percent + of + left
+
+
 COUNTED = {
     State.RUNNING: "run",
     State.PENDING: "wait",
@@ -194,6 +216,8 @@ class TaskView:
     """Of a task that runs once for each of its indices. The id of an index is `ID_INDEX`."""
     values: Mapping[str, str] | None = None
     """Of an index, the values of its parameters, if they were asked for."""
+    progress: Progress | None = None
+    """How far it is, if its output was read for that and says so."""
 
     @property
     def held(self) -> bool:

@@ -49,6 +49,40 @@ def test_wait_for_any_ends_with_the_first(box: Box) -> None:
     assert box.run("wait", slow, fast, "--any").code == 3
 
 
+def test_how_far_a_task_is_is_read_from_its_output(box: Box) -> None:
+    bar = r"printf '\rtrain:  43%%|####      | 43/100 [00:10<01:12, 4it/s]' >&2"
+    whole = box.submit(f"{bar}; sleep 600", options=("--gpus", "0", "--name", "vit"))
+    part = box.submit("echo 'Train Epoch: 3 [25600/60000 (43%)] loss 7%'; sleep 600", options=("--gpus", "0"))
+
+    def told() -> dict[str, object]:
+        return {task["id"]: task["progress"] for task in box.run("tasks", "--json").json["tasks"]}
+
+    wait_until(lambda: told().get(whole) and told().get(part), "both outputs", seen=told)
+    assert told() == {
+        whole: {"fraction": 0.43, "part": None, "left_seconds": 72},
+        part: {"fraction": 0.4267, "part": "epoch 3", "left_seconds": None},
+    }
+    table = box.run("tasks").out
+    assert "43 % · 1:12 left" in table and "42 % of epoch 3" in table
+    narrow = on_terminal(box, "tasks", columns=80)
+    assert "43 % 1:12" in narrow and "42 % part" in narrow
+    status = box.run("status").out
+    assert f"{whole[:8]} vit 43 % · 1:12 left" in status and f"{part[:8]} 42 % of epoch 3" in status
+    assert {each["id"] for each in box.run("status", "--json").json["progress"]} == {whole, part}
+    assert "progress:   43 % · 1:12 left (its output says so)" in box.run("info", whole).out
+
+
+def test_a_setting_says_how_progress_is_written(box: Box) -> None:
+    task = box.submit("echo 'at sample 30 of 40'; sleep 600")
+    settings = box.home / "config.yaml"
+    settings.write_text(r"progress: 'sample (?P<done>\d+) of (?P<total>\d+)'")
+    wait_until(lambda: "75 %" in box.run("tasks", code=0).out, "the progress")
+    settings.write_text(r"progress: 'sample (\d+'")
+    said = box.run("tasks", code=2)
+    assert "config.yaml: progress: not a regular expression" in said.err and "(?P<done>" in said.err
+    assert box.run("tasks", "--quiet", code=0).id == task
+
+
 def test_follow_waits_for_the_start_streams_both_streams_and_ends_with_the_task(box: Box) -> None:
     task_id = box.submit("echo one; echo two >&2; sleep 0.3; printf three; exit 4", options=("--hold",))
     follower = box.popen("follow", task_id)

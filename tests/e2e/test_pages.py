@@ -136,10 +136,11 @@ class Place(Box):
 
     @property
     def running(self) -> str:
-        """A running task."""
-        task = self.submit("echo begun; sleep 600", options=("--lease", "local", "--gpus", "0"))
+        """A running task that has said how far it is."""
+        task = self.submit("echo begun; echo step 3/10; sleep 600", options=("--lease", "local", "--gpus", "0"))
         self.begun.append(task)
         self.until(task, "RUNNING")
+        wait_until(lambda: "step" in self.run("logs", task).out, "its output")
         return task
 
     def idle(self) -> None:

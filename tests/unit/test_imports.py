@@ -17,7 +17,7 @@ NEVER = {
     *("blessed", "GPUtil", "jinja2", "simple_slurm", "yaml"),
 }
 """What the commands here do without."""
-OURS_MAX = {"submit": 80, "status": 76, "tasks": 76, "info": 92, "cancel": 88}
+OURS_MAX = {"submit": 80, "status": 77, "tasks": 77, "info": 93, "cancel": 88}
 """How many modules of leaseq each imports: one costs a fifth of a millisecond, whatever is in it."""
 LEFT = """
 import atexit, sys
