@@ -1,3 +1,29 @@
 """leaseq: leases that outlive a session, and tasks that outlive everything else."""
 
+from __future__ import annotations
+
 __version__ = "0.1.0"
+API = {
+    "leaseq.api.executor": ("Executor",),
+    "leaseq.api.attaching": ("future", "results"),
+    "leaseq.api.futures": ("Future",),
+    "leaseq.api.mapped": ("Results",),
+    "leaseq.api.errors": ("Lost", "RemoteError", "RemoteTraceback", "TaskFailed", "TaskTimeout"),
+    "leaseq.errors": ("LeaseqError",),
+}
+"""What `import leaseq` gives, by the module that has it: imported when it is first asked for."""
+__all__ = ["__version__", *sorted(name for names in API.values() for name in names)]
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    for module, names in API.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(module), name)
+            return value
+    raise AttributeError(f"module 'leaseq' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

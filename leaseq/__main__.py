@@ -20,6 +20,10 @@ def main() -> int:
         from leaseq.runner.main import main as run
 
         return run(sys.argv[2:])
+    if verb == "_call":
+        from leaseq.callee import main as call
+
+        return call(sys.argv[2:])
     if verb == "session":
         from leaseq.runner.enter import main as session
 

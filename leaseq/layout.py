@@ -301,6 +301,10 @@ class LeaseDir:
         directory = f"{self.root}/results/{task_id[1]}/{task}"
         return directory if index is None else f"{directory}/{index // LOGS_IN_BLOCK}/{index}"
 
+    def call(self, task_id: str) -> str:
+        """The directory of the Python call that the task makes, and of its results: see `payload`."""
+        return f"{self.results(task_id)}/.leaseq"
+
     def key(self, digest: str) -> str:
         return f"{self.keys}/{digest}"
 

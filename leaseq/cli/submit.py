@@ -40,7 +40,7 @@ from leaseq.protocol.submission import (
     given_names,
     is_shell_line,
 )
-from leaseq.verbs.submit import Submitted, Wanted, submit
+from leaseq.verbs.submit import Submitted, Wanted, submit, working_directory
 from leaseq.words import count
 
 if TYPE_CHECKING:
@@ -221,20 +221,7 @@ def _unsaved(done: Submitted, total: int) -> Unavailable:
 
 
 def _directory(chosen: str, app: App) -> str:
-    try:
-        here = os.getcwd()
-    except FileNotFoundError:
-        here = ""
-    if not here and not os.path.isabs(chosen):
-        raise UsageError("the current directory does not exist any more", hint="cd to one that does, or name it: --cwd")
-    logical = os.environ.get("PWD", "")
-    try:
-        if not chosen and os.path.isabs(logical) and os.path.samefile(logical, here):
-            # The path that the person sees is the one that every node has; its real one may be a mount of this host.
-            return logical
-    except OSError:
-        pass
-    path = os.path.normpath(os.path.join(here, os.path.expanduser(chosen)))
+    path = working_directory(chosen)
     if not os.path.isdir(path):
         app.out.talk(f"leaseq: there is no directory {path} here; the task fails unless its node has it")
     return path

@@ -165,6 +165,7 @@ class LocalBackend:
         # -E: what a user keeps on PYTHONPATH may have the names of Python's own modules.
         words = [sys.executable, "-E", main_file(), "_run", *(word for pair in place.items() for word in pair)]
         import subprocess  # most commands start no runner
+        import threading
 
         with open(directory.log, "ab") as log:
             before = log.tell()
@@ -177,6 +178,8 @@ class LocalBackend:
                 cwd="/",
                 env=runner_environment(os.environ),
             )
+        # A program that lives longer than a command does takes note of its end, or it would stay as a zombie.
+        threading.Thread(target=child.wait, daemon=True, name="runner's end").start()
         deadline = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < deadline:
             if (alive := self.runner()) is not None:

@@ -10,8 +10,8 @@ from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State
-from leaseq.names import ALPHABET, ids_in, is_key, parse_key
-from leaseq.protocol import edges, files, tasks
+from leaseq.names import ALPHABET, LEASE_ID, ids_in, is_key, parse_key
+from leaseq.protocol import calls, edges, files, tasks
 from leaseq.upstream import edges_in
 from leaseq.world import Fs
 
@@ -65,6 +65,8 @@ def _files(lease: LeaseDir, task_id: str, attempts: list[int], links: list[str])
 
 def _directories(lease: LeaseDir, outcome: Outcome, attempts: list[int]) -> Iterator[str]:
     yield lease.results(outcome.task.id)
+    if other := calls.elsewhere(lease, outcome.task):
+        yield other
     if outcome.task.array is not None:
         yield lease.logs_of(outcome.task.id)
         yield lease.lanes(outcome.task.id)
@@ -98,7 +100,8 @@ def leftovers(fs: Fs, lease: LeaseDir) -> list[str]:
     nodes = [f"{parent}/{name}" for parent in parents for name in _names(fs, parent)]
     unique = dict.fromkeys([*places, *nodes])
     found = [path for place in unique for path in fs.older(place, seconds=LEFTOVER_SECONDS, hidden=True)]
-    return found + _stray_edges(fs, lease) + fs.older(lease.evidence, seconds=LEFTOVER_SECONDS, hidden=False)
+    strays = _stray_edges(fs, lease) + _stray_calls(fs, lease)
+    return found + strays + fs.older(lease.evidence, seconds=LEFTOVER_SECONDS, hidden=False)
 
 
 def _stray_edges(fs: Fs, lease: LeaseDir) -> list[str]:
@@ -107,6 +110,20 @@ def _stray_edges(fs: Fs, lease: LeaseDir) -> list[str]:
     downs = {path: edge.down for path in old for edge in edges_in([path.rpartition("/")[2]])}
     known = alive(fs, lease) if downs else set()
     return [path for path, down in downs.items() if parse_key(down)[0] not in known]
+
+
+def _stray_calls(fs: Fs, lease: LeaseDir) -> list[str]:
+    """Files of calls whose task is in no lease: it was never queued. One that was moved has its call here."""
+    known = alive(fs, lease)
+    old = [each for each in calls.strays(fs, lease, seconds=LEFTOVER_SECONDS) if each[0] not in known]
+    if not old:
+        return []
+    names = _names(fs, lease.root.rpartition("/")[0])
+    others = [lease.beside(name) for name in names if LEASE_ID.fullmatch(name) and name != lease.id]
+    known = set().union(*(alive(fs, other) for other in others))
+    for letter in {task_id[1] for task_id, _ in old}:
+        known.update(*(calls.ended(fs, other, letter) for other in others))
+    return [path for task_id, path in old if task_id not in known]
 
 
 def alive(fs: Fs, lease: LeaseDir) -> set[str]:

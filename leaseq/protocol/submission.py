@@ -101,8 +101,20 @@ def _variable(word: str, environ: Mapping[str, str], *, what: str) -> dict[str, 
     return {name: environ[name]}
 
 
-def entries(count: int, *, need: Need, priority: int, now: float, group: str = "", indices: int = 0) -> list[Entry]:
-    """Names for so many new tasks that keep their order. indices: how many each has, if they are arrays."""
+def entries(
+    count: int,
+    *,
+    need: Need,
+    priority: int,
+    now: float,
+    group: str = "",
+    indices: int = 0,
+    ids: Sequence[str] = (),
+) -> list[Entry]:
+    """Names for so many new tasks that keep their order. indices: how many each has, if they are arrays.
+
+    ids: theirs, if the submitter has made them.
+    """
     if count > SEQUENCES_MAX:
         raise UsageError(f"{count:,} tasks at once are too many", hint=f"at most {SEQUENCES_MAX} in one file")
     micros = int(now * 1e6)
@@ -112,7 +124,10 @@ def entries(count: int, *, need: Need, priority: int, now: float, group: str = "
     except Malformed:
         raise UsageError("no node has as much as this task needs", hint="ask for less") from None
     places = [order(priority=priority, micros=micros, sequence=n) for n in range(count)]
-    return [Entry(place, new_task_id(), need, 1, group=group, count=indices) for place in places]
+    ids = ids or [new_task_id() for _ in places]
+    return [
+        Entry(place, task_id, need, 1, group=group, count=indices) for place, task_id in zip(places, ids, strict=True)
+    ]
 
 
 @dataclass

@@ -184,6 +184,17 @@ class Indexed:
         found[waits] = found.get(waits, Indices()) | rest
         return {state: some for state, some in found.items() if some}
 
+    def ends(self, wanted: Indices) -> Iterator[tuple[int, Outcome]]:
+        """How those of the indices have ended of which no other attempt follows."""
+        for each, own in self.newest(wanted):
+            told = reports.indices(self.fs, self.lease, self.whole.id, each.attempt, own)
+            silent = self._silent(each)
+            for index in own:
+                ended, node = told.ended.get(index), told.nodes.get(index, "")
+                row = self._row(each, index, ended, node, told.begun.get(index), silent)
+                if row.state.ended:
+                    yield index, self._outcome(each, index, row, ended, node)
+
     # -- one -----------------------------------------------------------------------------------------
 
     def row(self, index: int) -> TaskView:
@@ -217,7 +228,13 @@ class Indexed:
         outcomes = self.outcomes(index)
         if outcomes and outcomes[-1].attempt == row.attempt:
             return row.attempt, outcomes[-1]
-        return row.attempt, Outcome(each.of_index(index), row.attempt, row.state, reason=row.reason)
+        return row.attempt, self._outcome(each, index, row, None, "")
+
+    def _outcome(self, each: Try, index: int, row: TaskView, ended: Ended | None, node: str) -> Outcome:
+        """How the index ended that has that row. ended: the last line of it, if there is one."""
+        if ended is not None and not ended.requeued:
+            return each.outcome_of(index, ended, node)
+        return Outcome(each.of_index(index), row.attempt, row.state, reason=row.reason)
 
     @property
     def kept_logs(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, replace
 from leaseq.errors import NotFound, UsageError
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
@@ -76,6 +76,36 @@ def _cancel(access: Access, each: Located, *, first: TaskView) -> Cancelled | No
         return None if outcome is None else Cancelled(row, outcome)
     requests.ask(access.fs, lease, row.node, f"cancel.{entry.key}", {"reason": "leaseq cancel"})
     return Cancelled(row, None)
+
+
+def cancel_waiting(access: Access, each: Located) -> bool:
+    """What of the task has not started never does, durably; False if there was nothing of that kind.
+
+    What runs goes on: a task that starts at this moment is not cancelled.
+    """
+    return act_on(access, each, _cancel_waiting)
+
+
+def _cancel_waiting(access: Access, each: Located) -> bool | None:
+    row, lease = each.row, each.reader.lease
+    if row.state.ended:
+        return False
+    if row.array is not None:
+        from leaseq.verbs import arrays
+
+        waiting = each.indexed.by_state(each.indices).get(State.PENDING)
+        if waiting is None:
+            return False
+        arrays.cancel(access, replace(each, indices=waiting), "cancelled")
+        return True
+    if row.state is not State.PENDING:
+        return False
+    if row.place is None or Entry.parse(row.place.name).owner:
+        return None
+    reason = "cancelled while pending"
+    entry, now = Entry.parse(row.place.name), access.clock.now()
+    done = concluding.cancel_pending(access.fs, lease, row.place.directory, entry, ended=now, reason=reason)
+    return None if done is None else True
 
 
 def send_signal(access: Access, each: Located, number: int, *, leader: bool) -> TaskView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
 from leaseq.dataclass import dataclass, replace
@@ -36,6 +37,8 @@ class Wanted:
     """True if they must not start before `release`."""
     file: bool = False
     """True if the commands are lines of a file: then a key is of each line by itself."""
+    ids: Sequence[str] = ()
+    """The id of each, if their submitter has made them: what the commands need is in the tasks' directories by now."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def submit(
     need, group = wanted.like.need, wanted.like.group
     indices = 0 if wanted.like.array is None else len(Indices.parse(wanted.like.array.indices))
     total = len(wanted.commands)
-    named = entries(total, need=need, priority=wanted.priority, now=now, group=group, indices=indices)
+    named = entries(total, need=need, priority=wanted.priority, now=now, group=group, indices=indices, ids=wanted.ids)
     like = replace(wanted.like, submitted=now, user=user_name(), host=hostname())
     batch = [
         (entry, replace(like, id=entry.id, argv=argv, shell=shell))
@@ -176,3 +179,21 @@ def _digest(task: Task, number: int, *, single: bool) -> str:
 
     text = task.key if single else f"{task.key}\0{number}\0{task.argv[0]}"
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:40]
+
+
+def working_directory(chosen: str) -> str:
+    """The directory that is chosen, or this process's, by the path that its user sees; raises UsageError."""
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        here = ""
+    if not here and not os.path.isabs(chosen):
+        raise UsageError("the current directory does not exist any more", hint="cd to one that does, or name it: --cwd")
+    logical = os.environ.get("PWD", "")
+    try:
+        if not chosen and os.path.isabs(logical) and os.path.samefile(logical, here):
+            # The path that the person sees is the one that every node has; its real one may be a mount of this host.
+            return logical
+    except OSError:
+        pass
+    return os.path.normpath(os.path.join(here, os.path.expanduser(chosen)))

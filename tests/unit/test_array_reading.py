@@ -266,6 +266,28 @@ def test_indices_that_were_cancelled_before_anybody_took_them_are_cancelled(six:
     assert six.indexed.final(3)[1] is not None
 
 
+def test_what_is_said_of_many_ended_indices_is_what_is_said_of_each(six: Running6) -> None:
+    six.begin(0, 1, 2)
+    six.beat(1)
+    six.end(0, State.FAILED, code=3)
+    six.end(2, State.FAILED, code=1, requeued="retry")
+    arrays.cancel(six.lab.fs, six.lab.lease, six.entry, Stop(Indices.parse("4"), "cancelled"), now=1.0)
+
+    def each() -> dict[int, object]:
+        found = {index: six.indexed.final(index)[1] for index in range(6)}
+        return {index: outcome for index, outcome in found.items() if outcome is not None}
+
+    assert dict(six.indexed.ends(Indices.parse("0-5"))) == each()
+    assert sorted(each()) == [0, 4]
+    assert [index for index, _ in six.indexed.ends(Indices.parse("1-3"))] == []
+    six.end(1)
+    six.begin(2, attempt=2)
+    six.end(2)
+    arrays.cancel(six.lab.fs, six.lab.lease, six.entry, Stop(None, "cancelled"), now=1.0)
+    assert dict(six.indexed.ends(Indices.parse("0-5"))) == each()
+    assert sorted(each()) == list(range(6))
+
+
 def test_an_index_is_waited_for_by_its_journal(six: Running6) -> None:
     six.beat()
     awaited = Awaited(six.lab.reader, f"{six.id}_2", 1)

@@ -90,3 +90,26 @@ except SystemExit as error:
     )
     assert done.returncode == 0, done.stderr
     assert "Adds." in done.stdout + done.stderr
+
+
+def test_a_program_that_imports_leaseq_imports_nothing_of_it_before_it_asks(tmp_path: Path) -> None:
+    code = "import sys, leaseq; print(*[name for name in sys.modules if name.startswith('leaseq')])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["leaseq"]
+    code = "import sys, leaseq; leaseq.Executor; print(*sys.modules)"
+    found = set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+    assert "leaseq.api.executor" in found
+    assert {"fire", "jinja2", "blessed", "yaml", "GPUtil", "simple_slurm", "cloudpickle", "leaseq.cli"} & found == set()
+
+
+def test_what_leaseq_gives_is_the_same_for_python_and_for_type_checkers() -> None:
+    import ast
+
+    import leaseq
+
+    stub = ast.parse(Path(leaseq.__file__).with_suffix(".pyi").read_text())
+    imported = {each.names[0].asname: each.module for each in stub.body if isinstance(each, ast.ImportFrom)}
+    assert imported == {name: module for module, names in leaseq.API.items() for name in names}
+    for name in leaseq.__all__:
+        assert getattr(leaseq, name) is not None and name in dir(leaseq)
+    with pytest.raises(AttributeError):
+        getattr(leaseq, "nothing_of_this_name")  # noqa: B009

@@ -20,7 +20,7 @@ from leaseq.names import CLI, Entry, new_incarnation, task_of
 from leaseq.protocol import arrays, chunks, files, records, tasks
 from leaseq.reading.find import find
 from leaseq.verbs.access import Access
-from leaseq.verbs.cancel import cancel
+from leaseq.verbs.cancel import cancel, cancel_waiting
 from leaseq.verbs.clean import clean, due
 from leaseq.verbs.hold import hold, release
 from leaseq.verbs.lease_release import drain
@@ -146,6 +146,17 @@ def test_a_pending_task_that_is_cancelled_stands_so(lab: Lab) -> None:
     assert done.outcome is not None and done.outcome.state is State.CANCELLED
     with pytest.raises(UsageError, match="has ended already"):
         cancel(lab.access, lab.see(each.row.id))
+
+
+def test_what_waits_can_be_cancelled_without_ending_what_runs(lab: Lab) -> None:
+    waits, runs = lab.task(), lab.task()
+    assert cancel_waiting(lab.access, waits)
+    assert lab.see(waits.row.id).row.state is State.CANCELLED
+    assert not cancel_waiting(lab.access, lab.see(waits.row.id))
+    lab.claim(runs)
+    # It had been seen pending, and was claimed just now.
+    assert not cancel_waiting(lab.access, runs)
+    assert lab.fs.names(lab.lease.control(NODE)) == []
 
 
 def test_a_task_that_moves_on_and_on_is_given_up_after_a_while(lab: Lab) -> None:

@@ -1,0 +1,285 @@
+"""One thread that learns of the ends of all tasks that have a future in this process.
+
+It reads what is added to the histories of their leases, and what waits in `booking/` to come into one. That costs the
+same however many tasks are waited for. Of arrays it looks at the ends of their journals, and reads them if they have
+grown. A history may miss an end for a while, and a task may be moved to another lease: so now and then the names of
+all that has not ended are listed, and what is not among them is looked for by itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import threading
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from leaseq.api import home
+from leaseq.errors import LeaseqError, Malformed, NotFound
+from leaseq.indices import Indices
+from leaseq.lease.lookup import How
+from leaseq.models import Outcome
+from leaseq.names import histories_in, ids_in, parse_id
+from leaseq.protocol import dependents
+from leaseq.reading.find import Search, remembered_outcome
+from leaseq.reading.history import added
+from leaseq.reading.sightings import names_in
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.waiting import Advice, final_outcome, pauses
+
+SWEEP_SECONDS = 10.0
+"""How often what has not ended is listed."""
+LOOKS = 5
+"""An array is looked at so seldom that looking takes a part of the time that is no greater than 1 in so many."""
+log = logging.getLogger("leaseq")
+
+
+class Watched(Protocol):
+    """What is told how a task has ended."""
+
+    id: str
+    lease: str
+    attempt: int
+    """The first one of which it is to be told the end."""
+
+    def done(self) -> bool: ...
+
+    def settle(self, reader: Reader, outcome: Outcome) -> None: ...
+
+
+class Watcher:
+    """The thread, which lives while something is watched."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._leases: dict[str, _Lease] = {}
+        self._news = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, watched: Watched) -> None:
+        """It will be told how its task ends; if that may have ended before, `look_at` looks."""
+        with self._lock:
+            lease = self._leases.get(watched.lease)
+            if lease is None:
+                lease = self._leases[watched.lease] = _Lease(home.access(), watched.lease)
+            lease.add(watched)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True, name="leaseq watcher")
+                self._thread.start()
+        self._news.set()
+
+    def look_at(self, watched: Watched) -> None:
+        """It is told now if its task has ended."""
+        with self._lock:
+            lease = self._leases[watched.lease]
+        lease.look_at(watched.id)
+
+    def forget(self, watched: Watched) -> None:
+        """Nothing is waited for: its task was never queued."""
+        with self._lock:
+            if lease := self._leases.get(watched.lease):
+                lease.remove(watched)
+
+    def _run(self) -> None:
+        pause = pauses(home.access().fs)
+        while True:
+            with self._lock:
+                leases = [lease for lease in self._leases.values() if lease.watched()]
+                if not leases:
+                    self._leases.clear()
+                    self._thread = None
+                    return
+            news = False
+            for lease in leases:
+                try:
+                    news = lease.look() or news
+                except (OSError, Malformed, LeaseqError) as error:
+                    lease.complain(error)
+            for moved in [each for lease in leases for each in lease.moved()]:
+                self.watch(moved)
+            if news or self._news.is_set():
+                self._news.clear()
+                pause = pauses(home.access().fs)
+            self._news.wait(next(pause))
+
+
+class _Lease:
+    """What is watched of one lease."""
+
+    def __init__(self, access: Any, lease_id: str) -> None:
+        self.access = access
+        self.lease = access.home.lease(lease_id)
+        self.reader: Reader = access.reader_of(self.lease)
+        self._lock = threading.Lock()
+        self._tasks: dict[str, list[Watched]] = {}
+        self._moved: list[Watched] = []
+        self._offsets = {path: self._size(path) for path in self._histories()}
+        self._booked = set(names_in(access.fs, self.lease.booking))
+        now = access.clock.monotonic()
+        self._swept, self._complained = now, ""
+        self._arrays: dict[str, float] = {}
+        self._advice = Advice(self.reader, upkeep=self._keep_up, last_look=now)
+
+    # -- what is watched -------------------------------------------------------------------------------------------
+
+    def add(self, watched: Watched) -> None:
+        with self._lock:
+            self._tasks.setdefault(parse_id(watched.id)[0], []).append(watched)
+
+    def remove(self, watched: Watched) -> None:
+        with self._lock:
+            task_id = parse_id(watched.id)[0]
+            left = [each for each in self._tasks.pop(task_id, []) if each is not watched]
+            if left:
+                self._tasks[task_id] = left
+
+    def watched(self) -> bool:
+        with self._lock:
+            for task_id in [task_id for task_id, each in self._tasks.items() if all(one.done() for one in each)]:
+                del self._tasks[task_id]
+            return bool(self._tasks)
+
+    def moved(self) -> list[Watched]:
+        """What is in another lease by now, which stands in it."""
+        found, self._moved = self._moved, []
+        return found
+
+    def _of(self, task_id: str) -> list[Watched]:
+        with self._lock:
+            return [each for each in self._tasks.get(task_id, []) if not each.done()]
+
+    # -- looks -----------------------------------------------------------------------------------------------------
+
+    def look(self) -> bool:
+        """What was waited for and has ended is told; True if there was anything."""
+        told = False
+        for task_id in self._ends():
+            told = self.look_at(task_id) or told
+        told = self._look_at_arrays() or told
+        now = self.access.clock.monotonic()
+        if now - self._swept >= SWEEP_SECONDS:
+            self._swept = now
+            told = self._sweep() or told
+        with self._lock:
+            oldest = next(iter(self._tasks), None)
+        if oldest and (text := self._advice.look(oldest, now)):
+            log.warning(text)
+        return told
+
+    def look_at(self, task_id: str) -> bool:
+        """Whoever waits for the task, or an index of it, is told how that has ended, if it has; True if one is."""
+        task_id = parse_id(task_id)[0]
+        watched = self._of(task_id)
+        told = False
+        for each in watched:
+            if parse_id(each.id)[1] is None:
+                _, outcome = final_outcome(self.access.fs, self.lease, task_id, each.attempt)
+                if outcome is not None:
+                    each.settle(self.reader, outcome)
+                    told = True
+        return self._look_at_indices(task_id, watched) or told
+
+    def _look_at_indices(self, task_id: str, watched: Iterable[Watched]) -> bool:
+        waiting: dict[int, list[Watched]] = {}
+        for each in watched:
+            index = parse_id(each.id)[1]
+            if index is not None:
+                waiting.setdefault(index, []).append(each)
+        if not waiting:
+            return False
+        told = False
+        for index, outcome in Search(self.reader).indexed(task_id).ends(Indices.of(waiting)):
+            for each in waiting[index]:
+                if outcome.attempt >= each.attempt:
+                    each.settle(self.reader, outcome)
+                    told = True
+        return told
+
+    def complain(self, error: Exception) -> None:
+        """It is said once that something of the lease cannot be read."""
+        if str(error) != self._complained:
+            self._complained = str(error)
+            log.warning("lease %s: %s", self.lease.id, error)
+
+    def _histories(self) -> list[str]:
+        names = names_in(self.access.fs, self.lease.events_dir)
+        return [self.lease.events(node, term) for node, term in histories_in(names)]
+
+    def _size(self, path: str) -> int:
+        try:
+            size: int = self.access.fs.read_range(path, -1, 1)[1]
+            return size
+        except OSError:
+            return 0
+
+    def _ends(self) -> set[str]:
+        """The ids of what has ended since the last look, as histories tell it, or commands."""
+        found = set()
+        for path in self._histories():
+            for offset, event in added(self.access.fs, path, self._offsets.get(path, 0)):
+                self._offsets[path] = offset
+                if not event.requeued:
+                    found.add(event.id)
+        booked = set(names_in(self.access.fs, self.lease.booking))
+        found |= ids_in(booked - self._booked)
+        self._booked = booked
+        return found
+
+    def _look_at_arrays(self) -> bool:
+        """Indices that are waited for one by one are looked at."""
+        told = False
+        with self._lock:
+            arrays = [task_id for task_id, each in self._tasks.items() if any("_" in one.id for one in each)]
+        for task_id in arrays:
+            began = self.access.clock.monotonic()
+            if began < self._arrays.get(task_id, 0.0):
+                continue
+            try:
+                told = self._look_at_indices(task_id, self._of(task_id)) or told
+            except NotFound:
+                pass  # it is about to be queued
+            ended = self.access.clock.monotonic()
+            self._arrays[task_id] = ended + (ended - began) * LOOKS
+        return told
+
+    def _sweep(self) -> bool:
+        """What has ended, or was moved, and was not told."""
+        living = {each.id for each in self.reader.listing().live()}
+        with self._lock:
+            missing = [task_id for task_id in self._tasks if task_id not in living]
+        told = False
+        for task_id in missing:
+            try:
+                told = self.look_at(task_id) or told
+                for each in self._of(task_id):
+                    told = self._look_elsewhere(each) or told
+            except NotFound:
+                continue  # it is about to be queued
+        return told
+
+    def _look_elsewhere(self, watched: Watched) -> bool:
+        """A task that is not here any more is watched where it is; if it was cleaned up, its history tells its end."""
+        (found,) = self.access.find([watched.id], lease="", indices=How.EACH).tasks
+        if found.row.cleaned:
+            watched.settle(found.reader, remembered_outcome(found.row))
+            return True
+        if found.reader.lease.id != self.lease.id:
+            self.remove(watched)
+            watched.lease = found.reader.lease.id
+            self._moved.append(watched)
+        return False
+
+    def _keep_up(self, lease: Any) -> None:
+        self.access.keep_up(lease)
+        dependents.look(self.access.fs, lease, now=self.access.clock.now())
+
+
+@functools.cache
+def _of_process(pid: int) -> Watcher:
+    return Watcher()
+
+
+def watcher() -> Watcher:
+    """The watcher of this process; one that was forked has its own."""
+    return _of_process(os.getpid())
