@@ -13,6 +13,7 @@ cd "$work"
 export LEASEQ_HOME="$work/home" LEASEQ_NODE_DIR="$work/node"
 PATH="$work/venv/bin:$PATH"
 leaseq --version
+python -c "import leaseq, pathlib, sys; sys.exit(not pathlib.Path(leaseq.__file__).with_name('py.typed').is_file())"
 ! python -c 'import slurm_mock' 2>/dev/null || exit 1
 for template in lease.sh.j2 node.sh.j2 allocation.sh.j2 words.sh.j2; do
     python -c "import leaseq, pathlib, sys; sys.exit(not (pathlib.Path(leaseq.__file__).parent / 'templates' / '$template').is_file())"
