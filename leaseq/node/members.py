@@ -116,9 +116,17 @@ class Members:
         for name in self.records.names():
             found = self.records.read(name)
             if found is not None:
-                # One that has an own record is told of by that alone, even once that is gone.
-                self.add(name, [key for place, key in enumerate(found.keys) if place not in found.own])
+                self.add(name, [key for place, key in enumerate(found.keys) if self._tells(found, place)])
                 self._drop_if_told(name)
+
+    def _tells(self, found: Window, place: int) -> bool:
+        """True if the window says what became of the one at that place.
+
+        One that has an own record is told of by that alone, even once that is gone. One that has not run here may
+        have been asked for again since: whoever wants to know finds that no record says so, and sees to it.
+        """
+        rec = found.rec(place)
+        return place not in found.own and not (found.boot == self.records.boot and (rec.void or rec.again))
 
     def read(self, name: str) -> Window | None:
         """What is known of the window; None as long as no keeper has it."""

@@ -116,7 +116,7 @@ def _cancel(state: NodeState, ports: Ports, task_id: str, attempt: int) -> bool:
     if key in state.won:
         ends.cancel_won(state, ports, key)
         return True
-    if key in ports.ledger.unwritten():
+    if state.is_in_window(key) or key in ports.ledger.unwritten():
         return False
     try:
         decided = tasks.read_outcome(ports.fs, ports.lease, task_id, attempt)

@@ -34,6 +34,8 @@ class Choice:
 
     entry: Entry
     booking: Booking
+    behind: tuple[Entry, ...] = ()
+    """Those that are to have its room after it, one after the other."""
 
 
 def choose(

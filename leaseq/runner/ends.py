@@ -37,6 +37,8 @@ def end(state: NodeState, ports: Ports, attempt: Attempt, rec: Rec) -> None:
         gpus=attempt.booking.gpus,
         now=ports.clock.now(),
     )
+    if isinstance(attempt.work, Single):
+        state.pace.ended(ports.clock.monotonic(), outcome.elapsed_seconds)
     if attempt.unwanted:
         # It failed just before it was told to end: nobody wants another attempt.
         outcome = replace(outcome, requeued="")

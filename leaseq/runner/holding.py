@@ -236,6 +236,10 @@ class Handed:
     warned: tuple[int, str] | None = None
     """The signal that what goes on of it alone is to be sent, and to whom."""
 
+    def has(self, key: str) -> bool:
+        """True if the attempt is in the window."""
+        return any(key in each.holding.in_windows for each in self.members)
+
 
 # -- what the ledger writes ------------------------------------------------------------------------------------------
 

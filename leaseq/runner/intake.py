@@ -5,21 +5,22 @@ Claims are made only in phases that may claim; those that were made are started 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from heapq import merge
 
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Newer
-from leaseq.models import ANY
+from leaseq.models import ANY, Task
 from leaseq.names import Entry, task_of
 from leaseq.protocol import files, tasks
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, booking_of, room_left
-from leaseq.runner import ends, limits, lot_ends, lots
+from leaseq.runner import ends, limits, lot_ends, lots, short
 from leaseq.runner.decide import GPUS_UNKNOWN, LOOKAHEAD, Choice, choose
-from leaseq.runner.node_state import AT_ONCE, NodeState, Won
+from leaseq.runner.node_state import AT_ONCE, NodeState
 from leaseq.runner.ports import Ports
 from leaseq.runner.starting import ends_of_day, start_request
-from leaseq.runner.work import Attempt, Single, free_slot, read_claimed
+from leaseq.runner.work import Attempt, Single, Won, check_task, free_slot, read_claimed
 
 
 class Intake:
@@ -46,7 +47,7 @@ class Intake:
                 self._win(choice)
         won = list(state.won)
         self.launch()
-        started += sum(key in state.running for key in won)
+        started += sum(key in state.running or state.is_in_window(key) for key in won)
         waiting |= {task_of(name): "Newer" for names in state.queue.left.values() for name in names}
         if waiting != state.waiting:
             state.waiting, state.changed = waiting, True
@@ -93,8 +94,9 @@ class Intake:
             keys = {entry.key for entry in held}
             fresh = (entry for entry in candidates if entry.key not in keys)
             candidates = merge(held, fresh, key=lambda entry: entry.order)
-        return choose(
-            candidates,
+        pending = list(candidates) if short.may_hand(state, self.ports) and not state.warned(left) else None
+        choices, waiting = choose(
+            candidates if pending is None else pending,
             state.options.capacity,
             state.bookings(),
             seconds_left=left,
@@ -102,6 +104,11 @@ class Intake:
             many_of=lambda entry: lots.many_of(state, self.ports, entry),
             lanes_left=state.lanes_left,
         )
+        if pending is not None and choices:
+            choices = short.with_others(state, choices, pending)
+            for entry in [each for choice in choices for each in choice.behind]:
+                waiting.pop(entry.id, None)
+        return choices, waiting
 
     def _fill_arrays(self, choices: list[Choice]) -> int:
         """Of the chosen arrays what could start has started, or will once it has begun; how many that are."""
@@ -124,8 +131,29 @@ class Intake:
         return len(choices)
 
     def _win(self, choice: Choice) -> None:
-        """The task is claimed, if no other runner was faster."""
-        state, ports, entry = self.state, self.ports, choice.entry
+        """The task is claimed, if no other runner was faster, and so are those that are to have its room after it."""
+        first = self._peek(choice.entry) if choice.behind else None
+        if not self._claim(choice.entry, choice.booking, task=first) or first is None or first.task_dir:
+            return
+        for entry in choice.behind:
+            task = self._peek(entry)
+            if task is not None and short.alike(first, task):
+                self._claim(entry, Booking(), task=task, behind=choice.entry.key)
+
+    def _peek(self, entry: Entry) -> Task | None:
+        """What the pending task's file says, which never changes; None if it has gone, or could not be started."""
+        state, ports = self.state, self.ports
+        source = ports.lease.inbox(state.node if state.queue.is_own(str(entry)) else ANY)
+        try:
+            task = tasks.read_task(ports.fs, f"{source}/{entry}", entry)
+            check_task(task)
+        except (Malformed, FileNotFoundError, PermissionError):
+            return None
+        return task
+
+    def _claim(self, entry: Entry, booking: Booking, *, task: Task | None, behind: str = "") -> bool:
+        """True if the task is claimed: no other runner was faster."""
+        state, ports = self.state, self.ports
         own = state.queue.is_own(str(entry))
         node = state.node if own else ANY
         state.queue.remove(str(entry), own=own)
@@ -135,8 +163,9 @@ class Intake:
         state.claims_in_doubt = False
         if claim is None:
             state.list_at = AT_ONCE  # others take from it, so what is known of the inbox is old
-        else:
-            state.won[claim.entry.key] = Won(claim, choice.booking, node)
+            return False
+        state.won[claim.entry.key] = Won(claim, booking, node, behind=behind, task=task)
+        return True
 
     def find_claims(self) -> None:
         """A claim that was reported failed and was done all the same is won."""
@@ -153,8 +182,11 @@ class Intake:
                     lots.find(state, ports, Claim(entry, state.node))
             elif entry.owner == ports.incarnation and entry.key not in known:
                 capacity = state.options.capacity
-                booking = booking_of(entry.need, room_left(capacity, state.bookings()), capacity) or Booking()
-                state.won[entry.key] = Won(Claim(entry, state.node), booking)
+                taken = state.bookings()
+                booking = booking_of(entry.need, room_left(capacity, taken), capacity)
+                # One that was to have the room of another has none of its own.
+                behind = entry.key if booking is None or (booking.alone and taken) else ""
+                state.won[entry.key] = Won(Claim(entry, state.node), booking or Booking(), behind=behind)
         state.claims_in_doubt = False
 
     def launch(self) -> None:
@@ -169,10 +201,21 @@ class Intake:
         state, ports = self.state, self.ports
         if state.limits.made:
             limits.learn(state, ports)
-        for key, won in list(state.won.items()):
-            if admitted := limits.admitted(state, ports, won):
+        behind = defaultdict(list)
+        for won in state.won.values():
+            behind[won.behind].append(won)
+        for won in behind.pop("", []):
+            others = behind.pop(won.claim.entry.key, []) if short.may_hand(state, ports) else []
+            if others:
+                short.hand(state, ports, won, others)
+            elif admitted := limits.admitted(state, ports, won):
                 self.start(admitted)
-            del state.won[key]
+            for each in (won, *others):
+                del state.won[each.claim.entry.key]
+        for won in [each for group in behind.values() for each in group]:
+            if not limits.put_back(state, ports, won):
+                self.start(won)
+            del state.won[won.claim.entry.key]
 
     def start(self, won: Won) -> None:
         """The claim is an attempt in the keeper's hands; or it has ended, or is no longer this runner's."""

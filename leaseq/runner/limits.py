@@ -16,9 +16,9 @@ from leaseq.limit_names import Lane, holder_parts
 from leaseq.names import Entry, parse_id
 from leaseq.protocol import groups, lanes
 from leaseq.protocol.tasks import Claim
-from leaseq.runner.node_state import AT_ONCE, NodeState, Won
+from leaseq.runner.node_state import AT_ONCE, NodeState
 from leaseq.runner.ports import Ports
-from leaseq.runner.work import Attempt, read_claimed
+from leaseq.runner.work import Attempt, Won, read_claimed
 
 
 def learn(state: NodeState, ports: Ports) -> None:
@@ -100,17 +100,17 @@ def admitted(state: NodeState, ports: Ports, won: Won) -> Won | None:
         if lane is not None:
             return replace(won, lane=lane)
         state.lanes_left[entry.group] = 0
-    return None if _put_back(state, ports, won) else won
+    return None if put_back(state, ports, won) else won
 
 
 def put_back_won(state: NodeState, ports: Ports) -> None:
     """What was claimed and is not to start any more is pending again."""
     for key, won in list(state.won.items()):
-        _put_back(state, ports, won)
+        put_back(state, ports, won)
         del state.won[key]
 
 
-def _put_back(state: NodeState, ports: Ports, won: Won) -> bool:
+def put_back(state: NodeState, ports: Ports, won: Won) -> bool:
     """The claim is pending again; False if its file is for somebody else to judge."""
     inbox = won.inbox
     if not inbox:

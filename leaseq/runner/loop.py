@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from leaseq.models import Why
-from leaseq.runner import control, ends, housework, leaving, limits, lot_ends, lots, windows
+from leaseq.runner import control, ends, housework, leaving, limits, lot_ends, lots, short, windows
 from leaseq.runner.intake import Intake
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Options, Ports
+from leaseq.runner.work import Several
 
 HOUSEKEEPING_SECONDS = 60.0
 
@@ -79,7 +80,15 @@ class Runner:
         """Attempts whose record is over are no longer running, and what they booked is free."""
         state, ports = self.state, self.ports
         ended: list[str] = []
-        alone = [key for name in state.windows_to_look_at(now) for key in windows.look(state, ports, name)]
+        alone: list[str] = []
+        for name in state.windows_to_look_at(now):
+            handed = state.windows[name]
+            if isinstance(handed, Several):
+                going_on, gone = short.look(state, ports, name, handed)
+                ended += gone
+            else:
+                going_on = windows.look(state, ports, name, handed)
+            alone += going_on
         for key in dict.fromkeys([*state.to_look_at(now), *alone]):
             attempt = state.running[key]
             rec = ports.procs.record(key)

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leaseq.dataclass import dataclass, replace
+from leaseq.dataclass import replace
 from leaseq.layout import LeaseDir
-from leaseq.limit_names import Lane
 from leaseq.models import ANY
 from leaseq.node.lease_end import NEWS_SECONDS
-from leaseq.node.window import MOMENT_SECONDS
+from leaseq.node.window import MOMENT_SECONDS, is_window
 from leaseq.protocol.edges import BEGIN, START
 from leaseq.protocol.groups import NONE, Limits
-from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking
 from leaseq.runner.holding import Handed, Lot
 from leaseq.runner.idle import Idle
 from leaseq.runner.ledger import RETRY_SECONDS
+from leaseq.runner.pace import Pace
 from leaseq.runner.phase import Hand, Phase, Wanted
 from leaseq.runner.ports import Options
 from leaseq.runner.queue import Queue
-from leaseq.runner.work import Attempt
+from leaseq.runner.work import Attempt, Several, Won
 from leaseq.upstream import Edge, edges_in
 
 AT_ONCE = float("-inf")
@@ -44,18 +43,6 @@ def poll_seconds(nodes: int, *, busy: bool) -> float:
     return max(0.5, nodes / 40) if busy else max(2.0, nodes / 3)
 
 
-@dataclass(frozen=True)
-class Won:
-    """A claim that is not yet in the keeper's hands."""
-
-    claim: Claim
-    booking: Booking
-    inbox: str = ""
-    """The node in whose inbox it lay, whatever its file says, which may be older than a move; empty if not known."""
-    lane: Lane | None = None
-    """The lane that it holds in its group, if that is limited."""
-
-
 class NodeState:
     """A node as its runner knows it."""
 
@@ -66,10 +53,12 @@ class NodeState:
         self.queue = Queue(node, options.nodes)
         self.phase = Phase()
         self.running: dict[str, Attempt] = {}
-        self.windows: dict[str, Handed] = {}
+        self.windows: dict[str, Handed | Several] = {}
         """What the keeper runs by itself, by name."""
         self.won: dict[str, Won] = {}
         """Empty between turns unless a file system failed."""
+        self.pace = Pace()
+        """How fast tasks end here that are no arrays."""
         self.lots: dict[str, Lot] = {}
         """The arrays of which it has chunks, or looks for some, by `ID.ATTEMPT`."""
         self.claims_in_doubt = False
@@ -118,13 +107,13 @@ class NodeState:
     def bookings(self) -> list[Booking]:
         return [each.booking for each in [*self.occupants(), *self.won.values()]]
 
-    def occupants(self) -> list[Attempt | Handed]:
+    def occupants(self) -> list[Attempt | Handed | Several]:
         """What has room on the node, and a slot."""
         return [*list(self.running.values()), *list(self.windows.values())]
 
     def is_in_window(self, key: str) -> bool:
         """True if the keeper runs that attempt by itself, or is to."""
-        return any(key in each.holding.in_windows for handed in self.windows.values() for each in handed.members)
+        return any(handed.has(key) for handed in self.windows.values())
 
     def hand(self, *, unwritten: bool) -> Hand:
         """What the runner has in hand. unwritten: whether outcomes are not in their place."""
@@ -196,7 +185,7 @@ class NodeState:
         self.running[attempt.key] = attempt
         self.changed = True
 
-    def hands_window(self, name: str, handed: Handed) -> None:
+    def hands_window(self, name: str, handed: Handed | Several) -> None:
         self.windows[name] = handed
         self.changed = True
 
@@ -252,8 +241,11 @@ class NodeState:
         self.changed = True
 
     def touch(self, key: str) -> None:
-        """The attempt's record may have changed; an empty key means: any attempt's."""
-        if not key:
+        """The attempt's record may have changed; an empty key means: any attempt's.
+
+        So does a window that an earlier runner has asked for: it tells of attempts that this one has adopted.
+        """
+        if not key or (key not in self.windows and is_window(key)):
             self.touched = None
         elif self.touched is not None:
             self.touched.add(key)

@@ -38,7 +38,7 @@ def may_hand(state: NodeState, ports: Ports, lot: Lot) -> bool:
 
 def of(state: NodeState, lot: Lot) -> int:
     """How many windows of the array the keeper has."""
-    return sum(each.lot is lot for each in state.windows.values())
+    return sum(isinstance(each, Handed) and each.lot is lot for each in state.windows.values())
 
 
 def hand(state: NodeState, ports: Ports, lot: Lot, booking: Booking) -> bool:
@@ -107,12 +107,12 @@ def _work(member: Member) -> Index:
 # -- what has become of them -----------------------------------------------------------------------------------------
 
 
-def look(state: NodeState, ports: Ports, name: str) -> list[str]:
+def look(state: NodeState, ports: Ports, name: str, handed: Handed) -> list[str]:
     """If the window is over, each of its attempts has ended, goes on alone, or may start again.
 
     Gives the keys of those that go on.
     """
-    found, handed = ports.procs.window(name), state.windows[name]
+    found = ports.procs.window(name)
     if found is None or not found.over:
         return []
     now = ports.clock.monotonic()

@@ -7,7 +7,7 @@ one attempt on several nodes is another `Work`: it alone knows when the claim is
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from leaseq.dataclass import dataclass, field
@@ -106,7 +106,41 @@ class Attempt:
         return self.asked_to_stop is not None and self.asked_to_stop.by_user
 
 
-def free_slot(occupants: Iterable[Attempt | Handed]) -> int:
+@dataclass(frozen=True)
+class Won:
+    """A claim that is not yet in the keeper's hands."""
+
+    claim: Claim
+    booking: Booking
+    inbox: str = ""
+    """The node in whose inbox it lay, whatever its file says, which may be older than a move; empty if not known."""
+    lane: Lane | None = None
+    """The lane that it holds in its group, if that is limited."""
+    behind: str = ""
+    """The key of the claim whose room it is to have once that has ended: it books none itself."""
+    task: Task | None = None
+    """What its file says, if that was read before it was claimed."""
+
+
+@dataclass(eq=False)
+class Several:
+    """Short tasks in a window that the keeper has, or is about to have: one after the other in the room of one."""
+
+    members: Sequence[tuple[Won, Task]]
+    booking: Booking
+    slot: int
+    since: float
+    asked_to_stop: tuple[Why, float] | None = None
+    """Why, and with how much grace, what goes on of it alone is to be ended."""
+    warned: tuple[int, str] | None = None
+    """The signal that what goes on of it alone is to be sent, and to whom."""
+
+    def has(self, key: str) -> bool:
+        """True if the attempt is one of them."""
+        return any(won.claim.entry.key == key for won, _ in self.members)
+
+
+def free_slot(occupants: Iterable[Attempt | Handed | Several]) -> int:
     """The smallest slot that none of them has."""
     taken = {each.slot for each in occupants}
     return next(slot for slot in itertools.count() if slot not in taken)

@@ -30,10 +30,11 @@ from leaseq.runner.holding import Note
 from leaseq.runner.intake import Intake
 from leaseq.runner.ledger import Ledger
 from leaseq.runner.loop import Runner
-from leaseq.runner.node_state import NodeState, Won
+from leaseq.runner.node_state import NodeState
 from leaseq.runner.phase import Phase
 from leaseq.runner.ports import Options, Ports
 from leaseq.runner.recover import take_over
+from leaseq.runner.work import Won
 from tests.sim.host import SimProcs
 from tests.sim.nfs import ActorFs
 from tests.sim.plan import Step

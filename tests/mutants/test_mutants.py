@@ -25,7 +25,7 @@ from tests.mutants import (
 )
 from tests.mutants.mutants import CAUGHT_BY, MUTANTS
 from tests.sim.history import run
-from tests.sim.plan import Plan, draw, draw_arrays, draw_quick
+from tests.sim.plan import Plan, draw, draw_arrays
 from tests.sim.service import REAL_PARTS
 from tests.sim.test_sim import beside_one_of_no_group
 from tests.sim.test_windows import told_before_a_restart
@@ -75,7 +75,7 @@ def _plan(mutant: runner_mutants.Mutant, seed: str) -> Plan:
 def test_a_mutant_of_windows_is_caught(name: str) -> None:
     mutant, first = window_mutants.MUTANTS[name], window_mutants.CAUGHT_BY.get(name, 1)
     for number in (first, *range(1, HISTORIES_MAX + 1)):
-        violation = run(draw_quick(f"mutant {number}", only=mutant.troubles), mutant.parts).violation
+        violation = run(mutant.draw(f"mutant {number}", only=mutant.troubles), mutant.parts).violation
         if violation:
             _tell(name, f"sim: quick history {number}", violation)
             return

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from leaseq.dataclass import dataclass, replace
+from leaseq.models import Task
+from leaseq.names import Entry
 from leaseq.node.window import Window, WindowRequest
+from leaseq.room import Booking
+from leaseq.runner.intake import Intake
+from tests.mutants.runner_mutants import taking_in_by
 from tests.sim.host import SimProcs
+from tests.sim.plan import Plan, draw_quick, draw_short
 from tests.sim.service import REAL_PARTS, Parts
 
 TAKE_OVER = ("death", "runner and keeper die", "keeper hangs")
@@ -72,16 +78,43 @@ class TakesAWindowAgain(SimProcs):
             host.keeper_soon()
 
 
+class BelievesWhatOneWindowNeverBegan(SimProcs):
+    """What a window that is over has not begun is taken for what never ran, though a later one may have."""
+
+    def find_windows(self) -> None:
+        self.members._tells = lambda found, place: place not in found.own  # type: ignore[method-assign]
+        super().find_windows()
+
+
+class ForgetsWhatWasToFollow(Intake):
+    """Short tasks that did not begin in their window stay claimed, and nobody knows of them."""
+
+    def hand_over(self) -> None:
+        won = self.state.won
+        self.state.won = {key: each for key, each in won.items() if not each.behind or each.behind in won}
+        self.state.won = {key: each for key, each in self.state.won.items() if each.behind != key}
+        super().hand_over()
+
+
+class StartsBesideWhatItShouldFollow(Intake):
+    """A short task that is to have the room of another once that has ended starts at once."""
+
+    def _claim(self, entry: Entry, booking: Booking, *, task: Task | None, behind: str = "") -> bool:
+        return super()._claim(entry, booking, task=task)
+
+
 @dataclass(frozen=True)
 class Mutant:
     """Parts of a runner, one of them wrong, and the troubles in which that shows."""
 
-    procs: type[SimProcs]
+    procs: type[SimProcs] = SimProcs
     troubles: tuple[str, ...] = ()
+    intake: type[Intake] = Intake
+    draw: Callable[..., Plan] = draw_quick
 
     @property
     def parts(self) -> Parts:
-        return replace(REAL_PARTS, procs=self.procs)
+        return replace(REAL_PARTS, procs=self.procs, runner=taking_in_by(self.intake))
 
 
 MUTANTS = {
@@ -91,10 +124,16 @@ MUTANTS = {
     "windows: forgotten before the journal is durable": Mutant(ForgetsTooEarly, TAKE_OVER),
     "windows: what goes on alone starts again": Mutant(StartsAgainWhatHasBegun),
     "windows: one is taken again": Mutant(TakesAWindowAgain),
+    "windows: what one never began is believed of all": Mutant(
+        BelievesWhatOneWindowNeverBegan, TAKE_OVER, draw=draw_short
+    ),
+    "short tasks: what does not begin is forgotten": Mutant(intake=ForgetsWhatWasToFollow, draw=draw_short),
+    "short tasks: what is to follow starts at once": Mutant(intake=StartsBesideWhatItShouldFollow, draw=draw_short),
 }
 CAUGHT_BY = {
     "windows: a new runner does not look for them": 6,
     "windows: what was asked for is not withdrawn": 26,
     "windows: forgotten before the journal is durable": 6,
+    "windows: what one never began is believed of all": 30,
 }
 """The history that was seen to catch a mutant, if not the first: it is tried first, then all others."""

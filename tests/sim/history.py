@@ -560,7 +560,7 @@ class History:
         self.disk.lose_power(self._chance(f"power {self.scheduler.now}"))
         self.disk.replaced.clear()
         if self.watcher:
-            self.watcher.seen.clear()
+            self.watcher.lose_power()
 
     def _end_lease(self, seconds: float) -> None:
         """Slurm has ended the lease, or one job of several, commands learn it, and later Slurm runs it again."""

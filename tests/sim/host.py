@@ -586,7 +586,7 @@ class SimRecords:
             self.host.asks = [ask for ask in self.host.asks if ask[:2] != ("window", name)]
 
     def names(self) -> list[str]:
-        return list(self.host.windows)
+        return list(reversed(self.host.windows))  # a directory has no order of its own
 
     def read(self, name: str) -> Window | None:
         return self.host.windows.get(name)

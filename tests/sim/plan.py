@@ -355,6 +355,29 @@ def draw_quick(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[
     return replace(plan, arrays=arrays, commands=commands, array_commands=stops, unlimited=True)
 
 
+def draw_short(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] = ()) -> Plan:
+    """As `draw`, with batches of tasks most of which take milliseconds: keepers run them by themselves."""
+    plan, chance = draw(seed, only=only, steps=steps), Random(f"{seed} short")
+    batches = [
+        replace(
+            _task(chance),
+            need=chance.choice((Need(), Need(cpus=1), Need(cpus=1), Need(cpus=2), Need(cpus=1, time_seconds=4))),
+            seconds=chance.choice((0.001, 0.001, 0.001, 0.01, 0.09, 0.12)),
+            key="",
+            batch=chance.choice((10, 25, 40)),
+        )
+        for _ in range(chance.randint(2, 5))
+    ]
+    # Once anything was paused or limited in a lease, what starts is looked at one by one.
+    commands = [each for each in plan.commands if each.verb not in ("pause", "resume", "limit", "set")]
+    commands += [
+        Command(each.at + chance.uniform(0.0, 3.0), chance.choice(LOGIN), "cancel", chance.randrange(100))
+        for each in batches
+        if chance.random() < 0.5
+    ]
+    return replace(plan, tasks=(*plan.tasks, *batches), commands=tuple(commands), unlimited=True)
+
+
 def draw_given_back(
     seed: str, *, only: Sequence[str] | None = None, of_arrays: bool = False, limits: bool = True
 ) -> Plan:

@@ -413,17 +413,25 @@ class Watcher:
 
     user: User
     seen: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    losses: int = 0
 
     def __post_init__(self) -> None:
         self.reader = self.user.reader()
 
     def look(self) -> None:
         known = {*self.user.truth.acknowledged, *self.user.truth.keys.values()}
+        losses = self.losses
         try:
             snapshot = self.reader.read(recent=LOOKED_AT, pending=None)
         except OSError:
             return
-        self._judge(known, snapshot)
+        if losses == self.losses:
+            self._judge(known, snapshot)
+
+    def lose_power(self) -> None:
+        """What was not durable may be gone, and a look that is under way has seen some of it."""
+        self.losses += 1
+        self.seen.clear()
 
     def _judge(self, known: set[str], snapshot: Snapshot) -> None:
         truth = self.user.truth

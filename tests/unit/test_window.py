@@ -328,13 +328,42 @@ def test_a_new_runner_knows_each_attempt_of_a_window_of_before(directory: NodeDi
     run_keeper(directory)
     procs = KeeperProcs(directory, "abcdefghjk")
     procs.find_windows()
-    assert procs.attempts() == [key(0), key(1), key(2)]
+    assert procs.attempts() == [key(0), key(1)]
     ended, alone, never = (procs.record(key(place)) for place in range(3))
     assert ended is not None and ended.status == 0 and alone is not None and alone.status == 0
-    assert never is not None and never.void and not procs.void(key(0))
+    assert never is None and procs.void(key(2)) and not procs.void(key(0))
     for place in range(3):
         procs.forget(key(place))
     assert procs.attempts() == [] and os.listdir(directory.rec) == []
+
+
+@pytest.mark.parametrize("first", ["w0123456789.1", "w0123456789.2"])
+def test_what_one_window_never_began_may_run_in_another(directory: NodeDir, first: str) -> None:
+    """The order of names in a directory says nothing of which window was asked for first."""
+    second = next(each for each in ("w0123456789.1", "w0123456789.2") if each != first)
+    ask(directory, request_of(directory, ["sleep", "2"], ["true"]), first)
+    run_keeper(directory)
+    again = request_of(directory, ["true"], ["true"])
+    ask(directory, WindowRequest(again.common, again.places[1:]), second)
+    run_keeper(directory)
+    procs = KeeperProcs(directory, "abcdefghjk")
+    procs.find_windows()
+    rec = procs.record(key(1))
+    assert rec is not None and rec.status == 0 and not procs.void(key(1))
+
+
+def test_what_a_window_never_began_and_was_asked_for_alone_since_never_begins(directory: NodeDir) -> None:
+    request = request_of(directory, ["sleep", "2"], ["true"])
+    ask(directory, request)
+    run_keeper(directory)
+    procs = KeeperProcs(directory, "abcdefghjk")
+    procs.start(key(1), request.at(1))
+    procs = KeeperProcs(directory, "abcdefghjm")
+    procs.find_windows()
+    assert procs.record(key(1)) is None and procs.void(key(1))
+    procs.forget(key(1))
+    run_keeper(directory)
+    assert not Path(f"{directory.root}/log1.out").exists()
 
 
 def test_a_window_that_no_keeper_has_never_begins_under_a_new_runner(directory: NodeDir) -> None:

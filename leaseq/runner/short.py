@@ -1,0 +1,126 @@
+"""Short tasks: of a stream of tasks that take milliseconds each, several are the keeper's at once.
+
+They are claimed together, durably by one sync, and run in a window, one after the other with the room of one, as the
+indices of an array do: see `leaseq.node.window`. The first of them has that room by the runner's choice; those behind
+it need the same and stand next in line. What has not begun once the window is over is pending again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from leaseq.dataclass import replace
+from leaseq.models import Task
+from leaseq.names import Entry
+from leaseq.node.record import Rec
+from leaseq.node.window import PLACES_MAX, Place, WindowRequest
+from leaseq.room import how_many
+from leaseq.runner import ends
+from leaseq.runner.decide import Choice
+from leaseq.runner.node_state import NodeState
+from leaseq.runner.ports import Ports
+from leaseq.runner.starting import ends_of_day, marks_of, start_request, words_of
+from leaseq.runner.windows import LIMIT_SECONDS
+from leaseq.runner.work import Attempt, Several, Single, Won, free_slot
+
+
+def may_hand(state: NodeState, ports: Ports) -> bool:
+    """True if tasks may run in windows now."""
+    return state.pace.is_short and ports.procs.knows_windows and state.phase.may_claim and not state.limits.made
+
+
+def with_others(state: NodeState, choices: Sequence[Choice], candidates: Sequence[Entry]) -> list[Choice]:
+    """The choices, each with those that are to have its room after it: what follows the last of them in line."""
+    last = choices[-1].entry
+    if last.count or (last.need.time_seconds is not None and last.need.time_seconds < LIMIT_SECONDS):
+        return list(choices)
+    heads = [number for number, each in enumerate(choices) if each.entry.need == last.need and not each.entry.count]
+    slots = how_many(last.need, state.options.capacity)
+    room = len(heads) * (min(PLACES_MAX, state.pace.ahead(slots) // slots) - 1)
+    behind: list[Entry] = []
+    for entry in candidates[1 + candidates.index(last) :]:
+        if len(behind) >= room or entry.need != last.need or entry.count:
+            break
+        behind.append(entry)
+    found = list(choices)
+    for place, number in enumerate(heads):
+        found[number] = replace(found[number], behind=tuple(behind[place :: len(heads)]))
+    return found
+
+
+def alike(first: Task, other: Task) -> bool:
+    """True if all but its words and its marks is the same of the other task, as far as its process is concerned."""
+    return (first.cwd, first.umask, first.env) == (other.cwd, other.umask, other.env) and not other.task_dir
+
+
+def hand(state: NodeState, ports: Ports, first: Won, others: Sequence[Won]) -> None:
+    """A window of these claims, which are durable, is the keeper's."""
+    lease = ports.lease
+    # Who had taken this runner for dead may have taken some away between the claim and now.
+    stands = set(ports.fs.names(lease.claimed(state.node)))
+    members = [(won, _task(won)) for won in (first, *others) if str(won.claim.entry) in stands]
+    if not members:
+        return
+    won, task = members[0]
+    slot = free_slot(state.occupants())
+    model = Attempt(Single(won.claim), task, first.booking, ports.clock.monotonic(), slot=slot)
+    common = start_request(model, lease=lease, options=state.options, ends=ends_of_day(state, ports.clock))
+    name = ports.procs.start_window(WindowRequest(common, [_place(ports, *each) for each in members]))
+    state.hands_window(name, Several(members, first.booking, slot, model.since))
+
+
+def _task(won: Won) -> Task:
+    assert won.task is not None
+    return won.task if won.inbox == won.task.node else replace(won.task, node=won.inbox)
+
+
+def _place(ports: Ports, won: Won, task: Task) -> Place:
+    entry, lease = won.claim.entry, ports.lease
+    out, err = (lease.log(entry.id, entry.attempt, stream) for stream in ("out", "err"))
+    return Place(entry.key, words_of(task, task.argv), marks_of(entry, lease), out, err)
+
+
+def look(state: NodeState, ports: Ports, name: str, handed: Several) -> tuple[list[str], list[str]]:
+    """If the window is over, each of its attempts has ended, goes on alone, or is to be pending again.
+
+    Gives the keys of those that go on, and the ids of those that have ended.
+    """
+    found = ports.procs.window(name)
+    if found is None or not found.over:
+        return [], []
+    now = ports.clock.monotonic()
+    state.let_go_of_window(name, now)
+    state.active = now
+    ended: list[tuple[Attempt, Rec]] = []
+    alone: list[Attempt] = []
+    for place, (won, task) in enumerate(handed.members):
+        rec = found.rec(place)
+        attempt = Attempt(Single(won.claim), task, handed.booking, handed.since, slot=handed.slot)
+        if place in found.own:
+            alone.append(attempt)
+        elif place in found.begun and not rec.again:
+            attempt.rec = rec
+            ended.append((attempt, rec))
+        else:
+            state.won[attempt.key] = replace(won, behind=attempt.key)
+            if rec.again:
+                state.failed(rec.failure, now)
+    ports.procs.leave_window(name, [attempt.key for attempt, _ in ended])
+    if not ended and not alone:
+        state.pace.refused()
+    for attempt, rec in ended:
+        ends.end(state, ports, attempt, rec)
+    for attempt in alone:
+        _go_on(state, ports, handed, attempt)
+    return [attempt.key for attempt in alone], [attempt.entry.id for attempt, _ in ended]
+
+
+def _go_on(state: NodeState, ports: Ports, handed: Several, attempt: Attempt) -> None:
+    """The attempt, which has a record of its own by now, is as one that was asked for alone."""
+    state.begins(attempt)
+    if handed.asked_to_stop is not None:
+        why, grace = handed.asked_to_stop
+        ends.stop(state, ports, attempt, why, grace=grace)
+    if handed.warned is not None:
+        number, to = handed.warned
+        ports.procs.signal(attempt.key, number, to=to, warning=True)
