@@ -40,6 +40,8 @@ class Allocation(Record):
     """What its job is marked with: the name of its script, or a word of its comment."""
     nodes: tuple[str, ...] = _as(several(text), default=())
     """Its nodes, if they are known before it starts: a host's."""
+    machine: str = _as(text, default="")
+    """Which machine a host is, for another may be called the same; empty: not known."""
     idle_seconds: float | None = _as(maybe(number), default=None)
     """It gives its nodes back when nothing has used them for so long, unless another limit was set since."""
     ended: float | None = _as(maybe(number), default=None)
@@ -52,6 +54,11 @@ class Allocation(Record):
     def told_as(self) -> str:
         """Its id as heartbeats say it: none for one of which the lease's record tells."""
         return "" if self.in_lease else self.id
+
+    @property
+    def is_host(self) -> bool:
+        """True for a host: once it has left its lease it is nothing of that any more."""
+        return self.is_known and not self.job
 
     @property
     def is_known(self) -> bool:

@@ -333,7 +333,7 @@ class Lease(Record):
 
     id: str = _as(text)
     kind: str = _as(text)
-    """`local` or `slurm`."""
+    """`local`, `hosts` or `slurm`."""
     created: float = _as(number)
     user: str = _as(text, default="")
     host: str = _as(text, default="")
@@ -361,6 +361,11 @@ class Lease(Record):
     adopted: bool = _as(flag, default=False)
     marked: bool = _as(flag, default=False)
     extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def is_of_hosts(self) -> bool:
+        """True if its allocations are hosts that come and go: it may have none, and goes on without."""
+        return self.kind == "hosts"
 
     @property
     def first(self) -> Allocation:

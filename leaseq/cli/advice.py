@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaseq.cli.output import Output
-from leaseq.lease.kinds import is_borrowed
+from leaseq.lease.kinds import is_borrowed, way_in
 from leaseq.models import State
 from leaseq.reading.views import Snapshot
 from leaseq.words import count
@@ -26,7 +26,9 @@ def advices(snapshot: Snapshot) -> list[str]:
     elif snapshot.totals[State.PENDING] and not any(view.health.serving for view in snapshot.nodes):
         if is_borrowed(snapshot.lease) and not snapshot.nodes:
             said.append(f"it has no node yet: `leaseq lease info {snapshot.lease_id}` shows what Slurm says of it")
-        if not is_borrowed(snapshot.lease) and snapshot.lease.ended is None:
+        if snapshot.lease.is_of_hosts and snapshot.lease.ended is None:
+            said.append(f"no host takes the pending tasks: {way_in(snapshot.lease)}")
+        elif not is_borrowed(snapshot.lease) and snapshot.lease.ended is None:
             said.append("no runner takes the pending tasks: `leaseq daemon start` starts one")
     elif snapshot.totals[State.LOST]:
         lost = snapshot.totals[State.LOST]

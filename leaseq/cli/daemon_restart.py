@@ -6,12 +6,13 @@ from functools import partial
 
 from leaseq.cli.command import Command
 from leaseq.cli.daemon_start import Start
+from leaseq.cli.here import HERE
 from leaseq.cli.options import JSON
 
 COMMAND = Command(
-    usage="",
+    usage="[--lease LEASE]",
     about="Stops this host's runner and starts it again. Tasks go on.",
     make=partial(Start, restart=True),
-    options=(JSON,),
+    options=(HERE, JSON),
     examples=("leaseq daemon restart",),
 )

@@ -94,7 +94,8 @@ class Doctor(Look):
 
 def _gpus(app: App, record: Lease) -> Iterator[Finding]:
     """What this host's runner knows of its GPUs."""
-    beat = terms.read_heartbeat(app.fs, app.home.lease(record.id), record.nodes[0]) if record.nodes else None
+    is_node = hostname() in record.nodes
+    beat = terms.read_heartbeat(app.fs, app.home.lease(record.id), hostname()) if is_node else None
     if beat is None:
         yield Finding("GPUs", "ok", "this host's runner asks the driver when it starts")
     elif beat.gpu_error:

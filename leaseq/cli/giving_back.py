@@ -38,11 +38,11 @@ def perform(app: App, record: Lease, part: Part, *, yes: bool, drain: bool) -> G
     jobs = {name: serving.alloc.job for name, serving in part.nodes}
     for node, words in counted.items():
         app.out.talk(f"leaseq: Slurm counts {node} for job {jobs[node]} until that ends: {one_line(words)}")
-    return GivenBack(tuple(each.job for each in part.allocs), part.names, tuple(counted))
+    return GivenBack(tuple(each.job for each in part.allocs if each.job), part.names, tuple(counted))
 
 
 def _called(record: Lease, part: Part) -> str:
-    jobs = [f"job {each.job}" for each in part.allocs]
+    jobs = [f"job {each.job}" if each.job else f"host {' '.join(each.nodes)}" for each in part.allocs]
     return f"{', '.join([*jobs, *(name for name, _ in part.nodes)])} of lease {record.id}"
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from leaseq import programs
 from leaseq.cli.app import App
+from leaseq.cli.command import Option
 from leaseq.cli.output import stamp
 from leaseq.cli.trouble import explained
 from leaseq.errors import LeaseqError
 from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.around import job_around
-from leaseq.models import State
+from leaseq.models import Lease, State
 from leaseq.verbs.around import nodes_around, way_in
 from leaseq.words import about
 
@@ -22,10 +23,16 @@ if TYPE_CHECKING:
     from leaseq.reading.views import TaskView
 
 
+HERE = Option(
+    "lease", "this host in that lease (default: in the one that it serves)", short="l", absent="", completes="lease"
+)
+
+
 def running(app: App, local: LocalBackend) -> list[TaskView]:
-    """Tasks that this host's lease holds now."""
+    """Tasks that this host holds now."""
     snapshot = app.access.reader_of(local.lease).read(recent=0, pending=0)
-    return [row for row in snapshot.tasks if row.state in (State.RUNNING, State.STUCK, State.UNKNOWN)]
+    held = [row for row in snapshot.tasks if row.state in (State.RUNNING, State.STUCK, State.UNKNOWN)]
+    return [row for row in held if local.is_own or row.node == local.node]
 
 
 def slurm_is_here() -> bool:
@@ -48,6 +55,14 @@ def see_to_capacity(app: App, leases: Iterable[LeaseDir]) -> None:
         else:
             if started is not None:
                 tell_of_start(app, started)
+
+
+def tell_if_without_host(app: App, record: Lease) -> None:
+    """It is said that what was queued waits for a host, if the lease is of hosts and has none now."""
+    if record.is_of_hosts and not record.nodes:
+        from leaseq.lease.states import without_host
+
+        app.out.talk(f"leaseq: queued, and lease {record.id} has {without_host(record).reason}")
 
 
 def tell_of_start(app: App, started: Started) -> None:

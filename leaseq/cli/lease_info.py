@@ -11,12 +11,12 @@ from leaseq.cli.keeping import until
 from leaseq.cli.options import LOOK, Look
 from leaseq.cli.output import iso, stamp
 from leaseq.cli.overview import Overview, default_of, lease_json, overview
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, replace
 from leaseq.lease import leases, wording
 from leaseq.lease.base import LeaseState
 from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.view import look as leases_seen
-from leaseq.models import State
+from leaseq.models import Lease, State
 from leaseq.reading.usage import Held, of_lease
 from leaseq.words import about, count, joined, reason_code
 
@@ -35,7 +35,7 @@ class LeaseInfo(Look):
         row = overview(app, seen)
         lease, state = row.lease, row.state
         chosen = default_of(app) == lease.id
-        story = of_lease(app.fs, directory, held.allocs, now=app.clock.now()) if is_borrowed(lease) else []
+        story = of_lease(app.fs, directory, held.allocs, now=app.clock.now()) if _has_several(lease) else []
         waits = _waits(app, row)
         if self.json:
             more = {"directory": directory.root, "history": [_held_json(each) for each in story], "waits": waits}
@@ -69,8 +69,14 @@ class LeaseInfo(Look):
         out.pairs(row.notes.items())
         if story:
             states = {alloc.id: state for alloc, state in (*seen.allocs, *seen.ended)}
-            out.table(COLUMNS, [cells(each, states[each.alloc.id], now=app.clock.now()) for each in story])
+            columns = (replace(COLUMNS[0], title="HOST"), *COLUMNS[1:]) if lease.is_of_hosts else COLUMNS
+            out.table(columns, [cells(each, states[each.alloc.id], now=app.clock.now()) for each in story])
         return 0
+
+
+def _has_several(lease: Lease) -> bool:
+    """True if what gives it nodes comes and goes."""
+    return is_borrowed(lease) or lease.is_of_hosts
 
 
 COLUMNS = (

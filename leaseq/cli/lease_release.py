@@ -73,7 +73,7 @@ class Release:
     def _release_part(self, app: App, record: Lease) -> None:
         """These jobs and nodes go; if they are all, the lease does."""
         part = part_of(app.access, leases.living(record), jobs=self.jobs, nodes=self.nodes)
-        if not part.is_all:
+        if not part.is_all or record.is_of_hosts:  # which goes on without one
             self._tell(app, {}, giving_back.perform(app, record, part, yes=self.yes, drain=self.drain))
             return
         app.out.talk(f"leaseq: that is all that gives lease {leases.called(record)} nodes: the lease ends")

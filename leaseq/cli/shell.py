@@ -22,13 +22,13 @@ from leaseq.errors import LeaseqError, NotFound, Unavailable, UsageError
 from leaseq.installation import main_file
 from leaseq.lease import leases, states
 from leaseq.lease.base import LeaseState
-from leaseq.lease.kinds import is_borrowed
+from leaseq.lease.kinds import is_borrowed, way_in
 from leaseq.models import Lease
 from leaseq.names import valid_name
 from leaseq.protocol import allocs
 from leaseq.reading import beats
 from leaseq.words import visible
-from leaseq.world import SystemFs, is_remote
+from leaseq.world import SystemFs, hostname, is_remote
 
 if TYPE_CHECKING:
     from leaseq.lease.slurm.job import SlurmBackend
@@ -85,7 +85,10 @@ def _ready_node(app: App, record: Lease) -> str:
         from leaseq.cli.starting import wait_for_start
 
         return wait_for_start(app, record, seconds_max=None)
-
+    if record.is_of_hosts:
+        if not record.nodes:
+            raise Unavailable(f"lease {record.id} has no host now", hint=way_in(record))
+        return hostname() if hostname() in record.nodes else record.nodes[0]
     tell_of_start(app, app.access.host().start())
     return record.nodes[0]
 

@@ -1,4 +1,4 @@
-"""This host as a lease of one node: always granted, never queued, kept by a runner that leaseq starts itself."""
+"""This host as a node of a lease: always granted, never queued, kept by a runner that leaseq starts itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from leaseq.lease.homes import make_home
 from leaseq.lease.leases import local_id, read_record
 from leaseq.lease.slurm.around import job_around, runner_environment, seconds_left
 from leaseq.models import Lease
-from leaseq.node.nodedir import Holder, find_node_dir, node_path, open_node_dir
+from leaseq.node.nodedir import Holder, alone, find_node_dir, node_path, open_node_dir
 from leaseq.protocol import allocs, files, records, requests
 from leaseq.world import Clock, Fs, hostname
 
@@ -45,12 +45,14 @@ class Started:
 
 
 class LocalBackend:
-    """The lease `local:HOST` of this host."""
+    """This host in a lease: in its own, `local:HOST`, or in one that it shares with other hosts."""
 
-    def __init__(self, fs: Fs, home: Home, *, clock: Clock) -> None:
+    def __init__(self, fs: Fs, home: Home, *, clock: Clock, lease_id: str = "") -> None:
         self.fs, self.home, self.clock = fs, home, clock
         self.node = hostname()
-        self.lease: LeaseDir = home.lease(local_id())
+        self.lease: LeaseDir = home.lease(lease_id or local_id())
+        self.is_own = self.lease.id == local_id()
+        """False if it is one of several hosts of the lease."""
 
     def state(self, alloc: Allocation) -> LeaseState:
         """A host is always held; whether its runner lives is the node's matter."""
@@ -62,10 +64,20 @@ class LocalBackend:
     def release(self, alloc: Allocation) -> bool:
         """The runner has ended and so have its tasks: nothing of the lease uses the host any more.
 
-        Raises Refused if it is another host.
+        Raises Refused if it is the own lease of another host, Unavailable if another host holds what may run yet.
         """
-        _refuse_if_elsewhere(alloc.lease)
-        return self.stop(kill=True) or alloc.ended is None
+        if self.is_own or alloc.lease.startswith("local:"):
+            _refuse_if_elsewhere(alloc.lease)
+            return self.stop(kill=True) or alloc.ended is None
+        from leaseq.lease import joined
+
+        if joined.is_here(alloc):
+            self.stop(kill=True)
+            if not self.take_out():
+                raise Unavailable(f"{self.node} holds tasks of lease {alloc.lease} yet", hint=f"its log is {self.log}")
+        else:
+            joined.take_out(self.fs, self.lease, alloc, clock=self.clock)
+        return alloc.ended is None
 
     def let_go(self, alloc: Allocation, host: str) -> str:
         """A host is an allocation of its own, and goes as one."""
@@ -74,7 +86,10 @@ class LocalBackend:
     def attach(self, alloc: Allocation, node: str, argv: Sequence[str], *, tty: bool) -> list[str]:
         """The words run here, in the lease's environment."""
         if node != self.node:
-            raise Unavailable(f"{alloc.lease} is on another host", hint=f"log in to {node} first")
+            raise Unavailable(
+                f"{node} of lease {alloc.lease} is another host, and a terminal on it begins there",
+                hint=f"ssh -t {node} leaseq shell --lease {alloc.lease}",
+            )
         marks = {"LEASEQ_HOME": self.home.root, "LEASEQ_LEASE": alloc.lease, "LEASEQ_NODE": node}
         return ["/usr/bin/env", *(f"{name}={value}" for name, value in marks.items()), *argv]
 
@@ -109,9 +124,20 @@ class LocalBackend:
         files.replace_file(self.fs, self.lease.record, record.to_json())
         return record
 
-    def _alloc(self) -> Allocation:
-        """What gives the lease its node: this host."""
-        return allocs.all_of(self.fs, self.lease)[0]
+    def stay(self) -> Allocation | None:
+        """As what this host is in the lease; None if it is not, or the lease is not there."""
+        from leaseq.lease import joined
+
+        return joined.stay_of(self.fs, self.lease, self.node)
+
+    def _enter(self) -> Allocation:
+        """This host is in the lease; as what. Raises LeaseqError."""
+        if self.is_own:
+            self.ensure()
+            return allocs.all_of(self.fs, self.lease)[0]
+        from leaseq.lease import joined
+
+        return joined.join(self.fs, self.lease, now=self.clock.now())
 
     # -- its runner ----------------------------------------------------------------------------------
 
@@ -154,16 +180,23 @@ class LocalBackend:
         refuse_if_forbidden(self.home)
         return self._start()
 
-    def _start(self) -> Started:
+    def _start(self, *, draining: bool = False) -> Started:
         if (alive := self.runner()) is not None:
             return Started(alive.pid, already=True)
-        self.ensure()
-        job, left = self._end_with_the_job()
+        from leaseq.lease import occupied  # most commands start no runner
+
+        with alone(self.home.root):
+            occupied.wait(self.fs, self.home, self.lease.id)
+            return self._start_alone(self._enter(), draining=draining)
+
+    def _start_alone(self, alloc: Allocation, *, draining: bool) -> Started:
+        job, left = self._end_with_the_job(alloc)
         directory = open_node_dir(self.home.root, self.lease.id, self.node)
         place = {"--lease": self.lease.id, "--node": self.node, "--home": self.home.root}
-        place |= {"--alloc": self._alloc().id}
+        place |= {"--alloc": alloc.id}
         # -E: what a user keeps on PYTHONPATH may have the names of Python's own modules.
         words = [sys.executable, "-E", main_file(), "_run", *(word for pair in place.items() for word in pair)]
+        words += ["--draining"] if draining else []
         import subprocess  # most commands start no runner
         import threading
 
@@ -189,10 +222,10 @@ class LocalBackend:
             time.sleep(0.01)
         raise _did_not_start(f"is not up after {START_SECONDS_MAX:.0f} s", directory.log, before)
 
-    def _end_with_the_job(self) -> tuple[str, float | None]:
+    def _end_with_the_job(self, alloc: Allocation) -> tuple[str, float | None]:
         """The lease ends as the Slurm job ends that this process is in, on a node of it: (its id, the seconds left)."""
         job = job_around(os.environ)
-        ends = allocs.directory(self.lease, self._alloc()).ends
+        ends = allocs.directory(self.lease, alloc).ends
         left = seconds_left(job, os.environ) if job is not None and job.here else None
         if left is None:
             files.discard(self.fs, ends)
@@ -203,17 +236,19 @@ class LocalBackend:
     def stop(self, *, kill: bool = False) -> bool:
         """No runner serves this host, and with `kill` no task runs; False if none was alive before.
 
-        Without `kill` running tasks go on under the keeper, and the next runner takes them up again.
+        Without `kill` running tasks go on under the keeper, and the next runner takes them up again. In a lease of
+        several hosts they end as at its end, so that those that want to be are pending for the others.
         """
         alive = self._proved(self.runner())
         if alive is None:
-            if not kill or self.keeper() is None:
+            if not kill or not self._holds():
                 return False
-            # Only a runner can write how the keeper's tasks end.
-            self._start()
+            # Only a runner can write how its tasks end.
+            self._start(draining=not self.is_own)
             alive = self._proved(self.runner())
         if kill:
-            requests.ask(self.fs, self.lease, self.node, "kill", {"reason": "leaseq daemon stop --kill"})
+            request = "kill" if self.is_own else "release"
+            requests.ask(self.fs, self.lease, self.node, request, {"reason": "leaseq daemon stop --kill"})
         elif alive:
             from signal import SIGTERM
 
@@ -228,6 +263,28 @@ class LocalBackend:
                 )
             time.sleep(0.02)
         return True
+
+    def _holds(self) -> bool:
+        """True if there may be something to be ended, and its end to be written."""
+        if self.keeper() is not None:
+            return True
+        return not self.is_own and self.stay() is not None and bool(self.fs.names(self.lease.claimed(self.node)))
+
+    def take_out(self) -> bool:
+        """This host, whose runner has stopped, is in the lease no more; it stays, and False, while it holds anything.
+
+        Raises Refused if another machine is called as this one is.
+        """
+        from leaseq.lease import joined
+
+        with alone(self.home.root):
+            alloc = self.stay()
+            if alloc is None:
+                return True
+            joined.refuse_another(self.lease, alloc)
+            if self.runner() is not None:
+                return False
+            return joined.leave(self.fs, self.lease, alloc, now=self.clock.now(), reason="taken out")
 
 
 LEASES_HINT = "`leaseq add` asks Slurm for nodes; `--lease LEASE` or `leaseq lease use LEASE` names a lease"

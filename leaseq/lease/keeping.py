@@ -17,7 +17,7 @@ def backend(alloc: Allocation, *, fs: Fs, home: Home, clock: Clock, period_secon
     if alloc.kind == "host":
         from leaseq.lease.host import LocalBackend
 
-        return LocalBackend(fs, home, clock=clock)
+        return LocalBackend(fs, home, clock=clock, lease_id=alloc.lease)
     if alloc.kind == "slurm":
         from leaseq.lease.slurm.job import SlurmBackend, by_settings
 

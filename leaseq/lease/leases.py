@@ -36,6 +36,11 @@ def is_own(lease_id: str) -> bool:
     return lease_id == local_id()
 
 
+def means_own(word: str) -> bool:
+    """True if the word is this host's own lease, or this host."""
+    return word in (LOCAL, local_id(), hostname())
+
+
 def chosen_or_own(fs: Fs, home: Home) -> str:
     """The id of the chosen lease, or of this host's own if none was chosen. Raises Newer."""
     return chosen(fs, home) or local_id()

@@ -10,6 +10,7 @@ from leaseq.errors import LeaseqError
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import keeping, leases
 from leaseq.lease.base import LeaseState
+from leaseq.lease.kinds import way_in
 from leaseq.models import Lease
 from leaseq.protocol import allocs
 from leaseq.world import Clock, Fs
@@ -41,7 +42,16 @@ def of_lease(fs: Fs, home: Home, clock: Clock, lease: Lease, *, period_seconds: 
     period_seconds: how old an answer of Slurm may be (None: by the settings).
     """
     known = allocs.living_of(fs, home.lease(lease.id), lease)
+    if not known and lease.is_of_hosts:
+        return without_host(lease)
     return merged([of_alloc(fs, home, clock, each, period_seconds=period_seconds) for each in known])
+
+
+def without_host(lease: Lease) -> LeaseState:
+    """The state of a lease of hosts that has none now."""
+    if lease.ended is not None:
+        return LeaseState("ENDED", reason=lease.end_reason)
+    return LeaseState("PENDING", reason=f"no host: {way_in(lease)}")
 
 
 def of_alloc(fs: Fs, home: Home, clock: Clock, alloc: Allocation, *, period_seconds: float | None = None) -> LeaseState:

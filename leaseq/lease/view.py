@@ -59,6 +59,10 @@ class LeaseView:
         return is_borrowed(self.lease)
 
     @property
+    def is_of_hosts(self) -> bool:
+        return self.lease.is_of_hosts
+
+    @property
     def name(self) -> str:
         return self.lease.name
 
@@ -152,7 +156,11 @@ def _recorded(fs: Fs, home: Home, of: Holding, clock: Clock) -> Known:
 
 def _view(fs: Fs, home: Home, of: Holding, known: Known, clock: Clock) -> LeaseView:
     lease = of.lease
-    state = states.merged([state for _, state in known]) if known else LeaseState("ENDED", reason=lease.end_reason)
+    state = LeaseState("ENDED", reason=lease.end_reason)
+    if known:
+        state = states.merged([state for _, state in known])
+    elif lease.is_of_hosts:
+        state = states.without_host(lease)
     kept = _kept(fs, home, lease) if lease.ended is None and is_borrowed(lease) else None
     if kept is not None and state.word == "ENDED" and kept.goes_on(clock.now()):
         from leaseq.lease import wording

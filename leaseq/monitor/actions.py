@@ -98,6 +98,9 @@ def release_lease(scene: Scene) -> Confirm | str:
     stay = (
         f"{count(pending, 'pending task')} stay{'s' * (pending == 1)} queued" if watched else "pending ones stay queued"
     )
+    if row.is_of_hosts:
+        hosts = f"takes {count(len(row.nodes), 'host')} out of it" if row.nodes else "it has no host now"
+        return Confirm(f"release {row.id}", (f"{hosts}, {ends};", stay), words)
     if not row.is_borrowed:
         return Confirm(f"release {row.id}", (f"stops this host's runner, {ends};", stay), words)
     if row.word == "PENDING":

@@ -175,7 +175,7 @@ def _lease(scene: Scene, columns: int) -> Rows:
     pairs = [
         ("lease", row.id, "bold"),
         ("name", row.name, ""),
-        ("kind", row.kind if row.is_borrowed else "this host", ""),
+        ("kind", row.kind if row.is_borrowed or row.is_of_hosts else "this host", ""),
         ("state", wording.of_state(row.state), ""),
         ("time left", duration(left), ""),
         *_jobs(scene, row),

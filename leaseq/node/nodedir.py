@@ -8,6 +8,7 @@
         rec/KEY                      what became of each attempt here, appended by the keeper
         born/INCARNATION             a runner that started in this boot with this directory
         runner.log                   what runner and keeper had to say
+    ROOT/HOME_DIGEST/start.lock      locked while a command starts a runner on this host
 
 The keeper (the parent of the tasks) and the runner (the hands on the lease directory) are two processes, so
 that either may be killed: the other, or its successor, finds everything here. Not $XDG_RUNTIME_DIR, which a
@@ -22,6 +23,7 @@ import json
 import os
 import stat
 import time
+from collections.abc import Iterator
 
 from leaseq.dataclass import dataclass
 from leaseq.errors import Refused
@@ -139,10 +141,49 @@ def removed(path: str) -> bool:
 
 def node_path(home: str, lease: str, node: str) -> str:
     """Where the node-local directory is; nothing is created."""
+    return f"{_home_path(home)}/{lease}/{node}"
+
+
+def _home_path(home: str) -> str:
     import hashlib
 
     digest = hashlib.sha256(real_path(home).encode("utf-8", "surrogateescape")).hexdigest()[:10]
-    return f"{node_root()}/{digest}/{lease}/{node}"
+    return f"{node_root()}/{digest}"
+
+
+def holders(home: str) -> Iterator[tuple[str, str, Holder]]:
+    """(lease, role, process) of every runner and keeper of the home that is alive on this host."""
+    root = _home_path(home)
+    for lease in () if _taken() else _directories(root):
+        for node in _directories(f"{root}/{lease}"):
+            with contextlib.suppress(Refused):  # what others could have put there says nothing
+                found = find_node_dir(home, lease, node)
+                for role in ("runner", "keeper") if found else ():
+                    if found and (holder := found.alive(role)) is not None:
+                        yield lease, role, holder
+
+
+def _directories(path: str) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return sorted(each.name for each in entries if each.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+
+
+@contextlib.contextmanager
+def alone(home: str) -> Iterator[None]:
+    """Of all commands of the home on this host that start a runner, or take this host out, one at a time does."""
+    _step_aside()
+    root = _home_path(home)
+    for directory in _levels(f"{root}/LEASE/NODE")[:2]:
+        make_private(directory)
+    fd = os.open(f"{root}/start.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def node_root() -> str:

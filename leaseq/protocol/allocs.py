@@ -56,11 +56,11 @@ def all_of(
             record = read_lease(fs, lease)
         except (OSError, Malformed):
             return ()
-    return (record.first,)
+    return () if record.is_of_hosts else (record.first,)
 
 
 def living_of(fs: Fs, lease: LeaseDir, record: Lease | None = None) -> tuple[Allocation, ...]:
-    """The allocations of the lease that have not ended, oldest first; all of them if none is left.
+    """The allocations of the lease that have not ended, oldest first; see `living` if none is left.
 
     What has ended costs nothing, as long as there is another.
     """
@@ -71,8 +71,8 @@ def living_of(fs: Fs, lease: LeaseDir, record: Lease | None = None) -> tuple[All
 
 
 def living(allocs: Sequence[Allocation]) -> tuple[Allocation, ...]:
-    """Those that have not ended; all of them if none is left."""
-    return tuple(each for each in allocs if each.ended is None) or tuple(allocs)
+    """Those that have not ended; all of them if none is left, but for hosts, which may come again."""
+    return tuple(each for each in allocs if each.ended is None) or tuple(each for each in allocs if not each.is_host)
 
 
 def _in_order(allocs: Iterable[Allocation]) -> tuple[Allocation, ...]:
@@ -161,6 +161,11 @@ def mark_ended(fs: Fs, lease: LeaseDir, alloc: Allocation, *, ended: float, reas
     if found is not None and found.is_known and found.ended is None:
         _write(fs, lease, replace(found, ended=ended, end_reason=reason))
     files.replace_file(fs, lease.alloc_over(alloc.id), b"")
+
+
+def has_ended(fs: Fs, lease: LeaseDir, alloc: Allocation) -> bool:
+    """True if it is marked as ended."""
+    return alloc.id in allocations_in(_names(fs, lease.allocs))[1]
 
 
 def mark_alive(fs: Fs, lease: LeaseDir, alloc: Allocation) -> None:
@@ -278,12 +283,15 @@ def nodes_of(fs: Fs, lease: LeaseDir, alloc: Allocation) -> tuple[str, ...]:
 
 
 def ever_named(fs: Fs, lease: LeaseDir, alloc: Allocation) -> set[str] | None:
-    """The names of all nodes that it has ever had, none before its start; None if its script does not note them."""
+    """The names of all nodes that it has ever had, none before its start; None if its script does not note them.
+
+    A host is always its one node.
+    """
     place = directory(lease, alloc)
     try:
         return {word for word in fs.read(place.named).decode("utf-8", "replace").split() if is_node(word)}
     except OSError:
-        return None if node_names(fs, place) else set()
+        return None if node_names(fs, place) else set(alloc.nodes)
 
 
 def has_had_several(fs: Fs, lease: LeaseDir) -> bool:

@@ -124,10 +124,15 @@ def age(fs: Fs, lease: LeaseDir, node: str) -> tuple[Heartbeat, float] | None:
         return None
 
 
+def heard(fs: Fs, lease: LeaseDir, node: str) -> Heartbeat | None:
+    """The last heartbeat of the node's runner, if that was lately and it has not stopped."""
+    last = age(fs, lease, node)
+    return last[0] if last is not None and last[1] < max(RECENT_SECONDS, 4 * last[0].interval_seconds) else None
+
+
 def lives(fs: Fs, lease: LeaseDir, node: str) -> bool:
     """True if the node's runner was heard lately."""
-    heard = age(fs, lease, node)
-    return heard is not None and heard[1] < max(RECENT_SECONDS, 4 * heard[0].interval_seconds)
+    return heard(fs, lease, node) is not None
 
 
 def newest(fs: Fs, lease: LeaseDir, of: Iterable[str] | None = None) -> float | None:

@@ -82,6 +82,12 @@ class NodeView:
         return State.STUCK, RUNNER_STOPPED if self.health is Health.STOPPED else self.cause
 
     @property
+    def left_running(self) -> bool:
+        """False if the runner has said, when it stopped, that nothing ran on the node."""
+        beat = self.heartbeat
+        return beat is None or beat.state != "stopped" or bool(beat.running) or beat.idle_seconds == 0.0
+
+    @property
     def takes_nothing(self) -> str:
         """`draining` or `ending` if its runner lives and starts nothing more; else empty."""
         told = self.heartbeat.state if self.heartbeat and self.health is Health.OK else ""

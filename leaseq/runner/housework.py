@@ -49,7 +49,7 @@ def keep_house(state: NodeState, ports: Ports) -> None:
     _finish_cancels(ports)
     if not state.phase.superseded:
         _take_in_late_lines(ports)
-        if state.node == min(state.nodes, default=state.node):
+        if _is_first(state, ports):
             edits.finish_all(ports.fs, ports.lease)
             arrays.go_on_from(ports.fs, ports.lease, ANY)
             _finish_arrays(ports)
@@ -66,10 +66,20 @@ def keep_house(state: NodeState, ports: Ports) -> None:
         lot_ends.overrule(state, ports, claims)
         _end_recovered(state, ports, claims)
         _take_strays(state, ports, claims)
+    _leave_with_the_host(state, ports)
     read_end(state, ports)
     read_nodes(state, ports)
     look_at_dependents(state, ports)
     _ask_slurm(state, ports)
+
+
+def _is_first(state: NodeState, ports: Ports) -> bool:
+    """True for the node that does what one of a lease does: the first by name, of hosts the first that is heard.
+
+    Nobody takes a silent host from its lease, as Slurm does.
+    """
+    before = [node for node in state.nodes if node < state.node]
+    return not before or (ports.alloc.is_host and all(beats.silent(ports.fs, ports.lease, each) for each in before))
 
 
 def _ask_slurm(state: NodeState, ports: Ports) -> None:
@@ -93,6 +103,12 @@ def _another_is_lost(state: NodeState, ports: Ports) -> bool:
         is_node(node) and node != state.node and fs.names(lease.claimed(node)) and beats.silent(fs, lease, node)
         for node in fs.names(lease.claims)
     )
+
+
+def _leave_with_the_host(state: NodeState, ports: Ports) -> None:
+    """A host that was taken out of its lease while it was silent, for it held nothing, serves that no more."""
+    if ports.alloc.is_host and allocs.has_ended(ports.fs, ports.lease, ports.alloc):
+        state.phase.release()
 
 
 def look_at_dependents(state: NodeState, ports: Ports) -> None:

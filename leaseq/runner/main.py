@@ -22,7 +22,7 @@ from leaseq.allocation import Allocation
 from leaseq.errors import EX_TEMPFAIL, LeaseqError, Malformed, Newer, Refused, Unavailable
 from leaseq.installation import main_file
 from leaseq.layout import Home, default_home
-from leaseq.lease import private
+from leaseq.lease import occupied, private
 from leaseq.lease.kinds import is_borrowed
 from leaseq.models import ANY, Lease, Why
 from leaseq.names import new_incarnation, valid_name
@@ -158,12 +158,16 @@ class RunnerProcess:
         found = next((each for each in known if alloc_id in ("", each.id)), None)
         if found is None:
             raise Refused(f"lease {self.lease.id} has no allocation {alloc_id}")
+        if found.is_host and found.ended is not None:
+            raise Refused(f"{self.node} is in lease {self.lease.id} no more")
         return found
 
     def run(self) -> int:
         """Serves until it is told to leave, or nothing is left to serve; the exit code."""
         if not self.directory.take("runner", self.service.ports.incarnation):
             raise Unavailable(f"another runner serves {self.node} of {self.lease.id} on this host")
+        if not self.is_step:
+            occupied.refuse(self.fs, self.home, self.lease.id)
         self.service.begin(
             len(self.nodes),
             alive=lambda beat: Holder(beat.pid, beat.pid_start, beat.boot).alive(),

@@ -158,7 +158,16 @@ class Access:
                 problem = problem or error
         if problem is not None:
             raise problem
-        return released
+        return self._end_without_host(record) or released
+
+    def _end_without_host(self, record: Lease) -> bool:
+        """A lease of hosts that has none left has ended; True if it has now."""
+        from leaseq.lease import joined
+
+        if not record.is_of_hosts:
+            return False
+        directory = self.home.lease(record.id)
+        return joined.end(self.fs, directory, clock=self.clock, reason="released")
 
     def release_one(self, alloc: Allocation) -> bool:
         """That allocation is given back; False if it had ended before. Raises LeaseqError."""
@@ -183,11 +192,18 @@ class Access:
     def _backend(self, alloc: Allocation) -> Backend:
         return keeping.backend(alloc, fs=self.fs, home=self.home, clock=self.clock)
 
-    def host(self) -> LocalBackend:
-        """Who keeps this host's own lease."""
+    def host(self, lease_id: str = "") -> LocalBackend:
+        """Who keeps this host in its own lease, or in one that it shares with others."""
         from leaseq.lease.host import LocalBackend
 
-        return LocalBackend(self.fs, self.home, clock=self.clock)
+        return LocalBackend(self.fs, self.home, clock=self.clock, lease_id=lease_id)
+
+    def is_here(self, record: Lease, node: str) -> bool:
+        """True if that node of the lease is this very host: what runs there can be looked at."""
+        from leaseq.lease.joined import is_here
+
+        serving = allocs.serving(self.fs, self.home.lease(record.id), node)
+        return serving is not None and is_here(serving.alloc)
 
     def ensure(self, lease: LeaseDir) -> Started | None:
         """Somebody will run the lease's backlog: see `capacity.ensure`."""

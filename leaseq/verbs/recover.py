@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Refused
-from leaseq.lease.leases import is_own
+from leaseq.lease.kinds import is_borrowed, start_words
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import Outcome, State
 from leaseq.names import Entry
@@ -85,15 +85,17 @@ def _recover_array(access: Access, each: Located, entry: Entry, *, force: bool) 
 def doubt(access: Access, each: Located) -> str:
     """Why the stuck task may still run; empty if it certainly does not."""
     row, reader = each.row, each.reader
-    if is_own(reader.lease.id):
-        keeper = access.host().keeper()
+    record = access.record(reader.lease)
+    if access.is_here(record, row.node):
+        keeper = access.host(record.id).keeper()
         return f"it may still run under the keeper (process {keeper.pid})" if keeper else ""
     node = reader.runners.of(row.node)
-    if node.health is Health.STOPPED:
+    if node.health is Health.STOPPED and (is_borrowed(record) or not node.left_running):
         return ""
-    record = access.record(reader.lease)
     if access.state(record).word == "ENDED":
         return ""
+    if node.health is Health.STOPPED:
+        return f"the runner of {row.node} has stopped and left tasks running; {row.node} alone can tell of them"
     silent = about(node.age_seconds or 0.0)
     return f"{row.node} has been silent for {silent}, which is no proof that the task has ended"
 
@@ -103,8 +105,11 @@ def next_step(access: Access, each: Located) -> str:
     row = each.row
     if row.state is State.LOST:
         return f"leaseq recover {row.id}"
-    if is_own(each.reader.lease.id):
-        return "leaseq daemon start   (takes it up again, or records how it ended)"
+    record = access.record(each.reader.lease)
+    start = start_words(record) if record.is_of_hosts else "leaseq daemon start"
+    if access.is_here(record, row.node):
+        return f"{start}   (takes it up again, or records how it ended)"
     if doubt(access, each):
-        return f"wait for the node, or `leaseq recover {row.id} --force` if it cannot run there any more"
+        wait = "wait for the node" if is_borrowed(record) else f"`{start}` on {row.node} takes it up"
+        return f"{wait}, or `leaseq recover {row.id} --force` if it cannot run there any more"
     return f"leaseq recover {row.id}"

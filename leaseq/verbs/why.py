@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from leaseq.dataclass import dataclass
+from leaseq.lease.kinds import start_words, way_in
 from leaseq.lease.lookup import Located
 from leaseq.models import ANY, Need, State
 from leaseq.names import Entry
@@ -73,7 +74,9 @@ def _pending(reader: Reader, row: TaskView, snapshot: Snapshot, durations: Durat
     # What is booked is what the name says.
     need = Entry.parse(row.place.name).need if row.place else row.need or Need()
     if code in NOBODY or not serving:
-        return Why(row, (f"{row.id} waits: {row.reason or 'no runner serves the lease'}.", *_way_on(code, row)))
+        return Why(
+            row, (f"{row.id} waits: {row.reason or 'no runner serves the lease'}.", *_way_on(code, row, snapshot))
+        )
     reasons = [never_fits(need, _room(view)) for view in serving]
     if all(reasons):
         each = [f"{view.node}: {why}" for view, why in zip(serving, reasons, strict=True)]
@@ -109,7 +112,12 @@ def _stopped(row: TaskView, code: str) -> list[str]:
     return []
 
 
-def _way_on(code: str, row: TaskView) -> list[str]:
+def _way_on(code: str, row: TaskView, snapshot: Snapshot) -> list[str]:
+    if snapshot.lease is not None and snapshot.lease.is_of_hosts:
+        if row.node in (ANY, ""):
+            return [f"{way_in(snapshot.lease)}."]
+        on_it = f"`{start_words(snapshot.lease)}` on {row.node} puts that in"
+        return [f"{on_it}, `leaseq move {row.id} --node any` lets another host take it."]
     if code == "RunnerStopped":
         return ["`leaseq daemon start` starts this host's runner."]
     return [f"`leaseq move {row.id} --to LEASE` carries it to a lease that runs."] if code != "NoRunner" else []

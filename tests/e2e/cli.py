@@ -77,16 +77,20 @@ class Box:
         **options: Any,
     ) -> Said:
         """What the command said; code: the exit code it must have."""
-        if self.python != sys.executable or options.keys() - {"cwd"} or forked.matters_at_start(env or {}):
-            status, out, err = self._run_afresh(*words, input=input, env=env, **options)
-        else:
-            environment = {**self.environment, **(env or {})}
-            status, out, err = forked.run(words, environment, cwd=options.get("cwd", self.work), stdin=input)
+        status, out, err = self._run(*words, input=input, env=env, **options)
         said = Said(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
         assert "Traceback" not in said.err, said
         if code is not None:
             assert said.code == code, said
         return said
+
+    def _run(
+        self, *words: str, input: bytes | None, env: Mapping[str, str] | None, **options: Any
+    ) -> tuple[int, bytes, bytes]:
+        if self.python != sys.executable or options.keys() - {"cwd"} or forked.matters_at_start(env or {}):
+            return self._run_afresh(*words, input=input, env=env, **options)
+        environment = {**self.environment, **(env or {})}
+        return forked.run(words, environment, cwd=options.get("cwd", self.work), stdin=input)
 
     def _run_afresh(self, *words: str, input: bytes | None, **options: Any) -> tuple[int, bytes, bytes]:
         """(exit code, stdout, stderr) of a Python that starts for it."""

@@ -397,6 +397,19 @@ LINES = {
     ),
     "leaseq lease keep sweep 2d": Typed("leaseq lease keep {lease} 2d"),
     "leaseq lease keep sweep off": Typed("leaseq lease keep {lease} off"),
+    "leaseq daemon start --lease lab": Typed("leaseq daemon stop --kill; leaseq daemon start --lease lab"),
+    "leaseq submit --lease lab --gpus 1 -- python train.py": Typed("leaseq submit --lease lab -G 0 -- python train.py"),
+    "leaseq submit --sweep lr=1e-4,3e-4,1e-3 --gpus 1 -- python train.py --lr {lr}": Typed(
+        "leaseq submit --sweep lr=1e-4,3e-4,1e-3 -G 0 -- python train.py --lr {{lr}}"
+    ),
+    "leaseq shell --lease lab --node gpu2": Typed("leaseq shell --lease lab --node gpu2 -- true", codes=(2,)),
+    "leaseq daemon stop --drain": Typed("leaseq daemon start --lease lab; leaseq daemon stop --drain"),
+    "leaseq lease release lab": RELEASE,
+    "leaseq lease release lab --node gpu2": Typed(codes=(2,)),
+    "leaseq lease info lab": Typed("leaseq lease info lab.2"),
+    "leaseq move --from lab --to lab.2": Typed(codes=(0, 2)),
+    "leaseq recover": Typed("leaseq recover", codes=(0, 2)),
+    "leaseq recover ID --force": Typed("leaseq recover {ended} --force", codes=(2,)),
     "leaseq lease keep": Typed("leaseq lease keep {lease} forever; leaseq lease keep {lease} off"),
     "leaseq add -N2 -p gpu --gres=gpu:4 -t 1-00:00:00 --idle 30m": Typed(
         "leaseq add --detach --hold -N2 -p gpu --gres=gpu:2 -t 4:00:00 --idle 30m"

@@ -12,7 +12,6 @@ ALLOWED = {
     "names_drawn_from": "the simulation draws the names of its tasks from its seed",
     "divided_into": "simulated histories divide small arrays into several chunks",
     "reducer_override": "pickle calls it",
-    "write_first": "tests and fixtures make leases with it",
 }
 """Names that nothing of leaseq uses, each with why it is kept."""
 
