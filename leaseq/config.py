@@ -63,6 +63,8 @@ class Config:
     """As `leaseq add --idle` takes it: how long a lease may stand unused before it gives its nodes back."""
     progress: str = ""
     """A regular expression for progress lines of tasks, with groups `done` and `total`, or `percent`."""
+    provenance: str = "on"
+    """`off` if it is not recorded from which commit and with which changes tasks are submitted."""
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
 
@@ -144,6 +146,7 @@ def parse(text: str, *, path: str) -> Config:
         "prologue_failure",
         "idle",
         "progress",
+        "provenance",
     ):
         if name in values:
             made[name] = _text(values[name], f"{path}: {name}")
@@ -157,16 +160,23 @@ def parse(text: str, *, path: str) -> Config:
         _progress(made["progress"], f"{path}: progress")
     if made.get("local", "allow") not in ("allow", "never"):
         raise UsageError(f"{path}: local must be `allow` or `never`, not {shown(made['local'])}")
+    if made.get("provenance", "on") not in ("on", "off"):
+        raise UsageError(f"{path}: provenance must be `on` or `off`, not {shown(made['provenance'])}")
     if "profiles" in values:
         profiles = _mapping(values["profiles"], f"{path}: profiles")
         made["profiles"] = {name: _profile(name, value, path) for name, value in profiles.items()}
     return Config(**made, origin={name: path if name in made else "default" for name in known})
 
 
-def local_is_forbidden(home: Home) -> bool:
-    """True if the settings keep tasks off this host. YAML is read only if they may say so."""
+def says(home: Home, setting: str, value: str) -> bool:
+    """True if that setting has that value, which is not its default. YAML is read only if the file names it."""
     text = _read(home.config)
-    return text is not None and "local" in text and parse(text, path=home.config).local == "never"
+    return text is not None and setting in text and getattr(parse(text, path=home.config), setting) == value
+
+
+def local_is_forbidden(home: Home) -> bool:
+    """True if the settings keep tasks off this host."""
+    return says(home, "local", "never")
 
 
 def progress_pattern(home: Home) -> re.Pattern[str] | None:

@@ -42,6 +42,16 @@ class Home:
         return f"{self.root}/scripts"
 
     @property
+    def code(self) -> str:
+        """What tracked files differed in when tasks were submitted, one file for each difference; made on demand."""
+        return f"{self.root}/code"
+
+    @property
+    def trees(self) -> str:
+        """Copies of trees in which tasks run, one directory for each tree; made on demand."""
+        return f"{self.root}/trees"
+
+    @property
     def templates(self) -> str:
         """The user's own templates, found before the packaged ones."""
         return f"{self.root}/templates"

@@ -17,6 +17,7 @@ from leaseq.protocol import keys, records, tasks
 from leaseq.protocol.submission import THREADS, Published, entries, publish_batch
 from leaseq.upstream import Upstream
 from leaseq.verbs.access import Access
+from leaseq.verbs.origin import asked_for
 from leaseq.verbs.fits import refuse_impossible, refuse_strange_node
 from leaseq.world import FILE_BYTES_MAX, hostname
 
@@ -71,7 +72,9 @@ def submit(
     is once they are published: it may have come in between.
     told: hears now and then how many are begun. threads: how many may write a batch's files, 0 for none.
     """
-    record = opened(access, lease, wanted.like)
+    with asked_for(access.home, wanted.like) as asked:
+        record = opened(access, lease, wanted.like)
+        origin = asked.answer(access.fs, access.home)
     now = access.clock.now()
     waits: tuple[Upstream, ...] = ()
     if wanted.like.after:
@@ -82,7 +85,7 @@ def submit(
     indices = 0 if wanted.like.array is None else len(Indices.parse(wanted.like.array.indices))
     total = len(wanted.commands)
     named = entries(total, need=need, priority=wanted.priority, now=now, group=group, indices=indices, ids=wanted.ids)
-    like = replace(wanted.like, submitted=now, user=user_name(), host=hostname())
+    like = replace(wanted.like, submitted=now, user=user_name(), host=hostname(), origin=origin)
     batch = [
         (entry, replace(like, id=entry.id, argv=argv, shell=shell))
         for entry, (argv, shell) in zip(named, wanted.commands, strict=True)

@@ -1,0 +1,148 @@
+"""What a task is submitted from: the commit, the branch and the changes of its directory's repository, and its Python.
+
+git has half a second. What it has not said by then is not known, and the record says so: no submission waits for it.
+Untracked files are not looked at: in a directory of data that takes minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from leaseq import config, programs
+from leaseq.dataclass import replace
+from leaseq.layout import Home
+from leaseq.models import Origin, Task
+from leaseq.world import Fs
+
+if TYPE_CHECKING:
+    from leaseq.verbs.git import Asked
+
+SECONDS_MAX = 0.5
+ANSWER_MAX = 1 << 16
+HEADS = "refs/heads/"
+DIFF = ("diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
+
+
+def asked_for(home: Home, task: Task) -> Asking:
+    """git is asked about the task's directory, unless that is known, or the settings say `provenance: off`."""
+    known = task.origin or (Origin() if config.says(home, "provenance", "off") else None)
+    return Asking(task.cwd, task.env, known=known)
+
+
+class Asking:
+    """git is asked what a directory's files are; `answer` is what it said."""
+
+    def __init__(self, cwd: str, environment: Mapping[str, str], *, known: Origin | None = None) -> None:
+        """known: what it was made from, if that is known; then nobody is asked."""
+        self._known = known
+        self._asked: dict[str, Asked] = {}
+        self._note = ""
+        if known is not None:
+            return
+        self._python = programs.found("python", environment) or programs.found("python3", environment) or ""
+        self._environment = _environment_name(environment)
+        self._until = time.monotonic() + SECONDS_MAX
+        if _in_repository(cwd):
+            self._ask(cwd)
+
+    def __enter__(self) -> Asking:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.drop()
+
+    def _ask(self, cwd: str) -> None:
+        from leaseq.verbs.git import Asked
+
+        questions = {
+            "where": ("rev-parse", "--show-toplevel", "HEAD", "--symbolic-full-name", "HEAD"),
+            "remote": ("config", "--get", "remote.origin.url"),
+            "diff": (*DIFF, "HEAD"),
+        }
+        try:
+            for name, words in questions.items():
+                self._asked[name] = Asked(words, cwd)
+        except OSError as error:
+            self._note = f"git: {error.strerror or error}"
+            self.drop()
+
+    def answer(self, fs: Fs, home: Home) -> Origin:
+        """What is known by now; a difference is kept. No error is raised."""
+        if self._known is not None:
+            return self._known
+        own = Origin(python=self._python, environment=self._environment, note=self._note)
+        return self._whole(own, fs, home) if self._asked else own
+
+    def drop(self) -> None:
+        """Nothing is asked any more."""
+        for asked in self._asked.values():
+            asked.drop()
+        self._asked = {}
+
+    def _whole(self, own: Origin, fs: Fs, home: Home) -> Origin:
+        try:
+            where, remote = self._lines("where"), self._lines("remote")
+        except (TimeoutError, OverflowError):
+            return replace(own, note="git took too long")
+        if len(where) < 3:
+            return replace(own, note="git did not say which commit")
+        found = replace(
+            own,
+            root=where[0],
+            commit=where[1],
+            branch=where[2].removeprefix(HEADS) if where[2].startswith(HEADS) else "",
+            remote=_public(remote[0]) if remote else "",
+        )
+        from leaseq.protocol import code
+
+        try:
+            diff = self._asked["diff"].answer(until=self._until, bytes_max=code.BYTES_MAX)
+        except TimeoutError:
+            return replace(found, note="git took too long to say what differs")
+        except OverflowError:
+            return replace(
+                found, dirty=True, note=f"what differs is more than {code.BYTES_MAX >> 20} MiB, and not kept"
+            )
+        if diff is None:
+            return replace(found, note="git did not say what differs")
+        if not diff:
+            return replace(found, dirty=False)
+        try:
+            return replace(found, dirty=True, diff=code.keep(fs, home, found.commit, diff))
+        except OSError as error:
+            return replace(found, dirty=True, note=f"what differs was not kept: {error.strerror or error}")
+
+    def _lines(self, name: str) -> list[str]:
+        said = self._asked[name].answer(until=self._until, bytes_max=ANSWER_MAX)
+        return (said or b"").decode("utf-8", "replace").splitlines()
+
+
+def _in_repository(cwd: str) -> bool:
+    """True if the directory, or one above it, holds a repository's `.git`: else git need not be asked."""
+    if not os.path.isabs(cwd):
+        return False
+    at = cwd
+    while not os.path.lexists(os.path.join(at, ".git")):
+        above = os.path.dirname(at)
+        if above == at:
+            return False
+        at = above
+    return True
+
+
+def _environment_name(environment: Mapping[str, str]) -> str:
+    venv = environment.get("VIRTUAL_ENV", "").rstrip("/")
+    return os.path.basename(venv) or environment.get("CONDA_DEFAULT_ENV", "")
+
+
+def _public(url: str) -> str:
+    """The URL without a name, a password and a query: tokens stand there."""
+    scheme, mark, rest = url.partition("://")
+    if mark:
+        host, slash, path = rest.partition("/")
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0].partition('#')[0]}"
+    # A path, or as ssh takes it, HOST:PATH: a user's name is no secret, and no password can stand there.
+    return url
