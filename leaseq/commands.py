@@ -38,6 +38,7 @@ COMMANDS = {
     "info": Known("details of tasks", changes=False),
     "why": Known("say what a task waits for, and when it may start", changes=False),
     "triage": Known("say what went wrong with a task, and what to try", changes=False),
+    "diff": Known("show the changes that a task was submitted with", changes=False),
     "logs": Known("show a task's output", changes=False),
     "follow": Known("stream a task's output until it ends; gives its exit code", changes=False, terminal=True),
     "wait": Known("wait for tasks; gives their exit code", changes=False, terminal=True),

@@ -8,7 +8,7 @@ from leaseq.cli.options import JSON, LEASE
 from leaseq.cli.progress import TOLD_MAX, Progress
 from leaseq.dataclass import dataclass
 from leaseq.values import seconds
-from leaseq.verbs.clean import clean, due
+from leaseq.verbs.clean import clean, clean_code, due, unnamed_code
 from leaseq.words import count
 
 
@@ -31,16 +31,25 @@ class Clean:
                 left = clean(app.access, old, told=progress.at)
             finally:
                 progress.clear()
+        code = unnamed_code(app.access, older_seconds=self.older_seconds)
+        if not self.dry_run:
+            clean_code(app.access, code)
         removed = [each.outcome for each in old.tasks if each.outcome.task.id not in left]
         problems = [f"{task_id} stays: {error.strerror}: {error.filename}" for task_id, error in left.items()]
         if self.json:
             tasks = [{"id": each.task.id, "state": each.state.name, "ended": each.ended} for each in removed]
             body = {"lease": lease.id, "dry_run": self.dry_run, "removed": tasks, "leftovers": len(old.leftovers)}
-            app.out.document({**body, "problems": problems})
+            kept = {"diffs": len(code.diffs), "trees": len(code.trees), "trees_used": list(code.used)}
+            app.out.document({**body, **kept, "problems": problems})
             return 1 if problems else 0
         verb = "would remove" if self.dry_run else "removed"
-        leftover = f" and {count(len(old.leftovers), 'leftover file')}" if old.leftovers else ""
-        app.out.wrap(f"{verb} the results and logs of {count(len(removed), 'task')}{leftover}")
+        parts = [f"the results and logs of {count(len(removed), 'task')}"]
+        parts += [count(len(old.leftovers), "leftover file")] if old.leftovers else []
+        parts += [f"what differed in {count(len(code.diffs), 'state')} of code"] if code.diffs else []
+        parts += [count(len(code.trees), "copy of code", "copies of code")] if code.trees else []
+        app.out.wrap(f"{verb} {', '.join(parts[:-1])} and {parts[-1]}" if parts[1:] else f"{verb} {parts[0]}")
+        for path in code.used:
+            app.out.talk(f"leaseq: {path} stays: tasks have written files there")
         for problem in problems[:TOLD_MAX]:
             app.out.talk(f"leaseq: {problem}")
         if len(problems) > TOLD_MAX:

@@ -10,7 +10,7 @@ from leaseq.cli.output import iso, stamp
 from leaseq.cli.rows import need_json, reason_of, task_json, values_text
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
-from leaseq.models import ANY, KEEP_FAILED, KEEP_PACKED, Array, Outcome, State, Task
+from leaseq.models import ANY, KEEP_FAILED, KEEP_PACKED, Array, Origin, Outcome, State, Task
 from leaseq.protocol.edges import BEGIN, OK
 from leaseq.protocol.history import command_text
 from leaseq.protocol.submission import environment_known
@@ -52,6 +52,7 @@ def detail_json(lease: LeaseDir, each: Detail, *, env: bool) -> dict[str, object
             "on_dep": task.on_dep or "cancel",
             "export": task.export,
             "env_given": list(task.env_given),
+            "origin": _origin_json(task.origin) if task.origin else None,
             "env_names": sorted(task.env) if environment_known(task) else None,
         }
         if env:
@@ -129,6 +130,8 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
                 ", ".join(said_after(word) for word in task.after)
                 + ("; held if that never comes" if task.on_dep else ""),
             )
+        if task.origin:
+            yield from _origin_lines(task.id, task.origin)
         if task.redo_of:
             yield "redo of", task.redo_of
         if each.redone_as:
@@ -236,3 +239,25 @@ def attempt_text(outcome: Outcome) -> str:
     if outcome.requeued:
         parts.append(f"queued again ({outcome.requeued})")
     return ", ".join(parts)
+
+
+COMMIT_LETTERS = 10
+
+
+def _origin_lines(task_id: str, origin: Origin) -> Iterable[tuple[str, str]]:
+    """From which code it was submitted, and with which Python."""
+    if origin.commit or origin.note:
+        branch = f" ({origin.branch})" if origin.branch else ""
+        said = [f"{origin.commit[:COMMIT_LETTERS]}{branch}" + (" and changes" if origin.dirty else "")]
+        said += [f"in {origin.root}"] if origin.root else []
+        said += [f"`leaseq diff {task_id}` shows them"] if origin.diff else []
+        said += [origin.note] if origin.note else []
+        yield "code", ", ".join(each for each in said if each)
+    if origin.python:
+        environment = f" (environment {origin.environment})" if origin.environment else ""
+        yield "python", f"{origin.python}{environment}"
+
+
+def _origin_json(origin: Origin) -> dict[str, object]:
+    names = ("root", "commit", "branch", "remote", "dirty", "diff", "note", "python", "environment", "tree")
+    return {name: getattr(origin, name) for name in names}

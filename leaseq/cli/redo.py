@@ -10,16 +10,18 @@ from leaseq.cli.after import ANYWAY
 from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, PRIORITY, with_changes
 from leaseq.cli.command import Command, Option, Words
+from leaseq.cli.freezing import SAME_CODE, thawed
 from leaseq.cli.options import JSON, LEASE, NO_START, OF_GROUP, by_group
 from leaseq.cli.progress import Progress
 from leaseq.cli.retry import Retry, refuse_unclear, tasks_meant, tell_if_forgotten, tell_of_queued
 from leaseq.dataclass import dataclass, replace
-from leaseq.errors import Refused
+from leaseq.errors import NotFound, Refused
 from leaseq.lease.lookup import ENDED, Found
 from leaseq.models import Task
 from leaseq.names import Entry, order
 from leaseq.verbs.changes import Changes
 from leaseq.verbs.fits import Fits
+from leaseq.verbs.origin import Origins
 from leaseq.verbs.redo import check, redo, redone_before
 from leaseq.verbs.retry import Queued, unknown
 
@@ -37,6 +39,7 @@ class Redo:
     changes: Changes
     priority: int
     edit: bool
+    same_code: bool
     start: bool
     json: bool
 
@@ -47,7 +50,7 @@ class Redo:
         access = app.access
         found = tasks_meant(access, self.tasks, failed=self.failed, lease=self.lease, of=ENDED)
         once = self.failed and not self.tasks
-        fits = Fits(access)
+        fits, origins = Fits(access), Origins(access.fs, access.home)
         for each in found.tasks:
             check(access, each, self.changes, fits=fits, start=self.start)
         lines, sheet = self._edited(found, fits) if self.edit else (None, "")
@@ -68,9 +71,10 @@ class Redo:
                     priority=line.priority if line else self.priority,
                     once=once,
                     failed=self.failed,
-                    made=partial(_as_edited, line),
+                    made=partial(self._made, app, line),
+                    origins=origins,
                 )
-            except Refused as error:
+            except (Refused, NotFound) as error:
                 progress.problem(error.message)
                 continue
             queued.append(done)
@@ -90,6 +94,11 @@ class Redo:
         if self.failed and not found.tasks:
             app.out.talk("leaseq: no task has failed")
         return app.tell(found.problems) or code
+
+    def _made(self, app: App, line: Line | None, task: Task) -> Task:
+        """The task as it was edited, and in the code that it had."""
+        task = task if line is None else line.task
+        return thawed(app, task) if self.same_code else task
 
     def _edited(self, found: Found, fits: Fits) -> tuple[dict[str, Line], str]:
         """What the person makes of the tasks in an editor, and the sheet's path; raises LeaseqError."""
@@ -111,14 +120,9 @@ class Redo:
         return lines, path
 
 
-def _as_edited(line: Line | None, task: Task) -> Task:
-    return task if line is None else line.task
-
-
-def _request(*, in_place: bool, priority: int, **fields: Any) -> Redo | Retry:
+def _request(*, in_place: bool, priority: int, edit: bool, same_code: bool, **fields: Any) -> Redo | Retry:
     fields = with_changes(fields)
-    edit = fields.pop("edit")
-    return Retry(**fields) if in_place else Redo(priority=priority, edit=edit, **fields)
+    return Retry(**fields) if in_place else Redo(priority=priority, edit=edit, same_code=same_code, **fields)
 
 
 COMMAND = Command(
@@ -143,8 +147,9 @@ COMMAND = Command(
             "in-place",
             "the same as `leaseq retry`: their next attempt where they stood, no new task",
             kind="flag",
-            against=("priority", "edit"),
+            against=("priority", "edit", "same-code"),
         ),
+        SAME_CODE,
         NO_START,
         JSON,
     ),

@@ -24,6 +24,7 @@ from leaseq.cli.changes import (
 )
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import see_to_capacity, tell_if_without_host
+from leaseq.cli.freezing import SNAPSHOT, frozen
 from leaseq.cli.options import GROUP, JSON, LEASE, NO_START, NODE
 from leaseq.cli.progress import Progress
 from leaseq.cli.sweeping import ARRAY_OPTIONS, content, said, tell_dry_run, with_array
@@ -75,6 +76,7 @@ class Submit:
     task_dir: bool
     array: Said | None
     """What the line says of indices, if the task runs once for each."""
+    snapshot: bool
     dry_run: bool
     start: bool
     json: bool
@@ -158,6 +160,8 @@ class Submit:
             on_dep="hold" if self.on_dep == "hold" else "",
             task_dir=self.task_dir,
         )
+        if self.snapshot and not self.dry_run:
+            like = frozen(app, like)
         if self.array:
             argv, shell = commands[0]
             like = with_array(app, replace(like, argv=argv, shell=shell), self.array)
@@ -276,6 +280,7 @@ COMMAND = Command(
             "export", "which environment variables it inherits: ALL, NONE, or A,B,C=1", metavar="WHAT", default="ALL"
         ),
         replace(CWD, help="the directory it runs in (default: this one)"),
+        SNAPSHOT,
         TASK_DIR,
         RETRIES,
         ON_LOST,
@@ -296,7 +301,7 @@ COMMAND = Command(
             "one task for each line of FILE, or of stdin (-), a JSON object; options are for what it does not say",
             metavar="FILE",
             completes="file",
-            against=("file", "key", "dry-run", "after", "dependency", "begin", "on-dep"),
+            against=("file", "key", "dry-run", "snapshot", "after", "dependency", "begin", "on-dep"),
         ),
         *ARRAY_OPTIONS,
         NO_START,

@@ -50,3 +50,16 @@ def kept(fs: Fs, home: Home, name: str) -> bytes:
     if len(diff) > BYTES_MAX or not unpacked.eof:
         raise Malformed(f"{name}{ENDING} is not whole, or too large")
     return diff
+
+
+def stale(fs: Fs, home: Home, *, seconds: float) -> list[str]:
+    """The names of differences that were kept longer ago than that."""
+    found = (
+        path.rpartition("/")[2].removesuffix(ENDING) for path in fs.older(home.code, seconds=seconds, hidden=False)
+    )
+    return [name for name in found if _NAME.fullmatch(name)]
+
+
+def remove(fs: Fs, home: Home, name: str) -> None:
+    """The difference is not kept any more."""
+    files.discard(fs, f"{home.code}/{name}{ENDING}")

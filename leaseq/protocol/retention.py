@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections import defaultdict
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
-from leaseq.models import Outcome, State
+from leaseq.models import Origin, Outcome, State, Task
 from leaseq.names import ALPHABET, LEASE_ID, ids_in, is_key, parse_key
 from leaseq.protocol import calls, edges, files, tasks
 from leaseq.upstream import edges_in
@@ -131,6 +132,25 @@ def alive(fs: Fs, lease: LeaseDir) -> set[str]:
     parents = (lease.waitings, lease.helds, lease.inboxes, lease.claims)
     places = [f"{parent}/{node}" for parent in parents for node in _names(fs, parent)]
     return set().union(*(ids_in(_names(fs, place)) for place in (*places, lease.lost)))
+
+
+def origins(fs: Fs, lease: LeaseDir) -> Iterator[Origin]:
+    """What each task that the lease knows, whole, was submitted from. Reads every record."""
+    parents = (lease.waitings, lease.helds, lease.inboxes, lease.claims)
+    places = [f"{parent}/{node}" for parent in parents for node in _names(fs, parent)]
+    for place in (*places, lease.lost):
+        for name in _names(fs, place):
+            with contextlib.suppress(FileNotFoundError, Malformed):
+                yield from _origin(Task.from_json(files.content(fs, f"{place}/{name}")))
+    for letter in ALPHABET:
+        for name in _names(fs, f"{lease.root}/done/{letter}"):
+            with contextlib.suppress(FileNotFoundError, Malformed):
+                yield from _origin(tasks.outcome_in(fs, f"{lease.root}/done/{letter}/{name}").task)
+
+
+def _origin(task: Task) -> Iterator[Origin]:
+    if task.origin is not None:
+        yield task.origin
 
 
 def _waited_for(fs: Fs, lease: LeaseDir) -> set[str]:

@@ -32,6 +32,23 @@ def asked_for(home: Home, task: Task) -> Asking:
     return Asking(task.cwd, task.env, known=known)
 
 
+class Origins:
+    """What tasks are made from, asked once for each directory."""
+
+    def __init__(self, fs: Fs, home: Home) -> None:
+        self._fs, self._home = fs, home
+        self._known: dict[tuple[str, str, str], Origin] = {}
+
+    def of(self, task: Task) -> Origin:
+        """What the task, which is about to be queued, is made from; what its record says of an earlier one counts not."""
+        names = ("PATH", "VIRTUAL_ENV")
+        key = (task.cwd, *(task.env.get(name, "") for name in names))
+        if key not in self._known:
+            with asked_for(self._home, replace(task, origin=None)) as asked:
+                self._known[key] = asked.answer(self._fs, self._home)
+        return self._known[key]
+
+
 class Asking:
     """git is asked what a directory's files are; `answer` is what it said."""
 

@@ -11,7 +11,7 @@ from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.lease.host import user_name
 from leaseq.lease.lookup import Located
-from leaseq.models import ANY, Task
+from leaseq.models import ANY, Origin, Task
 from leaseq.protocol import dependents, edges, keys, records, tasks
 from leaseq.protocol.submission import entries
 from leaseq.reading.views import TaskView
@@ -19,6 +19,7 @@ from leaseq.verbs import arrays
 from leaseq.verbs.access import Access
 from leaseq.verbs.changes import NONE, Changes
 from leaseq.verbs.fits import Fits, refuse_again
+from leaseq.verbs.origin import Origins
 from leaseq.verbs.retry import Queued, refuse_unfit, unknown, waits_of
 from leaseq.world import hostname
 
@@ -43,11 +44,13 @@ def redo(
     once: bool = False,
     failed: bool = False,
     made: Callable[[Task], Task] = lambda task: task,
+    origins: Origins | None = None,
 ) -> Queued:
     """A new task like the old one is pending, durably; raises Refused if the old one is not known any more.
 
     once: it is the first redo of that task by any process. One that died on the way is brought to its end.
     failed: of an array only the indices that failed, or ran into their time limit. made: what else is different.
+    origins: what is known of what tasks are made from.
     """
     old, lease = each.detail.task, each.reader.lease
     if old is None:
@@ -69,6 +72,7 @@ def redo(
         host=hostname(),
         redo_of=old.id,
         retried={},
+        origin=_origin(old, changed, origins or Origins(access.fs, access.home)),
     )
     if task.node != ANY:
         records.prepare_node(access.fs, lease, task.node)
@@ -90,6 +94,12 @@ def redo(
         dependents.look(access.fs, lease, now=now, only=[entry.key])
     _retarget(access, lease, old.id, replace(task, id=first))
     return Queued(lease, replace(task, id=first), old if changes.forgets(old) else None)
+
+
+def _origin(old: Task, new: Task, origins: Origins) -> Origin | None:
+    """What the new task is made from: as it was said, or a copy of the tree as it stands, or what is there now."""
+    in_copy = old.origin is not None and old.origin.tree and new.cwd == old.cwd
+    return new.origin if in_copy or new.origin is not old.origin else origins.of(new)
 
 
 def _retarget(access: Access, lease: LeaseDir, old: str, new: Task) -> None:

@@ -8,12 +8,13 @@ from leaseq.dataclass import dataclass, replace
 from leaseq.errors import LeaseqError, Malformed, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.lease.host import user_name
-from leaseq.models import Task
+from leaseq.models import Origin, Task
 from leaseq.names import Entry, new_task_id, order
 from leaseq.protocol.submission import SEQUENCES_MAX, THREADS, Published, publish_batch
 from leaseq.upstream import Upstream
 from leaseq.verbs import upstreams
 from leaseq.verbs.access import Access
+from leaseq.verbs.origin import Origins
 from leaseq.verbs.submit import Submitted, opened, publish_by_key
 from leaseq.world import hostname
 
@@ -64,7 +65,8 @@ def submit_each(
                 raise Wrong(number, error) from None
     known: dict[object, tuple[tuple[str, ...], tuple[Upstream, ...]]] = {}
     wanted = [_with_upstreams(access, lease, number, each, waits, known, now) for number, each in enumerate(wanted)]
-    batch = [_named(number, each, now) for number, each in enumerate(wanted)]
+    origins = Origins(access.fs, access.home)
+    batch = [_named(number, each, now, origins.of(each.task)) for number, each in enumerate(wanted)]
     record = opened(access, lease, wanted[0].task)
     for node in {each.task.node for each in wanted}:
         opened(access, lease, replace(wanted[0].task, node=node))
@@ -118,14 +120,14 @@ def _alike(
     return found
 
 
-def _named(number: int, each: Each, now: float) -> tuple[Entry, Task]:
+def _named(number: int, each: Each, now: float, origin: Origin) -> tuple[Entry, Task]:
     place = order(priority=each.priority, micros=int(now * 1e6), sequence=number)
     entry = Entry(place, new_task_id(), each.task.need, 1, group=each.task.group)
     try:
         Entry.parse(str(entry))
     except Malformed:
         raise Wrong(number, UsageError("no node has as much as this task needs", hint="ask for less")) from None
-    task = replace(each.task, id=entry.id, submitted=now, user=user_name(), host=hostname())
+    task = replace(each.task, id=entry.id, submitted=now, user=user_name(), host=hostname(), origin=origin)
     return entry, task
 
 

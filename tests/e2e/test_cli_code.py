@@ -1,0 +1,221 @@
+"""From which code a task was submitted: recorded, shown, compared, and run once more."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cli import Box
+
+PACKED = ("--gpus", "0")
+DAYS = 3 * 86400
+
+
+class Repository:
+    """A repository in a box's working directory."""
+
+    def __init__(self, box: Box) -> None:
+        self.box, self.path = box, box.work / "repo"
+        self.path.mkdir()
+        self.git("init", "-q", "-b", "main")
+        self.git("config", "user.email", "a@example.org")
+        self.git("config", "user.name", "a")
+        self.write("one")
+        (self.path / "sub").mkdir()
+        (self.path / "sub" / "go.sh").write_text("echo one\n")
+        self.git("add", ".")
+        self.git("commit", "-qm", "one")
+
+    def git(self, *words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=self.path, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def write(self, word: str) -> None:
+        (self.path / "train.py").write_text(f"print({word!r})\n")
+
+    def submit(self, *options: str, at: str = "", words: tuple[str, ...] = (sys.executable, "train.py")) -> str:
+        return self.box.run("submit", *PACKED, *options, "--", *words, cwd=self.path / at, code=0).id
+
+    def said(self, task: str) -> str:
+        assert self.box.run("wait", task, code=0)
+        return self.box.run("logs", task, code=0).out.strip()
+
+
+@pytest.fixture
+def repository(box: Box) -> Iterator[Repository]:
+    yield Repository(box)
+
+
+def origin(box: Box, task: str) -> dict[str, object]:
+    (found,) = box.run("info", task, "--json", code=0).json["tasks"]
+    return dict(found["origin"])
+
+
+def test_the_commit_the_branch_and_the_changes_are_recorded_once_for_each_difference(
+    box: Box, repository: Repository
+) -> None:
+    repository.git("remote", "add", "origin", "https://me:secret@example.org/a/b.git?token=secret")
+    clean = repository.submit("--hold")
+    commit = repository.git("rev-parse", "HEAD")
+    assert origin(box, clean) | {"python": "", "environment": ""} == {
+        "root": str(repository.path),
+        "commit": commit,
+        "branch": "main",
+        "remote": "https://example.org/a/b.git",
+        "dirty": False,
+        "diff": "",
+        "note": "",
+        "python": "",
+        "environment": "",
+        "tree": "",
+    }
+    repository.write("two")
+    (repository.path / "untracked").write_text("x")
+    first, second = repository.submit("--hold"), repository.submit("--hold", at="sub")
+    assert origin(box, first)["dirty"] is True and origin(box, first)["diff"] == origin(box, second)["diff"]
+    assert len(os.listdir(box.home / "code")) == 1
+    assert (box.home / "code").stat().st_mode & 0o077 == 0
+    assert f"code:       {commit[:10]} (main) and changes, in {repository.path}" in box.run("info", first, code=0).out
+    assert "secret" not in box.run("info", first, "--json", code=0).out
+    assert repository.git("status", "--porcelain") == "M train.py\n?? untracked"
+
+
+def test_where_there_is_no_repository_or_no_commit_that_is_what_is_said(box: Box, repository: Repository) -> None:
+    elsewhere = box.submit("true", options=("--hold",))
+    assert origin(box, elsewhere)["commit"] == "" and "code:" not in box.run("info", elsewhere, code=0).out
+    said = box.run("diff", elsewhere, code=2).err
+    assert "is not known" in said
+    fresh = box.work / "fresh"
+    fresh.mkdir()
+    subprocess.run(["git", "init", "-q", "."], cwd=fresh, check=True)
+    task = box.run("submit", "--hold", "--", "true", cwd=fresh, code=0).id
+    assert origin(box, task)["note"] == "git did not say which commit"
+    (box.home / "config.yaml").write_text("provenance: off\n")
+    assert origin(box, repository.submit("--hold"))["commit"] == ""
+    (box.home / "config.yaml").write_text("provenance: perhaps\n")
+    assert "`on` or `off`" in box.run("submit", "--", "true", code=2).err
+
+
+def test_a_git_that_does_not_answer_keeps_nobody_from_submitting(box: Box, repository: Repository) -> None:
+    programs = box.path / "bin"
+    programs.mkdir()
+    (programs / "git").write_text("#!/bin/sh\nexec sleep 600\n")
+    (programs / "git").chmod(0o755)
+    slow = {"PATH": f"{programs}:{box.environment['PATH']}"}
+    task = box.run("submit", "--hold", "--", "true", cwd=repository.path, env=slow, code=0).id
+    assert origin(box, task)["note"] == "git took too long"
+    assert "took too long" in box.run("info", task, code=0).out
+
+
+def test_what_is_too_large_is_not_kept_and_that_is_said(box: Box, repository: Repository) -> None:
+    (repository.path / "train.py").write_bytes(os.urandom(6 << 20))
+    task = repository.submit("--hold")
+    found = origin(box, task)
+    assert found["dirty"] is True and found["diff"] == ""
+    assert str(found["note"]).startswith(("what differs is more than 4 MiB", "git took too long"))
+    assert "is not kept" in box.run("diff", task, code=2).err
+
+
+def test_diff_shows_what_differed_and_what_differs_between_two(box: Box, repository: Repository) -> None:
+    before = repository.submit("--hold")
+    assert "nothing differed" in box.run("diff", before, code=0).err
+    repository.write("two")
+    (repository.path / "new.bin").write_bytes(bytes(range(256)))
+    repository.git("add", "new.bin")
+    dirty = repository.submit("--hold")
+    text = box.run("diff", dirty, code=0).out
+    assert "+print('two')" in text and "GIT binary patch" in text
+    assert box.run("diff", before, dirty, code=0).out == text
+    repository.git("commit", "-qam", "two")
+    committed = repository.submit("--hold")
+    assert "is the same" in box.run("diff", dirty, committed, code=0).err
+    assert "-print('two')" in box.run("diff", committed, before, code=0).out
+    repository.git("checkout", "-q", "--orphan", "other")
+    repository.git("commit", "-qm", "other")
+    repository.git("branch", "-D", "main")
+    repository.git("reflog", "expire", "--expire=now", "--all")
+    repository.git("gc", "-q", "--prune=now")
+    assert "is not in" in box.run("diff", before, dirty, code=2).err
+    assert box.run("diff", dirty, code=0).out == text
+
+
+def test_a_snapshot_is_what_runs_whatever_is_edited_meanwhile(box: Box, repository: Repository) -> None:
+    repository.write("two")
+    task = repository.submit("--snapshot", "--hold")
+    repository.write("three")
+    box.run("release", task, code=0)
+    assert repository.said(task) == "two"
+    again = box.run("redo", task, code=0).id
+    assert repository.said(again) == "two" and origin(box, again)["tree"] == origin(box, task)["tree"]
+    below = repository.submit("--snapshot", at="sub", words=("sh", "go.sh"))
+    assert repository.said(below) == "one"
+    assert repository.git("status", "--porcelain") == "M train.py"
+    (repository.path / "data").mkdir()
+    refused = box.run("submit", "--snapshot", "--", "true", cwd=repository.path / "data", code=2).err
+    assert "holds no tracked file" in refused
+    assert "not a git repository" in box.run("submit", "--snapshot", "--", "true", code=2).err
+
+
+def test_same_code_runs_what_it_ran_then_and_without_it_what_is_there_now(box: Box, repository: Repository) -> None:
+    repository.write("two")
+    task = repository.submit()
+    assert repository.said(task) == "two"
+    repository.write("three")
+    assert repository.said(box.run("redo", task, code=0).id) == "three"
+    same = box.run("redo", task, "--same-code", code=0).id
+    assert repository.said(same) == "two"
+    assert repository.said(box.run("redo", same, "--same-code", code=0).id) == "two"
+    elsewhere = box.submit("true", options=PACKED)
+    box.run("wait", elsewhere, code=0)
+    assert "is not known" in box.run("redo", elsewhere, "--same-code", code=1).err
+    now = box.run("redo", task, code=0).id
+    assert "+print('three')" in box.run("diff", now, code=0).out
+
+
+def test_who_imports_the_repository_itself_is_warned(box: Box, repository: Repository) -> None:
+    site = box.path / "venv" / "lib" / "python3.11" / "site-packages" / "mine-1.0.dist-info"
+    site.mkdir(parents=True)
+    body = {"url": f"file://{repository.path}", "dir_info": {"editable": True}}
+    (site / "direct_url.json").write_text(json.dumps(body))
+    venv = {"VIRTUAL_ENV": str(box.path / "venv")}
+    said = box.run("submit", "--hold", "--snapshot", "--", "true", cwd=repository.path, env=venv, code=0)
+    assert f"mine is installed from {repository.path} itself" in said.err
+    assert origin(box, said.id)["environment"] == "venv"
+
+
+def aged(path: Path) -> None:
+    for each in path.iterdir():
+        if each.is_file():
+            os.utime(each, (each.stat().st_atime, each.stat().st_mtime - DAYS))
+
+
+def test_clean_removes_what_no_task_names_and_no_file_of_a_task(box: Box, repository: Repository) -> None:
+    repository.write("two")
+    kept = repository.submit("--snapshot", "--hold")
+    repository.write("three")
+    gone = repository.submit("--snapshot")
+    repository.write("four")
+    used = repository.submit("--snapshot", words=("sh", "-c", "echo x >result"))
+    box.run("wait", gone, used, code=0)
+    trees = {task: origin(box, task)["tree"] for task in (kept, gone, used)}
+    (box.home / "trees" / str(trees[gone]) / "__pycache__").mkdir()
+    (box.home / "trees" / str(trees[gone]) / "__pycache__" / "train.pyc").write_text("x")
+    box.clean()
+    assert len(os.listdir(box.home / "code")) == 3, "nothing that is new goes"
+    aged(box.home / "code")
+    aged(box.home / "trees")
+    would = box.run("clean", "--older-than", "0", "--dry-run", "--json", code=0).json
+    assert (would["diffs"], would["trees"]) == (2, 1)
+    said = box.run("clean", "--older-than", "0", code=0)
+    assert "1 copy of code" in said.out and "tasks have written files there" in said.err
+    left = {name for name in os.listdir(box.home / "trees") if not name.endswith(".files")}
+    assert left == {trees[kept], trees[used]}
+    assert [name.partition(".")[0] for name in os.listdir(box.home / "code")] == [origin(box, kept)["diff"]]
+    box.run("release", kept, code=0)
+    assert repository.said(kept) == "two"
