@@ -50,6 +50,11 @@ RETRIES = Option(
 ON_LOST = Option("on-lost", "what happens if nobody knows how it ended", metavar="WHAT", choices=("fail", "requeue"))
 REQUEUE = Option("requeue", "queue it again if the lease ends while it runs", kind="flag")
 TASK_DIR = Option("task-dir", "make its own directory for results, $LEASEQ_TASK_DIR, before it starts", kind="flag")
+SNAPSHOT = Option(
+    "snapshot",
+    "run in a copy of the repository's tracked files as they are now: later edits do not reach it",
+    kind="flag",
+)
 PRIORITY = Option(
     "priority",
     "-499 to 499, higher first",

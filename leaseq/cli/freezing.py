@@ -7,11 +7,6 @@ from leaseq.cli.command import Option
 from leaseq.dataclass import replace
 from leaseq.models import Task
 
-SNAPSHOT = Option(
-    "snapshot",
-    "run in a copy of the repository's tracked files as they are now: later edits do not reach it",
-    kind="flag",
-)
 SAME_CODE = Option("same-code", "run in a copy of the tracked files as they were when it was submitted", kind="flag")
 
 

@@ -18,13 +18,13 @@ from leaseq.cli.changes import (
     PRIORITY,
     REQUEUE,
     RETRIES,
+    SNAPSHOT,
     TASK_DIR,
     need_of,
     refuse_owned,
 )
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import see_to_capacity, tell_if_without_host
-from leaseq.cli.freezing import SNAPSHOT, frozen
 from leaseq.cli.options import GROUP, JSON, LEASE, NO_START, NODE
 from leaseq.cli.progress import Progress
 from leaseq.cli.sweeping import ARRAY_OPTIONS, content, said, tell_dry_run, with_array
@@ -161,6 +161,8 @@ class Submit:
             task_dir=self.task_dir,
         )
         if self.snapshot and not self.dry_run:
+            from leaseq.cli.freezing import frozen
+
             like = frozen(app, like)
         if self.array:
             argv, shell = commands[0]

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 from leaseq.errors import Malformed
 from leaseq.forms import Form
 from leaseq.layout import Home
@@ -32,6 +30,8 @@ def keep(fs: Fs, home: Home, commit: str, diff: bytes) -> str:
             return name
     except FileNotFoundError:
         fs.mkdir(home.code)
+    import zlib
+
     packed = zlib.compressobj(wbits=_GZIP)
     files.replace_file(fs, path, packed.compress(diff) + packed.flush())
     return name
@@ -39,6 +39,8 @@ def keep(fs: Fs, home: Home, commit: str, diff: bytes) -> str:
 
 def kept(fs: Fs, home: Home, name: str) -> bytes:
     """The difference of that name; raises FileNotFoundError, and Malformed if the file is none."""
+    import zlib
+
     if not _NAME.fullmatch(name):
         raise Malformed(f"no name of a difference: {name!r:.60}")
     data = files.content(fs, f"{home.code}/{name}{ENDING}")

@@ -1,4 +1,4 @@
-"""Tasks that run in a copy of their repository's tracked files, which nobody changes: as those are now, or were once."""
+"""Tasks that run in a copy of their repository's tracked files, as those are now or were once."""
 
 from __future__ import annotations
 

@@ -37,10 +37,10 @@ class Origins:
 
     def __init__(self, fs: Fs, home: Home) -> None:
         self._fs, self._home = fs, home
-        self._known: dict[tuple[str, str, str], Origin] = {}
+        self._known: dict[tuple[str, ...], Origin] = {}
 
     def of(self, task: Task) -> Origin:
-        """What the task, which is about to be queued, is made from; what its record says of an earlier one counts not."""
+        """What the task, which is about to be queued, is made from, whatever its record says of an earlier one."""
         names = ("PATH", "VIRTUAL_ENV")
         key = (task.cwd, *(task.env.get(name, "") for name in names))
         if key not in self._known:

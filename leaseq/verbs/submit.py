@@ -17,8 +17,8 @@ from leaseq.protocol import keys, records, tasks
 from leaseq.protocol.submission import THREADS, Published, entries, publish_batch
 from leaseq.upstream import Upstream
 from leaseq.verbs.access import Access
-from leaseq.verbs.origin import asked_for
 from leaseq.verbs.fits import refuse_impossible, refuse_strange_node
+from leaseq.verbs.origin import asked_for
 from leaseq.world import FILE_BYTES_MAX, hostname
 
 Words = tuple[tuple[str, ...], bool]

@@ -61,6 +61,12 @@ class Place(Box):
         lines = '{"argv": ["python", "train.py"], "gpus": 0}\n{"line": "echo two | cat", "group": "eval"}\n'
         (self.work / "tasks.jsonl").write_text(lines)
         (self.work / "Makefile").write_text("test:\n\t@echo tested\n")
+        repository = self.work / "repo"
+        repository.mkdir()
+        (repository / "train.py").write_text("print('epoch 1')\n")
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "one")):
+            subprocess.run(["git", *words], cwd=repository, check=True)
         self.begun: list[str] = []
         self.environment |= {
             "SLURM_MOCK_DIR": str(self.cluster),
@@ -116,6 +122,14 @@ class Place(Box):
         """A task that has just failed."""
         task = self.submit("false", options=("--lease", "local", "--gpus", "0"))
         self.run("wait", task, code=1)
+        return task
+
+    @property
+    def coded(self) -> str:
+        """A task that has ended, of a directory in a repository."""
+        words = ("--lease", "local", "--gpus", "0", "--", "true")
+        task = self.run("submit", *words, cwd=self.work / "repo", code=0).id
+        self.run("wait", task, code=0)
         return task
 
     @property
@@ -478,6 +492,10 @@ LINES = {
     "leaseq release ID --anyway": Typed("leaseq release {held} --anyway"),
     "leaseq redo ID --time 8h --mem 32G --env LR=0.1": Typed("leaseq redo {ended} --time 8h --mem 1G --env LR=0.1"),
     "leaseq wait ID --timeout 9m": Typed("leaseq wait {ended} --timeout 9m"),
+    "leaseq diff T3k9": Typed("leaseq diff {coded}"),
+    "leaseq diff T3k9 T7aa": Typed("leaseq diff {coded} {coded}"),
+    "leaseq submit --snapshot -- python train.py": Typed("cd repo; leaseq submit --snapshot -- python train.py"),
+    "leaseq redo T3k9 --same-code": Typed("leaseq redo {coded} --same-code"),
     "leaseq triage ID": Typed("leaseq triage {failed}"),
     "leaseq triage": Typed("leaseq triage {failed_sweep}"),
     "LEASEQ_READONLY=1 leaseq cancel ID": Typed("LEASEQ_READONLY=1 leaseq cancel {held}; test $? = 2"),

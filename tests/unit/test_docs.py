@@ -14,7 +14,7 @@ from leaseq.allocation import Allocation
 from leaseq.commands import ALIASES, COMMANDS
 from leaseq.dataclass import fields
 from leaseq.layout import Home, LeaseDir
-from leaseq.models import Array, Event, Heartbeat, Lease, Need, Outcome, Running, State, Task
+from leaseq.models import Array, Event, Heartbeat, Lease, Need, Origin, Outcome, Running, State, Task
 from leaseq.names import Entry
 from leaseq.node import record, window
 from leaseq.protocol import records
@@ -67,7 +67,7 @@ def test_every_path_of_a_home_and_of_a_lease_is_in_the_specification() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [Task, Array, Need, Outcome, Event, Running, Heartbeat, Lease, Allocation, How, Refusal],
+    [Task, Origin, Array, Need, Outcome, Event, Running, Heartbeat, Lease, Allocation, How, Refusal],
     ids=lambda kind: kind.__name__,
 )
 def test_every_field_of_a_record_is_in_the_specification(kind: type[Record]) -> None:

@@ -17,8 +17,8 @@ NEVER = {
     *("blessed", "GPUtil", "jinja2", "simple_slurm", "yaml"),
 }
 """What the commands here do without."""
-OURS_MAX = {"submit": 80, "status": 77, "tasks": 77, "info": 93, "cancel": 88}
-"""How many modules of leaseq each imports: one costs a fifth of a millisecond, whatever is in it."""
+OURS_MAX = {"submit": 83, "status": 77, "tasks": 77, "info": 93, "cancel": 88}
+"""How many modules of leaseq each imports here, in a repository: one costs a fifth of a millisecond."""
 LEFT = """
 import atexit, sys
 def told():
