@@ -43,6 +43,21 @@ def about(seconds: float) -> str:
     return f"{minutes} min"
 
 
+def filled(fraction: float, columns: int, *, ascii: bool = False) -> str:
+    """A bar of that many characters, full up to the fraction."""
+    full = min(columns, max(0, int(fraction * columns + 1e-9)))
+    some, none = ("#", ".") if ascii else ("█", "░")
+    return some * full + none * (columns - full)
+
+
+def per_time(per_second: float) -> str:
+    """How many things in how much time: `2.5 a second`, `12 a minute`, `3 a day`."""
+    units = ((1, "second"), (60, "minute"), (3600, "hour"), (86400, "day"))
+    seconds, unit = next((each for each in units if per_second * each[0] >= 1), units[-1])
+    number = per_second * seconds
+    return f"{number:,.0f} a {unit}" if number >= 10 else f"{number:.1f} a {unit}".replace(".0 ", " ")
+
+
 def reason_code(reason: str) -> str:
     """The reason as one word for a narrow column; words that are codes already stay as they are."""
     if reason in _REASON_CODES:

@@ -144,6 +144,8 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
             yield "node", row.node
         if row.started:
             yield "started", f"{stamp(row.started)} ({duration(row.elapsed_seconds)} ago)"
+        if row.array is not None and row.array.fraction is not None:
+            yield "progress", row.array.pace
         if row.progress is not None:
             yield "progress", f"{row.progress} (its output says so)"
         if row.gpus:

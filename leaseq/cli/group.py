@@ -13,7 +13,7 @@ from leaseq.models import State
 from leaseq.names import valid_group
 from leaseq.values import integer
 from leaseq.verbs.group import ENDED_LOOKED_AT, Group, Groups, look, set_parallel
-from leaseq.words import about
+from leaseq.words import about, filled, per_time
 
 UNLIMITED = -1
 
@@ -47,7 +47,7 @@ class GroupRequest(Look):
         if not found.groups:
             out.talk(f"leaseq: no task of lease {found.lease} is in a group: `leaseq submit -g NAME` puts one there")
             return 0
-        out.table(COLUMNS, [_row(each) for each in found.groups])
+        out.table(COLUMNS, [_row(each, ascii=out.ascii) for each in found.groups])
         self._remark(app, found)
         return 0
 
@@ -73,17 +73,22 @@ COLUMNS = (
     Column("OTHERS", right=True, rank=2),
     Column("PARALLEL", right=True, rank=3),
     Column("PAUSED"),
+    Column("ENDED", least=5, rank=1, code=lambda text: text.rpartition("  ")[2]),
+    Column("RATE", rank=2),
     Column("LEFT"),
 )
 
 
-def _row(group: Group) -> list[str]:
+def _row(group: Group, *, ascii: bool) -> list[str]:
     shown = (State.PENDING, State.RUNNING, State.DONE, State.FAILED)
     counts = [group.tasks.get(state, 0) for state in shown]
     others = sum(group.tasks.values()) - sum(counts)
     left = "" if group.seconds is None else f"about {about(group.seconds)}"
     limit = "" if group.parallel is None else str(group.parallel)
-    return [group.name, *map(str, counts), str(others), limit, "paused" if group.paused else "", left]
+    paused = "paused" if group.paused else ""
+    done = "" if group.fraction is None else f"{filled(group.fraction, 10, ascii=ascii)}  {int(group.fraction * 100)} %"
+    rate = per_time(group.per_second) if group.per_second else ""
+    return [group.name, *map(str, counts), str(others), limit, paused, done, rate, left]
 
 
 def group_json(group: Group) -> dict[str, object]:
@@ -93,6 +98,8 @@ def group_json(group: Group) -> dict[str, object]:
         "paused": group.paused,
         "parallel": group.parallel,
         "seconds": group.seconds,
+        "fraction": None if group.fraction is None else round(group.fraction, 4),
+        "per_second": group.per_second,
         "tasks": counts,
     }
 

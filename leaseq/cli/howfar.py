@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from leaseq.cli.app import App
 from leaseq.layout import LeaseDir
-from leaseq.models import State
+from leaseq.reading import views
 from leaseq.reading.views import TaskView
 
 LOOKED_AT = 200
@@ -15,11 +15,11 @@ LOOKED_AT = 200
 
 def with_progress(app: App, lease: LeaseDir, found: Sequence[TaskView], *, most: int = LOOKED_AT) -> list[TaskView]:
     """The rows; the first of those that run with how far they are, if their output says so."""
-    running = [row for row in found if row.state in (State.RUNNING, State.UNKNOWN) and row.array is None]
-    if not running:
+    asked = views.running(found)[:most]
+    if not asked:
         return list(found)
     from leaseq import config
-    from leaseq.reading import tails
+    from leaseq.reading.tails import Tails
 
-    known = tails.Tails(app.fs, lease, config.progress_pattern(app.home)).look(running[:most])
-    return tails.with_progress(found, known)
+    known = Tails(app.fs, lease, config.progress_pattern(app.home)).look(asked)
+    return views.with_progress(found, known)

@@ -56,7 +56,7 @@ def short_cause(text: str) -> str:
         done, bad = _DONE.search(text), _BAD.search(text)
         return f"{done[1] if done else 0}/{match[1]}" + (f" {bad[1]}F" if bad else "")
     if match := _PERCENT.search(text):
-        return match[1] + (" part" if match[2] else match[3] or "")
+        return match[1] + (" of part" if match[2] else match[3] or "")
     reason, attempt, number = text.rpartition("(attempt ")
     if not attempt:
         return reason_code(text)
@@ -183,6 +183,8 @@ def array_json(array: ArrayView | None) -> dict[str, object] | None:
         },
         "throttle": array.throttle,
         "max_fails": array.max_fails,
+        "fraction": None if array.fraction is None else round(array.fraction, 4),
+        "per_second": array.per_second,
         "mean_seconds": array.mean_seconds,
         "left_seconds": array.left_seconds,
     }

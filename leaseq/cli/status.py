@@ -22,8 +22,6 @@ from leaseq.reading.unused import unused
 from leaseq.reading.views import Health, NodeView, Snapshot
 from leaseq.words import about, memory, visible
 
-EVENTS = 50
-"""By so many of the tasks that ended last on each node it is said how long others take."""
 LOOKED_AT = 200
 """So many of the tasks that ended last are looked at for those that went wrong, if these are to be named."""
 PROGRESS = 20
@@ -82,12 +80,17 @@ class Status(Look):
 
     def _forecast(self, app: App, reader: Reader, snapshot: Snapshot) -> str:
         """How long what is pending takes, as far as that is known; of a lease that has ended nothing is said."""
-        if not snapshot.totals[State.PENDING] or snapshot.end or (snapshot.lease and snapshot.lease.ended):
+        if snapshot.end or (snapshot.lease and snapshot.lease.ended):
             return ""
-        from leaseq.reading.forecast import lease_forecast
+        if not snapshot.totals[State.PENDING] and not any(row.array for row in snapshot.tasks):
+            return ""
+        from leaseq.reading.forecast import EVENTS, forecast, indexed
 
         left = allocs.time_left(app.fs, reader.lease)
-        return lease_forecast(snapshot.totals, reader.histories.known(EVENTS), left=left, nodes=snapshot.nodes)
+        arrays = indexed(snapshot.tasks)
+        events = reader.histories.known(EVENTS)
+        found = forecast(snapshot.totals, events, left=left, nodes=snapshot.nodes, arrays=arrays)
+        return found.words if found else ""
 
     def _nodes(self, out: Output, nodes: Sequence[NodeView], notes: Mapping[str, str]) -> None:
         """notes: what the lease script had to say of a node."""

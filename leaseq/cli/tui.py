@@ -38,6 +38,7 @@ class Tui:
         refusal = "" if self.once else usable()
         if refusal:
             raise UsageError(refusal, hint="`leaseq status` says the same in words, `leaseq tui --once` one frame")
+        from leaseq import config
         from leaseq.monitor.main import Monitor, Options, once
 
         options = Options(
@@ -48,6 +49,7 @@ class Tui:
             mono=bool(os.environ.get("NO_COLOR")),
             mouse=self.mouse,
             umask=app.umask,
+            progress=config.progress_pattern(app.home),
         )
         if self.once:
             columns, lines = self.size or _terminal_size()

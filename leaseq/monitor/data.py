@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.lease.view import LeaseView
+from leaseq.reading.forecast import Forecast
 from leaseq.reading.logtext import Line
-from leaseq.reading.views import Snapshot
+from leaseq.reading.views import Progress, Snapshot
 
 HISTORY_SAMPLES = 60
 Past = Mapping[tuple[str, str], tuple[str, ...]]
@@ -48,6 +49,8 @@ class Watched:
     notes: Mapping[str, str] = field(default_factory=dict)
     """What the lease script said of nodes without a runner."""
     failure: str = ""
+    ahead: Forecast | None = None
+    """How long what is pending takes; None: nothing is."""
     gpus: Mapping[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)
     """Utilisation of (node, GPU) in the last heartbeats, oldest first."""
 
@@ -71,6 +74,8 @@ class Data:
     lease: Watched = Watched()
     leases: Leases = Leases()
     log: Log = Log()
+    progress: Mapping[str, Progress] = field(default_factory=dict)
+    """How far running tasks in sight are, by id."""
     had: Past = field(default_factory=dict)
     """The nodes that allocations had which have ended, as far as they have been read."""
 

@@ -18,9 +18,12 @@ from leaseq.monitor.theme import (
     state_glyph,
 )
 from leaseq.reading.views import NodeView, TaskView, duration, need_text
-from leaseq.words import memory, visible
+from leaseq.widths import cells
+from leaseq.words import filled, memory, visible
 
 LABEL = 11
+BAR_MIN, BAR_MAX = 8, 20
+"""How wide the bar of how far a task is may be."""
 STYLES_OF_JOBS = {"PENDING": "wait", "ENDED": "dim"}
 
 
@@ -73,7 +76,7 @@ def clock(epoch: float | None, wall: float) -> str:
 
 def _task(scene: Scene, task: TaskView, columns: int) -> Rows:
     glyph = state_glyph(task.state, ascii_only=scene.ui.ascii)
-    reason = why(task)
+    reason = why(task) if task.array is None else str(task.array)
     head = f"{glyph} {task.state.name}" + (f" ({reason})" if reason else "")
     waited = ""
     if task.started and task.submitted and task.started >= task.submitted:
@@ -81,6 +84,7 @@ def _task(scene: Scene, task: TaskView, columns: int) -> Rows:
     elapsed = duration(scene.elapsed(task))
     pairs = [
         ("state", head, STATE_STYLES[task.state]),
+        ("progress", _progress(task, columns - LABEL - 2), "run"),
         ("name", task.name, "bold"),
         ("group", task.group, ""),
         ("node", "any" if task.node == "_any" else task.node, ""),
@@ -103,6 +107,17 @@ def _task(scene: Scene, task: TaskView, columns: int) -> Rows:
         used = [use.token for use in view.heartbeat.gpu_use if use.token in task.gpus]
         rows += [[], *(_gpu_row(scene, view, token, strip) for token in used)] if used else []
     return rows + _block("command", task.command, columns)
+
+
+def _progress(task: TaskView, columns: int) -> str:
+    """A bar and words: of a task that runs by its output, of an array by its indices that have ended."""
+    done, text = (None, "") if task.progress is None else (task.progress.fraction, str(task.progress))
+    if task.array is not None and not task.state.ended:
+        done, text = task.array.fraction, task.array.pace
+    if done is None:
+        return ""
+    room = min(BAR_MAX, columns - cells(text) - 1)
+    return f"{filled(done, room)} {text}" if room >= BAR_MIN else text
 
 
 def _next_step(task: TaskView) -> str:

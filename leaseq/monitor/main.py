@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import sys
@@ -42,6 +43,8 @@ class Options:
     ascii: bool = False
     mono: bool = False
     mouse: bool = True
+    progress: re.Pattern[str] | None = None
+    """What the settings say of progress lines."""
     umask: int = -1
     """That of the commands that it runs; -1: this process's."""
 
@@ -49,10 +52,11 @@ class Options:
 def once(fs: Fs, home: Home, clock: Clock, options: Options, *, columns: int, lines: int, color: bool) -> str:
     """One frame as text."""
     ui = Ui(readonly=options.readonly, ascii=options.ascii)
-    data = read_once(fs, home, clock, want(Scene(Data(lease_id=options.lease), ui)))
+    own = options.progress
+    data = read_once(fs, home, clock, want(Scene(Data(lease_id=options.lease), ui)), own=own)
     scene = arranged(Scene(data, ui, columns, lines, clock.monotonic(), clock.now()))
     if scene.task:
-        data = read_once(fs, home, clock, want(scene))
+        data = read_once(fs, home, clock, want(scene), own=own)
         scene = arranged(replace(scene, data=data, now=clock.monotonic()))
     rows = frame(scene)
     if color:
@@ -71,7 +75,15 @@ class Monitor:
         self._awake, self._waker = os.pipe()
         os.set_blocking(self._awake, False)
         os.set_blocking(self._waker, False)
-        self.readers = Readers(fs, home, clock, lease=options.lease, wake=self.wake, refresh=options.refresh)
+        self.readers = Readers(
+            fs,
+            home,
+            clock,
+            lease=options.lease,
+            wake=self.wake,
+            refresh=options.refresh,
+            progress=options.progress,
+        )
         self._answers: list[Answer] = []
         self._ended = self._stopped = self._continued = self._resized = False
         self._touched = clock.monotonic()

@@ -12,7 +12,7 @@ from leaseq.models import Heartbeat, State
 from leaseq.monitor.data import Data
 from leaseq.monitor.filters import STATES, Filter, filtered, in_states
 from leaseq.reading.unused import unused
-from leaseq.reading.views import NodeView, TaskView
+from leaseq.reading.views import NodeView, TaskView, running, with_progress
 
 SLOW_SECONDS = 10.0
 FEW_ROWS = 100
@@ -106,6 +106,8 @@ class Want:
     stream: str = "out"
     log_bytes: int = LOG_BYTES
     paused: bool = False
+    running: tuple[tuple[str, int], ...] = ()
+    """(id, attempt) of running tasks in sight, of which it is read how far they are."""
     past_of: str = ""
     """The lease whose detail is shown: what its ended allocations had is read, too."""
 
@@ -135,7 +137,7 @@ class Scene:
             only_node=self.ui.only_node,
             room=self.room,
         )
-        return ordered(rows, self)
+        return ordered(with_progress(rows, self.data.progress), self)
 
     @property
     def _states(self) -> set[State]:
@@ -283,8 +285,16 @@ def want(scene: Scene, panes: Container[Pane] = ()) -> Want:
         stream=ui.stream,
         log_bytes=ui.log_bytes,
         paused=ui.paused,
+        running=running(_in_sight(scene)),
         past_of=scene.lease.id if scene.lease and ui.last_list is Pane.LEASES and Pane.DETAIL in panes else "",
     )
+
+
+def _in_sight(scene: Scene) -> tuple[TaskView, ...]:
+    """The rows of the list of tasks that are shown now, and the selected one."""
+    top = scene.ui.tops.get(Pane.TASKS, 0)
+    shown = scene.tasks[top : top + max(1, scene.room)]
+    return shown if scene.task is None or scene.task in shown else (*shown, scene.task)
 
 
 def _log_attempt(task: TaskView) -> int:

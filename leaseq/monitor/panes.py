@@ -18,11 +18,13 @@ from leaseq.monitor.theme import (
 from leaseq.reading.merge import QUEUED
 from leaseq.reading.views import Health, NodeView, TaskView, duration
 from leaseq.widths import cells
-from leaseq.words import about, memory, reason_code, visible
+from leaseq.words import about, filled, memory, reason_code, visible
 
 Rows = list[list[Span]]
 
 LEASE_GLYPHS = {"RUNNING": ("●*", "good"), "PENDING": ("○o", "wait"), "ENDED": ("✓+", "dim")}
+BAR_COLUMNS, BAR_FROM = 10, 40
+"""How wide the bar of an array is, and from how wide a cell on there is one."""
 FILTER_HINTS = {
     Filter.STUCK: "nothing is stuck",
     Filter.FAILED: "nothing has failed",
@@ -277,8 +279,20 @@ def _command(task: TaskView, width: int) -> str:
     reason = why(task)
     if task.array is not None and cells(reason) > width // 2:
         reason = task.array.short
-    words = [f"({reason})" if reason else "", f"{task.name}:" if task.name else "", task.command]
+    words = [how_far(task, width), f"({reason})" if reason else "", f"{task.name}:" if task.name else "", task.command]
     return visible(" ".join(word for word in words if word))
+
+
+def how_far(task: TaskView, width: int) -> str:
+    """How far it is in at most half of the width: a bar only of an array, and only where there is room for it."""
+    if task.array is not None:
+        done = task.array.fraction
+        return "" if done is None or task.state.ended or width < BAR_FROM else filled(done, BAR_COLUMNS)
+    said = task.progress
+    if said is None:
+        return ""
+    short_form = f"{said.percent} of part" if said.part else said.percent
+    return f"{said} " if cells(str(said)) <= width // 2 else short_form
 
 
 def why(task: TaskView) -> str:

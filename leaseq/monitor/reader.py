@@ -1,15 +1,18 @@
-"""What reads: four threads that post immutable values, so that a file system that hangs only makes them old.
+"""What reads: five threads that post immutable values, so that a file system that hangs only makes them old.
 
 lease    the lease directory of the watched lease
 leases   the list of leases, and what Slurm said of them
 log      the end of the selected task's output
+progress how far the running tasks in sight are, by their output
 past     what the ended allocations had of the lease whose detail is shown; of each once
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from leaseq.dataclass import replace
 from leaseq.errors import LeaseqError, Malformed
@@ -19,10 +22,15 @@ from leaseq.lease.view import look_at_all, reader_of
 from leaseq.monitor.data import Data, Leases, Log, Past, Watched, with_history
 from leaseq.monitor.model import Want
 from leaseq.protocol import allocs
+from leaseq.reading.forecast import EVENTS, forecast, indexed
 from leaseq.reading.logtext import Line, LogTail
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.usage import nodes_of
+from leaseq.reading.views import Progress
 from leaseq.world import Clock, Fs
+
+if TYPE_CHECKING:
+    from leaseq.reading.tails import Tails
 
 REFRESH_SECONDS = 2.0
 COST_FACTOR = 20.0
@@ -52,7 +60,11 @@ class LeaseWatch:
         left = allocs.time_left(self.fs, lease) if borrowed else None
         silent = borrowed and any(view.heartbeat is None for view in snapshot.nodes)
         notes = allocs.notes_of(self.fs, lease) if silent else {}
-        found = Watched(snapshot, self.clock.monotonic(), left_seconds=left, notes=notes)
+        ends = bool(snapshot.end or (snapshot.lease and snapshot.lease.ended))
+        events = [] if ends else self._reader.histories.known(EVENTS)
+        arrays = indexed(snapshot.tasks)
+        ahead = None if ends else forecast(snapshot.totals, events, left=left, nodes=snapshot.nodes, arrays=arrays)
+        found = Watched(snapshot, self.clock.monotonic(), left_seconds=left, notes=notes, ahead=ahead)
         return with_history(found, before)
 
 
@@ -135,6 +147,22 @@ class LogWatch:
         return "no output yet" if all(tail.missing for tail in self._tails) else "nothing written yet"
 
 
+class ProgressWatch:
+    """Reads how far running tasks are, from the ends of their outputs."""
+
+    def __init__(self, fs: Fs, home: Home, own: re.Pattern[str] | None) -> None:
+        self.fs, self.home, self.own = fs, home, own
+        self._tails: Tails | None = None
+
+    def read(self, want: Want) -> dict[str, Progress]:
+        """By id, of those that say so."""
+        from leaseq.reading.tails import Tails  # not before the first frame
+
+        if self._tails is None or self._tails.lease.id != want.lease_id:
+            self._tails = Tails(self.fs, self.home.lease(want.lease_id), self.own)
+        return self._tails.look(want.running)
+
+
 def read_past(fs: Fs, home: Home, data: Data, lease_id: str) -> Past:
     """The nodes that the ended allocations of the lease had, of those of which that is not known yet."""
     row = next((row for row in data.leases.rows if row.id == lease_id), None)
@@ -154,19 +182,22 @@ class Readers:
         lease: str,
         wake: Callable[[], None],
         refresh: float = REFRESH_SECONDS,
+        progress: re.Pattern[str] | None = None,
     ) -> None:
+        """progress: the expression of the settings."""
         self.fs, self.home, self.clock, self.refresh_seconds = fs, home, clock, refresh
+        self.progress = progress
         self.data = Data(lease_id=lease)
         self.crash: BaseException | None = None
         self._want = Want(lease)
         self._wake = wake
         self._lock = threading.Lock()
-        self._changed = {name: threading.Event() for name in ("lease", "leases", "log", "past")}
+        self._changed = {name: threading.Event() for name in ("lease", "leases", "log", "progress", "past")}
         self.slowness = 1.0
         """How much slower than asked everything is read, while nobody looks."""
 
     def start(self) -> None:
-        runs = (self._run_lease, self._run_leases, self._run_log, self._run_past)
+        runs = (self._run_lease, self._run_leases, self._run_log, self._run_progress, self._run_past)
         for name, run in zip(self._changed, runs, strict=True):
             threading.Thread(target=self._guarded, args=(run,), daemon=True, name=name).start()
 
@@ -185,6 +216,8 @@ class Readers:
         log = (want.lease_id, want.task, want.attempt, want.stream, want.log_bytes)
         if log != (old.lease_id, old.task, old.attempt, old.stream, old.log_bytes):
             self._changed["log"].set()
+        if set(want.running) - set(old.running) or want.lease_id != old.lease_id:
+            self._changed["progress"].set()
         if want.past_of != old.past_of:
             self._changed["past"].set()
 
@@ -271,6 +304,22 @@ class Readers:
             log = Log(want.task, want.attempt, want.stream, note=_words(error), at=began)
         self._post(lambda data: replace(data, log=log or replace(data.log, since=None)), tell=log is not None)
 
+    def _run_progress(self) -> None:
+        watch, event = ProgressWatch(self.fs, self.home, self.progress), self._changed["progress"]
+        while True:
+            event.clear()
+            want, began = self._want, self.clock.monotonic()
+            if want.running and not want.paused:
+                self._read_progress(watch, want)
+            cost = self.clock.monotonic() - began
+            pause = max(self.refresh_seconds * self.slowness, COST_FACTOR * cost)
+            event.wait(pause if want.running else None)
+
+    def _read_progress(self, watch: ProgressWatch, want: Want) -> None:
+        found = watch.read(want)
+        if found != self.data.progress:
+            self._post(lambda data: replace(data, progress=found), lease_id=want.lease_id)
+
     def _run_past(self) -> None:
         event = self._changed["past"]
         while True:
@@ -285,12 +334,13 @@ class Readers:
             self._post(lambda data: replace(data, had={**data.had, **found}))
 
 
-def read_once(fs: Fs, home: Home, clock: Clock, want: Want) -> Data:
+def read_once(fs: Fs, home: Home, clock: Clock, want: Want, *, own: re.Pattern[str] | None = None) -> Data:
     """Everything, read now and in this thread; raises OSError, LeaseqError."""
     leases = LeasesWatch(fs, home, clock).read(want.lease_id)
     lease = LeaseWatch(fs, home, clock).read(want, Watched())
     log = LogWatch(fs, home, clock).read(want) if want.task else None
-    return Data(want.lease_id, lease, leases, log or Log())
+    progress = ProgressWatch(fs, home, own).read(want) if want.running else {}
+    return Data(want.lease_id, lease, leases, log or Log(), progress)
 
 
 def _words(error: BaseException) -> str:

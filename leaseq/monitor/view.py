@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from leaseq.models import State
 from leaseq.monitor import detail, logs, panes
+from leaseq.monitor.ahead import ahead
 from leaseq.monitor.filters import Filter
 from leaseq.monitor.layout import Layout, Rect, lines_of
 from leaseq.monitor.model import Pane, Scene
@@ -99,6 +100,7 @@ def title_words(scene: Scene, pane: Pane) -> str:
         words += [f"/{ui.text}"] if ui.text else []
         words += [f"on {ui.only_node}"] if ui.only_node else []
         words += [f"{len(ui.marks)} marked"] if ui.marks else []
+        words += [said] if scene.columns < AHEAD_IN_HEAD and (said := ahead(scene, short=True)) else []
         return " · ".join(words)
     if pane is Pane.LOGS:
         return logs.title(scene)
@@ -137,9 +139,14 @@ def head(scene: Scene, columns: int) -> list[Span]:
         if used + cells(text) + 1 <= room:
             left.append((f"{text}  ", STATE_STYLES[states[0]] if count else "dim"))
             used += cells(text) + 2
+    if columns >= AHEAD_IN_HEAD and used + cells(said := ahead(scene)) + 1 <= room:
+        missed = scene.data.lease.ahead and scene.data.lease.ahead.missed
+        left.append((said, "warn" if missed else "dim"))
     return pad(left, max(0, room)) + right
 
 
+AHEAD_IN_HEAD = 150
+"""From so many columns on the lease's title says when its queue is empty; else that of the tasks does."""
 COUNTS = (
     ((State.RUNNING,), "running"),
     ((State.PENDING,), "pending"),

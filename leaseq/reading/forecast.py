@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from leaseq.dataclass import dataclass, field
 from leaseq.models import Event, Need, Running, State
-from leaseq.reading.views import NodeView
+from leaseq.reading.views import NodeView, TaskView
 from leaseq.room import Booking, Room, booking_of, room_left
 from leaseq.words import about, count
 
 SAMPLES_MIN = 3
 """Of fewer tasks nothing is concluded."""
+EVENTS = 50
+"""By so many of the tasks that ended last on each node it is said how long the others of a lease take."""
 LOOKED_AT = 200
 """So many of the tasks that ended last are looked at."""
 
@@ -112,30 +115,95 @@ def first_opening(need: Need, views: Sequence[NodeView], durations: Durations) -
     return min(found, key=lambda each: (each.seconds is None, each.seconds or 0.0, len(each.ends)), default=None)
 
 
-def lease_forecast(
-    totals: Mapping[State, int], events: Sequence[Event], *, left: float | None, nodes: Sequence[NodeView]
-) -> str:
-    """How long what is pending takes at the pace of now, and whether the lease lasts for it; empty if nothing waits."""
-    pending, running = totals.get(State.PENDING, 0), totals.get(State.RUNNING, 0)
+@dataclass(frozen=True)
+class Forecast:
+    """How long what is pending in a lease takes, at the pace of now."""
+
+    pending: int
+    seconds: float | None = None
+    """Until it has run, with what runs; None: not known."""
+    missed: int = 0
+    """How many tasks will not fit before the lease's end."""
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """What is left of arrays, which count as one task each in totals."""
+
+    arrays: Mapping[State, int] = field(default_factory=dict)
+    waiting: int = 0
+    running: int = 0
+    seconds: float | None = 0.0
+    """How long the rest of them takes, one index after another; None: not known."""
+
+
+def indexed(rows: Iterable[TaskView]) -> Indexed:
+    """What is left of the arrays among them, by those of their indices that have ended."""
+    live = [(row.state, row.array) for row in rows if row.array is not None and not row.state.ended]
+    running = sum(array.counts.get(State.RUNNING, 0) for _, array in live)
+    seconds: float | None = 0.0
+    for _, array in live:
+        left = array.waiting + array.counts.get(State.RUNNING, 0) / 2
+        seconds = None if seconds is None or array.mean_seconds is None else seconds + left * array.mean_seconds
+    return Indexed(Counter(state for state, _ in live), sum(array.waiting for _, array in live), running, seconds)
+
+
+def forecast(
+    totals: Mapping[State, int],
+    events: Sequence[Event],
+    *,
+    left: float | None,
+    nodes: Sequence[NodeView],
+    arrays: Indexed = Indexed(),  # noqa: B008
+) -> Forecast | None:
+    """How long what is pending takes at the pace of now, and whether the lease lasts for it; None if nothing waits."""
+    pending = totals.get(State.PENDING, 0) - arrays.arrays.get(State.PENDING, 0)
+    running = totals.get(State.RUNNING, 0) - arrays.arrays.get(State.RUNNING, 0)
+    if arrays.arrays:
+        return _with_arrays(pending, running, events, arrays, left=left)
     if not pending:
-        return ""
+        return None
     told = f"{pending:,} pending"
     seen = Durations().learn(events).of("", "", "")
     if seen is None:
-        return f"{told}; how long they take is not known: too few tasks have ended here"
+        return Forecast(pending, words=f"{told}; how long they take is not known: too few tasks have ended here")
     if not running:
-        return f"{told}, about {about(seen.mean)} each by the last {seen.samples}; none runs now"
+        words = f"{told}, about {about(seen.mean)} each by the last {seen.samples}; none runs now"
+        return Forecast(pending, words=words)
     held = [run for view in nodes if view.heartbeat for run in view.heartbeat.running]
     longer = sum(run.elapsed_seconds > seen.most for run in held)
     if longer:
-        return f"{told}; how long they take is not known: {longer} of those that run take longer than the last did"
+        words = f"{told}; how long they take is not known: {longer} of those that run take longer than the last did"
+        return Forecast(pending, words=words)
     already = math.fsum(min(run.elapsed_seconds, seen.mean) for run in held)
     seconds = max(0.0, (pending + running) * seen.mean - already) / running
     told += f", about {about(seconds)} at {running} at a time, by the last {seen.samples}"
     if left is None:
-        return told
+        return Forecast(pending, seconds, words=told)
     missed = min(pending, math.ceil(max(0.0, seconds - left) * running / seen.mean)) if seen.mean else 0
-    ends = f"the lease ends in {about(left)}"
-    if not missed:
-        return f"{told}; {ends}"
-    return f"{told}; {ends}: about {count(missed, 'task')} will not fit"
+    told += f"; the lease ends in {about(left)}"
+    told += f": about {count(missed, 'task')} will not fit" if missed else ""
+    return Forecast(pending, seconds, missed, told)
+
+
+def _with_arrays(
+    pending: int, running: int, events: Sequence[Event], arrays: Indexed, *, left: float | None
+) -> Forecast | None:
+    """The same if there are arrays: each of their indices is a task that takes as long as others of its array."""
+    waiting, at_once = pending + arrays.waiting, running + arrays.running
+    if not waiting:
+        return None
+    told = f"{waiting:,} pending"
+    seen = Durations().learn(events).of("", "", "") if pending or running else None
+    if arrays.seconds is None or not at_once or (seen is None and (pending or running)):
+        return Forecast(waiting, words=f"{told}; how long they take is not known")
+    others = (pending + running / 2) * seen.mean if seen else 0.0
+    seconds = (arrays.seconds + others) / at_once
+    told += f", about {about(seconds)} at {at_once:,} at a time"
+    if left is None:
+        return Forecast(waiting, seconds, words=told)
+    missed = min(waiting, math.ceil(waiting * max(0.0, seconds - left) / seconds)) if seconds else 0
+    told += f"; the lease ends in {about(left)}"
+    told += f": about {count(missed, 'task')} will not fit" if missed else ""
+    return Forecast(waiting, seconds, missed, told)

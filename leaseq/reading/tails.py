@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from leaseq.dataclass import dataclass, replace
+from leaseq.dataclass import dataclass
 from leaseq.layout import LeaseDir
-from leaseq.models import State
 from leaseq.reading.progress import progress_of
 from leaseq.reading.rewritten import Rows
-from leaseq.reading.views import Progress, TaskView
+from leaseq.reading.views import Progress
 from leaseq.world import Fs
 
 WINDOW_BYTES = 16 << 10
@@ -18,7 +17,6 @@ WINDOW_BYTES = 16 << 10
 WIDE_BYTES = 128 << 10
 """So much if the end is of an inner bar, and what it is in stands farther up."""
 STREAMS = ("out", "err")
-RUNS = (State.RUNNING, State.UNKNOWN)
 
 
 @dataclass
@@ -37,13 +35,12 @@ class Tails:
         self._tails: dict[tuple[str, int, str], _Tail | None] = {}
         self._known: dict[tuple[str, int], Progress | None] = {}
 
-    def look(self, rows: Iterable[TaskView]) -> dict[str, Progress]:
-        """How far each of them is that says so, by id; what is known of others is forgotten."""
-        asked = [row for row in rows if row.state in RUNS and row.array is None]
-        keys = {(row.id, row.attempt) for row in asked}
+    def look(self, asked: Sequence[tuple[str, int]]) -> dict[str, Progress]:
+        """How far each of these (id, attempt) is that says so, by id; what is known of others is forgotten."""
+        keys = set(asked)
         self._tails = {key: tail for key, tail in self._tails.items() if key[:2] in keys}
         self._known = {key: known for key, known in self._known.items() if key in keys}
-        found = {row.id: self._look(row.id, row.attempt) for row in asked}
+        found = {task_id: self._look(task_id, attempt) for task_id, attempt in asked}
         return {task_id: known for task_id, known in found.items() if known is not None}
 
     def _look(self, task_id: str, attempt: int) -> Progress | None:
@@ -100,8 +97,3 @@ def _whole_rows(data: bytes) -> bytes:
     """Without the row that begins before it: the end of a number is another number."""
     ends = [at for at in (data.find(b"\n"), data.find(b"\r")) if at >= 0]
     return data[min(ends) + 1 :] if ends else b""
-
-
-def with_progress(rows: Iterable[TaskView], known: dict[str, Progress]) -> list[TaskView]:
-    """The rows, with how far they are."""
-    return [replace(row, progress=known[row.id]) if row.id in known else row for row in rows]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 
-from leaseq.dataclass import dataclass, field
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.models import ALL_GPUS, Heartbeat, Lease, Need, State
 from leaseq.protocol.groups import NONE, Limits
 from leaseq.reading.waits import Wait
-from leaseq.words import count, memory
+from leaseq.words import about, count, memory, per_time
 
 
 class Health(Enum):
@@ -127,12 +127,32 @@ class ArrayView:
         return max(0, self.size - sum(number for state, number in self.counts.items() if state is not State.PENDING))
 
     @property
+    def fraction(self) -> float | None:
+        """How much of it has ended; None if nothing is known of that."""
+        ended = sum(number for state, number in self.counts.items() if state.ended)
+        return ended / self.size if self.size and self.counts else None
+
+    @property
+    def per_second(self) -> float | None:
+        """How many end in a second if as many go on running and take as long; None: not known."""
+        running = self.counts.get(State.RUNNING, 0)
+        return running / self.mean_seconds if running and self.mean_seconds else None
+
+    @property
     def left_seconds(self) -> float | None:
         """How long the rest takes if as many go on running and take as long; None: not known."""
         running = self.counts.get(State.RUNNING, 0)
         if self.mean_seconds is None or not running:
             return None
         return self.mean_seconds * (self.waiting + running / 2) / running
+
+    @property
+    def pace(self) -> str:
+        """`67 % · 12 a minute · about 4 min left`, as far as it is known; empty if nothing is."""
+        said = [] if self.fraction is None else [f"{int(self.fraction * 100)} %"]
+        said += [per_time(self.per_second)] if self.per_second else []
+        said += [f"about {about(self.left_seconds)} left"] if self.left_seconds is not None else []
+        return " · ".join(said)
 
     @property
     def limits(self) -> str:
@@ -229,6 +249,21 @@ class TaskView:
     def held(self) -> bool:
         """True if nothing of it starts before its release."""
         return self.reason.partition(":")[0] == HELD
+
+
+def running(rows: Iterable[TaskView]) -> tuple[tuple[str, int], ...]:
+    """(id, attempt) of those whose output may say how far they are."""
+    return tuple(
+        (row.id, row.attempt) for row in rows if row.state in (State.RUNNING, State.UNKNOWN) and row.array is None
+    )
+
+
+def with_progress(rows: Iterable[TaskView], known: Mapping[str, Progress]) -> list[TaskView]:
+    """The rows, those that run with how far they are."""
+    return [
+        replace(row, progress=known[row.id]) if row.id in known and row.state in (State.RUNNING, State.UNKNOWN) else row
+        for row in rows
+    ]
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from leaseq.dataclass import dataclass
 from leaseq.layout import LeaseDir
 from leaseq.lease import leases
 from leaseq.models import State
 from leaseq.protocol import groups
-from leaseq.reading.forecast import Durations
+from leaseq.reading.forecast import Durations, indexed
 from leaseq.reading.snapshot import Reader
-from leaseq.reading.views import Snapshot
+from leaseq.reading.views import Snapshot, TaskView
 from leaseq.verbs.access import Access
 
 ENDED_LOOKED_AT = 1000
@@ -31,6 +31,10 @@ class Group:
     """How long what is left of it takes at the pace of now, by what has ended; None if that is not known."""
     tasks: Mapping[State, int]
     """Its tasks by state; of the ended ones those that are among the newest of the lease."""
+    fraction: float | None = None
+    """How much of it has ended; None if not all that ended was looked at."""
+    per_second: float | None = None
+    """How many of it end in a second if as many go on running and take as long; None: not known."""
 
 
 @dataclass(frozen=True)
@@ -58,24 +62,58 @@ def look(reader: Reader, name: str = "") -> Groups:
     durations = Durations().learn(reader.histories.known(ENDED_LOOKED_AT))
     found = []
     for each in names:
-        tasks, most = counts.get(each, Counter[State]()), limits.parallel.get(each)
-        runs = [row.elapsed_seconds or 0.0 for row in snapshot.tasks if row.group == each and not row.state.ended]
-        seconds = None if limits.stop(each) else _left(durations, each, tasks, most, longest=max(runs, default=0.0))
-        found.append(Group(each, limits.stop(each), most, seconds, tasks))
+        rows = [row for row in snapshot.tasks if row.group == each]
+        stop, most = limits.stop(each), limits.parallel.get(each)
+        pace = Pace() if stop else _pace(rows, durations, each, most)
+        done = _fraction(rows) if seen >= ended else None
+        tasks = counts.get(each, Counter[State]())
+        found.append(Group(each, stop, most, pace.seconds, tasks, done, pace.per_second))
     return Groups(reader.lease.id, tuple(found), seen >= ended, snapshot)
 
 
-def _left(durations: Durations, name: str, tasks: Counter[State], most: int | None, *, longest: float) -> float | None:
-    """How long its pending and running tasks take, if as many run at once as do now, or as may if none runs.
+@dataclass(frozen=True)
+class Pace:
+    """How long what is left of a group takes, and how many end in a second; None: not known."""
+
+    seconds: float | None = None
+    per_second: float | None = None
+
+
+def _pace(rows: Sequence[TaskView], durations: Durations, name: str, most: int | None) -> Pace:
+    """If as many run at once as do now, or as may if none runs, and each index of an array counts."""
+    plain = [row for row in rows if row.array is None and not row.state.ended]
+    arrays = indexed(rows)
+    running = sum(row.state is State.RUNNING for row in plain) + arrays.running
+    at_once = running or most
+    longest = max((row.elapsed_seconds or 0.0 for row in plain), default=0.0)
+    mean = _mean(durations, name, longest=longest) if plain else 0.0
+    left = sum(row.state in (State.PENDING, State.RUNNING) for row in plain) + arrays.waiting + arrays.running
+    if not left or not at_once or mean is None or arrays.seconds is None:
+        return Pace()
+    work = sum(row.state in (State.PENDING, State.RUNNING) for row in plain) * mean + arrays.seconds
+    return Pace(work / at_once, left / (work / at_once) if running and work else None)
+
+
+def _fraction(rows: Sequence[TaskView]) -> float | None:
+    """How much of them has ended, each index of an array counted."""
+    size = sum(row.array.size if row.array else 1 for row in rows)
+    ended = sum(_ended(row) for row in rows)
+    return ended / size if size else None
+
+
+def _ended(row: TaskView) -> int:
+    if row.array is None:
+        return int(row.state.ended)
+    return sum(number for state, number in row.array.counts.items() if state.ended)
+
+
+def _mean(durations: Durations, name: str, *, longest: float) -> float | None:
+    """How long a task of it takes on average.
 
     longest: how long one of them has run. If none that has ended took so long, nothing is known.
     """
-    running, seen = tasks[State.RUNNING], durations.of("", name, "")
-    left = tasks[State.PENDING] + running
-    at_once = running or most
-    if not left or not at_once or seen is None or longest > seen.most or seen.like != f"of group {name}":
-        return None
-    return left * seen.mean / at_once
+    seen = durations.of("", name, "")
+    return None if seen is None or longest > seen.most or seen.like != f"of group {name}" else seen.mean
 
 
 def set_parallel(access: Access, lease: LeaseDir, name: str, most: int | None) -> None:

@@ -202,3 +202,15 @@ def test_an_array_of_a_paused_group_starts_no_index(box: Box) -> None:
     assert box.task(array)["state"] == "PENDING" and box.task(array)["reason"] == "Paused: group eval"
     box.run("resume", "-g", "eval", code=0)
     box.run("wait", array, code=0)
+
+
+def test_a_group_has_a_bar_and_how_much_of_it_has_ended(box: Box) -> None:
+    for _ in range(3):
+        box.run("wait", box.submit("true", options=("-g", "eval", *PACKED)), code=0)
+    box.submit("true", options=("-g", "eval", "--hold", *PACKED))
+    wait_until(lambda: box.run("group", "--json").json["groups"][0]["tasks"]["DONE"] == 3, "three that are done")
+    (group,) = box.run("group", "--json", code=0).json["groups"]
+    assert (group["fraction"], group["per_second"]) == (0.75, None)
+    assert "███████░░░  75 %" in box.run("group", code=0).out
+    box.submit("true", options=("-g", "eval", "--hold", "--array", "1-4", *PACKED))
+    assert box.run("group", "--json", code=0).json["groups"][0]["fraction"] == 0.375

@@ -65,7 +65,7 @@ def test_how_far_a_task_is_is_read_from_its_output(box: Box) -> None:
     table = box.run("tasks").out
     assert "43 % · 1:12 left" in table and "42 % of epoch 3" in table
     narrow = on_terminal(box, "tasks", columns=80)
-    assert "43 % 1:12" in narrow and "42 % part" in narrow
+    assert "43 % 1:12" in narrow and "42 % of part" in narrow
     status = box.run("status").out
     assert f"{whole[:8]} vit 43 % · 1:12 left" in status and f"{part[:8]} 42 % of epoch 3" in status
     assert {each["id"] for each in box.run("status", "--json").json["progress"]} == {whole, part}

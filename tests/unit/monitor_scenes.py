@@ -11,8 +11,9 @@ from leaseq.lease.view import LeaseView
 from leaseq.models import GpuUse, Heartbeat, Lease, Need, Running, State
 from leaseq.monitor.data import Data, Leases, Log, Watched
 from leaseq.monitor.model import Scene, Ui
+from leaseq.reading.forecast import Forecast
 from leaseq.reading.logtext import Line, sanitise
-from leaseq.reading.views import Health, NodeView, Place, Snapshot, TaskView
+from leaseq.reading.views import Health, NodeView, Place, Progress, Snapshot, TaskView
 
 WALL = 1_752_567_000.0
 """A Tuesday morning."""
@@ -248,11 +249,13 @@ def busy() -> Data:
         for use in (view.heartbeat.gpu_use if view.heartbeat else ())
     }
     log = Log(train.id, 1, "out", lines(TRAINING), size=1_482_331)
+    ahead = Forecast(len(waiting), 14800.0, 5)
     return Data(
         "48213",
-        Watched(shot, NOW - 3, left_seconds=11564.0, gpus=history),
+        Watched(shot, NOW - 3, left_seconds=11564.0, gpus=history, ahead=ahead),
         Leases((SWEEP, QUEUED, LOCAL), NOW - 2, slurm_age=26.0),
         log,
+        {train.id: Progress(0.434, 4323.0), third.id: Progress(0.127, part="epoch 3")},
     )
 
 

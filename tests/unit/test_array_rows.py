@@ -45,3 +45,13 @@ def test_the_document_of_an_array_has_each_state() -> None:
     assert (said["size"], said["counts"]["DONE"], said["counts"]["PENDING"]) == (12, 8, 0)
     assert (said["throttle"], said["max_fails"]) == (None, None)
     assert task_json(TaskView("T00000000001", 1, State.DONE))["array"] is None
+
+
+def test_a_bar_a_rate_and_an_end_come_from_the_indices_that_have_ended() -> None:
+    array = ArrayView(100, {State.RUNNING: 4, State.DONE: 40, State.FAILED: 6}, mean_seconds=60.0)
+    assert (array.fraction, array.per_second) == (0.46, 4 / 60)
+    assert array.pace == "46 % · 4 a minute · about 13 min left"
+    assert ArrayView(100, {State.DONE: 46}).pace == "46 %"
+    assert (ArrayView(100).fraction, ArrayView(100).per_second, ArrayView(100).pace) == (None, None, "")
+    said = task_json(row(array))["array"]
+    assert isinstance(said, dict) and (said["fraction"], said["per_second"]) == (0.46, 4 / 60)

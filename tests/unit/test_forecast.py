@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from leaseq.models import Event, Heartbeat, Need, Running, State
-from leaseq.reading.forecast import Durations, first_opening, lease_forecast, opening, remaining
-from leaseq.reading.views import Health, NodeView
+from leaseq.reading.forecast import Durations, first_opening, forecast, indexed, opening, remaining
+from leaseq.reading.views import ArrayView, Health, NodeView, TaskView
 
 
 def ended(seconds: float | None, **fields: Any) -> Event:
@@ -70,6 +70,11 @@ def test_what_is_not_known_is_not_guessed_and_comes_last() -> None:
     assert first_opening(Need(gpus=9), views, known) is None
 
 
+def said(totals: dict[State, int], events: list[Event], *nodes: NodeView) -> str:
+    found = forecast(totals, events, left=None, nodes=nodes)
+    return found.words if found else ""
+
+
 TOTALS = {State.PENDING: 14, State.RUNNING: 3}
 
 
@@ -86,16 +91,51 @@ TOTALS = {State.PENDING: 14, State.RUNNING: 3}
 def test_a_lease_says_how_long_the_rest_takes_and_what_will_not_fit(
     totals: dict[State, int], left: float | None, words: str
 ) -> None:
-    said = lease_forecast(totals, [ended(600.0)] * 3, left=left, nodes=())
-    assert said.endswith(words) if words else said == ""
+    found = forecast(totals, [ended(600.0)] * 3, left=left, nodes=())
+    assert found.words.endswith(words) if found else words == ""
+
+
+def test_what_will_not_fit_is_a_number_too() -> None:
+    found = forecast(TOTALS, [ended(600.0)] * 3, left=3000.0, nodes=())
+    assert found and (found.pending, round(found.seconds or 0), found.missed) == (14, 3400, 2)
+    unknown = forecast(TOTALS, [], left=None, nodes=())
+    assert unknown and (unknown.seconds, unknown.missed) == (None, 0)
 
 
 def test_what_runs_longer_than_all_before_it_makes_the_rest_unknown() -> None:
     view = node(runs("T1", 601.0))
-    assert "not known: 1 of those" in lease_forecast(TOTALS, [ended(600.0)] * 3, left=None, nodes=(view,))
+    assert "not known: 1 of those" in said(TOTALS, [ended(600.0)] * 3, view)
     known = Durations().learn([ended(600.0, command="python x.py")] * 3)
     assert (found := opening(Need(), view, known)) and found.seconds is None
 
 
 def test_a_lease_of_which_nothing_has_ended_says_that_it_is_not_known() -> None:
-    assert "not known" in lease_forecast(TOTALS, [], left=None, nodes=())
+    assert "not known" in said(TOTALS, [])
+
+
+def array(state: State, counts: dict[State, int], mean: float | None) -> TaskView:
+    return TaskView("T1", 1, state, array=ArrayView(100, counts, mean_seconds=mean))
+
+
+def test_each_index_of_an_array_counts_as_a_task() -> None:
+    runs = array(State.RUNNING, {State.RUNNING: 4, State.DONE: 46}, 60.0)
+    totals = {State.PENDING: 0, State.RUNNING: 1}
+    found = forecast(totals, [], left=600.0, nodes=(), arrays=indexed([runs]))
+    assert found and (found.pending, found.seconds, found.missed) == (50, 60.0 * 52 / 4, 12)
+    assert (
+        found.words == "50 pending, about 13 min at 4 at a time; the lease ends in 10 min: about 12 tasks will not fit"
+    )
+    beside = forecast(
+        {State.PENDING: 2, State.RUNNING: 2}, [ended(30.0)] * 3, left=None, nodes=(), arrays=indexed([runs])
+    )
+    assert beside and (beside.pending, beside.seconds) == (52, (60.0 * 52 + 2.5 * 30.0) / 5)
+
+
+def test_of_an_array_that_nobody_has_begun_it_is_not_known_how_long_it_takes() -> None:
+    waits = array(State.PENDING, {}, None)
+    found = forecast(
+        {State.PENDING: 1, State.RUNNING: 3}, [ended(1.0)] * 3, left=None, nodes=(), arrays=indexed([waits])
+    )
+    assert found and (found.pending, found.seconds) == (100, None)
+    over = array(State.RUNNING, {State.RUNNING: 4, State.DONE: 96}, 60.0)
+    assert forecast({State.RUNNING: 1}, [], left=None, nodes=(), arrays=indexed([over])) is None

@@ -14,7 +14,7 @@ from leaseq.models import State
 from leaseq.reading.progress import mark_of, progress_of, seconds_of
 from leaseq.reading.rewritten import Rows
 from leaseq.reading.tails import WINDOW_BYTES, Tails
-from leaseq.reading.views import TaskView
+from leaseq.reading.views import TaskView, running
 from leaseq.world import SystemFs
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -219,11 +219,11 @@ class Running:
         self.tails = Tails(self.fs, self.lease)
 
     def look(self) -> str:
-        return str(self.tails.look([self.task]).get(self.task.id, ""))
+        return str(self.tails.look(running([self.task])).get(self.task.id, ""))
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Running:
+@pytest.fixture(name="running")
+def running_task(tmp_path: Path) -> Running:
     return Running(tmp_path)
 
 

@@ -24,7 +24,7 @@ from leaseq.lease.slurm.text import Row
 from leaseq.models import Lease, Need, State
 from leaseq.protocol.submission import command_of
 from leaseq.reading.views import TaskView, need_text
-from leaseq.words import about, count, joined, memory, reason_code, visible
+from leaseq.words import about, count, filled, joined, memory, per_time, reason_code, visible
 
 
 @pytest.mark.parametrize(("number", "words"), [(0, "0 tasks"), (1, "1 task"), (2, "2 tasks"), (12400, "12,400 tasks")])
@@ -164,3 +164,16 @@ def test_gpus_that_a_task_has_and_gpus_that_it_needs_look_different() -> None:
     running = TaskView("T1", 1, State.RUNNING, gpus=("0",), need=Need(gpus=1))
     assert gpu_text(running) == "#0"
     assert gpu_text(replace(running, gpus=())) == "1"
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [(25.0, "25 a second"), (2.5, "2.5 a second"), (0.2, "12 a minute"), (4 / 60, "4 a minute"), (1e-5, "0.9 a day")],
+)
+def test_a_rate_is_said_in_the_unit_that_suits_it(rate: float, words: str) -> None:
+    assert per_time(rate) == words
+
+
+def test_a_bar_is_full_only_at_the_end() -> None:
+    assert [filled(part, 4) for part in (0.0, 0.26, 0.99, 1.0)] == ["░░░░", "█░░░", "███░", "████"]
+    assert filled(0.5, 4, ascii=True) == "##.."
