@@ -6,10 +6,15 @@ __version__ = "0.1.0"
 API = {
     "leaseq.api.executor": ("Executor",),
     "leaseq.api.attaching": ("future", "results"),
+    "leaseq.api.submitting": ("submit", "submit_array", "submit_many"),
+    "leaseq.api.looks": ("groups", "leases", "log", "outcome", "snapshot", "task", "tasks", "wait", "why"),
+    "leaseq.api.acts": ("cancel", "change", "hold", "move", "recover", "redo", "release", "retry", "send_signal"),
+    "leaseq.api.leases": ("clean", "pause", "release_lease", "resume", "set_parallel", "use_lease"),
     "leaseq.api.futures": ("Future",),
     "leaseq.api.mapped": ("Results",),
     "leaseq.api.errors": ("Lost", "RemoteError", "RemoteTraceback", "TaskFailed", "TaskTimeout"),
     "leaseq.errors": ("LeaseqError",),
+    "leaseq.models": ("Outcome", "State"),
 }
 """What `import leaseq` gives, by the module that has it: imported when it is first asked for."""
 __all__ = ["__version__", *sorted(name for names in API.values() for name in names)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -14,12 +14,12 @@ from leaseq.api.futures import Future
 from leaseq.api.mapped import Results
 from leaseq.api.options import Options, asked
 from leaseq.api.queueing import lease_of, queued
+from leaseq.api.submitting import Command, words_of
 from leaseq.api.watcher import watcher
 from leaseq.errors import LeaseqError
 from leaseq.indices import Indices
 from leaseq.models import Outcome
 from leaseq.names import new_task_id
-from leaseq.protocol.submission import command_of
 from leaseq.words import count
 
 if TYPE_CHECKING:
@@ -138,11 +138,11 @@ class Executor(concurrent.futures.Executor):
             self._shared.maps.append(made[0])
         return made[0]
 
-    def command(self, command: Sequence[str] | str, **options: Unpack[Options]) -> Future[Outcome]:
+    def command(self, command: Command, **options: Unpack[Options]) -> Future[Outcome]:
         """A task that runs the command, words or a line for bash; its result is its outcome."""
         self._refuse_if_shut()
         said = asked(cast("Options", {**self._options, **options}))
-        words = command_of([command] if isinstance(command, str) else list(command))
+        words = words_of(command)
         lease = lease_of(said)
         future: Future[Outcome] = Future(new_task_id(), lease.id)
         self._shared.begin(future)

@@ -15,6 +15,7 @@ from leaseq.reading.output import log_of
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
 from leaseq.verbs import cancel as cancelling
+from leaseq.verbs.allowed import allow
 
 T = TypeVar("T")
 
@@ -80,6 +81,8 @@ class Future(concurrent.futures.Future[T]):
             cancelling.cancel(home.access(), self._located(acts=True))
 
     def _located(self, *, acts: bool = False) -> Located:
+        if acts:
+            allow("cancel")
         (found,) = home.access().find([self.id], lease="", acts=acts, indices=How.EACH).tasks
         return found
 

@@ -19,6 +19,7 @@ from leaseq.payload import Failure
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
 from leaseq.verbs import cancel as cancelling
+from leaseq.verbs.allowed import allow
 
 T = TypeVar("T")
 
@@ -122,5 +123,7 @@ class Results(Iterator[T], Generic[T]):
             cancelling.cancel(home.access(), self._located(acts=True))
 
     def _located(self, *, acts: bool = False) -> Located:
+        if acts:
+            allow("cancel")
         (found,) = home.access().find([self.id], lease="", acts=acts).tasks
         return found

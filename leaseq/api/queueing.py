@@ -14,12 +14,14 @@ from leaseq.layout import LeaseDir
 from leaseq.models import Task
 from leaseq.protocol.edges import begins_at
 from leaseq.verbs.access import Access
+from leaseq.verbs.allowed import allow
 from leaseq.verbs.submit import Submitted, Wanted, Words, submit
 from leaseq.verbs.upstreams import resolve
 
 
 def lease_of(asked: Asked) -> LeaseDir:
     """The lease where the task is to go; raises LeaseqError."""
+    allow("submit")
     return home.access().lease(asked.lease, acts=True)
 
 

@@ -62,8 +62,9 @@ def elsewhere(lease: LeaseDir, task: Task) -> str:
 
 def strays(fs: Fs, lease: LeaseDir, *, seconds: float) -> Iterator[tuple[str, str]]:
     """(id, file) of calls older than that, of tasks that have not ended here: their submitter may have died first."""
-    for letter in ALPHABET:
-        ids = [name for name in _names(fs, f"{lease.root}/results/{letter}") if TASK_ID.fullmatch(name)]
+    results = f"{lease.root}/results"
+    for letter in filter(ALPHABET.__contains__, _names(fs, results)):
+        ids = [name for name in _names(fs, f"{results}/{letter}") if TASK_ID.fullmatch(name)]
         over = ended(fs, lease, letter) if ids else set()
         for task_id in ids:
             if task_id not in over:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import textwrap
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any
@@ -561,3 +561,111 @@ def test_every_program_of_the_page_prints_what_it_says(box: Box, number: int) ->
     code, out, err = ended(driver(box, PROGRAMS[number]))
     assert (code, err) == (0, "")
     assert re.fullmatch(said(PROGRAMS[number]), " ".join(out.split()))
+
+
+# -- functions ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_commands_do_is_a_function_that_gives_values_and_prints_nothing(
+    box: Box, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one, other = leaseq.submit_many([["false"], "echo $WORD; echo err >&2"], cpus=1, env={"WORD": "hi"}, cwd=box.work)
+    waited = leaseq.wait(one, other, timeout=PATIENCE)
+    assert {task_id: end.state for task_id, end in waited.ended.items()} == {one: State.FAILED, other: State.DONE}
+    assert (leaseq.log(other), leaseq.log(other, "err"), leaseq.task(one).exit_code) == ("hi\n", "err\n", 1)
+    end = leaseq.outcome(other)
+    assert end is not None and end.exit_code == 0
+    held = leaseq.submit("true", hold=True, name="held", group="g")
+    assert leaseq.outcome(held) is None
+    assert [row.id for row in leaseq.tasks(states=["pending"], group="g")] == [held]
+    assert leaseq.why(held).words and leaseq.wait(held, timeout=0).late
+    (changed,) = leaseq.change(held, cpus=1, priority=7, group="h", name="other")
+    assert changed.said and leaseq.task(held).group == "h"
+    assert "h" in [each.name for each in leaseq.groups().groups]
+    (done,) = leaseq.cancel(held)
+    assert done.outcome is not None and done.outcome.state is State.CANCELLED
+    (again,) = leaseq.redo(held, cpus=1)
+    assert leaseq.wait(again, timeout=PATIENCE).ended[again].state is State.DONE
+    leaseq.retry(one, cpus=1, name="once-more")
+    assert leaseq.wait(one, timeout=PATIENCE).ended[one].attempt == 2
+    assert [view.id for view in leaseq.leases()] == [leaseq.snapshot().lease_id]
+    leaseq.pause()
+    waits = leaseq.submit("true", cpus=1)
+    assert leaseq.snapshot().limits.paused
+    leaseq.resume()
+    assert leaseq.wait(waits, timeout=PATIENCE).ended[waits].state is State.DONE
+    runs = leaseq.submit("trap 'echo got; exit 5' USR1; echo up; while :; do sleep 0.05; done", cpus=1)
+    wait_until(lambda: "up" in leaseq.log(runs), "the trap", seen=lambda: leaseq.task(runs))
+    leaseq.send_signal(runs, signal=signal.SIGUSR1, leader=True)
+    assert leaseq.wait(runs, timeout=PATIENCE).ended[runs].exit_code == 5
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_act_on_several_tasks_is_tried_for_each_and_unknown_ids_stop_it(box: Box) -> None:
+    ended_one, first, second = (
+        leaseq.submit("true", cpus=1),
+        leaseq.submit("true", hold=True),
+        leaseq.submit("true", hold=True),
+    )
+    leaseq.wait(ended_one, timeout=PATIENCE)
+    with pytest.raises(leaseq.LeaseqError, match="no task 'T00000000000'"):
+        leaseq.cancel(first, "T00000000000")
+    assert leaseq.task(first).state is State.PENDING
+    with pytest.raises(leaseq.LeaseqError, match="has ended already"):
+        leaseq.cancel(ended_one, first, second)
+    assert [leaseq.task(each).state for each in (first, second)] == [State.CANCELLED] * 2
+
+
+def test_nothing_is_changed_where_the_environment_forbids_it(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    task_id = leaseq.submit("true", hold=True)
+    monkeypatch.setenv("LEASEQ_READONLY", "1")
+    acts: list[Callable[[], object]] = [
+        lambda: leaseq.submit("true"),
+        lambda: leaseq.submit_array("true", indices="0-1"),
+        lambda: leaseq.Executor().submit(called.add, 1),
+        lambda: leaseq.Executor().map(called.add, [1]),
+        lambda: leaseq.cancel(task_id),
+        lambda: leaseq.hold(task_id),
+        lambda: leaseq.release(task_id),
+        lambda: leaseq.change(task_id, cpus=1),
+        lambda: leaseq.retry(task_id),
+        lambda: leaseq.redo(task_id),
+        lambda: leaseq.recover(task_id),
+        lambda: leaseq.move(task_id, node="any"),
+        lambda: leaseq.send_signal(task_id, signal=1),
+        lambda: leaseq.future(task_id).cancel(),
+        lambda: leaseq.future(task_id).kill(),
+        leaseq.pause,
+        leaseq.resume,
+        lambda: leaseq.set_parallel("g", 1),
+        leaseq.clean,
+        lambda: leaseq.use_lease("local"),
+        lambda: leaseq.release_lease("local"),
+    ]
+    for act in acts:
+        with pytest.raises(leaseq.LeaseqError, match="LEASEQ_READONLY"):
+            act()
+    assert leaseq.task(task_id).held
+    monkeypatch.delenv("LEASEQ_READONLY")
+    leaseq.cancel(task_id)
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        (lambda: leaseq.tasks(states=["dnoe"]), "'dnoe' is not a state"),
+        (lambda: leaseq.log("last", "both"), "no stream"),
+        (lambda: leaseq.submit([]), "there is no command"),
+        (lambda: leaseq.submit_array("true"), "which indices"),
+        (lambda: leaseq.submit_array("true", indices="5-1"), "5-1"),
+        (lambda: leaseq.submit_array("true", sweep={"lr": []}), "no value"),
+        (lambda: leaseq.submit_array("true", sweep={"l r": [1]}), "no name of a parameter"),
+        (lambda: leaseq.cancel(), "which tasks"),
+        (lambda: leaseq.retry("last", hold=True), "hold cannot be said"),
+        (lambda: leaseq.move("last"), "to which lease"),
+        (lambda: leaseq.pause(group="a b"), "not a group's name"),
+    ],
+)
+def test_what_cannot_be_is_said(box: Box, act: Callable[[], object], said: str) -> None:
+    with pytest.raises(leaseq.LeaseqError, match=said):
+        act()

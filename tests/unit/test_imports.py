@@ -111,5 +111,7 @@ def test_what_leaseq_gives_is_the_same_for_python_and_for_type_checkers() -> Non
     assert imported == {name: module for module, names in leaseq.API.items() for name in names}
     for name in leaseq.__all__:
         assert getattr(leaseq, name) is not None and name in dir(leaseq)
+        # Else it would be the module once anything has imported that.
+        assert not any((Path(leaseq.__file__).parent / f"{name}{end}").exists() for end in ("", ".py"))
     with pytest.raises(AttributeError):
         getattr(leaseq, "nothing_of_this_name")  # noqa: B009
