@@ -68,6 +68,7 @@ COMMANDS = {
     "daemon stop": Known("stop this host's runner; running tasks go on"),
     "daemon status": Known("show whether this host's runner is alive", changes=False),
     "daemon restart": Known("stop the runner and start it again; tasks go on"),
+    "report": Known("say what leases held, what tasks booked of it, and what lay idle", changes=False),
     "clean": Known("remove old results and logs"),
     "doctor": Known("check this host, the home, Slurm and the lease's nodes"),
     "config show": Known("show the settings and where they come from", changes=False),

@@ -16,7 +16,7 @@ from leaseq.array_names import ArrayNames
 from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
 from leaseq.layout import ArrayDir, LeaseDir
-from leaseq.models import Heartbeat
+from leaseq.models import Heartbeat, State
 from leaseq.names import histories_in
 from leaseq.protocol import allocs, journal, terms
 from leaseq.reading.history import added
@@ -26,6 +26,8 @@ Times = tuple[float | None, float | None]
 """When an allocation started last, and when it ended; None: not known, or it goes on."""
 
 HOUR = 3600.0
+SILENT_SECONDS = 120.0
+"""A node whose runner was not heard for longer is down from when it was heard last."""
 APART_SECONDS = 120.0
 """So far the clocks of a node and of the file server may be apart, and a task is yet that allocation's."""
 
@@ -55,7 +57,29 @@ class Run(NamedTuple):
     node: str
     began: float
     seconds: float
-    gpus: int
+    gpus: tuple[str, ...]
+    id: str
+    attempt: int
+    state: State
+    """How it ended; RUNNING if it has not."""
+    name: str = ""
+    """Its name, its group and its command; of an index, `About` says them."""
+    group: str = ""
+    command: str = ""
+    submitted: float = 0.0
+
+
+class Stay(NamedTuple):
+    """How long an allocation has a node; seconds since the epoch."""
+
+    alloc: str
+    node: str
+    since: float
+    until: float
+    heard: float
+    """When its runner was heard last; `until` if it is heard."""
+    gpus: tuple[str, ...] | None
+    """None: not known."""
 
 
 class Span(NamedTuple):
@@ -72,9 +96,31 @@ def of_lease(fs: Fs, lease: LeaseDir, found: Sequence[Allocation], *, now: float
     times = {each.id: (_start(fs, lease, each, now), _until(each, beats[each.id])) for each in found}
     heard = [beat for each in beats.values() for beat, _ in filter(None, each.values())]
     by_alloc: dict[str, list[Run]] = defaultdict(list)
-    for run in _runs(fs, lease, heard):
+    for run in runs(fs, lease, heard):
         by_alloc[_whose(run, [each for each in found if run.node in names[each.id]], times)].append(run)
     return [_held(fs, lease, each, beats[each.id], times[each.id], by_alloc[each.id], now) for each in found]
+
+
+def stays_of(fs: Fs, lease: LeaseDir, found: Sequence[Allocation], *, now: float) -> tuple[list[Stay], list[Run]]:
+    """How long each of these allocations has had each of its nodes, as far as that is known, and all that ran on them.
+
+    now: this host's clock.
+    """
+    stays, beats = [], []
+    for each in found:
+        since = _start(fs, lease, each, now)
+        current = set(allocs.nodes_of(fs, lease, each)) if each.ended is None else set[str]()
+        for node in nodes_of(fs, lease, each):
+            told = _beat(fs, lease, each, node, now)
+            beats += [told[0]] if told else []
+            until = now if node in current else each.ended or (told[1] if told else None)
+            if since is None or until is None or until <= since:
+                continue
+            heard = min(told[1], until) if told else since
+            silent = until - heard > SILENT_SECONDS
+            gpus = told[0].gpus if told and told[0].gpus_known else None
+            stays.append(Stay(each.id, node, since, until, heard if silent else until, gpus))
+    return stays, list(runs(fs, lease, beats))
 
 
 def nodes_of(fs: Fs, lease: LeaseDir, alloc: Allocation) -> tuple[str, ...]:
@@ -88,7 +134,7 @@ def _held(
     alloc: Allocation,
     beats: Mapping[str, tuple[Heartbeat, float] | None],
     times: Times,
-    runs: Sequence[Run],
+    ran: Sequence[Run],
     now: float,
 ) -> Held:
     """beats: the last of each of its nodes."""
@@ -102,9 +148,9 @@ def _held(
         until,
         tuple(beats),
         _sum(span.seconds for span in spans) if known else None,
-        _busy(runs) / HOUR if known else None,
+        _busy(ran) / HOUR if known else None,
         _sum(None if None in span else (span.seconds or 0) * (span.gpus or 0) for span in spans) if known else None,
-        sum(run.seconds * run.gpus for run in runs) / HOUR if known else None,
+        sum(run.seconds * len(run.gpus) for run in ran) / HOUR if known else None,
     )
 
 
@@ -147,7 +193,7 @@ def _beat(fs: Fs, lease: LeaseDir, alloc: Allocation, node: str, now: float) -> 
 # -- what ran ------------------------------------------------------------------------------------------
 
 
-def _runs(fs: Fs, lease: LeaseDir, beats: Iterable[Heartbeat]) -> Iterator[Run]:
+def runs(fs: Fs, lease: LeaseDir, beats: Iterable[Heartbeat]) -> Iterator[Run]:
     """Every attempt that ran, and those that run by the last heartbeats; an array's by its indices."""
     told: set[tuple[str, int]] = set()
     for node, term in histories_in(_names(fs, lease.events_dir)):
@@ -156,21 +202,44 @@ def _runs(fs: Fs, lease: LeaseDir, beats: Iterable[Heartbeat]) -> Iterator[Run]:
             if event.started is None or event.elapsed_seconds is None or event.counts or key in told:
                 continue
             told.add(key)
-            yield Run(event.node or node, event.started, event.elapsed_seconds, len(event.gpus))
+            yield Run(
+                event.node or node,
+                event.started,
+                event.elapsed_seconds,
+                event.gpus,
+                event.id,
+                event.attempt,
+                event.state,
+                event.name,
+                event.group,
+                event.command,
+                event.submitted,
+            )
     for name in _names(fs, lease.arrays):
         array = ArrayDir(f"{lease.arrays}/{name}")
         try:
             for node, end in journal.ends(fs, array, ArrayNames.parse(fs.names(array.root))):
                 if end.started is not None and end.elapsed_seconds is not None:
-                    told.add((f"{name.partition('.')[0]}_{end.index}", end.attempt))
-                    yield Run(node, end.started, end.elapsed_seconds, len(end.gpus))
+                    index = f"{name.partition('.')[0]}_{end.index}"
+                    told.add((index, end.attempt))
+                    yield Run(node, end.started, end.elapsed_seconds, tuple(end.gpus), index, end.attempt, end.state)
         except (FileNotFoundError, NotADirectoryError, Malformed):
             continue  # swept away, or no array's
     for beat in beats:
         if beat.state != "stopped":
             for each in beat.running:
                 if each.started is not None and (each.id, each.attempt) not in told:
-                    yield Run(beat.node, each.started, each.elapsed_seconds, len(each.gpus))
+                    yield Run(
+                        beat.node,
+                        each.started,
+                        each.elapsed_seconds,
+                        each.gpus,
+                        each.id,
+                        each.attempt,
+                        State.RUNNING,
+                        each.name,
+                        command=each.command,
+                    )
 
 
 def _whose(run: Run, having: Sequence[Allocation], times: Mapping[str, Times]) -> str:
@@ -189,10 +258,10 @@ def _whose(run: Run, having: Sequence[Allocation], times: Mapping[str, Times]) -
     return min(near, default=(0.0, 0.0, ""))[2]
 
 
-def _busy(runs: Iterable[Run]) -> float:
+def _busy(ran: Iterable[Run]) -> float:
     """Seconds in which something ran, of each node."""
     by_node: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
+    for run in ran:
         by_node[run.node].append(run)
     total = 0.0
     for several in by_node.values():

@@ -258,6 +258,7 @@ DOCUMENTS = {
     "set": "set {held} --priority 3 --json",
     "edit": "edit {held} --json",
     "why": "why {held} --json",
+    "report": "report --json",
     "pause": "pause -g nobody --json",
     "resume": "resume -g nobody --json",
     "group": "group --json",
