@@ -11,6 +11,7 @@ from leaseq.names import CLI, COUNT, is_node
 _IN_ARRAY = Form(rf"(?P<kind>[ce])\.(?P<number>{COUNT})|(?P<taken>[hs])\.(?P<chunk>{COUNT})\.(?P<owner>[0-9a-z]{{10}})")
 _JOURNAL = Form(r"o\.(?P<node>.{1,128})\.(?P<owner>[0-9a-z]{10})")
 _STOP = Form(r"x\.[0-9a-z]{10}")
+_AGAIN = Form(r"r\.(?P<up>T[0-9a-hjkmnp-tv-z]{11})")
 
 
 @dataclass
@@ -28,6 +29,8 @@ class ArrayNames:
     """(node, incarnation) of each that has a journal of the array."""
     stops: list[str] = field(default_factory=list)
     """The names of the files that end indices."""
+    again: list[str] = field(default_factory=list)
+    """The arrays that were retried as this one went on, whose indices its own had waited for."""
     throttled: bool = False
     """True if a command has said how many may run at once."""
     over: bool = False
@@ -47,6 +50,8 @@ class ArrayNames:
                 found.journals.append((match["node"], match["owner"]))
             elif _STOP.fullmatch(name):
                 found.stops.append(name)
+            elif match := _AGAIN.fullmatch(name):
+                found.again.append(match["up"])
             found.over = found.over or name == "index"
             found.throttled = found.throttled or name == "throttle"
         found.journals.sort()

@@ -92,6 +92,10 @@ class ArrayDir:
         """A file that ends indices."""
         return f"{self.root}/{name}"
 
+    def again(self, up_id: str) -> str:
+        """There once that other array was retried, while this one went on: see `protocol.each_again`."""
+        return f"{self.root}/r.{up_id}"
+
     @property
     def index(self) -> str:
         """There once the array has ended: what its chunks left, swept together."""

@@ -54,7 +54,7 @@ COUNT = "0|[1-9][0-9]{0,8}"
 _NEED = Form(
     rf"(?:x|(?=[gcm])(?:g(?P<gpus>{COUNT}|A))?(?:c(?P<cpus>{COUNT}))?(?:m(?P<mem>{COUNT}))?)"
     r"(?:t(?P<time>0|[1-9][0-9]{0,11}))?"
-    rf"(?:a(?P<count>[1-9][0-9]{{0,9}})(?:k(?P<chunk>{COUNT}))?)?"
+    rf"(?:(?P<each>w)?a(?P<count>[1-9][0-9]{{0,9}})(?:k(?P<chunk>{COUNT}))?)?"
     r"(?:e(?P<edited>[1-9][0-9]{0,5}))?"
 )
 """One spelling for each need: a runner renames what an entry is called, and would not find it under another."""
@@ -128,6 +128,8 @@ class Entry:
     """What it is limited and paused with; empty: nothing."""
     edited: int = 0
     """How often its task was changed while it was pending: a name stands for one content."""
+    each: bool = False
+    """True of an array whose indices may have to wait, each for the same index of another: see `edges`."""
 
     def __str__(self) -> str:
         need = self.need
@@ -141,7 +143,7 @@ class Entry:
         if need.time_seconds is not None:
             code += f"t{need.time_seconds}"
         if self.count:
-            code += f"a{self.count}"
+            code += f"{'w' * self.each}a{self.count}"
         if self.chunk is not None:
             code += f"k{self.chunk}"
         if self.edited:
@@ -190,7 +192,7 @@ class Entry:
         match = ENTRY.fullmatch(name)
         if not match:
             raise Malformed(f"not a task file name: {name!r:.160}")
-        need, count, chunk, edited = _read_need(match["need"])
+        need, count, chunk, edited, each = _read_need(match["need"])
         return cls(
             match["order"],
             match["id"],
@@ -201,12 +203,13 @@ class Entry:
             chunk,
             group=match["group"] or "",
             edited=edited,
+            each=each,
         )
 
 
 @functools.lru_cache(maxsize=PARSED_MAX)
-def _read_need(code: str) -> tuple[Need, int, int | None, int]:
-    """(what it books, how many indices, which chunk, how often it was changed) by that part of a name.
+def _read_need(code: str) -> tuple[Need, int, int | None, int, bool]:
+    """(what it books, how many indices, which chunk, how often it was changed, whether indices wait) by that part.
 
     One value for all names that say the same.
     """
@@ -223,6 +226,7 @@ def _read_need(code: str) -> tuple[Need, int, int | None, int]:
         int(need["count"] or 0),
         None if need["chunk"] is None else int(need["chunk"]),
         int(need["edited"] or 0),
+        need["each"] is not None,
     )
 
 
@@ -281,6 +285,11 @@ def task_of(name: str) -> str:
 def is_chunk(name: str) -> bool:
     """True if such a name is that of a part of an array."""
     return "k" in name[39:] and _CHUNK.search(name) is not None
+
+
+def is_each(name: str) -> bool:
+    """True if such a name is an array's whose indices may wait one by one; seldom of another's, by its group."""
+    return "wa" in name[39:].partition(".")[0]
 
 
 def attempt_of(name: str) -> int:

@@ -47,11 +47,6 @@ def dependency(texts: Sequence[str], *, what: str) -> tuple[After, ...]:
             raise UsageError(f"{what} {text}: leaseq waits for all of several, and knows no `?` (any of them)")
         for part in filter(None, (part.strip() for part in text.split(","))):
             word, *ids = part.split(":")
-            if word == "aftercorr":
-                raise UsageError(
-                    f"{what} {part}: index by index is not known yet",
-                    hint="afterok:ID waits for all of it, afterok:ID_3 for one index",
-                )
             if word not in SLURM_WORDS:
                 hint = nearest_hint(word, SLURM_WORDS) or f"one of {', '.join(SLURM_WORDS)}"
                 raise UsageError(f"{what} {part}: {word!r} is not known", hint=hint)
@@ -99,7 +94,8 @@ def _no_time(text: str, what: str) -> UsageError:
 
 AFTER = Option(
     "after",
-    "start once that task or index (ID_3) ended well; any:ID ended, notok:ID not well, start:ID began (repeatable)",
+    "start once that task or index (ID_3) ended well; any:ID ended, notok:ID not well, start:ID began; each:ID: "
+    "index by index of an array (repeatable)",
     kind="list",
     metavar="ID",
     read=after,
@@ -109,7 +105,7 @@ AFTER_OPTIONS = (
     AFTER,
     Option(
         "dependency",
-        "the same in Slurm's words: afterok:ID:ID,afterany:ID",
+        "the same in Slurm's words: afterok:ID:ID,afterany:ID, aftercorr:ID",
         kind="list",
         short="d",
         metavar="WHAT",

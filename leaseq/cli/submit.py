@@ -30,8 +30,9 @@ from leaseq.cli.progress import Progress
 from leaseq.cli.sweeping import ARRAY_OPTIONS, content, said, tell_dry_run, with_array
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Unavailable, UsageError
+from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
-from leaseq.models import ANY, Need, Task
+from leaseq.models import ANY, Array, Need, Task
 from leaseq.protocol.edges import After
 from leaseq.protocol.submission import (
     chosen_environment,
@@ -90,7 +91,7 @@ class Submit:
             return 0
         lease = app.access.lease(self.lease, acts=True)
         if self.after or self.begin:
-            wanted = replace(wanted, like=replace(wanted.like, after=self._upstreams(app, lease)))
+            wanted = replace(wanted, like=replace(wanted.like, after=self._upstreams(app, lease, wanted.like.array)))
         progress = Progress(app.out, "submitting", len(wanted.commands), quiet=self.json)
         try:
             done = submit(app.access, lease, wanted, told=progress.at)
@@ -169,12 +170,13 @@ class Submit:
             like = with_array(app, replace(like, argv=argv, shell=shell), self.array)
         return Wanted(like, commands, priority=self.priority, hold=self.hold, file=bool(self.file))
 
-    def _upstreams(self, app: App, lease: LeaseDir) -> tuple[str, ...]:
-        """What the tasks are to come after, as their records say it."""
+    def _upstreams(self, app: App, lease: LeaseDir, array: Array | None) -> tuple[str, ...]:
+        """What the tasks are to come after, as their records say it. array: if they are one."""
         from leaseq.protocol.edges import begins_at
         from leaseq.verbs.upstreams import resolve
 
-        found = [up for up, _ in resolve(app.access, lease, self.after)]
+        indices = None if array is None else Indices.parse(array.indices)
+        found = [up for up, _ in resolve(app.access, lease, self.after, indices=indices)]
         if self.begin:
             found.append(begins_at(self.begin.at(app.clock.now()), lease))
         return tuple(dict.fromkeys(map(str, found)))

@@ -9,8 +9,9 @@ from leaseq.errors import Malformed
 from leaseq.layout import ArrayDir, LeaseDir
 from leaseq.models import ANY, Task
 from leaseq.names import ARRAYS, Entry, is_node
-from leaseq.protocol import tasks
+from leaseq.protocol import files, tasks
 from leaseq.protocol.tasks import Claim
+from leaseq.schema import integer
 from leaseq.world import Fs
 
 LOOKS_MAX = 5
@@ -105,3 +106,11 @@ def task_of_try(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> Task | N
             except (FileNotFoundError, Malformed):
                 return None
     return None
+
+
+def throttle(fs: Fs, array: ArrayDir) -> int | None:
+    """What a command has said of how many may run at once; None if it cannot be understood."""
+    try:
+        return integer(files.json_object(files.content(fs, array.throttle)).get("most"))
+    except (FileNotFoundError, Malformed):
+        return None

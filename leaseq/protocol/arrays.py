@@ -37,7 +37,6 @@ from leaseq.protocol.facts import Totals
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.stops import Stop, read_stops
 from leaseq.protocol.tasks import Claim
-from leaseq.schema import integer
 from leaseq.world import Fs
 
 WORST = (State.FAILED, State.TIMEOUT, State.CANCELLED, State.LOST)
@@ -89,6 +88,8 @@ def finish(fs: Fs, lease: LeaseDir, closed: Claim, *, now: float) -> Outcome | N
     if outcome is None:
         stops = read_stops(fs, array, names)
         for_all = next((stop for stop in stops if stop.indices is None), None)
+        for up_id in names.again if for_all else ():
+            files.discard(fs, array.again(up_id))  # nothing of it is wanted any more
         if names.taken - names.ended or (for_all is None and len(names.ended) < Plan(entry.count).chunks):
             return None
         try:
@@ -301,14 +302,6 @@ def set_throttle(fs: Fs, lease: LeaseDir, entry: Entry, most: int) -> None:
     array = prepare(fs, lease, entry)
     files.replace_file(fs, array.throttle, json.dumps({"v": 1, "most": most}).encode() + b"\n")
     ask_holders(fs, lease, entry)
-
-
-def throttle(fs: Fs, array: ArrayDir) -> int | None:
-    """What a command has said of how many may run at once; None if it cannot be understood."""
-    try:
-        return integer(files.json_object(files.content(fs, array.throttle)).get("most"))
-    except (FileNotFoundError, Malformed):
-        return None
 
 
 def say_held(fs: Fs, array: ArrayDir, reason: str) -> None:

@@ -24,7 +24,7 @@ from leaseq.models import Outcome, Task
 from leaseq.names import CLI, Entry, new_incarnation, parse_key
 from leaseq.protocol import broken, edges, keys, tasks
 from leaseq.protocol.cuts import Cut, Edges, End, Seen, plan
-from leaseq.protocol.edges import BEGIN, START, Place, of_outcome, standings, verdict, was_retried
+from leaseq.protocol.edges import BEGIN, EACH, START, Place, of_outcome, standings, verdict, was_retried
 from leaseq.protocol.retention import alive
 from leaseq.protocol.tasks import Claim
 from leaseq.upstream import Edge, Upstream
@@ -51,6 +51,9 @@ def follow(fs: Fs, lease: LeaseDir, outcomes: Sequence[Outcome]) -> frozenset[st
     ends = [End.of(lease, each.task.id, of_outcome(each)) for each in final]
     work = _Work(fs, lease, causes={each.because for each in final if each.because})
     work.carry_out(ends)
+    for each in final:
+        if each.task.array is not None and each.task.after:
+            _go_on_with(fs, lease, each)
     return frozenset(work.freed)
 
 
@@ -77,12 +80,12 @@ def look(
     if only is not None:
         spots = {key: spot for key, spot in spots.items() if key in only}
         all_edges = [edge for edge in all_edges if edge.down in only]
-    kept = {edge.down for edge in all_edges}
+    kept = {edge.down for edge in all_edges if edge.up.kind != EACH}
     work = _Work(fs, lease)
     work.freed.update(edges.release(fs, lease, {key: spot for key, spot in spots.items() if key not in kept}))
     asked: dict[Place, Upstream] = {}
     come, due, awaited = [], [], set()
-    over = _over(fs, lease, kept - spots.keys()) if only is None else set()
+    over = _over(fs, lease, {edge.down for edge in all_edges} - spots.keys()) if only is None else set()
     for edge in all_edges:
         up = edge.up
         if edge.down in over:
@@ -92,7 +95,7 @@ def look(
             due += [float(up.id)] if edges.is_later(up, now) else []
         elif up.kind == START and up.id in begun:
             come.append((lease, edge))
-        else:
+        elif up.kind != EACH:
             awaited.update([up.id] if up.kind == START else [])
             asked[up.lease, up.id, up.attempt] = up
     stand = standings(fs, lease, asked.values())
@@ -115,7 +118,7 @@ def _over(fs: Fs, lease: LeaseDir, downs: Iterable[str]) -> set[str]:
 def with_cause(fs: Fs, lease: LeaseDir, outcome: Outcome) -> Outcome:
     """The outcome of a task that was cancelled as it waited, with what never could come, if that is why."""
     key = f"{outcome.task.id}.{outcome.attempt}"
-    ups = [edge.up for edge in edges.edges_of(fs, lease) if edge.down == key and edge.up.kind != BEGIN]
+    ups = [edge.up for edge in edges.edges_of(fs, lease) if edge.down == key and edge.up.kind not in (BEGIN, EACH)]
     for (lease_id, up_id, _), stands in standings(fs, lease, ups).items():
         end = End.of(lease.beside(lease_id), up_id, stands)
         for up in ups:
@@ -284,7 +287,7 @@ class _Work:
 def back_in_line(fs: Fs, lease: LeaseDir, directory: str, name: str, *, now: float) -> bool:
     """The held task is pending where it would be had it not been held, durably; False if it was not held any more."""
     node, key = directory.rpartition("/")[2], Entry.parse(name).key
-    if not any(edge.down == key for edge in edges.edges_of(fs, lease)):
+    if not any(edge.down == key and edge.up.kind != EACH for edge in edges.edges_of(fs, lease)):
         return tasks.move_pending(fs, directory, name, lease.inbox(node))
     edges.prepare(fs, lease, node)
     if not tasks.move_pending(fs, directory, name, lease.waiting(node)):
@@ -302,6 +305,8 @@ def revive(fs: Fs, lease: LeaseDir, task_id: str, *, now: float) -> list[str]:
     So does what was cancelled because of an index of it, or because of those. Gives their ids. What waits for
     something else that never comes stays.
     """
+    from leaseq.protocol import each_again
+
     revived: list[str] = []
     queue = [(lease, task_id)]
     for home, up in queue:
@@ -309,12 +314,24 @@ def revive(fs: Fs, lease: LeaseDir, task_id: str, *, now: float) -> list[str]:
             there, (down, attempt) = lease.beside(lease_id), parse_key(key)
             if (there, down) in queue:
                 continue
-            if keys.was_retried(fs, there, down, attempt):
+            if (comes := each_again.again(fs, there, down, up, publish=publish_again)) is not None:
+                queue += [(there, down)] if comes else []
+                revived += [down] if comes else []
+            elif keys.was_retried(fs, there, down, attempt):
                 queue.append((there, down))  # by one who may not have come to the end of it
             elif _again(fs, there, key, up, now=now):
                 queue.append((there, down))
                 revived.append(down)
     return revived
+
+
+def _go_on_with(fs: Fs, lease: LeaseDir, ended: Outcome) -> None:
+    """Those indices of the array wait once more that were cancelled because of others, which were retried meanwhile."""
+    from leaseq.protocol import each_again
+
+    for up_id in each_again.remembered(fs, lease, ended.task):
+        if each_again.again(fs, lease, ended.task.id, up_id, publish=publish_again):
+            revive(fs, lease, ended.task.id, now=0.0)
 
 
 def _again(fs: Fs, lease: LeaseDir, key: str, cause: str, *, now: float) -> bool:
@@ -340,7 +357,8 @@ def _again(fs: Fs, lease: LeaseDir, key: str, cause: str, *, now: float) -> bool
         return False
     array = ended.task.array
     indices = 0 if array is None else len(Indices.parse(array.indices))
-    entry, task = keys.next_attempt(lease, ended, ended.task, indices=indices)
+    each = any(up.kind == EACH for up in weighed.open)
+    entry, task = keys.next_attempt(lease, ended, ended.task, indices=indices, each=each)
     publish_again(fs, lease, ended, entry, task, weighed.open, now=now)
     return True
 
@@ -359,11 +377,13 @@ def publish_again(
     fs: Fs, lease: LeaseDir, ended: Outcome, entry: Entry, task: Task, ups: Sequence[Upstream], *, now: float
 ) -> Entry:
     """The next attempt of the ended task waits for that, durably, or may start: this one, or the one that was first."""
-    if not ups:
-        return keys.retry(fs, lease, ended, tasks.inbox_of(lease, task), entry, task)
-    node = tasks.inbox_of(lease, task).rpartition("/")[2]
-    edges.prepare(fs, lease, node)
-    edges.put(fs, lease, ups, [entry.key])
+    inbox = tasks.inbox_of(lease, task)
+    node = inbox.rpartition("/")[2]
+    if ups:
+        edges.prepare(fs, lease, node)
+        edges.put(fs, lease, ups, [entry.key])
+    if all(up.kind == EACH for up in ups):
+        return keys.retry(fs, lease, ended, inbox, entry, task)
     first = keys.retry(fs, lease, ended, lease.waiting(node), entry, task)
     look(fs, lease, now=now, only=[first.key])
     return first

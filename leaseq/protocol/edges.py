@@ -31,10 +31,13 @@ from leaseq.world import Fs
 
 OK, ENDS, NOT_OK, START, BEGIN = "ok", "any", "notok", "start", "begin"
 """Kinds: it ended well; it ended; it ended and not well; it began; it is that time of the day."""
-KINDS = (OK, ENDS, NOT_OK, START)
-SLURM_WORDS = {"afterok": OK, "afterany": ENDS, "afternotok": NOT_OK, "after": START}
+EACH = "each"
+"""The kind of an edge between two arrays of the same indices: each of the one waits until that one of the other ended
+well. It keeps no file in waiting/: runners begin no index of an array before (`runner.gate`)."""
+KINDS = (OK, ENDS, NOT_OK, START, EACH)
+SLURM_WORDS = {"afterok": OK, "afterany": ENDS, "afternotok": NOT_OK, "after": START, "aftercorr": EACH}
 """What Slurm's `--dependency` calls what is waited for."""
-_HOW = "--after T3k9 (ended well), any:T3k9, notok:T3k9, start:T3k9, `last`, group:NAME; several with commas"
+_HOW = "--after T3k9 (ended well), any:T3k9, notok:T3k9, start:T3k9, each:T3k9, `last`, group:NAME; several with commas"
 _NUMBERS = Form(r"[0-9][0-9:-]*")
 QUERIES = ("group", "name", "state")
 """What stands before a colon for several tasks at once."""
@@ -193,7 +196,7 @@ def release(fs: Fs, lease: LeaseDir, spots: Spots) -> list[str]:
     """
     if not spots:
         return []
-    kept = {edge.down for edge in edges_of(fs, lease)}
+    kept = {edge.down for edge in edges_of(fs, lease) if edge.up.kind != EACH}
     moved, targets = [], set()
     for key, (directory, name) in spots.items():
         if key in kept:
@@ -235,7 +238,7 @@ def weigh(fs: Fs, lease: LeaseDir, ups: Iterable[Upstream], *, now: float) -> We
     """What of that a task of the lease has to wait for now. What has come is durable."""
     waits, never = [], []
     asked = list(dict.fromkeys(ups))
-    ends = standings(fs, lease, [up for up in asked if up.kind != BEGIN])
+    ends = standings(fs, lease, [up for up in asked if up.kind not in (BEGIN, EACH)])
     for up in asked:
         if up.kind == BEGIN:
             waits += [up] if is_later(up, now) else []
@@ -247,6 +250,11 @@ def weigh(fs: Fs, lease: LeaseDir, ups: Iterable[Upstream], *, now: float) -> We
         elif comes is None:
             waits.append(up)
     return Weighed(tuple(waits), tuple(never))
+
+
+def each_of(fs: Fs, lease: LeaseDir, key: str) -> tuple[Upstream, ...]:
+    """The arrays for whose indices those of that attempt wait one by one."""
+    return tuple(sorted(edge.up for edge in edges_of(fs, lease) if edge.down == key and edge.up.kind == EACH))
 
 
 def begins_at(seconds: float, lease: LeaseDir) -> Upstream:
@@ -336,6 +344,11 @@ def after(texts: Sequence[str], *, what: str) -> tuple[After, ...]:
                 raise UsageError(f"{what} {part}: {kind!r} is not known", hint=nearest_hint(kind, KINDS) or _HOW)
             if not word:
                 raise UsageError(f"{what} {part}: after which task?", hint=_HOW)
+            if kind == EACH and word.partition(":")[0] in KINDS:
+                raise UsageError(
+                    f"{what} {part}: index by index each waits until the other ended well, and for nothing else",
+                    hint=f"each:{word.rpartition(':')[2]}",
+                )
             found.append(After(kind, word))
     if not found and texts:
         raise UsageError(f"{what}: after which task?", hint=_HOW)

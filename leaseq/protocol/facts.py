@@ -34,11 +34,13 @@ class Ended:
     gpus: tuple[str, ...] = ()
     max_rss_mb: float | None = None
     cpu_seconds: float | None = None
+    because: str = ""
+    """CANCELLED because of how the same index of another array had ended: a word of `Upstream`."""
 
     def line(self) -> bytes:
         fields = [self.index, self.attempt, self.chunk, self.state.name, self.exit_code, self.signal, self.reason]
         times = [self.started, self.ended, self.elapsed_seconds, self.gpus, self.max_rss_mb, self.cpu_seconds]
-        return line_of(["e", *fields, self.requeued, *times])
+        return line_of(["e", *fields, self.requeued, *times, *([self.because] if self.because else [])])
 
     @classmethod
     def parse(cls, fact: list[Any]) -> Ended:
@@ -61,6 +63,7 @@ class Ended:
             several(text)(fact[12]),
             maybe(number)(fact[13]),
             maybe(number)(fact[14]),
+            text(fact[15]) if len(fact) > 15 else "",
         )
 
     @classmethod

@@ -63,9 +63,9 @@ def of_indices(fs: Fs, lease: LeaseDir, task_id: str, wanted: Collection[int], *
     found, left = Known(), Indices.of(wanted)
     for each in reversed(tries_of(fs, lease, task_id) or ()):
         if own := each.indices & left:
-            of_try = _of_try(fs, lease, each, own, durably=durably)
-            found.ended.update(of_try.ended)
-            found.begun.update(of_try.begun)
+            known = of_try(fs, lease, each, own, durably=durably)
+            found.ended.update(known.ended)
+            found.begun.update(known.begun)
             left -= own
     return found
 
@@ -83,11 +83,11 @@ def tries_of(fs: Fs, lease: LeaseDir, task_id: str) -> list[Try] | None:
                 return [*found, Try(attempt, task)] if task else None
         found.append(Try(attempt, outcome.task, outcome))
         attempt = outcome.last + 1
-        if not _was_retried_as(fs, lease, task_id, attempt):
+        if not was_retried_as(fs, lease, task_id, attempt):
             return found
 
 
-def _was_retried_as(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> bool:
+def was_retried_as(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> bool:
     """True if the task has that attempt, which follows one that ended."""
     return (
         keys.was_retried(fs, lease, task_id, attempt - 1)
@@ -121,7 +121,8 @@ def first_index(fs: Fs, lease: LeaseDir, task_id: str, state: State) -> tuple[in
     return min(found, default=None, key=lambda each: each[0])
 
 
-def _of_try(fs: Fs, lease: LeaseDir, each: Try, wanted: Indices, *, durably: bool) -> Known:
+def of_try(fs: Fs, lease: LeaseDir, each: Try, wanted: Indices, *, durably: bool = True) -> Known:
+    """What is known of those indices in that attempt of the array; nothing if chunks change hands just now."""
     task_id, outcome = each.task.id, each.outcome
     array = lease.array(task_id, each.attempt)
     looked = _look(fs, array, each.indices, wanted)

@@ -39,9 +39,20 @@ def whole(fs: Fs, path: str) -> bytes:
             return b"".join(parts)
 
 
-def in_parts(fs: Fs, path: str) -> Iterator[tuple[int, bytes]]:
-    """The whole lines of the journal, each with the place at which it begins."""
-    at, rest = 0, b""
+def added(fs: Fs, path: str, start: int) -> Iterator[tuple[int, bytes]]:
+    """The whole lines of the journal from that place on, where a line ended, each with the place at which it ends.
+
+    All lines, if it is another one than it was: what was never synced is gone after a loss of power.
+    """
+    found = in_parts(fs, path, max(0, start - 1))
+    if start and next(found, (0, b"no line ends there"))[1]:
+        found = in_parts(fs, path)
+    return ((at + len(line) + 1, line) for at, line in found)
+
+
+def in_parts(fs: Fs, path: str, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The whole lines of the journal from that place on, each with the place at which it begins."""
+    at, rest = start, b""
     while True:
         try:
             part, size = fs.read_range(path, at + len(rest), SOME_BYTES)

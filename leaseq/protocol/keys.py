@@ -46,13 +46,16 @@ def retry(fs: Fs, lease: LeaseDir, ended: Outcome, directory: str, entry: Entry,
     return _publish_by(fs, lease, _retry_key(lease, ended.task.id, entry.attempt), directory, entry, task)
 
 
-def next_attempt(lease: LeaseDir, ended: Outcome, task: Task, *, indices: int = 0) -> tuple[Entry, Task]:
+def next_attempt(
+    lease: LeaseDir, ended: Outcome, task: Task, *, indices: int = 0, each: bool = False
+) -> tuple[Entry, Task]:
     """What `retry` queues after the ended attempt: an entry with an incarnation of the caller's own, and the task.
 
-    indices: how many, of an array.
+    indices: how many, of an array. each: whether these may have to wait one by one.
     """
     place = ended.order or order(priority=0, micros=int(task.submitted * 1e6), sequence=0)
-    entry = Entry(place, task.id, task.need, ended.last + 1, new_incarnation(), group=task.group, count=indices)
+    number, who = ended.last + 1, new_incarnation()
+    entry = Entry(place, task.id, task.need, number, who, group=task.group, count=indices, each=each)
     return entry, replace(task, retried={**task.retried, lease.id: ended.state.name})
 
 

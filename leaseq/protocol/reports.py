@@ -6,7 +6,7 @@ from leaseq.array_names import ArrayNames
 from leaseq.errors import Malformed
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
-from leaseq.protocol import arrays, files, journal
+from leaseq.protocol import array_places, files, journal
 from leaseq.protocol.facts import Told, Totals
 from leaseq.protocol.stops import Stop, read_stops
 from leaseq.schema import text
@@ -24,7 +24,7 @@ def look(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> tuple[Totals, i
         names = ArrayNames.parse(fs.names(array.root))
     except FileNotFoundError:
         return Totals(), None
-    return journal.totals(fs, array, names), arrays.throttle(fs, array) if names.throttled else None
+    return journal.totals(fs, array, names), array_places.throttle(fs, array) if names.throttled else None
 
 
 def indices(

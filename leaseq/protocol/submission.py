@@ -110,10 +110,11 @@ def entries(
     group: str = "",
     indices: int = 0,
     ids: Sequence[str] = (),
+    each: bool = False,
 ) -> list[Entry]:
     """Names for so many new tasks that keep their order. indices: how many each has, if they are arrays.
 
-    ids: theirs, if the submitter has made them.
+    ids: theirs, if the submitter has made them. each: whether indices may have to wait one by one.
     """
     if count > SEQUENCES_MAX:
         raise UsageError(f"{count:,} tasks at once are too many", hint=f"at most {SEQUENCES_MAX} in one file")
@@ -126,7 +127,8 @@ def entries(
     places = [order(priority=priority, micros=micros, sequence=n) for n in range(count)]
     ids = ids or [new_task_id() for _ in places]
     return [
-        Entry(place, task_id, need, 1, group=group, count=indices) for place, task_id in zip(places, ids, strict=True)
+        Entry(place, task_id, need, 1, group=group, count=indices, each=each)
+        for place, task_id in zip(places, ids, strict=True)
     ]
 
 

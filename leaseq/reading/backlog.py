@@ -12,7 +12,7 @@ from leaseq.layout import LeaseDir
 from leaseq.models import State
 from leaseq.names import parse_key
 from leaseq.protocol import edges
-from leaseq.protocol.edges import BEGIN
+from leaseq.protocol.edges import BEGIN, EACH
 from leaseq.upstream import Upstream
 from leaseq.world import Fs
 
@@ -30,7 +30,7 @@ def _comes(fs: Fs, lease: LeaseDir) -> bool:
     waiting = set(edges.pending_in(fs, lease.waitings))
     ups: dict[str, list[Upstream]] = defaultdict(list)
     for edge in edges.edges_of(fs, lease) if waiting else ():
-        ups[edge.down].append(edge.up)
+        ups[edge.down] += [edge.up] if edge.up.kind != EACH else []
     ends = edges.standings(fs, lease, [up for some in ups.values() for up in some if up.kind != BEGIN])
 
     def may_come(up: Upstream, ids: set[str]) -> bool:

@@ -129,9 +129,9 @@ def _limited(view: TaskView, array: Array | None) -> TaskView:
 
 def throttled(reader: Reader, task: Task, attempt: int) -> Task:
     """The array with as many at once as a command has said last."""
-    from leaseq.protocol import arrays
+    from leaseq.protocol import array_places
 
-    most = arrays.throttle(reader.fs, reader.lease.array(task.id, attempt))
+    most = array_places.throttle(reader.fs, reader.lease.array(task.id, attempt))
     return task if most is None or task.array is None else replace(task, array=replace(task.array, throttle=most))
 
 

@@ -6,7 +6,7 @@ and of an index the newest try that has it counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 
@@ -17,17 +17,20 @@ from leaseq.errors import Malformed, NotFound
 from leaseq.indices import Indices
 from leaseq.layout import ArrayDir, LeaseDir
 from leaseq.models import KEEP_PACKED, Outcome, State, Task
-from leaseq.names import parse_id
+from leaseq.names import is_each, parse_id
 from leaseq.protocol import index_logs, journal, reports
+from leaseq.protocol.edges import OK, each_of
 from leaseq.protocol.facts import Begun, Ended
 from leaseq.protocol.history import command_text
-from leaseq.protocol.index_ends import state_of_silent
+from leaseq.protocol.index_ends import of_indices, state_of_silent
 from leaseq.protocol.index_logs import Part
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.stops import Stop
-from leaseq.reading.merge import from_heartbeat
+from leaseq.reading.merge import PAUSED, from_heartbeat
 from leaseq.reading.sightings import names_in
-from leaseq.reading.views import Health, NodeView, TaskView
+from leaseq.reading.views import HELD, Health, NodeView, TaskView
+from leaseq.reading.waits import Wait
+from leaseq.reading.waits import reason as waits_reason
 from leaseq.world import Fs
 
 TEXT_MAX = 60
@@ -76,6 +79,7 @@ class Try:
             gpus=ended.gpus,
             max_rss_mb=ended.max_rss_mb,
             cpu_seconds=ended.cpu_seconds,
+            because=ended.because,
         )
 
 
@@ -147,10 +151,28 @@ class Indexed:
     def _rows_of(self, each: Try, wanted: Indices) -> Iterator[TaskView]:
         told = reports.indices(self.fs, self.lease, self.whole.id, each.attempt, wanted)
         silent = self._silent(each)
+        waits = self._waits(each, [index for index in wanted if index not in told.ended and index not in told.begun])
         for index in wanted:
-            yield self._row(
+            row = self._row(
                 each, index, told.ended.get(index), told.nodes.get(index, ""), told.begun.get(index), silent
             )
+            yield _waiting(row, waits.get(index, ()))
+
+    def _waits(self, each: Try, silent: Sequence[int]) -> dict[int, list[Wait]]:
+        """What each of those indices waits for, if the array waits index by index."""
+        place = self.whole.place
+        if each.outcome is not None or not silent or place is None or not is_each(place.name):
+            return {}
+        found: dict[int, list[Wait]] = {}
+        for up in each_of(self.fs, self.lease, f"{self.whole.id}.{each.attempt}"):
+            known = of_indices(self.fs, self.lease.beside(up.lease), up.task, silent, durably=False)
+            for index in silent:
+                ended = known.ended.get(index)
+                state = ended.state if ended else State.RUNNING if index in known.begun else State.PENDING
+                if state is not State.DONE:
+                    own = up._replace(kind=OK, id=f"{up.task}_{index}")
+                    found.setdefault(index, []).append(Wait(own, state.name, elsewhere=up.lease != self.lease.id))
+        return found
 
     def by_state(self, wanted: Indices | None = None) -> dict[State, Indices]:
         """Those indices, or all, by what they are doing. Costs what the journals hold, however many wait."""
@@ -204,7 +226,8 @@ class Indexed:
         ended, node = ends[-1] if ends else (None, "")
         told = begun is not None or (ended is not None and not ended.requeued)
         silent = Silent() if told else self._silent(each)
-        return self._row(each, index, ended, node, begun, silent)
+        row = self._row(each, index, ended, node, begun, silent)
+        return _waiting(row, self._waits(each, [] if told else [index]).get(index, ()))
 
     def task(self, index: int) -> Task:
         """What that index runs; raises NotFound."""
@@ -314,6 +337,14 @@ class Indexed:
         held = view.heartbeat.running if view.heartbeat else ()
         run = next((run for run in held if run.id == row.id and run.attempt == begun.attempt), None)
         return replace(from_heartbeat(row, run, view), name=row.name, command=row.command) if run else row
+
+
+def _waiting(row: TaskView, waits: Sequence[Wait]) -> TaskView:
+    """The row of an index that waits for that, if it waits."""
+    if row.state is not State.PENDING or not waits:
+        return row
+    held = row.reason.partition(":")[0] in (HELD, PAUSED)
+    return replace(row, waits=tuple(waits), reason=row.reason if held else waits_reason(waits))
 
 
 def _ended(row: TaskView, ended: Ended, node: str) -> TaskView:

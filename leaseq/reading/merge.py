@@ -141,7 +141,8 @@ class Merge:
             reason = f"{HELD}: {why}" if (why := self.arrays.held_because(entry)) else HELD
         node = names[0] if len(names) == 1 else ""
         row = TaskView(entry.id, entry.attempt, state, reason, node, need=entry.need, place=place, group=entry.group)
-        row = self._from_spec(replace(row, submitted=submitted_at(entry.order)), entry)
+        waits = [wait for wait in self.listing.waits.get(entry.key, []) if wait.is_open] if entry.each else []
+        row = self._from_spec(replace(row, submitted=submitted_at(entry.order), waits=tuple(waits)), entry)
         return self._counted(row, entry, seen.path, holders)
 
     def _counted(self, row: TaskView, entry: Entry, path: str, holders: Sequence[NodeView] = ()) -> TaskView:
@@ -204,14 +205,16 @@ class Merge:
             entry = Entry.parse(name)
         except Newer as error:
             return TaskView(task_of(name), attempt_of(name), State.PENDING, f"Newer: {error}", place=place)
-        waits = self.listing.waits.get(entry.key, []) if spot.held else []
+        waits = self.listing.waits.get(entry.key, []) if spot.held or entry.each else []
         if spot.waits:
             reason = waits_reason(waits)
         elif spot.held:
             why = self.arrays.held_because(entry) if entry.count else ""
             reason = f"{HELD}: {why}" if why else HELD
         else:
-            reason = self._reason(entry, node) or f"{QUEUED}: {f'{ahead} ahead' if ahead else 'next'}"
+            each = [wait for wait in waits if wait.is_open]
+            reason = self._reason(entry, node) or (waits_reason(each) if each else "")
+            reason = reason or f"{QUEUED}: {f'{ahead} ahead' if ahead else 'next'}"
         row = TaskView(
             entry.id, entry.attempt, State.PENDING, reason, place=place, group=entry.group, waits=tuple(waits)
         )

@@ -29,6 +29,7 @@ from leaseq.names import (
     beating,
     group_of,
     is_chunk,
+    is_each,
     is_node,
     parse_key,
     task_of,
@@ -190,9 +191,14 @@ def list_all(fs: Fs, lease: LeaseDir, memory: Memory | None = None) -> Listing:
     if look.given_back:
         found.chunks += [found.pending.pop(name) for name in look.given_back if name in found.pending]
     found.notes = look.notes
-    if any(each.at.held for each in found.pending.values()):
+    if any(each.at.held for each in found.pending.values()) or _waits_one_by_one(found):
         found.waits = _waits(fs, lease, found)
     return found
+
+
+def _waits_one_by_one(listing: Listing) -> bool:
+    """True if indices of an array may wait for those of another."""
+    return any(map(is_each, listing.pending)) or any(is_each(each.name) for each in listing.claims)
 
 
 def _waits(fs: Fs, lease: LeaseDir, listing: Listing) -> dict[str, list[Wait]]:

@@ -27,6 +27,11 @@ class Wait(NamedTuple):
     """True if it is in another lease."""
 
     @property
+    def is_open(self) -> bool:
+        """False if it has ended, and that is known."""
+        return self.elsewhere or bool(self.state)
+
+    @property
     def text(self) -> str:
         """In words, after `Dependency: `; of a time, the whole reason."""
         if self.up.kind == BEGIN:

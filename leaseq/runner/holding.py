@@ -21,6 +21,7 @@ from leaseq.protocol.plan import Plan
 from leaseq.protocol.stops import Stop
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking
+from leaseq.runner.gate import Gate
 from leaseq.runner.pace import Pace
 
 SEVERAL = 16
@@ -73,6 +74,10 @@ class Lot:
     """How fast its indices end here."""
     log_directories: set[str] = field(default_factory=set)
     """Those that are known to be there."""
+    gate: Gate | None = None
+    """What of it may begin, if its indices wait for those of another array."""
+    written_down: bool = False
+    """True once it is written down because of which arrays some of it is cancelled."""
     _cursor: int = 0
     """All chunks before it are taken."""
 
@@ -115,6 +120,11 @@ class Lot:
     def stop_of_all(self) -> Stop | None:
         return next((stop for stop in self.stops if stop.indices is None), None)
 
+    @property
+    def waits_for_others(self) -> bool:
+        """True while something is left to take of it, and not all of that may begin."""
+        return self.gate is not None and self.stop_of_all is None and len(self.taken) < self.plan.chunks
+
     def next_free(self, rank: int) -> list[int]:
         """The chunk of that rank among those that nobody had taken at the last look, or the last of them.
 
@@ -151,6 +161,8 @@ class Holding:
     left: int = 0
     """How many of its indices have not ended for good."""
     waiting: deque[Attempted] = field(default_factory=deque)
+    shut: deque[Attempted] = field(default_factory=deque)
+    """What may not begin yet: the same index of another array is to end first."""
     again: deque[Attempted] = field(default_factory=deque)
     """Attempts that follow others, once nothing else waits."""
     beginning: int = 0
@@ -210,8 +222,8 @@ class Holding:
             cpu_seconds=outcome.cpu_seconds,
         )
 
-    def cancelled(self, attempt: int, index: int, *, reason: str, now: float) -> Ended:
-        return Ended(index, attempt, self.chunk, State.CANCELLED, reason=reason, ended=now)
+    def cancelled(self, attempt: int, index: int, *, reason: str, now: float, because: str) -> Ended:
+        return Ended(index, attempt, self.chunk, State.CANCELLED, reason=reason, ended=now, because=because)
 
 
 class Member(NamedTuple):

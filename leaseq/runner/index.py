@@ -66,11 +66,11 @@ def end_index(ports: Ports, holding: Holding, attempted: Attempted, outcome: Out
         _one_less(ports, holding)
 
 
-def cancel_waiting(ports: Ports, holding: Holding, attempted: Attempted, reason: str) -> None:
-    """That attempt of the index, which has not started, is a cancelled one."""
+def cancel_waiting(ports: Ports, holding: Holding, attempted: Attempted, reason: str, *, because: str = "") -> None:
+    """That attempt of the index, which has not started, is a cancelled one. because: as in `Ended`."""
     index, number = attempted
     entry = holding.lot.entry.of_index(index, number)
-    ended = holding.cancelled(number, index, reason=reason, now=ports.clock.now())
+    ended = holding.cancelled(number, index, reason=reason, now=ports.clock.now(), because=because)
     ports.ledger.add(IndexEnds(holding, ended, entry.key))
     _one_less(ports, holding)
 

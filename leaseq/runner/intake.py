@@ -6,6 +6,7 @@ Claims are made only in phases that may claim; those that were made are started 
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from heapq import merge
 
 from leaseq.dataclass import replace
@@ -15,7 +16,7 @@ from leaseq.names import Entry, task_of
 from leaseq.protocol import files, tasks
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, booking_of, room_left
-from leaseq.runner import ends, limits, lot_ends, lots, short
+from leaseq.runner import ends, gates, limits, lot_ends, lots, short
 from leaseq.runner.decide import GPUS_UNKNOWN, LOOKAHEAD, Choice, choose
 from leaseq.runner.node_state import AT_ONCE, NodeState
 from leaseq.runner.ports import Ports
@@ -40,6 +41,7 @@ class Intake:
         self.launch()
         if state.stale:
             self.refresh()
+        self._look_at_gates()
         choices, waiting = self._choose()
         started = self._fill_arrays([choice for choice in choices if choice.entry.count])
         for choice in choices:
@@ -84,7 +86,8 @@ class Intake:
         if state.limits.stop(""):
             return [], {}
         shut = limits.shut(state, self.ports)
-        candidates, state.next_claim = state.queue.candidates(now, shut=shut)
+        passed = gates.nothing_to_take(state) if state.queue.each else ()
+        candidates, state.next_claim = state.queue.candidates(now, shut=shut, passed=passed)
         left = state.seconds_left(now)
         for lot in state.lots.values():
             lot.late = state.warned(left)
@@ -109,6 +112,17 @@ class Intake:
             for entry in [each for choice in choices for each in choice.behind]:
                 waiting.pop(entry.id, None)
         return choices, waiting
+
+    def _look_at_gates(self) -> None:
+        """What of arrays may begin by now is known, whose indices wait for those of others; if there is room or not."""
+        state = self.state
+        for name in list(state.queue.each):
+            with suppress(Malformed):
+                entry = Entry.parse(name)
+                newer = any(name in left for left in state.queue.left.values())
+                if entry.chunk is None and entry.each and entry.key not in state.lots and not newer:
+                    lots.open_lot(state, self.ports, entry)
+        gates.look(state, self.ports)
 
     def _fill_arrays(self, choices: list[Choice]) -> int:
         """Of the chosen arrays what could start has started, or will once it has begun; how many that are."""

@@ -39,6 +39,8 @@ class Journals:
         """True if something has begun since the runner looked last."""
         self._ended: set[str] = set()
         """Indices that have ended, as far as those that wait for them have not been looked at."""
+        self.watched: set[str] = set()
+        """Arrays for whose indices those of others wait here."""
 
     def write(self, notes: Sequence[Note], done: Callable[[Note], None]) -> bool:
         """What the notes say is so, durably. Raises OSError; done: called for each that is.
@@ -56,6 +58,7 @@ class Journals:
             except OSError as error:
                 failure = error
         freed = bool(self._ended) and bool(dependents.follow_indices(self.fs, self.lease, sorted(self._ended)))
+        freed = freed or any(each.partition("_")[0] in self.watched for each in self._ended)
         self._ended.clear()
         if failure:
             raise failure

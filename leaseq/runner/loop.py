@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from leaseq.models import Why
-from leaseq.runner import control, ends, housework, leaving, limits, lot_ends, lots, short, windows
+from leaseq.runner import control, ends, gates, housework, leaving, limits, lot_ends, lots, short, windows
 from leaseq.runner.intake import Intake
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Options, Ports
@@ -36,6 +36,7 @@ class Runner:
         if self.ports.ledger.freed:
             self.ports.ledger.freed = False
             state.look_for_tasks()
+            gates.look_soon(state)
         lots.absorb(state, self.ports)
         state.poll(now)
         if state.look_at_control:

@@ -22,7 +22,7 @@ def apply_stops(state: NodeState, ports: Ports, lot: Lot) -> None:
         if holding.overruled:
             continue
         never: list[Attempted] = []
-        for queue in (holding.waiting, holding.again, holding.begun):
+        for queue in (holding.waiting, holding.shut, holding.again, holding.begun):
             for attempted in _stopped(lot, queue):
                 if lot.stop_of_all is None:
                     stop = lot.stop_of(attempted[0])
@@ -61,7 +61,7 @@ def let_go_of(state: NodeState, ports: Ports, holding: Holding) -> None:
     """Nothing starts of a chunk that was taken away, and what runs of it is told to end."""
     holding.beginning = 0
     free_lanes(ports, holding)
-    for queue in (holding.waiting, holding.again, holding.begun, holding.fresh):
+    for queue in (holding.waiting, holding.shut, holding.again, holding.begun, holding.fresh):
         queue.clear()
     for key in holding.running:
         attempt = state.running[key]

@@ -7,6 +7,7 @@ that a place that becomes free is filled at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from leaseq.array_names import ArrayNames
 from leaseq.arrays import Expansion
@@ -18,7 +19,7 @@ from leaseq.protocol import array_places, arrays, chunks, files, lanes, stops, t
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, how_many
-from leaseq.runner import limits, lot_ends, windows
+from leaseq.runner import gates, limits, lot_ends, windows
 from leaseq.runner.decide import Choice
 from leaseq.runner.holding import ArrayEnds, Attempted, Begins, Holding, Lot
 from leaseq.runner.index import Index
@@ -56,6 +57,8 @@ def many_of(state: NodeState, ports: Ports, entry: Entry) -> int:
     if lot is None:
         return CHUNKS_AT_ONCE
     more = CHUNKS_AT_ONCE if state.queue.has(str(lot.entry)) and not lot.tripped else 0
+    if lot.gate is not None and lot.waits_for_others:
+        more = min(more, lot.gate.many_in(lot.gate.decided(lot.taken)))
     if lot.limits and lot.no_lane_before:
         return sum(each.startable > 0 and each.has_lanes and not each.running for each in lot.open())
     if windows.may_hand(state, ports, lot):
@@ -72,9 +75,11 @@ def fill(state: NodeState, ports: Ports, entry: Entry, choices: Sequence[Choice]
     started = _start(state, ports, lot, choices)
     name = str(lot.entry)
     wanted = lot.pace.ahead(lot.slots) if windows.may_hand(state, ports, lot) else len(choices) - started
-    while wanted > lot.startable and not lot.closed and not lot.over and state.queue.has(name):
+    takes = 0
+    while wanted > lot.startable + takes and not lot.closed and not lot.over and state.queue.has(name):
         if lot.tripped or not _lane_is_free(ports, lot) or not take(state, ports, lot):
             break
+        takes += lot.gate is not None  # it may have brought nothing to run
     replenish(ports, lot)
     return started
 
@@ -225,6 +230,7 @@ def open_lot(state: NodeState, ports: Ports, entry: Entry) -> Lot | None:
         own=own,
     )
     _learn(ports, lot, array_places.names_of(ports.fs, ports.lease, array))
+    gates.learn(state, ports, lot)
     state.lots[lot.key] = lot
     return lot
 
@@ -255,7 +261,7 @@ def _learn(ports: Ports, lot: Lot, names: ArrayNames) -> None:
     """What is in the array's directory is known."""
     lot.taken = names.taken
     lot.over = lot.over or names.over
-    said = arrays.throttle(ports.fs, lot.array) if names.throttled else None
+    said = array_places.throttle(ports.fs, lot.array) if names.throttled else None
     lot.throttle = (lot.task.array.throttle if lot.task.array else 0) if said is None else said
     if len(names.stops) != lot.stops_seen and not names.over:
         lot.stops, lot.stops_seen = stops.read_stops(ports.fs, lot.array, names), len(names.stops)
@@ -263,7 +269,10 @@ def _learn(ports: Ports, lot: Lot, names: ArrayNames) -> None:
 
 def take(state: NodeState, ports: Ports, lot: Lot) -> bool:
     """One more chunk of the array was looked for, or several of short ones; False if nothing is left to take."""
-    wanted = [] if lot.stop_of_all else lot.next_free(_rank(state))
+    free = lot.next_free if lot.gate is None else partial(gates.next_chunks, lot)
+    wanted = [] if lot.stop_of_all else free(_rank(state))
+    if not wanted and lot.waits_for_others:
+        return False
     if not wanted:
         close(state, ports, lot)
         return False
@@ -279,8 +288,8 @@ def take(state: NodeState, ports: Ports, lot: Lot) -> bool:
         holding = Holding(lot, claim)
         indices = lot.indices(holding.chunk)
         holding.left = len(indices)
-        holding.waiting.extend((index, lot.entry.attempt) for index in indices)
         lot.held.append(holding)
+        gates.admit(ports, holding, [(index, lot.entry.attempt) for index in indices])
     lot_ends.apply_stops(state, ports, lot)
     return True
 
@@ -381,6 +390,7 @@ def hold(state: NodeState, ports: Ports, lot: Lot, held: Claim) -> set[str]:
 def look_for_stops(state: NodeState, ports: Ports, lot: Lot) -> None:
     """What is to end of the array by now is being ended."""
     _learn(ports, lot, array_places.names_of(ports.fs, ports.lease, lot.entry))
+    gates.learn(state, ports, lot)
     if lot.stop_of_all and lot.closed is None:
         close(state, ports, lot)
     lot_ends.apply_stops(state, ports, lot)

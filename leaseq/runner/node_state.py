@@ -306,6 +306,9 @@ class NodeState:
             waits.append(max(FIRST_LOOK_SECONDS, self.retry_at - now))
         if any(each.waits_for_ledger for each in self.lots.values()):
             waits.append(FIRST_LOOK_SECONDS)
+        if self.phase.may_claim:
+            gates = [each.gate for each in self.lots.values() if each.gate is not None and not each.over]
+            waits += [max(FIRST_LOOK_SECONDS, each.look_at - now) for each in gates if not each.is_settled]
         waits += [each.no_lane_before - now for each in self.lots.values() if each.no_lane_before]
         if self.windows or any(each.unknown for each in self.running.values()):
             waits.append(FIRST_LOOK_SECONDS)

@@ -10,12 +10,12 @@ second node, then of its third.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import chain, islice
 
 from leaseq.errors import Malformed, Newer
-from leaseq.names import Entry, group_of, priority_of, task_of
+from leaseq.names import Entry, group_of, is_each, priority_of, task_of
 from leaseq.runner.decide import LOOKAHEAD, rank, stagger_seconds
 
 WINDOW_PER_NODE = 4
@@ -34,6 +34,8 @@ class Queue:
         self.departed = 0
         """How many names have left the window so far."""
         self.ranks: dict[str, int] = {}
+        self.each: set[str] = set()
+        """Names of arrays, and of parts of them, whose indices may have to wait one by one."""
         self.malformed: list[tuple[bool, str]] = []
         """(is in the own inbox, name) of files that are no tasks, for the runner to set aside."""
         self.left: dict[bool, dict[str, str]] = {True: {}, False: {}}
@@ -51,6 +53,7 @@ class Queue:
         """The inbox holds just these names."""
         left = self.left[own] = {name: self.left[own][name] for name in names if name in self.left[own]}
         wanted = sorted(name for name in names if name not in left) if left else sorted(names)
+        self.each = {name for name in (*wanted, *(self.any if own else self.own)) if is_each(name)}
         if own:
             self.own = wanted
         else:
@@ -62,6 +65,8 @@ class Queue:
         at = bisect_left(names, name)
         if not name.startswith(".") and name not in self.left[own] and (at == len(names) or names[at] != name):
             insort(names, name)
+            if is_each(name):
+                self.each.add(name)
 
     def remove(self, name: str, *, own: bool) -> bool:
         """The name is gone; False if it was known to be."""
@@ -69,6 +74,7 @@ class Queue:
         at = bisect_left(names, name)
         if at < len(names) and names[at] == name:
             del names[at]
+            self.each.discard(name)
             return True
         return False
 
@@ -87,16 +93,17 @@ class Queue:
         return self.is_own(name) or (at < len(self.any) and self.any[at] == name)
 
     def candidates(
-        self, now: float, *, shut: Callable[[str], bool] | None = None
+        self, now: float, *, shut: Callable[[str], bool] | None = None, passed: Collection[str] = ()
     ) -> tuple[Iterator[Entry], float | None]:
         """(what this node may take now, best first; seconds until there may be more). Parsed only as far as read.
 
         shut: whether nothing of a group may start: what is of such a group is passed over, and stands in nobody's way.
+        passed: names of which nothing may start either.
         """
-        own, rest = (islice(_open(names, shut), LOOKAHEAD) for names in (self.own, self.any))
+        own, rest = (islice(_open(names, shut, passed), LOOKAHEAD) for names in (self.own, self.any))
         if len(self.nodes) < 2:
             return self._parse(merge(own, rest)), None
-        window = list(islice(_open(self.any, shut), WINDOW_PER_NODE * len(self.nodes)))
+        window = list(islice(_open(self.any, shut, passed), WINDOW_PER_NODE * len(self.nodes)))
         self.departed += len(self.seen.keys() - set(window))
         self.seen = {name: self.seen.get(name, (now, self.departed)) for name in window}
         self.ranks = {name: self.ranks[name] if name in self.ranks else self._rank(name) for name in window}
@@ -132,8 +139,9 @@ class Queue:
             yield entry
 
 
-def _open(names: Sequence[str], shut: Callable[[str], bool] | None) -> Iterator[str]:
-    """The names whose group may start something."""
+def _open(names: Sequence[str], shut: Callable[[str], bool] | None, passed: Collection[str]) -> Iterator[str]:
+    """The names that are not passed over, and whose group may start something."""
+    found = (name for name in names if name not in passed) if passed else iter(names)
     if shut is None:
-        return iter(names)
-    return (name for name in names if not (group := group_of(name)) or not shut(group))
+        return found
+    return (name for name in found if not (group := group_of(name)) or not shut(group))

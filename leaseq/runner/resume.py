@@ -8,8 +8,8 @@ from leaseq.protocol import chunks, journal
 from leaseq.protocol.facts import Begun
 from leaseq.protocol.fate import lost, lost_with_lease
 from leaseq.protocol.tasks import Claim
-from leaseq.runner import ends
-from leaseq.runner.holding import Holding, LogsLeft, Lot
+from leaseq.runner import ends, gates
+from leaseq.runner.holding import Attempted, Holding, LogsLeft, Lot
 from leaseq.runner.index import Index, end_if_done, end_index, never_began
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
@@ -24,18 +24,20 @@ def resume(state: NodeState, ports: Ports, lot: Lot, held: Claim, names: ArrayNa
     told = journal.read(ports.fs, lot.array, names, chunk=held.entry.chunk)
     holding = Holding(lot, held)
     begun: list[tuple[int, Begun]] = []
+    silent: list[Attempted] = []
     for index in lot.indices(holding.chunk):
         end, run = told.ended.get(index), told.begun.get(index)
         if run is not None:
             begun.append((index, run))
         elif end is None:
-            holding.waiting.append((index, lot.entry.attempt))
+            silent.append((index, lot.entry.attempt))
         elif end.requeued:
             holding.again.append((index, end.attempt + 1))
         else:
             continue
         holding.left += 1
     lot.held.append(holding)
+    gates.admit(ports, holding, silent)
     if lot.kept_logs:
         ports.ledger.add(LogsLeft(holding))
     keys = {_judge(state, ports, holding, index, run) for index, run in begun}

@@ -9,6 +9,7 @@ from leaseq.lease.lookup import Located
 from leaseq.models import Outcome, State, Task
 from leaseq.names import Entry
 from leaseq.protocol import arrays
+from leaseq.protocol.each_again import with_indices
 from leaseq.protocol.stops import Stop
 from leaseq.reading.find import throttled
 from leaseq.verbs.access import Access
@@ -75,14 +76,6 @@ def again(each: Located, task: Task, states: tuple[State, ...] = ()) -> tuple[Ta
     if not chosen:
         raise Refused(f"no index of {named(each)} has failed" if states == FAILED else f"{named(each)} is DONE")
     return with_indices(task, chosen), len(chosen)
-
-
-def with_indices(task: Task, chosen: Indices) -> Task:
-    """The array's task with those of its indices alone; what they are told of how many there are stays."""
-    assert task.array is not None
-    size = task.array.size or len(Indices.parse(task.array.indices))
-    size = 0 if size == len(chosen) else size
-    return replace(task, array=replace(task.array, indices=str(chosen), size=size, before={}))
 
 
 def with_others(each: Located, task: Task) -> Task:

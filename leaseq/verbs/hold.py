@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from leaseq.errors import UsageError
+from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Located
 from leaseq.models import ANY, State
 from leaseq.names import Entry
@@ -37,13 +38,22 @@ def _let_go(access: Access, each: Located) -> bool | None:
     if row.place is None:
         return None
     if row.place.directory.startswith(lease.inboxes):
-        return False
+        return _open(access, lease, Entry.parse(row.place.name))
     if not row.place.directory.startswith((lease.helds, lease.waitings)):
         return None  # its next attempt is to come from a claim, and that is its runner's
     key = Entry.parse(row.place.name).key
     edges.drop(access.fs, lease, [edge for edge in edges.edges_of(access.fs, lease) if edge.down == key])
     target = lease.inbox(row.place.directory.rpartition("/")[2])
     return tasks.move_pending(access.fs, row.place.directory, row.place.name, target) or None
+
+
+def _open(access: Access, lease: LeaseDir, entry: Entry) -> bool:
+    """The indices of the array, which is pending, wait for no others any more; False if they do not."""
+    own = [edge for edge in edges.edges_of(access.fs, lease) if edge.down == entry.key] if entry.each else []
+    edges.drop(access.fs, lease, own)
+    if own:
+        arrays.ask_holders(access.fs, lease, entry.of_array())
+    return bool(own)
 
 
 def _move(access: Access, each: Located, *, held: bool) -> bool | None:

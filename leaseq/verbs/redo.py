@@ -61,8 +61,11 @@ def redo(
     changed, indices = made(changes.applied(old)), 0
     if each.row.array is not None:
         changed, indices = arrays.again(each, changed, arrays.FAILED if failed else ())
-    need, group = changed.need, changed.group
-    entry = entries(1, need=need, priority=priority, now=now, group=group, indices=indices)[0]
+    ended = each.detail.outcomes[-1:]
+    ups = waits_of(access, lease, ended[0], changed) if ended else ()
+    waits = any(up.kind != edges.EACH for up in ups)
+    need, group, wise = changed.need, changed.group, any(up.kind == edges.EACH for up in ups)
+    entry = entries(1, need=need, priority=priority, now=now, group=group, indices=indices, each=wise)[0]
     task = replace(
         changed,
         id=entry.id,
@@ -76,11 +79,10 @@ def redo(
     )
     if task.node != ANY:
         records.prepare_node(access.fs, lease, task.node)
-    ended = each.detail.outcomes[-1:]
-    ups = waits_of(access, lease, ended[0], task) if ended else ()
     directory = tasks.inbox_of(lease, task)
-    if ups:
+    if waits:
         directory = lease.waiting(directory.rpartition("/")[2])
+    if ups:
         edges.prepare(access.fs, lease, task.node)
         edges.put(access.fs, lease, ups, [entry.key])
     else:
@@ -92,7 +94,7 @@ def redo(
         first = keys.publish_redo(access.fs, lease, number, directory, entry, task)
     if ups:
         dependents.look(access.fs, lease, now=now, only=[entry.key])
-    _retarget(access, lease, old.id, replace(task, id=first))
+    _retarget(access, lease, old, replace(task, id=first))
     return Queued(lease, replace(task, id=first), old if changes.forgets(old) else None)
 
 
@@ -102,13 +104,15 @@ def _origin(old: Task, new: Task, origins: Origins) -> Origin | None:
     return new.origin if in_copy or new.origin is not old.origin else origins.of(new)
 
 
-def _retarget(access: Access, lease: LeaseDir, old: str, new: Task) -> None:
+def _retarget(access: Access, lease: LeaseDir, old: Task, new: Task) -> None:
     """What waits for the old task, or an index of it, of which nobody knows how it ended, waits for the new one."""
-    indices = Indices.parse(new.array.indices) if new.array else Indices()
-    for home, edge in edges.waiting_for(access.fs, lease, old):
+    every, indices = (Indices.parse(each.array.indices) if each.array else Indices() for each in (old, new))
+    for home, edge in edges.waiting_for(access.fs, lease, old.id):
         number = edge.up.number
         if number is not None and number not in indices:
             continue
+        if edge.up.kind == edges.EACH and indices != every:
+            continue  # of the others the old one says how they ended
         there = edge.up._replace(id=new.id if number is None else f"{new.id}_{number}", attempt=1, lease=lease.id)
         edges.retarget(access.fs, home, edge.up, there, downs=[edge.down])
         dependents.look(access.fs, home, now=access.clock.now(), only=[edge.down])

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, Refused
+from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Found, Located
 from leaseq.models import ANY, Outcome, State, Task
 from leaseq.names import Entry
 from leaseq.protocol import dependents, edges, keys, records, tasks
+from leaseq.protocol.index_ends import of_indices
+from leaseq.protocol.retention import alive
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
 from leaseq.upstream import Upstream
@@ -91,10 +96,11 @@ def retry_after(
     indices: how many, of an array.
     """
     task = changes.applied(ended.task)
-    entry, task = keys.next_attempt(lease, ended, task, indices=indices)
+    ups = waits_of(access, lease, ended, task)
+    each = any(up.kind == edges.EACH for up in ups)
+    entry, task = keys.next_attempt(lease, ended, task, indices=indices, each=each)
     if task.node != ANY:
         records.prepare_node(access.fs, lease, task.node)
-    ups = waits_of(access, lease, ended, task)
     first = dependents.publish_again(access.fs, lease, ended, entry, task, ups, now=access.clock.now())
     if first.owner != entry.owner and changes.said:
         raise Refused(
@@ -105,16 +111,39 @@ def retry_after(
 
 
 def waits_of(access: Access, lease: LeaseDir, ended: Outcome, task: Task) -> tuple[Upstream, ...]:
-    """What the task waits for once more, if it never could start; raises Refused if that can never come."""
+    """What the task waits for once more, if it never could start; raises Refused if that can never come.
+
+    An array that waits index by index does so again: some of its indices may never have started.
+    """
+    ups = list(map(Upstream.parse, task.after))
     if ended.node or ended.started:
-        return ()
-    weighed = edges.weigh(access.fs, lease, map(Upstream.parse, task.after), now=access.clock.now())
+        ups = [up for up in ups if up.kind == edges.EACH]
+    weighed = edges.weigh(access.fs, lease, ups, now=access.clock.now())
+    _refuse_in_vain(access, lease, task, [up for up in weighed.open if up.kind == edges.EACH])
     for up, state in weighed.never:
         raise Refused(
             f"{task.id} comes after {up.id}, which is {state.name}",
             hint=f"`leaseq retry {up.id}` brings both back; `--anyway` runs this one all the same",
         )
     return weighed.open
+
+
+def _refuse_in_vain(access: Access, lease: LeaseDir, task: Task, ups: Sequence[Upstream]) -> None:
+    """Raises Refused if no index of the array can begin, because of how those that it waits for have ended."""
+    wanted = Indices.parse(task.array.indices) if ups and task.array else Indices()
+    for up in ups:
+        home = lease.beside(up.lease)
+        ended = of_indices(access.fs, home, up.task, wanted).ended
+        if not ended and up.task not in alive(access.fs, home):
+            raise Refused(
+                f"{task.id} comes after {up.id}, of which nothing is left: it was removed by `leaseq clean`",
+                hint="`--anyway` runs it all the same",
+            )
+        if all(index in ended and ended[index].state in edges.BADLY for index in wanted):
+            raise Refused(
+                f"{task.id} comes after {up.id} index by index, and none of these is DONE there",
+                hint=f"`leaseq retry {up.id}` brings both back; `--anyway` runs this one all the same",
+            )
 
 
 def last_outcome(each: Located) -> Outcome:

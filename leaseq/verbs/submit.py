@@ -14,6 +14,7 @@ from leaseq.lease.leases import is_own, living
 from leaseq.models import ANY, Lease, Task
 from leaseq.names import Entry
 from leaseq.protocol import keys, records, tasks
+from leaseq.protocol.edges import EACH
 from leaseq.protocol.submission import THREADS, Published, entries, publish_batch
 from leaseq.upstream import Upstream
 from leaseq.verbs.access import Access
@@ -84,7 +85,16 @@ def submit(
     need, group = wanted.like.need, wanted.like.group
     indices = 0 if wanted.like.array is None else len(Indices.parse(wanted.like.array.indices))
     total = len(wanted.commands)
-    named = entries(total, need=need, priority=wanted.priority, now=now, group=group, indices=indices, ids=wanted.ids)
+    named = entries(
+        total,
+        need=need,
+        priority=wanted.priority,
+        now=now,
+        group=group,
+        indices=indices,
+        ids=wanted.ids,
+        each=any(up.kind == EACH for up in waits),
+    )
     like = replace(wanted.like, submitted=now, user=user_name(), host=hostname(), origin=origin)
     batch = [
         (entry, replace(like, id=entry.id, argv=argv, shell=shell))
@@ -94,7 +104,8 @@ def submit(
         _refuse_too_large(batch[0][1])
     if waits:
         upstreams.put(access, lease, like.node, waits, named)
-    done = _publish(access, lease, wanted, batch, told=told, threads=threads, waits=bool(waits))
+    whole = any(up.kind != EACH for up in waits)
+    done = _publish(access, lease, wanted, batch, told=told, threads=threads, waits=whole)
     new = tuple(entry for entry, task_id in zip(named, done.ids, strict=False) if entry.id == task_id)
     if waits:
         queued = set(map(str, new))

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from leaseq.dataclass import replace
 from leaseq.errors import LeaseqError, Malformed, Refused, UsageError
+from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import How, Located, Lookup
 from leaseq.models import ANY, State, Task
@@ -22,11 +23,14 @@ INDICES_MAX = 1_000
 """For so many indices one by one a task may wait: each of them is a name in a directory."""
 
 
-def resolve(access: Access, lease: LeaseDir, said: Sequence[tuple[str, str]]) -> list[tuple[Upstream, Located]]:
+def resolve(
+    access: Access, lease: LeaseDir, said: Sequence[tuple[str, str]], *, indices: Indices | None = None
+) -> list[tuple[Upstream, Located]]:
     """What each word stands for, in whichever lease of the home; raises NotFound, UsageError and Refused.
 
     said: what is waited for, one of `edges.KINDS`, and the word. A group, a name or a state stands for the tasks that
     are so now, without those that have ended well, unless it is waited for that they do not.
+    indices: those of the new task, if it is an array.
     """
     lookup = Lookup(access.fs, access.home, access.clock, first=lease, restricted=False)
     found = []
@@ -40,10 +44,44 @@ def resolve(access: Access, lease: LeaseDir, said: Sequence[tuple[str, str]]) ->
                     f"{task.row.id} was removed by `leaseq clean`: nothing can be submitted to come after it",
                     hint="leave it out: it has ended long ago",
                 )
+            if kind == edges.EACH:
+                _refuse_unlike(task, indices)
             found += [(Upstream(kind, *place, task.reader.lease.id), task) for place in _places(task)]
         if named.problems:
             raise named.problems[0]
     return found
+
+
+def _refuse_unlike(task: Located, indices: Indices | None) -> None:
+    """Raises UsageError and Refused if an array of those indices cannot wait for that task index by index."""
+    row, what = task.row, f"each:{task.row.id}"
+    if indices is None:
+        raise UsageError(
+            f"{what} is index by index, and this is one task without indices",
+            hint=f"`--after {row.id}` waits for all of it; -a, --sweep or --each make an array",
+        )
+    if row.array is None:
+        raise UsageError(f"{what}: that is one task, without indices", hint=f"--after {row.id}")
+    if task.indices is not None:
+        raise UsageError(
+            f"{what}_{str(task.indices)[:TEXT_MAX]}: an array is waited for as a whole index by index",
+            hint=f"each:{row.id}",
+        )
+    try:
+        every = task.indexed.every
+    except Malformed as error:
+        raise Refused(f"{row.id}: its indices cannot be read ({error})", hint="`leaseq info` says more") from None
+    if every != indices:
+        has, wants = (str(some)[:TEXT_MAX] for some in (every, indices))
+        raise UsageError(
+            f"{row.id} has the indices {has}, and this array {wants}: index by index they have to be the same",
+            hint=f"-a {has}, or `--after {row.id}`, which waits for all of it",
+        )
+    if row.state in edges.BADLY and not row.array.counts.get(State.DONE):
+        raise Refused(
+            f"{row.id} is {row.state.name}, and no index of it is DONE: what is to come after it could never start",
+            hint=f"`leaseq retry {row.id}` runs it once more",
+        )
 
 
 def _places(task: Located) -> list[tuple[str, int]]:

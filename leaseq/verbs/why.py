@@ -13,6 +13,7 @@ from leaseq.reading.forecast import LOOKED_AT, Durations, Opening, first_opening
 from leaseq.reading.merge import NOBODY
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import NodeView, Snapshot, TaskView, duration, need_text
+from leaseq.reading.waits import DEPENDENCY
 from leaseq.room import Room, never_fits
 from leaseq.words import about, count
 
@@ -103,7 +104,7 @@ def _stopped(row: TaskView, code: str) -> list[str]:
             f"{row.id} waits for its group: {row.reason.partition(': ')[2]}.",
             f"One of them has to end, or `leaseq group {row.group} --parallel N` allows more.",
         ]
-    if row.waits:
+    if code in (DEPENDENCY, "Begin"):
         return [f"{row.id} waits for others: {row.reason}."]
     if code == "Draining":
         return [f"{row.id} waits: the lease's nodes start nothing until `leaseq lease hold-queue --off`."]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome, State, Task
 from leaseq.names import CLI, Entry, parse_id, parse_key
-from leaseq.protocol.edges import BADLY, BEGIN, ENDS, NOT_OK, OK
+from leaseq.protocol.edges import BADLY, BEGIN, EACH, ENDS, NOT_OK, OK
 from leaseq.upstream import Edge, Upstream, edges_in
 from leaseq.world import Fs
 from tests.crash.index_order import ends_of_index
@@ -85,6 +85,11 @@ def _check_because(world: Watched, fs: Fs, outcome: Outcome, ups: list[Upstream]
 
 def brought_back(world: Watched, fs: Fs, outcome: Outcome) -> bool:
     """True if the attempt was cancelled because of one that somebody has retried, or that was brought back so."""
+    each = [up.task for up in map(Upstream.parse, outcome.task.after) if up.kind == EACH]
+    if any(task_id in each for task_id, _ in world.truth.retried):
+        return True  # those of its indices that were cancelled because of others
+    if any(brought_back(world, fs, before) for up in each for before in outcomes_of(world, fs, up)):
+        return True
     if not outcome.because:
         return False
     cause = Upstream.parse(outcome.because)

@@ -490,6 +490,9 @@ LINES = {
     "leaseq submit --after last-1,any:T3k9 -- ./report": Typed("leaseq submit --after last-1,any:{failed} -- ./report"),
     "leaseq submit -d afterok:T3k9:T7aa -- ./compare": Typed("leaseq submit -d afterok:{ended}:{ended} -- ./compare"),
     "leaseq submit --after last_3 -- ./look-at-one": Typed("leaseq submit --after {sweep}_1 -- ./look-at-one"),
+    "leaseq submit -a 0-99 --after each:last -- ./eval {i}": Typed(
+        "leaseq submit -a 0-1 --after each:{sweep} -- ./eval"
+    ),
     "leaseq release ID --anyway": Typed("leaseq release {held} --anyway"),
     "leaseq redo ID --time 8h --mem 32G --env LR=0.1": Typed("leaseq redo {ended} --time 8h --mem 1G --env LR=0.1"),
     "leaseq wait ID --timeout 9m": Typed("leaseq wait {ended} --timeout 9m"),

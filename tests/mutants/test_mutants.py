@@ -6,13 +6,14 @@ import pytest
 
 from leaseq.dataclass import replace
 from leaseq.protocol.plan import divided_into
-from tests.crash import array_rules, index_rules, lane_rules
+from tests.crash import array_rules, each_rules, index_rules, lane_rules
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
 from tests.crash.leaving_world import every_leave
 from tests.crash.suite import first_violation
 from tests.mutants import (
     array_mutants,
+    each_mutants,
     end_mutants,
     index_mutants,
     lane_mutants,
@@ -25,7 +26,7 @@ from tests.mutants import (
 )
 from tests.mutants.mutants import CAUGHT_BY, MUTANTS
 from tests.sim.history import run
-from tests.sim.plan import Plan, draw, draw_arrays
+from tests.sim.plan import Plan, draw, draw_arrays, draw_each
 from tests.sim.service import REAL_PARTS
 from tests.sim.test_sim import beside_one_of_no_group
 from tests.sim.test_windows import told_before_a_restart
@@ -136,6 +137,26 @@ def test_a_mutant_of_what_waits_for_indices_is_caught(name: str) -> None:
         violation = array_rules.first_violation(index_rules.cases(mutant), first=index_mutants.CAUGHT_BY.get(name, ""))
     assert violation is not None, f"{name}: nothing is caught"
     _tell(name, f"indices: {violation[0]}", violation[1])
+
+
+@pytest.mark.parametrize("name", each_mutants.MUTANTS)
+def test_a_mutant_of_arrays_that_wait_index_by_index_is_caught(name: str) -> None:
+    mutant = replace(each_rules.REAL, **each_mutants.MUTANTS[name])
+    with divided_into(array_rules.CHUNKS):
+        violation = array_rules.first_violation(each_rules.cases(mutant), first=each_mutants.CAUGHT_BY.get(name, ""))
+    assert violation is not None, f"{name}: nothing is caught"
+    _tell(name, f"each: {violation[0]}", violation[1])
+
+
+@pytest.mark.parametrize("name", each_mutants.RUNNER_MUTANTS)
+def test_a_mutant_of_a_runner_with_such_arrays_is_caught(name: str) -> None:
+    mutant, first = each_mutants.RUNNER_MUTANTS[name], each_mutants.SEEN.get(name, 1)
+    for number in (first, *range(1, HISTORIES_MAX + 1)):
+        violation = run(draw_each(f"mutant {number}", only=mutant.troubles), mutant.parts).violation
+        if violation:
+            _tell(name, f"sim: history {number}", violation)
+            return
+    pytest.fail(f"{name}: nothing is caught")
 
 
 def _tell(mutant: str, caught_by: str, rule: str) -> None:

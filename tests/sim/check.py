@@ -9,18 +9,23 @@ cost, and what ran beside what was noted as the history went on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from leaseq.indices import Indices
 from leaseq.models import Outcome, State, Task
 from leaseq.names import parse_id, parse_key
 from leaseq.protocol import reports
+from leaseq.protocol.edges import BADLY
 from leaseq.protocol.facts import Ended
 from leaseq.protocol.fate import LOST_ATTEMPTS_MAX
+from leaseq.protocol.index_ends import tries_of
 from leaseq.reading.find import Search
 from leaseq.reading.snapshot import Reader
+from leaseq.upstream import Upstream
 from leaseq.world import SystemClock
+from tests.crash.actors import Key
 from tests.crash.check import PENDING, Violated, check_always, check_settled, places
+from tests.crash.index_order import ends_of_index
 from tests.crash.order import brought_back
 from tests.sim.history import History
 
@@ -37,11 +42,45 @@ def check_now(history: History) -> None:
     if history.truth.violations:
         raise Violated(history.truth.violations[0])
     check_always(history)
+    check_each(history, [key for key in history.truth.starts if key not in history.truth.judged])
+    history.truth.judged.update(history.truth.starts)
+
+
+def check_each(history: History, starts: Iterable[Key]) -> None:
+    """No index of an array was started before that index of the one that it waits for had ended well, durably."""
+    for key in starts:
+        task_id, index = parse_id(key[0])
+        task = history.truth.offered.get(task_id) if index is not None else None
+        for up in map(Upstream.parse, task.after if task is not None else ()):
+            ended = ends_of_index(history, history.fs(), up.task, index or 0)
+            if State.DONE not in [state for _, state in ended]:
+                raise Violated(f"{key[0]}.{key[1]} was started, and {up.task}_{index} had not ended well: {ended}")
+            history.truth.done["each"] += 1
+
+
+def _check_brought_back(history: History) -> None:
+    """No index stays cancelled because of one that somebody was told to have retried."""
+    fs, lease, truth = history.fs(), history.lease, history.truth
+    for task_id in [task_id for task_id, task in truth.offered.items() if task.after]:
+        if None in truth.stopped.get(task_id, ()):
+            continue  # somebody wanted nothing more of it
+        tries = tries_of(fs, lease, task_id) or []
+        for number, each in enumerate(tries):
+            for index, end in reports.indices(fs, lease, task_id, each.attempt).ended.items():
+                if not end.because or any(index in later.indices for later in tries[number + 1 :]):
+                    continue
+                up = Upstream.parse(end.because)
+                told = [attempt for other, attempt in truth.brought_back if other == up.task and attempt >= up.attempt]
+                later = [attempt for attempt, _ in ends_of_index(history, fs, up.task, index) if attempt > up.attempt]
+                if told and later:
+                    raise Violated(f"{task_id}_{index} stays cancelled because of {up}, which was retried: {later}")
 
 
 def check(history: History) -> None:
     """Everything that must be true once all work is done."""
     check_now(history)
+    check_each(history, history.truth.starts)
+    _check_brought_back(history)
     check_settled(history)
     outcomes = _outcomes(history)
     pending = _pending(history)
@@ -126,12 +165,26 @@ def _check_array(history: History, task_id: str, attempt: int, outcome: Outcome)
             raise Violated(f"{name} exited {truth.exits[key]}, and is told to have exited {each.exit_code}")
         if each.state is State.FAILED and key in truth.ended_by_slurm:
             raise Violated(f"{name} is told to have FAILED, and the end of its job has ended it")
-        asked = any(some is None or index in some for some in stopped)
+        asked = any(some is None or index in some for some in stopped) or _is_because(history, task, index, each)
         if each.state is State.CANCELLED and not asked and task_id not in truth.forced_arrays:
             raise Violated(f"{name} is told to be CANCELLED, and nobody asked for that")
         allowed = truth.lossy or truth.lease_ended or task_id in truth.forced_arrays or key in truth.unseen
         if each.state is State.LOST and not allowed:
             raise Violated(f"{name} is LOST ({each.reason}), and nothing happened to any node")
+
+
+def _is_because(history: History, task: Task, index: int, ended: Ended) -> bool:
+    """True if the index was cancelled because of that index of another array, which ended as is said, and not well."""
+    if not ended.because:
+        return False
+    up = Upstream.parse(ended.because)
+    state = dict(ends_of_index(history, history.fs(), up.task, index)).get(up.attempt)
+    if up.task not in [Upstream.parse(word).task for word in task.after] or state not in BADLY:
+        raise Violated(f"{task.id}_{index} was cancelled because of {up}, and that ended so: {state}")
+    if ended.reason != f"Dependency: {up.task}_{index} {state.name}":
+        raise Violated(f"{task.id}_{index} was cancelled because of {up}, and says {ended.reason!r}")
+    history.truth.done["cut"] += 1
+    return True
 
 
 def _check_stopped(history: History, task_id: str, ended: Mapping[int, Ended], most: int) -> None:

@@ -75,12 +75,19 @@ class ArrayPlan:
     group: str = ""
     throttle: int = 0
     max_fails: int = 0
+    codes: tuple[int, ...] = ()
+    """The exit code of each index, if they do not all end alike."""
+    each: int | None = None
+    """A number that picks, among the arrays of as many indices that are known then, one that it waits for index by
+    index."""
+    on_dep: str = ""
 
     def __str__(self) -> str:
         return (
             f"{self.at:6.1f} s  submit array from {self.host}: {self.count} x {self.seconds:.1f} s, exit {self.code},"
             f" {self.manner}, need {self.need}, node {self.node}, retries {self.retries}, on_lost {self.on_lost!r},"
-            f" group {self.group!r}, throttle {self.throttle}, max_fails {self.max_fails}"
+            f" group {self.group!r}, throttle {self.throttle}, max_fails {self.max_fails},"
+            f" codes {self.codes}, each {self.each} {self.on_dep}"
         )
 
 
@@ -442,6 +449,65 @@ def draw_after_arrays(seed: str, *, only: Sequence[str] | None = None) -> Plan:
         tasks=plan.tasks + tuple(_after_an_array(plan.arrays, chance) for _ in range(chance.randint(1, 5))),
         troubles=tuple(_at_edges(each, chance) for each in plan.troubles),
     )
+
+
+def draw_each(seed: str, *, only: Sequence[str] | None = None, steps: Sequence[Step] = ()) -> Plan:
+    """As `draw_arrays`, with arrays that wait index by index for one of those, and arrays that wait so for them."""
+    plan = draw_arrays(seed, only=only, steps=steps, limits=Random(f"{seed} limited").random() < 0.3)
+    chance = Random(f"{seed} each")
+    arrays = [
+        replace(
+            each,
+            code=0,
+            codes=tuple(chance.choice((0, 0, 0, 1)) for _ in range(each.count)) if chance.random() < 0.7 else (),
+            seconds=min(each.seconds, 3.0),
+        )
+        for each in plan.arrays
+    ]
+    for number in range(chance.randint(1, 3)):
+        up = chance.choice(arrays)
+        arrays.append(
+            replace(
+                up,
+                at=up.at + chance.uniform(0.1, 40.0),
+                host=chance.choice(LOGIN),
+                seconds=chance.choice((0.05, 0.5, 3.0)),
+                codes=(),
+                code=chance.choice((0, 0, 1)),
+                retries=chance.choice((0, 0, 1)),
+                throttle=0,
+                max_fails=0,
+                each=number + chance.randrange(3),
+                on_dep=chance.choice(("", "", "", "hold")),
+            )
+        )
+    again = tuple(
+        Command(chance.uniform(SECONDS * 0.3, SECONDS), chance.choice(LOGIN), "retry", number)
+        for number in range(4)
+        if chance.random() < 0.5
+    )
+    troubles = tuple(_at_gates(each, chance) for each in plan.troubles)
+    return replace(plan, arrays=tuple(arrays), array_commands=plan.array_commands + again, troubles=troubles)
+
+
+GATE_STEPS = (
+    ("read_range", "/o."),
+    ("sync", "/o."),
+    ("append", "/o."),
+    ("link", "/broken/"),
+    ("names", "/edges"),
+    ("create", "/edges/"),
+    ("create", "/r."),
+    ("sync_dir", "/broken"),
+    ("rename", "/keys/"),
+)
+"""Where something is at stake for arrays that wait index by index."""
+
+
+def _at_gates(trouble: Trouble, chance: Random) -> Trouble:
+    if not trouble.step[0] or chance.random() < 0.6:
+        return trouble
+    return replace(trouble, step=chance.choice(GATE_STEPS), at=chance.randint(1, 3))
 
 
 def _after_an_array(arrays: Sequence[ArrayPlan], chance: Random) -> TaskPlan:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.sim.history import run
-from tests.sim.plan import draw_after_arrays, draw_arrays
+from tests.sim.plan import draw_after_arrays, draw_arrays, draw_each
 
 SEEDS = 24
 AFTER_SEEDS = 12
+EACH_SEEDS = 24
 PART = 6
 
 
@@ -64,3 +65,11 @@ def test_arrays_without_trouble_keep_every_promise() -> None:
 
 def test_a_history_with_arrays_is_the_same_again() -> None:
     assert run(draw_arrays("test 1")).digest == run(draw_arrays("test 1")).digest
+
+
+@pytest.mark.parametrize("first", range(0, EACH_SEEDS, PART))
+def test_no_history_with_arrays_that_wait_index_by_index_breaks_a_promise(first: int) -> None:
+    for number in range(first, first + PART):
+        plan = draw_each(f"each {number}", only=() if number % PART == 0 else None)
+        result = run(plan)
+        assert not result.violation, f"{result.violation}\n{plan}"

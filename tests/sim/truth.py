@@ -53,6 +53,10 @@ class SimTruth(Truth):
     """The command and name of tasks, as acknowledged last; of none that is being changed, or whose change failed."""
     changes: Counter[str] = field(default_factory=Counter)
     """How many changes of each task have begun."""
+    brought_back: set[Key] = field(default_factory=set)
+    """Arrays that somebody was told to have retried, each with the attempt that had ended."""
+    judged: set[Key] = field(default_factory=set)
+    """Starts of which it was looked whether what they wait for had come."""
     under_way: Counter[str] = field(default_factory=Counter)
     """How many of them go on."""
     ran: dict[Key, tuple[str, ...]] = field(default_factory=dict)

@@ -19,13 +19,14 @@ from leaseq.limit_names import ALL_GROUPS
 from leaseq.models import Array, State, Task
 from leaseq.names import ARRAYS, CLI, Entry, new_task_id, order
 from leaseq.protocol import arrays, tasks, terms
-from leaseq.protocol.edges import begins_at
+from leaseq.protocol.edges import EACH, begins_at
 from leaseq.protocol.groups import begun_in
 from leaseq.protocol.stops import Stop
 from leaseq.reading.find import find
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import Snapshot
 from leaseq.upstream import Upstream
+from leaseq.verbs import upstreams
 from leaseq.verbs.access import Access
 from leaseq.verbs.arrays import set_throttle
 from leaseq.verbs.cancel import cancel
@@ -145,8 +146,14 @@ class User:
     def submit_array(self, plan: ArrayPlan) -> None:
         """The array is acknowledged, or the command failed."""
         cpus = ALONE if plan.need.alone else str(1 if plan.need.cpus is None else plan.need.cpus)
-        argv = ("work", str(plan.seconds), str(plan.code), plan.manner, cpus)
+        code = "{c}" if plan.codes else str(plan.code)
+        argv = ("work", str(plan.seconds), code, plan.manner, cpus)
         now = self.clock.now()
+        try:
+            ups = self._each_of(plan)
+        except (LeaseqError, OSError, Malformed):
+            return  # it could never start, or what it was to wait for cannot be read now
+        axes = ({"c": tuple(map(str, plan.codes))},) if plan.codes else ()
         task = Task(
             new_task_id(),
             argv,
@@ -158,20 +165,52 @@ class User:
             retries=plan.retries,
             on_lost=plan.on_lost,
             requeue=plan.requeue,
-            array=Array(f"0-{plan.count - 1}", throttle=plan.throttle, max_fails=plan.max_fails),
+            array=Array(f"0-{plan.count - 1}", axes=axes, throttle=plan.throttle, max_fails=plan.max_fails),
             group=plan.group,
+            after=tuple(map(str, ups)),
+            on_dep=plan.on_dep,
         )
         place = order(priority=0, micros=int(now * 1e6), sequence=0)
-        entry = Entry(place, task.id, plan.need, 1, count=plan.count, group=plan.group)
+        entry = Entry(place, task.id, plan.need, 1, count=plan.count, group=plan.group, each=bool(ups))
         self.truth.offered[task.id] = task
         self.truth.limits.groups[task.id] = plan.group
         self.truth.throttles[task.id] = [Throttle(plan.throttle, acknowledged=True)]
         try:
             self.fs.mkdir(self.lease.inbox(plan.node))
+            if ups:
+                upstreams.put(self.access, self.lease, plan.node, ups, [entry])
             tasks.publish(self.fs, self.lease.inbox(plan.node), entry, task)
+            if ups:
+                upstreams.look(self.access, self.lease, ups, [entry])
         except OSError:
             return
         self.truth.arrays[task.id] = task
+
+    def _each_of(self, plan: ArrayPlan) -> tuple[Upstream, ...]:
+        """What the array is to wait for index by index; raises LeaseqError if that can never come."""
+        every = Indices.parse(f"0-{plan.count - 1}")
+        alike = [
+            task_id
+            for task_id, task in self.truth.arrays.items()
+            if task.array is not None and Indices.parse(task.array.indices) == every
+        ]
+        if plan.each is None or not alike:
+            return ()
+        said = [(EACH, alike[plan.each % len(alike)])]
+        return tuple(up for up, _ in resolve(self.access, self.lease, said, indices=every))
+
+    def _see_to_each(self) -> None:
+        """What waits for ever for an index that is LOST, or was to be kept if one failed, does so no more."""
+        for task_id, task in list(self.truth.arrays.items()):
+            for up in map(Upstream.parse, task.after):
+                row = self._located(up.task).row
+                if self._located(task_id).row.state.ended or not row.state.ended:
+                    continue
+                if row.array is not None and row.array.counts.get(State.LOST):
+                    self._retry_array(up.task)
+                elif task.on_dep:
+                    self.truth.stopped.setdefault(task_id, []).append(None)
+                    cancel(self.access, self._located(task_id))
 
     def stop(self, plan: Command) -> None:
         """An array is cancelled, or some of it, or what of it is not done runs once more; or that failed."""
@@ -217,6 +256,7 @@ class User:
             if row.state.ended and row.state is not State.DONE:
                 self.truth.retried.add((task_id, row.attempt))
             retry(self.access, Located(reader, row))
+            self.truth.brought_back.add((task_id, row.attempt))
 
     # -- commands ----------------------------------------------------------------------------------
 
@@ -358,6 +398,8 @@ class User:
         for group in ("", "ga", "gb", "gc"):
             with self.truth.limits.command("pause", group):
                 resume(self.access, self.lease, group)
+        with suppress(LeaseqError, OSError, Malformed):
+            self._see_to_each()
         reader = self.reader()
         for row in reader.read(recent=0, pending=None).tasks:
             if row.reason == "Held" and not row.waits:

@@ -36,10 +36,11 @@ orders = places.map(lambda each: order(priority=each[0], micros=each[1], sequenc
 parts = st.none() | st.integers(0, 999_999_999)
 whole_entries = st.builds(Entry, orders, ids, needs, st.integers(1, 999_999), st.just("") | owners)
 array_entries = st.builds(
-    lambda entry, count, chunk: replace(entry, count=count, chunk=chunk),
+    lambda entry, count, chunk, each: replace(entry, count=count, chunk=chunk, each=each),
     whole_entries,
     st.integers(1, 1_000_000_000),
     parts,
+    st.booleans(),
 )
 entries = whole_entries | array_entries
 
