@@ -50,7 +50,7 @@ def see_to_capacity(access: Access, lease: LeaseDir) -> None:
 
 
 def _with_upstreams(access: Access, asked: Asked, lease: LeaseDir) -> Task:
-    found = [up for up, _ in resolve(access, lease, asked.after)] if asked.after else []
+    found = [up for up, _ in resolve(access, lease, asked.after, array=asked.like.array)] if asked.after else []
     if asked.begin is not None:
         begin = asked.begin
         at = begin.timestamp() if isinstance(begin, datetime) else access.clock.now() + begin.total_seconds()

@@ -30,7 +30,6 @@ from leaseq.cli.progress import Progress
 from leaseq.cli.sweeping import ARRAY_OPTIONS, content, said, tell_dry_run, with_array
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Unavailable, UsageError
-from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Array, Need, Task
 from leaseq.protocol.edges import After
@@ -175,8 +174,7 @@ class Submit:
         from leaseq.protocol.edges import begins_at
         from leaseq.verbs.upstreams import resolve
 
-        indices = None if array is None else Indices.parse(array.indices)
-        found = [up for up, _ in resolve(app.access, lease, self.after, indices=indices)]
+        found = [up for up, _ in resolve(app.access, lease, self.after, array=array)]
         if self.begin:
             found.append(begins_at(self.begin.at(app.clock.now()), lease))
         return tuple(dict.fromkeys(map(str, found)))

@@ -10,7 +10,7 @@ from leaseq.errors import LeaseqError, Malformed, Refused, UsageError
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import How, Located, Lookup
-from leaseq.models import ANY, State, Task
+from leaseq.models import ANY, Array, State, Task
 from leaseq.names import Entry, parse_key
 from leaseq.protocol import dependents, edges
 from leaseq.protocol.retention import alive
@@ -24,13 +24,13 @@ INDICES_MAX = 1_000
 
 
 def resolve(
-    access: Access, lease: LeaseDir, said: Sequence[tuple[str, str]], *, indices: Indices | None = None
+    access: Access, lease: LeaseDir, said: Sequence[tuple[str, str]], *, array: Array | None = None
 ) -> list[tuple[Upstream, Located]]:
     """What each word stands for, in whichever lease of the home; raises NotFound, UsageError and Refused.
 
     said: what is waited for, one of `edges.KINDS`, and the word. A group, a name or a state stands for the tasks that
     are so now, without those that have ended well, unless it is waited for that they do not.
-    indices: those of the new task, if it is an array.
+    array: what the new task is, if it is one.
     """
     lookup = Lookup(access.fs, access.home, access.clock, first=lease, restricted=False)
     found = []
@@ -45,7 +45,7 @@ def resolve(
                     hint="leave it out: it has ended long ago",
                 )
             if kind == edges.EACH:
-                _refuse_unlike(task, indices)
+                _refuse_unlike(task, Indices.parse(array.indices) if array else None)
             found += [(Upstream(kind, *place, task.reader.lease.id), task) for place in _places(task)]
         if named.problems:
             raise named.problems[0]

@@ -197,7 +197,7 @@ class User:
         if plan.each is None or not alike:
             return ()
         said = [(EACH, alike[plan.each % len(alike)])]
-        return tuple(up for up, _ in resolve(self.access, self.lease, said, indices=every))
+        return tuple(up for up, _ in resolve(self.access, self.lease, said, array=Array(str(every))))
 
     def _see_to_each(self) -> None:
         """What waits for ever for an index that is LOST, or was to be kept if one failed, does so no more."""

@@ -41,7 +41,7 @@ def lab() -> Lab:
 def after_each(lab: Lab, up_id: str, *, lease: LeaseDir | None = None, **fields: object) -> str:
     """An array that waits for that one, index by index."""
     home = lease or lab.lease
-    ups = [up for up, _ in resolve(lab.access, home, [("each", up_id)], indices=EVERY)]
+    ups = [up for up, _ in resolve(lab.access, home, [("each", up_id)], array=Array(str(EVERY)))]
     fields = {"after": tuple(map(str, ups)), "array": Array(str(EVERY)), **fields}
     like = Task("", (), "/", 0.0, need=Need(cpus=1), export="NONE", **fields)  # type: ignore[arg-type]
     return submit(lab.access, home, Wanted(like, [(("true",), False)]), threads=0).ids[0]
