@@ -19,6 +19,18 @@ from leaseq.schema import whole
 from leaseq.world import user_name
 
 SIZE_MAX = 1 << 20
+NOTIFY_ON = ("failed", "starts", "ends", "empty")
+"""What the monitor may call for: a task fails, a lease starts, it is about to end, its queue is empty."""
+CHOICES = {
+    "warning_to": ("leader", "all"),
+    "local": ("allow", "never"),
+    "provenance": ("on", "off"),
+    "monitor_title": ("on", "off"),
+    "monitor_notify": ("bell", "osc9", "osc777", "off"),
+    "monitor_in_tmux": ("off", "pass"),
+}
+"""Settings that have one of a few words."""
+TEXTS = ("warning_signal", "prologue", "epilogue", "prologue_failure", "idle", "progress", *CHOICES)
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,14 @@ class Config:
     """A regular expression for progress lines of tasks, with groups `done` and `total`, or `percent`."""
     provenance: str = "on"
     """`off` if it is not recorded from which commit and with which changes tasks are submitted."""
+    monitor_title: str = "on"
+    """`off`: the monitor leaves the terminal's title as it is."""
+    monitor_notify: str = "bell"
+    """How the monitor calls: `bell`, `osc9`, `osc777`, or `off`."""
+    monitor_notify_on: tuple[str, ...] = NOTIFY_ON
+    """What it calls for."""
+    monitor_in_tmux: str = "off"
+    """`pass`: title and notification are sent inside tmux, too."""
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
 
@@ -137,31 +157,21 @@ def parse(text: str, *, path: str) -> Config:
     for name in ("slurm_poll_seconds", "warning_seconds"):
         if name in values:
             made[name] = _number(values[name], f"{path}: {name}", low=1)
-    for name in (
-        "warning_signal",
-        "warning_to",
-        "local",
-        "prologue",
-        "epilogue",
-        "prologue_failure",
-        "idle",
-        "progress",
-        "provenance",
-    ):
+    for name in TEXTS:
         if name in values:
             made[name] = _text(values[name], f"{path}: {name}")
     if "warning_signal" in made:
         made["warning_signal"] = _signal(made["warning_signal"], f"{path}: warning_signal")
-    if made.get("warning_to", "leader") not in ("leader", "all"):
-        raise UsageError(f"{path}: warning_to must be `leader` or `all`, not {shown(made['warning_to'])}")
+    for name, words in CHOICES.items():
+        if made.get(name, words[0]) not in words:
+            choice = ", ".join(f"`{word}`" for word in words[:-1]) + f" or `{words[-1]}`"
+            raise UsageError(f"{path}: {name} must be {choice}, not {shown(made[name])}")
+    if "monitor_notify_on" in values:
+        made["monitor_notify_on"] = _notify_on(values["monitor_notify_on"], f"{path}: monitor_notify_on")
     if "prologue_failure" in made:
         _stop_or_go(made["prologue_failure"], f"{path}: prologue_failure")
     if made.get("progress"):
         _progress(made["progress"], f"{path}: progress")
-    if made.get("local", "allow") not in ("allow", "never"):
-        raise UsageError(f"{path}: local must be `allow` or `never`, not {shown(made['local'])}")
-    if made.get("provenance", "on") not in ("on", "off"):
-        raise UsageError(f"{path}: provenance must be `on` or `off`, not {shown(made['provenance'])}")
     if "profiles" in values:
         profiles = _mapping(values["profiles"], f"{path}: profiles")
         made["profiles"] = {name: _profile(name, value, path) for name, value in profiles.items()}
@@ -169,9 +179,8 @@ def parse(text: str, *, path: str) -> Config:
 
 
 def says(home: Home, setting: str, value: str) -> bool:
-    """True if that setting has that value, which is not its default. YAML is read only if the file names it."""
-    text = _read(home.config)
-    return text is not None and setting in text and getattr(parse(text, path=home.config), setting) == value
+    """True if that setting has that value, which is not its default."""
+    return bool(getattr(_said(home, setting), setting) == value)
 
 
 def local_is_forbidden(home: Home) -> bool:
@@ -180,10 +189,32 @@ def local_is_forbidden(home: Home) -> bool:
 
 
 def progress_pattern(home: Home) -> re.Pattern[str] | None:
-    """What the settings say of progress lines. YAML is read only if they may say something."""
-    text = _read(home.config)
-    said = parse(text, path=home.config).progress if text is not None and "progress" in text else ""
+    """What the settings say of progress lines."""
+    said = _said(home, "progress").progress
     return re.compile(said) if said else None
+
+
+def of_monitor(home: Home) -> Config:
+    """The settings as far as the monitor asks for them."""
+    return _said(home, "progress", "monitor_")
+
+
+def _said(home: Home, *words: str) -> Config:
+    """The settings; the defaults if none of the words stands there: YAML is read only if it may say something."""
+    text = _read(home.config)
+    if text is None or not any(word in text for word in words):
+        return Config()
+    return parse(text, path=home.config)
+
+
+def _notify_on(value: object, what: str) -> tuple[str, ...]:
+    """Words, as a list or in one line."""
+    words = [_text(each, what) for each in value] if isinstance(value, list) else _text(value, what).split(",")
+    words = [word.strip() for word in words if word.strip()]
+    for word in words:
+        if word not in NOTIFY_ON:
+            raise UsageError(f"{what}: {word!r:.40} is nothing to call for", hint=f"some of {', '.join(NOTIFY_ON)}")
+    return tuple(words)
 
 
 def _progress(value: str, what: str) -> None:

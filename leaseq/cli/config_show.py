@@ -35,6 +35,8 @@ class Show:
 def _words(value: object) -> str:
     if isinstance(value, dict):
         return " ".join(sorted(value)) or "-"
+    if isinstance(value, tuple):
+        return ", ".join(value) or "-"
     return str(value).replace("\n", "; ") or "-"
 
 

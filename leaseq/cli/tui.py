@@ -39,7 +39,10 @@ class Tui:
         if refusal:
             raise UsageError(refusal, hint="`leaseq status` says the same in words, `leaseq tui --once` one frame")
         from leaseq import config
+        from leaseq.monitor.calls import calling
         from leaseq.monitor.main import Monitor, Options, once
+
+        settings = config.of_monitor(app.home)
 
         options = Options(
             lease=app.access.lease(self.lease).id,
@@ -49,7 +52,8 @@ class Tui:
             mono=bool(os.environ.get("NO_COLOR")),
             mouse=self.mouse,
             umask=app.umask,
-            progress=config.progress_pattern(app.home),
+            progress=re.compile(settings.progress) if settings.progress else None,
+            calling=calling(settings, os.environ),
         )
         if self.once:
             columns, lines = self.size or _terminal_size()

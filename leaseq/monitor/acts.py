@@ -103,6 +103,14 @@ def help(scene: Scene) -> Step:
     return opened(scene, Help())
 
 
+def doings(scene: Scene) -> Step:
+    """What was done here is shown."""
+    from leaseq.monitor.doings import lines
+    from leaseq.monitor.overlays import Output
+
+    return opened(scene, Output("what was done here", lines(scene)))
+
+
 def command(scene: Scene) -> Step:
     from leaseq.monitor.overlays import Prompt
 

@@ -6,6 +6,7 @@ import shlex
 from typing import Protocol
 
 from leaseq.dataclass import dataclass
+from leaseq.monitor.doings import noted
 from leaseq.monitor.model import Ui, say
 
 
@@ -26,6 +27,9 @@ class Outside(Protocol):
 
     def begin(self, run: Run) -> None:
         """The command runs in the background; its answer comes later."""
+
+    def now(self) -> float:
+        """The time."""
 
     def in_front(self, words: tuple[str, ...], *, pause: bool) -> str:
         """The command has had the terminal; words for the person if it did not end well."""
@@ -64,7 +68,8 @@ class Foreground:
     """Its last words are to be read before the monitor comes back."""
 
     def do(self, outside: Outside, ui: Ui) -> Ui:
-        return say(ui, outside.in_front(self.words, pause=self.pause), "warn")
+        said = outside.in_front(self.words, pause=self.pause)
+        return say(noted(ui, outside.now(), command_line(self.words), code=bool(said), answer=said), said, "warn")
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class Watch:
 
     def do(self, outside: Outside, ui: Ui) -> Ui:
         outside.watch(self.lease)
-        return Ui(readonly=ui.readonly, ascii=ui.ascii, lease=self.lease)
+        return Ui(readonly=ui.readonly, ascii=ui.ascii, lease=self.lease, doings=ui.doings)
 
 
 @dataclass(frozen=True)

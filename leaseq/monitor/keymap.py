@@ -148,6 +148,7 @@ TABLE: tuple[Key, ...] = (
     Key((".",), ".", "sort by the column to the right", lambda s: acts.sort(s, 1), NOT_LOGS, "sort"),
     Key(("y",), "y", "copy the id to the clipboard", acts.copy, EVERY, "", why_not=refusals.nothing_under),
     Key((":",), ":", "any leaseq command", acts.command, EVERY, "command"),
+    Key(("L",), "L", "what was done here, when, and the answers", acts.doings, EVERY, ""),
     Key(("R",), "R", "refresh now", acts.refresh, EVERY, ""),
     Key(("p",), "p", "pause: nothing is read until p again", acts.pause, EVERY, "pause"),
     Key(("esc",), "Esc", "back: close, show all again, drop the marks", acts.escape, EVERY, ""),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.layout import Home
+from leaseq.monitor.calls import Caller, Calling
 from leaseq.monitor.data import Data
 from leaseq.monitor.model import Scene, Ui, want
 from leaseq.monitor.paint import changes, styled
@@ -45,6 +46,7 @@ class Options:
     mouse: bool = True
     progress: re.Pattern[str] | None = None
     """What the settings say of progress lines."""
+    calling: Calling = Calling()
     umask: int = -1
     """That of the commands that it runs; -1: this process's."""
 
@@ -69,7 +71,8 @@ class Monitor:
 
     def __init__(self, fs: Fs, home: Home, clock: Clock, options: Options) -> None:
         self.home, self.clock, self.options = home, clock, options
-        self.terminal = Terminal(mouse=options.mouse)
+        self.terminal = Terminal(mouse=options.mouse, title=options.calling.title)
+        self.caller = Caller(options.calling)
         self.ui = Ui(readonly=options.readonly, ascii=options.ascii)
         self._shown: Frame = ()
         self._awake, self._waker = os.pipe()
@@ -161,6 +164,7 @@ class Monitor:
         self.readers.want(want(scene, laid_out(scene).panes))
         new = frame(scene)
         out = changes(() if self.terminal.blank else self._shown, new, mono=self.options.mono)
+        out += self.caller.look(scene, fresh=self.terminal.blank)
         if out:
             self.terminal.write(out)
         self._shown, self.terminal.blank = new, False
@@ -210,7 +214,7 @@ class Monitor:
         from leaseq.monitor.outside import answered
 
         self.readers.refresh()
-        self.ui = answered(self.ui, answer)
+        self.ui = answered(self.ui, answer, now=self.clock.now())
 
     # -- signals -------------------------------------------------------------------------------------
 

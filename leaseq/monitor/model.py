@@ -53,6 +53,16 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Doing:
+    """A command that was run here, when it had ended, and its answer."""
+
+    at: float
+    line: str
+    code: int
+    answer: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Ui:
     """What the person chose."""
 
@@ -83,6 +93,8 @@ class Ui:
     readonly: bool = False
     ascii: bool = False
     overlay: object = None
+    doings: tuple[Doing, ...] = ()
+    """What was done here, the oldest first."""
     message: Message | None = None
     last_list: Pane = Pane.TASKS
     """The list whose selection the detail pane shows."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from leaseq.commands import READONLY
 from leaseq.dataclass import replace
 from leaseq.layout import Home
+from leaseq.monitor.doings import noted
 from leaseq.monitor.effects import Pager, Run, command_line
 from leaseq.monitor.model import Message, Ui
 from leaseq.monitor.overlays import Form, Output
@@ -37,6 +38,9 @@ class World:
         self._home, self._umask, self._terminal, self._readers = home, umask, terminal, readers
         self._readonly = readonly
         self.quit, self._answered = quit, answered
+
+    def now(self) -> float:
+        return self._readers.clock.now()
 
     def refresh(self) -> None:
         self._readers.refresh()
@@ -78,8 +82,9 @@ class World:
         return {**os.environ, "LEASEQ_HOME": self._home.root, "LEASEQ_LEASE": lease, **forbids}
 
 
-def answered(ui: Ui, answer: Answer) -> Ui:
-    """The answer of a command is on the screen."""
+def answered(ui: Ui, answer: Answer, *, now: float) -> Ui:
+    """The answer of a command is on the screen, and among what was done here."""
+    ui = noted(ui, now, command_line(answer.run.words), code=answer.code, answer=answer.text)
     back = answer.run.back
     if (answer.run.whole or len(answer.lines) > SHORT_LINES) and (ui.overlay is None or ui.overlay == back):
         output = Output(command_line(answer.run.words), answer.lines, back=back)

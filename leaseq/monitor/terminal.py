@@ -21,6 +21,8 @@ from leaseq.monitor.moves import Mouse
 
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 LEAVE = "\x1b[m\x1b[?7h\x1b[?25h\x1b[?1049l"
+TITLE_KEPT, TITLE_BACK = "\x1b[22;2t", "\x1b[23;2t"
+"""The terminal puts its title on a stack, and takes it back from there."""
 MOUSE_ON, MOUSE_OFF = "\x1b[?1000h\x1b[?1006h", "\x1b[?1006l\x1b[?1000l"
 ESCAPE_SECONDS = 0.05
 _MOUSE = re.compile(r"\x1b\[<(\d{1,4});(\d{1,5});(\d{1,5})([Mm])")
@@ -49,13 +51,16 @@ _CONTROLS = {"\r": "enter", "\n": "enter", "\t": "tab", "\x1b": "esc", "\x7f": "
 class Terminal:
     """The terminal on standard input and output."""
 
-    def __init__(self, *, mouse: bool = True) -> None:
+    def __init__(self, *, mouse: bool = True, title: bool = False) -> None:
+        """title: the monitor sets one, and the terminal's own comes back when it is left."""
         self.fd_in, self.fd_out = 0, 1
         self.written = 0
         """Bytes written so far."""
         self.blank = True
         """Nothing has been drawn since it was entered."""
-        self._mouse = mouse
+        self._keep = TITLE_KEPT if title else ""
+        self._enter = ENTER + (MOUSE_ON if mouse else "")
+        self._leave = (MOUSE_OFF if mouse else "") + LEAVE + (TITLE_BACK if title else "")
         self._before: list[Any] | None = None
         self._keyboard: Any = None
 
@@ -63,8 +68,9 @@ class Terminal:
         """Keys come one by one and are not echoed; the screen is the monitor's. Once or again, after a stop."""
         if self._before is None:
             self._before = termios.tcgetattr(self.fd_in)
+            self.write(self._keep)
         tty.setcbreak(self.fd_in, termios.TCSANOW)
-        self.write(ENTER + (MOUSE_ON if self._mouse else ""))
+        self.write(self._enter)
         self.blank = True
 
     def leave(self) -> None:
@@ -73,7 +79,7 @@ class Terminal:
         if before is None:
             return
         try:
-            self.write((MOUSE_OFF if self._mouse else "") + LEAVE)
+            self.write(self._leave)
             termios.tcsetattr(self.fd_in, termios.TCSADRAIN, before)
         except (OSError, termios.error):
             return

@@ -68,7 +68,8 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     made = {name: value for name, value in os.environ.items() if not name.startswith(("LEASEQ_", "SLURM_"))}
     made |= {"LEASEQ_HOME": str(root / "home"), "LEASEQ_NODE_DIR": str(root / "node"), "PYTHONPATH": str(ROOT)}
     made |= {"LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
-    made.pop("NO_COLOR", None)
+    for name in ("NO_COLOR", "TMUX"):
+        made.pop(name, None)
     leaseq(made, "submit", "--gpus", "0", "--name", "talker", "--", "echo first words; sleep 600")
     yield made
     leaseq(made, "daemon", "stop", "--kill")
@@ -79,8 +80,10 @@ def restored(screen: Screen) -> None:
     now = termios.tcgetattr(screen.fd)
     assert now[:4] == screen.before[:4]
     tail = bytes(screen.raw)
-    for on, off in ((b"?1049h", b"?1049l"), (b"?25l", b"?25h"), (b"?1000h", b"?1000l"), (b"?7l", b"?7h")):
+    pairs = ((b"?1049h", b"?1049l"), (b"?25l", b"?25h"), (b"?1000h", b"?1000l"), (b"?7l", b"?7h"))
+    for on, off in (*pairs, (b"\x1b[22;2t", b"\x1b[23;2t"), (b"\x1b]2;", b"\x1b[23;2t")):
         assert tail.rfind(off) > tail.rfind(on), off
+    assert tail.count(b"\x1b[22;2t") == tail.count(b"\x1b[23;2t")
 
 
 def test_it_fits_every_size_it_is_given_while_it_runs(env: dict[str, str]) -> None:
@@ -297,3 +300,37 @@ def test_one_frame_for_scripts_has_the_asked_size_and_no_sequences(env: dict[str
 )
 def test_a_wrong_option_is_told(env: dict[str, str], words: tuple[str, ...]) -> None:
     assert "leaseq:" in leaseq(env, "tui", "--once", *words, code=2)
+
+
+def test_it_says_how_many_run_in_the_title_and_calls_if_one_fails(env: dict[str, str], tmp_path: Path) -> None:
+    own = env | {"LEASEQ_HOME": str(tmp_path / "home"), "LEASEQ_NODE_DIR": str(tmp_path / "node")}
+    ready = tmp_path / "ready"
+    task = f"until [ -e {ready} ]; do sleep 0.05; done; exit 3"
+    leaseq(own, "submit", "--gpus", "0", "--name", "doomed", "--", task)
+    (tmp_path / "home" / "config.yaml").write_text("monitor_notify: osc9\n")
+    try:
+        with on_terminal(TUI, {**own, "TMUX": ""}, columns=80, lines=24) as screen:
+            screen.shows("doomed")
+            screen.wait(lambda: b"\x1b]2;leaseq 1\xe2\x96\xb6\x07" in screen.raw, "the title")
+            ready.touch()
+            screen.wait(lambda: b"\x1b]2;leaseq 0\xe2\x96\xb6 1\xe2\x9c\x97\x07" in screen.raw, "the other title")
+            screen.wait(lambda: b"\x1b]9;leaseq: 1 task failed: T" in screen.raw, "the call")
+            screen.press("L", "nothing yet")
+            screen.send("\x1b")
+            screen.press(":hold last\r", "only a pending task can be held")
+            screen.press("L", "leaseq hold last")
+            screen.send("q")
+            screen.send("q")
+            assert screen.ended() == 0
+            restored(screen)
+    finally:
+        leaseq(own, "daemon", "stop", "--kill")
+
+
+def test_settings_that_mean_nothing_end_it_before_the_terminal_is_touched(env: dict[str, str], tmp_path: Path) -> None:
+    own = env | {"LEASEQ_HOME": str(tmp_path / "home")}
+    leaseq(own, "submit", "--no-start", "--", "true")
+    (tmp_path / "home" / "config.yaml").write_text("monitor_notify: gong\n")
+    with on_terminal(TUI, own) as screen:
+        assert screen.ended() == 2
+        assert b"monitor_notify must be" in screen.raw and b"?1049h" not in screen.raw

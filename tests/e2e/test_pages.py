@@ -401,6 +401,7 @@ SHELL = Typed(keys=IN_SHELL)
 RELEASE = Typed(keys=(("[y/N]", "y\n"),))
 LINES = {
     "leaseq": Typed(keys=(("quit", "q"),)),
+    "leaseq tui": Typed(keys=(("quit", "q"),)),
     "leaseq follow T3k9": Typed("leaseq follow last"),
     "leaseq add -N2 -p gpu --gres=gpu:2 -t 4:00:00": SHELL,
     "leaseq add -N2 -p gpu --gres=gpu:2 -c 8 -t 4:00:00": SHELL,
