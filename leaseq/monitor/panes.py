@@ -14,6 +14,7 @@ from leaseq.monitor.theme import (
     bar,
     health_glyph,
     state_glyph,
+    waited,
 )
 from leaseq.reading.merge import QUEUED
 from leaseq.reading.views import Health, NodeView, TaskView, duration
@@ -269,8 +270,10 @@ def _cell(scene: Scene, task: TaskView, sort: Sort, width: int) -> Span:
         return ("all" if count < 0 else f"{count}G" if count else ""), ""
     if sort is Sort.NODE:
         return "" if task.node == "_any" else tail(visible(task.node), width), ""
+    if sort is Sort.TIME and task.state is State.PENDING:
+        return waited(scene.elapsed(task)), "dim"
     if sort is Sort.TIME:
-        return duration(scene.elapsed(task)), "dim" if task.state is State.PENDING else ""
+        return duration(scene.elapsed(task)), ""
     return _command(task, width), "dim" if task.state in (State.PENDING, State.CANCELLED) else ""
 
 

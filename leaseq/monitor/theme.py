@@ -104,6 +104,13 @@ def bar(percent: float | None) -> str:
     return BARS[min(7, max(0, int(percent * 8 / 100)))]
 
 
+def waited(seconds: float | None) -> str:
+    """How long a task has waited, to the minute: a hundred clocks that tick are noise, and bytes on the wire."""
+    if seconds is None:
+        return ""
+    return "<1m" if seconds < 60 else f"{seconds // 60:.0f}m" if seconds < 7200 else age(seconds)
+
+
 def age(seconds: float) -> str:
     """A short age: 3s, 4m, 2h, 5d."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):

@@ -16,6 +16,7 @@ from leaseq.monitor.model import Scene, Ui, want
 from leaseq.monitor.panes import how_far
 from leaseq.monitor.reader import Readers
 from leaseq.monitor.stage import arranged
+from leaseq.monitor.theme import waited
 from leaseq.monitor.view import frame, plain
 from leaseq.reading.forecast import Forecast
 from leaseq.reading.views import ArrayView, Progress, TaskView
@@ -134,3 +135,13 @@ def test_readers_tell_only_of_what_has_changed(tmp_path: Path) -> None:
     wait_until(lambda: readers.data.progress.get("T00000000001") == Progress(0.02), "the second line")
     assert news.is_set()
     readers.want(replace(asked, paused=True))
+
+
+def test_a_waiting_task_has_no_clock_that_ticks() -> None:
+    assert [waited(each) for each in (None, 0.0, 59.9, 60.0, 119.0, 880.0, 7199.0, 7200.0)] == [
+        "", "<1m", "<1m", "1m", "1m", "14m", "119m", "2h"
+    ]  # fmt: skip
+    scene = busy("80x24")
+    later = replace(scene, now=scene.now + 1, wall=scene.wall + 1)
+    changed = [one for one, two in zip(frame(scene), frame(later), strict=True) if one != two]
+    assert not [row for row in changed if any("○PD" in text for text, _ in row)]
