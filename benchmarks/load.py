@@ -30,8 +30,8 @@ sys.path.insert(0, str(ROOT))
 from leaseq.layout import Home, LeaseDir
 from leaseq.models import ANY, Lease, Need, Task
 from leaseq.monitor.data import Watched
-from leaseq.monitor.model import Want
 from leaseq.monitor.reader import LeasesWatch, LeaseWatch, LogWatch
+from leaseq.monitor.wants import Want
 from leaseq.names import Entry, new_incarnation, new_task_id, order
 from leaseq.node.record import Rec
 from leaseq.protocol import records, terms

@@ -26,11 +26,12 @@ from bench import LEASEQ, Row, home, run, show
 from leaseq.layout import Home, LeaseDir
 from leaseq.models import Event, GpuUse, Heartbeat, Lease, Need, Running, State, Task
 from leaseq.monitor.data import Data, Watched
-from leaseq.monitor.model import Scene, Ui, Want
+from leaseq.monitor.model import Scene, Ui
 from leaseq.monitor.paint import changes
 from leaseq.monitor.reader import LeaseWatch
 from leaseq.monitor.stage import arranged
 from leaseq.monitor.view import frame
+from leaseq.monitor.wants import Want
 from leaseq.names import Entry, new_task_id, order
 from leaseq.protocol import records
 from leaseq.world import SystemClock, SystemFs

@@ -101,6 +101,8 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
     yield "lease", lease.id
     reason = reason_of(row, "exit code")
     yield "state", f"{row.state.name} ({row.state.code})" + (f": {reason}" if reason else "")
+    if row.error:
+        yield "last error", row.error
     if row.name:
         yield "name", row.name
     if row.group:

@@ -48,9 +48,10 @@ class Follow:
             )
             return exits.INTERRUPTED
         if outcome.state is not State.DONE:
-            from leaseq.cli.wait import verdict
+            from leaseq.cli.wait import tell_error, verdict
 
             app.out.talk(f"leaseq: {verdict(outcome)}")
+            tell_error(app, reader, outcome)
         return wait_code(outcome)
 
     def _chosen(self, app: App) -> tuple[Reader, TaskView]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from leaseq.cli import details
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
-from leaseq.cli.howfar import with_progress
 from leaseq.cli.options import LEASE, LOOK, OF_GROUP, Look, by_group
+from leaseq.cli.outputs import with_output
 from leaseq.dataclass import dataclass, replace
 from leaseq.lease.lookup import How, Located
 from leaseq.reading.find import Detail
@@ -23,7 +23,7 @@ class Info(Look):
     def perform(self, app: App) -> int:
         out = self.output(app)
         found = app.access.find(self.tasks, lease=self.lease, indices=How.EACH)
-        known = [(each.reader.lease, _with_progress(app, each)) for each in found.tasks]
+        known = [(each.reader.lease, _with_output(app, each)) for each in found.tasks]
         if self.json:
             tasks = [details.detail_json(lease, each, env=self.env) for lease, each in known]
             out.document({"lease": found.lease, "tasks": tasks, "unknown": list(found.unknown)})
@@ -35,9 +35,9 @@ class Info(Look):
         return app.tell(found.problems)
 
 
-def _with_progress(app: App, each: Located) -> Detail:
+def _with_output(app: App, each: Located) -> Detail:
     detail = each.detail
-    return replace(detail, view=with_progress(app, each.reader.lease, [detail.view])[0])
+    return replace(detail, view=with_output(app, each.reader.lease, [detail.view])[0])
 
 
 COMMAND = Command(

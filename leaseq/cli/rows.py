@@ -88,6 +88,8 @@ def task_table(out: Output, found: Sequence[TaskView], *, values: bool = False) 
         cells = [row.id, out.state(row.state), reason, "" if row.node == ANY else row.node, gpu_text(row)]
         group = [row.group] if grouped else []
         last = values_text(row.values) if values and row.values is not None else row.command
+        if row.error and out.watched and not values:
+            last = f"{row.error} {'-' if out.ascii else '·'} {last}"
         table.append([*cells, duration(row.elapsed_seconds), exit_code, *group, row.name, last])
     columns = GROUPED_COLUMNS if grouped else TASK_COLUMNS
     columns = (*columns[:-1], Column("VALUES", least=24)) if values else columns
@@ -157,6 +159,7 @@ def task_json(row: TaskView) -> dict[str, object]:
         "exit_code": row.exit_code,
         "pid": row.pid,
         "progress": progress_json(row.progress),
+        "error": row.error or None,
         "waits_for": [wait.up.word for wait in row.waits],
         "array": array_json(row.array),
         "values": None if row.values is None else dict(row.values),

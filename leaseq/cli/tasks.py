@@ -10,10 +10,10 @@ from leaseq.cli import rows
 from leaseq.cli.advice import advise
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
-from leaseq.cli.howfar import with_progress
 from leaseq.cli.limits import limits_told
 from leaseq.cli.options import GROUP, LEASE, LOOK, NODE, Look
 from leaseq.cli.output import Output
+from leaseq.cli.outputs import with_output
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
 from leaseq.indices import Indices
@@ -64,7 +64,7 @@ class Tasks(Look):
             return self._unfold(app, out)
         snapshot, found = self._find(app)
         if not self.quiet:
-            found = with_progress(app, app.home.lease(snapshot.lease_id), found)
+            found = with_output(app, app.home.lease(snapshot.lease_id), found)
         if self.json:
             tasks = _with_redone(app, snapshot.lease_id, found)
             out.document({"lease": snapshot.lease_id, "tasks": tasks, "unknown": []})
@@ -95,7 +95,7 @@ class Tasks(Look):
                 shown, remark = [each.row] if self._matches(each.row) else [], ""
             else:
                 shown, remark = self._indices_of(each, left)
-            shown = shown if self.quiet else with_progress(app, each.reader.lease, shown)
+            shown = shown if self.quiet else with_output(app, each.reader.lease, shown)
             listed += shown
             documents += _with_redone(app, each.reader.lease.id, shown) if self.json else []
             remarks += [remark] if remark else []

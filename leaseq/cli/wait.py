@@ -12,6 +12,7 @@ from leaseq.lease.lookup import Found, How, Located
 from leaseq.models import Outcome, State
 from leaseq.protocol.history import command_text
 from leaseq.protocol.keys import redone
+from leaseq.reading.snapshot import Reader
 from leaseq.reading.waiting import wait_code
 from leaseq.values import seconds
 from leaseq.verbs.wait import wait
@@ -53,6 +54,7 @@ class Wait:
                     newer = redone(app.fs, each.reader.lease, each.row.id)
                     again = f" (submitted again as {newer[-1]})" if newer else ""
                     app.out.talk(f"leaseq: {verdict(outcome)}{again}")
+                    tell_error(app, each.reader, outcome)
         codes = [wait_code(outcome) for _, outcome in known]
         return next((code for code in codes if code != 0), 0)
 
@@ -68,6 +70,15 @@ def verdict(outcome: Outcome) -> str:
     code = "" if outcome.exit_code is None else f" with exit code {outcome.exit_code}"
     reason = f" ({outcome.reason})" if outcome.reason else ""
     return visible(f"{outcome.task.id} {outcome.state.name}{code}{reason}: {command_text(outcome.task)[:120]}")
+
+
+def tell_error(app: App, reader: Reader, outcome: Outcome) -> None:
+    """The last error that the task wrote is said, if there is one, and no other reason for its end."""
+    if outcome.state is State.FAILED and not outcome.reason and not outcome.counts:
+        from leaseq.reading.last_error import error_of
+
+        if found := error_of(reader, outcome.task.id, outcome.attempt):
+            app.out.talk(f"leaseq: its last error: {visible(found)}")
 
 
 COMMAND = Command(

@@ -123,7 +123,7 @@ def submit_form(scene: Scene) -> Form:
         Field("node", hint="empty: whichever has room first"),
         Field("directory", hint="empty: where the monitor was started"),
     )
-    return Form("submit", f"add a task to {scene.data.lease_id}", fields, lease=scene.data.lease_id)
+    return Form("submit", f"submit to {scene.data.lease_id}", fields, lease=scene.data.lease_id)
 
 
 def add_form(scene: Scene) -> Form:

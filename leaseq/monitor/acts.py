@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from leaseq.dataclass import replace
 from leaseq.monitor import moves
-from leaseq.monitor.logs import current, matches, reach
-from leaseq.monitor.model import LOG_BYTES_MAX, Pane, Scene, Sort, Ui, say
+from leaseq.monitor.model import Pane, Scene, Sort, Ui, say
 from leaseq.monitor.moves import Step
+from leaseq.monitor.stage import laid_out
+from leaseq.monitor.wants import shown_attempt
 
 if TYPE_CHECKING:
     from leaseq.monitor.effects import Foreground, Run
@@ -150,10 +151,10 @@ def pager(scene: Scene) -> Step:
     """The whole output of the attempt that the logs pane shows."""
     from leaseq.monitor.effects import Pager
 
-    log, task = current(scene), scene.task
+    task = scene.task
     assert task is not None
     streams = ("out", "err") if scene.ui.stream == "both" else (scene.ui.stream,)
-    return Step(scene.ui, (Pager(scene.data.lease_id, task.id, log.attempt if log else task.attempt, streams),))
+    return Step(scene.ui, (Pager(scene.data.lease_id, task.id, shown_attempt(scene), streams),))
 
 
 def copy(scene: Scene) -> Step:
@@ -174,27 +175,28 @@ def copy(scene: Scene) -> Step:
 
 
 def next_match(scene: Scene, by: int) -> Ui:
-    log = current(scene)
-    found = matches(log, scene.ui.log_find) if log else []
-    return moves.to_match(scene, found, by) if found else not_found(scene)
+    return _seek(scene, text=scene.ui.log_find, back=by < 0)
 
 
-def not_found(scene: Scene) -> Ui:
-    """Where the words are not is said; more of the output is read, if there is more."""
-    ui, log = scene.ui, current(scene)
-    if log is None or not log.skipped:
-        return say(ui, f"no line has {ui.log_find}", "warn")
-    more = ui.log_bytes < LOG_BYTES_MAX
-    ui = replace(ui, log_bytes=min(LOG_BYTES_MAX, ui.log_bytes * 4))
-    next_step = "more is being read, n looks there" if more else "o opens all of it"
-    return say(ui, f"no line of the {reach(log)} has {ui.log_find}: {next_step}", "warn")
+def next_error(scene: Scene, by: int) -> Ui:
+    return _seek(scene, text="", back=by < 0)
+
+
+def _seek(scene: Scene, *, text: str, back: bool) -> Ui:
+    from leaseq.monitor import seeking
+
+    rect = laid_out(scene).panes.get(Pane.LOGS)
+    columns, height = (rect.width, rect.height) if rect else (scene.columns, 1)
+    return seeking.seek(scene, text=text, back=back, columns=columns, height=height)
 
 
 def escape(scene: Scene) -> Ui:
     """The last thing that narrows the view is dropped."""
     ui = scene.ui
+    if ui.seek is not None:
+        return say(replace(ui, seek=None), "the search was stopped", "dim")
     if ui.focus is Pane.LOGS and ui.log_find:
-        return replace(ui, log_find="")
+        return replace(ui, log_find="", log_mark=None)
     if ui.zoom:
         return moves.zoom(scene)
     if ui.text or ui.only_node:
@@ -216,3 +218,7 @@ def sort(scene: Scene, by: int) -> Ui:
 
 def wrap(scene: Scene) -> Ui:
     return replace(scene.ui, wrap=not scene.ui.wrap)
+
+
+def times(scene: Scene) -> Ui:
+    return replace(scene.ui, times=not scene.ui.times)

@@ -5,6 +5,7 @@ Times named `at` and `since` are this process's monotonic clock.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 
 from leaseq.dataclass import dataclass, field, replace
@@ -14,26 +15,89 @@ from leaseq.reading.logtext import Line
 from leaseq.reading.views import Progress, Snapshot
 
 HISTORY_SAMPLES = 60
+ERRORS_MAX = 2000
 Past = Mapping[tuple[str, str], tuple[str, ...]]
 """Nodes, by lease and allocation."""
 
 
 @dataclass(frozen=True)
+class Seek:
+    """A line of an output that is looked for, from an offset on: the next one, or the one before."""
+
+    start: int
+    back: bool = True
+    text: str = ""
+    """What it says; empty: it tells of an error."""
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What came of a search: where the line begins, once it is found."""
+
+    seek: Seek
+    at: int | None = None
+    done: bool = False
+    wrapped: bool = False
+    """The search has gone on from the other end."""
+    come: int = 0
+    """How many bytes have been searched."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """All lines that have the words, from an offset to the end of what is written."""
+
+    text: str = ""
+    offsets: tuple[int, ...] = ()
+    begin: int = 0
+    """Before it nothing has been looked at; 0: these are all."""
+
+
+def known_by(index: Index, seek: Seek) -> Sought | None:
+    """What the lines that are known say of what is looked for; None if they do not tell."""
+    if index.text != seek.text or not index.text:
+        return None
+    offsets = index.offsets
+    place = bisect_left(offsets, seek.start) - 1 if seek.back else bisect_right(offsets, seek.start)
+    if 0 <= place < len(offsets) and (seek.back or seek.start >= index.begin):
+        return Sought(seek, offsets[place], done=True)
+    if index.begin:
+        return None
+    return Sought(seek, offsets[-1 if seek.back else 0] if offsets else None, done=True, wrapped=True)
+
+
+@dataclass(frozen=True)
 class Log:
-    """The end of a task's output as it was read last."""
+    """The part of an attempt's output that is looked at, as it was read last."""
 
     task: str = ""
     attempt: int = 0
-    stream: str = "out"
+    stream: str = "both"
     lines: tuple[Line, ...] = ()
-    first: int = 0
-    """The number of the first line: a line keeps its number while more is read before and after it."""
+    end: int = 0
+    """Where the whole lines that were read end."""
+    whole: int = 0
+    """Where the whole lines of the output end."""
     size: int = 0
-    skipped: int = 0
+    """Bytes in the files."""
+    parts: tuple[int, ...] = ()
+    """Where in what was there at the first look another stream begins."""
     note: str = ""
     at: float = 0.0
     since: float | None = None
     """When the read that has not come back yet began."""
+    index: Index = Index()
+    sought: Sought | None = None
+
+    @property
+    def begin(self) -> int:
+        """Where the first line begins that was read: what is above it was not."""
+        return self.lines[0].at if self.lines else 0
+
+    @property
+    def live(self) -> bool:
+        """True if the end of the output is part of it."""
+        return self.end >= self.whole
 
 
 @dataclass(frozen=True)
@@ -78,6 +142,14 @@ class Data:
     """How far running tasks in sight are, by id."""
     had: Past = field(default_factory=dict)
     """The nodes that allocations had which have ended, as far as they have been read."""
+    errors: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """The last errors of failed attempts, as far as they have been read; empty: it named none."""
+
+
+def with_errors(data: Data, found: Mapping[tuple[str, int], str]) -> Data:
+    """With the errors of some attempts more; of very many those are forgotten that were read first."""
+    kept = dict(list({**data.errors, **found}.items())[-ERRORS_MAX:])
+    return replace(data, errors=kept)
 
 
 def with_history(found: Watched, before: Watched) -> Watched:

@@ -85,6 +85,7 @@ def _task(scene: Scene, task: TaskView, columns: int) -> Rows:
     pairs = [
         ("state", head, STATE_STYLES[task.state]),
         ("progress", _progress(task, columns - LABEL - 2), "run"),
+        ("last error", scene.data.errors.get((task.id, task.attempt), ""), "bad"),
         ("name", task.name, "bold"),
         ("group", task.group, ""),
         ("node", "any" if task.node == "_any" else task.node, ""),

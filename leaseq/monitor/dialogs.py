@@ -6,7 +6,6 @@ from leaseq.dataclass import replace
 from leaseq.monitor import actions, acts, moves
 from leaseq.monitor.effects import Run
 from leaseq.monitor.help import help_rows
-from leaseq.monitor.logs import current, matches
 from leaseq.monitor.model import Scene, Ui, say
 from leaseq.monitor.moves import Step
 from leaseq.monitor.overlays import Confirm, Form, Help, Menu, Output, Prompt, output_content, output_width
@@ -62,12 +61,8 @@ def _entered(scene: Scene, prompt: Prompt) -> Step:
     if prompt.kind == "command":
         done = actions.typed(prompt.edit.text, readonly=scene.ui.readonly)
         return acts.opened(closed, done) if done else Step(closed.ui)
-    log = current(closed)
-    if prompt.kind == "find" and log is not None and prompt.edit.text:
-        found = matches(log, prompt.edit.text)
-        if not found:
-            return Step(acts.not_found(replace(closed, ui=replace(closed.ui, log_find=prompt.edit.text))))
-        return Step(moves.to_match(closed, found, -1))
+    if prompt.kind == "find" and prompt.edit.text:
+        return Step(acts.next_match(closed, -1))
     return Step(closed.ui)
 
 

@@ -85,8 +85,14 @@ TABLE: tuple[Key, ...] = (
     Key(("G", "end"), "G End", "to the bottom; in logs: follow", lambda s: moves.vertical(s, moves.FAR)),
     Key(("pgdn", "ctrl-f", "ctrl-d"), "PgDn ^F ^D", "a page down", lambda s: moves.page(s, 1)),
     Key(("pgup", "ctrl-b", "ctrl-u"), "PgUp ^B ^U", "a page up", lambda s: moves.page(s, -1)),
-    Key(("tab",), "Tab", "next pane", lambda s: moves.next_pane(s, 1), hint="pane"),
-    Key(("backtab",), "Shift-Tab", "previous pane", lambda s: moves.next_pane(s, -1)),
+    Key(("tab",), "Tab", "next pane", lambda s: moves.next_pane(s, 1), hint="pane", why_not=refusals.one_pane),
+    Key(
+        ("backtab",),
+        "Shift-Tab",
+        "previous pane",
+        lambda s: moves.next_pane(s, -1),
+        why_not=refusals.one_pane,
+    ),
     Key(("l", "right"), "l →", "the pane to the right", lambda s: moves.sideways(s, 1)),
     Key(("h", "left"), "h ←", "the pane to the left", lambda s: moves.sideways(s, -1)),
     Key(
@@ -110,7 +116,7 @@ TABLE: tuple[Key, ...] = (
         why_not=refusals.no_redo,
     ),
     Key((" ",), "Space", "mark, to act on several", acts.mark, TASK_LIST, "mark", why_not=refusals.no_task),
-    Key(("a",), "a", "add a task", acts.submit_form, EVERY, "add", changes=True),
+    Key(("a",), "a", "submit a task", acts.submit_form, EVERY, "submit", changes=True),
     Key(
         ("F",), "F", "filter: Recent, All, Running, Pending, Done, Failed, Stuck", moves.next_filter, NOT_LOGS, "filter"
     ),
@@ -119,8 +125,13 @@ TABLE: tuple[Key, ...] = (
     Key(("n",), "n", "next match", lambda s: acts.next_match(s, 1), LOGS, "next", why_not=refusals.no_find),
     Key(("N",), "N", "previous match", lambda s: acts.next_match(s, -1), LOGS, "", why_not=refusals.no_find),
     Key(("z",), "z", "logs take the whole screen, and back", moves.zoom, EVERY, "logs"),
-    Key(("f",), "f", "follow the output, or hold it", moves.follow, EVERY, "follow"),
-    Key(("e",), "e", "stdout, stderr, both", moves.next_stream, EVERY, "stream"),
+    Key(("]",), "]", "next error in the output", lambda s: acts.next_error(s, 1), EVERY, ""),
+    Key(("[",), "[", "previous error in the output", lambda s: acts.next_error(s, -1), EVERY, ""),
+    Key(("f",), "f", "follow the output, or stay where it is", moves.follow, EVERY, "follow"),
+    Key(("e",), "e", "both streams, stdout, stderr", moves.next_stream, EVERY, "stream"),
+    Key(("<",), "<", "the output of the attempt before", lambda s: moves.attempt(s, -1), EVERY, ""),
+    Key((">",), ">", "the output of the attempt after", lambda s: moves.attempt(s, 1), EVERY, ""),
+    Key(("t",), "t", "when each line came, as far as it was seen", acts.times, EVERY, ""),
     Key(("w",), "w", "wrap long lines", acts.wrap, EVERY, "wrap"),
     Key(("o",), "o", "the whole output in a pager", acts.pager, TASKS, "pager", why_not=refusals.no_output),
     Key(

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Set
+from collections.abc import Mapping, Set
 from enum import Enum
 from functools import cached_property
 
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.lease.view import LeaseView
 from leaseq.models import Heartbeat, State
-from leaseq.monitor.data import Data
+from leaseq.monitor.data import Data, Seek
 from leaseq.monitor.filters import STATES, Filter, filtered, in_states
 from leaseq.reading.unused import unused
-from leaseq.reading.views import NodeView, TaskView, running, with_progress
+from leaseq.reading.views import NodeView, TaskView, with_progress
 
 SLOW_SECONDS = 10.0
+FAILURES = frozenset({State.FAILED, State.TIMEOUT, State.LOST})
 FEW_ROWS = 100
 ROWS_MAX = 2000
-SEARCHED_MAX = 10_000
-"""In so many of the tasks that ended last typed words are looked for; in all that have not ended."""
-LOG_BYTES = 256 << 10
-LOG_BYTES_MAX = 8 << 20
 
 
 class Pane(Enum):
@@ -79,14 +76,27 @@ class Ui:
     only_node: str = ""
     sort: Sort = Sort.QUEUE
     marks: frozenset[str] = frozenset()
-    stream: str = "out"
+    stream: str = "both"
     follow: bool = True
     wrap: bool = False
     zoom: bool = False
     log_top: int = 0
-    """The number of the first line shown while the log is not followed."""
+    """Where the line begins that is shown while the log is not followed."""
+    log_lift: int = 0
+    """So many lines before it are shown, too."""
+    log_mark: int | None = None
+    """The line that was looked for and found."""
+    log_whole: int = 0
+    """Where the output ended when it was no longer followed."""
     log_find: str = ""
-    log_bytes: int = LOG_BYTES
+    log_attempt: int = 0
+    """The attempt whose output is shown; 0: the last one that has any."""
+    seek: Seek | None = None
+    """A line of the output that is being looked for."""
+    opened: tuple[str, int] = ("", 0)
+    """The failed attempt whose error has been gone to."""
+    times: bool = False
+    """When each line came is shown."""
     rows: int = FEW_ROWS
     """How many pending and how many ended tasks are asked for."""
     paused: bool = False
@@ -100,28 +110,14 @@ class Ui:
     """The list whose selection the detail pane shows."""
 
 
+def fresh_log(ui: Ui) -> Ui:
+    """An output is shown from its end."""
+    return replace(ui, follow=True, log_top=0, log_lift=0, log_mark=None, seek=None)
+
+
 def say(ui: Ui, text: str, style: str = "") -> Ui:
     """The text is the message, if there is any."""
     return replace(ui, message=Message(text, style)) if text else ui
-
-
-@dataclass(frozen=True)
-class Want:
-    """What the readers are to read."""
-
-    lease_id: str
-    recent: int = FEW_ROWS
-    pending: int | None = FEW_ROWS
-    """None: all."""
-    task: str = ""
-    attempt: int = 0
-    stream: str = "out"
-    log_bytes: int = LOG_BYTES
-    paused: bool = False
-    running: tuple[tuple[str, int], ...] = ()
-    """(id, attempt) of running tasks in sight, of which it is read how far they are."""
-    past_of: str = ""
-    """The lease whose detail is shown: what its ended allocations had is read, too."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +235,12 @@ class Scene:
         return None if self.data.lease.snapshot is None else max(0.0, self.now - self.data.lease.at)
 
     @property
+    def heard(self) -> float | None:
+        """For how long the most silent node that serves has not been heard; None if there is none."""
+        ages = [view.age_seconds for view in self.nodes if view.health.serving and view.age_seconds is not None]
+        return max(ages) + (self.snapshot_age or 0.0) if ages else None
+
+    @property
     def not_answering(self) -> float | None:
         """For how long a read has not come back, if that is longer than a person should wonder."""
         began = [since for since in (self.data.lease.since, self.data.log.since) if since is not None]
@@ -282,36 +284,6 @@ class Scene:
             return ""
         found = unused(self.nodes, snapshot.totals, later=self.snapshot_age or 0.0)
         return next((each.words for each in found if each.pressing), "")
-
-
-def want(scene: Scene, panes: Container[Pane] = ()) -> Want:
-    """What the readers are to read for this scene; panes: those that it shows."""
-    ui, task = scene.ui, scene.task
-    sparse = ui.filter in (Filter.DONE, Filter.FAILED, Filter.STUCK)
-    return Want(
-        lease_id=scene.data.lease_id,
-        recent=SEARCHED_MAX if ui.text else max(ui.rows, 1000) if sparse else ui.rows,
-        pending=None if ui.text else ui.rows,
-        task=task.id if task and task.array is None else "",
-        attempt=_log_attempt(task) if task else 0,
-        stream=ui.stream,
-        log_bytes=ui.log_bytes,
-        paused=ui.paused,
-        running=running(_in_sight(scene)),
-        past_of=scene.lease.id if scene.lease and ui.last_list is Pane.LEASES and Pane.DETAIL in panes else "",
-    )
-
-
-def _in_sight(scene: Scene) -> tuple[TaskView, ...]:
-    """The rows of the list of tasks that are shown now, and the selected one."""
-    top = scene.ui.tops.get(Pane.TASKS, 0)
-    shown = scene.tasks[top : top + max(1, scene.room)]
-    return shown if scene.task is None or scene.task in shown else (*shown, scene.task)
-
-
-def _log_attempt(task: TaskView) -> int:
-    """A task that waits for its next attempt shows what the last one said."""
-    return max(1, task.attempt - 1) if task.state is State.PENDING else task.attempt
 
 
 def ordered(rows: list[TaskView], scene: Scene) -> tuple[TaskView, ...]:
@@ -358,7 +330,7 @@ def settled(scene: Scene, heights: Mapping[Pane, int]) -> Scene:
     known = {row.id for row in scene.data.lease.snapshot.tasks} if ui.marks and scene.data.lease.snapshot else set()
     task = scene.task.id if scene.task else ui.task
     if ui.task and task != ui.task:
-        ui = replace(ui, task=task, follow=True, log_top=0, log_bytes=LOG_BYTES)
+        ui = replace(fresh_log(ui), task=task, log_attempt=0)
     new = replace(
         ui,
         node=scene.node.node if scene.node else ui.node,

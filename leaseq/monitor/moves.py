@@ -6,17 +6,10 @@ from typing import TYPE_CHECKING
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.monitor import detail
-from leaseq.monitor.logs import current, shown_top
-from leaseq.monitor.model import (
-    FEW_ROWS,
-    LOG_BYTES,
-    LOG_BYTES_MAX,
-    ROWS_MAX,
-    Pane,
-    Scene,
-    Ui,
-)
+from leaseq.monitor.logs import current, shown_index
+from leaseq.monitor.model import FEW_ROWS, ROWS_MAX, Pane, Scene, Ui, fresh_log, say
 from leaseq.monitor.stage import laid_out
+from leaseq.monitor.wants import shown_attempt
 
 if TYPE_CHECKING:
     from leaseq.monitor.effects import Effect
@@ -24,7 +17,7 @@ if TYPE_CHECKING:
 FAR = 1 << 40
 NEAR_END = 20
 LISTS = (Pane.LEASES, Pane.NODES, Pane.TASKS)
-STREAMS = ("out", "err", "both")
+STREAMS = ("both", "out", "err")
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,7 @@ def of_task(ui: Ui, task: str) -> Ui:
     """That task is selected; its output is shown from its end."""
     if task == ui.task:
         return ui
-    return replace(ui, task=task, follow=True, log_top=0, log_bytes=LOG_BYTES)
+    return replace(fresh_log(ui), task=task, log_attempt=0)
 
 
 def _scroll_detail(scene: Scene, by: int) -> Ui:
@@ -143,41 +136,44 @@ def next_filter(scene: Scene) -> Ui:
 
 def follow(scene: Scene) -> Ui:
     """The end of the output is kept in sight, or what is shown stays."""
+    if not scene.ui.follow:
+        return replace(scene.ui, follow=True, log_mark=None)
     log, rect = current(scene), laid_out(scene).panes.get(Pane.LOGS)
-    if not scene.ui.follow or log is None or rect is None:
-        return replace(scene.ui, follow=not scene.ui.follow)
-    return replace(scene.ui, follow=False, log_top=shown_top(scene, log, rect.width, rect.height))
+    if log is None or rect is None or not log.lines:
+        return replace(scene.ui, follow=False)
+    top = log.lines[shown_index(scene, log, rect.width, rect.height)].at
+    return replace(scene.ui, follow=False, log_top=top, log_lift=0, log_whole=log.whole)
 
 
 def next_stream(scene: Scene) -> Ui:
     place = STREAMS.index(scene.ui.stream)
-    return replace(scene.ui, stream=STREAMS[(place + 1) % len(STREAMS)], follow=True, log_top=0)
+    return replace(fresh_log(scene.ui), stream=STREAMS[(place + 1) % len(STREAMS)])
+
+
+def attempt(scene: Scene, by: int) -> Ui:
+    """The output of an earlier attempt is shown, or of a later one."""
+    shown = shown_attempt(scene)
+    last = shown_attempt(replace(scene, ui=replace(scene.ui, log_attempt=0)))
+    wanted = shown + by
+    if last < 2 or not 1 <= wanted <= last:
+        which = "the first" if by < 0 else "the last"
+        return say(scene.ui, f"attempt {shown} is {which}" if last > 1 else "there was one attempt only", "dim")
+    return replace(fresh_log(scene.ui), log_attempt=0 if wanted == last else wanted)
 
 
 def scroll_log(scene: Scene, by: int) -> Ui:
-    """Up leaves the end, and reads more if the top is reached; down to the end follows again."""
+    """Up leaves the end, and a far way up is the first line of all; down to the end follows again."""
     log, rect = current(scene), laid_out(scene).panes.get(Pane.LOGS)
     if log is None or rect is None or not log.lines:
         return scene.ui
-    top = shown_top(scene, log, rect.width, rect.height) + by
-    last = log.first + len(log.lines) - rect.height
-    if by > 0 and top >= last:
+    if by >= FAR:
+        return replace(scene.ui, follow=True, seek=None)
+    top = shown_index(scene, log, rect.width, rect.height) + by
+    last = len(log.lines) - rect.height
+    if by > 0 and top >= last and log.live:
         return replace(scene.ui, follow=True)
-    if last <= log.first and not log.skipped:
+    if last <= 0 and log.begin == 0:
         return scene.ui
-    ui = replace(scene.ui, follow=False, log_top=max(log.first, min(top, last)))
-    if top <= log.first and log.skipped:
-        ui = replace(ui, log_bytes=min(LOG_BYTES_MAX, ui.log_bytes * 4))
-    return ui
-
-
-def to_match(scene: Scene, found: list[int], by: int) -> Ui:
-    """A line that matches is at the top of the logs pane: the next one, or the previous one."""
-    log = current(scene)
-    assert log is not None
-    here = scene.ui.log_top if not scene.ui.follow else (log.first if by > 0 else log.first + len(log.lines))
-    if by > 0:
-        target = next((n for n in found if n > here), found[0])
-    else:
-        target = next((n for n in reversed(found) if n < here), found[-1])
-    return replace(scene.ui, follow=False, log_top=target)
+    at = 0 if by <= -FAR else log.lines[max(0, min(top, last))].at
+    whole = log.whole if scene.ui.follow else scene.ui.log_whole
+    return replace(scene.ui, follow=False, log_top=at, log_lift=0, log_whole=whole)

@@ -22,6 +22,8 @@ from leaseq.widths import cells
 from leaseq.words import about, filled, memory, reason_code, visible
 
 Rows = list[list[Span]]
+EXIT_COLUMNS = 40
+"""Beside an error in fewer columns than these no exit code is shown."""
 
 LEASE_GLYPHS = {"RUNNING": ("●*", "good"), "PENDING": ("○o", "wait"), "ENDED": ("✓+", "dim")}
 BAR_COLUMNS, BAR_FROM = 10, 40
@@ -246,7 +248,7 @@ def _nothing(scene: Scene) -> list[str]:
         return [f"no task {'read so far ' if more else ''}matches {what}", *more, "Esc shows all again"]
     if ui.filter in FILTER_HINTS:
         return [FILTER_HINTS[ui.filter]]
-    return ["no task yet", "", "a adds one, or in a shell:", "leaseq submit -- python train.py"]
+    return ["no task yet", "", "a submits one, or in a shell:", "leaseq submit -- python train.py"]
 
 
 def _task(scene: Scene, task: TaskView, table: list[tuple[Sort, str, int, bool]]) -> list[Span]:
@@ -274,15 +276,19 @@ def _cell(scene: Scene, task: TaskView, sort: Sort, width: int) -> Span:
         return waited(scene.elapsed(task)), "dim"
     if sort is Sort.TIME:
         return duration(scene.elapsed(task)), ""
-    return _command(task, width), "dim" if task.state in (State.PENDING, State.CANCELLED) else ""
+    return _command(scene, task, width), "dim" if task.state in (State.PENDING, State.CANCELLED) else ""
 
 
-def _command(task: TaskView, width: int) -> str:
-    """What distinguishes it from others: why it waits or how it failed, its name, its command."""
+def _command(scene: Scene, task: TaskView, width: int) -> str:
+    """What distinguishes it from others: why it waits or how it failed, its last error, its name, its command."""
     reason = why(task)
     if task.array is not None and cells(reason) > width // 2:
         reason = task.array.short
-    words = [how_far(task, width), f"({reason})" if reason else "", f"{task.name}:" if task.name else "", task.command]
+    error = scene.data.errors.get((task.id, task.attempt), "")
+    if error and width < EXIT_COLUMNS:
+        reason = ""  # what it said tells more than its exit code
+    said = [how_far(task, width), f"({reason})" if reason else "", f"{error} ·" if error else ""]
+    words = [*said, f"{task.name}:" if task.name else "", task.command]
     return visible(" ".join(word for word in words if word))
 
 

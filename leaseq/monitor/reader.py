@@ -1,10 +1,11 @@
-"""What reads: five threads that post immutable values, so that a file system that hangs only makes them old.
+"""What reads: six threads that post immutable values, so that a file system that hangs only makes them old.
 
 lease    the lease directory of the watched lease
 leases   the list of leases, and what Slurm said of them
 log      the end of the selected task's output
 progress how far the running tasks in sight are, by their output
 past     what the ended allocations had of the lease whose detail is shown; of each once
+errors   the last errors of failed tasks that are in sight; of each once
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from leaseq.dataclass import replace
@@ -19,11 +21,11 @@ from leaseq.errors import LeaseqError, Malformed
 from leaseq.layout import Home
 from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.view import look_at_all, reader_of
-from leaseq.monitor.data import Data, Leases, Log, Past, Watched, with_history
-from leaseq.monitor.model import Want
+from leaseq.monitor.data import Data, Leases, Log, Past, Watched, with_errors, with_history
+from leaseq.monitor.logwatch import LogWatch
+from leaseq.monitor.wants import Want
 from leaseq.protocol import allocs
 from leaseq.reading.forecast import EVENTS, forecast, indexed
-from leaseq.reading.logtext import Line, LogTail
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.usage import nodes_of
 from leaseq.reading.views import Progress
@@ -35,11 +37,12 @@ if TYPE_CHECKING:
 REFRESH_SECONDS = 2.0
 COST_FACTOR = 20.0
 """A read that takes a second is not made more often than every twenty."""
+PAUSE_SECONDS_MAX = 60.0
+"""One that has hung is made again after so long: what is shown is not to be older for it."""
 LEASES_SECONDS = 10.0
 LOG_SECONDS = 0.5
 QUIET_LOG_SECONDS = 2.0
 QUIET_AFTER = 20
-LINES_MAX = 50_000
 ENDED_SHOWN = 3
 
 
@@ -82,71 +85,6 @@ class LeasesWatch:
         return Leases((*active, *ended), self.clock.monotonic(), looked.age_seconds, looked.failure)
 
 
-class LogWatch:
-    """Reads the output of one attempt: its end first, then what is appended."""
-
-    def __init__(self, fs: Fs, home: Home, clock: Clock) -> None:
-        self.fs, self.home, self.clock = fs, home, clock
-        self._key: tuple[object, ...] = ()
-        self._tails: list[LogTail] = []
-        self._lines: list[Line] = []
-        self._first = 0
-        self._dropped = 0
-        """How much of what was read is not kept any more, about."""
-        self.quiet = 0
-        """How many reads in a row brought nothing."""
-
-    def read(self, want: Want) -> Log | None:
-        """The log as it is now, or None if it is as it was; raises OSError."""
-        key = (want.lease_id, want.task, want.attempt, want.stream, want.log_bytes)
-        again = key != self._key
-        if again:
-            self._open(want, more=key[:4] == self._key[:4])
-            self._key = key
-        before = [(tail.size, tail.missing) for tail in self._tails]
-        fresh = [line for tail in self._tails for line in tail.read()]
-        if not again and not fresh and before == [(tail.size, tail.missing) for tail in self._tails]:
-            self.quiet += 1
-            return None
-        self.quiet = 0
-        if again and self._lines:
-            # More of the same file was read, towards its start: what was there keeps its numbers.
-            self._first += len(self._lines) - len(fresh)
-            self._lines = []
-        self._lines += fresh
-        over = len(self._lines) - LINES_MAX
-        if over > 0:
-            self._dropped += sum(len(line.text) + 1 for line in self._lines[:over])
-            del self._lines[:over]
-            self._first += over
-        open_lines = tuple(tail.unfinished for tail in self._tails)
-        return Log(
-            want.task,
-            want.attempt,
-            want.stream,
-            (*self._lines, *(line for line in open_lines if line)),
-            self._first,
-            sum(tail.size for tail in self._tails),
-            sum(tail.skipped for tail in self._tails) + self._dropped,
-            self._note(),
-            self.clock.monotonic(),
-        )
-
-    def _open(self, want: Want, *, more: bool) -> None:
-        if not more:
-            self._lines, self._first = [], 0
-        self._dropped = 0
-        lease = self.home.lease(want.lease_id)
-        streams = ("out", "err") if want.stream == "both" else (want.stream,)
-        self._tails = [
-            LogTail(self.fs, lease.log(want.task, want.attempt, each), stream=each, want_bytes=want.log_bytes)
-            for each in streams
-        ]
-
-    def _note(self) -> str:
-        return "no output yet" if all(tail.missing for tail in self._tails) else "nothing written yet"
-
-
 class ProgressWatch:
     """Reads how far running tasks are, from the ends of their outputs."""
 
@@ -170,8 +108,19 @@ def read_past(fs: Fs, home: Home, data: Data, lease_id: str) -> Past:
     return {(lease_id, each.id): nodes_of(fs, home.lease(lease_id), each) for each in fresh}
 
 
+def read_errors(fs: Fs, home: Home, clock: Clock, data: Data, want: Want) -> dict[tuple[str, int], str]:
+    """The last errors of the failed attempts that are in sight, of those of which they are not known yet."""
+    fresh = [key for key in want.failures if key not in data.errors]
+    if not fresh:
+        return {}
+    from leaseq.reading.last_error import error_of
+
+    reader = Reader(home.lease(want.lease_id), fs, clock)
+    return {key: error_of(reader, *key) for key in fresh}
+
+
 class Readers:
-    """The three threads and what they have read. `wake` is called, from any of them, whenever that is something new."""
+    """The threads and what they have read. `wake` is called, from any of them, whenever that is something new."""
 
     def __init__(
         self,
@@ -192,12 +141,20 @@ class Readers:
         self._want = Want(lease)
         self._wake = wake
         self._lock = threading.Lock()
-        self._changed = {name: threading.Event() for name in ("lease", "leases", "log", "progress", "past")}
+        names = ("lease", "leases", "log", "progress", "past", "errors")
+        self._changed = {name: threading.Event() for name in names}
         self.slowness = 1.0
         """How much slower than asked everything is read, while nobody looks."""
 
     def start(self) -> None:
-        runs = (self._run_lease, self._run_leases, self._run_log, self._run_progress, self._run_past)
+        runs = (
+            self._run_lease,
+            self._run_leases,
+            self._run_log,
+            self._run_progress,
+            self._run_past,
+            self._run_errors,
+        )
         for name, run in zip(self._changed, runs, strict=True):
             threading.Thread(target=self._guarded, args=(run,), daemon=True, name=name).start()
 
@@ -213,13 +170,14 @@ class Readers:
             old.paused,
         ):
             self._changed["lease"].set()
-        log = (want.lease_id, want.task, want.attempt, want.stream, want.log_bytes)
-        if log != (old.lease_id, old.task, old.attempt, old.stream, old.log_bytes):
+        if (want.lease_id, *want.log) != (old.lease_id, *old.log):
             self._changed["log"].set()
         if set(want.running) - set(old.running) or want.lease_id != old.lease_id:
             self._changed["progress"].set()
         if want.past_of != old.past_of:
             self._changed["past"].set()
+        if (want.lease_id, want.failures) != (old.lease_id, old.failures):
+            self._changed["errors"].set()
 
     def watch(self, lease: str) -> None:
         """Another lease is read from now on; nothing is known of it yet."""
@@ -255,7 +213,7 @@ class Readers:
             if not self._want.paused:
                 self._read_lease(watch, self._want, began)
             cost = self.clock.monotonic() - began
-            event.wait(max(self.refresh_seconds * self.slowness, COST_FACTOR * cost))
+            event.wait(max(self.refresh_seconds * self.slowness, min(PAUSE_SECONDS_MAX, COST_FACTOR * cost)))
 
     def _read_lease(self, watch: LeaseWatch, want: Want, began: float) -> None:
         self._post(lambda data: replace(data, lease=replace(data.lease, since=began)), tell=False)
@@ -292,6 +250,8 @@ class Readers:
             want = self._want
             if want.task and not want.paused:
                 self._read_log(watch, want)
+            if watch.searching and want.task and not want.paused:
+                continue
             quiet = watch.quiet > QUIET_AFTER
             event.wait((QUIET_LOG_SECONDS if quiet else LOG_SECONDS) * self.slowness if want.task else None)
 
@@ -333,6 +293,16 @@ class Readers:
         if found:
             self._post(lambda data: replace(data, had={**data.had, **found}))
 
+    def _run_errors(self) -> None:
+        event = self._changed["errors"]
+        while True:
+            event.wait()
+            event.clear()
+            want = self._want
+            found = {} if want.paused else read_errors(self.fs, self.home, self.clock, self.data, want)
+            if found:
+                self._post(partial(with_errors, found=found), lease_id=want.lease_id)
+
 
 def read_once(fs: Fs, home: Home, clock: Clock, want: Want, *, own: re.Pattern[str] | None = None) -> Data:
     """Everything, read now and in this thread; raises OSError, LeaseqError."""
@@ -340,7 +310,8 @@ def read_once(fs: Fs, home: Home, clock: Clock, want: Want, *, own: re.Pattern[s
     lease = LeaseWatch(fs, home, clock).read(want, Watched())
     log = LogWatch(fs, home, clock).read(want) if want.task else None
     progress = ProgressWatch(fs, home, own).read(want) if want.running else {}
-    return Data(want.lease_id, lease, leases, log or Log(), progress)
+    errors = read_errors(fs, home, clock, Data(), want)
+    return Data(want.lease_id, lease, leases, log or Log(), progress, errors=errors)
 
 
 def _words(error: BaseException) -> str:

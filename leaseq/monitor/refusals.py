@@ -15,6 +15,10 @@ def no_output(scene: Scene) -> str:
     return "it has written nothing yet" if log and not log.lines and not log.size else no_task(scene)
 
 
+def one_pane(scene: Scene) -> str:
+    return "the output has the whole screen: z or Esc gives it back" if scene.ui.zoom else ""
+
+
 def no_find(scene: Scene) -> str:
     return "" if scene.ui.log_find else "search first: /"
 

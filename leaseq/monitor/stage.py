@@ -5,7 +5,7 @@ from __future__ import annotations
 from leaseq.dataclass import replace
 from leaseq.models import State
 from leaseq.monitor.layout import Ask, Layout, Rect, arrange
-from leaseq.monitor.model import Pane, Scene, settled
+from leaseq.monitor.model import FAILURES, Pane, Scene, settled
 from leaseq.monitor.panes import Rows, has_header, has_more_line
 from leaseq.monitor.text import wrap
 from leaseq.reading.views import Health
@@ -35,7 +35,12 @@ def arranged(scene: Scene) -> Scene:
         if scene.more and has_more_line(scene.room):
             heights[Pane.TASKS] -= 1
             scene = replace(scene, room=heights[Pane.TASKS])
-    return settled(scene, heights)
+    scene = settled(scene, heights)
+    if scene.ui.seek is None and (scene.task is None or scene.task.state not in FAILURES):
+        return scene
+    from leaseq.monitor.seeking import resolved
+
+    return resolved(scene, heights.get(Pane.LOGS, 1))
 
 
 def banner(scene: Scene) -> str:

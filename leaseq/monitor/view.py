@@ -74,7 +74,7 @@ def _title(rows: list[list[Span]], scene: Scene, layout: Layout, pane: Pane, rec
     if not 0 <= y < len(rows) or y == layout.head:
         return
     style = "focus" if pane is scene.ui.focus else "bold"
-    more = title_words(scene, pane)
+    more = logs.title(scene, rect.width, rect.height) if pane is Pane.LOGS else title_words(scene, pane)
     room = rect.width - (2 if layout.single else 1)
     text = short(f" {pane.value} ", max(0, room))
     spans: list[Span] = [(text, style)]
@@ -102,8 +102,6 @@ def title_words(scene: Scene, pane: Pane) -> str:
         words += [f"{len(ui.marks)} marked"] if ui.marks else []
         words += [said] if scene.columns < AHEAD_IN_HEAD and (said := ahead(scene, short=True)) else []
         return " · ".join(words)
-    if pane is Pane.LOGS:
-        return logs.title(scene)
     if pane is Pane.DETAIL:
         return detail.heading(scene)
     if pane is Pane.NODES and len(scene.nodes) > 1:
@@ -136,7 +134,7 @@ def head(scene: Scene, columns: int) -> list[Span]:
             continue
         glyph = state_glyph(states[0], ascii_only=scene.ui.ascii)
         text = f"{glyph} {count:,}" + (f" {word}" if columns >= 110 else "")
-        if used + cells(text) + 1 <= room:
+        if used + cells(text) + 2 <= room:
             left.append((f"{text}  ", STATE_STYLES[states[0]] if count else "dim"))
             used += cells(text) + 2
     if columns >= AHEAD_IN_HEAD and used + cells(said := ahead(scene)) + 1 <= room:
@@ -155,18 +153,21 @@ COUNTS = (
     ((State.LOST,), "lost"),
     ((State.FAILED,), "failed"),
     ((State.TIMEOUT,), "timeout"),
+    ((State.CANCELLED,), "cancelled"),
     ((State.DONE,), "done"),
 )
 
 
 def ages(scene: Scene, columns: int) -> list[Span]:
-    """How old each datum is; a read that does not come back makes it grow."""
+    """How old each datum is: nodes by their last heartbeats. A read that does not come back makes it grow."""
     spans: list[Span] = [("paused  ", "warn")] if scene.ui.paused else []
     spans += [("read-only  ", "dim")] if scene.ui.readonly and columns >= 100 else []
-    silent = scene.snapshot_age
-    if silent is not None:
-        word = "nodes " if columns >= 60 else ""
-        spans.append((f"{word}{age(silent)}", "worse" if silent > 30 else "warn" if silent > 10 else "dim"))
+    read, heard = scene.snapshot_age, scene.heard
+    if read is not None:
+        late = any(view.health is Health.LATE for view in scene.nodes)
+        word = "" if columns < 60 else "read " if heard is None else "nodes "
+        style = "worse" if read > 30 else "warn" if read > 10 or late else "dim"
+        spans.append((f"{word}{age(read if heard is None else heard)}", style))
     data = scene.data
     if data.leases.slurm_age is not None and data.leases.at is not None and columns >= 60:
         old = data.leases.slurm_age + scene.now - data.leases.at

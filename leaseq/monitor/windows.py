@@ -20,7 +20,9 @@ def prompt(scene: Scene, columns: int) -> list[Span]:
     if overlay.kind == "filter":
         count = " {:,} of {:,} ".format(*scene.listed)
     elif overlay.kind == "find":
-        count = f" {len(logs.matches(scene.data.log, scene.ui.log_find))} lines "
+        log = scene.data.log
+        part = "" if log.live and not log.begin else " of those read"
+        count = f" {len(logs.matches(log, scene.ui.log_find)):,} lines{part} "
     room = columns - 1 - cells(count)
     return pad([(overlay.sign, "key"), *overlay.edit.spans(max(1, room)), (count, "dim")], columns)
 

@@ -10,13 +10,10 @@ import codecs
 import re
 
 from leaseq.dataclass import dataclass
-from leaseq.reading.logtail import folded
-from leaseq.world import Fs
 
 Span = tuple[str, str]
 """(text, style): the style is the parameters of an SGR sequence, like `31;1`; empty is plain."""
 
-CHUNK_BYTES = 256 << 10
 LINE_CHARS_MAX = 8192
 """So much of one line is shown: a line of gigabytes is for a pager."""
 
@@ -36,6 +33,8 @@ DIGITS_MAX = 4
 
 
 _ANY_CONTROL = re.compile(_SEQUENCE.pattern + r"|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+CONTROLS = re.compile(_SEQUENCE.pattern + "|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2060\ufeff\ufe0f]")
+"""What is not shown of a line: sequences, and letters that take no room."""
 _IN_LINE = re.compile(r"\x1b\[[0-9;:]{0,60}[mCDGK]")
 """Colours, and what a progress bar does within its line."""
 _UNFINISHED = re.compile(
@@ -169,78 +168,11 @@ class Line:
 
     spans: tuple[Span, ...]
     stream: str = "out"
+    at: int = 0
+    """Where it begins in all that the attempt wrote: what it is known by."""
+    came: float = 0.0
+    """When it was first seen, by this host's clock; 0 if it was there before anybody looked."""
 
     @property
     def text(self) -> str:
         return "".join(text for text, _ in self.spans)
-
-
-class LogTail:
-    """The end of one log file: read once from the end, then only what was appended."""
-
-    def __init__(self, fs: Fs, path: str, *, stream: str = "out", want_bytes: int = CHUNK_BYTES) -> None:
-        self.path = path
-        self.stream = stream
-        self.size = 0
-        self.skipped = 0
-        """Bytes before the first line that was read."""
-        self.missing = True
-        self._fs = fs
-        self._want = want_bytes
-        self._at = -1
-        self._open = b""
-        self._style = ""
-
-    def read(self) -> list[Line]:
-        """The whole lines that are new since the last call; a file that is not there has none."""
-        try:
-            return self._read()
-        except FileNotFoundError:
-            self.missing = True
-            return []
-
-    @property
-    def unfinished(self) -> Line | None:
-        """The line that is being written, which has no end yet: a prompt or a progress bar."""
-        if not self._open:
-            return None
-        spans, _ = sanitise(_decoded(self._open), self._style)
-        return Line(spans, self.stream)
-
-    def _read(self) -> list[Line]:
-        lines: list[Line] = []
-        if self._at < 0:
-            data, self.size = self._fs.read_range(self.path, -self._want, self._want)
-            self._at = self.skipped = max(0, self.size - self._want)
-            if self.skipped:
-                # The first line is cut, unless there is but one.
-                cut = data.find(b"\n") + 1
-                data, self._at, self.skipped = data[cut:], self._at + cut, self.skipped + cut
-            lines += self._take(data)
-        while True:
-            data, self.size = self._fs.read_range(self.path, self._at, CHUNK_BYTES)
-            self.missing = False
-            if self.size < self._at or self.size - self._at > 16 * CHUNK_BYTES:
-                # Replaced by something shorter, or grown by more than anybody can read: from its end again.
-                self._at, self._open, self._style = -1, b"", ""
-                return self._read()
-            lines += self._take(data)
-            if len(data) < CHUNK_BYTES:
-                return lines
-
-    def _take(self, data: bytes) -> list[Line]:
-        self._at += len(data)
-        *whole, self._open = (self._open + data).split(b"\n")
-        if len(self._open) > LINE_CHARS_MAX:
-            # A progress bar that never ends its line: only what it shows now is kept.
-            self._open = folded(self._open)[-4 * LINE_CHARS_MAX :]
-        lines = []
-        for raw in whole:
-            spans, self._style = sanitise(_decoded(raw), self._style)
-            lines.append(Line(spans, self.stream))
-        return lines
-
-
-def _decoded(raw: bytes) -> str:
-    """The text of a line as progress bars left it; of a very long one, what it shows first."""
-    return folded(raw)[: 4 * LINE_CHARS_MAX].decode("utf-8", "replace")

@@ -244,6 +244,13 @@ class TaskView:
     """Of an index, the values of its parameters, if they were asked for."""
     progress: Progress | None = None
     """How far it is, if its output was read for that and says so."""
+    error: str = ""
+    """The last error that it wrote, if it failed, its output was read for that, and there is one."""
+
+    @property
+    def unexplained(self) -> bool:
+        """True if nothing but its output can tell why it failed."""
+        return self.state is State.FAILED and not self.reason and self.array is None and not self.cleaned
 
     @property
     def held(self) -> bool:

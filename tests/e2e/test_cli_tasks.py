@@ -72,6 +72,23 @@ def test_how_far_a_task_is_is_read_from_its_output(box: Box) -> None:
     assert "progress:   43 % · 1:12 left (its output says so)" in box.run("info", whole).out
 
 
+def test_why_a_task_failed_is_read_from_its_output(box: Box) -> None:
+    command = "E=Error; echo Key$E: not this; echo Runtime$E: CUDA out of memory >&2; echo bye >&2"
+    task = box.submit(f"{command}; exit 3", options=("--gpus", "0"))
+    silent = box.submit("exit 4", options=("--gpus", "0"))
+    waited = box.run("wait", task)
+    assert waited.code == 3 and waited.err.endswith("leaseq: its last error: RuntimeError: CUDA out of memory\n")
+    assert "last error" not in box.run("wait", silent).err
+    followed = box.run("follow", task)
+    assert followed.code == 3 and "its last error: RuntimeError: CUDA out of memory" in followed.err
+    told = {each["id"]: each["error"] for each in box.run("tasks", "--json").json["tasks"]}
+    assert told == {task: "RuntimeError: CUDA out of memory", silent: None}
+    for columns in (80, 160):
+        assert "RuntimeError: CUDA" in on_terminal(box, "tasks", columns=columns)
+    assert "RuntimeError" not in box.run("tasks").out, "a pipe has the command as it is"
+    assert "last error: RuntimeError: CUDA out of memory" in box.run("info", task).out
+
+
 def test_a_setting_says_how_progress_is_written(box: Box) -> None:
     task = box.submit("echo 'at sample 30 of 40'; sleep 600")
     settings = box.home / "config.yaml"

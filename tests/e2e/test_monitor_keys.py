@@ -114,7 +114,7 @@ def pages_a_log(screen: Screen, live: Live) -> None:
     screen.press("g", "line 1 of output")
     screen.press("\x1b[6~", "line 30 of output")
     screen.press("G", "line 300 of output")
-    screen.press("k", "· held")
+    screen.press("k", "· *paused*")
     screen.press("j", "· follow")
 
 
@@ -198,7 +198,7 @@ def marks_several(screen: Screen, live: Live) -> None:
 
 
 def adds_a_task(screen: Screen, live: Live) -> None:
-    screen.press("a", "add a task to")
+    screen.press("a", "submit to")
     screen.send("echo 'from the form'\t0\t\t\t\tformed")
     screen.shows("--name formed -- 'echo")
     screen.send("\r")
@@ -227,12 +227,13 @@ def finds_in_output(screen: Screen, live: Live) -> None:
     screen.send("/")
     screen.send("line 9")
     screen.send("\r")
-    screen.shows("11 lines")
-    screen.shows("line 99 of output")
-    screen.press("N", "line 98 of output")
-    screen.send("NNNNNNNN")
-    screen.shows("line 91 of output")
-    screen.press("n", "line 92 of output")
+    screen.shows("/line 9 11/11")
+    screen.shows("▸line 99 of output")
+    screen.press("N", "▸line 98 of output")
+    screen.send("NNNNNNN")
+    screen.shows("▸line 91 of output")
+    screen.press("n", "▸line 92 of output")
+    screen.shows("/line 9 4/11")
 
 
 def zooms_the_log(screen: Screen, live: Live) -> None:
@@ -242,14 +243,50 @@ def zooms_the_log(screen: Screen, live: Live) -> None:
 
 
 def holds_the_log(screen: Screen, live: Live) -> None:
-    screen.press("f", "· held")
+    screen.press("f", "· *paused*")
     screen.press("f", "· follow")
 
 
 def changes_the_stream(screen: Screen, live: Live) -> None:
-    screen.press("e", "to stderr")
-    screen.press("e", "stdout+stderr")
+    screen.send("zg")
+    screen.shows("▏to stderr")
+    screen.shows("── stdout ─")
+    screen.send("Gz")
+    screen.press("e", "· stdout · follow")
+    screen.press("e", "· stderr · follow")
+    screen.shows("to stderr")
+    screen.hides("line 300 of output")
     screen.press("e", "line 300 of output")
+
+
+def goes_to_errors(screen: Screen, live: Live) -> None:
+    words = "echo KeyError: one; seq 100; echo KeyError: two; seq 100; exit 1"
+    live.submit(words, "--gpus", "0", "--name", "errs")
+    screen.shows("errs:")
+    select(screen, "errs")
+    screen.shows("▸KeyError: two")
+    screen.press("[", "▸KeyError: one")
+    screen.press("]", "▸KeyError: two")
+
+
+def shows_earlier_attempts(screen: Screen, live: Live) -> None:
+    task = live.submit("echo attempt-$LEASEQ_ATTEMPT-said; exit 4", "--gpus", "0", "--name", "again", "--retries", "1")
+    live.until(task, "FAILED")
+    screen.shows("again:")
+    select(screen, "again")
+    screen.shows("attempt 2 of 2")
+    screen.shows("attempt-2-said")
+    screen.press("<", "attempt-1-said")
+    screen.press("<", "attempt 1 is the first")
+    screen.press(">", "attempt-2-said")
+
+
+def tells_when_lines_came(screen: Screen, live: Live) -> None:
+    live.submit("echo before; sleep 2; echo later; sleep 30", "--gpus", "0", "--name", "slow")
+    screen.shows("slow:")
+    select(screen, "slow")
+    screen.send("t")
+    screen.wait(lambda: re.search(r"\d\d:\d\d:\d\d later", screen.text), "the time at which a line came")
 
 
 def wraps_lines(screen: Screen, live: Live) -> None:
@@ -314,8 +351,13 @@ def runs_a_command(screen: Screen, live: Live) -> None:
 
 
 def reads_anew(screen: Screen, live: Live) -> None:
-    screen.send("R")
-    screen.shows("nodes 0s")
+    with on_terminal([*LEASEQ, "tui", "--refresh", "600"], live.env) as slow:
+        slow.shows("long:")
+        slow.send("FF")
+        slow.shows("tasks Running")
+        live.until(live.submit("echo unread", "--gpus", "0", "--name", "unread"), "DONE")
+        slow.send("R")
+        slow.press("F" * 6, "unread:")
 
 
 def pauses(screen: Screen, live: Live) -> None:
@@ -361,6 +403,9 @@ TRIED: dict[Callable[[Screen, Live], None], str] = {
     zooms_the_log: "z|Enter",
     holds_the_log: "f",
     changes_the_stream: "e",
+    goes_to_errors: "[|]",
+    shows_earlier_attempts: "<|>",
+    tells_when_lines_came: "t",
     wraps_lines: "w",
     opens_a_pager: "o",
     opens_a_shell_and_comes_back: "s",

@@ -115,20 +115,40 @@ def test_words_are_looked_for_in_all_that_wait_and_what_is_not_listed_is_counted
         screen.hides("searched")
 
 
-def test_of_a_long_output_is_said_what_is_read_and_more_is_searched(env: dict[str, str]) -> None:
+def test_a_long_output_is_searched_from_its_end_to_its_first_line(env: dict[str, str]) -> None:
     words = "seq -f 'line %.0f of many, each of which has some words, so that few of them are a megabyte' 30000"
     task = leaseq(env, "submit", "--gpus", "0", "--name", "writer", "--", words).split()[0]
     leaseq(env, "wait", task)
     with on_terminal(TUI, env, columns=120, lines=40) as screen:
         screen.send("/writer\r")
-        screen.shows("· last 256.0K of 2.")
+        screen.shows("· follow · 2.")
         screen.press("z", "line 30000 of many")
         screen.send("/line 7777 of\r")
-        screen.shows("no line of the last 256.0K has line 7777 of: more is being read, n looks there")
-        screen.shows("· last 1.0M of 2.")
-        screen.press("n", "no line of the last 1.0M has line 7777 of")
-        screen.hides("stdout · last")
-        screen.press("n", "line 7777 of many")
+        screen.shows("▸line 7777 of many")
+        screen.shows("25 % of 2.")
+        screen.shows("/line 7777 of 1/1")
+        screen.shows("line 7776 of many")
+        screen.press("g", " line 1 of many")
+        screen.shows("· 0 % of 2.")
+        screen.press("\x1b[6~", "line 50 of many")
+        screen.press("G", "line 30000 of many")
+        screen.send("/\x15nowhere at all\r")
+        screen.shows("no line has nowhere at all")
+        screen.send("/\x15line 2 of\r")
+        screen.shows("▸line 2 of many")
+        screen.press("n", "round from the top")
+        screen.shows("▸line 2 of many")
+
+
+def test_a_failed_task_is_shown_at_its_error_whatever_it_wrote_afterwards(env: dict[str, str]) -> None:
+    command = "seq 200; echo 'RuntimeError: CUDA out of memory'; seq -f 'cleaning %g' 300; exit 3"
+    task = leaseq(env, "submit", "--gpus", "0", "--name", "fails", "--", command).split()[0]
+    leaseq(env, "wait", task, code=3)
+    with on_terminal(TUI, env) as screen:
+        screen.send("/fails\r")
+        screen.shows("▸RuntimeError: CUDA out of memory")
+        screen.shows("*paused*")
+        screen.press("G", "▸RuntimeError: CUDA out of memory")
 
 
 def _fits(screen: Screen, columns: int, lines: int) -> bool:
@@ -219,9 +239,9 @@ def test_a_file_system_that_hangs_makes_ages_grow_and_keys_still_work(env: dict[
         screen.shows("file system not answering for 1")
         flag.unlink()
         screen.hides("not answering")
-        screen.shows("nodes 0s")
         flag.touch()
-        screen.shows("nodes 2s")
+        screen.send("R")
+        screen.shows("file system not answering for 1")
         screen.send("q")
         assert screen.ended(5) == 0
         restored(screen)
@@ -235,7 +255,7 @@ def test_the_mouse_selects_scrolls_and_opens(env: dict[str, str]) -> None:
         y = next(n for n, line in enumerate(screen.text.split("\n")) if "clicked:" in line)
         click = f"\x1b[<0;40;{y + 1}M\x1b[<0;40;{y + 1}m"
         screen.press(click, "row 500")
-        screen.press("\x1b[<64;10;18M" * 3, "· held")
+        screen.press("\x1b[<64;10;18M" * 3, "· *paused*")
         screen.hides("row 500")
         screen.press("\x1b[<65;10;18M" * 4, "row 500")
         screen.press(click, "recover to inbox")

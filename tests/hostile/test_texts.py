@@ -27,8 +27,10 @@ from leaseq.lease.slurm.text import FIELDS, SEPARATOR, parse_duration, parse_job
 from leaseq.names import is_node
 from leaseq.node.gpus import parse as parse_gpus
 from leaseq.protocol.submission import commands_in
+from leaseq.reading.document import Document, lines_of
 from leaseq.reading.logtail import Folder, folded
-from leaseq.reading.logtext import Harmless, LogTail, sanitise
+from leaseq.reading.logtext import Harmless, sanitise
+from leaseq.reading.output import Log
 from leaseq.words import visible
 from leaseq.world import SystemFs
 from tests.hostile.words import arguments, pieces, words
@@ -367,11 +369,12 @@ def test_a_growing_log_of_any_bytes_is_lines_without_controls(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "log"
     path.write_bytes(b"")
-    tail = LogTail(SystemFs(remote=False), str(path))
+    text = Document([("out", Log(SystemFs(remote=False), str(path)))])
     for part in parts:
         with open(path, "ab") as file:
             file.write(part)
-        shown = [*tail.read(), *([tail.unfinished] if tail.unfinished else [])]
+        text.look()
+        shown = [*lines_of(text, text.piece(0, 1 << 20), {}), *text.unfinished()]
         assert all(line.text.isprintable() for line in shown)
 
 

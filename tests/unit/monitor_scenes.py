@@ -29,17 +29,35 @@ def task_id(number: int) -> str:
 
 
 def lines(text: str, stream: str = "out") -> tuple[Line, ...]:
-    found, style = [], ""
+    found, style, at = [], "", 0
     for line in text.split("\n"):
         spans, style = sanitise(line, style)
-        found.append(Line(spans, stream))
+        found.append(Line(spans, stream, at))
+        at += len(line.encode()) + 1
     return tuple(found)
+
+
+def log(task: str, text: str, *, attempt: int = 1, above: int = 0) -> Log:
+    """All of an output; with `above` its end only."""
+    found = tuple(replace(line, at=line.at + above) for line in lines(text))
+    size = above + len(text.encode()) + 1
+    return Log(task, attempt, "both", found, size, size, size)
 
 
 TRAINING = "\n".join(
     f"2025-07-15 10:{n // 60:02d}:{n % 60:02d} epoch {1 + n // 20:>2}/50  step {n * 25:>5}/5005  "
     f"loss {6.2 * 0.985**n:.4f}  lr 3.0e-04  {412 + n % 7} img/s"
     for n in range(90)
+)
+
+
+TRACEBACK = (
+    "Traceback (most recent call last):",
+    '  File "/home/ada/train.py", line 212, in <module>',
+    "    main()",
+    '  File "/home/ada/train.py", line 188, in main',
+    "    loss.backward()",
+    "RuntimeError: CUDA out of memory. Tried to allocate 2.50 GiB",
 )
 
 
@@ -191,10 +209,8 @@ def one_lease() -> Data:
     view = node("atlas", running=(run_of(tasks[0]),))
     record = Lease(id="local:atlas", kind="local", created=WALL - 90000, nodes=("atlas",))
     shot = Snapshot("local:atlas", record, WALL, (view,), tasks, counted(tasks))
-    log = Log(
-        tasks[0].id, 1, "out", lines("fold 3 of 5\nreading features … 48,212 rows\niteration 12  rmse 0.2214"), size=73
-    )
-    return Data("local:atlas", Watched(shot, NOW - 1), Leases((LOCAL,), NOW - 1), log)
+    text = "fold 3 of 5\nreading features … 48,212 rows\niteration 12  rmse 0.2214"
+    return Data("local:atlas", Watched(shot, NOW - 1), Leases((LOCAL,), NOW - 1), log(tasks[0].id, text))
 
 
 def busy() -> Data:
@@ -248,13 +264,12 @@ def busy() -> Data:
         for view in (one, two)
         for use in (view.heartbeat.gpu_use if view.heartbeat else ())
     }
-    log = Log(train.id, 1, "out", lines(TRAINING), size=1_482_331)
     ahead = Forecast(len(waiting), 14800.0, 5)
     return Data(
         "48213",
         Watched(shot, NOW - 3, left_seconds=11564.0, gpus=history, ahead=ahead),
         Leases((SWEEP, QUEUED, LOCAL), NOW - 2, slurm_age=26.0),
-        log,
+        log(train.id, TRAINING),
         {train.id: Progress(0.434, 4323.0), third.id: Progress(0.127, part="epoch 3")},
     )
 
@@ -321,7 +336,7 @@ def many_tasks() -> Data:
         "48213",
         Watched(shot, NOW - 2, left_seconds=250_000.0),
         Leases((SWEEP,), NOW - 2, slurm_age=12.0),
-        Log(active[0].id, 1, "out", lines("seed 0"), size=7),
+        log(active[0].id, "seed 0"),
     )
 
 
@@ -333,13 +348,13 @@ def wide_characters() -> Data:
         ended(3, State.FAILED, "atlas", "cat 文件.txt", ago=60, took=1, exit_code=1),
     )
     view = node("atlas", running=(run_of(tasks[0]),))
-    log = lines("エポック 1/10 損失 0.52 ███████░░░ 71%\n한국어 출력 🚀 ok\n👩\u200d🔬 ❤\ufe0f e\u0301\nplain again")
+    text = "エポック 1/10 損失 0.52 ███████░░░ 71%\n한국어 출력 🚀 ok\n👩\u200d🔬 ❤\ufe0f e\u0301\nplain again"
     shot = Snapshot("local:atlas", None, WALL, (view,), tasks, counted(tasks))
     return Data(
         "local:atlas",
         Watched(shot, NOW - 1),
         Leases((LOCAL,), NOW - 1),
-        Log(tasks[0].id, 1, "out", log, size=200),
+        log(tasks[0].id, text),
     )
 
 
@@ -363,7 +378,7 @@ def hostile_log() -> Data:
     first, *rest = data.lease.snapshot.tasks
     evil = replace(first, command="printf '\x1b[2J\x1b]0;owned\x07' && rm -rf /\n# second line", name="ev\x1b[31mil")
     shot = replace(data.lease.snapshot, tasks=(evil, *rest))
-    return replace(with_snapshot(data, shot), log=Log(first.id, 1, "out", lines(HOSTILE), size=512))
+    return replace(with_snapshot(data, shot), log=log(first.id, HOSTILE))
 
 
 SITUATIONS = {

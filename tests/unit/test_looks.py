@@ -10,8 +10,8 @@ import pytest
 from leaseq.lease import upkeep
 from leaseq.lease.view import look_at_all, reader_of
 from leaseq.models import Lease, State
-from leaseq.monitor.model import Want
 from leaseq.monitor.reader import read_once
+from leaseq.monitor.wants import Want
 from leaseq.protocol import files
 from leaseq.reading.find import Search
 from tests import forked

@@ -11,9 +11,10 @@ import pytest
 
 from leaseq.dataclass import replace
 from leaseq.monitor.actions import cancel, release_lease, submit_form
+from leaseq.monitor.data import Sought
 from leaseq.monitor.filters import Filter
 from leaseq.monitor.menus import task_menu
-from leaseq.monitor.model import LOG_BYTES_MAX, Message, Pane, Scene, Ui
+from leaseq.monitor.model import Message, Pane, Scene, Ui
 from leaseq.monitor.overlays import Edit, Help, Output, Prompt
 from leaseq.monitor.press import press
 from leaseq.monitor.stage import arranged
@@ -62,11 +63,31 @@ def overlaid(scene: Scene, overlay: object) -> Scene:
 
 
 def long_log() -> Scene:
-    """The end of an output is read, and the words that were looked for are not in it."""
-    scene = busy(focus=Pane.LOGS, zoom=True, log_find="nan", log_bytes=LOG_BYTES_MAX)
-    log = replace(scene.data.log, size=31 << 20, skipped=23 << 20)
-    scene = replace(scene, data=replace(scene.data, log=log))
-    return replace(scene, ui=press(scene, "n").ui)
+    """The end of a long output is read, and the words that are looked for are not in it: they are still searched."""
+    scene = busy(focus=Pane.LOGS, zoom=True, log_find="nan")
+    log = situations.log(situations.task_id(10), situations.TRAINING, above=31 << 20)
+    scene = arranged(replace(scene, data=replace(scene.data, log=log)))
+    scene = replace(scene, ui=press(scene, "n").ui)
+    assert scene.ui.seek
+    sought = Sought(scene.ui.seek, come=12 << 20)
+    return replace(scene, data=replace(scene.data, log=replace(log, sought=sought)))
+
+
+def with_error(scene: Scene) -> Scene:
+    """What the failed task wrote last is known."""
+    errors = {(situations.task_id(70), 1): situations.TRACEBACK[-1]}
+    return replace(scene, data=replace(scene.data, errors=errors))
+
+
+def failed_log(size: str = "80x24") -> Scene:
+    """A task that failed, whose output went on after its error."""
+    scene = with_error(busy(size, task=situations.task_id(70), focus=Pane.LOGS))
+    text = "\n".join([*(f"step {n}" for n in range(40)), *situations.TRACEBACK, *(f"cleaning {n}" for n in range(30))])
+    log = situations.log(situations.task_id(70), text)
+    err = tuple(
+        replace(line, stream="err") if "cl" not in line.text and "step" not in line.text else line for line in log.lines
+    )
+    return replace(scene, data=replace(scene.data, log=replace(log, lines=err)))
 
 
 def lease_detail(size: str) -> Scene:
@@ -87,14 +108,21 @@ VIEWS = {
     "message": lambda: busy(message=Message("T2vy0dxzha2z is being ended: TERM now, KILL if that is not enough")),
     "zoomed-logs": lambda: busy(zoom=True, focus=Pane.LOGS, wrap=True),
     "log-search": lambda: busy(
-        task=situations.task_id(10), focus=Pane.LOGS, log_find="step  2225", follow=False, log_top=60
+        task=situations.task_id(10), focus=Pane.LOGS, log_find="step  2225", follow=False, log_top=5000
     ),
+    "failed-log": lambda: failed_log(),
     "long-log": lambda: long_log(),
     "node-detail": lambda: busy("120x40", focus=Pane.NODES, last_list=Pane.NODES),
     "lease-detail.80x24": lambda: lease_detail("80x24"),
     "lease-detail.120x40": lambda: lease_detail("120x40"),
     "lease-detail.200x50": lambda: lease_detail("200x50"),
-    "failed": lambda: busy(filter=Filter.FAILED),
+    "failed": lambda: with_error(busy(filter=Filter.FAILED)),
+    "failed.120x40": lambda: with_error(busy("120x40", filter=Filter.FAILED)),
+    "failed.200x50": lambda: with_error(busy("200x50", filter=Filter.FAILED)),
+    "failed.40x10": lambda: with_error(busy("40x10", filter=Filter.FAILED)),
+    "failed-log.120x40": lambda: failed_log("120x40"),
+    "failed-log.200x50": lambda: failed_log("200x50"),
+    "failed-log.40x10": lambda: failed_log("40x10"),
     "marked": lambda: busy(marks=frozenset({situations.task_id(20), situations.task_id(21)})),
     "read-only": lambda: busy("120x40", readonly=True, paused=True),
     "ascii": lambda: busy("120x40", ascii=True),

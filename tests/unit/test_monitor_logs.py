@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from leaseq.layout import Home
-from leaseq.monitor.model import Want
-from leaseq.monitor.reader import LogWatch
+from leaseq.monitor.data import Log, Seek
+from leaseq.monitor.logwatch import HELD_BYTES, LogWatch
+from leaseq.monitor.wants import Want
 from leaseq.protocol import records
-from leaseq.reading.logtext import LINE_CHARS_MAX, LogTail, next_style, sanitise
+from leaseq.reading.document import Document, decoded
+from leaseq.reading.logfind import with_words
+from leaseq.reading.logtext import LINE_CHARS_MAX, next_style, sanitise
+from leaseq.reading.output import Log as Output
 from leaseq.world import SystemClock, SystemFs
+from tests.patience import PATIENCE_SECONDS
 from tests.unit import monitor_scenes as situations
 
 FS = SystemFs(remote=False)
-
-
-def texts(tail: LogTail) -> list[str]:
-    return [line.text for line in tail.read()]
 
 
 def test_colours_pass_and_go_on_into_the_next_line_and_nothing_else_passes() -> None:
@@ -81,99 +85,260 @@ def test_what_would_hide_or_turn_text_is_not_kept() -> None:
     assert sanitise("\x1b]52;c;ZXZpbA==\x07safe") == ((("safe", ""),), "")
 
 
-def test_only_appended_bytes_are_read(tmp_path: Path) -> None:
-    class Counted(SystemFs):
-        total = 0
+class Counted(SystemFs):
+    """Counts what is read."""
 
-        def read_range(self, path: str, offset: int, length: int) -> tuple[bytes, int]:
-            data, size = super().read_range(path, offset, length)
-            self.total += len(data)
-            return data, size
+    total = 0
 
-    path, fs = tmp_path / "log", Counted(remote=False)
-    path.write_bytes(b"".join(b"line %d\n" % n for n in range(500_000)))
-    tail = LogTail(fs, str(path), want_bytes=10_000)
-    first = texts(tail)
-    assert first[-1] == "line 499999" and fs.total <= 10_000 and tail.skipped > 0
-    before = fs.total
-    with path.open("ab") as file:
+    def read_range(self, path: str, offset: int, length: int) -> tuple[bytes, int]:
+        data, size = super().read_range(path, offset, length)
+        self.total += len(data)
+        return data, size
+
+
+class Watched:
+    """The output of one attempt in a lease directory of its own, and who reads it."""
+
+    def __init__(self, root: Path) -> None:
+        home = Home(str(root))
+        (root / "runs").mkdir()
+        self.fs, self.task = Counted(remote=False), situations.task_id(1)
+        records.prepare(self.fs, home.lease("1"))
+        self.out, self.err = (Path(home.lease("1").log(self.task, 1, stream)) for stream in ("out", "err"))
+        self.watch = LogWatch(self.fs, home, SystemClock())
+        self.last = Log()
+
+    def read(self, **want: object) -> Log:
+        """What is known after one read more."""
+        found = self.watch.read(Want("1", task=self.task, attempt=1, **want))  # type: ignore[arg-type]
+        self.last = found or self.last
+        return self.last
+
+    def until(self, seek: Seek, **want: object) -> Log:
+        """What is known once the search has ended."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            log = self.read(seek=seek, **want)
+            if log.sought and log.sought.seek == seek and log.sought.done and not self.watch.searching:
+                return log
+        raise AssertionError(f"the search has not ended: {self.last.sought}")
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    return Watched(tmp_path)
+
+
+def texts(log: Log) -> list[str]:
+    return [line.text for line in log.lines]
+
+
+def numbered(count: int, *, first: int = 0) -> bytes:
+    return b"".join(b"line %d\n" % n for n in range(first, first + count))
+
+
+def test_only_appended_bytes_are_read(watched: Watched) -> None:
+    watched.out.write_bytes(numbered(500_000))
+    log = watched.read()
+    assert texts(log)[-1] == "line 499999" and watched.fs.total <= 256 << 10 and log.begin > 0
+    before = watched.fs.total
+    with watched.out.open("ab") as file:
         file.write(b"one more\nand a half")
-    assert texts(tail) == ["one more"] and fs.total - before == 19
-    assert tail.unfinished and tail.unfinished.text == "and a half"
-    with path.open("ab") as file:
+    assert texts(watched.read())[-2:] == ["one more", "and a half"] and watched.fs.total - before == 19
+    with watched.out.open("ab") as file:
         file.write(b" done\n")
-    assert texts(tail) == ["and a half done"] and tail.unfinished is None
+    assert texts(watched.read())[-2:] == ["one more", "and a half done"]
+    assert watched.watch.read(Want("1", task=watched.task, attempt=1)) is None
 
 
-def test_a_progress_bar_is_its_last_state_and_never_grows(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    path.write_bytes(b"".join(b"\r%3d%% |%s|" % (n % 100, b"#" * 50) for n in range(40_000)))
-    tail = LogTail(FS, str(path))
-    assert texts(tail) == []
-    assert tail.unfinished and tail.unfinished.text.startswith(" 99%")
-    assert len(tail._open) < 5 * LINE_CHARS_MAX
-    with path.open("ab") as file:
-        file.write(b"\rdone\n")
-    assert texts(tail) == ["done"]
+def test_a_progress_bar_is_its_last_state_and_never_grows(watched: Watched) -> None:
+    bar = b"".join(b"\r%3d%% |%s|" % (n % 100, b"#" * 50) for n in range(40_000))
+    watched.out.write_bytes(bar)
+    (line,) = texts(watched.read())
+    assert line.startswith(" 99%") and len(line) < 100
+    for _ in range(3):
+        with watched.out.open("ab") as file:
+            file.write(bar)
+        assert len(watched.read().lines) == 1
+    with watched.out.open("ab") as file:
+        file.write(b"\rdone\nnext\n")
+    assert texts(watched.read()) == ["done", "next"]
 
 
-def test_a_file_without_a_line_break_shows_its_end(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    path.write_bytes(b"x" * 3_000_000 + b"END")
-    tail = LogTail(FS, str(path))
-    assert texts(tail) == [] and tail.unfinished and len(tail.unfinished.text) <= LINE_CHARS_MAX
+def test_a_file_without_a_line_break_shows_its_end_and_stays_bounded(watched: Watched) -> None:
+    watched.out.write_bytes(b"x" * 9_000_000 + b"END")
+    log = watched.read()
+    assert all(len(line.text) <= LINE_CHARS_MAX for line in log.lines) and watched.fs.total < 6 << 20
+    watched.out.write_bytes(b"\n" * 3_000_000)
+    assert len(watched.read().lines) <= 40_000
 
 
-def test_a_file_that_is_not_there_that_shrinks_or_that_leaps_is_no_error(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    tail = LogTail(FS, str(path))
-    assert texts(tail) == [] and tail.missing
-    path.write_bytes(b"old one\nold two\n")
-    assert texts(tail) == ["old one", "old two"] and not tail.missing
-    path.write_bytes(b"new\n")
-    assert texts(tail) == ["new"]
-    with path.open("ab") as file:
-        file.write(b"".join(b"row %d\n" % n for n in range(1_000_000)))
-    assert texts(tail)[-1] == "row 999999"
-    path.unlink()
-    assert texts(tail) == [] and tail.missing
+def test_a_file_that_is_not_there_that_shrinks_or_that_leaps_is_no_error(watched: Watched) -> None:
+    assert watched.read().lines == ()
+    watched.out.write_bytes(b"old one\nold two\n")
+    assert texts(watched.read()) == ["old one", "old two"]
+    watched.out.write_bytes(b"new\n")
+    assert texts(watched.read()) == ["new"]
+    with watched.out.open("ab") as file:
+        file.write(numbered(1_000_000))
+    assert texts(watched.read())[-1] == "line 999999"
+    watched.out.unlink()
+    watched.read()
+    assert watched.read().note == "no output yet"
 
 
-def watch(tmp_path: Path) -> tuple[LogWatch, Path, Path]:
-    home = Home(str(tmp_path))
-    (tmp_path / "runs").mkdir()
-    records.prepare(FS, home.lease("1"))
-    lease, task = home.lease("1"), situations.task_id(1)
-    made = LogWatch(FS, home, SystemClock())
-    return made, Path(lease.log(task, 1, "out")), Path(lease.log(task, 1, "err"))
+def test_the_top_of_an_output_of_any_size_is_its_first_line(watched: Watched) -> None:
+    watched.out.write_bytes(numbered(3_000_000))
+    watched.read()
+    before = watched.fs.total
+    log = watched.read(log_top=0)
+    assert texts(log)[0] == "line 0" and log.begin == 0 and not log.live
+    assert watched.fs.total - before < 1 << 20, "the top is read, not all that stands before the end"
+    assert texts(watched.read())[-1] == "line 2999999"
 
 
-def test_a_line_keeps_its_number_when_more_is_read_before_it(tmp_path: Path) -> None:
-    made, out, _ = watch(tmp_path)
-    out.write_bytes(b"".join(b"line %d\n" % n for n in range(5000)))
-    want = Want("1", task=situations.task_id(1), attempt=1, log_bytes=1000)
-    first = made.read(want)
-    more = made.read(Want("1", task=want.task, attempt=1, log_bytes=20_000))
-    assert first and more and len(more.lines) > len(first.lines)
-    assert {first.first + n: line for n, line in enumerate(first.lines)}.items() <= {
-        more.first + n: line for n, line in enumerate(more.lines)
-    }.items()
-    assert made.read(Want("1", task=want.task, attempt=1, log_bytes=20_000)) is None
+def test_going_up_step_by_step_passes_every_line(watched: Watched) -> None:
+    watched.out.write_bytes(numbered(120_000))
+    log, seen = watched.read(), set[int]()
+    for top in range(log.whole, -1, -(16 << 10)):
+        log = watched.read(log_top=top // (16 << 10) * (16 << 10))
+        assert log.begin <= max(0, top - (16 << 10)), "the lines above the top are read before it gets there"
+        seen |= {line.at for line in log.lines}
+    assert len(seen) == 120_000
 
 
-def test_both_streams_are_told_apart(tmp_path: Path) -> None:
-    made, out, err = watch(tmp_path)
-    out.write_bytes(b"to out\n")
-    err.write_bytes(b"to err\n")
-    log = made.read(Want("1", task=situations.task_id(1), attempt=1, stream="both"))
-    assert log and [(line.text, line.stream) for line in log.lines] == [("to out", "out"), ("to err", "err")]
+def test_a_line_keeps_its_offset_wherever_it_is_read_from(watched: Watched) -> None:
+    watched.out.write_bytes(b"".join(b"%s %d\n" % (b"x" * (n % 300), n) for n in range(30_000)))
+    found: dict[int, str] = {}
+    size = watched.read().whole
+    for top in (None, 0, size // 3, size // 2, size - 40_000, 200_000):
+        for line in watched.read(log_top=top).lines:
+            assert found.setdefault(line.at, line.text) == line.text
+    assert len(found) > 1500
 
 
-def test_a_task_without_output_says_so(tmp_path: Path) -> None:
-    made, out, _ = watch(tmp_path)
-    want = Want("1", task=situations.task_id(1), attempt=1)
-    log = made.read(want)
-    assert log and log.note == "no output yet"
-    out.touch()
-    log = made.read(want)
-    assert log and log.note == "nothing written yet"
+def test_what_is_held_has_a_bound_however_much_comes(watched: Watched) -> None:
+    watched.out.write_bytes(numbered(10))
+    for round in range(30):
+        with watched.out.open("ab") as file:
+            file.write(numbered(10_000, first=10 + 10_000 * round))
+        log = watched.read()
+        assert log.end - log.begin <= HELD_BYTES + (256 << 10) and texts(log)[-1] == f"line {10_009 + 10_000 * round}"
+    paused = watched.read(log_top=log.begin + 100_000 // (16 << 10) * (16 << 10))
+    for _ in range(30):
+        with watched.out.open("ab") as file:
+            file.write(numbered(10_000))
+        paused = watched.read(log_top=log.begin + 100_000 // (16 << 10) * (16 << 10))
+    assert paused.end - paused.begin <= HELD_BYTES + (256 << 10) and not paused.live
+
+
+@pytest.mark.parametrize(("failed", "order"), [(False, ["err", "out"]), (True, ["out", "err"])])
+def test_both_streams_stand_apart_at_first_and_then_as_they_come(
+    watched: Watched, failed: bool, order: list[str]
+) -> None:
+    watched.out.write_bytes(b"to out\n")
+    watched.err.write_bytes(b"to err\n")
+    log = watched.read(failed=failed)
+    assert [line.stream for line in log.lines] == order and log.parts == (log.lines[1].at,)
+    assert [line.came for line in log.lines] == [0, 0]
+    for path, text in ((watched.err, b"e1\n"), (watched.out, b"o1\n"), (watched.err, b"e2\n")):
+        with path.open("ab") as file:
+            file.write(text)
+        log = watched.read(failed=failed)
+    assert texts(log)[2:] == ["e1", "o1", "e2"]
+    assert all(time.time() - 60 < line.came <= time.time() for line in log.lines[2:])
+    assert watched.read(failed=failed, log_top=0).lines == log.lines
+
+
+def test_a_task_without_output_says_so(watched: Watched) -> None:
+    assert watched.read().note == "no output yet"
+    watched.out.touch()
+    assert watched.read().note == "nothing written yet"
+
+
+# -- searches ----------------------------------------------------------------------------------------
+
+
+def line_at(watched: Watched, at: int | None) -> str:
+    assert at is not None
+    return watched.out.read_bytes()[at:].split(b"\n", 1)[0].decode()
+
+
+def test_a_search_goes_through_the_whole_file_to_the_first_line(watched: Watched) -> None:
+    watched.out.write_bytes(b"the needle\n" + numbered(400_000) + b"end\n")
+    assert "needle" not in " ".join(texts(watched.read()))
+    log = watched.until(Seek(watched.out.stat().st_size, text="NEEDLE"), find="NEEDLE")
+    assert log.sought and log.sought.at == 0 and not log.sought.wrapped
+    assert log.index.offsets == (0,) and log.index.begin == 0
+    absent = watched.until(Seek(watched.out.stat().st_size, text="nowhere"), find="nowhere")
+    assert absent.sought and absent.sought.at is None
+
+
+def test_a_search_goes_on_where_counting_stops(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leaseq.monitor.searches.COUNTED_BYTES", 1 << 20)
+    watched.out.write_bytes(b"needle one\n" + numbered(300_000) + b"needle two\n" + numbered(300_000))
+    size = watched.out.stat().st_size
+    log = watched.until(Seek(size, text="needle"), find="needle")
+    assert log.sought and line_at(watched, log.sought.at) == "needle two" and log.index.begin > 0
+    assert log.sought.at is not None
+    first = watched.until(Seek(log.sought.at, text="needle"), find="needle")
+    assert first.sought and line_at(watched, first.sought.at) == "needle one" and first.sought.come > 0
+    around = watched.until(Seek(0, text="needle"), find="needle")
+    assert around.sought and line_at(watched, around.sought.at) == "needle two" and around.sought.wrapped
+    down = watched.until(Seek(5, back=False, text="needle"), find="needle")
+    assert down.sought and line_at(watched, down.sought.at) == "needle two"
+    top = watched.until(Seek(log.sought.at, back=False, text="needle"), find="needle")
+    assert top.sought and line_at(watched, top.sought.at) == "needle one" and top.sought.wrapped
+
+
+def test_lines_that_come_while_it_is_searched_are_counted(watched: Watched) -> None:
+    watched.out.write_bytes(b"a needle\n")
+    watched.read(find="needle")
+    with watched.out.open("ab") as file:
+        file.write(b"hay\nanother needle\n")
+    assert watched.read(find="needle").index.offsets == (0, 13)
+
+
+def test_errors_are_found_through_the_whole_file(watched: Watched) -> None:
+    watched.out.write_bytes(numbered(1000) + b"RuntimeError: no\n" + numbered(200_000))
+    log = watched.until(Seek(watched.out.stat().st_size))
+    assert log.sought and line_at(watched, log.sought.at) == "RuntimeError: no"
+
+
+PIECES = st.sampled_from(
+    [b"a", b"b", b"ab", b"\x1b[31m", b"\r", b"\t", b" ", b"\xc3\xa4", b"\xff", b"\x00", b"A", b"\x1b]0;x\x07"]
+)
+
+
+@given(
+    st.lists(st.lists(PIECES, max_size=6).map(b"".join), max_size=12), st.sampled_from(["a", "ab", "b a", "ä", "a b"])
+)
+def test_a_block_holds_the_words_if_one_of_its_lines_shows_them(rows: list[bytes], words: str) -> None:
+    data, expected, at = b"\n".join(rows) + b"\n", [], 0
+    for row in rows:
+        shown = "".join(text for text, _ in sanitise(decoded(row))[0])
+        expected += [at] if row and words in shown.lower() else []
+        at += len(row) + 1
+    assert with_words(words)(data, 0) == expected
+
+
+@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=40)), max_size=20), st.integers(0, 900))
+def test_a_text_of_two_streams_is_the_same_wherever_it_is_read_from(
+    tmp_path_factory: pytest.TempPathFactory, writes: list[tuple[bool, bytes]], begin: int
+) -> None:
+    root = tmp_path_factory.mktemp("text")
+    paths = [root / "out", root / "err"]
+    made = Document([(path.name, Output(FS, str(path))) for path in paths])
+    for first, data in writes:
+        with paths[not first].open("ab") as file:
+            file.write(data)
+        made.look()
+    whole = made.piece(0, 1 << 20)
+    for place, path in enumerate(paths):
+        lines = b"".join(raw.data + b"\n" for raw in whole.raws if raw.stream == place)
+        assert lines == (path.read_bytes()[: len(lines)] if path.exists() else b"")
+        assert b"\n" not in (path.read_bytes()[len(lines) :] if path.exists() else b"")
+    known = {raw.at: raw for raw in whole.raws}
+    assert all(known[raw.at] == raw for raw in made.piece(begin, 100).raws)
+    back = list(made.blocks_before(made.size))
+    assert b"".join(data for _, _, data in reversed(back)) == b"".join(d for _, _, d in made.blocks(0, made.size))

@@ -7,17 +7,18 @@ import pytest
 from leaseq.dataclass import replace
 from leaseq.models import State
 from leaseq.monitor import actions, effects, menus, moves
-from leaseq.monitor.data import Data, Watched, with_history
+from leaseq.monitor.data import Data, Index, Log, Sought, Watched, with_history
 from leaseq.monitor.detail import content
 from leaseq.monitor.filters import Filter, in_states
 from leaseq.monitor.help import help_rows
 from leaseq.monitor.keymap import TABLE
-from leaseq.monitor.logs import logs
-from leaseq.monitor.model import Pane, Scene, Ui, want
+from leaseq.monitor.logs import logs, title
+from leaseq.monitor.model import Pane, Scene, Ui
 from leaseq.monitor.overlays import Confirm, Edit, Form, Help, Menu, Prompt
 from leaseq.monitor.panes import tasks, why
 from leaseq.monitor.press import LAST, hints, press
 from leaseq.monitor.stage import arranged, banner
+from leaseq.monitor.wants import want
 from leaseq.reading.views import ArrayView, TaskView
 from tests.unit import monitor_scenes as situations
 
@@ -185,7 +186,7 @@ def test_read_only_refuses_every_key_that_changes_and_hints_at_none() -> None:
             if key.changes and pane in key.panes:
                 step = press(scene, key.keys[0])
                 assert step.effects == () and step.ui.overlay is None
-                assert step.ui.message and "--readonly" in step.ui.message.text
+                assert step.ui.message and step.ui.message.text.startswith("read-only")
         names = {name for _, _, name in hints(scene, 300)}
         assert not names & {key.keys[0] for key in TABLE if key.changes and key.keys[0] != "n"}
 
@@ -341,11 +342,127 @@ def test_scrolling_a_log_up_holds_it_and_down_to_its_end_follows_again() -> None
     assert top.ui.log_top == 0 and not top.ui.follow
 
 
-def test_the_top_of_what_was_read_of_a_log_asks_for_more() -> None:
-    scene = busy(focus=Pane.LOGS)
-    scene = replace(scene, data=replace(scene.data, log=replace(scene.data.log, skipped=10**9)))
-    assert typed(scene, "g").ui.log_bytes == 4 * scene.ui.log_bytes
-    assert typed(scene, *["g"] * 9).ui.log_bytes == 8 << 20
+def with_log(scene: Scene, text: str) -> Scene:
+    """The selected task has written this."""
+    assert scene.task
+    return arranged(replace(scene, data=replace(scene.data, log=situations.log(scene.task.id, text))))
+
+
+def long_log(above: int, **choices: object) -> Scene:
+    """The end of a long output is read."""
+    scene = busy(focus=Pane.LOGS, **choices)
+    assert scene.task
+    log = situations.log(scene.task.id, "\n".join(f"line {n}" for n in range(5000)), above=above)
+    return arranged(replace(scene, data=replace(scene.data, log=log)))
+
+
+def test_the_first_line_of_a_long_log_is_read_for_g_and_its_end_for_capital_g() -> None:
+    scene = long_log(above=10**9)
+    assert want(scene).log_top is None
+    top = typed(scene, "g")
+    assert want(top).log_top == 0 and not top.ui.follow
+    assert want(typed(top, "G")).log_top is None
+    up = typed(scene, *["pgup"] * 3)
+    assert (want(up).log_top or 0) > 10**9 and want(up).log_top == want(typed(up, "k")).log_top, (
+        "one line more is no other part of it"
+    )
+
+
+def test_words_that_are_not_in_what_is_read_are_searched_and_never_said_to_be_nowhere() -> None:
+    scene = typed(long_log(above=10**6), "/", *"needle", "enter")
+    seek = scene.ui.seek
+    assert seek and seek.text == "needle" and seek.back and want(scene).seek == seek and want(scene).find == "needle"
+    assert scene.ui.message and scene.ui.message.text.startswith("searching…")
+    log = scene.data.log
+    later = arranged(replace(scene, data=replace(scene.data, log=replace(log, sought=Sought(seek, come=5 << 20)))))
+    assert later.ui.message and later.ui.message.text.startswith("searching… 5.0M of ")
+    stopped = typed(later, "esc")
+    assert stopped.ui.seek is None and stopped.ui.message and stopped.ui.message.text == "the search was stopped"
+    found = arranged(replace(scene, data=replace(scene.data, log=replace(log, sought=Sought(seek, 77, done=True)))))
+    assert (found.ui.log_top, found.ui.log_mark, found.ui.follow, found.ui.seek) == (77, 77, False, None)
+    none = arranged(replace(scene, data=replace(scene.data, log=replace(log, sought=Sought(seek, done=True)))))
+    assert none.ui.message and none.ui.message.text == "no line has needle" and none.ui.follow
+
+
+def test_words_that_are_read_are_gone_to_at_once_with_lines_before_them_in_sight() -> None:
+    scene = typed(long_log(above=10**6), "/", *"line 4321", "enter")
+    assert scene.ui.seek is None and not scene.ui.follow
+    rows = ["".join(text for text, _ in row).rstrip() for row in logs(scene, 100, 18)]
+    assert "▸line 4321" in rows and rows.index("▸line 4321") > 2
+    typing = typed(long_log(above=10**6), "/", *"line 4321")
+    assert want(typing).find == "" and want(typed(typing, "enter")).find == "line 4321"
+
+
+def test_matches_are_numbered_if_all_are_counted() -> None:
+    scene = with_log(busy(focus=Pane.LOGS), "a1\nb\na2\nb\na3")
+    lines = scene.data.log.lines
+    index = Index("a", (lines[0].at, lines[2].at, lines[4].at))
+    scene = arranged(replace(scene, data=replace(scene.data, log=replace(scene.data.log, index=index))))
+    scene = typed(scene, "/", "a", "enter")
+    assert "/a 3/3" in title(scene, 100, 4)
+    up = typed(scene, "N")
+    assert "/a 2/3" in title(up, 100, 4)
+    assert "/a 3/3" in title(typed(up, "N", "N"), 100, 4), "round from the end"
+    part = replace(scene.data.log, index=replace(index, begin=10))
+    assert "/a 3+" in title(replace(scene, data=replace(scene.data, log=part)), 100, 4)
+
+
+def test_a_log_that_is_not_followed_says_so_and_what_has_come_since() -> None:
+    scene = with_log(busy(focus=Pane.LOGS), "\n".join(f"line {n}" for n in range(100)))
+    assert " · follow · " in title(scene, 100, 10)
+    held = typed(scene, "f")
+    assert " · *paused* · " in title(held, 100, 10) and "new" not in title(held, 100, 10)
+    more = with_log(held, "\n".join(f"line {n}" for n in range(112)))
+    assert "12 new below" in title(more, 100, 10)
+    assert " · follow · " in title(typed(more, "G"), 100, 10)
+
+
+def failed(text: str) -> Scene:
+    """A task has failed, and has written this."""
+    scene = busy(filter=Filter.FAILED, task=situations.task_id(70), focus=Pane.LOGS)
+    return with_log(scene, text)
+
+
+def test_the_output_of_a_failed_task_is_opened_at_its_last_error() -> None:
+    text = "\n".join([*("step" for _ in range(50)), *situations.TRACEBACK, *("cleaning" for _ in range(50))])
+    scene = failed(text)
+    rows = ["".join(text for text, _ in row).rstrip() for row in logs(scene, 100, 18)]
+    assert f"▸{situations.TRACEBACK[-1]}" in rows and f" {situations.TRACEBACK[0]}" in rows
+    assert typed(scene, "G").ui.follow, "it is gone to once"
+    near = failed("\n".join(["step"] * 50 + list(situations.TRACEBACK)))
+    assert near.ui.follow and near.ui.log_mark == near.data.log.lines[-1].at
+    assert failed("step\nstep").ui.log_mark is None
+
+
+def test_errors_are_gone_to_one_after_the_other() -> None:
+    scene = with_log(busy(focus=Pane.LOGS), "\n".join(["ok", "KeyError: 1", *["ok"] * 90, "KeyError: 2", *["ok"] * 90]))
+    lines = scene.data.log.lines
+    last = typed(scene, "[")
+    assert last.ui.log_mark == lines[92].at
+    assert typed(last, "[").ui.log_mark == lines[1].at
+    assert typed(last, "[", "]").ui.log_mark == lines[92].at
+    none = typed(with_log(scene, "ok\nok"), "[")
+    assert none.ui.message and none.ui.message.text.startswith("searching…")
+
+
+def test_the_output_of_earlier_attempts_can_be_seen() -> None:
+    scene = busy()
+    assert scene.data.lease.snapshot
+    task = replace(situations.running(1, "gpu-node-01", ("0",), "x", 5.0), attempt=3)
+    scene = with_tasks(scene, (task,))
+    assert want(scene).attempt == 3
+    before = typed(scene, "<")
+    assert want(before).attempt == 2 and "attempt 2 of 3" in title(before)
+    first = typed(before, "<", "<")
+    assert want(first).attempt == 1 and first.ui.message and first.ui.message.text == "attempt 1 is the first"
+    assert want(typed(first, ">", ">")).attempt == 3
+
+
+def test_an_empty_stream_of_an_ended_task_is_not_called_unwritten_yet() -> None:
+    scene = busy(filter=Filter.FAILED, task=situations.task_id(70), stream="out")
+    log = Log(situations.task_id(70), 1, "out", note="nothing written yet")
+    (row,) = logs(arranged(replace(scene, data=replace(scene.data, log=log))), 80, 5)
+    assert "it wrote nothing to stdout: e shows the other stream" in "".join(text for text, _ in row)
 
 
 def test_an_empty_monitor_takes_every_key() -> None:

@@ -12,12 +12,13 @@ from leaseq.layout import Home
 from leaseq.models import State
 from leaseq.monitor.ahead import ahead, moment
 from leaseq.monitor.detail import content
-from leaseq.monitor.model import Scene, Ui, want
+from leaseq.monitor.model import Scene, Ui
 from leaseq.monitor.panes import how_far
 from leaseq.monitor.reader import Readers
 from leaseq.monitor.stage import arranged
 from leaseq.monitor.theme import waited
 from leaseq.monitor.view import frame, plain
+from leaseq.monitor.wants import want
 from leaseq.reading.forecast import Forecast
 from leaseq.reading.views import ArrayView, Progress, TaskView
 from leaseq.world import SystemClock, SystemFs

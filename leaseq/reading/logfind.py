@@ -1,0 +1,65 @@
+"""Lines of a task's output that are looked for, through all of it: by what they say, or because they are errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from leaseq.reading.document import Document, decoded
+from leaseq.reading.last_error import is_error
+from leaseq.reading.logtext import CONTROLS, sanitise
+
+Matches = Callable[[bytes, int], list[int]]
+"""The offsets of the lines in these bytes, which begin at that offset, that are looked for."""
+
+_MAYBE_ERROR = re.compile(
+    rb"rror|xception|Interrupt|raceback|ERROR|FATAL|CRITICAL|fatal|panic|terminate called|Segmentation|Bus error|"
+    rb"Illegal instruction|Floating point|core dumped|stack smashing|double free|free\(\)|malloc\(\)|Assertion|CUDA|"
+    rb"NCCL|cuFFT|ut [oO]f [mM]emory|oom|DUE TO|not found|No such file|denied|No space|quota|cannot|Killed|Aborted|"
+    rb"unbound|undefined symbol|Timeout|Failure|Exit|make|SIGTERM|CANCELLED|cancelled"
+)
+"""Of any line that is an error something of this is in it: most blocks are passed over by one look."""
+
+
+def with_words(text: str) -> Matches:
+    """The lines that have the text, as they are shown, in letters of any case."""
+    wanted = text.lower()
+    longest = max(wanted.split(), key=len, default="")
+
+    def matches(data: bytes, at: int) -> list[int]:
+        # A block is looked through as a whole: what is shown of a line has no letter that this has not.
+        if longest not in CONTROLS.sub("", data.decode("utf-8", "replace")).lower():
+            return []
+        return _lines(data, at, lambda raw: wanted in _shown(raw).lower())
+
+    return matches
+
+
+def errors(data: bytes, at: int) -> list[int]:
+    """The lines that tell of an error."""
+    if not _MAYBE_ERROR.search(data):
+        return []
+    return _lines(data, at, lambda raw: bool(_MAYBE_ERROR.search(raw)) and is_error(_shown(raw)))
+
+
+def _shown(raw: bytes) -> str:
+    return "".join(text for text, _ in sanitise(decoded(raw))[0])
+
+
+def _lines(data: bytes, at: int, wanted: Callable[[bytes], bool]) -> list[int]:
+    found = []
+    for raw in data.split(b"\n"):
+        if raw and wanted(raw):
+            found.append(at)
+        at += len(raw) + 1
+    return found
+
+
+def walk(document: Document, matches: Matches, start: int, *, back: bool) -> Iterator[tuple[int, list[int]]]:
+    """(how far it has come, what was found in the last block), away from `start`, where a line begins."""
+    if back:
+        for at, _, data in document.blocks_before(start):
+            yield at, matches(data, at)
+        return
+    for at, _, data in document.blocks(start, document.size):
+        yield at + len(data), matches(data, at)
