@@ -350,6 +350,13 @@ def runs_a_command(screen: Screen, live: Live) -> None:
     screen.shows("is not a leaseq command")
 
 
+def lists_what_was_done(screen: Screen, live: Live) -> None:
+    screen.press(":hold nothing\r", "no task")
+    screen.press("L", "leaseq hold nothing")
+    screen.send("\x1b")
+    screen.hides("what was done here")
+
+
 def reads_anew(screen: Screen, live: Live) -> None:
     with on_terminal([*LEASEQ, "tui", "--refresh", "600"], live.env) as slow:
         slow.shows("long:")
@@ -414,6 +421,7 @@ TRIED: dict[Callable[[Screen, Live], None], str] = {
     sorts: ",|.",
     copies_the_id: "y",
     runs_a_command: ":",
+    lists_what_was_done: "L",
     reads_anew: "R",
     pauses: "p",
     escapes: "Esc",
