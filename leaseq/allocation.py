@@ -38,6 +38,8 @@ class Allocation(Record):
     """The number of its job; empty for a host."""
     token: str = _as(text, default="")
     """What its job is marked with: the name of its script, or a word of its comment."""
+    asked_as: str = _as(text, default="")
+    """Which ask it is of, `G.N`, of a lease of which one is asked for after the other."""
     nodes: tuple[str, ...] = _as(several(text), default=())
     """Its nodes, if they are known before it starts: a host's."""
     machine: str = _as(text, default="")

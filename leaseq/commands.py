@@ -60,6 +60,7 @@ COMMANDS = {
     "lease idle": Known("say how long a lease may stand unused"),
     "lease release": Known("release a lease"),
     "lease keep": Known("let one job of a lease follow the other, for so long"),
+    "lease scale": Known("say how many jobs a lease may have as its tasks need them"),
     "lease hold-queue": Known("keep a lease from starting tasks"),
     "lease adopt": Known("put runners into an allocation made elsewhere"),
     "move": Known("move pending tasks to another lease or node"),

@@ -51,6 +51,8 @@ class Profile:
     overlap: str = ""
     idle: str = ""
     """As the setting of that name, which it overrides."""
+    scale: str = ""
+    """As `leaseq add --scale` takes it."""
 
 
 @dataclass(frozen=True)

@@ -388,12 +388,19 @@ class Lease(Record):
     main: str = _as(text, default="")
     adopted: bool = _as(flag, default=False)
     marked: bool = _as(flag, default=False)
+    kept: bool = _as(flag, default=False)
+    """True if other allocations are, or once were, asked for when they are due: see `protocol.succession`."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def is_of_hosts(self) -> bool:
         """True if its allocations are hosts that come and go: it may have none, and goes on without."""
         return self.kind == "hosts"
+
+    @property
+    def has_first(self) -> bool:
+        """False if it was made without an allocation: each of them comes later."""
+        return not self.is_of_hosts and (self.kind != "slurm" or not self.allocs or bool(self.job))
 
     @property
     def first(self) -> Allocation:

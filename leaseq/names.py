@@ -67,6 +67,11 @@ def new_task_id() -> str:
     return "T" + _letters(11)
 
 
+def new_lease_id() -> str:
+    """`L` and 40 random bits in 8 letters: the id of a lease that no job's number can be."""
+    return "L" + _letters(8)
+
+
 def new_incarnation() -> str:
     """50 random bits: one start of one runner, or one command."""
     return _letters(10)

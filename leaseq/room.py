@@ -8,6 +8,9 @@ from leaseq.dataclass import dataclass
 from leaseq.models import ALL_GPUS, Need
 from leaseq.words import count
 
+MANY = 1 << 30
+"""More than anybody has of anything."""
+
 
 @dataclass(frozen=True)
 class Room:
@@ -57,11 +60,24 @@ def how_many(need: Need, capacity: Room) -> int:
     """How many such attempts have room on such a node at once: at least one, and at most 64 that book nothing."""
     if need.alone or need.gpus == ALL_GPUS:
         return 1
-    cpus, most = cpus_of(need, capacity), [64]
-    most += [len(capacity.gpus) // need.gpus] if need.gpus else []
-    most += [capacity.cpus // cpus] if cpus else []
-    most += [capacity.mem_mb // need.mem_mb] if need.mem_mb else []
-    return max(1, min(most))
+    return max(1, min(64, *_each_allows(need, capacity, capacity)))
+
+
+def how_many_more(need: Need, left: Room, capacity: Room) -> int:
+    """How many such attempts have room yet on a node of which that is left, however many it runs already."""
+    if booking_of(need, left, capacity) is None:
+        return 0
+    if need.alone or need.gpus == ALL_GPUS:
+        return 1 if left == capacity else 0
+    return min(_each_allows(need, left, capacity), default=MANY)
+
+
+def _each_allows(need: Need, left: Room, capacity: Room) -> list[int]:
+    """How many such attempts each kind of thing that they book allows."""
+    cpus = cpus_of(need, capacity)
+    most = [len(left.gpus) // need.gpus] if need.gpus else []
+    most += [left.cpus // cpus] if cpus else []
+    return most + ([left.mem_mb // need.mem_mb] if need.mem_mb else [])
 
 
 def never_fits(need: Need, capacity: Room) -> str:

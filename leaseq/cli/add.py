@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from leaseq import config
-from leaseq.cli import exits, idling
+from leaseq.cli import exits, idling, scaling
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
 from leaseq.cli.keeping import how_long, kept
@@ -21,14 +21,15 @@ from leaseq.errors import UsageError
 from leaseq.lease import leases
 from leaseq.models import Lease
 from leaseq.names import is_node, valid_name
+from leaseq.protocol.succession import How
 from leaseq.values import seconds
-from leaseq.verbs.add import Added, add, estimates, lease_to_grow, prepare
+from leaseq.verbs.add import Added, add, begin, estimates, lease_to_grow, prepare
 from leaseq.words import visible, visible_lines
 
 if TYPE_CHECKING:
     from leaseq.allocation import Allocation
     from leaseq.lease.slurm.estimate import Estimate
-    from leaseq.lease.slurm.sbatch import LeaseRequest
+    from leaseq.lease.slurm.sbatch import LeaseRequest, Prepared
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Add:
     """How long before the end of one the next may start."""
     idle: str = ""
     """How long it may stand unused; empty: by the profile, or the settings."""
+    scale: tuple[int, int] | None = None
+    """How many jobs it is to have, as its tasks need them; None: by the profile, else one."""
     shell: tuple[str, ...] = ()
     json: bool = False
 
@@ -59,6 +62,7 @@ class Add:
         """The exit code of the shell; 0 if none is opened, 124 if the lease did not start in time."""
         to = lease_to_grow(app.access, self.to) if self.to else None
         request = _request(self, config.load(app.home), umask=app.umask, name=to.name if to else self.name)
+        scales = request.keep is not None and bool(request.keep.scale)
         for note in request.checked.notes:
             app.out.talk(f"leaseq: {note}")
         prepared = prepare(app.access, request, to=to)
@@ -73,6 +77,8 @@ class Add:
                 # Who reviews a script on a terminal sees all of it; a pipe gets it as it is.
                 print("\t".join(map(visible_lines, text.split("\t"))) if app.out.watched else text, end="")
             return 0
+        if scales:
+            return self._begin(app, prepared, request)
         if not self.detach and sys.stderr.isatty() and len(expected := estimates(prepared, request)) > 1:
             _tell_estimates(app, expected)
         added = add(app.access, prepared, request)
@@ -87,6 +93,24 @@ class Add:
             app.out.talk(f"leaseq: {part} {idling.said(request.idle_seconds)}")
         return self._follow(app, added)
 
+    def _begin(self, app: App, prepared: Prepared, request: LeaseRequest) -> int:
+        """A lease that scales is there; it has no job before something needs one."""
+        from leaseq.cli.here import see_to_capacity
+
+        assert request.keep is not None
+        added = begin(app.access, prepared)
+        lease = added.lease
+        _tell_default(app, added)
+        app.out.talk(f"leaseq: lease {leases.called(lease)} {scaling.said(request.keep.scale)}")
+        app.out.talk(f"leaseq: each job {idling.said(request.idle_seconds)}")
+        if request.keep.scale[0]:
+            see_to_capacity(app, [app.home.lease(lease.id)], lease)
+        if self.json:
+            _document(app, added)
+        else:
+            app.out.line(lease.id)
+        return 0
+
     def _follow(self, app: App, added: Added) -> int:
         lease, awaited = added.lease, added.alloc if self.to else None
         watched = sys.stdin.isatty() and sys.stdout.isatty()
@@ -100,7 +124,7 @@ class Add:
         if self.json:
             _document(app, added)
         elif self.detach or not watched:
-            app.out.line(added.alloc.id if self.to else lease.id)
+            app.out.line(awaited.id if awaited else lease.id)
         if self.detach:
             return 0
         if not node:
@@ -140,11 +164,11 @@ def _request(asked: Add, settings: config.Config, *, umask: int, name: str) -> L
     tokens = (*profile.slurm, *asked.tokens)
     checked = check(tokens)
     called = name or _job_name(checked.options) or profile.name
-    how = (
-        None
-        if asked.to
-        else kept(asked.keep or profile.keep, asked.overlap, checked.options, otherwise=profile.overlap)
-    )
+    how = _how(asked, profile, checked.options)
+    idle = idle_limit(asked.idle, profile.idle, asked.profile, settings.idle)
+    said = asked.idle or profile.idle or settings.idle
+    if how is not None and how.scale and not said:
+        idle = scaling.IDLE_SECONDS
     return LeaseRequest(
         tokens=tokens,
         checked=checked,
@@ -157,9 +181,29 @@ def _request(asked: Add, settings: config.Config, *, umask: int, name: str) -> L
         warning_to=settings.warning_to,
         umask=umask,
         prologue_failure=profile.prologue_failure or settings.prologue_failure,
-        idle_seconds=idle_limit(asked.idle, profile.idle, asked.profile, settings.idle),
+        idle_seconds=idle,
         keep=how and like(how, tokens=tokens, name=called, umask=umask, environment=os.environ),
     )
+
+
+def _how(asked: Add, profile: config.Profile, options: Mapping[str, str]) -> How | None:
+    """How other jobs are to be asked for; None if there is to be one. The command line goes before the profile."""
+    if asked.to:
+        return None
+    scale = asked.scale
+    if scale is None and profile.scale and not asked.keep:
+        scale = scaling.of_add(profile.scale, what=f"scale of profile {asked.profile}")
+    if scale is None:
+        return kept(asked.keep or profile.keep, asked.overlap, options, otherwise=profile.overlap)
+    if profile.scale and profile.keep:
+        raise UsageError(
+            f"profile {asked.profile} says both keep and scale",
+            hint="jobs follow each other, or there are as many as tasks need",
+        )
+    for name, why in scaling.AGAINST.items():
+        if name in options:
+            raise UsageError(f"--{name} makes no sense with --scale: {why}", hint="without it, or without --scale")
+    return How("", scale=scale)
 
 
 def idle_limit(asked: str, of_profile: str, profile: str, setting: str) -> float | None:
@@ -212,7 +256,8 @@ def _document(app: App, added: Added) -> None:
         "created_at": iso(lease.created),
         "argv": list(lease.argv),
     }
-    app.out.document({"lease": body, "allocation": {"id": added.alloc.id, "job": added.alloc.job}})
+    alloc = added.alloc
+    app.out.document({"lease": body, "allocation": {"id": alloc.id, "job": alloc.job} if alloc else None})
 
 
 def _remark_on_cpus(app: App, lease: Lease, node: str) -> None:
@@ -321,6 +366,13 @@ COMMAND = Command(
             "give the nodes back once nothing has used them for so long (30m, 2h; `off`)",
             metavar="TIME",
         ),
+        Option(
+            "scale",
+            "no job before a task needs one, and as many at once as tasks need, within these bounds (0..4)",
+            metavar="MIN..MAX",
+            read=scaling.of_add,
+            against=("to", "keep", "overlap", "wait", "shell"),
+        ),
         Option("profile", "Slurm options and prologue from the settings", metavar="NAME"),
         Option("template", "a lease script of your own", completes="file"),
         Option("dry-run", "print the sbatch line, the script, and when it would start; queue nothing", kind="flag"),
@@ -339,6 +391,7 @@ COMMAND = Command(
         "leaseq add --detach --name sweep -N2 -t 12:00:00 --keep 3d",
         "leaseq add -N2 -p gpu -t 12:00:00 --idle 30m",
         "leaseq add --to sweep -N4 -t 2:00:00",
+        "leaseq add --name pool --scale 0..4 -p gpu -t 4:00:00",
         "leaseq add --dry-run -p gpu",
     ),
 )

@@ -20,6 +20,7 @@ from leaseq.words import about
 
 if TYPE_CHECKING:
     from leaseq.lease.host import LocalBackend, Started
+    from leaseq.models import Lease
     from leaseq.reading.views import TaskView
 
 
@@ -40,11 +41,14 @@ def slurm_is_here() -> bool:
     return programs.found("sbatch") is not None
 
 
-def see_to_capacity(app: App, leases: Iterable[LeaseDir]) -> None:
-    """Somebody will run what waits in those leases; said on stderr if a runner had to be started, or could not be."""
+def see_to_capacity(app: App, leases: Iterable[LeaseDir], record: Lease | None = None) -> None:
+    """Somebody will run what waits in those leases; said on stderr if a runner had to be started, or could not be.
+
+    record: the lease's, if there is one and it is known. Of one of Slurm's it is said why what waits has no node.
+    """
     for lease in leases:
         try:
-            started = app.access.ensure(lease)
+            started = app.access.ensure(lease, record)
         except (LeaseqError, OSError) as failure:
             error = failure if isinstance(failure, LeaseqError) else explained(failure)
             hint = error.hint
@@ -53,7 +57,9 @@ def see_to_capacity(app: App, leases: Iterable[LeaseDir]) -> None:
                 + (f"\n  {hint}" if hint else "")
             )
         else:
-            if started is not None:
+            if isinstance(started, str):
+                app.out.talk(f"leaseq: {started}")
+            elif started is not None:
                 tell_of_start(app, started)
 
 

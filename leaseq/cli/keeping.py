@@ -65,7 +65,9 @@ def limit_minutes(options: Mapping[str, str]) -> int | None:
 
 
 def until(kept: Kept) -> str:
-    """How long it is kept, in words, with when that is over."""
+    """How long it is kept, in words, with when that is over; empty of one that scales."""
+    if kept.how.scale:
+        return ""
     if kept.until is not None:
         return f"until {stamp(kept.until)[:16]}"
     return how_long(kept.how) + (" from its start" if kept.how.seconds is not None else "")

@@ -120,6 +120,8 @@ def lease_json(row: Overview, *, chosen: bool) -> dict[str, object]:
 def _keep_json(kept: Kept, known: Sequence[tuple[Allocation, LeaseState]]) -> dict[str, object]:
     following = kept.next_of(known)
     return {
+        "scale": list(kept.how.scale) or None,
+        "paused": kept.paused,
         "seconds": kept.how.seconds,
         "until": kept.until,
         "until_at": iso(kept.until),

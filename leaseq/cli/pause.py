@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from leaseq.cli.acting import see_to_jobs
 from leaseq.cli.app import App
 from leaseq.cli.command import Command
 from leaseq.cli.limits import pause_told
@@ -24,6 +25,7 @@ class Pause:
     def perform(self, app: App) -> int:
         done = pause(app.access, app.access.lease(self.lease), self.group)
         ids = [row.id for row in done.going_on]
+        see_to_jobs(app, [done.lease])
         if self.json:
             app.out.document({"lease": done.lease.id, "group": self.group, "paused": True, "running": ids})
             return 0

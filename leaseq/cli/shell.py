@@ -84,6 +84,7 @@ def _ready_node(app: App, record: Lease) -> str:
     if is_borrowed(record):
         from leaseq.cli.starting import wait_for_start
 
+        _refuse_without_node(app, record)
         return wait_for_start(app, record, seconds_max=None)
     if record.is_of_hosts:
         if not record.nodes:
@@ -91,6 +92,16 @@ def _ready_node(app: App, record: Lease) -> str:
         return hostname() if hostname() in record.nodes else record.nodes[0]
     tell_of_start(app, app.access.host().start())
     return record.nodes[0]
+
+
+def _refuse_without_node(app: App, record: Lease) -> None:
+    """Raises Unavailable if the lease has no job, and gets one only when a task needs it."""
+    if record.kept and all(each.ended is not None for each in leases.holding(app.fs, app.home, record).allocs):
+        state = app.access.state(record)
+        raise Unavailable(
+            f"lease {leases.called(record)} has no node now: {state.reason}",
+            hint=f"`leaseq submit` asks for one, and `leaseq lease scale {record.id} 1..N` keeps one",
+        )
 
 
 def enter(app: App, record: Lease, shell: Shell) -> int:

@@ -128,7 +128,7 @@ class Submit:
                 tell_of_first(app, [each for each in done.ids if each not in new], again=self.unless_done)
         finally:
             if self.start and done.ids:
-                see_to_capacity(app, [done.lease])
+                see_to_capacity(app, [done.lease], done.record)
                 tell_if_without_host(app, done.record)
         if done.ids:
             self._remark(app, done)

@@ -24,6 +24,8 @@ class Kept:
     stopped: str = ""
     """Why none follows any more; empty if one does."""
     refused: Refusal | None = None
+    paused: str = ""
+    """Why no other is asked for until somebody says how many there may be; of one that scales."""
     asked: str = ""
     """The token of the job that was asked for last."""
 
@@ -33,10 +35,12 @@ class Kept:
 
     def is_next(self, token: str) -> bool:
         """True if the job with that token was asked for last, to follow another."""
-        return not self.stopped and token == self.asked != self.how.first
+        return not self.stopped and not self.how.scale and token == self.asked != self.how.first
 
     def next_of(self, known: Sequence[tuple[Allocation, LeaseState]]) -> tuple[Allocation, LeaseState] | None:
         """The one of these that is queued to follow."""
+        if self.how.scale:
+            return None
         waiting = [each for each in known if each[0].token == self.asked and each[1].word == "PENDING"]
         return waiting[0] if waiting and self.asked != self.how.first else None
 
@@ -54,4 +58,5 @@ def kept_of(fs: Fs, lease: LeaseDir) -> Kept | None:
         return None
     stopped = succession.why_stopped(fs, lease) if "stopped" in found else ""
     refused = succession.refusal(fs, lease) if "refused" in found else None
-    return Kept(how, succession.until(fs, lease, how), stopped, refused, asked)
+    paused = succession.why_paused(fs, lease) if "paused" in found else ""
+    return Kept(how, succession.until(fs, lease, how), stopped, refused, paused, asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from leaseq.allocation import Allocation
 from leaseq.dataclass import replace
@@ -10,10 +11,13 @@ from leaseq.errors import LeaseqError
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import keeping, leases
 from leaseq.lease.base import LeaseState
-from leaseq.lease.kinds import way_in
+from leaseq.lease.kinds import is_borrowed, way_in
 from leaseq.models import Lease
 from leaseq.protocol import allocs
 from leaseq.world import Clock, Fs
+
+if TYPE_CHECKING:
+    from leaseq.lease.kept import Kept
 
 BEST_FIRST = ("RUNNING", "PENDING", "UNKNOWN", "ENDING", "COMPLETING", "ENDED")
 
@@ -44,7 +48,31 @@ def of_lease(fs: Fs, home: Home, clock: Clock, lease: Lease, *, period_seconds: 
     known = allocs.living_of(fs, home.lease(lease.id), lease)
     if not known and lease.is_of_hosts:
         return without_host(lease)
-    return merged([of_alloc(fs, home, clock, each, period_seconds=period_seconds) for each in known])
+    state = merged([of_alloc(fs, home, clock, each, period_seconds=period_seconds) for each in known])
+    if known and state.word != "ENDED":
+        return state
+    how = kept(fs, home, lease)
+    return (between(how, clock.now()) if how is not None else None) or state
+
+
+def kept(fs: Fs, home: Home, lease: Lease) -> Kept | None:
+    """How others are asked for of the lease; None if none is, or it has ended."""
+    if lease.ended is not None or not is_borrowed(lease):
+        return None
+    from leaseq.lease.kept import kept_of
+
+    return kept_of(fs, home.lease(lease.id))
+
+
+def between(how: Kept, now: float) -> LeaseState | None:
+    """The state of a lease that has no job, if there is to be another; None if not."""
+    if not how.goes_on(now):
+        return None
+    from leaseq.lease import wording
+
+    if how.how.scale:
+        return LeaseState("PENDING", f"no node now; {wording.scales(how)}")
+    return LeaseState("PENDING", wording.following(how, ()) or "no job is left; who acts next asks for another")
 
 
 def without_host(lease: Lease) -> LeaseState:

@@ -101,8 +101,8 @@ def keep_up(fs: Fs, home: Home, *, clock: Clock, period_seconds: float | None = 
     # Most commands never get here, and would feel these at their start.
     from leaseq import config
     from leaseq.lease.slurm import squeue
+    from leaseq.lease.slurm.follow import follow
     from leaseq.lease.slurm.sbatch import heal
-    from leaseq.lease.slurm.successor import follow
 
     period = config.load(home).slurm_poll_seconds if period_seconds is None else period_seconds
     queue = squeue.refresh(fs, home, clock=clock, period_seconds=period)

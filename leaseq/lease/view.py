@@ -161,13 +161,9 @@ def _view(fs: Fs, home: Home, of: Holding, known: Known, clock: Clock) -> LeaseV
         state = states.merged([state for _, state in known])
     elif lease.is_of_hosts:
         state = states.without_host(lease)
-    kept = _kept(fs, home, lease) if lease.ended is None and is_borrowed(lease) else None
-    if kept is not None and state.word == "ENDED" and kept.goes_on(clock.now()):
-        from leaseq.lease import wording
-
-        state = LeaseState(
-            "PENDING", wording.following(kept, known) or "no job is left; who acts next asks for another"
-        )
+    kept = states.kept(fs, home, lease)
+    if kept is not None and state.word == "ENDED":
+        state = states.between(kept, clock.now()) or state
     nodes = state.nodes or lease.nodes
     if not nodes and state.word != "ENDED":
         nodes = allocs.merged_nodes(fs, home.lease(lease.id), of.living)
@@ -177,12 +173,6 @@ def _view(fs: Fs, home: Home, of: Holding, known: Known, clock: Clock) -> LeaseV
     return LeaseView(
         lease, state, nodes, left, tuple(known), tuple(each for each in now if each[1].word == "ENDED"), kept
     )
-
-
-def _kept(fs: Fs, home: Home, lease: Lease) -> Kept | None:
-    from leaseq.lease.kept import kept_of
-
-    return kept_of(fs, home.lease(lease.id))
 
 
 def reader_of(fs: Fs, lease: LeaseDir, clock: Clock) -> Reader:

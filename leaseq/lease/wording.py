@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from leaseq.lease.base import LeaseState
 from leaseq.reading.views import duration
-from leaseq.words import one_line
+from leaseq.words import count, one_line
 
 if TYPE_CHECKING:
     from leaseq.allocation import Allocation
     from leaseq.lease.kept import Kept
+    from leaseq.lease.slurm.want import Wanted
 
 
 def of_state(state: LeaseState) -> str:
@@ -31,6 +32,8 @@ def following(kept: Kept | None, known: Sequence[tuple[Allocation, LeaseState]])
     """
     if kept is None:
         return ""
+    if kept.how.scale:
+        return scales(kept)
     if (found := kept.next_of(known)) is not None:
         alloc, state = found
         about = f"about {state.starts.replace('T', ' ')[11:16]}" if state.starts else ""
@@ -42,6 +45,29 @@ def following(kept: Kept | None, known: Sequence[tuple[Allocation, LeaseState]])
         return ""
     where = "on its nodes, a command on a login host asks" if kept.refused.on_node else "it is asked for again"
     return f"next job refused ({where}): {one_line(kept.refused.words)}"
+
+
+def scales(kept: Kept) -> str:
+    """How many jobs a lease that scales may have, and why none is asked for, if that is so."""
+    words = f"scales {kept.how.scale[0]}..{kept.how.scale[1]}"
+    if kept.stopped:
+        return f"no job is asked for: {one_line(kept.stopped)}"
+    if kept.paused:
+        return f"{words}, paused: {one_line(kept.paused)}"
+    if kept.refused is None:
+        return words
+    where = "its nodes may not ask" if kept.refused.on_node else "it is asked again"
+    return f"{words}, Slurm has refused ({where}): {one_line(kept.refused.words)}"
+
+
+def of_wanted(told: Wanted, called: str) -> str:
+    """What a person must know of a lease that scales as tasks were queued; empty if nodes that run have room."""
+    said = [f"{count(number, 'task')} can start on no node of it: {why}" for why, number in told.never.items()]
+    if told.more:
+        said.append(f"no other job is asked for: {told.why_not}" if told.why_not else "another job is asked for")
+    elif told.in_queue:
+        said.append(f"{count(told.jobs, 'job')} of it {'is' if told.jobs == 1 else 'are'} queued, or about to start")
+    return f"lease {called}: {'; '.join(one_line(each) for each in said)}" if said else ""
 
 
 def of_lease(state: LeaseState, nodes: Sequence[str], notes: Mapping[str, str], *, following: str = "") -> str:

@@ -56,7 +56,7 @@ def all_of(
             record = read_lease(fs, lease)
         except (OSError, Malformed):
             return ()
-    return () if record.is_of_hosts else (record.first,)
+    return (record.first,) if record.has_first else ()
 
 
 def living_of(fs: Fs, lease: LeaseDir, record: Lease | None = None) -> tuple[Allocation, ...]:
@@ -192,8 +192,13 @@ def _write(fs: Fs, lease: LeaseDir, alloc: Allocation) -> None:
 
 
 def last_end(fs: Fs, lease: LeaseDir) -> str:
-    """Why the last one ended of those that had started; if none had, of all. All of them have ended."""
+    """Why the last one ended of those that had started; if none had, of all; empty if there was none.
+
+    All of them have ended.
+    """
     found = all_of(fs, lease)
+    if not found:
+        return ""
     started = [each for each in found if each.nodes or ever_named(fs, lease, each) != set()]
     return max(started or found, key=lambda each: (each.ended or 0.0, each.created)).end_reason
 

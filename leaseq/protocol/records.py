@@ -115,6 +115,13 @@ def mark_alive(fs: Fs, lease: LeaseDir) -> None:
         files.replace_file(fs, lease.record, replace(record, ended=None, end_reason="").to_json())
 
 
+def mark_kept(fs: Fs, lease: LeaseDir) -> None:
+    """The record says that others are asked for when they are due: who queues a task sees to that."""
+    record = read(fs, lease)
+    if not record.kept:
+        files.replace_file(fs, lease.record, replace(record, kept=True).to_json())
+
+
 def learn_cluster(fs: Fs, lease: LeaseDir, cluster: str) -> None:
     """The record says where the lease's job is, which an early leaseq left out."""
     record = read(fs, lease)

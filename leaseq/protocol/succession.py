@@ -1,11 +1,14 @@
-"""A kept lease: one allocation follows the other. How long, and which were asked for, as files in keep/.
+"""A kept lease: one allocation follows the other, or as many are asked for as are needed. How, as files in keep/.
 
     keep/how       how long, and what Slurm is asked for each time
     keep/began     when the first of them had started, in seconds since the epoch; written once
     keep/G.N       the Nth ask for the Gth of them: the token of its job. An exclusive link: who has made it asks
     keep/stopped   why no other is asked for
     keep/refused   what Slurm said when it refused last; gone once it has not
-    keep/empty     made when nothing was left to run; gone if something is
+    keep/empty     made when nothing was left to run, or needed a job that is queued; gone if that is not so
+    keep/paused    of a lease that scales, why no other is asked for until somebody says anew how many there may be
+    keep/alloc     of a lease that scales, what each of its allocations is like: there is no first
+    keep/script    and the script of which theirs are made
 
 The first is the one whose token `how` names. That of an ask is the one that bears its token, if there is one.
 """
@@ -14,7 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from leaseq.dataclass import dataclass, field
+from leaseq.allocation import Allocation
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed
 from leaseq.forms import Form
 from leaseq.layout import LeaseDir
@@ -40,6 +44,8 @@ class How(Record):
     """True if only as long as something is left to run."""
     overlap_minutes: int = _as(integer, default=0)
     """So long before the end of one the next may start; 0: not before it."""
+    scale: tuple[int, ...] = _as(several(integer), default=())
+    """(at least, at most) so many at once, by what is left to run; empty: one follows the other."""
     forgiven: tuple[int, ...] = _as(several(integer), default=())
     """The newest ask when that was said anew: what went wrong up to it does not count."""
     argv: tuple[str, ...] = _as(several(text), default=())
@@ -92,10 +98,36 @@ def keep(fs: Fs, lease: LeaseDir, how: How) -> None:
     link_first(fs, f"{lease.keep}/how", how.to_json())
 
 
+def keep_model(fs: Fs, lease: LeaseDir, alloc: Allocation, script: str) -> None:
+    """What each allocation of a lease that scales is to be like, durably; nobody else knows the lease yet."""
+    files.make(fs, [lease.keep])
+    link_first(fs, script_path(lease), script.encode("utf-8", "surrogateescape"))
+    link_first(fs, f"{lease.keep}/alloc", alloc.to_json())
+
+
+def model(fs: Fs, lease: LeaseDir) -> Allocation:
+    """What each allocation of a lease that scales is like; raises FileNotFoundError, Malformed."""
+    return Allocation.from_json(files.content(fs, f"{lease.keep}/alloc"))
+
+
+def set_idle(fs: Fs, lease: LeaseDir, seconds: float | None) -> bool:
+    """Jobs that are asked for may stand unused for so long, durably; False if it is no lease that scales."""
+    try:
+        before = model(fs, lease)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    files.replace_file(fs, f"{lease.keep}/alloc", replace(before, idle_seconds=seconds).to_json())
+    return True
+
+
+def script_path(lease: LeaseDir) -> str:
+    return f"{lease.keep}/script"
+
+
 def go_on(fs: Fs, lease: LeaseDir, how: How) -> None:
     """The lease is kept so from now on, durably, whatever was said or went wrong before."""
     files.replace_file(fs, f"{lease.keep}/how", how.to_json())
-    for name in ("stopped", "refused", "empty"):
+    for name in ("stopped", "refused", "paused", "empty"):
         files.discard(fs, f"{lease.keep}/{name}")
     fs.sync_dir(lease.keep)
 
@@ -150,12 +182,18 @@ def stop(fs: Fs, lease: LeaseDir, words: str) -> None:
 
 
 def stop_after(fs: Fs, lease: LeaseDir, token: str, words: str) -> bool:
-    """None follows the allocation with that token, for that reason; False if none would, whatever is said."""
+    """None follows the allocation with that token, for that reason; False if none would, whatever is said.
+
+    A lease that scales goes on: its allocations do not follow each other.
+    """
     found = names(fs, lease)
     if not is_kept(found):
         return False
     try:
-        is_one = token in {read_how(fs, lease).first, *(token_of(fs, lease, ask) for ask in asks_in(found))}
+        how = read_how(fs, lease)
+        if how.scale:
+            return True
+        is_one = token in {how.first, *(token_of(fs, lease, ask) for ask in asks_in(found))}
     except Malformed:
         is_one = True  # nobody can ask for another
     if is_one:
@@ -165,10 +203,27 @@ def stop_after(fs: Fs, lease: LeaseDir, token: str, words: str) -> bool:
 
 def why_stopped(fs: Fs, lease: LeaseDir) -> str:
     """Why no other is asked for; empty if that is not said."""
+    return _words(fs, f"{lease.keep}/stopped")
+
+
+def _words(fs: Fs, path: str) -> str:
     try:
-        return fs.read(f"{lease.keep}/stopped").decode("utf-8", "replace")
+        return fs.read(path).decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def tell_paused(fs: Fs, lease: LeaseDir, words: str, *, before: bool) -> None:
+    """It is known why none is asked for until somebody says so; empty: one is. before: so it was seen to be."""
+    if words and words != why_paused(fs, lease):
+        files.replace_file(fs, f"{lease.keep}/paused", words.encode("utf-8", "replace"))
+    elif not words and before:
+        files.discard(fs, f"{lease.keep}/paused")
+
+
+def why_paused(fs: Fs, lease: LeaseDir) -> str:
+    """Why none is asked for until somebody says so; empty if one is."""
+    return _words(fs, f"{lease.keep}/paused")
 
 
 def refuse(fs: Fs, lease: LeaseDir, words: str, *, on_node: bool) -> None:

@@ -1,4 +1,4 @@
-"""Whether anything of a lease is left to run, by names alone.
+"""Whether anything of a lease is left to run, and what of it could start now, by names alone.
 
 What is held, or waits for what is held or LOST, does not start by itself and is not left to run. What waits for another
 lease's task may start, for all that is known here.
@@ -6,15 +6,88 @@ lease's task may start, for all that is known here.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 
+from leaseq.dataclass import dataclass, field
+from leaseq.errors import Malformed, Newer
 from leaseq.layout import LeaseDir
-from leaseq.models import State
-from leaseq.names import parse_key
-from leaseq.protocol import edges
+from leaseq.models import ANY, Need, State
+from leaseq.names import PENDING, Entry, need_of, parse_key
+from leaseq.protocol import array_places, edges, groups
 from leaseq.protocol.edges import BEGIN, EACH
+from leaseq.protocol.plan import Plan
 from leaseq.upstream import Upstream
 from leaseq.world import Fs
+
+PAUSED, LIMITED, PINNED, HELD, WAITING = "paused", "limited", "pinned to a node", "held", "waiting"
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What of a lease is pending."""
+
+    ready: tuple[tuple[Need, int], ...] = ()
+    """What could start now on any node with room: how many of each need, in the order of the queue."""
+    others: Mapping[str, int] = field(default_factory=dict)
+    """How many tasks could not, by what keeps them."""
+
+
+def pending(fs: Fs, lease: LeaseDir) -> Backlog:
+    """What of the lease is pending, and which of it could start now if there were room."""
+    names = sorted(name for name in _listed(fs, lease.inbox(ANY)) if PENDING.fullmatch(name))
+    limits = groups.limits_seen(fs, lease)
+    left = {group: max(0, most - limits.held.get(group, 0)) for group, most in limits.parallel.items()}
+    ready: dict[tuple[int | None, ...], tuple[Need, int]] = {}
+    others: Counter[str] = Counter()
+    for entry, number in _entries(fs, lease, names):
+        if limits.stop(entry.group):
+            others[PAUSED] += number
+            continue
+        may = min(number, left.get(entry.group, number))
+        if entry.group in left:
+            left[entry.group] -= may
+        if may:
+            need = entry.need
+            said = (need.gpus, need.cpus, need.mem_mb, need.time_seconds)
+            ready[said] = need, may + ready.get(said, (need, 0))[1]
+        others[LIMITED] += number - may
+    for word, parent in ((PINNED, lease.inboxes), (HELD, lease.helds), (WAITING, lease.waitings)):
+        nodes = [node for node in _listed(fs, parent) if parent != lease.inboxes or node != ANY]
+        others[word] += sum(len(_listed(fs, f"{parent}/{node}")) for node in nodes)
+    return Backlog(tuple(ready.values()), +others)
+
+
+def _entries(fs: Fs, lease: LeaseDir, names: Iterable[str]) -> Iterator[tuple[Entry, int]]:
+    """(one of them, for how many attempts they stand) of the names that say the same of their need and group.
+
+    A name that a later leaseq spells counts for nothing. Of an array it is what nobody has taken.
+    """
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        said = need_of(name)
+        alike.setdefault(name if "a" in said.partition("~")[0] else said, []).append(name)
+    for some in alike.values():
+        try:
+            entry = Entry.parse(some[0])
+        except (Malformed, Newer):
+            continue
+        yield entry, len(some) if not entry.count else _indices_left(fs, lease, entry)
+
+
+def _indices_left(fs: Fs, lease: LeaseDir, entry: Entry) -> int:
+    plan = Plan(entry.count)
+    if entry.chunk is not None:
+        return len(plan.span(entry.chunk)) if entry.chunk < plan.chunks else 0
+    taken = array_places.names_of(fs, lease, entry).taken
+    return entry.count - sum(len(plan.span(chunk)) for chunk in taken if chunk < plan.chunks)
+
+
+def _listed(fs: Fs, directory: str) -> list[str]:
+    try:
+        return list(fs.names(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def is_empty(fs: Fs, lease: LeaseDir) -> bool:

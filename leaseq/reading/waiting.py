@@ -84,7 +84,7 @@ class Advice:
 
     reader: Reader
     upkeep: Callable[[LeaseDir], object]
-    """Called if the task's node is not heard: what is known of the lease is done."""
+    """Called if the task's node is not heard, or there is none: what is known of the lease is done."""
     last_look: float = 0.0
     told: str = ""
 
@@ -98,12 +98,13 @@ class Advice:
         except LeaseqError:
             return ""
         lost = [wait.up.id for wait in row.waits if wait.state == State.LOST.name]
-        if row.state in (State.STUCK, State.LOST) or row.reason == "Requeue" or row.waits:
+        alone = row.state is State.PENDING and row.reason.partition(":")[0] in NOBODY
+        if row.state in (State.STUCK, State.LOST) or row.reason == "Requeue" or row.waits or alone:
             self.upkeep(self.reader.lease)
         text = ""
         if row.state is State.STUCK:
             text = f"{task_id} is stuck, its runner is down: `leaseq recover` shows the next step"
-        elif row.state is State.PENDING and row.reason.partition(":")[0] in NOBODY:
+        elif alone:
             text = f"{task_id} is pending and no runner takes it: `leaseq status` shows how the nodes are"
         elif lost:
             text = f"{task_id} waits for {lost[0]}, which is lost: `leaseq retry {lost[0]}` queues that one again"

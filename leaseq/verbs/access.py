@@ -144,13 +144,17 @@ class Access:
         If one of several cannot be given back the others are all the same, and it is told then. The newest goes first:
         it may wait for the end of another.
         """
-        from leaseq.protocol import succession
+        from leaseq.protocol import records, succession
 
         directory = self.home.lease(record.id)
-        if succession.is_kept(succession.names(self.fs, directory)):
+        released = succession.is_kept(succession.names(self.fs, directory))
+        if released:
             succession.stop(self.fs, directory, "released")
         known = leases.holding(self.fs, self.home, record)
-        released, problem = False, None
+        if released and all(each.ended is not None for each in known.allocs):
+            records.mark_ended(self.fs, directory, ended=self.clock.now(), reason="released")
+            return True
+        problem = None
         for alloc in reversed(known.living):
             try:
                 released = self.release_one(alloc) or released
@@ -205,8 +209,8 @@ class Access:
         serving = allocs.serving(self.fs, self.home.lease(record.id), node)
         return serving is not None and is_here(serving.alloc)
 
-    def ensure(self, lease: LeaseDir) -> Started | None:
+    def ensure(self, lease: LeaseDir, record: Lease | None = None) -> Started | str | None:
         """Somebody will run the lease's backlog: see `capacity.ensure`."""
         from leaseq.lease.capacity import ensure
 
-        return ensure(self.fs, self.home, self.clock, lease)
+        return ensure(self.fs, self.home, self.clock, lease, record)

@@ -20,7 +20,8 @@ class Added:
     """What Slurm has queued."""
 
     lease: Lease
-    alloc: Allocation
+    alloc: Allocation | None
+    """None of a lease that scales: it has no job yet."""
     said: str
     """What sbatch had to say."""
     default: str
@@ -51,7 +52,7 @@ def prepare(access: Access, request: LeaseRequest, *, to: Lease | None = None) -
 
     made = sbatch.prepare(access.home, request, clock=access.clock, user=user_name(), host=hostname(), lease=to)
     if request.keep is not None:
-        from leaseq.lease.slurm.successor import followed
+        from leaseq.lease.slurm.asking import followed
 
         followed(made.script, made.asked, (2, 1))  # a template of one's own may not let it be followed
     return made
@@ -74,6 +75,18 @@ def add(access: Access, prepared: Prepared, request: LeaseRequest) -> Added:
     access.make_home()
     asked, said = sbatch.submit(access.fs, access.home, prepared, request=request)
     return Added(asked.lease, asked.alloc, said, _choose(access, asked.lease) if asked.is_new else "")
+
+
+def begin(access: Access, prepared: Prepared) -> Added:
+    """A lease that scales is there, without a job; Slurm is asked for nothing. Raises LeaseqError.
+
+    It is the default as one that was asked for is.
+    """
+    from leaseq.lease.slurm.scaling import begin
+
+    access.make_home()
+    lease = begin(access.fs, access.home, prepared)
+    return Added(lease, None, "", _choose(access, lease))
 
 
 def _choose(access: Access, lease: Lease) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from leaseq.allocation import Allocation
 from leaseq.dataclass import replace
 from leaseq.errors import Refused
+from leaseq.lease import leases
+from leaseq.lease.kept import kept_of
 from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.leases import called, living
 from leaseq.models import Lease
-from leaseq.protocol import allocs, succession
+from leaseq.protocol import allocs, records, succession
 from leaseq.protocol.succession import How
 from leaseq.verbs.access import Access
 
@@ -22,8 +24,19 @@ def lease_to_keep(access: Access, word: str) -> tuple[Lease, Allocation]:
         raise Refused(
             f"lease {called(record)} is of hosts and not of Slurm: it does not end by itself", hint="`leaseq lease ls`"
         )
+    if scales(access, record):
+        raise Refused(
+            f"lease {leases.called(record)} scales: its jobs do not follow each other",
+            hint=f"`leaseq lease scale {record.id} 1..N` keeps one; `leaseq lease release {record.id}` ends it",
+        )
     known = allocs.living_of(access.fs, directory, record)
     return record, next((each for each in reversed(known) if allocs.nodes_of(access.fs, directory, each)), known[-1])
+
+
+def scales(access: Access, record: Lease) -> bool:
+    """True if the lease has as many jobs as its tasks need."""
+    kept = kept_of(access.fs, access.home.lease(record.id)) if record.kept else None
+    return kept is not None and bool(kept.how.scale)
 
 
 def keep(access: Access, record: Lease, alloc: Allocation, how: How, *, umask: int) -> How:
@@ -47,6 +60,7 @@ def keep(access: Access, record: Lease, alloc: Allocation, how: How, *, umask: i
         forgiven=asks[-1] if asks else (1, 1),
     )
     succession.go_on(access.fs, lease, stands)
+    records.mark_kept(access.fs, lease)
     _follow(access)
     return stands
 

@@ -70,7 +70,7 @@ def part_of(access: Access, record: Lease, *, jobs: Sequence[str], nodes: Sequen
         nodes=tuple((name, serving) for name, serving in found if serving is not None),
         names=names,
         left=tuple(name for name in members if name not in names),
-        is_all=len(whole) == len(known),
+        is_all=len(whole) == len(known) and not (kept and kept.how.scale and kept.goes_on(access.clock.now())),
     )
 
 

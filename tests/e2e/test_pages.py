@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -105,6 +106,11 @@ class Place(Box):
         )
 
     # -- what stands where a page has a placeholder ------------------------------------------------------
+
+    @cached_property
+    def pool(self) -> str:
+        """A lease that scales, and has no job."""
+        return self.run("add", "--scale", "0..1", "-t", "10", code=0).out.strip()
 
     @property
     def waiting_job(self) -> str:
@@ -266,6 +272,8 @@ DOCUMENTS = {
     "cancel": "cancel {held} --json",
     "lease keep": "lease keep {lease} forever --json",
     "lease idle": "lease idle {lease} 10m --json",
+    "lease scale": "lease scale {pool} 0..2 --json",
+    "lease scale --why": "lease scale {pool} --why --json",
     "lease ls": "lease ls --json",
     "lease info": "lease info {lease} --json",
     "add": "add --detach --json",
@@ -282,7 +290,7 @@ DOCUMENTS = {
     "config show": "config show --json",
     "lease release": "lease release local --yes --json",
 }
-FREE = {"settings", "origin", "env", "values", "unreadable", "redo_of"}
+FREE = {"settings", "origin", "env", "values", "unreadable", "redo_of", "others", "never"}
 """Keys under which the names are the user's."""
 
 
@@ -430,6 +438,14 @@ LINES = {
     "leaseq add -N2 -p gpu --gres=gpu:4 -t 1-00:00:00 --idle 30m": Typed(
         "leaseq add --detach --hold -N2 -p gpu --gres=gpu:2 -t 4:00:00 --idle 30m"
     ),
+    "leaseq add --name pool --scale 0..4 --idle 10m -p gpu --gres=gpu:4 -t 4:00:00": Typed(
+        "leaseq add --scale 0..4 --idle 10m -p gpu --gres=gpu:4 -t 4:00:00"
+    ),
+    "leaseq submit --lease pool -- python train.py": Typed("leaseq submit --lease {pool} --hold -- python train.py"),
+    "leaseq lease scale pool 0..8": Typed("leaseq lease scale {pool} 0..8"),
+    "leaseq lease scale pool --why": Typed("leaseq lease scale {pool} --why"),
+    "leaseq lease scale pool --cron": Typed("leaseq lease scale {pool} --cron"),
+    "leaseq lease scale": Typed("leaseq lease scale {pool} 0..1"),
     "leaseq lease idle": Typed("leaseq lease idle {lease} off"),
     "leaseq lease idle sweep 10m": Typed("leaseq lease idle {lease} 10m"),
     "leaseq lease info 48213": Typed("leaseq lease info {lease}"),

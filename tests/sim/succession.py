@@ -18,10 +18,11 @@ from leaseq.lease import leases, upkeep
 from leaseq.lease.slurm import clusters, sbatch
 from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.args import Checked
+from leaseq.lease.slurm.asking import LINES, Hands
 from leaseq.lease.slurm.command import Answer, Unanswered
 from leaseq.lease.slurm.identity import Match
 from leaseq.lease.slurm.sbatch import Asked, LeaseRequest, Prepared
-from leaseq.lease.slurm.successor import LINES, Chain, Hands
+from leaseq.lease.slurm.successor import Chain
 from leaseq.lease.slurm.text import Row, parse_rows
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.names import names_drawn_from

@@ -17,8 +17,9 @@ from leaseq.lease import leases, upkeep, view
 from leaseq.lease.slurm import sbatch
 from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.args import check
+from leaseq.lease.slurm.asking import Hands, followed
 from leaseq.lease.slurm.keep import LOST_SECONDS, like
-from leaseq.lease.slurm.successor import Chain, Hands, followed
+from leaseq.lease.slurm.successor import Chain
 from leaseq.lease.slurm.text import parse_rows
 from leaseq.models import Lease
 from leaseq.protocol import allocs, files, records, succession

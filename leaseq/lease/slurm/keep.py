@@ -92,6 +92,8 @@ class Step:
     """The one that it follows, if that has not ended."""
     cancel: tuple[Allocation, ...] = ()
     stop: str = ""
+    stays: bool = False
+    """True if the one that is asked for keeps its nodes when nothing uses them, whatever the others do."""
 
 
 NOTHING = Step()

@@ -147,6 +147,7 @@ def ask_of(request: LeaseRequest, *, clock: Clock, user: str, host: str, lease: 
             cluster=CLUSTER,
             job=JOB,
             token=token,
+            kept=request.keep is not None,
         )
     )
     alloc = Allocation(

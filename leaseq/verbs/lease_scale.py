@@ -1,0 +1,62 @@
+"""How many jobs a lease that scales may have, and why it has as many as it has."""
+
+from __future__ import annotations
+
+from leaseq.dataclass import replace
+from leaseq.errors import Refused
+from leaseq.lease import leases
+from leaseq.lease.slurm.want import Wanted
+from leaseq.models import Lease
+from leaseq.protocol import allocs, leaving, succession
+from leaseq.protocol.succession import How
+from leaseq.reading.backlog import Backlog, pending
+from leaseq.verbs.access import Access
+from leaseq.verbs.lease_idle import set_limit
+
+
+def lease_that_scales(access: Access, word: str, *, acts: bool = False) -> tuple[Lease, How]:
+    """The living lease that the word stands for, and how it scales; raises LeaseqError."""
+    directory = access.lease(word, acts=acts)
+    record = leases.living(access.record(directory))
+    if record.kept and "how" in succession.names(access.fs, directory):
+        how = succession.read_how(access.fs, directory)
+        if how.scale:
+            return record, how
+    raise Refused(
+        f"lease {leases.called(record)} does not scale: it has the jobs that were asked for",
+        hint="`leaseq add --scale 0..4` makes one that does; `leaseq add --to` gives this one another job",
+    )
+
+
+def scale(access: Access, record: Lease, how: How, bounds: tuple[int, int]) -> None:
+    """The lease may have so many jobs from now on, whatever went wrong before. What runs goes on."""
+    lease = access.home.lease(record.id)
+    asks = succession.asks_in(succession.names(access.fs, lease))
+    succession.go_on(access.fs, lease, replace(how, scale=bounds, forgiven=asks[-1] if asks else ()))
+    _let_go(access, record, bounds[0])
+    from leaseq.lease.upkeep import keep_up_now
+
+    keep_up_now(access.fs, access.home, clock=access.clock)
+
+
+def _let_go(access: Access, record: Lease, least: int) -> None:
+    """Of the jobs that stay, tasks or none, those that are too many leave once nothing uses them, the newest first."""
+    lease = access.home.lease(record.id)
+    limit = succession.model(access.fs, lease).idle_seconds
+    living = [each for each in allocs.living_of(access.fs, lease, record) if each.ended is None and each.is_known]
+    lasting = [each for each in living if leaving.limit_of(access.fs, allocs.directory(lease, each), each) is None]
+    for each in lasting[least:] if limit is not None else []:
+        set_limit(access, lease, each, limit)
+
+
+def reckoning(access: Access, record: Lease) -> tuple[Wanted | None, Backlog]:
+    """(what is wanted now, None if nothing is asked for; what is pending); nothing is done. Raises LeaseqError."""
+    from leaseq.lease.slurm.follow import asker_of
+    from leaseq.lease.slurm.job import by_settings
+    from leaseq.lease.slurm.scaling import Pool
+
+    queue = by_settings(access.fs, access.home, clock=access.clock).queue()
+    held = leases.holding(access.fs, access.home, record)
+    asker = asker_of(access.fs, access.home, held, queue, clock=access.clock, on_node=False)
+    assert isinstance(asker, Pool)
+    return asker.look(), pending(access.fs, access.home.lease(record.id))
