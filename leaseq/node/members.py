@@ -38,6 +38,10 @@ class Records(Protocol):
         """What its record says; None if it has none."""
         ...
 
+    def is_done(self, name: str) -> bool:
+        """True if nothing of the window begins any more, and nothing of it goes on alone; quicker than `read`."""
+        ...
+
     def drop(self, name: str) -> None:
         """The record is gone."""
         ...
@@ -70,6 +74,9 @@ class WindowFiles:
 
     def read(self, name: str) -> Window | None:
         return window.read(self._path(name))
+
+    def is_done(self, name: str) -> bool:
+        return window.is_done(self._path(name))
 
     def drop(self, name: str) -> None:
         removed(self._path(name))

@@ -56,6 +56,10 @@ class Procs(Protocol):
         """What is known of the window; None as long as the keeper does not have it."""
         ...
 
+    def is_done(self, name: str) -> bool:
+        """True if nothing of the window runs any more, nor will: its room is free, however its attempts ended."""
+        ...
+
     def leave_window(self, name: str, keys: Collection[str]) -> None:
         """The window is over, and has been read: it is still to tell of these, until they are forgotten."""
         ...
@@ -151,6 +155,9 @@ class KeeperProcs:
 
     def window(self, name: str) -> Window | None:
         return self.members.read(name)
+
+    def is_done(self, name: str) -> bool:
+        return self.members.records.is_done(name)
 
     def leave_window(self, name: str, keys: Collection[str]) -> None:
         self.members.leave(name, keys)

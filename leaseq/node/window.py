@@ -198,6 +198,20 @@ def read(path: str) -> Window | None:
         os.close(fd)
 
 
+def is_done(path: str) -> bool:
+    """True if nothing of the window whose record is at the path begins any more, and nothing of it goes on alone."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, IsADirectoryError):
+        return False
+    try:
+        said = os.read(fd, READ_BYTES)
+    finally:
+        os.close(fd)
+    # No text in it has these bytes: there a quotation mark is escaped.
+    return said.endswith(OVER) and b'"e":"own"' not in said
+
+
 def failure(fd: int, place: int) -> dict[str, object] | None:
     """What the process at that place has said in the record: why it could not start; None if nothing."""
     for line in os.pread(fd, READ_BYTES, 0).split(b"\n"):

@@ -72,6 +72,8 @@ class Lot:
     """True since its tasks were told that the lease ends: no attempt that follows another begins."""
     pace: Pace = field(default_factory=Pace)
     """How fast its indices end here."""
+    handed_on: bool = False
+    """True if a window of it followed another, so that as many more are to begin."""
     log_directories: set[str] = field(default_factory=set)
     """Those that are known to be there."""
     gate: Gate | None = None

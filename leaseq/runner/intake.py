@@ -16,7 +16,7 @@ from leaseq.names import Entry, task_of
 from leaseq.protocol import files, tasks
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, booking_of, room_left
-from leaseq.runner import ends, gates, limits, lot_ends, lots, short
+from leaseq.runner import ends, gates, limits, lot_ends, lots, short, windows
 from leaseq.runner.decide import GPUS_UNKNOWN, LOOKAHEAD, Choice, choose
 from leaseq.runner.node_state import AT_ONCE, NodeState
 from leaseq.runner.ports import Ports
@@ -42,6 +42,8 @@ class Intake:
         if state.stale:
             self.refresh()
         self._look_at_gates()
+        for lot in [each for each in state.lots.values() if each.handed_on]:
+            lots.go_ahead(state, self.ports, lot)
         choices, waiting = self._choose()
         started = self._fill_arrays([choice for choice in choices if choice.entry.count])
         for choice in choices:
@@ -58,6 +60,14 @@ class Intake:
             state.next_claim = 0.0
         self._learn_what_could_start(choices, waiting)
         state.trouble = ""
+
+    def hand_on(self) -> None:
+        """Of arrays whose indices have begun as many are in the keeper's hands as have room; nothing is claimed."""
+        state, ports = self.state, self.ports
+        for choice in self._choose()[0]:
+            lot = state.lots.get(choice.entry.key)
+            if lot is not None and windows.may_hand(state, ports, lot):
+                lot.handed_on = windows.hand(state, ports, lot, choice.booking) or lot.handed_on
 
     def look_once_more(self) -> None:
         """What is pending is known afresh, and whether any of it could start here; nothing is claimed."""

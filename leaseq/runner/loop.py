@@ -46,8 +46,7 @@ class Runner:
             if not attempt.asked_to_stop:
                 ends.stop(state, self.ports, attempt, Why.LEASE)
         if now >= state.retry_at:
-            # Nothing starts while outcomes cannot be written: a whole queue would run unrecorded.
-            if state.phase.may_claim and not self.ports.ledger.trouble and not state.waits_for_the_end(now):
+            if self._may_fill(now):
                 self.guard(self.intake.fill)
             elif state.phase.goes_on and not state.phase.may_claim:
                 self.guard(self.intake.launch)
@@ -81,7 +80,10 @@ class Runner:
         """Attempts whose record is over are no longer running, and what they booked is free."""
         state, ports = self.state, self.ports
         ended: list[str] = []
-        alone: list[str] = []
+        freed = windows.free(state, ports, now)
+        if freed and self._may_fill(now):
+            self.guard(self.intake.hand_on)
+        alone = [key for name, handed in freed.items() for key in windows.tell(state, ports, name, handed)]
         for name in state.windows_to_look_at(now):
             handed = state.windows[name]
             if isinstance(handed, Several):
@@ -112,6 +114,12 @@ class Runner:
                 ended.append(attempt.entry.id)
         if ended and state.occupants() and state.heard_of_edges:
             self.guard(lambda: ends.see_who_waits(state, ports, ended))
+
+    def _may_fill(self, now: float) -> bool:
+        """Nothing starts while outcomes cannot be written: a whole queue would run unrecorded."""
+        state = self.state
+        ready = now >= state.retry_at and not self.ports.ledger.trouble
+        return state.phase.may_claim and ready and not state.waits_for_the_end(now)
 
     def _serve_control(self) -> None:
         self.state.look_at_control = not control.serve(self.state, self.ports)

@@ -66,22 +66,25 @@ def many_of(state: NodeState, ports: Ports, entry: Entry) -> int:
     return lot.startable + more
 
 
-def fill(state: NodeState, ports: Ports, entry: Entry, choices: Sequence[Choice]) -> int:
-    """What could start of the array's indices has started, and more is about to begin; how many started."""
+def fill(state: NodeState, ports: Ports, entry: Entry, choices: Sequence[Choice]) -> None:
+    """What could start of the array's indices has started, and more is about to begin."""
     lot = state.lots.get(entry.key) or open_lot(state, ports, entry)
     if lot is None:
-        return 0
+        return
     _know_limits(ports, lot)
-    started = _start(state, ports, lot, choices)
-    name = str(lot.entry)
-    wanted = lot.pace.ahead(lot.slots) if windows.may_hand(state, ports, lot) else len(choices) - started
+    go_ahead(state, ports, lot, len(choices) - _start(state, ports, lot, choices))
+
+
+def go_ahead(state: NodeState, ports: Ports, lot: Lot, wanted: int = 0) -> None:
+    """More of the array is about to begin, and there are chunks for it: so many indices, or what windows need next."""
+    lot.handed_on = False
+    wanted = lot.pace.ahead(lot.slots) if windows.may_hand(state, ports, lot) else wanted
     takes = 0
-    while wanted > lot.startable + takes and not lot.closed and not lot.over and state.queue.has(name):
+    while wanted > lot.startable + takes and not (lot.closed or lot.over) and state.queue.has(str(lot.entry)):
         if lot.tripped or not _lane_is_free(ports, lot) or not take(state, ports, lot):
             break
         takes += lot.gate is not None  # it may have brought nothing to run
     replenish(ports, lot)
-    return started
 
 
 def _lane_is_free(ports: Ports, lot: Lot) -> bool:

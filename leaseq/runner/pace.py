@@ -12,7 +12,7 @@ from leaseq.node.window import MOMENT_SECONDS, PLACES_MAX
 
 SURE = 3
 """So many indices in a row tell how long the next ones take."""
-START_SECONDS = 0.001
+START_SECONDS = 0.0004
 """What a keeper takes to start one: with so many side by side that it has always one to start, more gain nothing."""
 
 

@@ -107,16 +107,36 @@ def _work(member: Member) -> Index:
 # -- what has become of them -----------------------------------------------------------------------------------------
 
 
-def look(state: NodeState, ports: Ports, name: str, handed: Handed) -> list[str]:
-    """If the window is over, each of its attempts has ended, goes on alone, or may start again.
+def free(state: NodeState, ports: Ports, now: float) -> dict[str, Handed]:
+    """The windows of indices of which nothing runs any more, nor will: their room is free, they are to be told of.
 
-    Gives the keys of those that go on.
+    To tell of one takes as long as some of its attempts ran. The next one need not wait for that.
     """
+    found: dict[str, Handed] = {}
+    for name in state.windows_to_look_at(now):
+        handed = state.windows[name]
+        if isinstance(handed, Handed) and ports.procs.is_done(name):
+            state.let_go_of_window(name, now)
+            found[name] = handed
+    return found
+
+
+def look(state: NodeState, ports: Ports, name: str, handed: Handed) -> list[str]:
+    """If the window is over, its attempts are as `tell` says; the keys of those that go on alone."""
     found = ports.procs.window(name)
     if found is None or not found.over:
         return []
-    now = ports.clock.monotonic()
-    state.let_go_of_window(name, now)
+    state.let_go_of_window(name, ports.clock.monotonic())
+    return tell(state, ports, name, handed)
+
+
+def tell(state: NodeState, ports: Ports, name: str, handed: Handed) -> list[str]:
+    """The window is over: each of its attempts has ended, goes on alone, or may start again.
+
+    Gives the keys of those that go on.
+    """
+    found, now = ports.procs.window(name), ports.clock.monotonic()
+    assert found is not None, f"the record of {name} is gone before it was told of"
     back: list[Member] = []
     ended: list[tuple[Member, Rec]] = []
     alone: list[Member] = []

@@ -44,6 +44,15 @@ class ReadsBeforeItIsOver(SimProcs):
         return found
 
 
+class TakesTheRoomTooEarly(SimProcs):
+    """A window that runs is taken for one of which nothing runs."""
+
+    def is_done(self, name: str) -> bool:
+        self._pause()
+        found = self.host.windows.get(name)
+        return found is not None and bool(found.begun)
+
+
 class ForgetsTooEarly(SimProcs):
     """What a window says is gone before it stands in the array's journal."""
 
@@ -122,6 +131,7 @@ MUTANTS = {
     "windows: what was asked for is not withdrawn": Mutant(LeavesWhatIsAskedFor, ("keeper hangs",)),
     "windows: read before they are over": Mutant(ReadsBeforeItIsOver),
     "windows: forgotten before the journal is durable": Mutant(ForgetsTooEarly, TAKE_OVER),
+    "windows: their room is taken before they are over": Mutant(TakesTheRoomTooEarly),
     "windows: what goes on alone starts again": Mutant(StartsAgainWhatHasBegun),
     "windows: one is taken again": Mutant(TakesAWindowAgain),
     "windows: what one never began is believed of all": Mutant(

@@ -591,6 +591,10 @@ class SimRecords:
     def read(self, name: str) -> Window | None:
         return self.host.windows.get(name)
 
+    def is_done(self, name: str) -> bool:
+        found = self.host.windows.get(name)
+        return found is not None and found.over and not found.own
+
     def drop(self, name: str) -> None:
         self.host.windows.pop(name, None)
 
@@ -639,6 +643,10 @@ class SimProcs:
     def window(self, name: str) -> Window | None:
         self._pause()
         return copy.deepcopy(self.members.read(name))
+
+    def is_done(self, name: str) -> bool:
+        self._pause()
+        return self.members.records.is_done(name)
 
     def leave_window(self, name: str, keys: Collection[str]) -> None:
         self._pause()

@@ -32,7 +32,8 @@ def test_a_lost_node_costs_twice_what_runs_at_once_or_what_ends_in_a_moment() ->
 def test_half_of_what_may_begin_waits_to_follow_and_the_other_half_is_in_windows() -> None:
     quick = paced(*[0.0015] * 400)
     assert quick.abreast(1) == 1 and quick.together(1) == 50
-    assert quick.abreast(64) == 2 and quick.together(64) == 32
+    assert quick.abreast(64) == 4 and quick.together(64) == 16
+    assert paced(*[0.0006] * 400).abreast(2) == 2, "of the shortest the keeper starts one while another runs"
     slower = paced(*[0.09] * 400)
     assert slower.abreast(8) == 8 and slower.together(8) == 6
 

@@ -96,6 +96,7 @@ def test_each_index_of_a_window_runs_once_and_its_end_is_told(directory: NodeDir
     run_keeper(directory, moment=30.0)
     found = told(directory)
     assert found.over and not found.own and sorted(found.begun) == [0, 1, 2, 3]
+    assert window.is_done(f"{directory.rec}/{NAME}")
     recs = [found.rec(place) for place in range(4)]
     assert [rec.status for rec in recs[:2]] == [0, 256] and recs[3].status == 0
     assert recs[2].failure == "command not found: no such program" and recs[2].failure_code == 127
@@ -109,6 +110,7 @@ def test_what_takes_longer_than_a_moment_goes_on_alone_and_the_rest_comes_back(d
     run_keeper(directory)
     found = told(directory)
     assert found.over and found.own == {1} and sorted(found.begun) == [0, 1]
+    assert not window.is_done(f"{directory.rec}/{NAME}"), "what goes on alone has the window's room"
     assert found.rec(0).status == 0 and found.rec(2).void
     rec = record.read(f"{directory.rec}/{key(1)}")
     assert rec is not None and rec.status == 0 and rec.elapsed is not None and rec.elapsed >= 2
@@ -414,3 +416,16 @@ def test_an_older_leaseq_does_not_take_what_it_cannot_see_for_what_never_began(d
     procs.born("abcdefghjk")
     assert procs.knows("abcdefghjk")
     assert Path(directory.born, "abcdefghjk").read_text() != boot_id()
+
+
+def test_a_window_that_is_not_there_or_not_over_has_its_room(directory: NodeDir) -> None:
+    path = f"{directory.rec}/{NAME}"
+    assert not window.is_done(path)
+    request = request_of(directory, ["true"])
+    fd = record.begin(path, request.first_fact(boot_id()))
+    assert fd is not None
+    os.write(fd, window.at(0, {"e": "next"}))
+    assert not window.is_done(path)
+    os.write(fd, window.at(0, {"e": "fail", "reason": 'says "e":"own"', "code": 1, "t": 1.0}) + window.OVER)
+    os.close(fd)
+    assert window.is_done(path)
