@@ -6,7 +6,7 @@ import pytest
 
 from leaseq.dataclass import replace
 from leaseq.protocol.plan import divided_into
-from tests.crash import array_rules, each_rules, index_rules, lane_rules
+from tests.crash import array_rules, each_rules, host_rules, index_rules, lane_rules
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
 from tests.crash.leaving_world import every_leave
@@ -15,6 +15,7 @@ from tests.mutants import (
     array_mutants,
     each_mutants,
     end_mutants,
+    host_mutants,
     index_mutants,
     lane_mutants,
     leaving_mutants,
@@ -128,6 +129,13 @@ def test_a_mutant_of_an_allocation_that_leaves_is_caught(name: str) -> None:
         _tell(name, "leaving", str(caught))
         return
     pytest.fail(f"{name}: nothing is caught")
+
+
+@pytest.mark.parametrize("name", host_mutants.MUTANTS)
+def test_a_mutant_of_hosts_that_come_and_go_is_caught(name: str) -> None:
+    violation = host_rules.first_violation(host_mutants.MUTANTS[name])
+    assert violation is not None, f"{name}: nothing is caught"
+    _tell(name, f"hosts: {violation[0]}", violation[1])
 
 
 @pytest.mark.parametrize("name", index_mutants.MUTANTS)
