@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from collections.abc import Callable
 
 import leaseq
 from leaseq import world
@@ -94,12 +95,12 @@ def end(fs: Fs, lease: LeaseDir, *, clock: Clock, reason: str) -> bool:
 
 def is_here(alloc: Allocation) -> bool:
     """True if the allocation is this very host: its processes can be looked at."""
-    return alloc.is_host and world.hostname() in alloc.nodes and _is_this_machine(alloc)
+    return alloc.is_host and world.hostname() in alloc.nodes and _is_machine(alloc, world.machine_id())
 
 
-def _is_this_machine(alloc: Allocation) -> bool:
+def _is_machine(alloc: Allocation, machine: str) -> bool:
     """False if it is certainly another one: not every host says which it is."""
-    return "" in (alloc.machine, world.machine_id()) or alloc.machine == world.machine_id()
+    return "" in (alloc.machine, machine) or alloc.machine == machine
 
 
 def _staying(fs: Fs, lease: LeaseDir) -> list[Allocation]:
@@ -111,14 +112,14 @@ def stay_of(fs: Fs, lease: LeaseDir, node: str) -> Allocation | None:
     return next((each for each in _staying(fs, lease) if node in each.nodes), None)
 
 
-def join(fs: Fs, lease: LeaseDir, *, now: float) -> Allocation:
-    """This host is in the lease, durably; raises Refused if another machine of its name is, or the lease has ended."""
-    node, found = valid_name(world.hostname(), what="host's name"), None
+def join(fs: Fs, lease: LeaseDir, *, node: str, machine: str, now: float) -> Allocation:
+    """That host is in the lease, durably; raises Refused if another machine of its name is, or the lease has ended."""
+    found = None
     for number in itertools.count(1):
         found = stay_of(fs, lease, node)
         if found is not None:
             break
-        records.prepare_node(fs, lease, node)
+        records.prepare_node(fs, lease, valid_name(node, what="host's name"))
         alloc = Allocation(
             id=node if number == 1 else f"{node}.{number}",
             kind="host",
@@ -126,11 +127,11 @@ def join(fs: Fs, lease: LeaseDir, *, now: float) -> Allocation:
             created=now,
             user=world.user_name(os.getuid()),
             nodes=(node,),
-            machine=world.machine_id(),
+            machine=machine,
         )
         allocs.record_first(fs, lease, alloc)
     assert found is not None
-    refuse_another(lease, found)
+    refuse_another(lease, found, machine)
     _forget_requests(fs, lease, node)
     if records.read(fs, lease).ended is not None:
         leave(fs, lease, found, now=now, reason="its lease had ended")
@@ -146,9 +147,9 @@ def _forget_requests(fs: Fs, lease: LeaseDir, node: str) -> None:
             files.discard(fs, f"{directory}/{name}")
 
 
-def refuse_another(lease: LeaseDir, alloc: Allocation) -> None:
-    """Raises Refused if the host of this host's name in the lease is certainly another machine."""
-    if not _is_this_machine(alloc):
+def refuse_another(lease: LeaseDir, alloc: Allocation, machine: str) -> None:
+    """Raises Refused if the host of that name in the lease is certainly another machine."""
+    if not _is_machine(alloc, machine):
         raise Refused(
             f"lease {lease.id} has a host {alloc.nodes[0]}, and that is another machine",
             hint="give one of them another name; if that one is gone for good,"
@@ -164,13 +165,15 @@ def leave(fs: Fs, lease: LeaseDir, alloc: Allocation, *, now: float, reason: str
     return True
 
 
-def take_out(fs: Fs, lease: LeaseDir, alloc: Allocation, *, clock: Clock) -> None:
+def take_out(
+    fs: Fs, lease: LeaseDir, alloc: Allocation, *, clock: Clock, pause: Callable[[float], None] = time.sleep
+) -> None:
     """Another host, whose runner is asked to leave if it is heard, is in the lease no more.
 
     Raises Unavailable if it holds what may run yet. One that was silent and held nothing leaves if it comes again.
     """
     for node in alloc.nodes:
-        _leaves(fs, lease, node, clock=clock)
+        _leaves(fs, lease, node, clock=clock, pause=pause)
     if not leave(fs, lease, alloc, now=clock.now(), reason="released"):
         node = alloc.nodes[0]
         raise Unavailable(
@@ -180,7 +183,7 @@ def take_out(fs: Fs, lease: LeaseDir, alloc: Allocation, *, clock: Clock) -> Non
         )
 
 
-def _leaves(fs: Fs, lease: LeaseDir, node: str, *, clock: Clock) -> None:
+def _leaves(fs: Fs, lease: LeaseDir, node: str, *, clock: Clock, pause: Callable[[float], None]) -> None:
     """The host's runner has ended what it ran and left, or is not heard; raises Unavailable if it goes on."""
     asked, deadline = "", clock.monotonic() + LEAVE_SECONDS_MAX
     while (heard := beats.heard(fs, lease, node)) is not None:
@@ -193,4 +196,4 @@ def _leaves(fs: Fs, lease: LeaseDir, node: str, *, clock: Clock) -> None:
                 f"the runner of {node} has not ended after {LEAVE_SECONDS_MAX:.0f} s",
                 hint="it ends once what runs there has; the same command again does no harm",
             )
-        time.sleep(LOOK_SECONDS)
+        pause(LOOK_SECONDS)

@@ -47,11 +47,14 @@ Act = Callable[[Fs], object]
 @contextmanager
 def on(host: str) -> Iterator[None]:
     """This process is on that host."""
-    name = "gpu2" if host == "twin" else host
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(world, "hostname", lambda: name))
+        stack.enter_context(mock.patch.object(world, "hostname", lambda: called(host)))
         stack.enter_context(mock.patch.object(world, "machine_id", lambda: MACHINES[host]))
         yield
+
+
+def called(host: str) -> str:
+    return "gpu2" if host == "twin" else host
 
 
 def of_host(host: str, act: Callable[[Fs], object]) -> Act:
@@ -68,7 +71,7 @@ def of_host(host: str, act: Callable[[Fs], object]) -> Act:
 
 
 def joins(p: Hosts, host: str) -> Act:
-    return of_host(host, lambda fs: p.join(fs, LAB, now=1.0))
+    return of_host(host, lambda fs: p.join(fs, LAB, node=called(host), machine=MACHINES[host], now=1.0))
 
 
 def leaves(p: Hosts, host: str) -> Act:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest import mock
 
 from leaseq.allocation import Allocation
@@ -18,10 +19,10 @@ def leave_whatever_it_holds(fs: Fs, lease: LeaseDir, alloc: Allocation, *, now: 
     return True
 
 
-def take_out_who_is_silent(fs: Fs, lease: LeaseDir, alloc: Allocation, *, clock: Clock) -> None:
+def take_out_who_is_silent(fs: Fs, lease: LeaseDir, alloc: Allocation, **of: Any) -> None:
     """Silence is taken for the end of what runs there."""
     with mock.patch.object(joined, "leave", leave_whatever_it_holds):
-        joined.take_out(fs, lease, alloc, clock=clock)
+        joined.take_out(fs, lease, alloc, **of)
 
 
 def leave_and_say_so_before_it_is_durable(
@@ -31,24 +32,24 @@ def leave_and_say_so_before_it_is_durable(
         return joined.leave(fs, lease, alloc, now=now, reason=reason)
 
 
-def join_without_another_look(fs: Fs, lease: LeaseDir, *, now: float) -> Allocation:
+def join_without_another_look(fs: Fs, lease: LeaseDir, **host: Any) -> Allocation:
     """It does not look whether the lease has ended meanwhile."""
     going_on = Lease(lease.id, "hosts", 1.0)
     with mock.patch.object(records, "read", lambda fs, lease: going_on):
-        return joined.join(fs, lease, now=now)
+        return joined.join(fs, lease, **host)
 
 
-def join_as_whoever_is_called_so(fs: Fs, lease: LeaseDir, *, now: float) -> Allocation:
-    with mock.patch.object(joined, "refuse_another", lambda lease, alloc: None):
-        return joined.join(fs, lease, now=now)
+def join_as_whoever_is_called_so(fs: Fs, lease: LeaseDir, **host: Any) -> Allocation:
+    with mock.patch.object(joined, "refuse_another", lambda lease, alloc, machine: None):
+        return joined.join(fs, lease, **host)
 
 
-def join_as_before(fs: Fs, lease: LeaseDir, *, now: float) -> Allocation:
+def join_as_before(fs: Fs, lease: LeaseDir, **host: Any) -> Allocation:
     """A host that comes again is the allocation that it was."""
     over = [each for each in allocs.all_of(fs, lease) if joined.is_here(each)]
     for each in over:
         allocs.mark_alive(fs, lease, each)
-    return joined.join(fs, lease, now=now)
+    return joined.join(fs, lease, **host)
 
 
 def end_without_another_look(fs: Fs, lease: LeaseDir, *, clock: Clock, reason: str) -> bool:

@@ -18,6 +18,7 @@ from unittest import mock
 from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass, replace
 from leaseq.layout import LeaseDir
+from leaseq.lease import joined
 from leaseq.names import names_drawn_from
 from leaseq.protocol import allocs, files, groups, lanes, records
 from leaseq.protocol.plan import divided_into
@@ -25,6 +26,7 @@ from leaseq.reading.history import added
 from leaseq.room import Room
 from leaseq.runner import recover
 from leaseq.runner.pace import Pace
+from leaseq.world import Fs
 from tests.build import allocate
 from tests.crash.actors import REAL
 from tests.crash.check import Place, Violated
@@ -33,7 +35,7 @@ from tests.faults import Fault, Kind
 from tests.memoryfs import MemoryFs
 from tests.sim.host import EPOCH, Host
 from tests.sim.nfs import ActorFs, Client, Server
-from tests.sim.plan import LOGIN, RIVAL, SECONDS, Plan, Trouble
+from tests.sim.plan import LOGIN, RIVAL, SECONDS, STOPPED, Plan, Trouble
 from tests.sim.scheduler import Process, Scheduler
 from tests.sim.service import REAL_PARTS, Parts, Service
 from tests.sim.slurm import HERE, HOME, MARKS, SECOND, TOKENS, Slurm, record
@@ -129,13 +131,16 @@ class History:
         self.hosts = {name: self._host(name) for name in ("n1a", "n2a", RIVAL)}
         self.wrong_by: dict[str, float] = dict.fromkeys(LOGIN, 0.0)
         self.mounts: dict[str, tuple[float, int]] = {}
+        self.stopped: dict[str, float] = {}
+        """Hosts on which nobody starts a runner, and until when."""
         self.services: dict[str, Service] = {}
         self.starts: Counter[str] = Counter()
         self.began: dict[str, list[float]] = {}
         """When a runner was started on each host."""
         self.processes: list[Process] = []
         self.files: list[ActorFs] = []
-        self.jobs = JOBS if self._chance("jobs").random() < 0.5 else dict.fromkeys(NODES, "1")
+        several = plan.hosts or self._chance("jobs").random() < 0.5
+        self.jobs = JOBS if several else dict.fromkeys(NODES, "1")
         """The job that has each node of the lease."""
         self.slurm = Slurm(lambda: self.scheduler.now, self._all_heard, sorted(set(self.jobs.values())))
         self.writers: dict[str, list[str]] = {}
@@ -168,6 +173,12 @@ class History:
         """What gives the node to the lease."""
         first = replace(record(self.lease.id, EPOCH).first, idle_seconds=self.plan.idle or None)
         return replace(first, id=SECOND, in_lease=False) if self.jobs[node] == SECOND else first
+
+    def _found(self, host: Host, fs: Fs) -> Allocation:
+        """The same for a process that begins to serve it; a host comes to its lease by that, if it is in none."""
+        if not self.plan.hosts:
+            return self._alloc(host.node)
+        return joined.join(fs, self.lease, node=host.node, machine="", now=host.now())
 
     def _chance(self, name: str) -> Random:
         return Random(f"{self.plan.seed} {name}")
@@ -214,7 +225,8 @@ class History:
             if not trouble.during:
                 self.scheduler.at(trouble.at, partial(self._strike, trouble))
         self._user("watch", LOGIN[0], 0.5, self._watch)
-        self._ask_slurm()
+        if not self.plan.hosts:
+            self._ask_slurm()
         while self.scheduler.now < SECONDS:
             self.scheduler.pause(LOOK_SECONDS)
             check_now(self)
@@ -253,8 +265,9 @@ class History:
         for lease in map(HOME.lease, TOKENS):
             records.prepare(fs, lease)
             several = lease.id == "1" and self.jobs is JOBS
-            files.replace_file(fs, lease.record, replace(record(lease.id, EPOCH), allocs=several).to_json())
-            for node, job in self.jobs.items() if several else ():
+            kind = "hosts" if lease.id == "1" and self.plan.hosts else "slurm"
+            files.replace_file(fs, lease.record, replace(record(lease.id, EPOCH), kind=kind, allocs=several).to_json())
+            for node, job in self.jobs.items() if several and not self.plan.hosts else ():
                 allocate(fs, lease, job, nodes=(node,), cluster=HERE, token=MARKS[job], created=EPOCH + int(job))
             if self.plan.idle and lease.id == "1" and not several:
                 files.replace_file(fs, lease.own.node_names, b"n1\nn2\n")
@@ -426,7 +439,7 @@ class History:
         host.runs_again()
         self.starts[name] += 1
         self.began.setdefault(name, []).append(self.scheduler.now)
-        service = Service(host, self.lease, self._alloc(host.node), NODES, self.parts, self.starts[name])
+        service = Service(host, self.lease, partial(self._found, host), NODES, self.parts, self.starts[name])
         self.services[name] = service
         service.on_serving = lambda: self._check_alone(service)
         service.process.at_death.append(lambda: self._again(name, service))
@@ -437,6 +450,7 @@ class History:
             self._left_by_itself(service)
             return
         wait = self.hosts[name].chance.uniform(*RESTART_SECONDS)
+        wait += max(0.0, self.stopped.get(name, 0.0) - self.scheduler.now)
         if name == RIVAL:
             wait += 30.0
         self.scheduler.at(wait, lambda: self._supervise(name))
@@ -516,7 +530,11 @@ class History:
             self._strike_host(trouble, host)
 
     def _strike_host(self, trouble: Trouble, host: Host) -> None:
-        if trouble.what == "Slurm's TERM comes to":
+        if trouble.what == STOPPED:
+            self.stopped[host.name] = self.scheduler.now + trouble.seconds
+            if (service := self.services.get(host.name)) is not None:
+                service.stop()
+        elif trouble.what == "Slurm's TERM comes to":
             self._end_job(self.jobs[host.node], trouble.seconds)
         elif trouble.what == "the keeper dies on":
             host.kill_keeper()

@@ -96,7 +96,8 @@ class Command:
     """A command of a user: `cancel`, `hold`, `release`, `let go`, `recover`, `retry`; `which` picks a task.
 
     Or `pause`, `resume` and `limit` of a group; of none: of the whole lease. Then `which` is how many may run at once.
-    Or `set` and `edit`, which make a pending task another one. Or `give back`, of a node.
+    Or `set` and `edit`, which make a pending task another one. Or `give back` and `take out`, of a node;
+    or `recover what is certain`.
     """
 
     at: float
@@ -147,6 +148,8 @@ class Plan:
     """Of arrays: `cancel`, `cancel some`, `throttle` and `retry`."""
     idle: float = 0.0
     """How long the lease's jobs may stand unused before they give their nodes back; 0: as long as they last."""
+    hosts: bool = False
+    """True if the lease is of hosts, and no Slurm is there."""
     unlimited: bool = False
     """True if nothing is ever paused or limited, and no runner has to look whether anything is."""
 
@@ -396,6 +399,31 @@ def draw_given_back(
         for _ in range(chance.randint(1, 4))
     )
     return replace(plan, commands=plan.commands + given)
+
+
+def draw_hosts(seed: str, *, only: Sequence[str] | None = None, of_arrays: bool = False) -> Plan:
+    """As `draw`, or `draw_arrays`, of a lease of hosts: they are taken out and come again, or stop, and tasks go on."""
+    plan, chance = (draw_arrays if of_arrays else draw)(seed, only=only), Random(f"{seed} hosts")
+    taken = tuple(
+        Command(chance.uniform(2.0, SECONDS), chance.choice(LOGIN), "take out", chance.randint(1, 2))
+        for _ in range(chance.randint(0, 4))
+    )
+    stopped = tuple(
+        Trouble(STOPPED, chance.choice(HOSTS), chance.uniform(2.0, SECONDS), seconds=chance.choice((1.0, 10.0, 60.0)))
+        for _ in range(chance.randint(1, 4))
+    )
+    doubted = tuple(
+        Command(each.at + chance.uniform(0.5, each.seconds), chance.choice(LOGIN), "recover what is certain", 0)
+        for each in stopped
+        for _ in range(3)
+    )
+    troubles = tuple(each for each in plan.troubles if each.what not in OF_SLURM)
+    return replace(plan, commands=plan.commands + taken + doubted, troubles=troubles + stopped, hosts=True)
+
+
+STOPPED = "the runner is told to stop on"
+"""By a person: what it runs goes on under the keeper."""
+OF_SLURM = ("the lease ends", "Slurm's TERM comes to", "squeue's answer is")
 
 
 def draw_idle(seed: str, *, only: Sequence[str] | None = None, of_arrays: bool = False) -> Plan:

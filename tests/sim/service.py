@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass
-from leaseq.errors import Refused, Unavailable
+from leaseq.errors import LeaseqError, Refused, Unavailable
 from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.verdict import Judge
 from leaseq.names import CLI, new_incarnation
@@ -18,6 +18,7 @@ from leaseq.runner import service
 from leaseq.runner.ledger import RETRY_SECONDS
 from leaseq.runner.ports import Options
 from leaseq.runner.pulse import BURST_SECONDS
+from leaseq.world import Fs
 from tests.sim.host import LEASE_GRACE_SECONDS, Host, Keeper, SimProcs
 from tests.sim.nfs import ActorFs
 from tests.sim.scheduler import Actor, Lock, Process, Scheduler
@@ -42,9 +43,16 @@ class Service:
     """One runner process on one host, from its start to its end."""
 
     def __init__(
-        self, host: Host, lease: LeaseDir, alloc: Allocation, nodes: tuple[str, ...], parts: Parts, number: int
+        self,
+        host: Host,
+        lease: LeaseDir,
+        find_alloc: Callable[[Fs], Allocation],
+        nodes: tuple[str, ...],
+        parts: Parts,
+        number: int,
     ) -> None:
-        self.host, self.lease, self.alloc, self.nodes, self.parts = host, lease, alloc, nodes, parts
+        """find_alloc: what is to give the node, asked by the process."""
+        self.host, self.lease, self.find_alloc, self.nodes, self.parts = host, lease, find_alloc, nodes, parts
         self.scheduler: Scheduler = host.scheduler
         self.process = Process(f"runner {host.name} {number}")
         self.number = number
@@ -58,6 +66,8 @@ class Service:
         self.wakes = 0
         self.changed = False
         self.told_to_leave = False
+        self.ends_tasks = True
+        """False if it is told to leave its tasks to the keeper."""
         self.procs = parts.procs(host, self.process)
         self.has_left = False
         """True once it has left because nothing used its allocation: the step starts no other."""
@@ -77,12 +87,17 @@ class Service:
         if self.host.runner is not None:
             return
         self.host.runner = self.host.serving = self.process
+        try:
+            alloc = self.find_alloc(self.fs)
+        except (OSError, LeaseqError):
+            self.scheduler.kill(self.process)
+            return
         self.real = service.Service(
             fs=self.fs,
             clock=self.host,
             procs=self.procs,
             lease=self.lease,
-            alloc=self.alloc,
+            alloc=alloc,
             node=self.host.node,
             incarnation=new_incarnation(),
             who={"host": self.host.name, "boot": self.host.boot_id, "pid": self.number},
@@ -110,7 +125,7 @@ class Service:
         while True:
             if self.told_to_leave and not leaving:
                 leaving = True
-                real.leave(ends_tasks=True, grace=LEASE_GRACE_SECONDS)
+                real.leave(ends_tasks=self.ends_tasks, grace=LEASE_GRACE_SECONDS)
             # What others left half cancelled, and what tasks wait for, it may have to see to in one turn.
             live = self.host.client.disk.live
             edges = len(live.get(self.lease.edges, ())) + len(live.get(self.lease.claimed(CLI), ()))
@@ -143,6 +158,16 @@ class Service:
         self.told_to_leave = self.procs.lease_ends = True
         self.host.asks.append(("end", "", {"grace": LEASE_GRACE_SECONDS, "runner": self.process}))
         self.host.keeper_soon()
+        self._woken()
+
+    def stop(self) -> None:
+        """A person has told it to stop."""
+        if self.process.dead:
+            return
+        if self.began is None:
+            self.scheduler.kill(self.process)
+            return
+        self.told_to_leave, self.ends_tasks = True, False
         self._woken()
 
     def _woken(self) -> None:

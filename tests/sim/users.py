@@ -14,6 +14,7 @@ from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import LeaseqError, Malformed, NotFound
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
+from leaseq.lease import joined
 from leaseq.lease.lookup import Located
 from leaseq.limit_names import ALL_GROUPS
 from leaseq.models import Array, State, Task
@@ -276,6 +277,8 @@ class User:
             "resume": self._resume,
             "limit": self._limit,
             "give back": self._give_back,
+            "take out": self._take_out,
+            "recover what is certain": self._recover_what_is_certain,
         }[plan.verb]
         try:
             act(plan)
@@ -379,6 +382,22 @@ class User:
             if claims:
                 self.truth.violated(f"the runner of {node} has left it, and holds {claims}")
 
+    def _take_out(self, plan: Command) -> None:
+        """A host is taken out of the lease, by its runner if that is heard; it comes again later."""
+        self.truth.lease_ended = True
+        node = f"n{1 + plan.which % 2}"
+        stay = joined.stay_of(self.fs, self.lease, node)
+        if stay is None:
+            return
+        last = terms.read_heartbeat(self.fs, self.lease, node)
+        joined.take_out(self.fs, self.lease, stay, clock=self.clock, pause=self.pause)
+        self.truth.done["take out"] += 1
+        beat = terms.read_heartbeat(self.fs, self.lease, node)
+        if last is not None and beat is not None and last.incarnation == beat.incarnation and beat.state == "stopped":
+            claims = [name for name in self.fs.names(self.lease.claimed(node)) if name.endswith(beat.incarnation)]
+            if claims:
+                self.truth.violated(f"{node} is in the lease no more, and holds {claims}")
+
     def _limit(self, plan: Command) -> None:
         """So many of the group run at once, from now on."""
         limits = self.truth.limits
@@ -432,17 +451,28 @@ class User:
                 with suppress(LeaseqError):
                     recover(self.access, each, force=True)
                 continue
-            self.truth.recovered[row.id] = self.truth.recovered.get(row.id, 0) + 1
             if row.state is State.STUCK:
                 self.truth.forced.add((row.id, row.attempt))
-            try:
-                decided = recover(self.access, each, force=True).decided
-            except LeaseqError:
-                continue  # somebody was faster
-            if decided is None:
-                self.truth.attempts[row.id] = row.attempt + 1
-            else:
-                self.truth.stands[row.id, row.attempt] = decided
+            self._recover_one(each, force=True)
+
+    def _recover_what_is_certain(self, plan: Command) -> None:
+        """Stuck tasks are recovered if they certainly do not run, as far as anybody can tell."""
+        self.truth.lease_ended = True  # what did not begin on a host that has stopped may be LOST by that
+        for each in recoverable(self.reader()).tasks:
+            if each.row.state is State.STUCK and each.row.array is None:
+                self._recover_one(each, force=False)
+
+    def _recover_one(self, each: Located, *, force: bool) -> None:
+        row = each.row
+        self.truth.recovered[row.id] = self.truth.recovered.get(row.id, 0) + 1
+        try:
+            decided = recover(self.access, each, force=force).decided
+        except LeaseqError:
+            return  # it is refused, or somebody was faster
+        if decided is None:
+            self.truth.attempts[row.id] = row.attempt + 1
+        else:
+            self.truth.stands[row.id, row.attempt] = decided
 
 
 def _one(made: Task, _: Task) -> Task:
