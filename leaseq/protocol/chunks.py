@@ -180,6 +180,8 @@ class Handed:
 
     reason: str
     lease_ends: bool = False
+    node: str = ""
+    """The node from which it was taken; empty: not known."""
     heir: bool = False
     """True if the node's next runner did it: then the earlier one, and what it knew of its node, is as it left them."""
 
@@ -190,7 +192,12 @@ def why_handed(fs: Fs, lease: LeaseDir, entry: Entry, owner: str) -> Handed:
     try:
         path = lease.array(entry.id, entry.attempt).handed(entry.chunk, owner)
         body = files.json_object(files.content(fs, path))
-        return Handed(text(body.get("reason")), flag(body.get("lease_ends", False)), flag(body.get("heir", False)))
+        return Handed(
+            text(body.get("reason")),
+            lease_ends=flag(body.get("lease_ends", False)),
+            node=text(body.get("node", "")),
+            heir=flag(body.get("heir", False)),
+        )
     except FileNotFoundError:
         return Handed("its node is gone", heir=True)  # given back by itself, which has told what never began
     except Malformed:

@@ -40,18 +40,20 @@ def resume(state: NodeState, ports: Ports, lot: Lot, held: Claim, names: ArrayNa
     gates.admit(ports, holding, silent)
     if lot.kept_logs:
         ports.ledger.add(LogsLeft(holding))
-    keys = {_judge(state, ports, holding, index, run) for index, run in begun}
+    keys = {_judge(state, ports, holding, index, run, names) for index, run in begun}
     end_if_done(ports, holding)
     return keys
 
 
-def _judge(state: NodeState, ports: Ports, holding: Holding, index: int, begun: Begun) -> str:
+def _judge(state: NodeState, ports: Ports, holding: Holding, index: int, begun: Begun, names: ArrayNames) -> str:
     """What has become of an attempt that somebody else has begun; its key."""
     attempted = index, begun.attempt
     entry = replace(holding.lot.entry.of_index(index, begun.attempt), owner=begun.owner)
     key, procs = entry.key, ports.procs
     why = chunks.why_handed(ports.fs, ports.lease, holding.claim.entry, begun.owner)
     rec = procs.record(key) if begun.node == ports.node else None
+    if begun.node == ports.node and rec is None and why.heir:
+        why = _overruled_since(ports, holding, names) or why
     if begun.node != ports.node or (rec is None and not why.heir):
         # Who was overruled and lived on has ended what it had begun, and its records are gone by now.
         _lose(ports, holding, index, begun, reason=why.reason, lease_ends=why.lease_ends)
@@ -80,6 +82,14 @@ def _judge(state: NodeState, ports: Ports, holding: Holding, index: int, begun: 
         reason = "the node was rebooted, or lost its local records" if rec is None else "the node was rebooted"
         _lose(ports, holding, index, begun, reason=reason, started=rec.started if rec else None)
     return key
+
+
+def _overruled_since(ports: Ports, holding: Holding, names: ArrayNames) -> chunks.Handed | None:
+    """Why the chunk was taken away from another runner of this node, which may have had what its predecessor began."""
+    entry = holding.claim.entry
+    owners = sorted(owner for chunk, owner in names.handed if chunk == entry.chunk)
+    found = (chunks.why_handed(ports.fs, ports.lease, entry, owner) for owner in owners)
+    return next((each for each in found if not each.heir and each.node in ("", ports.node)), None)
 
 
 def _lose(

@@ -48,3 +48,8 @@ def test_a_mutant_of_hosts_is_caught(name: str) -> None:
                 print(f"{name}: history {number}: {violation}")
                 return
     pytest.fail("nothing is caught")
+
+
+def test_an_index_that_one_runner_began_and_another_one_lost_is_not_begun_again() -> None:
+    """The other one, which went on with it, was overruled: it ended the index, and its records of that are gone."""
+    assert not run(draw_hosts("night a 137", of_arrays=True)).violation
