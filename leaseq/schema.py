@@ -133,8 +133,8 @@ class Record:
         out: dict[str, Any] = {"v": SCHEMA, **self.extra}
         for name, _, default in self._own_fields():
             value = getattr(self, name)
-            if value != default:
-                out[name] = value if type(value) is str else _plain(value)
+            if value is not default and value != default:
+                out[name] = value if type(value) in _AS_IT_IS else _plain(value)
         return out
 
     def to_json(self) -> bytes:
@@ -178,6 +178,10 @@ def _default(each: Field[Any]) -> Any:
     return each.default if each.default_factory is MISSING else each.default_factory()
 
 
+_AS_IT_IS = frozenset((str, int, float, bool, type(None)))
+"""Types of values that are their own JSON form: most are."""
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Record):
         plain = value.as_record()
@@ -186,7 +190,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [item if type(item) in _AS_IT_IS else _plain(item) for item in value]
     if isinstance(value, dict):
-        return {key: item if type(item) is str else _plain(item) for key, item in value.items()}
+        return {key: item if type(item) in _AS_IT_IS else _plain(item) for key, item in value.items()}
     return value

@@ -11,8 +11,9 @@ import os
 from collections.abc import Iterator
 
 from leaseq.dataclass import dataclass
-from leaseq.world import read_all
 
+PAGE_BYTES = 4096
+"""So much of a file of counters the kernel gives at once."""
 NO_LIMIT_BYTES = 1 << 60
 """Version 1 writes a huge number if memory has no limit."""
 
@@ -38,27 +39,31 @@ def limits(*, root: str = "") -> Limits:
 
 
 @functools.cache
-def _counter(root: str) -> tuple[str, str]:
-    """(file, name in it) that counts what the kernel killed for memory: in this process's group, or on this host."""
-    for directory in _directories("memory", root):
-        for name in ("memory.events", "memory.oom_control"):
-            if "oom_kill" in _pairs(f"{directory}/{name}"):
-                return f"{directory}/{name}", "oom_kill"
-        break
-    return f"{root}/proc/vmstat", "oom_kill"
+def _counter(root: str) -> int | None:
+    """The file that counts what the kernel killed for memory: in this process's group, or on this host.
+
+    It stays open: with each task it is read, and opened anew it would cost more than all else that is noted of one.
+    """
+    found = f"{root}/proc/vmstat"
+    for directory in _directories("memory", root)[:1]:
+        files = (f"{directory}/{name}" for name in ("memory.events", "memory.oom_control"))
+        found = next((path for path in files if "oom_kill" in _pairs(path)), found)
+    try:
+        return os.open(found, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 def memory_kills(*, root: str = "") -> int | None:
     """How many processes the kernel has killed for memory so far, here; None if it does not tell."""
-    path, name = _counter(root)
+    fd = _counter(root)
+    said = b"\n"
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            found = (b"\n" + read_all(fd, path)).partition(f"\n{name} ".encode())[2].partition(b"\n")[0]
-        finally:
-            os.close(fd)
+        while fd is not None and (part := os.pread(fd, PAGE_BYTES, len(said) - 1)):
+            said += part
     except OSError:
         return None
+    found = said.partition(b"\noom_kill ")[2].partition(b"\n")[0]
     return int(found) if found.isdigit() else None
 
 

@@ -140,10 +140,13 @@ def take_lane(fs: Fs, lease: LeaseDir, claim: Claim, *, limit: int | None) -> La
     return lanes.take(fs, directory, claim.entry.holder(claim.node), limit=limit)
 
 
-def unclaim(fs: Fs, lease: LeaseDir, claim: Claim, target: str) -> None:
-    """A claim that never started is pending again. Its lane goes first: the claim may be made again at once."""
+def unclaim(fs: Fs, lease: LeaseDir, claim: Claim, target: str, *, durable: bool = True) -> None:
+    """A claim that never started is pending again. Its lane goes first: the claim may be made again at once.
+
+    durable: if not, it is once the target has been synced.
+    """
     free_lane_of(fs, lease, claim)
-    tasks.unclaim(fs, lease, claim, target)
+    tasks.unclaim(fs, lease, claim, target, durable=durable)
 
 
 def free_lane_of(fs: Fs, lease: LeaseDir, claim: Claim) -> None:

@@ -95,19 +95,20 @@ def pinned_as_claimed(task: Task, node: str) -> Task:
     return task if task.node in (ANY, node) else replace(task, node=ANY)
 
 
-def unclaim(fs: Fs, lease: LeaseDir, held: Claim, target: str) -> None:
-    """A claim that never started is pending again, same attempt."""
-    _move_claim(fs, lease, held, target, held.entry.pending())
+def unclaim(fs: Fs, lease: LeaseDir, held: Claim, target: str, *, durable: bool = True) -> None:
+    """A claim that never started is pending again, same attempt; durable, or once the target has been synced."""
+    _move_claim(fs, lease, held, target, held.entry.pending(), durable=durable)
 
 
-def _move_claim(fs: Fs, lease: LeaseDir, held: Claim, target: str, entry: Entry) -> None:
+def _move_claim(fs: Fs, lease: LeaseDir, held: Claim, target: str, entry: Entry, *, durable: bool = True) -> None:
     try:
         fs.rename(held.path(lease), f"{target}/{entry}")
     except FileNotFoundError:
         # Nobody but the owner (or a `recover` after it) moves a claim: gone means moved.
         if str(held.entry) in fs.names(lease.claimed(held.node)):
             raise
-    fs.sync_dir(target)
+    if durable:
+        fs.sync_dir(target)
 
 
 def decide(fs: Fs, lease: LeaseDir, outcome: Outcome) -> Outcome:

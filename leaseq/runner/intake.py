@@ -6,8 +6,10 @@ Claims are made only in phases that may claim; those that were made are started 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from heapq import merge
+from operator import attrgetter
 
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Newer
@@ -21,7 +23,9 @@ from leaseq.runner.decide import GPUS_UNKNOWN, LOOKAHEAD, Choice, choose
 from leaseq.runner.node_state import AT_ONCE, NodeState
 from leaseq.runner.ports import Ports
 from leaseq.runner.starting import ends_of_day, start_request
-from leaseq.runner.work import Attempt, Single, Won, check_task, free_slot, read_claimed
+from leaseq.runner.work import Attempt, Several, Single, Won, check_task, free_slot, read_claimed
+
+_order = attrgetter("order")
 
 
 class Intake:
@@ -51,12 +55,15 @@ class Intake:
                 self._win(choice)
         won = list(state.won)
         self.launch()
+        self._claim_ahead(choices)
+        self.let_go()
         started += sum(key in state.running or state.is_in_window(key) for key in won)
         waiting |= {task_of(name): "Newer" for names in state.queue.left.values() for name in names}
         if waiting != state.waiting:
             state.waiting, state.changed = waiting, True
         self._set_aside_malformed()
-        if choices and (started < len(choices) or len(choices) + len(waiting) >= LOOKAHEAD):
+        more = len(choices) + len(waiting) >= LOOKAHEAD and not any(choice.behind for choice in choices)
+        if choices and (more or started < len(choices)):
             state.next_claim = 0.0
         self._learn_what_could_start(choices, waiting)
         state.trouble = ""
@@ -106,7 +113,10 @@ class Intake:
             lots.give_lanes(state, self.ports)
             keys = {entry.key for entry in held}
             fresh = (entry for entry in candidates if entry.key not in keys)
-            candidates = merge(held, fresh, key=lambda entry: entry.order)
+            candidates = merge(held, fresh, key=_order)
+        if ahead := state.claimed_ahead():
+            ahead_of = (each.claim.entry.pending() for each in ahead)
+            candidates = merge(sorted(ahead_of, key=_order), candidates, key=_order)
         pending = list(candidates) if short.may_hand(state, self.ports) and not state.warned(left) else None
         choices, waiting = choose(
             candidates if pending is None else pending,
@@ -157,16 +167,31 @@ class Intake:
     def _win(self, choice: Choice) -> None:
         """The task is claimed, if no other runner was faster, and so are those that are to have its room after it."""
         first = self._peek(choice.entry) if choice.behind else None
-        if not self._claim(choice.entry, choice.booking, task=first) or first is None or first.task_dir:
-            return
-        for entry in choice.behind:
+        if self._claim(choice.entry, choice.booking, task=first) and first is not None and not first.task_dir:
+            now = choice.behind[: short.together(self.state, choice.entry) - 1]
+            self._claim_others(now, like=first, behind=choice.entry.key)
+
+    def _claim_ahead(self, choices: list[Choice]) -> None:
+        """While the keeper runs a window, those that are to follow it are claimed."""
+        state = self.state
+        for choice in [choice for choice in choices if choice.behind]:
+            for name, handed in state.windows.items():
+                if isinstance(handed, Several) and handed.has(choice.entry.key):
+                    later = choice.behind[short.together(state, choice.entry) - 1 :]
+                    self._claim_others(later, like=handed.members[0][1], behind=name)
+
+    def _claim_others(self, entries: Sequence[Entry], *, like: Task, behind: str) -> None:
+        """Those of the entries that can share a window with such a task are claimed, to have its room after it."""
+        for entry in entries:
             task = self._peek(entry)
-            if task is not None and short.alike(first, task):
-                self._claim(entry, Booking(), task=task, behind=choice.entry.key)
+            if task is not None and short.alike(like, task):
+                self._claim(entry, Booking(), task=task, behind=behind)
 
     def _peek(self, entry: Entry) -> Task | None:
         """What the pending task's file says, which never changes; None if it has gone, or could not be started."""
         state, ports = self.state, self.ports
+        if entry.key in state.won:
+            return state.won[entry.key].task
         source = ports.lease.inbox(state.node if state.queue.is_own(str(entry)) else ANY)
         try:
             task = tasks.read_task(ports.fs, f"{source}/{entry}", entry)
@@ -178,6 +203,9 @@ class Intake:
     def _claim(self, entry: Entry, booking: Booking, *, task: Task | None, behind: str = "") -> bool:
         """True if the task is claimed: no other runner was faster."""
         state, ports = self.state, self.ports
+        if entry.key in state.won:
+            state.won[entry.key] = replace(state.won[entry.key], booking=booking, behind=behind)
+            return True
         own = state.queue.is_own(str(entry))
         node = state.node if own else ANY
         state.queue.remove(str(entry), own=own)
@@ -214,8 +242,11 @@ class Intake:
         state.claims_in_doubt = False
 
     def launch(self) -> None:
-        """What was won and may start is durably claimed and in the keeper's hands; what may not is pending again."""
-        if not self.state.won:
+        """What was won and may start is durably claimed and in the keeper's hands; what may not is pending again.
+
+        But for what was claimed ahead, which waits for room.
+        """
+        if all(won.behind for won in self.state.won.values()):
             return
         self.ports.fs.sync_dir(self.ports.lease.claimed(self.state.node))
         self.hand_over()
@@ -228,17 +259,22 @@ class Intake:
         behind = defaultdict(list)
         for won in state.won.values():
             behind[won.behind].append(won)
-        for won in behind.pop("", []):
-            others = behind.pop(won.claim.entry.key, []) if short.may_hand(state, ports) else []
+        for won in behind[""]:
+            others = behind[won.claim.entry.key] if short.may_hand(state, ports) else []
             if others:
                 short.hand(state, ports, won, others)
             elif admitted := limits.admitted(state, ports, won):
                 self.start(admitted)
             for each in (won, *others):
                 del state.won[each.claim.entry.key]
-        for won in [each for group in behind.values() for each in group]:
-            if not limits.put_back(state, ports, won):
-                self.start(won)
+
+    def let_go(self) -> None:
+        """What was claimed ahead and has nothing to follow any more is pending again."""
+        state, ports = self.state, self.ports
+        ahead = state.claimed_ahead()
+        for won in limits.put_back(state, ports, ahead):
+            self.start(won)
+        for won in ahead:
             del state.won[won.claim.entry.key]
 
     def start(self, won: Won) -> None:

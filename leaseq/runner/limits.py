@@ -7,7 +7,7 @@ started with a lane only; the lane is free as soon as the process has ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from leaseq.dataclass import replace
@@ -100,27 +100,32 @@ def admitted(state: NodeState, ports: Ports, won: Won) -> Won | None:
         if lane is not None:
             return replace(won, lane=lane)
         state.lanes_left[entry.group] = 0
-    return None if put_back(state, ports, won) else won
+    return won if put_back(state, ports, [won]) else None
 
 
 def put_back_won(state: NodeState, ports: Ports) -> None:
     """What was claimed and is not to start any more is pending again."""
-    for key, won in list(state.won.items()):
-        put_back(state, ports, won)
-        del state.won[key]
+    put_back(state, ports, list(state.won.values()))
+    state.won.clear()
 
 
-def put_back(state: NodeState, ports: Ports, won: Won) -> bool:
-    """The claim is pending again; False if its file is for somebody else to judge."""
-    inbox = won.inbox
-    if not inbox:
+def put_back(state: NodeState, ports: Ports, all_won: Sequence[Won]) -> list[Won]:
+    """These claims are pending again, durably; but for those whose files are for somebody else to judge."""
+    left: list[Won] = []
+    targets: set[str] = set()
+    for won in all_won:
         try:
-            inbox = read_claimed(ports.fs, ports.lease, won.claim).node
+            inbox = won.inbox or read_claimed(ports.fs, ports.lease, won.claim).node
         except (Malformed, FileNotFoundError):
-            return False
-    groups.unclaim(ports.fs, ports.lease, won.claim, ports.lease.inbox(inbox))
-    state.list_at = AT_ONCE
-    return True
+            left.append(won)
+            continue
+        target = ports.lease.inbox(inbox)
+        groups.unclaim(ports.fs, ports.lease, won.claim, target, durable=False)
+        targets.add(target)
+        state.list_at = AT_ONCE
+    for target in sorted(targets):
+        ports.fs.sync_dir(target)
+    return left
 
 
 def leave_lane(state: NodeState, ports: Ports, attempt: Attempt) -> None:

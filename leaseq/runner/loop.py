@@ -50,6 +50,7 @@ class Runner:
                 self.guard(self.intake.fill)
             elif state.phase.goes_on and not state.phase.may_claim:
                 self.guard(self.intake.launch)
+                self.guard(self.intake.let_go)
             elif not state.phase.goes_on and state.won:
                 self.guard(lambda: limits.put_back_won(state, self.ports))
             if not state.phase.may_claim and not self.ports.ledger.trouble:

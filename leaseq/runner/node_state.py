@@ -56,7 +56,7 @@ class NodeState:
         self.windows: dict[str, Handed | Several] = {}
         """What the keeper runs by itself, by name."""
         self.won: dict[str, Won] = {}
-        """Empty between turns unless a file system failed."""
+        """Between turns what is to follow a window, unless a file system failed."""
         self.pace = Pace()
         """How fast tasks end here that are no arrays."""
         self.lots: dict[str, Lot] = {}
@@ -105,7 +105,7 @@ class NodeState:
     # -- what it has -------------------------------------------------------------------------------
 
     def bookings(self) -> list[Booking]:
-        return [each.booking for each in [*self.occupants(), *self.won.values()]]
+        return [each.booking for each in [*self.occupants(), *(won for won in self.won.values() if not won.behind)]]
 
     def occupants(self) -> list[Attempt | Handed | Several]:
         """What has room on the node, and a slot."""
@@ -114,6 +114,15 @@ class NodeState:
     def is_in_window(self, key: str) -> bool:
         """True if the keeper runs that attempt by itself, or is to."""
         return any(handed.has(key) for handed in self.windows.values())
+
+    def claimed_ahead(self) -> list[Won]:
+        """Claims that were to have the room of something that is over: the next ones in line, if there is room."""
+        return [each for each in self.won.values() if each.behind and not self._follows(each)]
+
+    def _follows(self, won: Won) -> bool:
+        """True if what it is to follow is there yet."""
+        first = self.won.get(won.behind)
+        return won.behind in self.windows or (first is not None and not first.behind)
 
     def hand(self, *, unwritten: bool) -> Hand:
         """What the runner has in hand. unwritten: whether outcomes are not in their place."""

@@ -29,14 +29,20 @@ def may_hand(state: NodeState, ports: Ports) -> bool:
     return state.pace.is_short and ports.procs.knows_windows and state.phase.may_claim and not state.limits.made
 
 
+def together(state: NodeState, entry: Entry) -> int:
+    """How many of such tasks make a window: what ends in a moment. As many are claimed ahead, to follow."""
+    slots = how_many(entry.need, state.options.capacity)
+    return max(1, min(PLACES_MAX, state.pace.ahead(slots) // slots))
+
+
 def with_others(state: NodeState, choices: Sequence[Choice], candidates: Sequence[Entry]) -> list[Choice]:
     """The choices, each with those that are to have its room after it: what follows the last of them in line."""
     last = choices[-1].entry
     if last.count or (last.need.time_seconds is not None and last.need.time_seconds < LIMIT_SECONDS):
         return list(choices)
     heads = [number for number, each in enumerate(choices) if each.entry.need == last.need and not each.entry.count]
-    slots = how_many(last.need, state.options.capacity)
-    room = len(heads) * (min(PLACES_MAX, state.pace.ahead(slots) // slots) - 1)
+    each = together(state, last)
+    room = len(heads) * (2 * each - 1) if each > 1 else 0
     behind: list[Entry] = []
     for entry in candidates[1 + candidates.index(last) :]:
         if len(behind) >= room or entry.need != last.need or entry.count:
@@ -66,7 +72,8 @@ def hand(state: NodeState, ports: Ports, first: Won, others: Sequence[Won]) -> N
     model = Attempt(Single(won.claim), task, first.booking, ports.clock.monotonic(), slot=slot)
     common = start_request(model, lease=lease, options=state.options, ends=ends_of_day(state, ports.clock))
     name = ports.procs.start_window(WindowRequest(common, [_place(ports, *each) for each in members]))
-    state.hands_window(name, Several(members, first.booking, slot, model.since))
+    keys = frozenset(won.claim.entry.key for won, _ in members)
+    state.hands_window(name, Several(members, keys, first.booking, slot, model.since))
 
 
 def _task(won: Won) -> Task:

@@ -117,7 +117,7 @@ class Won:
     lane: Lane | None = None
     """The lane that it holds in its group, if that is limited."""
     behind: str = ""
-    """The key of the claim whose room it is to have once that has ended: it books none itself."""
+    """The key of the claim whose room it is to have once that has ended, or the window; it books none itself."""
     task: Task | None = None
     """What its file says, if that was read before it was claimed."""
 
@@ -127,6 +127,7 @@ class Several:
     """Short tasks in a window that the keeper has, or is about to have: one after the other in the room of one."""
 
     members: Sequence[tuple[Won, Task]]
+    keys: frozenset[str]
     booking: Booking
     slot: int
     since: float
@@ -137,7 +138,7 @@ class Several:
 
     def has(self, key: str) -> bool:
         """True if the attempt is one of them."""
-        return any(won.claim.entry.key == key for won, _ in self.members)
+        return key in self.keys
 
 
 def free_slot(occupants: Iterable[Attempt | Handed | Several]) -> int:

@@ -96,13 +96,11 @@ class BelievesWhatOneWindowNeverBegan(SimProcs):
 
 
 class ForgetsWhatWasToFollow(Intake):
-    """Short tasks that did not begin in their window stay claimed, and nobody knows of them."""
+    """Short tasks that did not begin in their window, or were to follow it, stay claimed, and nobody knows of them."""
 
-    def hand_over(self) -> None:
-        won = self.state.won
-        self.state.won = {key: each for key, each in won.items() if not each.behind or each.behind in won}
-        self.state.won = {key: each for key, each in self.state.won.items() if each.behind != key}
-        super().hand_over()
+    def let_go(self) -> None:
+        for won in self.state.claimed_ahead():
+            del self.state.won[won.claim.entry.key]
 
 
 class StartsBesideWhatItShouldFollow(Intake):

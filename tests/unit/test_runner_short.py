@@ -174,6 +174,58 @@ def test_what_ended_is_told_what_takes_long_goes_on_and_the_rest_is_pending_agai
     assert outcome is not None and outcome.state.name == "DONE" and outcome.task.id == entries[0].id
 
 
+def test_while_a_window_runs_as_many_are_claimed_to_follow_it(scene: Scene) -> None:
+    entries = scene.submit(*[Need()] * 50)
+    scene.turn()
+    assert scene.windows() == [keys(entries[:20])]
+    assert scene.pending() == [str(entry) for entry in entries[40:]]
+    scene.turn()
+    assert len(scene.windows()) == 1 and len(scene.claimed()) == 40
+    scene.over(ended=20)
+    scene.turn()
+    assert scene.windows()[1] == keys(entries[20:40]) and not scene.pending()
+
+
+def test_what_was_claimed_ahead_is_pending_again_if_its_room_is_taken(scene: Scene) -> None:
+    entries = scene.submit(*[Need()] * 50)
+    scene.turn()
+    synced: list[str] = []
+    scene.fs.sync_dir = synced.append  # type: ignore[assignment,method-assign]
+    scene.over(ended=1, own=1)
+    scene.turn()
+    assert scene.pending() == [str(entry) for entry in entries[2:]]
+    assert synced == [scene.lease.inbox(ANY)] and not scene.runner.state.won
+
+
+def test_what_is_more_urgent_goes_before_what_was_claimed_ahead(scene: Scene) -> None:
+    entries = scene.submit(*[Need()] * 50)
+    scene.turn()
+    urgent = make_entry(priority=5)
+    tasks.write_pending(scene.fs, scene.lease.inbox(ANY), urgent, make_task(urgent.id))
+    scene.over(ended=20)
+    scene.turn()
+    assert scene.windows()[1] == keys([urgent, *entries[20:39]])
+
+
+def test_what_was_claimed_ahead_can_be_cancelled(scene: Scene) -> None:
+    entries = scene.submit(*[Need()] * 30)
+    scene.turn()
+    requests.ask(scene.fs, scene.lease, "n", f"cancel.{entries[25].key}", {})
+    scene.runner.state.look_at_control = True
+    scene.turn()
+    outcome = tasks.read_outcome(scene.fs, scene.lease, entries[25].id, 1)
+    assert outcome is not None and outcome.state.name == "CANCELLED" and len(scene.claimed()) == 29
+
+
+def test_a_runner_that_drains_puts_what_it_has_claimed_ahead_back_once_the_window_is_over(scene: Scene) -> None:
+    entries = scene.submit(*[Need()] * 30)
+    scene.turn()
+    scene.runner.state.phase.drain()
+    scene.over(ended=20)
+    scene.turn()
+    assert scene.pending() == [str(entry) for entry in entries[20:]] and not scene.runner.state.won
+
+
 def test_if_a_keeper_begins_nothing_the_next_is_asked_for_alone(scene: Scene) -> None:
     entries = scene.submit(*[Need()] * 3)
     scene.turn()
