@@ -27,6 +27,8 @@ class Key:
     act: Callable[[Scene], Ui | Step]
     panes: frozenset[Pane] = EVERY
     hint: str = ""
+    hinted: frozenset[Pane] = EVERY
+    """Where the hint is worth its room."""
     changes: bool = False
     """It changes tasks or leases: without effect, and without a hint, if the monitor is read-only."""
     why_not: Callable[[Scene], str] = lambda scene: ""
@@ -127,12 +129,12 @@ TABLE: tuple[Key, ...] = (
     Key(("z",), "z", "logs take the whole screen, and back", moves.zoom, EVERY, "logs"),
     Key(("]",), "]", "next error in the output", lambda s: acts.next_error(s, 1), EVERY, ""),
     Key(("[",), "[", "previous error in the output", lambda s: acts.next_error(s, -1), EVERY, ""),
-    Key(("f",), "f", "follow the output, or stay where it is", moves.follow, EVERY, "follow"),
-    Key(("e",), "e", "both streams, stdout, stderr", moves.next_stream, EVERY, "stream"),
+    Key(("f",), "f", "follow the output, or stay where it is", moves.follow, EVERY, "follow", LOGS),
+    Key(("e",), "e", "both streams, stdout, stderr", moves.next_stream, EVERY, "stream", LOGS),
     Key(("<",), "<", "the output of the attempt before", lambda s: moves.attempt(s, -1), EVERY, ""),
     Key((">",), ">", "the output of the attempt after", lambda s: moves.attempt(s, 1), EVERY, ""),
     Key(("t",), "t", "when each line came, as far as it was seen", acts.times, EVERY, ""),
-    Key(("w",), "w", "wrap long lines", acts.wrap, EVERY, "wrap"),
+    Key(("w",), "w", "wrap long lines", acts.wrap, EVERY, "wrap", LOGS),
     Key(("o",), "o", "the whole output in a pager", acts.pager, TASKS, "pager", why_not=refusals.no_output),
     Key(
         ("s",),

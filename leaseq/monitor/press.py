@@ -39,7 +39,7 @@ def hints(scene: Scene, columns: int) -> list[tuple[str, str, str]]:
     usable = [
         (entry.label.split()[0], entry.hint, entry.keys[0])
         for entry in TABLE
-        if entry.hint and scene.ui.focus in entry.panes and not entry.refusal(scene)
+        if entry.hint and scene.ui.focus in entry.panes & entry.hinted and not entry.refusal(scene)
     ]
     last = [hint for hint in usable if hint[2] in LAST]
     room = columns - sum(_hint_width(hint) for hint in last)

@@ -20,15 +20,22 @@ _MAYBE_ERROR = re.compile(
 )
 """Of any line that is an error something of this is in it: most blocks are passed over by one look."""
 
+_ODD = bytes([*range(9), *range(11, 32), 127])
+"""Bytes of a sequence, or that are not shown: most outputs have none."""
+
 
 def with_words(text: str) -> Matches:
     """The lines that have the text, as they are shown, in letters of any case."""
     wanted = text.lower()
     longest = max(wanted.split(), key=len, default="")
+    plain = longest.encode()
 
     def matches(data: bytes, at: int) -> list[int]:
         # A block is looked through as a whole: what is shown of a line has no letter that this has not.
-        if longest not in CONTROLS.sub("", data.decode("utf-8", "replace")).lower():
+        if data.isascii() and len(data.translate(None, _ODD)) == len(data):
+            if plain not in data.lower():
+                return []
+        elif longest not in CONTROLS.sub("", data.decode("utf-8", "replace")).lower():
             return []
         return _lines(data, at, lambda raw: wanted in _shown(raw).lower())
 
