@@ -118,7 +118,7 @@ class Origin:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.forked", str(theirs.fileno())],
             cwd=ROOT,
-            env={**os.environ, "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)},
+            env={**_others(), "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
         )
@@ -140,6 +140,11 @@ class Origin:
         """The number that it tells next: after the pid, how that process has ended. Raises TimeoutError."""
         self.socket.settimeout(None if until is None else max(0.001, until - time.monotonic()))
         return int(LENGTH.unpack(_exactly(self.socket, LENGTH.size))[0])
+
+
+def _others() -> dict[str, str]:
+    """This process's variables but for those of a home: what is killed of a home's processes is not the origin."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("LEASEQ_")}
 
 
 @functools.cache

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from leaseq.api import home
 from leaseq.api.calls import queue_call
 from leaseq.api.futures import Future
 from leaseq.api.mapped import Results
-from leaseq.api.options import Options, asked
+from leaseq.api.options import Asked, Options, asked
 from leaseq.api.queueing import lease_of, queued
 from leaseq.api.submitting import Command, words_of
 from leaseq.api.watcher import watcher
@@ -20,6 +21,7 @@ from leaseq.errors import LeaseqError
 from leaseq.indices import Indices
 from leaseq.models import Outcome
 from leaseq.names import new_task_id
+from leaseq.room import Room, how_many
 from leaseq.words import count
 
 if TYPE_CHECKING:
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 IDS_MAX = 20
 """So many ids are printed."""
-INDICES_MAX = 500
-"""A `map` has at most so many indices, if its `chunksize` is not said: each starts a Python, which takes time."""
+INDICES_MIN, INDICES_MAX = 100, 1000
+"""A `map` has so many indices at most, and no fewer if it has the calls: each starts a Python, which takes time."""
+SLOTS_OVER = 4
+"""So many indices it has for each that can run at once: the last ones are to end at about the same time."""
 
 
 class _Shared:
@@ -110,8 +114,8 @@ class Executor(concurrent.futures.Executor):
     ) -> Results[T]:
         """One array that makes all the calls; what they give, in order. The iterables are read to their ends first.
 
-        chunksize: how many calls an index makes, one after the other in one process. If it is not said, one, and of
-        more than 500 calls as many as make 500 indices.
+        chunksize: how many calls an index makes, one after the other in one process. If it is not said, one for up to
+        100 calls, and else as many as make 4 indices for each that can run at once, but 100 to 1,000.
         """
         if chunksize is not None and chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
@@ -119,7 +123,8 @@ class Executor(concurrent.futures.Executor):
         calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = [(args, {}) for args in zip(*iterables, strict=False)]
         if not calls:
             return Results("", "", Indices(), timeout=timeout)
-        size = chunksize or -(-len(calls) // INDICES_MAX)
+        said = asked(self._options)
+        size = chunksize or chunk_size(len(calls), said)
         blocks = [calls[at : at + size] for at in range(0, len(calls), size)]
         indices = Indices.parse(f"0-{len(blocks) - 1}")
         made: list[Results[T]] = []
@@ -129,7 +134,7 @@ class Executor(concurrent.futures.Executor):
             made[0].watch()
 
         try:
-            queue_call(asked(self._options), fn, blocks, mapped=True, told=told)
+            queue_call(said, fn, blocks, mapped=True, told=told)
         except BaseException:
             for each in made:
                 each.close()
@@ -199,3 +204,13 @@ class Executor(concurrent.futures.Executor):
         if ids:
             shown = " ".join(ids[:IDS_MAX]) + (" ..." if len(ids) > IDS_MAX else "")
             print(f"leaseq: {count(len(ids), 'task goes on', 'tasks go on')}: {shown}", file=sys.stderr, flush=True)
+
+
+def chunk_size(number: int, said: Asked) -> int:
+    """How many of so many calls an index makes, by the room that the lease's nodes have now."""
+    if number <= INDICES_MIN:
+        return 1
+    nodes = home.access().reader_of(lease_of(said)).read(recent=0, pending=0).nodes
+    rooms = [Room(beat.cpus, beat.mem_mb, beat.gpus) for view in nodes if (beat := view.heartbeat)]
+    slots = sum(how_many(said.like.need, room) for room in rooms)
+    return -(-number // min(INDICES_MAX, max(INDICES_MIN, SLOTS_OVER * slots)))

@@ -13,6 +13,7 @@ from leaseq.api.errors import TaskFailed
 from leaseq.api.results import exception_of, raised, records_of
 from leaseq.api.watcher import watcher
 from leaseq.indices import Indices
+from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Located
 from leaseq.models import Outcome
 from leaseq.payload import Failure
@@ -30,14 +31,14 @@ class _Block:
     def __init__(self, array: Results[Any], index: int) -> None:
         self.id, self.lease, self.attempt = f"{array.id}_{index}", array.lease, 1
         self._array = array
-        self.end: tuple[Reader, Outcome] | None = None
+        self.end: tuple[LeaseDir, Outcome] | None = None
 
     def done(self) -> bool:
         return self.end is not None or self._array.closed
 
     def settle(self, reader: Reader, outcome: Outcome) -> None:
         with self._array.news:
-            self.end = self.end or (reader, outcome)
+            self.end = self.end or (reader.lease, outcome)
             self._array.news.notify_all()
 
 
@@ -77,7 +78,8 @@ class Results(Iterator[T], Generic[T]):
                 if left is not None and left <= 0:
                     raise concurrent.futures.TimeoutError(f"{block.id} has not ended yet")
                 self.news.wait(left)
-            return block.end
+            lease, outcome = block.end
+        return home.access().reader_of(lease), outcome
 
     def records(self) -> Iterator[T | Exception]:
         """The same, but what a call has raised stands in its place, and the others follow."""

@@ -73,7 +73,7 @@ class Watcher:
         """It is told now if its task has ended."""
         with self._lock:
             lease = self._leases[watched.lease]
-        lease.look_at(watched.id)
+        lease.look_at(watched.id, home.access().reader_of(lease.lease))  # the thread's own reader is no other's
 
     def forget(self, watched: Watched) -> None:
         """Nothing is waited for: its task was never queued."""
@@ -167,8 +167,9 @@ class _Lease:
             log.warning(text)
         return told
 
-    def look_at(self, task_id: str) -> bool:
+    def look_at(self, task_id: str, reader: Reader | None = None) -> bool:
         """Whoever waits for the task, or an index of it, is told how that has ended, if it has; True if one is."""
+        reader = reader or self.reader
         task_id = parse_id(task_id)[0]
         watched = self._of(task_id)
         told = False
@@ -176,11 +177,11 @@ class _Lease:
             if parse_id(each.id)[1] is None:
                 _, outcome = final_outcome(self.access.fs, self.lease, task_id, each.attempt)
                 if outcome is not None:
-                    each.settle(self.reader, outcome)
+                    each.settle(reader, outcome)
                     told = True
-        return self._look_at_indices(task_id, watched) or told
+        return self._look_at_indices(task_id, watched, reader) or told
 
-    def _look_at_indices(self, task_id: str, watched: Iterable[Watched]) -> bool:
+    def _look_at_indices(self, task_id: str, watched: Iterable[Watched], reader: Reader) -> bool:
         waiting: dict[int, list[Watched]] = {}
         for each in watched:
             index = parse_id(each.id)[1]
@@ -189,10 +190,10 @@ class _Lease:
         if not waiting:
             return False
         told = False
-        for index, outcome in Search(self.reader).indexed(task_id).ends(Indices.of(waiting)):
+        for index, outcome in Search(reader).indexed(task_id).ends(Indices.of(waiting)):
             for each in waiting[index]:
                 if outcome.attempt >= each.attempt:
-                    each.settle(self.reader, outcome)
+                    each.settle(reader, outcome)
                     told = True
         return told
 
@@ -236,7 +237,7 @@ class _Lease:
             if began < self._arrays.get(task_id, 0.0):
                 continue
             try:
-                told = self._look_at_indices(task_id, self._of(task_id)) or told
+                told = self._look_at_indices(task_id, self._of(task_id), self.reader) or told
             except NotFound:
                 pass  # it is about to be queued
             ended = self.access.clock.monotonic()

@@ -55,6 +55,7 @@ def lock() -> object:
 
 def until(path: str, value: object = None) -> object:
     """The value, once there is a file of that name."""
+    print("waits", flush=True)
     while not os.path.exists(path):
         time.sleep(TURN_SECONDS)
     return value

@@ -143,6 +143,10 @@ class Box:
 
     def close(self) -> None:
         """Nothing of this home runs any more."""
+        self.kill_all()
+
+    def kill_all(self) -> None:
+        """Every process of this home is killed, as when its host loses power."""
         marks = (f"LEASEQ_HOME={self.home}\0".encode(), f"LEASEQ_NODE_DIR={self.path / 'n'}\0".encode())
 
         def ours() -> list[int]:

@@ -25,6 +25,7 @@ import pytest
 
 import leaseq
 from leaseq.api import home
+from leaseq.api.executor import INDICES_MAX, INDICES_MIN
 from leaseq.models import State
 from tests.e2e import called
 from tests.e2e.cli import Box
@@ -65,7 +66,9 @@ def gate(tmp_path: Path) -> Iterator[Path]:
 
 
 def running(future: leaseq.Future[Any]) -> None:
-    wait_until(future.running, f"{future.id} runs", seen=future.task)
+    """The task runs, and its call has begun to wait."""
+    wait_until(lambda: "waits" in future.log(), f"{future.id} waits", seen=future.task)
+    assert future.running()
 
 
 # -- ExecutorTest -----------------------------------------------------------------------------------------------------
@@ -332,11 +335,13 @@ def test_a_map_is_one_array_whose_indices_make_several_calls_in_one_process(ex: 
 
 
 def test_a_map_without_a_chunksize_has_at_most_so_many_indices(ex: leaseq.Executor) -> None:
-    from leaseq.api.executor import INDICES_MAX
-
-    values = ex.options(hold=True).map(called.add, range(2 * INDICES_MAX + 1))
+    values = ex.options(hold=True).map(called.add, range(100_000))
     row = values.task()
-    assert row.array is not None and INDICES_MAX / 2 < row.array.size <= INDICES_MAX
+    assert row.array is not None and INDICES_MIN <= row.array.size <= INDICES_MAX
+    few = ex.options(hold=True).map(called.add, range(INDICES_MIN))
+    row = few.task()
+    assert row.array is not None and row.array.size == INDICES_MIN
+    few.kill()
     values.kill()
     with pytest.raises(CancelledError):
         next(values)
@@ -431,6 +436,46 @@ def test_a_runner_that_is_killed_keeps_no_result_back(box: Box, gate: Path) -> N
         gate.touch()
         box.run("daemon", "start", code=0)
         assert future.result(PATIENCE) == 7
+
+
+def test_a_runner_that_is_killed_outright_keeps_no_result_back(box: Box, gate: Path) -> None:
+    with leaseq.Executor(cpus=1) as executor:
+        future = executor.submit(called.until, str(gate), 8)
+        running(future)
+        os.kill(box.runner_pid, signal.SIGKILL)
+        gate.touch()
+        second = executor.submit(called.add, 1)  # whoever makes backlog sees to a runner
+        assert (second.result(PATIENCE), future.result(PATIENCE)) == (1, 8)
+
+
+def test_a_task_of_which_nobody_knows_how_it_ended_is_lost_and_not_run_again(box: Box, gate: Path) -> None:
+    executor = leaseq.Executor(cpus=1)
+    future = executor.submit(called.until, str(gate), 8)
+    running(future)
+    box.kill_all()
+    executor.submit(called.add, 1).result(PATIENCE)
+    with pytest.raises(leaseq.Lost):
+        future.result(PATIENCE)
+    assert future.task().state is State.LOST
+    gate.touch()
+    leaseq.recover(future.id)
+    assert leaseq.future(future.id).result(PATIENCE) == 8
+
+
+def test_what_was_cancelled_while_there_was_no_runner_is_cancelled_for_the_program(box: Box) -> None:
+    box.run("daemon", "stop")
+    with leaseq.Executor(start=False) as executor:
+        future, values = executor.submit(called.add, 1), executor.map(called.add, [1, 2])
+        box.run("cancel", future.id, values.id, code=0)
+        with pytest.raises(CancelledError):
+            future.result(PATIENCE)
+        with pytest.raises(CancelledError):
+            next(values)
+
+
+def test_a_result_larger_than_any_record_may_be_arrives(ex: leaseq.Executor) -> None:
+    size = (64 << 20) + 1
+    assert len(ex.submit(bytes, size).result(PATIENCE)) == size
 
 
 IN_MAIN = """
