@@ -182,6 +182,11 @@ class LocalBackend:
 
     def _start(self, *, draining: bool = False) -> Started:
         if (alive := self.runner()) is not None:
+            if not self.is_own and self.stay() is None:
+                raise Unavailable(
+                    f"the runner of this host (process {alive.pid}) leaves lease {self.lease.id}: it was taken out",
+                    hint="the same command again in a minute",
+                )
             return Started(alive.pid, already=True)
         from leaseq.lease import occupied  # most commands start no runner
 

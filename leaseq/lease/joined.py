@@ -179,7 +179,7 @@ def take_out(
         raise Unavailable(
             f"{node} is not heard and holds tasks of lease {lease.id}, which may run yet",
             hint=f"on {node}: `leaseq daemon stop --lease {lease.id} --kill`; if it is gone for good,"
-            f" `leaseq recover --lease {lease.id} --force` queues them again first",
+            f" `leaseq recover --lease {lease.id} --all --force` queues them again first",
         )
 
 

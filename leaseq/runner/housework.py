@@ -66,7 +66,6 @@ def keep_house(state: NodeState, ports: Ports) -> None:
         lot_ends.overrule(state, ports, claims)
         _end_recovered(state, ports, claims)
         _take_strays(state, ports, claims)
-    _leave_with_the_host(state, ports)
     read_end(state, ports)
     read_nodes(state, ports)
     look_at_dependents(state, ports)
@@ -103,12 +102,6 @@ def _another_is_lost(state: NodeState, ports: Ports) -> bool:
         is_node(node) and node != state.node and fs.names(lease.claimed(node)) and beats.silent(fs, lease, node)
         for node in fs.names(lease.claims)
     )
-
-
-def _leave_with_the_host(state: NodeState, ports: Ports) -> None:
-    """A host that was taken out of its lease while it was silent, for it held nothing, serves that no more."""
-    if ports.alloc.is_host and allocs.has_ended(ports.fs, ports.lease, ports.alloc):
-        state.phase.release()
 
 
 def look_at_dependents(state: NodeState, ports: Ports) -> None:
@@ -244,5 +237,11 @@ def read_end(state: NodeState, ports: Ports) -> None:
 
 
 def read_nodes(state: NodeState, ports: Ports) -> None:
-    """The nodes of the lease are those that its directory names now, if it names any."""
-    state.learn_nodes(allocs.members(ports.fs, ports.lease))
+    """The nodes of the lease are those that its directory names now, if it names any.
+
+    A host that was taken out while it was silent, for it held nothing, is none of them, and leaves.
+    """
+    nodes = allocs.members(ports.fs, ports.lease)
+    state.learn_nodes(nodes)
+    if ports.alloc.is_host and state.node not in nodes and allocs.has_ended(ports.fs, ports.lease, ports.alloc):
+        state.phase.release()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.cli import Box
+from tests.patience import PATIENCE_SECONDS
 
 NAMES = ("unshare", "--uts"), ("unshare", "--user", "--map-root-user", "--uts")
 NAMED = 'hostname "$0" && exec "$@"'
@@ -20,7 +21,9 @@ def namespace() -> tuple[str, ...]:
     """What is typed before a command that is to run on another host; empty if this one lets nobody do that."""
     for words in NAMES:
         try:
-            done = subprocess.run([*words, "sh", "-c", NAMED, "probe", "true"], capture_output=True, timeout=60)
+            done = subprocess.run(
+                [*words, "sh", "-c", NAMED, "probe", "true"], capture_output=True, timeout=PATIENCE_SECONDS
+            )
         except FileNotFoundError:
             continue
         if done.returncode == 0:
@@ -37,10 +40,15 @@ class BoxOn(Box):
         self.name, self.home = name, path / "h"
         self.environment["LEASEQ_HOME"] = str(self.home)
 
+    @property
+    def before(self) -> tuple[str, ...]:
+        """What is typed before a command that is to run on this host."""
+        return (*namespace(), "sh", "-c", NAMED, self.name)
+
     def popen(self, *words: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
         place = {"cwd": options.pop("cwd", self.work), "env": {**self.environment, **(env or {})}}
-        line = [*namespace(), "sh", "-c", NAMED, self.name, self.python, "-m", "leaseq", *words]
+        line = [*self.before, self.python, "-m", "leaseq", *words]
         process: Any = subprocess.Popen(line, **place, **options)
         assert isinstance(process, subprocess.Popen)
         return process
@@ -59,3 +67,22 @@ class BoxOn(Box):
     def kill_runner(self) -> None:
         """Its runner is dead, as after `kill -9`; its keeper goes on."""
         os.kill(self.runner_pid, 9)
+
+
+class Twin(BoxOn):
+    """Another machine that is called gpu2: it has a machine id of its own."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(path, name)
+        self.name = "gpu2"
+        self.machine = path / name / "machine-id"
+        self.machine.write_text("0123456789abcdef0123456789abcdef\n")
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        bound = f"mount --bind {self.machine} /etc/machine-id && {NAMED}"
+        return ("unshare", "--uts", "--mount", "sh", "-c", bound, self.name)
+
+    def works(self) -> bool:
+        """True if this process may do that."""
+        return subprocess.run([*self.before, "true"], capture_output=True, timeout=PATIENCE_SECONDS).returncode == 0

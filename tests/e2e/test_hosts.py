@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.hosts import BoxOn, namespace
+from tests.e2e.hosts import BoxOn, Twin, namespace
 from tests.patience import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.skipif(not namespace(), reason="nobody here may give a process another host's name")
@@ -214,3 +214,39 @@ def test_what_was_asked_of_a_host_that_did_not_hear_it_is_not_asked_when_it_come
     host.join()
     host.run("wait", host.submit("true"), code=0)
     assert nodes_of(host) == ["gpu1"]
+
+
+def test_another_machine_of_the_same_name_is_refused_until_the_first_is_out(lab: Lab, short_path: Path) -> None:
+    twin = Twin(short_path, "twin")
+    if not twin.works():
+        pytest.skip("nobody here may give a process another machine id")
+    first, second = lab
+    first.join(), second.join()
+    for words in (("daemon", "start"), ("daemon", "stop")):
+        refused = twin.run(*words, "--lease", "lab", code=2)
+        assert "has a host gpu2, and that is another machine" in refused.err
+    assert nodes_of(twin) == ["gpu1", "gpu2"]
+    twin.run("lease", "release", "lab", "--node", "gpu2", "--yes", code=0)
+    assert nodes_of(twin) == ["gpu1"]
+    assert second.run("daemon", "status").code == 3
+    twin.join()
+    assert second.run("daemon", "start", "--lease", "lab").code == 2
+    twin.run("wait", twin.submit("hostname", options=("--node", "gpu2")), code=0)
+    twin.close()
+
+
+def test_a_host_that_was_taken_out_unheard_leaves_by_itself_when_it_comes_again(lab: Lab) -> None:
+    first, second = lab
+    first.join(), second.join()
+    pid = second.runner_pid
+    os.kill(pid, signal.SIGSTOP)
+    beat = second.home / "runs" / "lab" / "hb" / "gpu2.json"
+    os.utime(beat, (1, 1))
+    said = first.run("lease", "release", "lab", "--node", "gpu2", "--yes", code=0)
+    assert "goes on with gpu1" in said.err
+    assert second.run("daemon", "start", "--lease", "lab").code != 0
+    os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: second.run("daemon", "status", "--lease", "lab").code == 3, "the end of its runner")
+    assert nodes_of(first) == ["gpu1"]
+    second.join()
+    assert nodes_of(first) == ["gpu1", "gpu2"]
