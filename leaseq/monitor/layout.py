@@ -1,4 +1,4 @@
-"""Where the panes are: three columns from 120, two from 60, one pane below. Any size has a layout."""
+"""Where the panes are: three columns from 160, two from 60, one pane below. Any size has a layout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 from leaseq.dataclass import dataclass, field
 from leaseq.monitor.model import Pane
 
-THREE_COLUMNS = 120
+THREE_COLUMNS = 160
 TWO_COLUMNS = 60
 LOW = 14
 """Fewer lines than this hold one pane only."""

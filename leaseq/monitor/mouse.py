@@ -8,7 +8,7 @@ from leaseq.monitor.layout import Rect
 from leaseq.monitor.model import Pane, Scene, Ui
 from leaseq.monitor.moves import Mouse, Step
 from leaseq.monitor.overlays import Help, Menu, Output, Prompt
-from leaseq.monitor.panes import node_at
+from leaseq.monitor.panes import leases_shown, node_at
 from leaseq.monitor.press import press
 from leaseq.monitor.stage import laid_out, task_at
 from leaseq.monitor.text import width
@@ -58,8 +58,8 @@ def _place(scene: Scene, pane: Pane, rect: Rect, y: int) -> int | None:
         view = node_at(scene, rect.height, y - rect.y)
         return scene.nodes.index(view) if view else None
     if pane is Pane.LEASES:
-        place = scene.ui.tops.get(pane, 0) + y - rect.y
-        return place if place < len(scene.data.leases.rows) else None
+        shown = leases_shown(scene, rect.height)[y - rect.y :]
+        return scene.data.leases.rows.index(shown[0]) if shown else None
     return None
 
 

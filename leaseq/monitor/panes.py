@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from leaseq.dataclass import replace
 from leaseq.lease.view import LeaseView
 from leaseq.models import GpuUse, Heartbeat, State
+from leaseq.monitor.apart import apart
 from leaseq.monitor.filters import Filter
 from leaseq.monitor.model import Pane, Scene, Sort, gpu_count
 from leaseq.monitor.text import Span, fit, pad, restyle, short, tail
@@ -26,6 +28,9 @@ EXIT_COLUMNS = 40
 """Beside an error in fewer columns than these no exit code is shown."""
 
 LEASE_GLYPHS = {"RUNNING": ("●*", "good"), "PENDING": ("○o", "wait"), "ENDED": ("✓+", "dim")}
+CANCELLED_GLYPH = ("⊘-", "dim")
+LISTED = 300
+"""By so many of the listed tasks it is decided which columns there are."""
 BAR_COLUMNS, BAR_FROM = 10, 40
 """How wide the bar of an array is, and from how wide a cell on there is one."""
 FILTER_HINTS = {
@@ -55,16 +60,26 @@ def leases(scene: Scene, columns: int, height: int) -> Rows:
     if not rows:
         text = "no lease yet" if scene.data.leases.at is not None else "reading …"
         return [pad([(f" {text}", "dim")], columns)]
-    top = scene.ui.tops.get(Pane.LEASES, 0)
     focused = scene.ui.focus is Pane.LEASES
     return [
         line(_lease(scene, row, columns), columns, selected=row is scene.lease, focused=focused)
-        for row in rows[top : top + height]
+        for row in leases_shown(scene, height)
     ]
+
+
+def leases_shown(scene: Scene, height: int) -> tuple[LeaseView, ...]:
+    """The leases in so many lines: that which is looked at is among them, however far the list has been scrolled."""
+    top = scene.ui.tops.get(Pane.LEASES, 0)
+    shown, watched = scene.data.leases.rows[top : top + height], scene.watched
+    if watched is None or watched in shown or height < 2:
+        return shown
+    return (watched, *shown[1:]) if shown[0] is not scene.lease else (*shown[:-1], watched)
 
 
 def _lease(scene: Scene, row: LeaseView, columns: int) -> list[Span]:
     glyph, style = LEASE_GLYPHS.get(row.word, ("··", "dim"))
+    if row.word == "ENDED" and row.reason.startswith("CANCELLED"):
+        glyph, style = CANCELLED_GLYPH
     watched = row.id == scene.data.lease_id
     left = row.left_seconds
     if left is not None and scene.data.leases.at is not None:
@@ -185,15 +200,21 @@ def _gpu(scene: Scene, view: NodeView, use: GpuUse, columns: int) -> list[Span]:
 
 
 def columns_of(scene: Scene, columns: int) -> list[tuple[Sort, str, int, bool]]:
-    """(sort, title, width, right-aligned) of the task list's columns; the command takes what is left."""
+    """(sort, title, width, right-aligned) of the task list's columns; the command takes what is left.
+
+    No column stands there for nothing: GPUs only if a task has or needs one, nodes only if there are several.
+    """
     wide = columns >= 76
-    nodes = [cells(row.node) for row in scene.tasks[:300] if row.node and row.node != "_any"]
-    node = min(max([4, *nodes]), 16 if wide else 8)
+    listed = scene.tasks[:LISTED]
+    names = {row.node for row in listed if row.node and row.node != "_any"}
+    node = min(max([4, *map(cells, names)]), 16 if wide else 8)
     named = (Sort.STATE, "STATE" if wide else "ST", 11 if wide else 4, False)
     found = [named, (Sort.ID, "ID", 12 if wide else 8, False)]
     if columns >= 44:
-        found.append((Sort.GPUS, "GPU", 3, True))
-        found.append((Sort.NODE, "NODE", node, False))
+        if any(map(gpu_count, listed)):
+            found.append((Sort.GPUS, "GPU", 3, True))
+        if len(names) > 1 or len(scene.nodes) > 1:
+            found.append((Sort.NODE, "NODE", node, False))
     if columns >= 30:
         found.append((Sort.TIME, "TIME", 10 if wide else 8, True))
     used = sum(width + 1 for _, _, width, _ in found) + 1
@@ -223,8 +244,13 @@ def tasks(scene: Scene, columns: int, height: int) -> Rows:
     more = scene.more if has_more_line(height) else ""
     shown = scene.tasks[top : top + height - bool(more)]
     focused = scene.ui.focus is Pane.TASKS
+    room = table[-1][2]
+    before = sorted(cells(_before(scene, task, room)) for task in shown)
+    # Most have so much room for their command; an error of a few takes it from theirs alone.
+    said = apart({task.id: task.command for task in shown}, room - before[len(before) * 3 // 4] if before else room)
     for task in shown:
-        rows.append(line(_task(scene, task, table), columns, selected=task is scene.task, focused=focused))
+        task_said = replace(task, command=said[task.id])
+        rows.append(line(_task(scene, task_said, table), columns, selected=task is scene.task, focused=focused))
     if more:
         rows.append(pad([(short(f" {more}", columns), "dim")], columns))
     return rows
@@ -281,15 +307,19 @@ def _cell(scene: Scene, task: TaskView, sort: Sort, width: int) -> Span:
 
 def _command(scene: Scene, task: TaskView, width: int) -> str:
     """What distinguishes it from others: why it waits or how it failed, its last error, its name, its command."""
-    reason = why(task)
+    return visible(_before(scene, task, width) + task.command)
+
+
+def _before(scene: Scene, task: TaskView, width: int) -> str:
+    """What stands before the command."""
+    reason = why(task) if task.array is not None else reason_code(why(task))
     if task.array is not None and cells(reason) > width // 2:
         reason = task.array.short
     error = scene.data.errors.get((task.id, task.attempt), "")
     if error and width < EXIT_COLUMNS:
         reason = ""  # what it said tells more than its exit code
     said = [how_far(task, width), f"({reason})" if reason else "", f"{error} ·" if error else ""]
-    words = [*said, f"{task.name}:" if task.name else "", task.command]
-    return visible(" ".join(word for word in words if word))
+    return "".join(f"{word} " for word in [*said, f"{task.name}:" if task.name else ""] if word)
 
 
 def how_far(task: TaskView, width: int) -> str:

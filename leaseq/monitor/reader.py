@@ -20,7 +20,7 @@ from leaseq.dataclass import replace
 from leaseq.errors import LeaseqError, Malformed
 from leaseq.layout import Home
 from leaseq.lease.kinds import is_borrowed
-from leaseq.lease.view import look_at_all, reader_of
+from leaseq.lease.view import LeaseView, look_at_all, reader_of
 from leaseq.monitor.data import Data, Leases, Log, Past, Watched, with_errors, with_history
 from leaseq.monitor.logwatch import LogWatch
 from leaseq.monitor.wants import Want
@@ -71,6 +71,12 @@ class LeaseWatch:
         return with_history(found, before)
 
 
+def rank(row: LeaseView) -> tuple[bool, int]:
+    """Leases that run stand first, then those that wait, this host's, and those that have ended."""
+    words = ("RUNNING", "PENDING")
+    return row.word == "ENDED", words.index(row.word) if row.is_borrowed and row.word in words else len(words)
+
+
 class LeasesWatch:
     """Reads which leases there are, and asks Slurm as seldom as all of a user's commands together may."""
 
@@ -82,7 +88,8 @@ class LeasesWatch:
         looked = look_at_all(self.fs, self.home, clock=self.clock)
         active = [each for each in looked.views if each.word != "ENDED" or each.id == watched]
         ended = [each for each in looked.views if each not in active][:ENDED_SHOWN]
-        return Leases((*active, *ended), self.clock.monotonic(), looked.age_seconds, looked.failure)
+        rows = sorted([*active, *ended], key=rank)
+        return Leases(tuple(rows), self.clock.monotonic(), looked.age_seconds, looked.failure)
 
 
 class ProgressWatch:

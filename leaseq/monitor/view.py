@@ -73,7 +73,7 @@ def _title(rows: list[list[Span]], scene: Scene, layout: Layout, pane: Pane, rec
     y = rect.y - 1
     if not 0 <= y < len(rows) or y == layout.head:
         return
-    style = "focus" if pane is scene.ui.focus else "bold"
+    style = "focused" if pane is scene.ui.focus else "bold"
     more = logs.title(scene, rect.width, rect.height) if pane is Pane.LOGS else title_words(scene, pane)
     room = rect.width - (2 if layout.single else 1)
     text = short(f" {pane.value} ", max(0, room))

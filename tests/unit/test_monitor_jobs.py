@@ -39,7 +39,7 @@ def test_it_is_read_only_while_it_is_shown() -> None:
     for focus, last, size, of in (
         (Pane.TASKS, Pane.TASKS, "120x40", ""),
         (Pane.LEASES, Pane.LEASES, "80x24", ""),
-        (Pane.LEASES, Pane.LEASES, "120x40", "48213"),
+        (Pane.LEASES, Pane.LEASES, "200x50", "48213"),
         (Pane.DETAIL, Pane.LEASES, "80x24", "48213"),
     ):
         scene = arranged(situations.scene(situations.several_jobs(), Ui(focus=focus, last_list=last), size=size))

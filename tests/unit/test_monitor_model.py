@@ -15,9 +15,11 @@ from leaseq.monitor.keymap import TABLE
 from leaseq.monitor.logs import logs, title
 from leaseq.monitor.model import Pane, Scene, Ui
 from leaseq.monitor.overlays import Confirm, Edit, Form, Help, Menu, Prompt
-from leaseq.monitor.panes import tasks, why
+from leaseq.monitor.panes import leases_shown, tasks, why
 from leaseq.monitor.press import LAST, hints, press
+from leaseq.monitor.reader import rank
 from leaseq.monitor.stage import arranged, banner
+from leaseq.monitor.theme import codes
 from leaseq.monitor.wants import want
 from leaseq.reading.views import ArrayView, TaskView
 from tests.unit import monitor_scenes as situations
@@ -507,7 +509,7 @@ def test_an_array_shows_its_counts_and_how_long_the_rest_takes_as_far_as_there_i
     assert why(scene.task) == "12: 3 run, 8 done, 1 failed, 30 s left"
     wide, narrow = ("".join(text for text, _ in tasks(scene, columns, 10)[1]) for columns in (160, 80))
     assert "(12: 3 run, 8 done, 1 failed, 30 s left) grid: python train.py" in wide
-    assert "(8/12 1F) grid: python" in narrow
+    assert "(8/12 1F) grid: lr={lr}" in narrow
     array = replace(scene.task.array, throttle=3, max_fails=2)
     (limits,) = ("".join(text for text, _ in row) for row in _limits_of(scene, array))
     assert "at most 3 at once, none starts once 2 indices failed" in limits
@@ -532,3 +534,45 @@ def test_the_menu_of_an_array_lists_its_indices_and_it_has_no_output_of_its_own(
     (run,) = step.effects
     assert run == effects.Run(("tasks", "--lease", "48213", scene.task.id, "--values"), whole=True)
     assert "each index has its own output" in "".join(text for text, _ in logs(scene, 100, 5)[0])
+
+
+# -- room for the command ------------------------------------------------------------------------------
+
+
+def titles(scene: Scene, columns: int = 100) -> str:
+    return "".join(text for text, _ in tasks(scene, columns, 10)[0])
+
+
+def test_no_column_of_the_list_stands_there_for_nothing() -> None:
+    assert "GPU" in titles(busy()) and "NODE" in titles(busy())
+    alone = arranged(situations.scene(situations.one_lease(), size="120x40"))
+    assert "NODE" not in titles(alone)
+    bare = with_tasks(alone, tuple(replace(task, gpus=(), need=None) for task in alone.tasks))
+    assert "GPU" not in titles(bare) and "COMMAND" in titles(bare)
+
+
+def test_the_lease_that_is_looked_at_is_in_sight_however_far_the_list_is_scrolled() -> None:
+    scene = busy()
+    rows = tuple(situations.lease_row(str(n), "slurm", word="PENDING") for n in range(9))
+    data = replace(scene.data, leases=replace(scene.data.leases, rows=(*scene.data.leases.rows, *rows)))
+    scene = replace(scene, data=data, ui=replace(scene.ui, lease="8", tops={Pane.LEASES: 8}))
+    shown = [row.id for row in leases_shown(scene, 4)]
+    assert shown == ["48213", "6", "7", "8"]
+    first = replace(scene, ui=replace(scene.ui, lease="5", tops={Pane.LEASES: 8}))
+    assert [row.id for row in leases_shown(first, 4)] == ["5", "6", "7", "48213"]
+    assert [row.id for row in leases_shown(scene, 1)] == ["5"]
+
+
+def test_leases_that_run_stand_before_those_that_wait_and_this_host_and_what_has_ended() -> None:
+    made = [
+        situations.lease_row("9", "slurm", word="ENDED"),
+        situations.LOCAL,
+        situations.QUEUED,
+        situations.lease_row("8", "slurm", word="SUSPENDED"),
+        situations.SWEEP,
+    ]
+    assert [row.id for row in sorted(made, key=rank)] == ["48213", "48377", "local:atlas", "8", "9"]
+
+
+def test_the_pane_with_the_focus_is_seen_without_colour() -> None:
+    assert codes("focused", mono=True) != codes("bold", mono=True)
