@@ -344,7 +344,7 @@ def copies_the_id(screen: Screen, live: Live) -> None:
 def runs_a_command(screen: Screen, live: Live) -> None:
     screen.send(":")
     screen.send("lease ls\r")
-    screen.shows("local:")
+    screen.shows("ALIVE")
     screen.press(":", ":")
     screen.send("nonsense\r")
     screen.shows("is not a leaseq command")

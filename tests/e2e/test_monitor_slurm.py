@@ -64,7 +64,7 @@ def mock(short_path: Path) -> Iterator[Mock]:
 
 
 def test_a_lease_is_made_watched_used_and_released_by_keys_alone(mock: Mock) -> None:
-    with on_terminal([*LEASEQ, "tui", "--refresh", "0.3"], mock.env, columns=120, lines=40) as screen:
+    with on_terminal([*LEASEQ, "tui", "--refresh", "0.3"], mock.env, columns=170, lines=40) as screen:
         screen.shows("no task yet")
         screen.press("n", "new Slurm lease")
         screen.send("\t\t2\t10:00\t4\tsweep")
