@@ -71,13 +71,17 @@ COMMANDS = {
     "daemon restart": Known("stop the runner and start it again; tasks go on"),
     "report": Known("say what leases held, what tasks booked of it, and what lay idle", changes=False),
     "clean": Known("remove old results and logs"),
+    "hook ls": Known("list hooks: commands that hear of what happens", changes=False),
+    "hook add": Known("add a hook: your command, or a ready one"),
+    "hook test": Known("call a hook with a made-up event, here and now"),
+    "hook remove": Known("remove a hook"),
     "doctor": Known("check this host, the home, Slurm and the lease's nodes"),
     "config show": Known("show the settings and where they come from", changes=False),
     "skill": Known("print a guide to leaseq for coding agents", changes=False),
     "completion": Known("print what makes bash, zsh or fish complete leaseq's words", changes=False),
 }
 ALIASES = {"monitor": "tui", "ls": "tasks", "log": "logs", "lease list": "lease ls", "info lease": "lease info"}
-GROUP_DEFAULTS = {"lease": "lease ls", "daemon": "daemon status", "config": "config show"}
+GROUP_DEFAULTS = {"lease": "lease ls", "daemon": "daemon status", "config": "config show", "hook": "hook ls"}
 """What a group means alone."""
 ABOUT_ITSELF = ("help", "version", "--help", "-h", "--version", "-V")
 """First words that only tell of leaseq."""

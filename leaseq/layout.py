@@ -47,6 +47,11 @@ class Home:
         return f"{self.root}/code"
 
     @property
+    def hooks(self) -> str:
+        """The user's hooks, one file for each; made on demand."""
+        return f"{self.root}/hooks"
+
+    @property
     def trees(self) -> str:
         """Copies of trees in which tasks run, one directory for each tree; made on demand."""
         return f"{self.root}/trees"
@@ -160,6 +165,11 @@ class LeaseDir:
     def told(self) -> str:
         """Which node's history tells an outcome that did not come from its own runner; made on demand."""
         return f"{self.root}/told"
+
+    @property
+    def notices(self) -> str:
+        """What each node has told to hooks; made by the first that has something to tell."""
+        return f"{self.root}/notices"
 
     @property
     def lost(self) -> str:

@@ -198,6 +198,8 @@ class Task(Record):
     """By lease, the state in which its histories count the task: an attempt ended so, and `retry` asked for another."""
     origin: Origin | None = _as(maybe(record(Origin)), default=None)
     """What it was submitted from; None if that was not looked at."""
+    notify: bool = _as(flag, default=False)
+    """True if every hook is told how it ended, whatever else it hears of."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -265,6 +267,8 @@ class Event(Record):
     """Finished tasks of this node so far, by state; one that was retried elsewhere may be taken off here."""
     earlier: Mapping[str, int] = _as(mapping(integer), default_factory=dict)
     """By the name of an earlier history of this node: how many of its bytes `totals` counts."""
+    notify: bool = _as(flag, default=False)
+    """As its task's."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
 

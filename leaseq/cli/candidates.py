@@ -1,4 +1,4 @@
-"""What may be meant where a lease, a node, a task, a group, a state or a signal is asked for: each with what it is.
+"""What may be meant where a lease, a node, a task, a group, a hook, a state or a signal is asked for, with what it is.
 
 Only what the home's files say is used: what a shell completes must cost no query of Slurm.
 """
@@ -32,6 +32,7 @@ def of_kind(kind: str, command: str, begun: str, lease: str) -> list[Pair]:
         "node": _nodes,
         "task": _tasks,
         "group": _groups,
+        "hook": _hooks,
         "state": _states,
         "signal": _signals,
         "shell": _shells,
@@ -85,6 +86,13 @@ def _nodes(here: _Here) -> Iterator[Pair]:
 def _groups(here: _Here) -> Iterator[Pair]:
     for group in sorted({row.group for row in here.rows() if row.group}):
         yield group, "a group"
+
+
+def _hooks(here: _Here) -> Iterator[Pair]:
+    from leaseq.protocol import hooks
+
+    for name, hook in hooks.hooks_of(here.fs, here.home).items():
+        yield name, ",".join(hook.on)
 
 
 def _states(here: _Here) -> Iterator[Pair]:

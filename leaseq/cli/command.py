@@ -55,7 +55,7 @@ class Option:
     absent: object = None
     """The value if nothing is given and there is no default; of an option without `read`: False, "" or ()."""
     completes: str = ""
-    """What its value names: a lease, node, task, group, file, directory, state, signal or shell."""
+    """What its value names: a lease, node, task, group, hook, file, directory, state, signal or shell."""
     field: str = ""
     """Where the request keeps the value, if not under the option's own name."""
     goes_with: str = ""
@@ -133,6 +133,8 @@ class Command:
     examples: tuple[str, ...] = ()
     tail: bool = False
     """True if `--` and a user's command may follow: `make` is given it as `tail`, None if there is no `--`."""
+    named: bool = False
+    """True if its own words come first, so that the user's command stands behind `--` alone."""
     parted: Callable[[Sequence[str]], tuple[list[str], tuple[str, ...]]] | None = None
     """Parts the words before `--` into leaseq's and those of another program, with which the tail then begins."""
     quick: bool = False

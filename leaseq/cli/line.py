@@ -23,7 +23,7 @@ def request_of(name: str, command: Command, words: Sequence[str], *, tail: tuple
     if command.parted is not None:
         ours, theirs = command.parted(words)
         tail = (*theirs, *(tail or ()))
-    elif command.tail and tail is None:
+    elif command.tail and tail is None and not command.named:
         # Without `--` the user's command begins at the first word that is no option of ours.
         ours, loose = _parted(command, words)
         if any(word.startswith("-") for word in loose):

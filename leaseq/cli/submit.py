@@ -74,6 +74,7 @@ class Submit:
     on_dep: str
     begin: Begin | None
     task_dir: bool
+    notify: bool
     array: Said | None
     """What the line says of indices, if the task runs once for each."""
     snapshot: bool
@@ -159,6 +160,7 @@ class Submit:
             key=self.key,
             on_dep="hold" if self.on_dep == "hold" else "",
             task_dir=self.task_dir,
+            notify=self.notify,
         )
         if self.snapshot and not self.dry_run:
             from leaseq.cli.freezing import frozen
@@ -284,6 +286,7 @@ COMMAND = Command(
         replace(CWD, help="the directory it runs in (default: this one)"),
         SNAPSHOT,
         TASK_DIR,
+        Option("notify", "tell every hook how it ended, whatever else the hook hears of", kind="flag"),
         RETRIES,
         ON_LOST,
         REQUEUE,

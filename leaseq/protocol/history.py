@@ -35,6 +35,7 @@ def event_of(outcome: Outcome, totals: dict[str, int] | None = None, *, lease: s
         retried=outcome.task.retried.get(lease, ""),
         counts=outcome.counts,
         totals=dict(totals or {}),
+        notify=outcome.task.notify,
     )
 
 

@@ -49,7 +49,7 @@ def keep_house(state: NodeState, ports: Ports) -> None:
     _finish_cancels(ports)
     if not state.phase.superseded:
         _take_in_late_lines(ports)
-        if _is_first(state, ports):
+        if is_first(state, ports):
             edits.finish_all(ports.fs, ports.lease)
             arrays.go_on_from(ports.fs, ports.lease, ANY)
             _finish_arrays(ports)
@@ -72,7 +72,7 @@ def keep_house(state: NodeState, ports: Ports) -> None:
     _ask_slurm(state, ports)
 
 
-def _is_first(state: NodeState, ports: Ports) -> bool:
+def is_first(state: NodeState, ports: Ports) -> bool:
     """True for the node that does what one of a lease does: the first by name, of hosts the first that is heard.
 
     Nobody takes a silent host from its lease, as Slurm does.

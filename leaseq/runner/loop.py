@@ -68,7 +68,7 @@ class Runner:
     @property
     def note(self) -> str:
         """What is wrong now, in words."""
-        return self.ports.ledger.trouble or self.state.note
+        return self.ports.ledger.trouble or self.state.note or self.state.hook_trouble
 
     def guard(self, action: Callable[[], None]) -> None:
         """The action was done, or the node knows of its trouble."""

@@ -43,10 +43,12 @@ from leaseq.node.procs import KeeperProcs
 from leaseq.node.scrub import PROLOGUE_FAILED, kept_for_tasks, newest_functions
 from leaseq.node.terminals import Terminals
 from leaseq.protocol import allocs, records
+from leaseq.runner import housework
 from leaseq.runner.facts import Facts, watch_gpus, whoami
 from leaseq.runner.homewatch import GONE_SECONDS, HomeWatch
 from leaseq.runner.ledger import LedgerThread
 from leaseq.runner.logpush import LogPusher
+from leaseq.runner.notify import Notifier, NotifyThread
 from leaseq.runner.ports import END_LEAD_SECONDS, Options
 from leaseq.runner.pulse import Pulse
 from leaseq.runner.service import PATIENCE_SECONDS, Service, outdated
@@ -212,6 +214,26 @@ class RunnerProcess:
         self.presence = HomeWatch(self.lease.root, gone_seconds=self.words.gone, told=self._wake)
         push = LogPusher(service.state, self.lease).push if self.fs.remote else None
         self.pulse = Pulse(service.beats, self.presence, push_logs=push)
+        self.notify = NotifyThread(self._notifier(), told=self._hook_told)
+
+    def _notifier(self) -> Notifier:
+        ports, state = self.service.ports, self.service.state
+        return Notifier(
+            self.fs,
+            self.home,
+            self.lease,
+            self.node,
+            self.record,
+            ports.alloc,
+            ports.clock,
+            left=lambda: state.seconds_left(ports.clock.monotonic()),
+            is_first=lambda: housework.is_first(state, ports),
+        )
+
+    def _hook_told(self, trouble: str) -> None:
+        if trouble != self.service.state.hook_trouble:
+            self.service.state.hook_trouble = trouble
+            self.pulse.publish()
 
     def _farewell(self) -> int:
         """The exit code: 0 if everything that ended here has its outcome in its place, 75 if another serves."""
@@ -294,6 +316,8 @@ class RunnerProcess:
         if self._turn_until_told():
             self.told_to_leave = True
             self.pulse.finish()
+            if not self.service.state.phase.superseded:
+                self.notify.finish()
         self._end()
 
     def _turn_until_told(self) -> bool:
@@ -305,6 +329,7 @@ class RunnerProcess:
         for fd in (self.wake_read, local.fd, *([shared.fd] if shared else [])):
             poll.register(fd, select.POLLIN)
         self.pulse.start()
+        self.notify.start()
         ledger = LedgerThread(service.ports.ledger, told=self._ledger_told)
         due, leaving = 0.0, False
         while True:

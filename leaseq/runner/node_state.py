@@ -68,6 +68,8 @@ class NodeState:
         self.lanes_left: dict[str, int] = {}
         """How many more of a limited group may start, as far as that was looked at since the last poll."""
         self.look_at_limits = True
+        self.hook_trouble = ""
+        """Which hook failed when it was called last, and why."""
         self.waiting: dict[str, str] = {}
         """Why tasks that were looked at do not start."""
         self.newer: dict[str, str] = {}

@@ -139,6 +139,12 @@ class Place(Box):
         return task
 
     @property
+    def hook(self) -> str:
+        """A hook."""
+        self.run("hook", "add", "noted", "--on", "none", "--", "cat", code=0)
+        return "noted"
+
+    @property
     def held(self) -> str:
         """A pending task."""
         return self.submit("true", options=("--lease", "local", "--hold"))
@@ -265,6 +271,8 @@ DOCUMENTS = {
     "edit": "edit {held} --json",
     "why": "why {held} --json",
     "report": "report --json",
+    "hook ls": "hook ls --json",
+    "hook test": "hook test {hook} --json",
     "pause": "pause -g nobody --json",
     "resume": "resume -g nobody --json",
     "group": "group --json",
@@ -517,6 +525,9 @@ LINES = {
     "leaseq diff T3k9 T7aa": Typed("leaseq diff {coded} {coded}"),
     "leaseq submit --snapshot -- python train.py": Typed("cd repo; leaseq submit --snapshot -- python train.py"),
     "leaseq redo T3k9 --same-code": Typed("leaseq redo {coded} --same-code"),
+    "leaseq hook test phone": Typed("leaseq hook test {hook}"),
+    "leaseq hook remove phone": Typed("leaseq hook remove {hook}"),
+    "leaseq submit --notify -- COMMAND": Typed("leaseq submit --notify -- true"),
     "leaseq triage ID": Typed("leaseq triage {failed}"),
     "leaseq triage": Typed("leaseq triage {failed_sweep}"),
     "LEASEQ_READONLY=1 leaseq cancel ID": Typed("LEASEQ_READONLY=1 leaseq cancel {held}; test $? = 2"),

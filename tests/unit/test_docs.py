@@ -18,6 +18,7 @@ from leaseq.models import Array, Event, Heartbeat, Lease, Need, Origin, Outcome,
 from leaseq.names import Entry
 from leaseq.node import record, window
 from leaseq.protocol import records
+from leaseq.protocol.hooks import Call, Hook, Told
 from leaseq.protocol.succession import How, Refusal
 from leaseq.protocol.terms import down_seconds, late_seconds
 from leaseq.room import Room
@@ -67,7 +68,7 @@ def test_every_path_of_a_home_and_of_a_lease_is_in_the_specification() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [Task, Origin, Array, Need, Outcome, Event, Running, Heartbeat, Lease, Allocation, How, Refusal],
+    [Task, Origin, Array, Need, Outcome, Event, Running, Heartbeat, Lease, Allocation, How, Refusal, Hook, Told, Call],
     ids=lambda kind: kind.__name__,
 )
 def test_every_field_of_a_record_is_in_the_specification(kind: type[Record]) -> None:
