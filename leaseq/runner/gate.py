@@ -89,6 +89,10 @@ class Gate:
         """The chunks that nobody has taken of which some index waits no more, in order."""
         return sorted(chunk for chunk, many in self._decided.items() if many and chunk not in taken)
 
+    def in_vain(self, taken: Collection[int]) -> list[int]:
+        """The chunks that nobody has taken of which no index ever will begin, in order."""
+        return [chunk for chunk in self.decided(taken) if self._vain[chunk] == len(self._plan.span(chunk))]
+
     def many_in(self, chunks: Iterable[int]) -> int:
         """How many indices of those chunks may begin, or never will."""
         return sum(self._decided[chunk] for chunk in chunks)

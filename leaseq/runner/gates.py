@@ -113,6 +113,13 @@ def write_down(ports: Ports, lot: Lot) -> None:
     lot.gate.look(ports.clock.monotonic(), nodes=1)
 
 
+def in_vain(lot: Lot) -> list[int]:
+    """Some of the chunks that nobody had taken of which no index ever will begin."""
+    if lot.gate is None or not lot.waits_for_others or lot.over:
+        return []
+    return lot.gate.in_vain(lot.taken)[:SEVERAL]
+
+
 def next_chunks(lot: Lot, rank: int) -> list[int]:
     """The chunk of that rank among those that nobody had taken of which something may begin, or is to end.
 

@@ -143,6 +143,10 @@ class Intake:
                 if entry.chunk is None and entry.each and entry.key not in state.lots and not newer:
                     lots.open_lot(state, self.ports, entry)
         gates.look(state, self.ports)
+        for lot in list(state.lots.values()):
+            # What never will begin needs no room to end.
+            if (chunks := gates.in_vain(lot)) and state.queue.has(str(lot.entry)) and not lot.tripped:
+                lots.take(state, self.ports, lot, chunks)
 
     def _fill_arrays(self, choices: list[Choice]) -> int:
         """Of the chosen arrays what could start has started, or will once it has begun; how many that are."""

@@ -270,10 +270,10 @@ def _learn(ports: Ports, lot: Lot, names: ArrayNames) -> None:
         lot.stops, lot.stops_seen = stops.read_stops(ports.fs, lot.array, names), len(names.stops)
 
 
-def take(state: NodeState, ports: Ports, lot: Lot) -> bool:
-    """One more chunk of the array was looked for, or several of short ones; False if nothing is left to take."""
+def take(state: NodeState, ports: Ports, lot: Lot, chosen: Sequence[int] = ()) -> bool:
+    """One more chunk of the array was looked for, several of short ones, or these; False if nothing is left to take."""
     free = lot.next_free if lot.gate is None else partial(gates.next_chunks, lot)
-    wanted = [] if lot.stop_of_all else free(_rank(state))
+    wanted = chosen or ([] if lot.stop_of_all else free(_rank(state)))
     if not wanted and lot.waits_for_others:
         return False
     if not wanted:

@@ -122,6 +122,19 @@ def test_an_index_that_could_never_start_waits_on_where_that_was_asked_for(box: 
     box.run("wait", second, code=0)
 
 
+def test_an_index_that_never_will_start_is_cancelled_also_while_the_node_is_full(box: Box) -> None:
+    first = array(box, "test {i} -gt 0", indices="0-1")
+    box.run("wait", first, code=1)
+    blocker = box.submit("sleep", "600")  # alone on its node
+    box.until(blocker, "RUNNING")
+    second = array(box, "true", "--after", f"each:{first}", indices="0-1")
+    wait_until(lambda: states(box, second)[0] == f"CANCELLED Dependency: {first}_0 FAILED", "it to be cancelled")
+    assert states(box, second)[1].startswith("PENDING")
+    box.run("cancel", blocker, code=0)
+    box.run("wait", second, code=120)
+    assert states(box, second)[1] == "DONE"
+
+
 def test_what_waits_index_by_index_is_held_released_and_cancelled(box: Box) -> None:
     first, path = gates(box)
     second, third = (array(box, "true", "--after", f"each:{first}") for _ in range(2))
