@@ -34,6 +34,9 @@ from leaseq.monitor.view import frame
 from leaseq.monitor.wants import Want
 from leaseq.names import Entry, new_task_id, order
 from leaseq.protocol import records
+from leaseq.reading import views
+from leaseq.reading.snapshot import Reader
+from leaseq.reading.tails import Tails
 from leaseq.world import SystemClock, SystemFs
 
 IDLE_SECONDS = 60.0
@@ -288,10 +291,42 @@ def refreshes(rows: list[Row]) -> None:
     rows.append(Row("bytes written per changed row, 200x50", len(changes(one, changed, mono=False).encode()), "B"))
 
 
+def progress(rows: list[Row]) -> None:
+    """How far a screen of running tasks is, each with a bar in its stderr and words in its stdout."""
+    with home() as env:
+        root = env["LEASEQ_HOME"]
+        shutil.rmtree(root, ignore_errors=True)
+        lease = big(root, finished=64, nodes=7, pending=0)
+        fs = Counting(remote=False)
+        snapshot = Reader(lease, fs, SystemClock()).read()
+        asked = views.running(snapshot.tasks)[:50]
+        bar = "\rtrain:  43%|####      | {}/5005 [00:10<01:12, 19.4it/s, loss=0.43]"
+        for task, attempt in asked:
+            out, err = (Path(lease.log(task, attempt, stream)) for stream in ("out", "err"))
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text("loss 43% accuracy 71%\n" * 5000)
+            err.write_text("".join(bar.format(n) for n in range(1000)))
+        first, again = [], []
+        for _ in range(5):
+            tails, fs.count = Tails(fs, lease), 0
+            began = time.perf_counter()
+            found = tails.look(asked)
+            first.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            tails.look(asked)
+            again.append(time.perf_counter() - began)
+        if len(found) != len(asked):
+            raise SystemExit(f"of {len(asked)} tasks {len(found)} say how far they are")
+        words = f" {fs.count // 2} operations"
+        rows.append(Row("how far 50 running tasks are, first look", statistics.median(first) * 1000, "ms", note=words))
+        rows.append(Row("again, nothing written since", statistics.median(again) * 1000, "ms", note=words))
+
+
 def main() -> None:
     rows: list[Row] = []
     live(rows)
     refreshes(rows)
+    progress(rows)
     watched(rows)
     show("monitor", rows)
 

@@ -15,6 +15,8 @@ from leaseq.forms import Form
 from leaseq.reading.rewritten import Rows
 from leaseq.reading.views import Progress
 
+LABEL_MAX = 24
+"""So many letters of a bar's description are said."""
 LOOKED_AT = 60
 """So many rows are looked at from the last one up."""
 
@@ -84,9 +86,10 @@ def mark_of(row: str, own: re.Pattern[str] | None = None) -> Mark | None:
         mark = _own(found.groupdict())
         if mark is not None:
             return mark
-    if "/" not in row and "%" not in row and " of " not in row:
-        return None
-    return _bar(row) or _counter(row) or _said(row)
+    # Most rows say nothing, and each expression costs: what a form cannot do without is looked for first.
+    percent, count = "%" in row, "/" in row or " of " in row
+    bar = (percent or count) and ("|" in row or "]" in row or " - " in row or not row.isascii())
+    return (_bar(row) if bar else None) or (_counter(row) if count else None) or (_said(row) if percent else None)
 
 
 def _own(groups: Mapping[str, str | None]) -> Mark | None:
@@ -110,7 +113,7 @@ def _bar(row: str) -> Mark | None:
     done, total, percent = (behind[1], behind[2], behind[3]) if behind else (None, None, None)
     if ahead and percent is None:
         percent, done, total = ahead[1], done or ahead[2], total or ahead[3]
-    key = re.sub(r"[\W\d]+", " ", label).strip(), total or ""
+    key = re.sub(r"[\W\d]+", " ", label).strip()[:LABEL_MAX], total or ""
     left = _left(row)
     if left is None and (click := _CLICK.search(after)):
         left = seconds_of(click[1])

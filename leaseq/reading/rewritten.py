@@ -42,7 +42,7 @@ class Rows:
         """The bytes are written, too."""
         text = self._rest + self._decoder.decode(data)
         unfinished = _UNFINISHED.search(text)
-        at = unfinished.start() if unfinished else len(text)
+        at = unfinished.start() if unfinished and len(text) - unfinished.start() < ROW_MAX else len(text)
         text, self._rest = _last_of(text[:at]), text[at:]
         for piece in _PIECE.finditer(text):
             found = piece[0]
@@ -94,7 +94,8 @@ class Rows:
             # There are rows above those that were read.
             self.rows[:0] = [""] * min(above, ROWS_MAX)
             self.row += min(above, ROWS_MAX)
-        self.row = max(0, self.row - number)
+            del self.rows[ROWS_MAX:]
+        self.row = max(0, min(self.row - number, len(self.rows) - 1))
 
     def _down(self, number: int) -> None:
         self.row += number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from leaseq.errors import UsageError
 from leaseq.layout import Home
 from leaseq.models import State
 from leaseq.reading.progress import mark_of, progress_of, seconds_of
-from leaseq.reading.rewritten import Rows
+from leaseq.reading.rewritten import ROW_MAX, ROWS_MAX, Rows
 from leaseq.reading.tails import WINDOW_BYTES, Tails
 from leaseq.reading.views import TaskView, running
 from leaseq.world import SystemFs
@@ -190,6 +191,33 @@ def test_output_may_be_written_in_any_pieces() -> None:
         for at in range(0, len(data), 7):
             screen.feed(data[at : at + 7])
         assert str(progress_of([screen]) or "") == SAID[path.name], path.name
+
+
+PIECES = [
+    *(
+        b"\x1b[A",
+        b"\x1b[2K",
+        b"\x1b[999B",
+        b"\x1b[999999999C",
+        b"\x1b[1;1H",
+        b"\x1b[J",
+        b"\x1b[500A",
+        b"\x1b[1K",
+        b"\x1b[",
+    ),
+    *(b"\r", b"\n", b"\x08" * 300, b"\x1b]0;x", b"\xff", b"43%|##", b"\x1b[36m", b"epoch 5/50 ", b"x" * 500, b"\x9b2J"),
+]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_is_written_the_rows_are_few_and_short(seed: int) -> None:
+    source = random.Random(seed)
+    screen = Rows(cut=bool(seed % 2))
+    for _ in range(20):
+        screen.feed(b"".join(source.choice(PIECES) for _ in range(100)))
+        assert len(screen.rows) <= 2 * ROWS_MAX and 0 <= screen.row < len(screen.rows)
+        assert max(map(len, screen.rows)) <= 2 * ROW_MAX
+        assert not any(c in row for row in screen.rows for c in "\x1b\r\n\x08")
 
 
 # -- the ends of files -------------------------------------------------------------------------------
