@@ -14,7 +14,7 @@ from leaseq.cli.trouble import explained
 from leaseq.errors import LeaseqError
 from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.around import job_around
-from leaseq.models import Lease, State
+from leaseq.models import State
 from leaseq.verbs.around import nodes_around, way_in
 from leaseq.words import about
 
@@ -44,7 +44,7 @@ def slurm_is_here() -> bool:
 def see_to_capacity(app: App, leases: Iterable[LeaseDir], record: Lease | None = None) -> None:
     """Somebody will run what waits in those leases; said on stderr if a runner had to be started, or could not be.
 
-    record: the lease's, if there is one and it is known. Of one of Slurm's it is said why what waits has no node.
+    record: the lease's, if there is one and it is known. It is said why what waits has no node, if it has none.
     """
     for lease in leases:
         try:
@@ -61,14 +61,6 @@ def see_to_capacity(app: App, leases: Iterable[LeaseDir], record: Lease | None =
                 app.out.talk(f"leaseq: {started}")
             elif started is not None:
                 tell_of_start(app, started)
-
-
-def tell_if_without_host(app: App, record: Lease) -> None:
-    """It is said that what was queued waits for a host, if the lease is of hosts and has none now."""
-    if record.is_of_hosts and not record.nodes:
-        from leaseq.lease.states import without_host
-
-        app.out.talk(f"leaseq: queued, and lease {record.id} has {without_host(record).reason}")
 
 
 def tell_of_start(app: App, started: Started) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
-from leaseq.cli.here import see_to_capacity, tell_if_without_host
+from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import JSON
 from leaseq.cli.progress import Progress
 from leaseq.dataclass import dataclass
@@ -64,7 +64,6 @@ class Move:
             moved[each.reader.lease.id] += 1
         if moved:
             see_to_capacity(app, [to.lease])
-            tell_if_without_host(app, to.record)
         code = progress.end(summed=True)
         if self.json:
             problems = [*progress.problems, *(each.message for each in found.problems)]

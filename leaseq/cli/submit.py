@@ -24,7 +24,7 @@ from leaseq.cli.changes import (
     refuse_owned,
 )
 from leaseq.cli.command import Command, Option, Words
-from leaseq.cli.here import see_to_capacity, tell_if_without_host
+from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import GROUP, JSON, LEASE, NO_START, NODE
 from leaseq.cli.progress import Progress
 from leaseq.cli.sweeping import ARRAY_OPTIONS, content, said, tell_dry_run, with_array
@@ -130,7 +130,6 @@ class Submit:
         finally:
             if self.start and done.ids:
                 see_to_capacity(app, [done.lease], done.record)
-                tell_if_without_host(app, done.record)
         if done.ids:
             self._remark(app, done)
         if done.failure is not None:

@@ -7,6 +7,7 @@ from leaseq.layout import Home, LeaseDir
 from leaseq.lease.host import LocalBackend, Started
 from leaseq.lease.leases import local_id, read_record
 from leaseq.models import Lease
+from leaseq.protocol import allocs
 from leaseq.world import Clock, Fs
 
 
@@ -14,11 +15,14 @@ def ensure(fs: Fs, home: Home, clock: Clock, lease: LeaseDir, record: Lease | No
     """This host's runner is alive, if the lease is this host's; a lease of Slurm's starts its own.
 
     Of one of Slurm's for which others are asked for what is due is done, by the shared answer, and what a person must
-    know of that is given; nothing is, of one whose nodes are all that it will have. record: the lease's, if known.
+    know of that is given; nothing is, of one whose nodes are all that it will have. Of a lease of hosts it is given if
+    there is none. record: the lease's, if known.
     Raises Unavailable with the end of the runner's log, Refused, and OSError.
     """
     if lease.id != local_id():
         found = record or _record(fs, lease)
+        if found is not None and found.is_of_hosts:
+            return _without_host(fs, lease, found)
         return _asked(fs, home, clock, found) if found is not None and found.kept and found.ended is None else None
     host = LocalBackend(fs, home, clock=clock)
     alive = host.runner()
@@ -30,6 +34,17 @@ def _record(fs: Fs, lease: LeaseDir) -> Lease | None:
         return read_record(fs, lease)
     except Newer:
         return None
+
+
+def _without_host(fs: Fs, lease: LeaseDir, record: Lease) -> str | None:
+    """What is said of a lease of hosts that has none now."""
+    from leaseq.lease.states import without_host
+
+    return (
+        None
+        if allocs.living_of(fs, lease, record)
+        else f"queued, and lease {lease.id} has {without_host(record).reason}"
+    )
 
 
 def _asked(fs: Fs, home: Home, clock: Clock, record: Lease) -> str | None:

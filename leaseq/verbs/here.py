@@ -45,12 +45,12 @@ def meant(access: Access, word: str) -> LocalBackend:
 
 
 def _served(access: Access) -> str:
-    """The id of the lease of hosts that this host is in; empty: none, or its own has processes here."""
-    here = [lease for lease, _, _ in holders(access.home.root)]
-    if any(leases.is_own(lease) for lease in here):
+    """The id of the lease of hosts that this host is in; empty: none, or its own lease's runner is alive."""
+    alive = [lease for lease, role, _ in holders(access.home.root) if role == "runner"]
+    if any(leases.is_own(lease) for lease in alive):
         return ""
     found = list(_stays(access))
-    return next((lease for lease in found if lease in here), found[0] if found else "")
+    return next((lease for lease in found if lease in alive), found[0] if found else "")
 
 
 def _stays(access: Access) -> Iterator[str]:

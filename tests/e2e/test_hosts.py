@@ -94,11 +94,14 @@ def test_a_host_that_leaves_ends_nothing_and_is_out_once_it_holds_nothing(lab: L
     first.run("cancel", task_id, code=0)
     assert code_of(draining) == 0
     assert nodes_of(first) == ["gpu1"]
-    # The other one goes on, and the one that has left serves its own lease.
+    # The other one goes on, and the one that has left serves its own lease, until that stops.
     first.run("wait", first.submit("true"), code=0)
     assert second.run("daemon", "start", "--json", code=0).json["lease"] == "local:gpu2"
     refused = second.run("daemon", "start", "--lease", "lab", code=2)
     assert "serves lease local:gpu2" in refused.err
+    assert second.run("daemon", "stop", "--json", code=0).json["lease"] == "local:gpu2"
+    second.join()
+    assert second.run("daemon", "stop", "--json", code=0).json["lease"] == "lab"
 
 
 def test_a_task_that_wants_it_goes_on_elsewhere_when_its_host_is_taken_out(lab: Lab) -> None:
