@@ -58,15 +58,15 @@ def hold(scene: Scene) -> Step:
 
 
 def submit_form(scene: Scene) -> Step:
-    from leaseq.monitor import actions
+    from leaseq.monitor import actions, kept
 
-    return opened(scene, actions.submit_form(scene))
+    return opened(scene, kept.resumed(scene.ui, actions.submit_form(scene)))
 
 
 def add_form(scene: Scene) -> Step:
-    from leaseq.monitor import actions
+    from leaseq.monitor import actions, kept
 
-    return opened(scene, actions.add_form(scene))
+    return opened(scene, kept.resumed(scene.ui, actions.add_form(scene)))
 
 
 def release_lease(scene: Scene) -> Step:
@@ -92,10 +92,10 @@ def pause(scene: Scene) -> Step:
     return replace(refresh(scene), ui=replace(scene.ui, paused=not scene.ui.paused))
 
 
-def quit(scene: Scene) -> Step:
+def quit(scene: Scene, code: int = 0) -> Step:
     from leaseq.monitor.effects import Quit
 
-    return Step(scene.ui, (Quit(),))
+    return Step(scene.ui, (Quit(code),))
 
 
 def help(scene: Scene) -> Step:

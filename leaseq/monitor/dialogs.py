@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from leaseq.dataclass import replace
-from leaseq.monitor import actions, acts, moves
-from leaseq.monitor.effects import Run
+from leaseq.monitor import actions, acts, kept, moves
+from leaseq.monitor.effects import Complete, Run
 from leaseq.monitor.help import help_rows
 from leaseq.monitor.model import Scene, Ui, say
 from leaseq.monitor.moves import Step
 from leaseq.monitor.overlays import Confirm, Form, Help, Menu, Output, Prompt, output_content, output_width
-from leaseq.monitor.windows import room_over
+from leaseq.monitor.windows import help_columns, room_over
 
 SCROLL = {"j": 1, "down": 1, "k": -1, "up": -1, "pgdn": 15, " ": 15, "ctrl-f": 15, "ctrl-d": 15, "pgup": -15}
 SCROLL |= {"ctrl-b": -15, "ctrl-u": -15, "g": -moves.FAR, "home": -moves.FAR, "G": moves.FAR, "end": moves.FAR}
@@ -37,18 +37,23 @@ def _closed(scene: Scene, overlay: object = None) -> Ui:
 def _prompt(scene: Scene, prompt: Prompt, key: str) -> Step:
     ui = scene.ui
     if key in ("esc", "ctrl-c"):
-        ui = replace(ui, overlay=None)
+        ui = replace(kept.with_line(ui, prompt), overlay=None)
         if prompt.kind == "filter":
             return Step(replace(ui, text=prompt.before))
         return Step(replace(ui, log_find=prompt.before) if prompt.kind == "find" else ui)
     if key == "enter":
-        return _entered(scene, prompt)
+        return _entered(replace(scene, ui=kept.with_line(ui, prompt)), prompt)
+    if key == "tab" and prompt.kind == "command":
+        return Step(ui, (Complete(prompt.edit.text[: prompt.edit.at]),))
     if key == "backspace" and not prompt.edit.text:
         return _prompt(scene, prompt, "esc")
+    by = {"up": 1, "ctrl-p": 1, "down": -1, "ctrl-n": -1}.get(key)
     edit = prompt.edit.key(key)
-    if edit is None:
+    if by is None and edit is None:
         return Step(ui)
-    ui = replace(ui, overlay=replace(prompt, edit=edit))
+    prompt = replace(prompt, edit=edit, back=0) if edit is not None else kept.recalled(ui, prompt, by or 0)
+    edit = prompt.edit
+    ui = replace(ui, overlay=prompt)
     if prompt.kind == "filter":
         ui = replace(ui, text=edit.text)
     elif prompt.kind == "find":
@@ -94,7 +99,11 @@ def _confirm(scene: Scene, confirm: Confirm, key: str) -> Step:
 
 def _form(scene: Scene, form: Form, key: str) -> Step:
     if key in ("esc", "ctrl-c"):
-        return Step(_closed(scene))
+        ui = kept.with_draft(_closed(scene), form)
+        letter = "a" if form.kind == "submit" else "n"
+        return Step(
+            say(ui, f"what was typed is kept: {letter} brings it back", "dim") if form.kind in ui.drafts else ui
+        )
     if key in ("tab", "down", "backtab", "up"):
         by = 1 if key in ("tab", "down") else -1
         return Step(_closed(scene, replace(form, at=(form.at + by) % len(form.fields), trouble="")))
@@ -103,7 +112,7 @@ def _form(scene: Scene, form: Form, key: str) -> Step:
         if trouble:
             return Step(_closed(scene, replace(form, trouble=trouble)))
         if key == "enter":
-            return Step(_closed(scene), (Run(actions.form_words(form), back=form),))
+            return Step(kept.without_draft(_closed(scene), form), (Run(actions.form_words(form), back=form),))
         return Step(scene.ui, (actions.preview(form),) if form.kind == "add" else ())
     edit = form.fields[form.at].edit.key(key)
     if edit is None:
@@ -119,6 +128,10 @@ def _text(scene: Scene, shown: Help | Output, key: str) -> Step:
     if key not in SCROLL:
         return Step(scene.ui)
     most, high = room_over(scene)
-    rows = help_rows(scene) if isinstance(shown, Help) else output_content(shown, output_width(shown, most))
+    rows = (
+        help_rows(scene, help_columns(scene))
+        if isinstance(shown, Help)
+        else output_content(shown, output_width(shown, most))
+    )
     top = max(0, min(shown.top + SCROLL[key], len(rows) - (high - 2)))
     return Step(_closed(scene, replace(shown, top=top)))

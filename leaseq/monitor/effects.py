@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Protocol
 
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, replace
 from leaseq.monitor.doings import noted
 from leaseq.monitor.model import Ui, say
 
@@ -13,8 +13,8 @@ from leaseq.monitor.model import Ui, say
 class Outside(Protocol):
     """What the monitor can do besides drawing."""
 
-    def quit(self) -> None:
-        """The monitor ends."""
+    def quit(self, code: int) -> None:
+        """The monitor ends with that exit code."""
 
     def refresh(self) -> None:
         """Everything is read again, now."""
@@ -24,6 +24,9 @@ class Outside(Protocol):
 
     def copy(self, text: str) -> None:
         """The text is in the terminal's clipboard."""
+
+    def complete(self, text: str) -> None:
+        """The line is completed in the background."""
 
     def begin(self, run: Run) -> None:
         """The command runs in the background; its answer comes later."""
@@ -104,7 +107,8 @@ class Watch:
 
     def do(self, outside: Outside, ui: Ui) -> Ui:
         outside.watch(self.lease)
-        return Ui(readonly=ui.readonly, ascii=ui.ascii, lease=self.lease, doings=ui.doings)
+        fresh = Ui(readonly=ui.readonly, ascii=ui.ascii, lease=self.lease)
+        return replace(fresh, doings=ui.doings, typed=ui.typed, drafts=ui.drafts)
 
 
 @dataclass(frozen=True)
@@ -120,8 +124,21 @@ class Refresh:
 class Quit:
     """The monitor ends."""
 
+    code: int = 0
+
     def do(self, outside: Outside, ui: Ui) -> Ui:
-        outside.quit()
+        outside.quit(self.code)
+        return ui
+
+
+@dataclass(frozen=True)
+class Complete:
+    """What may stand at the end of a command line is looked up, and put there."""
+
+    text: str
+
+    def do(self, outside: Outside, ui: Ui) -> Ui:
+        outside.complete(self.text)
         return ui
 
 

@@ -19,7 +19,8 @@ class Filter(Enum):
     RUNNING = "Running"
     PENDING = "Pending"
     DONE = "Done"
-    FAILED = "Failed"
+    FAILED = "Went wrong"
+    CANCELLED = "Cancelled"
     STUCK = "Stuck"
 
     def next(self) -> Filter:
@@ -32,6 +33,7 @@ STATES = {
     Filter.PENDING: {State.PENDING},
     Filter.DONE: {State.DONE},
     Filter.FAILED: {State.FAILED, State.TIMEOUT, State.LOST},
+    Filter.CANCELLED: {State.CANCELLED},
     Filter.STUCK: {State.STUCK, State.LOST},
 }
 

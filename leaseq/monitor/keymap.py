@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from leaseq.dataclass import dataclass
 from leaseq.monitor import acts, moves, refusals
+from leaseq.monitor.filters import Filter
 from leaseq.monitor.model import Pane, Scene, Ui
 from leaseq.monitor.moves import Step
 
@@ -50,6 +51,16 @@ def _node_menu(scene: Scene) -> Step:
     from leaseq.monitor import menus
 
     return acts.opened(scene, menus.node_menu(scene))
+
+
+def _by_number() -> tuple[Key, ...]:
+    """1 is the first filter, and so on."""
+    label = f"1-{len(Filter)}"
+
+    def key(number: int, wanted: Filter) -> Key:
+        return Key((str(number),), label, "the filter of that number", lambda s: moves.filtered(s, wanted), NOT_LOGS)
+
+    return tuple(key(number, each) for number, each in enumerate(Filter, 1))
 
 
 TABLE: tuple[Key, ...] = (
@@ -120,8 +131,14 @@ TABLE: tuple[Key, ...] = (
     Key((" ",), "Space", "mark, to act on several", acts.mark, TASK_LIST, "mark", why_not=refusals.no_task),
     Key(("a",), "a", "submit a task", acts.submit_form, EVERY, "submit", changes=True),
     Key(
-        ("F",), "F", "filter: Recent, All, Running, Pending, Done, Failed, Stuck", moves.next_filter, NOT_LOGS, "filter"
+        ("F",),
+        "F",
+        "the next filter: " + ", ".join(each.value for each in Filter),
+        moves.next_filter,
+        NOT_LOGS,
+        "filter",
     ),
+    *_by_number(),
     Key(("/",), "/", "show only tasks with these words (!word: without)", acts.narrow, NOT_LOGS, "find"),
     Key(("/",), "/", "find in this output", acts.find, LOGS, "find"),
     Key(("n",), "n", "next match", lambda s: acts.next_match(s, 1), LOGS, "next", why_not=refusals.no_find),
@@ -166,5 +183,6 @@ TABLE: tuple[Key, ...] = (
     Key(("p",), "p", "pause: nothing is read until p again", acts.pause, EVERY, "pause"),
     Key(("esc",), "Esc", "back: close, show all again, drop the marks", acts.escape, EVERY, ""),
     Key(("?",), "?", "this help", acts.help, EVERY, "help"),
-    Key(("q", "ctrl-c"), "q", "quit", acts.quit, EVERY, "quit"),
+    Key(("ctrl-c",), "^C", "close a window, what was typed is kept; without one: quit", lambda s: acts.quit(s, 130)),
+    Key(("q",), "q", "quit", acts.quit, EVERY, "quit"),
 )

@@ -89,11 +89,13 @@ class Monitor:
             progress=options.progress,
         )
         self._answers: list[Answer] = []
+        self._completions: list[tuple[str, tuple[str, ...]]] = []
+        self._code = 0
         self._ended = self._stopped = self._continued = self._resized = False
         self._touched = clock.monotonic()
 
     def run(self) -> int:
-        """0 once the person has quit."""
+        """The exit code, once the person has quit: 0, or 130 for Ctrl-C."""
         before = self._handle_signals()
         try:
             self.readers.start()
@@ -106,7 +108,7 @@ class Monitor:
             self.terminal.leave()
             for number, handler in before.items():
                 signal.signal(number, handler)
-        return 0
+        return self._code
 
     def wake(self) -> None:
         """The loop looks for news, from whatever thread or signal handler this is called."""
@@ -142,6 +144,10 @@ class Monitor:
             self._keys()
         while self._answers:
             self._show(self._answers.pop(0))
+        while self._completions:
+            from leaseq.monitor.completing import completed
+
+            self.ui = completed(self.ui, *self._completions.pop(0))
         away = self.clock.monotonic() - self._touched > AWAY_SECONDS
         self.readers.slowness = AWAY_SLOWNESS if away else 1.0
         if not self._ended:
@@ -199,11 +205,17 @@ class Monitor:
             readers=self.readers,
             quit=self._quit,
             answered=self._answered,
+            completed=self._completed,
             readonly=self.options.readonly,
         )
 
-    def _quit(self) -> None:
-        self._ended = True
+    def _quit(self, code: int) -> None:
+        self._ended, self._code = True, code
+
+    def _completed(self, text: str, words: tuple[str, ...]) -> None:
+        """As with answers: called from the thread that waited for it."""
+        self._completions.append((text, words))
+        self.wake()
 
     def _answered(self, answer: Answer) -> None:
         """The answer is shown in the next turn; called from the thread that waited for it."""

@@ -106,6 +106,10 @@ class Ui:
     doings: tuple[Doing, ...] = ()
     """What was done here, the oldest first."""
     message: Message | None = None
+    typed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Lines that were typed, by the kind of their prompt, the newest last."""
+    drafts: Mapping[str, object] = field(default_factory=dict)
+    """Forms that were closed with something in them, by kind."""
     last_list: Pane = Pane.TASKS
     """The list whose selection the detail pane shows."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.monitor import detail
+from leaseq.monitor.filters import Filter
 from leaseq.monitor.logs import current, shown_index
 from leaseq.monitor.model import FEW_ROWS, ROWS_MAX, Pane, Scene, Ui, fresh_log, say
 from leaseq.monitor.stage import laid_out
@@ -127,8 +128,13 @@ def zoom(scene: Scene) -> Ui:
 
 
 def next_filter(scene: Scene) -> Ui:
+    return filtered(scene, scene.ui.filter.next())
+
+
+def filtered(scene: Scene, wanted: Filter) -> Ui:
+    """The list of tasks has that filter."""
     ui = scene.ui
-    return replace(ui, filter=ui.filter.next(), focus=Pane.TASKS, last_list=Pane.TASKS, rows=FEW_ROWS)
+    return replace(ui, filter=wanted, focus=Pane.TASKS, last_list=Pane.TASKS, rows=FEW_ROWS)
 
 
 # -- the log -----------------------------------------------------------------------------------------

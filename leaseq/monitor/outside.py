@@ -9,6 +9,7 @@ from collections.abc import Callable
 from leaseq.commands import READONLY
 from leaseq.dataclass import replace
 from leaseq.layout import Home
+from leaseq.monitor.completing import asked
 from leaseq.monitor.doings import noted
 from leaseq.monitor.effects import Pager, Run, command_line
 from leaseq.monitor.model import Message, Ui
@@ -31,13 +32,14 @@ class World:
         umask: int,
         terminal: Terminal,
         readers: Readers,
-        quit: Callable[[], None],
+        quit: Callable[[int], None],
         answered: Callable[[Answer], None],
+        completed: Callable[[str, tuple[str, ...]], None],
         readonly: bool,
     ) -> None:
         self._home, self._umask, self._terminal, self._readers = home, umask, terminal, readers
         self._readonly = readonly
-        self.quit, self._answered = quit, answered
+        self.quit, self._answered, self._completed = quit, answered, completed
 
     def now(self) -> float:
         return self._readers.clock.now()
@@ -57,6 +59,14 @@ class World:
 
         def work() -> None:
             self._answered(answer_of(run, environment, umask=self._umask))
+
+        threading.Thread(target=work, daemon=True).start()
+
+    def complete(self, text: str) -> None:
+        environment = self._environment()
+
+        def work() -> None:
+            self._completed(text, asked(text, environment, umask=self._umask))
 
         threading.Thread(target=work, daemon=True).start()
 

@@ -62,6 +62,10 @@ class Prompt:
     edit: Edit = Edit()
     before: str = ""
     """What stood there before, for Esc."""
+    back: int = 0
+    """Which line typed earlier it shows, counted from the newest; 0: what is being typed."""
+    fresh: str = ""
+    """What was being typed, while it shows another line."""
 
     @property
     def sign(self) -> str:

@@ -35,7 +35,8 @@ BAR_COLUMNS, BAR_FROM = 10, 40
 """How wide the bar of an array is, and from how wide a cell on there is one."""
 FILTER_HINTS = {
     Filter.STUCK: "nothing is stuck",
-    Filter.FAILED: "nothing has failed",
+    Filter.FAILED: "nothing went wrong",
+    Filter.CANCELLED: "nothing was cancelled",
     Filter.RUNNING: "nothing runs",
     Filter.PENDING: "nothing waits",
     Filter.DONE: "nothing is done yet",

@@ -42,21 +42,36 @@ def argv(words: tuple[str, ...]) -> list[str]:
 def answer_of(run: Run, environment: Mapping[str, str], *, umask: int) -> Answer:
     """The command has run; both of its outputs are its answer."""
     try:
-        done = subprocess.run(
-            argv(run.words),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**environment, "NO_COLOR": "1"},
-            start_new_session=True,
-            umask=umask,
-            check=False,
-        )
+        done = _in_background(run.words, environment, umask=umask, stderr=subprocess.STDOUT)
     except (OSError, ValueError) as error:
         return Answer(run, 1, (((str(error), ""),),))
     text = done.stdout.decode("utf-8", "replace").rstrip("\n")
     lines = [sanitise(line)[0] for line in text.split("\n")[:LINES_MAX]] if text else []
     return Answer(run, done.returncode, tuple(tuple((text, "") for text, _ in line) for line in lines))
+
+
+def output_of(words: tuple[str, ...], environment: Mapping[str, str], *, umask: int) -> str:
+    """What the command has written to stdout; nothing if it could not run."""
+    try:
+        done = _in_background(words, environment, umask=umask, stderr=subprocess.DEVNULL)
+    except (OSError, ValueError):
+        return ""
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _in_background(
+    words: tuple[str, ...], environment: Mapping[str, str], *, umask: int, stderr: int
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        argv(words),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env={**environment, "NO_COLOR": "1"},
+        start_new_session=True,
+        umask=umask,
+        check=False,
+    )
 
 
 def foreground(words: tuple[str, ...], environment: Mapping[str, str], *, pause: bool, umask: int) -> str:

@@ -70,6 +70,10 @@ class Terminal:
             self._before = termios.tcgetattr(self.fd_in)
             self.write(self._keep)
         tty.setcbreak(self.fd_in, termios.TCSANOW)
+        # Ctrl-C is a key: it closes a window, and what was typed there is not lost. Ctrl-Z and Ctrl-\ are signals.
+        attributes = termios.tcgetattr(self.fd_in)
+        attributes[6][termios.VINTR] = os.fpathconf(self.fd_in, "PC_VDISABLE").to_bytes(1, "little")
+        termios.tcsetattr(self.fd_in, termios.TCSANOW, attributes)
         self.write(self._enter)
         self.blank = True
 

@@ -52,7 +52,7 @@ class Want:
 def want(scene: Scene, panes: Container[Pane] = ()) -> Want:
     """What the readers are to read for this scene; panes: those that it shows."""
     ui, task = scene.ui, scene.task
-    sparse = ui.filter in (Filter.DONE, Filter.FAILED, Filter.STUCK)
+    sparse = ui.filter in (Filter.DONE, Filter.FAILED, Filter.CANCELLED, Filter.STUCK)
     return Want(
         lease_id=scene.data.lease_id,
         recent=SEARCHED_MAX if ui.text else max(ui.rows, 1000) if sparse else ui.rows,

@@ -10,6 +10,13 @@ from leaseq.monitor.panes import Rows
 from leaseq.monitor.text import Span, pad, part, splice, width
 from leaseq.widths import cells
 
+HELP_COLUMNS = 150
+
+
+def help_columns(scene: Scene) -> int:
+    """The columns of what stands in the help window."""
+    return min(room_over(scene)[0], HELP_COLUMNS) - 2
+
 
 def prompt(scene: Scene, columns: int) -> list[Span]:
     """The line that is being typed, with the number of matches; nothing if none is."""
@@ -71,7 +78,7 @@ def overlay_rows(scene: Scene, overlay: object) -> Rows:
         rows = overlays.form_rows(overlay, wide - 2, form_line(overlay))
         return overlays.box(overlay.title, clipped(rows, high - 2, overlay.at), wide, foot_words)
     if isinstance(overlay, overlays.Help):
-        content = help_rows(scene)
+        content = help_rows(scene, help_columns(scene))
         wide = min(most, max(width(row) for row in content) + 3)
         high = min(high - 2, len(content))
         top = max(0, min(overlay.top, len(content) - high))

@@ -207,9 +207,28 @@ def adds_a_task(screen: Screen, live: Live) -> None:
 
 
 def cycles_filters(screen: Screen, live: Live) -> None:
-    for word in ("All", "Running", "Pending", "Done", "Failed", "Stuck", "Recent"):
+    for word in ("All", "Running", "Pending", "Done", "Went wrong", "Cancelled", "Stuck", "Recent"):
         screen.press("F", f"tasks {word}")
     screen.press("F", "tasks All")
+
+
+def filters_by_number(screen: Screen, live: Live) -> None:
+    words = ("Recent", "All", "Running", "Pending", "Done", "Went wrong", "Cancelled", "Stuck")
+    for number, word in reversed(list(enumerate(words, 1))):
+        screen.press(str(number), f"tasks {word}")
+
+
+def closes_windows_by_ctrl_c(screen: Screen, live: Live) -> None:
+    screen.press("a", "submit to")
+    screen.send("echo 'typed and kept'")
+    screen.shows("-- 'echo")
+    screen.send("\x03")
+    screen.hides("submit to local")
+    screen.press("a", "echo 'typed and kept'")
+    screen.send("\x1b")
+    screen.hides("submit to local")
+    screen.send("\x03")
+    assert screen.ended() == 130
 
 
 def filters_by_words(screen: Screen, live: Live) -> None:
@@ -345,8 +364,12 @@ def runs_a_command(screen: Screen, live: Live) -> None:
     screen.send(":")
     screen.send("lease ls\r")
     screen.shows("ALIVE")
-    screen.press(":", ":")
-    screen.send("nonsense\r")
+    screen.send(":")
+    screen.send("lease re")
+    screen.press("\t", ":lease release")
+    screen.send("\x15")
+    screen.press("\x1b[A", ":lease ls")
+    screen.send("\x15nonsense\r")
     screen.shows("is not a leaseq command")
 
 
@@ -405,6 +428,8 @@ TRIED: dict[Callable[[Screen, Live], None], str] = {
     marks_several: "Space",
     adds_a_task: "a",
     cycles_filters: "F",
+    filters_by_number: "1-8",
+    closes_windows_by_ctrl_c: "^C",
     filters_by_words: "/",
     finds_in_output: "/|n|N",
     zooms_the_log: "z|Enter",

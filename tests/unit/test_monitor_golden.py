@@ -98,6 +98,9 @@ def lease_detail(size: str) -> Scene:
 VIEWS = {
     "help": lambda: overlaid(busy("120x40"), Help()),
     "help.80x24": lambda: overlaid(busy(), Help()),
+    "help.200x50": lambda: overlaid(busy("200x50"), Help()),
+    "help.40x10": lambda: overlaid(busy("40x10"), Help()),
+    "help-logs.80x24": lambda: overlaid(busy(focus=Pane.LOGS), Help(top=10)),
     "menu": lambda: overlaid(busy(), task_menu(busy())),
     "cancel": lambda: overlaid(busy(), cancel(busy())),
     "release": lambda: overlaid(busy(), release_lease(busy())),

@@ -7,9 +7,10 @@ import pytest
 from leaseq.dataclass import replace
 from leaseq.models import State
 from leaseq.monitor import actions, effects, menus, moves
+from leaseq.monitor.completing import completed
 from leaseq.monitor.data import Data, Index, Log, Sought, Watched, with_history
 from leaseq.monitor.detail import content
-from leaseq.monitor.filters import Filter, in_states
+from leaseq.monitor.filters import STATES, Filter, in_states
 from leaseq.monitor.help import help_rows
 from leaseq.monitor.keymap import TABLE
 from leaseq.monitor.logs import logs, title
@@ -19,7 +20,9 @@ from leaseq.monitor.panes import leases_shown, tasks, why
 from leaseq.monitor.press import LAST, hints, press
 from leaseq.monitor.reader import rank
 from leaseq.monitor.stage import arranged, banner
+from leaseq.monitor.text import width
 from leaseq.monitor.theme import codes
+from leaseq.monitor.view import COUNTS
 from leaseq.monitor.wants import want
 from leaseq.reading.views import ArrayView, TaskView
 from tests.unit import monitor_scenes as situations
@@ -157,12 +160,18 @@ def test_no_two_keys_of_a_pane_are_the_same() -> None:
         assert len(names) == len(set(names)), pane
 
 
-def test_every_key_is_in_the_help_of_its_panes() -> None:
+@pytest.mark.parametrize("columns", [30, 70, 150])
+def test_every_key_and_sign_is_in_the_help_of_its_panes(columns: int) -> None:
     for pane in Pane:
-        scene = busy(focus=pane, overlay=Help())
-        text = "\n".join("".join(part for part, _ in row) for row in help_rows(scene))
-        for key in TABLE:
-            assert (key.help in text) == (pane in key.panes) or key.help in [k.help for k in TABLE if pane in k.panes]
+        rows = help_rows(busy(focus=pane, overlay=Help()), columns)
+        assert all(width(row) <= columns for row in rows)
+        words = " ".join("".join(text for text, _ in row) for row in rows).split()
+        here = [key for key in TABLE if pane in key.panes]
+        assert all(set(f"{key.label} {key.help}".split()) <= set(words) for key in here)
+        text = " ".join(words)
+        assert all(f"{state.glyph} {state.code} {state.name}" in text for state in State)
+        elsewhere = {key.help for key in TABLE} - {key.help for key in here}
+        assert columns < 150 or not any(each in text for each in elsewhere)
 
 
 def test_hints_are_keys_that_work_now_and_always_fit() -> None:
@@ -253,6 +262,67 @@ def test_a_form_makes_the_command_line_a_person_would_type() -> None:
         "leaseq submit --lease 48213 --gpus 2 --mem 8G --time 2h -- 'python train.py --lr 1'"
     )
     assert step.ui.overlay is None
+
+
+@pytest.mark.parametrize("close", ["esc", "ctrl-c"])
+def test_what_was_typed_into_a_form_is_there_when_it_is_opened_again(close: str) -> None:
+    scene = typed(busy(), "a", *"python train.py", "tab", "2", close)
+    assert scene.ui.overlay is None and scene.ui.message and "a brings it back" in scene.ui.message.text
+    again = typed(scene, "a")
+    assert isinstance(again.ui.overlay, Form) and again.ui.overlay.at == 1
+    assert (again.ui.overlay.value("command"), again.ui.overlay.value("GPUs")) == ("python train.py", "2")
+    done = typed(again, "enter", "a")
+    assert isinstance(done.ui.overlay, Form) and done.ui.overlay.value("command") == ""
+    empty = typed(busy(), "a", close)
+    assert not empty.ui.drafts and empty.ui.message is None
+
+
+def test_ctrl_c_closes_what_is_open_and_quits_only_if_nothing_is() -> None:
+    for keys in ("?", "enter", ":", "/", "a", "n", "c", "L"):
+        scene = typed(busy(), keys)
+        step = press(scene, "ctrl-c")
+        assert scene.ui.overlay and step.ui.overlay is None and step.effects == ()
+    (quit,) = press(busy(), "ctrl-c").effects
+    assert quit == effects.Quit(130)
+
+
+def test_lines_that_were_typed_come_back() -> None:
+    def line(scene: Scene) -> str:
+        assert isinstance(scene.ui.overlay, Prompt)
+        return scene.ui.overlay.edit.text
+
+    scene = typed(busy(), ":", *"status", "enter", ":", *"tasks -a", "ctrl-c", ":", *"lea")
+    assert [line(typed(scene, *["up"] * n)) for n in range(4)] == ["lea", "tasks -a", "status", "status"]
+    assert line(typed(scene, "up", "up", "down", "down")) == "lea"
+    assert line(typed(scene, "up", *"x")) == "tasks -ax"
+    found = typed(busy(focus=Pane.LOGS), "/", *"epoch", "enter", "esc", "/", "up")
+    assert line(found) == found.ui.log_find == "epoch"
+
+
+def test_tab_asks_for_what_may_stand_there_and_puts_it_in() -> None:
+    scene = typed(busy(), ":", *"lease re")
+    assert press(scene, "tab").effects == (effects.Complete("lease re"),)
+    one = completed(scene.ui, "lease re", ("release",))
+    assert isinstance(one.overlay, Prompt) and one.overlay.edit == Edit("lease release ", 14)
+    several = completed(typed(busy(), ":", *"ca").ui, "ca", ("cancel", "cat"))
+    assert isinstance(several.overlay, Prompt) and several.overlay.edit.text == "ca"
+    assert several.message and several.message.text == "cancel  cat"
+    assert completed(scene.ui, "lease", ("lease",)) == scene.ui, "it was typed on meanwhile"
+    none = completed(scene.ui, "lease re", ())
+    assert none.message and none.message.text == "nothing can be completed here"
+
+
+def test_every_filter_has_a_number_and_lists_its_states_alone() -> None:
+    for number, wanted in enumerate(Filter, 1):
+        scene = typed(busy(), str(number))
+        assert scene.ui.filter is wanted and scene.ui.focus is Pane.TASKS
+        if wanted in STATES:
+            assert {row.state for row in scene.tasks} <= STATES[wanted]
+    assert [row.state for row in typed(busy(), "7").tasks] == [State.CANCELLED]
+
+
+def test_every_state_is_counted_above_in_the_words_of_status() -> None:
+    assert dict(COUNTS) == {(state,): state.name.lower() for state in State}
 
 
 def test_a_form_without_a_command_says_so_and_stays() -> None:
