@@ -35,8 +35,10 @@ class Calling:
 
 def calling(config: Config, environment: Mapping[str, str]) -> Calling:
     """By the settings and the terminal: tmux has titles of its own, and shows no notification unless it is told to."""
-    inside = bool(environment.get("TMUX")) or environment.get("TERM", "").startswith(("tmux", "screen"))
-    passed = not inside or config.monitor_in_tmux == "pass"
+    kind = environment.get("TERM", "")
+    inside = bool(environment.get("TMUX")) or kind.startswith(("tmux", "screen"))
+    # A text console knows neither, and an old one writes them onto the screen.
+    passed = kind != "linux" and (not inside or config.monitor_in_tmux == "pass")
     notify = config.monitor_notify if passed or config.monitor_notify == "bell" else "off"
     return Calling(config.monitor_title == "on" and passed, notify, config.monitor_notify_on, inside)
 

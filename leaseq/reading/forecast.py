@@ -14,6 +14,8 @@ from leaseq.words import about, count
 
 SAMPLES_MIN = 3
 """Of fewer tasks nothing is concluded."""
+APART = 5.0
+"""If the longest took so many times what they took on average, that says nothing of the next one."""
 EVENTS = 50
 """By so many of the tasks that ended last on each node it is said how long the others of a lease take."""
 LOOKED_AT = 200
@@ -30,8 +32,16 @@ class Seen:
     most: float
     """The longest."""
     samples: int
+    least: float
+    """The shortest."""
     like: str
     """What they have in common, in words: `named vit`."""
+
+    @property
+    def spread(self) -> str:
+        """Of tasks that are not like each other how little and how much they took, in words; else empty."""
+        apart = self.most > APART * self.mean
+        return f"{about(self.least)} to {about(self.most)}" if apart else ""
 
     def left_after(self, elapsed: float) -> float:
         """How long one may take yet that has run for so long; infinite if it has run longer than any of them."""
@@ -59,7 +69,8 @@ class Durations:
             if len(found) >= SAMPLES_MIN:
                 like = {"name": f"named {value}", "group": f"of group {value}", "program": f"that run {value}"}
                 mean = math.fsum(found) / len(found)
-                return Seen(found[len(found) // 2], mean, found[-1], len(found), like.get(kind, "of this lease"))
+                like_words = like.get(kind, "of this lease")
+                return Seen(found[len(found) // 2], mean, found[-1], len(found), found[0], like_words)
         return None
 
 
@@ -168,6 +179,8 @@ def forecast(
     seen = Durations().learn(events).of("", "", "")
     if seen is None:
         return Forecast(pending, words=f"{told}; how long they take is not known: too few tasks have ended here")
+    if seen.spread:
+        return Forecast(pending, words=f"{told}; how long they take is not known: the last took {seen.spread}")
     if not running:
         words = f"{told}, about {about(seen.mean)} each by the last {seen.samples}; none runs now"
         return Forecast(pending, words=words)
@@ -196,7 +209,8 @@ def _with_arrays(
         return None
     told = f"{waiting:,} pending"
     seen = Durations().learn(events).of("", "", "") if pending or running else None
-    if arrays.seconds is None or not at_once or (seen is None and (pending or running)):
+    unlike = (pending or running) and (seen is None or seen.spread)
+    if arrays.seconds is None or not at_once or unlike:
         return Forecast(waiting, words=f"{told}; how long they take is not known")
     others = (pending + running / 2) * seen.mean if seen else 0.0
     seconds = (arrays.seconds + others) / at_once

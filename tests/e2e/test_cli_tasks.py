@@ -68,6 +68,7 @@ def test_how_far_a_task_is_is_read_from_its_output(box: Box) -> None:
     assert "43 % 1:12" in narrow and "42 % of part" in narrow
     status = box.run("status").out
     assert f"{whole[:8]} vit 43 % · 1:12 left" in status and f"{part[:8]} 42 % of epoch 3" in status
+    assert "(43 %, 1:12 left) vit" in box.run("status", "--brief").out
     assert {each["id"] for each in box.run("status", "--json").json["progress"]} == {whole, part}
     assert "progress:   43 % · 1:12 left (its output says so)" in box.run("info", whole).out
 

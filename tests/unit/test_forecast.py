@@ -117,6 +117,15 @@ def array(state: State, counts: dict[State, int], mean: float | None) -> TaskVie
     return TaskView("T1", 1, state, array=ArrayView(100, counts, mean_seconds=mean))
 
 
+def test_what_took_very_different_times_says_nothing_of_the_next() -> None:
+    mixed = [ended(n) for n in (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1000.0)]
+    found = forecast(TOTALS, mixed, left=None, nodes=())
+    assert found and found.seconds is None
+    assert found.words == "14 pending; how long they take is not known: the last took 1 s to 16 min"
+    alike = forecast(TOTALS, [ended(n) for n in (100.0, 200.0, 300.0)], left=None, nodes=())
+    assert alike and alike.seconds is not None
+
+
 def test_each_index_of_an_array_counts_as_a_task() -> None:
     runs = array(State.RUNNING, {State.RUNNING: 4, State.DONE: 46}, 60.0)
     totals = {State.PENDING: 0, State.RUNNING: 1}

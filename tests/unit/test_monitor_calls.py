@@ -122,6 +122,7 @@ INSIDE, OUTSIDE = {"TMUX": "/tmp/tmux"}, {"TERM": "xterm-256color"}
         ({"monitor_notify": "osc777"}, INSIDE, (False, "off", True)),
         ({"monitor_notify": "osc777", "monitor_in_tmux": "pass"}, INSIDE, (True, "osc777", True)),
         ({}, {"TERM": "screen-256color"}, (False, "bell", True)),
+        ({"monitor_notify": "osc9"}, {"TERM": "linux"}, (False, "off", False)),
     ],
 )
 def test_inside_tmux_nothing_but_the_bell_is_sent_unless_it_is_passed_on(
