@@ -60,7 +60,7 @@ def how_many(need: Need, capacity: Room) -> int:
     """How many such attempts have room on such a node at once: at least one, and at most 64 that book nothing."""
     if need.alone or need.gpus == ALL_GPUS:
         return 1
-    return max(1, min(64, *_each_allows(need, capacity, capacity)))
+    return max(1, min([64, *_each_allows(need, capacity, capacity)]))
 
 
 def how_many_more(need: Need, left: Room, capacity: Room) -> int:

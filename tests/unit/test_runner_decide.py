@@ -7,7 +7,7 @@ import pytest
 from leaseq.dataclass import replace
 from leaseq.models import ALL_GPUS, Need
 from leaseq.names import Entry, new_task_id
-from leaseq.room import Booking, Room, booking_of, never_fits, room_left
+from leaseq.room import Booking, Room, booking_of, how_many, never_fits, room_left
 from leaseq.runner.decide import LEASE_ENDS, LEASE_TIME, LOOKAHEAD, choose, rank, stagger_seconds
 from tests.build import make_entry
 
@@ -187,3 +187,10 @@ def test_once_the_end_was_told_what_it_interrupted_does_not_begin_again() -> Non
     chosen, waiting = choose([again, limited, first], NODE, (), seconds_left=60.0, warned=True)
     assert [choice.entry for choice in chosen] == [limited, first]
     assert waiting == {again.id: LEASE_ENDS}
+
+
+def test_of_attempts_that_book_nothing_64_have_room_at_once() -> None:
+    room = Room(8, 1000, ("0", "1"))
+    assert how_many(Need(cpus=0), room) == 64
+    assert how_many(Need(cpus=2), room) == 4 and how_many(Need(cpus=1, gpus=1), room) == 2
+    assert how_many(Need(), room) == 1 == how_many(Need(cpus=9), room)
