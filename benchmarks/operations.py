@@ -17,16 +17,18 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from bench import LEASEQ, Row, home, run, show
+from bench import LEASEQ, Row, home, run, show, wait_for
 from throughput import lease_of
 
 from leaseq.protocol import reports
+from leaseq.protocol.tasks import read_outcome
 from leaseq.world import SystemFs
 
 CALLS = "open,openat,stat,lstat,newfstatat,statx,access,faccessat2,rename,link,unlink,mkdir,getdents64,fsync,fdatasync"
 TASKS = 200
 ARRAY = 50_000
 ARRAY_SECONDS = 20
+SHORT_ARRAYS = (500, 3000)
 IDLE_SECONDS = 30
 
 
@@ -90,16 +92,34 @@ def main() -> None:
         idle = {call: number / IDLE_SECONDS for call, number in count(trace, root).items()}
         total = sum(idle.values())
         rows.append(Row("idle local runner", total, "calls/s", "<= 2", total <= 2, _words(idle)))
+        rows += [_of_a_whole_array(env, trace, root, size) for size in SHORT_ARRAYS]
         rows.append(_of_an_index(env, trace, root))
     show("operations", rows)
+
+
+def _of_a_whole_array(env: dict[str, str], trace: Path, root: str, size: int) -> Row:
+    """What the runner asks for each index of a short array, from its first look at it until it is over."""
+    tracer = attach([_runner(env)], trace)
+    task_id = run([*LEASEQ, "submit", "--array", f"0-{size - 1}", "--", "true"], env=env).split()[0]
+    lease, fs = lease_of(env), SystemFs(remote=False)
+    wait_for(lambda: read_outcome(fs, lease, task_id, 1) is not None, seconds=120, what=f"the end of {task_id}")
+    time.sleep(1)  # what follows its outcome
+    detach(tracer)
+    each = {call: number / size for call, number in count(trace, root).items()}
+    total = sum(each.values())
+    what = f"per index of an array of {size:,}, whole, logs apart"
+    return Row(what, total, "calls", "<= 0.5", total <= 0.5, _words(each))
+
+
+def _runner(env: dict[str, str]) -> int:
+    return int(json.loads(next(Path(env["LEASEQ_NODE_DIR"]).glob("*/*/*/runner")).read_text())["pid"])
 
 
 def _of_an_index(env: dict[str, str], trace: Path, root: str) -> Row:
     """What the runner asks for each index of a long array, while it runs for a while; the two logs are the keeper's."""
     task_id = run([*LEASEQ, "submit", "--array", f"0-{ARRAY - 1}", "--", "true"], env=env).split()[0]
     time.sleep(2)  # by then it is known that they are quick
-    runner = json.loads(next(Path(env["LEASEQ_NODE_DIR"]).glob("*/*/*/runner")).read_text())["pid"]
-    tracer, before = attach([runner], trace), _ended(env, task_id)
+    tracer, before = attach([_runner(env)], trace), _ended(env, task_id)
     time.sleep(ARRAY_SECONDS)
     ended = _ended(env, task_id) - before
     detach(tracer)

@@ -63,12 +63,12 @@ def _is_linked(fs: Fs, lease: LeaseDir, held: Claim) -> bool:
     """The file is the chunk's own, by now or before; False if the chunk is another's, and then the file is gone."""
     _, path, taken = _paths(lease, held)
     try:
-        own = fs.read(path)
-    except FileNotFoundError:
-        return False
-    try:
         fs.link(path, taken)
     except OSError as failure:
+        try:
+            own = fs.read(path)
+        except FileNotFoundError:
+            return False
         try:
             stands = fs.read(taken)
         except FileNotFoundError:

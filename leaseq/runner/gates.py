@@ -120,10 +120,10 @@ def in_vain(lot: Lot) -> list[int]:
     return lot.gate.in_vain(lot.taken)[:SEVERAL]
 
 
-def next_chunks(lot: Lot, rank: int) -> list[int]:
+def next_chunks(lot: Lot, rank: int, several: int) -> list[int]:
     """The chunk of that rank among those that nobody had taken of which something may begin, or is to end.
 
-    With it so many after it as would be run in a moment, or of which nothing is left to run.
+    With it so many after it as would be run in a moment, and several at most, or of which nothing is left to run.
     """
     assert lot.gate is not None
     some = lot.gate.decided(lot.taken)
@@ -132,7 +132,7 @@ def next_chunks(lot: Lot, rank: int) -> list[int]:
     found = some[at : at + 1] if some else []
     wanted = 1 if lot.limits else max(1, len(lot.pace.ends))
     for chunk in some[at + 1 :]:
-        if len(found) >= SEVERAL or lot.gate.free_in(found) >= wanted:
+        if len(found) >= several or lot.gate.free_in(found) >= wanted:
             break
         found.append(chunk)
     return found

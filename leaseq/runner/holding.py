@@ -24,8 +24,10 @@ from leaseq.room import Booking
 from leaseq.runner.gate import Gate
 from leaseq.runner.pace import Pace
 
-SEVERAL = 16
-"""So many chunks are taken together at most."""
+SEVERAL, SEVERAL_MAX = 16, 64
+"""So many chunks may always be taken together, and so many while there are enough for all nodes."""
+SHARE = 4
+"""Enough: that many times as many are free for each node."""
 Attempted = tuple[int, int]
 """(index, attempt)"""
 
@@ -127,11 +129,16 @@ class Lot:
         """True while something is left to take of it, and not all of that may begin."""
         return self.gate is not None and self.stop_of_all is None and len(self.taken) < self.plan.chunks
 
-    def next_free(self, rank: int) -> list[int]:
+    def several(self, nodes: int) -> int:
+        """How many chunks a node takes together at most, if there are so many nodes."""
+        free = self.plan.chunks - len(self.taken)
+        return max(SEVERAL, min(SEVERAL_MAX, free // (SHARE * max(1, nodes))))
+
+    def next_free(self, rank: int, several: int) -> list[int]:
         """The chunk of that rank among those that nobody had taken at the last look, or the last of them.
 
-        With it so many after it as would be run in a moment, by how many have ended in the last one: of short indices
-        each chunk costs more than it runs. Nothing if none is free.
+        With it so many after it as would be run in a moment, by how many have ended in the last one, and several at
+        most: of short indices each chunk costs more than it runs. Nothing if none is free.
         """
         while self._cursor < self.plan.chunks and self._cursor in self.taken:
             self._cursor += 1
@@ -143,7 +150,7 @@ class Lot:
             chunk += 1
         found = free[-1:]
         places = sum(len(self.plan.span(each)) for each in found)
-        while chunk < self.plan.chunks and not self.limits and places < len(self.pace.ends) and len(found) < SEVERAL:
+        while chunk < self.plan.chunks and not self.limits and places < len(self.pace.ends) and len(found) < several:
             if chunk not in self.taken:
                 found.append(chunk)
                 places += len(self.plan.span(chunk))

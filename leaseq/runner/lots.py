@@ -273,7 +273,7 @@ def _learn(ports: Ports, lot: Lot, names: ArrayNames) -> None:
 def take(state: NodeState, ports: Ports, lot: Lot, chosen: Sequence[int] = ()) -> bool:
     """One more chunk of the array was looked for, several of short ones, or these; False if nothing is left to take."""
     free = lot.next_free if lot.gate is None else partial(gates.next_chunks, lot)
-    wanted = chosen or ([] if lot.stop_of_all else free(_rank(state)))
+    wanted = chosen or ([] if lot.stop_of_all else free(_rank(state), lot.several(len(state.nodes))))
     if not wanted and lot.waits_for_others:
         return False
     if not wanted:

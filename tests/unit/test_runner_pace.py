@@ -1,8 +1,14 @@
-"""How many of an array's indices begin ahead, and how many are handed to the keeper together."""
+"""How many of an array's indices begin ahead, how many are handed over together, and how many chunks are taken."""
 
 from __future__ import annotations
 
+from leaseq.arrays import Expansion
+from leaseq.layout import ArrayDir
+from leaseq.models import Array, Need, Task
+from leaseq.names import Entry
 from leaseq.node.window import MOMENT_SECONDS
+from leaseq.protocol.plan import Plan
+from leaseq.runner.holding import Lot
 from leaseq.runner.pace import SURE, Pace
 
 
@@ -42,3 +48,26 @@ def test_what_a_keeper_refused_is_asked_for_alone_first() -> None:
     pace = paced(*[0.001] * 6)
     pace.refused()
     assert not pace.is_short
+
+
+def quick_lot(count: int, *taken: int) -> Lot:
+    """An array of which a hundred indices end in a moment here."""
+    task = Task("T", ("true",), "/", 0.0, array=Array(f"0-{count - 1}"))
+    assert task.array is not None
+    entry = Entry("0", task.id, Need(), 1, count=count)
+    made = Expansion(task, task.array)
+    lot = Lot(entry, task, made, ArrayDir("/a"), Plan(count), slots=1, inbox="/inbox", own=False)
+    lot.taken, lot.pace = set(taken), paced(*[0.001] * 400)
+    return lot
+
+
+def test_a_node_takes_as_many_short_chunks_together_as_leave_enough_for_all_nodes() -> None:
+    alone = quick_lot(500)
+    assert [alone.several(nodes) for nodes in (1, 4, 100)] == [64, 31, 16]
+    assert alone.next_free(0, alone.several(1)) == list(range(64))
+    assert alone.next_free(7, alone.several(100)) == list(range(7, 23)), "others take those before"
+    ending = quick_lot(500, *range(420))
+    assert ending.several(1) == 20 and ending.next_free(0, 20) == list(range(420, 440))
+    slow = quick_lot(500)
+    slow.pace = Pace()
+    assert slow.next_free(0, slow.several(1)) == [0]
