@@ -238,9 +238,7 @@ class World:
     def happen(self) -> None:
         """The lease was made, and has had ten jobs, or been released; then all is quiet."""
         fs = MemoryFs(self.disk)
-        for directory in (HOME.runs, HOME.cache, f"{HOME.cache}/{HERE}", HOME.scripts):
-            fs.mkdir(directory)
-        fs.create(f"{HOME.cache}/conf.{clusters._key()}", HERE.encode())
+        self.prepare(fs)
         self.make(fs)
         self.scheduler.at(1.0, self.command)
         if self.strikes("release"):
@@ -249,6 +247,12 @@ class World:
             self.scheduler.pause(30.0)
         self.chances = CALM
         self.scheduler.pause(2 * LIMIT_SECONDS)
+
+    def prepare(self, fs: Fs) -> None:
+        """There is a home, and which cluster commands mean is known."""
+        for directory in (HOME.runs, HOME.cache, f"{HOME.cache}/{HERE}", HOME.scripts):
+            fs.mkdir(directory)
+        fs.create(f"{HOME.cache}/conf.{clusters._key()}", HERE.encode())
 
     def make(self, fs: Fs) -> None:
         how = How("", argv=("-t10",), options={"time": "10"}, cwd="/")
@@ -331,13 +335,15 @@ class SimHands(Hands):
         world.scheduler.pause(world.chance.choice((0.01, 2.0)))
         return Answer(tuple(argv), 0, f"{job}\n", "")
 
-    def cancel(self, alloc: Allocation) -> bool:
+    def cancel(self, alloc: Allocation, *, started: bool = True) -> bool:
         world = self.world
         job = world.jobs[alloc.job]
         row = parse_rows(line(job.id, job.state, script=job.script))[0]
         if job.over or Queue({}, cluster=HERE).match(alloc, row) is not Match.SAME:
             return False
         world.scheduler.pause(0.1)
+        if not started and job.state != "PENDING":
+            return False
         world.end(job, "CANCELLED", job.state)
         allocs.mark_released(self.fs, allocs.directory(world.directory, alloc))
         return True

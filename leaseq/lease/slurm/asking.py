@@ -50,9 +50,9 @@ class Hands:
         """It is queued, and has its records; raises LeaseqError."""
         sbatch.submit(self.fs, self.home, prepared, request=request)
 
-    def cancel(self, alloc: Allocation) -> bool:
-        """True if Slurm has been told to end it, False if it has ended; raises LeaseqError."""
-        return SlurmBackend(self.fs, self.home, clock=self.clock).release(alloc)
+    def cancel(self, alloc: Allocation, *, started: bool) -> bool:
+        """True if Slurm has been told to end it, False if it has ended, or has started, unless `started`."""
+        return SlurmBackend(self.fs, self.home, clock=self.clock).release(alloc, started=started)
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,9 @@ class Asks:
 
 class Asker:
     """The allocations of one lease that are asked for one after the other."""
+
+    takes_started = True
+    """False if one that is to be cancelled goes on if it has started meanwhile."""
 
     def __init__(
         self, fs: Fs, home: Home, held: Holding, queue: Queue, *, clock: Clock, on_node: bool, hands: Hands
@@ -188,7 +191,11 @@ class Asker:
             succession.stop(self.fs, self.lease, step.stop)
             return True
         if step.cancel:
-            told = [self.hands.cancel(each) for each in step.cancel if not self._is_released(each)]
+            told = [
+                self.hands.cancel(each, started=self.takes_started)
+                for each in step.cancel
+                if not self._is_released(each)
+            ]
             return any(told)
         return step.ask is not None and self._ask(step.ask, step, asks)
 
@@ -207,7 +214,7 @@ class Asker:
         except (LeaseqError, OSError) as error:  # its script is gone, or another than it was
             succession.refuse(self.fs, self.lease, str(error), on_node=self.on_node)
             return False
-        self._forget(asks.tokens.values())
+        self._forget(self._over_with(asks, ask))
         began = self.clock.monotonic()
         if not self._claim(ask, prepared.asked.alloc.token):
             return False
@@ -241,6 +248,12 @@ class Asker:
             return True
         known = allocs.all_of(self.fs, self.lease, self.held.lease)
         return any(each.token == before and each.ended is None for each in known)
+
+    def _over_with(self, asks: Asks, ask: tuple[int, int]) -> list[str]:
+        """The tokens of asks that are given up, or whose jobs have records. Another's may be on its way to sbatch."""
+        known = {each.token for each in self.held.allocs}
+        open_ = {token for place, (_, token) in asks.newest().items() if place != ask[0]} - known
+        return [token for token in asks.tokens.values() if token not in open_]
 
     def _forget(self, tokens: Iterable[str]) -> None:
         """Nothing of those asks is left in scripts/: they were given up, or their jobs have records."""

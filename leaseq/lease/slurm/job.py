@@ -62,10 +62,11 @@ class SlurmBackend:
             return LeaseState("RUNNING", nodes=hosts, ends=ends, age_seconds=heard)
         return state
 
-    def release(self, alloc: Allocation) -> bool:
+    def release(self, alloc: Allocation, *, started: bool = True) -> bool:
         """True if Slurm has been told to end the job: its tasks get TERM now, and KILL after the site's KillWait.
 
-        False if Slurm says that the job has ended. Raises Refused if the job may be another than the lease's.
+        False if Slurm says that the job has ended, or, unless `started`, that it has nodes: then it goes on.
+        Raises Refused if the job may be another than the lease's.
         """
         job, cluster = alloc.job, clusters.here(self.fs, self.home, anew=True)
         try:
@@ -74,10 +75,10 @@ class SlurmBackend:
             if alloc.ended is not None:
                 return False
             raise
-        if row is None:
+        if row is None or (not started and row.state not in PENDING):
             return False
         try:
-            said = ask(["scancel", job])
+            said = ask(["scancel", *(() if started else ("--state=PENDING",)), job])
         except Unanswered as error:
             raise _perhaps_released(alloc, error.message) from None
         # scancel says nothing of an id that has already ended or never was, and ends with 0.
@@ -86,6 +87,8 @@ class SlurmBackend:
                 squeue.changed(self.fs, self.home, cluster)
                 raise _perhaps_released(alloc, said.words)
             raise SlurmError(said.words, hint=f"the lease is as it was; `squeue -j {job}` shows Slurm's side")
+        if not started and (now := squeue.look(job)) is not None and now.state in RUNNING:
+            return False  # it has started between the two
         allocs.mark_released(self.fs, allocs.directory(self.home.lease(alloc.lease), alloc))
         squeue.changed(self.fs, self.home, cluster)
         return True

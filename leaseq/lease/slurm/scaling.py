@@ -55,6 +55,8 @@ def begin(fs: Fs, home: Home, prepared: Prepared) -> Lease:
 class Pool(Asker):
     """The jobs of a lease that scales."""
 
+    takes_started = False
+
     def _step(self, asks: Asks, found: Sequence[str]) -> Step:
         by_token = {each.token: each for each in self.held.allocs if each.token}
         late = self._late(asks, by_token)
