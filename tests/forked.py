@@ -199,12 +199,15 @@ def _text(like: TextIO, buffer: io.BufferedReader | io.BufferedWriter) -> TextIO
 
 
 def _import_all() -> None:
-    """Everything that a command imports is imported, but the monitor; nothing of it has been called."""
+    """Everything that a command imports is imported, but the monitor; nothing of it has been called.
+
+    What is for programs is none of it, and its plugins need those programs.
+    """
     from leaseq.cli.binding import import_fire
 
     import_fire()
     for module in pkgutil.walk_packages(leaseq.__path__, "leaseq."):
-        if not module.name.startswith(("leaseq.monitor", "leaseq.__main__")):
+        if not module.name.startswith(("leaseq.monitor", "leaseq.api.", "leaseq.__main__")):
             importlib.import_module(module.name)
 
 

@@ -27,6 +27,7 @@ import leaseq
 from leaseq.api import home
 from leaseq.api.executor import INDICES_MAX, INDICES_MIN
 from leaseq.models import State
+from leaseq.world import process_start
 from tests.e2e import called
 from tests.e2e.cli import Box
 from tests.e2e.harness import ROOT
@@ -442,7 +443,8 @@ def test_a_runner_that_is_killed_outright_keeps_no_result_back(box: Box, gate: P
     with leaseq.Executor(cpus=1) as executor:
         future = executor.submit(called.until, str(gate), 8)
         running(future)
-        os.kill(box.runner_pid, signal.SIGKILL)
+        os.kill(pid := box.runner_pid, signal.SIGKILL)
+        wait_until(lambda: not process_start(pid), "the runner's end")
         gate.touch()
         second = executor.submit(called.add, 1)  # whoever makes backlog sees to a runner
         assert (second.result(PATIENCE), future.result(PATIENCE)) == (1, 8)
