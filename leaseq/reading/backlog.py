@@ -1,4 +1,5 @@
-"""Whether anything of a lease is left to run, and what of it could start now, by names alone.
+"""Whether anything of a lease is left to run, and what of it could start now: by names alone, but for arrays whose
+indices wait one by one.
 
 What is held, or waits for what is held or LOST, does not start by itself and is not left to run. What waits for another
 lease's task may start, for all that is known here.
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed, Newer
+from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Need, State
 from leaseq.names import PENDING, Entry, need_of, parse_key
@@ -40,7 +42,9 @@ def pending(fs: Fs, lease: LeaseDir) -> Backlog:
     left = {group: max(0, most - limits.held.get(group, 0)) for group, most in limits.parallel.items()}
     ready: dict[tuple[int | None, ...], tuple[Need, int]] = {}
     others: Counter[str] = Counter()
-    for entry, number in _entries(fs, lease, names):
+    for entry, every in _entries(fs, lease, names):
+        number = _may_begin(fs, lease, entry) if entry.each else every
+        others[WAITING] += every - number
         if limits.stop(entry.group):
             others[PAUSED] += number
             continue
@@ -76,11 +80,32 @@ def _entries(fs: Fs, lease: LeaseDir, names: Iterable[str]) -> Iterator[tuple[En
 
 
 def _indices_left(fs: Fs, lease: LeaseDir, entry: Entry) -> int:
+    return sum(map(len, _spans_left(fs, lease, entry)))
+
+
+def _spans_left(fs: Fs, lease: LeaseDir, entry: Entry) -> list[range]:
+    """The places of the array, or of the part of it, that nobody has taken."""
     plan = Plan(entry.count)
     if entry.chunk is not None:
-        return len(plan.span(entry.chunk)) if entry.chunk < plan.chunks else 0
+        return [plan.span(entry.chunk)] if entry.chunk < plan.chunks else []
     taken = array_places.names_of(fs, lease, entry).taken
-    return entry.count - sum(len(plan.span(chunk)) for chunk in taken if chunk < plan.chunks)
+    return [plan.span(chunk) for chunk in range(plan.chunks) if chunk not in taken]
+
+
+def _may_begin(fs: Fs, lease: LeaseDir, entry: Entry) -> int:
+    """How many of its indices that nobody has taken may begin. Costs a read of the other array's journals."""
+    from leaseq.protocol.index_ends import of_indices
+
+    try:
+        task = array_places.read_array(fs, lease, entry)
+        every = Indices.parse(task.array.indices) if task is not None and task.array is not None else Indices()
+        left = [every[place] for span in _spans_left(fs, lease, entry) for place in span]
+    except (Malformed, FileNotFoundError, LookupError):
+        return 0
+    for up in edges.each_of(fs, lease, entry.of_array().key) if left else ():
+        ended = of_indices(fs, lease.beside(up.lease), up.task, left, durably=False).ended
+        left = [index for index in left if index in ended and ended[index].state is State.DONE]
+    return len(left)
 
 
 def _listed(fs: Fs, directory: str) -> list[str]:

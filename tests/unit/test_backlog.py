@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from leaseq.models import State
-from leaseq.reading.backlog import is_empty
-from leaseq.verbs.hold import hold
+from leaseq.reading.backlog import WAITING, is_empty, pending
+from leaseq.verbs.hold import hold, release
+from tests.unit.test_each import after_each
+from tests.unit.test_index_after import COUNT, Sweep
 from tests.unit.test_verbs import Lab
 from tests.unit.test_verbs_after import after, ends
 
@@ -49,3 +51,16 @@ def test_what_waits_for_another_lease_may_start_for_all_that_is_known(lab: Lab) 
     first = lab.task().row.id
     after(lab, f"ok:{first}", lease=lab.other)
     assert not is_empty(lab.fs, lab.other)
+
+
+def test_of_an_array_that_waits_index_by_index_only_what_may_begin_could_start(lab: Lab) -> None:
+    sweep = Sweep(lab)
+    down = after_each(lab, sweep.id)
+    assert pending(lab.fs, lab.lease).others == {WAITING: COUNT}
+    sweep.end(1)
+    sweep.end(2, State.FAILED)
+    sweep.end(4)
+    found = pending(lab.fs, lab.lease)
+    assert sum(number for _, number in found.ready) == COUNT - 3 + 2 and found.others == {WAITING: COUNT - 2}
+    release(lab.access, lab.see(down), anyway=True)
+    assert not pending(lab.fs, lab.lease).others
