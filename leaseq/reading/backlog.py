@@ -14,8 +14,8 @@ from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed, Newer
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
-from leaseq.models import ANY, Need, State
-from leaseq.names import PENDING, Entry, need_of, parse_key
+from leaseq.models import ANY, Need, State, Task
+from leaseq.names import PENDING, Entry, is_each, need_of, parse_key
 from leaseq.protocol import array_places, edges, groups
 from leaseq.protocol.edges import BEGIN, EACH
 from leaseq.protocol.plan import Plan
@@ -94,6 +94,12 @@ def _spans_left(fs: Fs, lease: LeaseDir, entry: Entry) -> list[range]:
 
 def _may_begin(fs: Fs, lease: LeaseDir, entry: Entry) -> int:
     """How many of its indices that nobody has taken may begin. Costs a read of the other array's journals."""
+    _, fates = _fates(fs, lease, entry)
+    return sum(all(state is State.DONE for state in states) for states in fates.values())
+
+
+def _fates(fs: Fs, lease: LeaseDir, entry: Entry) -> tuple[Task | None, dict[int, list[State | None]]]:
+    """(the array, of each of its indices that nobody has taken how those have ended that it waits for)."""
     from leaseq.protocol.index_ends import of_indices
 
     try:
@@ -101,11 +107,26 @@ def _may_begin(fs: Fs, lease: LeaseDir, entry: Entry) -> int:
         every = Indices.parse(task.array.indices) if task is not None and task.array is not None else Indices()
         left = [every[place] for span in _spans_left(fs, lease, entry) for place in span]
     except (Malformed, FileNotFoundError, LookupError):
-        return 0
+        return None, {}
+    found: dict[int, list[State | None]] = {index: [] for index in left}
     for up in edges.each_of(fs, lease, entry.of_array().key) if left else ():
         ended = of_indices(fs, lease.beside(up.lease), up.task, left, durably=False).ended
-        left = [index for index in left if index in ended and ended[index].state is State.DONE]
-    return len(left)
+        for index, states in found.items():
+            states.append(ended[index].state if index in ended else None)
+    return task, found
+
+
+def _waits_in_vain(fs: Fs, lease: LeaseDir, name: str) -> bool:
+    """True of an array all of whose indices that nobody has taken wait for such as are LOST, or as have failed if it is
+    to be kept then: somebody has to see to those.
+    """
+    try:
+        entry = Entry.parse(name)
+    except Malformed:
+        return False
+    task, fates = _fates(fs, lease, entry) if entry.each else (None, {})
+    never = {State.LOST, *(edges.BADLY if task is not None and task.on_dep == "hold" else ())}
+    return bool(fates) and all(not never.isdisjoint(states) for states in fates.values())
 
 
 def _listed(fs: Fs, directory: str) -> list[str]:
@@ -118,7 +139,7 @@ def _listed(fs: Fs, directory: str) -> list[str]:
 def is_empty(fs: Fs, lease: LeaseDir) -> bool:
     """True if nothing pends, runs, or waits for what will come."""
     # Twice, for a task may be on its way back from a node; who begins to run one has it among its claims first.
-    return not any(_names(fs, parent) for parent in (lease.inboxes, lease.claims, lease.inboxes)) and not _comes(
+    return not any(_names(fs, lease, parent) for parent in (lease.inboxes, lease.claims, lease.inboxes)) and not _comes(
         fs, lease
     )
 
@@ -148,6 +169,7 @@ def _comes(fs: Fs, lease: LeaseDir) -> bool:
     return False
 
 
-def _names(fs: Fs, parent: str) -> bool:
-    """True if there is a file in a directory of that one."""
-    return any(fs.names(f"{parent}/{name}") for name in fs.names(parent))
+def _names(fs: Fs, lease: LeaseDir, parent: str) -> bool:
+    """True if there is a file in a directory of that one, but for arrays that wait in vain."""
+    some = (each for name in fs.names(parent) for each in fs.names(f"{parent}/{name}"))
+    return any(not (is_each(each) and parent == lease.inboxes and _waits_in_vain(fs, lease, each)) for each in some)

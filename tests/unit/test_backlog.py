@@ -7,6 +7,7 @@ import pytest
 from leaseq.models import State
 from leaseq.reading.backlog import WAITING, is_empty, pending
 from leaseq.verbs.hold import hold, release
+from leaseq.verbs.retry import retry
 from tests.unit.test_each import after_each
 from tests.unit.test_index_after import COUNT, Sweep
 from tests.unit.test_verbs import Lab
@@ -64,3 +65,18 @@ def test_of_an_array_that_waits_index_by_index_only_what_may_begin_could_start(l
     assert sum(number for _, number in found.ready) == COUNT - 3 + 2 and found.others == {WAITING: COUNT - 2}
     release(lab.access, lab.see(down), anyway=True)
     assert not pending(lab.fs, lab.lease).others
+
+
+@pytest.mark.parametrize(
+    ("state", "on_dep", "left"), [(State.LOST, "", False), (State.FAILED, "hold", False), (State.FAILED, "", True)]
+)
+def test_an_array_whose_indices_wait_for_somebody_is_not_left_to_run(
+    lab: Lab, state: State, on_dep: str, left: bool
+) -> None:
+    sweep = Sweep(lab)
+    after_each(lab, sweep.id, lease=lab.other, on_dep=on_dep)
+    assert not is_empty(lab.fs, lab.other)
+    sweep.finish(**{f"i{index}": state for index in range(COUNT)})
+    assert is_empty(lab.fs, lab.other) is not left
+    retry(lab.access, lab.see(sweep.id))
+    assert not is_empty(lab.fs, lab.other)
