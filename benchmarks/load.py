@@ -27,9 +27,10 @@ from throughput import lease_of
 
 sys.path.insert(0, str(ROOT))
 
+from leaseq.dataclass import replace
 from leaseq.layout import Home, LeaseDir
 from leaseq.models import ANY, Lease, Need, Task
-from leaseq.monitor.data import Watched
+from leaseq.monitor.data import Seek, Watched
 from leaseq.monitor.reader import LeasesWatch, LeaseWatch, LogWatch
 from leaseq.monitor.wants import Want
 from leaseq.names import Entry, new_incarnation, new_task_id, order
@@ -439,6 +440,13 @@ def output() -> list[Row]:
             costs.setdefault("the monitor's log pane, first", []).append(cost_of(fs, partial(watch.read, want)))
             again = cost_of(fs, partial(watch.read, want))
             costs.setdefault("the monitor's log pane, again", []).append(again)
+            costs.setdefault("the monitor's log pane, the first line", []).append(
+                cost_of(fs, partial(watch.read, replace(want, log_top=0)))
+            )
+            seek = replace(want, seek=Seek(count, text="not there"))
+            costs.setdefault("a search of all of it in the monitor", []).append(
+                cost_of(fs, partial(_sought, watch, seek))
+            )
     rows = []
     for what, found in costs.items():
         rows += grown(f"{what}; bytes", "ms", OUTPUT_BYTES, _pair(c.ms for c in found))
@@ -448,6 +456,15 @@ def output() -> list[Row]:
         if found[0].mb:
             rows += grown(f"{what}, memory; bytes", "MB", OUTPUT_BYTES, _pair(c.mb for c in found))
     return rows
+
+
+def _sought(watch: LogWatch, want: Want) -> None:
+    """The search has gone through all of the output."""
+    log = watch.read(want)
+    while not (log and log.sought and log.sought.done):
+        log = watch.read(want) or log
+    if log.sought.at is not None:
+        raise AssertionError("words that are not there were found")
 
 
 def _last_lines(fs: SystemFs, path: str, count: int) -> None:

@@ -12,6 +12,8 @@ from leaseq.reading.last_error import is_error, weight
 
 TOLD_LINES = 2000
 """In so many lines of its end the error of a failed task is looked for."""
+NEAR_LINES = 5000
+"""So many lines are looked at between two frames; farther ones are the reader's to find."""
 
 
 def seek(scene: Scene, *, text: str, back: bool, columns: int, height: int) -> Ui:
@@ -47,9 +49,8 @@ def resolved(scene: Scene, height: int) -> Scene:
 def _sought(ui: Ui, log: Log, height: int) -> Ui:
     assert ui.seek is not None
     seek = ui.seek
-    found = known_by(log.index, seek) or _among_held(log, seek)
-    if found is None and log.sought is not None and log.sought.seek == seek:
-        found = log.sought
+    begun = log.sought if log.sought is not None and log.sought.seek == seek else None
+    found = known_by(log.index, seek) or begun or _among_held(log, seek)
     if found is None or not found.done:
         come = found.come if found else 0
         if not come and seek.text and log.index.text == seek.text:
@@ -81,7 +82,7 @@ def _among_held(log: Log, seek: Seek) -> Sought | None:
             return None
         lines = log.lines[bisect_right(log.lines, seek.start, key=lambda line: line.at) :]
     wanted = seek.text.lower()
-    for line in lines:
+    for line in lines[:NEAR_LINES]:
         if wanted in line.text.lower() if wanted else is_error(line.text):
             return Sought(seek, line.at, done=True)
     return None

@@ -63,6 +63,13 @@ _WRAPPED = _any(
     r"^srun: error: .*step .*(?:CANCELLED|cancelled)|\bJob step aborted\b|^slurmstepd: error: \*\*\* STEP",
 )
 """What only tells that something else has failed."""
+MAYBE = re.compile(
+    rb"rror|xception|Interrupt|raceback|ERROR|FATAL|CRITICAL|fatal|panic|terminate called|Segmentation|Bus error|"
+    rb"Illegal instruction|Floating point|core dumped|stack smashing|double free|free\(\)|malloc\(\)|Assertion|CUDA|"
+    rb"NCCL|cuFFT|ut [oO]f [mM]emory|oom|DUE TO|not found|No such file|denied|No space|quota|cannot|Killed|Aborted|"
+    rb"unbound|undefined symbol|Timeout|Failure|Exit|make|SIGTERM|CANCELLED|cancelled"
+)
+"""Of any line that is an error something of this is in it: most blocks are passed over by one look."""
 _ABORTED = re.compile(r"^Aborted\b|:\s+\d+ Aborted\b")
 _WHAT = re.compile(r"^\s*what\(\):\s*(.*)$")
 _OPENS = "Traceback (most recent call last):"
@@ -77,6 +84,8 @@ def plain(line: str) -> str:
 
 def weight(line: str) -> int:
     """2 if the line says what went wrong, 1 if it only tells that something did, 0 if it is no error."""
+    if not MAYBE.search(line.encode("utf-8", "replace")):
+        return 0
     text = plain(line)
     if not text or len(text) > 10 * CHARS_MAX:
         return 0
@@ -134,13 +143,17 @@ def read(streams: Sequence[Log]) -> str:
             data, size = log.read(-TAIL_BYTES, TAIL_BYTES)
         except FileNotFoundError:
             continue
-        rows = data.split(b"\n")
-        if size > len(data):
-            rows = rows[1:]  # cut
-        found = last_error([_text(row) for row in rows])
+        rows = data.split(b"\n")[1 if size > len(data) else 0 :]  # the first may be cut
+        found = last_error(_texts(rows[-LINES_MAX:])) if MAYBE.search(data) else ""
         if found:
             return found
     return ""
+
+
+def _texts(rows: Sequence[bytes]) -> list[str]:
+    """The lines that may be an error, and those after them, as they are shown; others are empty: they tell nothing."""
+    maybe = [bool(MAYBE.search(row)) for row in rows]
+    return [_text(row) if maybe[n] or (n and maybe[n - 1]) else "" for n, row in enumerate(rows)]
 
 
 def error_of(reader: Reader, task_id: str, attempt: int) -> str:

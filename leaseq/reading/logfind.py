@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 
 from leaseq.reading.document import Document, decoded
-from leaseq.reading.last_error import is_error
+from leaseq.reading.last_error import MAYBE, is_error
 from leaseq.reading.logtext import CONTROLS, sanitise
 
 Matches = Callable[[bytes, int], list[int]]
 """The offsets of the lines in these bytes, which begin at that offset, that are looked for."""
-
-_MAYBE_ERROR = re.compile(
-    rb"rror|xception|Interrupt|raceback|ERROR|FATAL|CRITICAL|fatal|panic|terminate called|Segmentation|Bus error|"
-    rb"Illegal instruction|Floating point|core dumped|stack smashing|double free|free\(\)|malloc\(\)|Assertion|CUDA|"
-    rb"NCCL|cuFFT|ut [oO]f [mM]emory|oom|DUE TO|not found|No such file|denied|No space|quota|cannot|Killed|Aborted|"
-    rb"unbound|undefined symbol|Timeout|Failure|Exit|make|SIGTERM|CANCELLED|cancelled"
-)
-"""Of any line that is an error something of this is in it: most blocks are passed over by one look."""
 
 _ODD = bytes([*range(9), *range(11, 32), 127])
 """Bytes of a sequence, or that are not shown: most outputs have none."""
@@ -44,9 +35,9 @@ def with_words(text: str) -> Matches:
 
 def errors(data: bytes, at: int) -> list[int]:
     """The lines that tell of an error."""
-    if not _MAYBE_ERROR.search(data):
+    if not MAYBE.search(data):
         return []
-    return _lines(data, at, lambda raw: bool(_MAYBE_ERROR.search(raw)) and is_error(_shown(raw)))
+    return _lines(data, at, lambda raw: bool(MAYBE.search(raw)) and is_error(_shown(raw)))
 
 
 def _shown(raw: bytes) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from leaseq.dataclass import replace
@@ -504,6 +506,17 @@ def test_the_output_of_a_failed_task_is_opened_at_its_last_error() -> None:
     near = failed("\n".join(["step"] * 50 + list(situations.TRACEBACK)))
     assert near.ui.follow and near.ui.log_mark == near.data.log.lines[-1].at
     assert failed("step\nstep").ui.log_mark is None
+
+
+def test_a_key_waits_for_no_search() -> None:
+    scene = busy(focus=Pane.LOGS)
+    assert scene.task
+    log = situations.log(scene.task.id, "\n".join(f"error without a colon {n}" for n in range(40_000)))
+    scene = arranged(replace(scene, data=replace(scene.data, log=log)))
+    began = time.process_time()
+    for stroke in ("[", "]"):
+        assert typed(scene, stroke).ui.seek
+    assert time.process_time() - began < 0.5
 
 
 def test_errors_are_gone_to_one_after_the_other() -> None:
