@@ -61,8 +61,10 @@ class Logs:
                     print(f"==> {row.id} std{stream} <==", flush=True)
                 if sizes[stream]:
                     self._copy(logs[stream])
-            if self.streams == ("out",) and not sizes["out"] and sizes["err"]:
-                app.out.talk(f"leaseq: stdout is empty; stderr has {sizes['err']} bytes (--stderr shows them)")
+            (chosen, other) = ("out", "err") if self.streams == ("out",) else ("err", "out")
+            if self.streams == (chosen,) and not sizes[chosen] and sizes[other]:
+                how = "--stderr shows" if other == "err" else "without --stderr it shows"
+                app.out.talk(f"leaseq: std{chosen} is empty; std{other} has {sizes[other]:,} bytes ({how} them)")
             elif app.out.watched and not headed and not any(sizes.values()):
                 app.out.talk(f"leaseq: {row.id} has written nothing; it is {row.state.name}")
         if problems and len(found.tasks) == 1 and not found.unknown:

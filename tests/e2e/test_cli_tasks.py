@@ -73,6 +73,15 @@ def test_how_far_a_task_is_is_read_from_its_output(box: Box) -> None:
     assert "progress:   43 % · 1:12 left (its output says so)" in box.run("info", whole).out
 
 
+def test_an_empty_stream_says_what_the_other_has(box: Box) -> None:
+    out, err = box.submit("seq 1000"), box.submit("echo to stderr >&2")
+    box.run("wait", out, err, code=0)
+    assert box.run("logs", err, code=0).err == "leaseq: stdout is empty; stderr has 10 bytes (--stderr shows them)\n"
+    said = box.run("logs", "--stderr", out, code=0)
+    assert said.err == "leaseq: stderr is empty; stdout has 3,893 bytes (without --stderr it shows them)\n"
+    assert said.out == box.run("logs", "--both", out, code=0).err == ""
+
+
 def test_why_a_task_failed_is_read_from_its_output(box: Box) -> None:
     command = "E=Error; echo Key$E: not this; echo Runtime$E: CUDA out of memory >&2; echo bye >&2"
     task = box.submit(f"{command}; exit 3", options=("--gpus", "0"))

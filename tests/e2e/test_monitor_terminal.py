@@ -148,6 +148,7 @@ def test_a_failed_task_is_shown_at_its_error_whatever_it_wrote_afterwards(env: d
         screen.send("/fails\r")
         screen.shows("▸RuntimeError: CUDA out of memory")
         screen.shows("*paused*")
+        screen.wait(lambda: re.search("✗F .* RuntimeError: ", screen.text), "its last error in the list")
         screen.press("G", "▸RuntimeError: CUDA out of memory")
 
 
