@@ -84,13 +84,13 @@ def home() -> Iterator[dict[str, str]]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def wait_for(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
-    """The condition holds; raises where it does not in time."""
+def wait_for(condition: Callable[[], bool], *, seconds: float, what: str, every: float = 0.0005) -> None:
+    """The condition holds; raises where it does not in time. every: how long not to look, and to take no processor."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(what)
-        time.sleep(0.0005)
+        time.sleep(every)
 
 
 def spawn_floor() -> float:
