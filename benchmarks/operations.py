@@ -77,14 +77,14 @@ def main() -> None:
         rows.append(Row("per submit", total, "calls", "<= 8", total <= 8, _words(submit)))
         run([*LEASEQ, "submit", "--", "sleep 3"], env=env)
         lines = run([*LEASEQ, "submit", "--file", "-"], env=env, text="true\n" * TASKS)
-        tracer = attach(holders(env), trace)
+        tracer = attach([_runner(env)], trace)  # the keeper makes the two logs of each, and nothing else
         last = lines.split()[-1]
         run([*LEASEQ, "wait", last], env=env)
         time.sleep(1)
         detach(tracer)
         per_task = {call: number / TASKS for call, number in count(trace, root).items()}
         total = sum(per_task.values())
-        rows.append(Row("per task run, 1 slot", total, "calls", "<= 12", total <= 12, _words(per_task)))
+        rows.append(Row("per task run, 1 slot, logs apart", total, "calls", "<= 10", total <= 10, _words(per_task)))
         time.sleep(2)
         tracer = attach(holders(env), trace)
         time.sleep(IDLE_SECONDS)

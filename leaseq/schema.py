@@ -155,7 +155,8 @@ class Record:
                     raise Malformed(f"{name}: {error}") from None
             elif default is MISSING:
                 raise Malformed(f"{name} is missing")
-        known["extra"] = {name: item for name, item in value.items() if name not in known and name != "v"}
+        if len(known) + ("v" in value) < len(value):
+            known["extra"] = {name: item for name, item in value.items() if name not in known and name != "v"}
         return cls(**known)
 
     @classmethod

@@ -32,7 +32,7 @@ from leaseq.names import is_key
 from leaseq.node import record
 from leaseq.node.record import Rec
 from leaseq.node.request import StartRequest
-from leaseq.schema import integer, mapping, several, text
+from leaseq.schema import integer, json_lines, mapping, several, text
 
 MOMENT_SECONDS = 0.1
 """How long an index may take in a window."""
@@ -161,11 +161,10 @@ class Window:
 def parse(data: bytes) -> Window:
     """The window in those lines; a torn or foreign line is passed over."""
     found = Window()
-    for line in data.split(b"\n"):
+    for fact in json_lines(data):
         try:
-            fact = json.loads(line)
             _learn(found, fact)
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             continue
     return found
 

@@ -69,12 +69,19 @@ class Intake:
         state.trouble = ""
 
     def hand_on(self) -> None:
-        """Of arrays whose indices have begun as many are in the keeper's hands as have room; nothing is claimed."""
+        """Of arrays whose indices have begun, and of what was claimed ahead, what has room is in the keeper's hands.
+
+        Nothing is claimed. If it may be that something was paused, nothing is handed on before that is known.
+        """
         state, ports = self.state, self.ports
+        ahead = {won.claim.entry.key for won in state.claimed_ahead()} if not state.look_at_limits else set()
         for choice in self._choose()[0]:
             lot = state.lots.get(choice.entry.key)
             if lot is not None and windows.may_hand(state, ports, lot):
                 lot.handed_on = windows.hand(state, ports, lot, choice.booking) or lot.handed_on
+            elif choice.entry.key in ahead:
+                self._win(replace(choice, behind=tuple(each for each in choice.behind if each.key in ahead)))
+        self.launch()
 
     def look_once_more(self) -> None:
         """What is pending is known afresh, and whether any of it could start here; nothing is claimed."""

@@ -81,17 +81,17 @@ class Runner:
         """Attempts whose record is over are no longer running, and what they booked is free."""
         state, ports = self.state, self.ports
         ended: list[str] = []
-        freed = windows.free(state, ports, now)
-        if freed and self._may_fill(now):
+        alone: list[str] = []
+        over = windows.free(state, ports, now)
+        if over and self._may_fill(now):
             self.guard(self.intake.hand_on)
-        alone = [key for name, handed in freed.items() for key in windows.tell(state, ports, name, handed)]
-        for name in state.windows_to_look_at(now):
-            handed = state.windows[name]
+        over |= windows.over(state, ports, now)
+        for name, handed in over.items():
             if isinstance(handed, Several):
-                going_on, gone = short.look(state, ports, name, handed)
+                going_on, gone = short.tell(state, ports, name, handed)
                 ended += gone
             else:
-                going_on = windows.look(state, ports, name, handed)
+                going_on = windows.tell(state, ports, name, handed)
             alone += going_on
         for key in dict.fromkeys([*state.to_look_at(now), *alone]):
             attempt = state.running[key]

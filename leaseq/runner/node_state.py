@@ -200,12 +200,13 @@ class NodeState:
         self.windows[name] = handed
         self.changed = True
 
-    def let_go_of_window(self, name: str, now: float) -> None:
-        """The window is over, and what it booked is free."""
-        self.windows.pop(name)
+    def let_go_of_window(self, name: str, now: float) -> Handed | Several:
+        """The window, which is over, and what it booked is free."""
+        handed = self.windows.pop(name)
         if not self.occupants():
             self.idle_since = now
         self.changed = True
+        return handed
 
     def warn_windows(self, number: int, to: str) -> None:
         """What goes on of windows alone will be told by that signal that the lease ends soon."""

@@ -87,16 +87,13 @@ def _place(ports: Ports, won: Won, task: Task) -> Place:
     return Place(entry.key, words_of(task, task.argv), marks_of(entry, lease), out, err)
 
 
-def look(state: NodeState, ports: Ports, name: str, handed: Several) -> tuple[list[str], list[str]]:
-    """If the window is over, each of its attempts has ended, goes on alone, or is to be pending again.
+def tell(state: NodeState, ports: Ports, name: str, handed: Several) -> tuple[list[str], list[str]]:
+    """The window is over: each of its attempts has ended, goes on alone, or is to be pending again.
 
     Gives the keys of those that go on, and the ids of those that have ended.
     """
-    found = ports.procs.window(name)
-    if found is None or not found.over:
-        return [], []
-    now = ports.clock.monotonic()
-    state.let_go_of_window(name, now)
+    found, now = ports.procs.window(name), ports.clock.monotonic()
+    assert found is not None, f"the record of {name} is gone before it was told of"
     state.active = now
     ended: list[tuple[Attempt, Rec]] = []
     alone: list[Attempt] = []

@@ -19,7 +19,7 @@ from leaseq.runner.index import Index
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
 from leaseq.runner.starting import ends_of_day, marks_of, start_request, words_of
-from leaseq.runner.work import Attempt, free_slot
+from leaseq.runner.work import Attempt, Several, free_slot
 
 LIMIT_SECONDS = 1.0
 """A time limit below this is kept by a record of its own from the start."""
@@ -107,27 +107,19 @@ def _work(member: Member) -> Index:
 # -- what has become of them -----------------------------------------------------------------------------------------
 
 
-def free(state: NodeState, ports: Ports, now: float) -> dict[str, Handed]:
-    """The windows of indices of which nothing runs any more, nor will: their room is free, they are to be told of.
+def free(state: NodeState, ports: Ports, now: float) -> dict[str, Handed | Several]:
+    """The windows of which nothing runs any more, nor will: their room is free, they are to be told of.
 
     To tell of one takes as long as some of its attempts ran. The next one need not wait for that.
     """
-    found: dict[str, Handed] = {}
-    for name in state.windows_to_look_at(now):
-        handed = state.windows[name]
-        if isinstance(handed, Handed) and ports.procs.is_done(name):
-            state.let_go_of_window(name, now)
-            found[name] = handed
-    return found
+    done = [name for name in state.windows_to_look_at(now) if ports.procs.is_done(name)]
+    return {name: state.let_go_of_window(name, now) for name in done}
 
 
-def look(state: NodeState, ports: Ports, name: str, handed: Handed) -> list[str]:
-    """If the window is over, its attempts are as `tell` says; the keys of those that go on alone."""
-    found = ports.procs.window(name)
-    if found is None or not found.over:
-        return []
-    state.let_go_of_window(name, ports.clock.monotonic())
-    return tell(state, ports, name, handed)
+def over(state: NodeState, ports: Ports, now: float) -> dict[str, Handed | Several]:
+    """The other windows that are over: one of their attempts goes on alone. They are to be told of."""
+    looked_at = {name: ports.procs.window(name) for name in state.windows_to_look_at(now)}
+    return {name: state.let_go_of_window(name, now) for name, found in looked_at.items() if found and found.over}
 
 
 def tell(state: NodeState, ports: Ports, name: str, handed: Handed) -> list[str]:
