@@ -100,6 +100,8 @@ class Intake:
         state.queue.refresh(fs.names(lease.inbox(state.node)), own=True)
         state.queue.refresh(fs.names(lease.inbox(ANY)), own=False)
         state.stale = False
+        if state.came_back:
+            state.came_back.intersection_update([*state.queue.own, *state.queue.any])
         now = self.ports.clock.monotonic()
         state.list_at = now + len(state.queue) / state.options.names_per_second
         if len(state.queue) != before:
@@ -287,6 +289,7 @@ class Intake:
             self.start(won)
         for won in ahead:
             del state.won[won.claim.entry.key]
+            state.came_back.add(str(won.claim.entry.pending()))
 
     def start(self, won: Won) -> None:
         """The claim is an attempt in the keeper's hands; or it has ended, or is no longer this runner's."""

@@ -59,6 +59,11 @@ class NodeState:
         """Between turns what is to follow a window, unless a file system failed."""
         self.pace = Pace()
         """How fast tasks end here that are no arrays."""
+        self.came_back: set[str] = set()
+        """Names of short tasks that were claimed, did not begin, and are pending again: not to be claimed ahead again.
+
+        So none goes back twice: a reader that looks meanwhile would miss it, and a server would be asked in vain.
+        """
         self.lots: dict[str, Lot] = {}
         """The arrays of which it has chunks, or looks for some, by `ID.ATTEMPT`."""
         self.claims_in_doubt = False

@@ -35,7 +35,7 @@ class Pace:
             self.lasts.popleft()
 
     def refused(self) -> None:
-        """A keeper began nothing of a window: first it is to be seen how indices end that are asked for alone."""
+        """A keeper did not end a window: first it is to be seen how those end that are asked for alone."""
         self.lasts.clear()
 
     @property

@@ -45,7 +45,7 @@ def with_others(state: NodeState, choices: Sequence[Choice], candidates: Sequenc
     room = len(heads) * (2 * each - 1) if each > 1 else 0
     behind: list[Entry] = []
     for entry in candidates[1 + candidates.index(last) :]:
-        if len(behind) >= room or entry.need != last.need or entry.count:
+        if len(behind) >= room or entry.need != last.need or entry.count or str(entry) in state.came_back:
             break
         behind.append(entry)
     found = list(choices)
@@ -110,7 +110,7 @@ def tell(state: NodeState, ports: Ports, name: str, handed: Several) -> tuple[li
             if rec.again:
                 state.failed(rec.failure, now)
     ports.procs.leave_window(name, [attempt.key for attempt, _ in ended])
-    if not ended and not alone:
+    if len(ended) < len(handed.members):
         state.pace.refused()
     for attempt, rec in ended:
         ends.end(state, ports, attempt, rec)

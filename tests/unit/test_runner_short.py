@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leaseq.dataclass import dataclass, field
+from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Need
@@ -172,6 +172,20 @@ def test_what_ended_is_told_what_takes_long_goes_on_and_the_rest_is_pending_agai
     assert scene.claimed() == [str(entries[1].claimed_by(ME))]
     outcome = tasks.read_outcome(scene.fs, scene.lease, entries[0].id, 1)
     assert outcome is not None and outcome.state.name == "DONE" and outcome.task.id == entries[0].id
+
+
+def test_what_came_back_is_not_claimed_ahead_again(scene: Scene) -> None:
+    """None goes back twice: who looks meanwhile would miss it."""
+    entries = scene.submit(*[Need()] * 6)
+    scene.turn()
+    scene.over(ended=3, own=3)
+    scene.turn()
+    alone = entries[3].key
+    scene.procs.records[alone] = replace(scene.procs.records[alone], status=0, ended=1.0, elapsed=0.001)
+    scene.turn()
+    assert scene.runner.state.pace.is_short and len(scene.windows()) == 1
+    assert list(scene.runner.state.running) == [entries[4].key]
+    assert scene.pending() == [str(entries[5])]
 
 
 def test_while_a_window_runs_as_many_are_claimed_to_follow_it(scene: Scene) -> None:
