@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import TYPE_CHECKING
 
 from leaseq.layout import Home
 from leaseq.monitor.data import Index, Log
-from leaseq.monitor.searches import Counting, Seeking
 from leaseq.monitor.wants import Want
 from leaseq.reading.document import Document, lines_of
 from leaseq.reading.logtext import Line
 from leaseq.reading.output import Log as Output
 from leaseq.world import Clock, Fs
+
+if TYPE_CHECKING:
+    from leaseq.monitor.searches import Counting, Seeking
 
 WINDOW_BYTES = 224 << 10
 """Somewhat less than is looked at of a file at first: it is not read twice."""
@@ -136,6 +139,11 @@ class LogWatch:
     def _search(self, document: Document, want: Want) -> bool:
         """What is looked for has been looked for a little longer; True if there is something to tell."""
         changed = False
+        if not want.find and want.seek is None and self._counting is None and self._seeking is None:
+            self.searching = False
+            return False
+        from leaseq.monitor.searches import Counting, Seeking  # not before the first frame
+
         if (self._counting.text if self._counting else "") != want.find:
             self._counting = Counting(document, want.find) if want.find else None
             changed = True
