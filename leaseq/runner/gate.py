@@ -20,7 +20,7 @@ WAITS, FREE, VAIN = range(3)
 """What is known of an index: it may not begin yet; it may; it never will, for the other one ended and not well."""
 LOOK_SECONDS = 1.0
 CALLS_PER_SECOND = 200.0
-"""So much do all nodes of a lease together ask of the file server by their looks at one array."""
+"""So much do all nodes of a lease together ask of the file server by such looks."""
 AT_ONCE = float("-inf")
 
 
@@ -50,13 +50,13 @@ class Gate:
         """True once it is known of every index."""
         return self._decided.total() == len(self._indices)
 
-    def look(self, now: float, *, nodes: int) -> bool:
+    def look(self, now: float, *, askers: int) -> bool:
         """What has ended by now is known; True if that is more than before. Raises OSError.
 
-        nodes: how many of the lease may do the same.
+        askers: how many look so, of all nodes of the lease, at all arrays.
         """
         calls = sum(3 + news.journals for news in self._news)
-        self.look_at = now + max(LOOK_SECONDS, nodes * calls / CALLS_PER_SECOND)
+        self.look_at = now + max(LOOK_SECONDS, askers * calls / CALLS_PER_SECOND)
         changed = False
         for news in self._news:
             for index in news.look():

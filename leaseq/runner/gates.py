@@ -32,7 +32,12 @@ def learn(state: NodeState, ports: Ports, lot: Lot) -> None:
     if lot.gate is not None:
         # The ledger says if it writes how an index ended of one of those.
         ports.ledger.journals.watched |= lot.gate.tasks
-        lot.gate.look(ports.clock.monotonic(), nodes=len(state.nodes))
+        lot.gate.look(ports.clock.monotonic(), askers=_askers(state))
+
+
+def _askers(state: NodeState) -> int:
+    """How many look at arrays so, for all that is known: each node at as many as this one."""
+    return max(1, len(state.nodes)) * max(1, sum(lot.gate is not None for lot in state.lots.values()))
 
 
 def look_soon(state: NodeState) -> None:
@@ -47,7 +52,7 @@ def look(state: NodeState, ports: Ports) -> None:
     now = ports.clock.monotonic()
     for lot in state.lots.values():
         if lot.gate is not None and lot.gate.look_at <= now and not (lot.over or lot.gate.is_settled):
-            lot.gate.look(now, nodes=len(state.nodes))
+            lot.gate.look(now, askers=_askers(state))
         for holding in [each for each in lot.held if each.shut]:
             _open(ports, holding)
 
@@ -110,7 +115,7 @@ def write_down(ports: Ports, lot: Lot) -> None:
             broken.write(ports.fs, home, up.task, [(lot.key, ports.lease.id)])
             ports.fs.sync_dir(home.broken)
         lot.written_down = True
-    lot.gate.look(ports.clock.monotonic(), nodes=1)
+    lot.gate.look(ports.clock.monotonic(), askers=1)
 
 
 def in_vain(lot: Lot) -> list[int]:

@@ -60,7 +60,7 @@ def gate(lab: Lab, down: str, lease: LeaseDir | None = None, *, keeps: bool = Fa
 
 
 def fates(made: Gate) -> list[int]:
-    made.look(0.0, nodes=1)
+    made.look(0.0, askers=1)
     return [made.fate(index) for index in EVERY]
 
 
@@ -226,3 +226,14 @@ def test_arrays_of_which_nothing_may_begin_stand_in_nobodys_way() -> None:
     assert [each.id for each in found] == ["T00000000003", "T00000000009"]
     queue.remove(names[2], own=False)
     assert queue.each == set(names[:2])
+
+
+def test_many_who_look_at_many_arrays_look_the_less_often(lab: Lab) -> None:
+    sweep = Sweep(lab)
+    sweep.end(0)
+    made = gate(lab, after_each(lab, sweep.id))
+    made.look(0.0, askers=1)
+    made.look(10.0, askers=1)
+    assert made.look_at == 11.0
+    made.look(20.0, askers=100 * 50)
+    assert made.look_at == 20.0 + 100 * 50 * 4 / 200, "each asks for its outcome, twice for its names, for one journal"
