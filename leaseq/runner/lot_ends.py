@@ -105,8 +105,8 @@ def hold_tripped(state: NodeState, ports: Ports) -> None:
         node = lot.inbox.rpartition("/")[2]
         held, name = ports.lease.held(node), str(lot.entry)
         if not lot.put_aside:
-            if not state.queue.has(name):
-                lot.tripped = ""  # nothing is left of it to hold
+            if not state.queue.has(name) or _nothing_is_left(lot):
+                lot.tripped = ""  # nothing of it is to be held: once all has ended, it has
                 continue
             arrays.say_held(ports.fs, lot.array, lot.tripped)
             ports.fs.mkdir(held)
@@ -118,6 +118,11 @@ def hold_tripped(state: NodeState, ports: Ports) -> None:
         if _give_back(state, ports, lot, held):
             # Somebody may have let the array go on before a chunk of it came there.
             arrays.go_on(ports.fs, ports.lease, lot.entry)
+
+
+def _nothing_is_left(lot: Lot) -> bool:
+    """True if all of the array is taken, and nothing that this runner has of it could start."""
+    return len(lot.taken) >= lot.plan.chunks and not any(each.startable or each.shut for each in lot.held)
 
 
 def _in_ledger(ports: Ports, holding: Holding) -> bool:

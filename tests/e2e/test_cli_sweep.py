@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 
 import pytest
 
@@ -204,6 +205,17 @@ def test_an_array_stops_when_as_many_have_failed_as_may(box: Box) -> None:
     assert "MaxFails" in box.run("wait", task, code=1).err
     states = list(rows(box, task, "--all").values())
     assert states.count("CANCELLED") > 50 and states.count("FAILED") >= 2
+
+
+def test_an_array_of_which_nothing_is_left_is_not_held_for_its_failures(box: Box) -> None:
+    for last in range(2, 8):
+        task = box.run("submit", "-a", f"0-{last}", "-c1", "--", "false {i}").id
+        wait_until(partial(_is_over_or_waits, box, task), "it to end, or to be held with something left")
+
+
+def _is_over_or_waits(box: Box, task: str) -> bool:
+    states = list(rows(box, task).values())
+    return box.task(task)["state"] == "FAILED" or (box.task(task)["reason"].startswith("Held") and "PENDING" in states)
 
 
 def test_an_array_whose_first_indices_fail_at_once_is_held_and_goes_on_when_it_is_released(box: Box) -> None:
