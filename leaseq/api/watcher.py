@@ -13,11 +13,12 @@ import logging
 import os
 import threading
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 from leaseq.api import home
-from leaseq.errors import LeaseqError, Malformed, NotFound
+from leaseq.errors import NotFound
 from leaseq.indices import Indices
+from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import How
 from leaseq.models import Outcome
 from leaseq.names import histories_in, ids_in, parse_id
@@ -27,6 +28,7 @@ from leaseq.reading.history import added
 from leaseq.reading.sightings import names_in
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.waiting import Advice, final_outcome, pauses
+from leaseq.verbs.access import Access
 
 SWEEP_SECONDS = 10.0
 """How often what has not ended is listed."""
@@ -53,17 +55,18 @@ class Watcher:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._leases: dict[str, _Lease] = {}
+        self._leases: dict[tuple[str, str], LeaseWatch] = {}
         self._news = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def watch(self, watched: Watched) -> None:
+    def watch(self, watched: Watched, access: Access | None = None) -> None:
         """It will be told how its task ends; if that may have ended before, `look_at` looks."""
+        access = access or home.access()
+        key = access.home.root, watched.lease
         with self._lock:
-            lease = self._leases.get(watched.lease)
-            if lease is None:
-                lease = self._leases[watched.lease] = _Lease(home.access(), watched.lease)
-            lease.add(watched)
+            if key not in self._leases:
+                self._leases[key] = LeaseWatch(access, watched.lease)
+            self._leases[key].add(watched)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, daemon=True, name="leaseq watcher")
                 self._thread.start()
@@ -71,15 +74,19 @@ class Watcher:
 
     def look_at(self, watched: Watched) -> None:
         """It is told now if its task has ended."""
-        with self._lock:
-            lease = self._leases[watched.lease]
-        lease.look_at(watched.id, home.access().reader_of(lease.lease))  # the thread's own reader is no other's
+        lease = self._of(watched)
+        if lease is not None:
+            lease.look_at(watched.id, lease.access.reader_of(lease.lease))  # the thread's own reader is no other's
 
     def forget(self, watched: Watched) -> None:
         """Nothing is waited for: its task was never queued."""
+        if lease := self._of(watched):
+            lease.remove(watched)
+
+    def _of(self, watched: Watched) -> LeaseWatch | None:
+        """The lease in which it is watched; None if everything of it has been told."""
         with self._lock:
-            if lease := self._leases.get(watched.lease):
-                lease.remove(watched)
+            return self._leases.get((home.access().home.root, watched.lease))
 
     def _run(self) -> None:
         pause = pauses(home.access().fs)
@@ -94,20 +101,20 @@ class Watcher:
             for lease in leases:
                 try:
                     news = lease.look() or news
-                except (OSError, Malformed, LeaseqError) as error:
+                except Exception as error:  # whatever it is: who waits is not to wait for a thread that has ended
                     lease.complain(error)
-            for moved in [each for lease in leases for each in lease.moved()]:
-                self.watch(moved)
+                for moved in lease.moved():
+                    self.watch(moved, lease.access)
             if news or self._news.is_set():
                 self._news.clear()
                 pause = pauses(home.access().fs)
             self._news.wait(next(pause))
 
 
-class _Lease:
+class LeaseWatch:
     """What is watched of one lease."""
 
-    def __init__(self, access: Any, lease_id: str) -> None:
+    def __init__(self, access: Access, lease_id: str) -> None:
         self.access = access
         self.lease = access.home.lease(lease_id)
         self.reader: Reader = access.reader_of(self.lease)
@@ -209,8 +216,7 @@ class _Lease:
 
     def _size(self, path: str) -> int:
         try:
-            size: int = self.access.fs.read_range(path, -1, 1)[1]
-            return size
+            return self.access.fs.read_range(path, -1, 1)[1]
         except OSError:
             return 0
 
@@ -271,7 +277,7 @@ class _Lease:
             self._moved.append(watched)
         return False
 
-    def _keep_up(self, lease: Any) -> None:
+    def _keep_up(self, lease: LeaseDir) -> None:
         self.access.keep_up(lease)
         dependents.look(self.access.fs, lease, now=self.access.clock.now())
 

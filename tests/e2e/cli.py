@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from leaseq.dataclass import dataclass
+from leaseq.world import process_start
 from tests import forked
 from tests.e2e.harness import ROOT, SECONDS_MAX, processes
 from tests.patience import wait_until
@@ -152,13 +153,17 @@ class Box:
         def ours() -> list[int]:
             return processes(lambda environ: any(mark in environ for mark in marks))
 
+        killed = set()
         for _ in range(3):
             for pid in ours():
+                killed.add(pid)
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     continue
         wait_until(lambda: not ours(), "the end of every process of this home")
+        # One that is ending has no environment any more, and is a process still.
+        wait_until(lambda: not any(map(process_start, killed)), "the end of what was killed")
 
 
 def on_terminal(box: Box, *words: str, columns: int = 60, **options: Any) -> str:

@@ -30,7 +30,7 @@ from leaseq.upstream import Upstream
 from leaseq.verbs import upstreams
 from leaseq.verbs.access import Access
 from leaseq.verbs.arrays import set_throttle
-from leaseq.verbs.cancel import cancel
+from leaseq.verbs.cancel import cancel, cancel_waiting
 from leaseq.verbs.change import Changed, Wish, change, opened, wish
 from leaseq.verbs.changes import NONE
 from leaseq.verbs.fits import Fits
@@ -309,6 +309,9 @@ class User:
             place = each.row.place
             if not each.row.state.ended or (place and place.directory == self.lease.claimed(CLI)):
                 self.truth.cancelled.add(each.row.id)  # or it is being cancelled, and this is who ends it
+            if plan.which % 10 == 7:
+                cancel_waiting(self.access, each)  # as a program does that means to end nothing that runs
+                continue
             done = cancel(self.access, each).outcome
             if done is not None:
                 self.truth.stands[done.task.id, done.attempt] = done
