@@ -10,6 +10,7 @@ from leaseq.models import Outcome, State
 from leaseq.names import Entry
 from leaseq.protocol import array_places, arrays, concluding
 from leaseq.protocol.tasks import Claim
+from leaseq.reading import beats
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import NODE_DOWN, Health
 from leaseq.verbs.access import Access
@@ -89,11 +90,15 @@ def doubt(access: Access, each: Located) -> str:
     if access.is_here(record, row.node):
         keeper = access.host(record.id).keeper()
         return f"it may still run under the keeper (process {keeper.pid})" if keeper else ""
+    # Its last word may be an old one: who has begun a term since is seen by a listing, and what is read then is fresh.
+    is_last = beats.silent(access.fs, reader.lease, row.node)
     node = reader.runners.of(row.node)
-    if node.health is Health.STOPPED and (is_borrowed(record) or not node.left_running):
+    if node.health is Health.STOPPED and is_last and (is_borrowed(record) or not node.left_running):
         return ""
     if access.state(record).word == "ENDED":
         return ""
+    if node.health.serving or (node.health is Health.STOPPED and not is_last):
+        return f"a runner of {row.node} has just begun"
     if node.health is Health.STOPPED:
         return f"the runner of {row.node} has stopped and left tasks running; {row.node} alone can tell of them"
     silent = about(node.age_seconds or 0.0)

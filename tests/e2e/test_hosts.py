@@ -241,9 +241,9 @@ def test_another_machine_of_the_same_name_is_refused_until_the_first_is_out(lab:
 def test_a_host_that_was_taken_out_unheard_leaves_by_itself_when_it_comes_again(lab: Lab) -> None:
     first, second = lab
     first.join(), second.join()
-    pid = second.runner_pid
+    pid, beat = second.runner_pid, second.home / "runs" / "lab" / "hb" / "gpu2.json"
+    wait_until(beat.exists, "its first heartbeat")
     os.kill(pid, signal.SIGSTOP)
-    beat = second.home / "runs" / "lab" / "hb" / "gpu2.json"
     os.utime(beat, (1, 1))
     said = first.run("lease", "release", "lab", "--node", "gpu2", "--yes", code=0)
     assert "goes on with gpu1" in said.err

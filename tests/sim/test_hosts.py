@@ -53,3 +53,8 @@ def test_a_mutant_of_hosts_is_caught(name: str) -> None:
 def test_an_index_that_one_runner_began_and_another_one_lost_is_not_begun_again() -> None:
     """The other one, which went on with it, was overruled: it ended the index, and its records of that are gone."""
     assert not run(draw_hosts("night a 137", of_arrays=True)).violation
+
+
+def test_the_last_word_of_a_runner_is_read_afresh_before_it_is_believed() -> None:
+    """Its successor had begun, and the host that looked had the old heartbeat in its cache."""
+    assert not run(draw_hosts("night c 286")).violation
