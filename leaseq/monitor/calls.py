@@ -61,7 +61,8 @@ class Known:
     bad: int = 0
     open: int = 0
     """Tasks that have not ended."""
-    left: float | None = None
+    left: Mapping[str, float] = field(default_factory=dict)
+    """What each lease has left of its time, in seconds, as far as it is known."""
     words: Mapping[str, str] = field(default_factory=dict)
     """The state of each lease."""
 
@@ -69,8 +70,13 @@ class Known:
 def known(scene: Scene) -> Known:
     """Of the lease that is looked at, and of all leases their states."""
     unended = sum(scene.count(state) for state in State if not state.ended)
-    states = {row.id: row.word for row in scene.data.leases.rows}
-    return Known(scene.data.lease_id, scene.count(*BAD), unended, scene.left_seconds, states)
+    rows = scene.data.leases.rows
+    past = scene.now - (scene.data.leases.at or scene.now)
+    left = {row.id: row.left_seconds - past for row in rows if row.left_seconds is not None and row.word == "RUNNING"}
+    if scene.left_seconds is not None:
+        left[scene.data.lease_id] = scene.left_seconds
+    states = {row.id: row.word for row in rows}
+    return Known(scene.data.lease_id, scene.count(*BAD), unended, left, states)
 
 
 def news(before: Known, scene: Scene, on: tuple[str, ...]) -> list[str]:
@@ -83,15 +89,18 @@ def news(before: Known, scene: Scene, on: tuple[str, ...]) -> list[str]:
         ]
         names = {row.id: f"{row.id} {row.name}".rstrip() for row in scene.data.leases.rows}
         said += [f"lease {names[each]} has started" for each in started]
+    if "ends" in on:
+        said += [
+            f"lease {each} ends in {about(max(0.0, left))}"
+            for each, left in now.left.items()
+            if left <= ENDS_SECONDS < before.left.get(each, 0.0)
+        ]
     if before.lease != now.lease:
         return said
     if "failed" in on and now.bad > before.bad:
         said.append(
             f"{count(now.bad - before.bad, 'task')} failed: {_failed(scene, now.bad - before.bad)}".rstrip(": ")
         )
-    late = now.left is not None and now.left <= ENDS_SECONDS
-    if "ends" in on and late and (before.left is None or before.left > ENDS_SECONDS):
-        said.append(f"lease {now.lease} ends in {about(now.left or 0.0)}")
     if "empty" in on and before.open and not now.open:
         said.append(f"the queue of lease {now.lease} is empty")
     return said

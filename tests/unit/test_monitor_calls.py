@@ -38,8 +38,8 @@ def later(scene: Scene, *, left: float | None = None, **counts: int) -> Scene:
     scene = replace(scene, data=situations.with_snapshot(scene.data, replace(shot, totals=totals)))
     if left is None:
         return scene
-    rows = tuple(replace(row, left_seconds=left + NOW) for row in scene.data.leases.rows)
-    leases = replace(scene.data.leases, rows=rows, at=0.0)
+    rows = tuple(replace(row, left_seconds=left) if row.id == "48213" else row for row in scene.data.leases.rows)
+    leases = replace(scene.data.leases, rows=rows, at=NOW)
     return replace(scene, data=replace(scene.data, leases=leases))
 
 
@@ -76,6 +76,10 @@ def test_a_lease_that_is_about_to_end_is_called_once() -> None:
     soon = later(busy(), left=500.0)
     assert happened(busy(), soon) == ["lease 48213 ends in 8 min"]
     assert happened(soon, later(busy(), left=400.0)) == []
+    elsewhere = replace(
+        soon, data=replace(soon.data, lease_id="48377", lease=replace(soon.data.lease, left_seconds=None))
+    )
+    assert happened(busy(), elsewhere) == ["lease 48213 ends in 8 min"]
 
 
 def test_an_empty_queue_is_called_when_the_last_task_has_ended() -> None:
