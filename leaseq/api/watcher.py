@@ -120,6 +120,8 @@ class LeaseWatch:
         self.reader: Reader = access.reader_of(self.lease)
         self._lock = threading.Lock()
         self._tasks: dict[str, list[Watched]] = {}
+        self._indexed: set[str] = set()
+        """Those of them of which indices are watched."""
         self._moved: list[Watched] = []
         self._offsets = {path: self._size(path) for path in self._histories()}
         self._booked = set(names_in(access.fs, self.lease.booking))
@@ -132,7 +134,10 @@ class LeaseWatch:
 
     def add(self, watched: Watched) -> None:
         with self._lock:
-            self._tasks.setdefault(parse_id(watched.id)[0], []).append(watched)
+            task_id, index = parse_id(watched.id)
+            self._tasks.setdefault(task_id, []).append(watched)
+            if index is not None:
+                self._indexed.add(task_id)
 
     def remove(self, watched: Watched) -> None:
         with self._lock:
@@ -142,10 +147,16 @@ class LeaseWatch:
                 self._tasks[task_id] = left
 
     def watched(self) -> bool:
+        """True if anything may be waited for."""
+        return bool(self._tasks)
+
+    def _forget_done(self, task_ids: Iterable[str]) -> None:
+        """Of those tasks nothing is watched that has been told its end."""
         with self._lock:
-            for task_id in [task_id for task_id, each in self._tasks.items() if all(one.done() for one in each)]:
-                del self._tasks[task_id]
-            return bool(self._tasks)
+            for task_id in task_ids:
+                if all(each.done() for each in self._tasks.get(task_id, ())):
+                    self._tasks.pop(task_id, None)
+                    self._indexed.discard(task_id)
 
     def moved(self) -> list[Watched]:
         """What is in another lease by now, which stands in it."""
@@ -186,7 +197,9 @@ class LeaseWatch:
                 if outcome is not None:
                     each.settle(reader, outcome)
                     told = True
-        return self._look_at_indices(task_id, watched, reader) or told
+        told = self._look_at_indices(task_id, watched, reader) or told
+        self._forget_done([task_id])
+        return told
 
     def _look_at_indices(self, task_id: str, watched: Iterable[Watched], reader: Reader) -> bool:
         waiting: dict[int, list[Watched]] = {}
@@ -237,7 +250,7 @@ class LeaseWatch:
         """Indices that are waited for one by one are looked at."""
         told = False
         with self._lock:
-            arrays = [task_id for task_id, each in self._tasks.items() if any("_" in one.id for one in each)]
+            arrays = list(self._indexed)
         for task_id in arrays:
             began = self.access.clock.monotonic()
             if began < self._arrays.get(task_id, 0.0):
@@ -248,10 +261,14 @@ class LeaseWatch:
                 pass  # it is about to be queued
             ended = self.access.clock.monotonic()
             self._arrays[task_id] = ended + (ended - began) * LOOKS
+            self._forget_done([task_id])
         return told
 
     def _sweep(self) -> bool:
         """What has ended, or was moved, and was not told."""
+        with self._lock:
+            known = list(self._tasks)
+        self._forget_done(known)  # those that were told by others
         living = {each.id for each in self.reader.listing().live()}
         with self._lock:
             missing = [task_id for task_id in self._tasks if task_id not in living]
