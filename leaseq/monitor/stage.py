@@ -36,11 +36,12 @@ def arranged(scene: Scene) -> Scene:
             heights[Pane.TASKS] -= 1
             scene = replace(scene, room=heights[Pane.TASKS])
     scene = settled(scene, heights)
-    if scene.ui.seek is None and (scene.task is None or scene.task.state not in FAILURES):
+    failed = Pane.LOGS in heights and scene.task is not None and scene.task.state in FAILURES
+    if scene.ui.seek is None and not failed:
         return scene
     from leaseq.monitor.seeking import resolved
 
-    return resolved(scene, heights.get(Pane.LOGS, 1))
+    return resolved(scene, heights.get(Pane.LOGS, scene.lines))
 
 
 def banner(scene: Scene) -> str:

@@ -519,6 +519,15 @@ def test_a_key_waits_for_no_search() -> None:
     assert time.process_time() - began < 0.5
 
 
+def test_an_error_is_gone_to_only_once_its_output_is_on_the_screen() -> None:
+    scene = situations.scene(situations.busy(), Ui(filter=Filter.FAILED, task=situations.task_id(70)), size="40x10")
+    log = situations.log(situations.task_id(70), "ValueError: x\nbye")
+    scene = arranged(replace(scene, data=replace(scene.data, log=log)))
+    assert scene.ui.follow and scene.ui.log_mark is None
+    shown = typed(scene, "z")
+    assert shown.ui.follow and shown.ui.log_mark == 0, "all of it fits: there is nowhere to go"
+
+
 def test_errors_are_gone_to_one_after_the_other() -> None:
     scene = with_log(busy(focus=Pane.LOGS), "\n".join(["ok", "KeyError: 1", *["ok"] * 90, "KeyError: 2", *["ok"] * 90]))
     lines = scene.data.log.lines
