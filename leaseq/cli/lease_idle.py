@@ -26,7 +26,8 @@ class Idle:
             jobs = list(done.allocs)
             app.out.document({"lease": record.id, "idle_limit_seconds": self.limit, "allocations": jobs})
             return 0
-        app.out.talk(f"leaseq: lease {leases.called(record)} {idling.said(self.limit)}")
+        whose = f"each job of lease {leases.called(record)}" if record.kept else f"lease {leases.called(record)}"
+        app.out.talk(f"leaseq: {whose} {idling.said(self.limit)}")
         return 0
 
 

@@ -57,7 +57,7 @@ class LeaseInfo(Look):
             ("options", joined(lease.argv)),
             ("ends", stamp(state.ends)),
             ("kept", until(row.kept) if row.kept else ""),
-            ("next", row.next_words),
+            ("scales" if row.kept and row.kept.how.scale else "next", row.next_words.removeprefix("scales ")),
             ("ended", stamp(lease.ended) + (f" ({lease.end_reason})" if lease.end_reason else "")),
             ("directory", directory.root),
         ]

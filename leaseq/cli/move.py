@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from leaseq.cli.acting import see_to_jobs
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.here import see_to_capacity
@@ -64,6 +65,7 @@ class Move:
             moved[each.reader.lease.id] += 1
         if moved:
             see_to_capacity(app, [to.lease])
+            see_to_jobs(app, [app.home.lease(each) for each in moved if each != to.lease.id])
         code = progress.end(summed=True)
         if self.json:
             problems = [*progress.problems, *(each.message for each in found.problems)]

@@ -99,7 +99,7 @@ def _refuse_without_node(app: App, record: Lease) -> None:
     if record.kept and all(each.ended is not None for each in leases.holding(app.fs, app.home, record).allocs):
         state = app.access.state(record)
         raise Unavailable(
-            f"lease {leases.called(record)} has no node now: {state.reason}",
+            f"lease {leases.called(record)} has {state.reason}",
             hint=f"`leaseq submit` asks for one, and `leaseq lease scale {record.id} 1..N` keeps one",
         )
 

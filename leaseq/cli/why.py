@@ -6,7 +6,10 @@ from leaseq.cli.app import App
 from leaseq.cli.command import Command, Words
 from leaseq.cli.options import LEASE, LOOK, Look
 from leaseq.dataclass import dataclass
+from leaseq.lease.leases import is_own
 from leaseq.lease.lookup import How
+from leaseq.models import State
+from leaseq.verbs.lease_scale import words
 from leaseq.verbs.why import Why, told, why
 from leaseq.words import visible
 
@@ -30,6 +33,9 @@ class WhyRequest(Look):
             if number:
                 out.line()
             out.wrap(visible(told(each)))
+        for lease in dict.fromkeys(each.reader.lease for each in found.tasks if each.row.state is State.PENDING):
+            if not is_own(lease.id) and (said := words(app.access, lease)):
+                out.wrap(visible(f"\n{said}."))
         return app.tell(found.problems)
 
 

@@ -71,7 +71,7 @@ def between(how: Kept, now: float) -> LeaseState | None:
     from leaseq.lease import wording
 
     if how.how.scale:
-        return LeaseState("PENDING", f"no node now; {wording.scales(how)}")
+        return LeaseState("PENDING", f"no node now, {wording.scales(how)}")
     return LeaseState("PENDING", wording.following(how, ()) or "no job is left; who acts next asks for another")
 
 

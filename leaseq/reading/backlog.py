@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed, Newer
@@ -16,7 +17,7 @@ from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Need, State, Task
 from leaseq.names import PENDING, Entry, is_each, need_of, parse_key
-from leaseq.protocol import array_places, edges, groups
+from leaseq.protocol import array_places, edges, groups, lanes
 from leaseq.protocol.edges import BEGIN, EACH
 from leaseq.protocol.plan import Plan
 from leaseq.upstream import Upstream
@@ -80,7 +81,22 @@ def _entries(fs: Fs, lease: LeaseDir, names: Iterable[str]) -> Iterator[tuple[En
 
 
 def _indices_left(fs: Fs, lease: LeaseDir, entry: Entry) -> int:
-    return sum(map(len, _spans_left(fs, lease, entry)))
+    """How many of its indices nobody has taken; no more than may run at once beside those that do."""
+    left = sum(map(len, _spans_left(fs, lease, entry)))
+    most = _throttle(fs, lease, entry) if left > 1 and entry.chunk is None else 0
+    held = len(lanes.held_by(lanes.look(fs, lease.lanes(entry.id)))) if most else 0
+    return min(left, max(0, most - held)) if most else left
+
+
+def _throttle(fs: Fs, lease: LeaseDir, entry: Entry) -> int:
+    """How many of the array's indices may run at once; 0: as many as have room, or that is not known."""
+    said = array_places.throttle(fs, lease.array(entry.id, entry.attempt))
+    if said is not None:
+        return said
+    with suppress(Malformed, Newer):
+        task = array_places.read_array(fs, lease, entry, first=lease.inbox(ANY))
+        return task.array.throttle if task and task.array else 0
+    return 0
 
 
 def _spans_left(fs: Fs, lease: LeaseDir, entry: Entry) -> list[range]:

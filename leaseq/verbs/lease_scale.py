@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from leaseq.dataclass import replace
 from leaseq.errors import Refused
-from leaseq.lease import leases
+from leaseq.layout import LeaseDir
+from leaseq.lease import leases, wording
 from leaseq.lease.slurm.want import Wanted
 from leaseq.models import Lease
 from leaseq.protocol import allocs, leaving, succession
@@ -47,6 +48,14 @@ def _let_go(access: Access, record: Lease, least: int) -> None:
     lasting = [each for each in living if leaving.limit_of(access.fs, allocs.directory(lease, each), each) is None]
     for each in lasting[least:] if limit is not None else []:
         set_limit(access, lease, each, limit)
+
+
+def words(access: Access, lease: LeaseDir) -> str:
+    """What is said of a lease that scales whose tasks wait for room; empty of another. Raises LeaseqError."""
+    record = access.record(lease)
+    how = succession.read_how(access.fs, lease) if record.kept and record.ended is None else None
+    told = reckoning(access, record)[0] if how is not None and how.scale else None
+    return wording.of_wanted(told, leases.called(record)) if told is not None else ""
 
 
 def reckoning(access: Access, record: Lease) -> tuple[Wanted | None, Backlog]:

@@ -31,8 +31,8 @@ def told(site: Site, lease: str) -> dict[str, object]:
 def test_it_has_two_jobs_for_two_tasks_and_none_again_once_they_are_done(site: Site) -> None:
     lease = pool(site, "0..2")
     assert jobs(site) == []
-    assert "no node now; scales 0..2" in site.ok("lease", "ls")
-    assert "has no node now" in site.leaseq("shell", "--lease", lease).stderr
+    assert "no node now, scales 0..2" in site.ok("lease", "ls")
+    assert "has no node now, scales 0..2" in site.leaseq("shell", "--lease", lease).stderr
     gate = site.directory / "gate"
     words = ("--", "sh", "-c", WAITS, "sh", str(gate))
     said = site.leaseq("submit", "--lease", lease, *words)
