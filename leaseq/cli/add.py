@@ -102,7 +102,8 @@ class Add:
         lease = added.lease
         _tell_default(app, added)
         app.out.talk(f"leaseq: lease {leases.called(lease)} {scaling.said(request.keep.scale)}")
-        app.out.talk(f"leaseq: each job {idling.said(request.idle_seconds)}")
+        which = "each other job" if request.keep.scale[0] else "each job"
+        app.out.talk(f"leaseq: {which} {idling.said(request.idle_seconds)}")
         if request.keep.scale[0]:
             see_to_capacity(app, [app.home.lease(lease.id)], lease)
         if self.json:

@@ -20,9 +20,16 @@ def lab() -> Lab:
 
 
 def queue(
-    lab: Lab, *, need: Need | None = None, group: str = "", node: str = "_any", count: int = 0, most: int = 0
+    lab: Lab,
+    *,
+    need: Need | None = None,
+    group: str = "",
+    node: str = "_any",
+    count: int = 0,
+    most: int = 0,
+    place: int = 0,
 ) -> Entry:
-    entry = replace(make_entry(need=need, count=count), group=group)
+    entry = replace(make_entry(need=need, count=count, sequence=place), group=group)
     array = Array(f"0-{count - 1}", throttle=most) if count else None
     tasks.publish(lab.fs, lab.lease.inbox(node), entry, make_task(entry.id, need=entry.need, group=group, array=array))
     return entry
@@ -33,8 +40,8 @@ def ready(lab: Lab) -> Backlog:
 
 
 def test_what_is_alike_is_counted_in_the_order_of_the_queue(lab: Lab) -> None:
-    for need in (Need(gpus=1), Need(), Need(gpus=1)):
-        queue(lab, need=need)
+    for place, need in enumerate((Need(gpus=1), Need(), Need(gpus=1))):
+        queue(lab, need=need, place=place)
     assert [(need.gpus, number) for need, number in ready(lab).ready] == [(1, 2), (None, 1)]
     assert not ready(lab).others
 
