@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -40,7 +41,12 @@ def main(words: Sequence[str]) -> int:
     calls = _Calls(*blobs)
     name = payload.result_name(os.environ["LEASEQ_TASK_ID"], int(os.environ["LEASEQ_ATTEMPT"]))
     temporary = f"{directory}/.{name}.{os.getpid()}.{os.urandom(4).hex()}"
-    return 1 if payload.write_result(f"{directory}/{name}", calls.made(), temporary) else 0
+    try:
+        return 1 if payload.write_result(f"{directory}/{name}", calls.made(), temporary) else 0
+    except SystemExit:
+        # TERM may come again, and would kill a Python that is finishing: its exit code would be lost.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise
 
 
 def _refuse(text: str) -> int:

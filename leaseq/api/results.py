@@ -67,11 +67,19 @@ def records_of(reader: Reader, outcome: Outcome) -> Iterator[Any]:
         file = payload.open_own(f"{directory}/{payload.result_name(outcome.task.id, outcome.attempt)}")
     except FileNotFoundError:
         raise failure_of(reader, outcome) from None
-    except Strange as error:
-        raise TaskFailed(str(error), outcome=outcome) from None
+    except (Strange, OSError) as error:
+        raise TaskFailed(f"{outcome.task.id}: {error}", outcome=outcome) from None
     failed = False
     with file:
-        for record in payload.records_of(file):
+        records = payload.records_of(file)
+        while True:
+            try:
+                record = next(records)
+            except StopIteration:
+                break
+            except Exception as error:
+                said = f"{outcome.task.id} has a result, which cannot be read here: {type(error).__name__}: {error}"
+                raise TaskFailed(said, outcome=outcome) from error
             failed = failed or isinstance(record, Failure)
             yield record
     if outcome.state is State.FAILED and not failed:

@@ -258,6 +258,15 @@ def test_a_process_that_dies_is_told_by_its_exit_code_and_its_last_words(ex: lea
         ex.submit(called.leaves, 0).result(PATIENCE)
 
 
+def test_a_call_that_saves_at_term_keeps_its_exit_code_whatever_comes_then(ex: leaseq.Executor) -> None:
+    future = ex.submit(called.saves)
+    running(future)
+    leaseq.send_signal(future.id, signal=signal.SIGTERM)
+    with pytest.raises(leaseq.TaskFailed, match="FAILED with exit code 75"):
+        future.result(PATIENCE)
+    assert "SIG_IGN" in future.log().splitlines()[-1]
+
+
 def test_a_value_that_cannot_be_pickled_is_an_error_that_names_its_kind(ex: leaseq.Executor) -> None:
     future = ex.submit(called.lock)
     with pytest.raises(Exception, match="the call gave a lock, which cannot be pickled"):
@@ -539,6 +548,21 @@ def test_a_result_that_others_may_write_is_not_read(ex: leaseq.Executor) -> None
     place = home.access().home.lease(future.lease).call(future.id)
     os.chmod(f"{place}/{future.id}.1.result", 0o622)
     with pytest.raises(leaseq.TaskFailed, match="not a file of yours alone"):
+        leaseq.future(future.id).result(PATIENCE)
+
+
+def test_a_result_that_is_no_result_any_more_is_said_to_be(ex: leaseq.Executor) -> None:
+    future = ex.submit(called.add, 1, 2)
+    future.result(PATIENCE)
+    path = Path(home.access().home.lease(future.lease).call(future.id), f"{future.id}.1.result")
+    whole = path.read_bytes()
+    for data in (whole[:-2], b"V" + b"cno_such_module\nthing\n.", b"what is this"):
+        path.write_bytes(data)
+        with pytest.raises(leaseq.TaskFailed, match="has a result, which cannot be read here"):
+            leaseq.future(future.id).result(PATIENCE)
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+    with pytest.raises(leaseq.TaskFailed, match="symbolic links"):
         leaseq.future(future.id).result(PATIENCE)
 
 
