@@ -11,12 +11,17 @@ from leaseq.api.options import Asked
 from leaseq.dataclass import replace
 from leaseq.errors import LeaseqError, Unavailable
 from leaseq.layout import LeaseDir
-from leaseq.models import Task
+from leaseq.models import Origin, Task
 from leaseq.protocol.edges import begins_at
 from leaseq.verbs.access import Access
 from leaseq.verbs.allowed import allow
+from leaseq.verbs.origin import Origins
 from leaseq.verbs.submit import Submitted, Wanted, Words, submit
 from leaseq.verbs.upstreams import resolve
+
+ORIGIN_SECONDS = 2.0
+"""So long it is not asked again what files tasks are made from."""
+_known: tuple[object, float, Origin] = None, 0.0, Origin()
 
 
 def lease_of(asked: Asked) -> LeaseDir:
@@ -55,4 +60,13 @@ def _with_upstreams(access: Access, asked: Asked, lease: LeaseDir) -> Task:
         begin = asked.begin
         at = begin.timestamp() if isinstance(begin, datetime) else access.clock.now() + begin.total_seconds()
         found.append(begins_at(at, lease))
-    return replace(asked.like, after=tuple(dict.fromkeys(map(str, found))))
+    return replace(asked.like, after=tuple(dict.fromkeys(map(str, found))), origin=_origin(access, asked.like))
+
+
+def _origin(access: Access, like: Task) -> Origin:
+    """What tasks of that directory are made from, as git has said a moment ago: a program queues many at once."""
+    global _known
+    now, key = access.clock.monotonic(), (access.home.root, like.cwd, like.env.get("PATH"), like.env.get("VIRTUAL_ENV"))
+    if key != _known[0] or now - _known[1] > ORIGIN_SECONDS:
+        _known = key, now, Origins(access.fs, access.home).of(like)
+    return _known[2]

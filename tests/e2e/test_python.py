@@ -677,6 +677,21 @@ def test_what_commands_do_is_a_function_that_gives_values_and_prints_nothing(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_task_of_a_program_records_the_commit_that_it_is_made_from(box: Box, tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        name = ("-c", "user.name=a", "-c", "user.email=a@b")
+        return subprocess.run(["git", *name, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    ids = [leaseq.submit("true", cpus=1, cwd=tmp_path) for _ in range(2)]
+    ids.append(leaseq.Executor(cpus=1, cwd=tmp_path).submit(called.add, 1).id)
+    leaseq.wait(*ids, timeout=PATIENCE)
+    ends = [leaseq.outcome(each) for each in ids]
+    found = [end.task.origin.commit for end in ends if end is not None and end.task.origin is not None]
+    assert found == [git("rev-parse", "HEAD").strip()] * 3
+
+
 def test_an_act_on_several_tasks_is_tried_for_each_and_unknown_ids_stop_it(box: Box) -> None:
     ended_one, first, second = (
         leaseq.submit("true", cpus=1),
