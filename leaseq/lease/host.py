@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shlex
@@ -217,7 +218,8 @@ class LocalBackend:
                 env=runner_environment(os.environ),
             )
         # A program that lives longer than a command does takes note of its end, or it would stay as a zombie.
-        threading.Thread(target=child.wait, daemon=True, name="runner's end").start()
+        with contextlib.suppress(RuntimeError):  # at the limit of processes it does without
+            threading.Thread(target=child.wait, daemon=True, name="runner's end").start()
         deadline = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < deadline:
             if (alive := self.runner()) is not None:
