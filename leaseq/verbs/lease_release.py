@@ -8,6 +8,7 @@ from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
 from leaseq.lease import leases, states
 from leaseq.models import Lease, State
+from leaseq.protocol import succession
 from leaseq.reading.views import Snapshot
 from leaseq.verbs.access import Access
 from leaseq.verbs.lease_hold_queue import hold_queue
@@ -46,11 +47,14 @@ def taken(snapshot: Snapshot) -> int:
 
 
 def drain(access: Access, record: Lease) -> Iterator[int]:
-    """No task runs on the lease and none will start. Gives how many run yet, at each look.
+    """No task runs on the lease and none will start, nor on a job that it would ask for. Gives how many run yet.
 
     A caller that stops asking leaves the lease draining.
     """
-    reader = access.reader_of(access.home.lease(record.id))
+    lease = access.home.lease(record.id)
+    reader = access.reader_of(lease)
+    if succession.is_kept(succession.names(access.fs, lease)):
+        succession.stop(access.fs, lease, "released")
     hold_queue(access, record)
     while running := taken(reader.read(recent=0, pending=0)):
         yield running

@@ -13,7 +13,7 @@ from leaseq.allocation import Allocation
 from leaseq.dataclass import replace
 from leaseq.errors import Refused, SlurmError
 from leaseq.layout import LeaseDir
-from leaseq.lease import leases, upkeep, view
+from leaseq.lease import capacity, leases, upkeep, view
 from leaseq.lease.slurm import sbatch
 from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.args import check
@@ -196,6 +196,23 @@ def test_what_a_node_may_not_do_a_login_host_does(kept: Kept) -> None:
     assert upkeep.keep_up_for(kept.fs, kept.world.home, kept.directory, clock=CLOCK) in (True, False)
     assert kept.alloc("71")
     assert "refused" not in kept.names()
+
+
+def test_who_queues_a_task_asks_for_the_next_as_others_do_that_act(kept: Kept) -> None:
+    kept.start("70")
+    kept.sbatch.answer(err="sbatch: error: submission is disabled on this node\n", code=1)
+    kept.look()
+    kept.world.age(31)
+    kept.sbatch.answer("71\n")
+    record = records.read(kept.fs, kept.directory)
+    assert record.kept
+    assert capacity.ensure(kept.fs, kept.world.home, CLOCK, kept.directory, record) is None
+    assert kept.alloc("71").asked_as == "2.1"
+    asked = len(kept.world.squeue.calls())
+    capacity.ensure(kept.fs, kept.world.home, CLOCK, kept.directory, record)
+    capacity.ensure(kept.fs, kept.world.home, CLOCK, kept.directory, replace(record, kept=False))
+    assert len(kept.sbatch.calls()) == 3
+    assert len(kept.world.squeue.calls()) <= asked + 1, "the shared answer, which is asked for anew as a job was queued"
 
 
 def test_a_refusal_is_no_end_and_the_same_host_tries_again_later(kept: Kept) -> None:

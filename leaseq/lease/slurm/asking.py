@@ -204,7 +204,7 @@ class Asker:
 
     def _ask(self, ask: tuple[int, int], step: Step, asks: Asks) -> bool:
         """True if Slurm has queued it; False if not, or if that is not known, or another asks."""
-        how, before = asks.how, asks.tokens.get((ask[0], ask[1] - 1))
+        how = asks.how
         model = self._model(how)
         if model is None:
             return False
@@ -218,7 +218,7 @@ class Asker:
         began = self.clock.monotonic()
         if not self._claim(ask, prepared.asked.alloc.token):
             return False
-        if self._is_too_late(before) or self.clock.monotonic() - began > LATE_SECONDS:
+        if self._is_too_late(ask, asks) or self.clock.monotonic() - began > LATE_SECONDS:
             succession.withdraw(self.fs, self.lease, ask)
             return False
         try:
@@ -242,9 +242,10 @@ class Asker:
         """True if nobody else asks for that one that time."""
         return succession.claim(self.fs, self.lease, ask, token)
 
-    def _is_too_late(self, before: str | None) -> bool:
-        """True if it is stopped, or the job of the ask before this one is there after all."""
-        if not succession.is_kept(succession.names(self.fs, self.lease)):
+    def _is_too_late(self, ask: tuple[int, int], asks: Asks) -> bool:
+        """True if it is stopped, another was asked for since, or the job of the ask before this one is there."""
+        found, before = succession.names(self.fs, self.lease), asks.tokens.get((ask[0], ask[1] - 1))
+        if not succession.is_kept(found) or {*succession.asks_in(found)} - {ask, *asks.tokens}:
             return True
         known = allocs.all_of(self.fs, self.lease, self.held.lease)
         return any(each.token == before and each.ended is None for each in known)

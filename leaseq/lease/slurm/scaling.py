@@ -25,6 +25,8 @@ from leaseq.world import Fs
 
 BEGINS_SECONDS = 300.0
 """How long a node may take from the start of its job until its runner is heard."""
+SERVES = ("up", "draining")
+"""A node that somebody keeps from starting tasks has its room all the same: no other is asked for in its place."""
 HEARD_MAX = 4
 """So many of its last jobs are looked at for what their nodes had."""
 
@@ -142,7 +144,7 @@ class Pool(Asker):
             if beat is None or beat.alloc != alloc.id or (beat.state == "up" and not beat.gpus_known):
                 notes = allocs.notes(self.fs, place) if notes is None else notes
                 starting += node not in notes and self.fs.age(place.named, place.root) < BEGINS_SECONDS
-            elif beat.state == "up" and beats.lives(self.fs, self.lease, node):
+            elif beat.state in SERVES and beats.lives(self.fs, self.lease, node):
                 nodes.append(_place(beat))
         return Job(link, tuple(nodes), starting, stays)
 
