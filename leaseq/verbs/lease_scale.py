@@ -33,21 +33,24 @@ def scale(access: Access, record: Lease, how: How, bounds: tuple[int, int]) -> N
     """The lease may have so many jobs from now on, whatever went wrong before. What runs goes on."""
     lease = access.home.lease(record.id)
     asks = succession.asks_in(succession.names(access.fs, lease))
+    _settle(access, record, bounds[0])
     succession.go_on(access.fs, lease, replace(how, scale=bounds, forgiven=asks[-1] if asks else ()))
-    _let_go(access, record, bounds[0])
     from leaseq.lease.upkeep import keep_up_now
 
     keep_up_now(access.fs, access.home, clock=access.clock)
 
 
-def _let_go(access: Access, record: Lease, least: int) -> None:
-    """Of the jobs that stay, tasks or none, those that are too many leave once nothing uses them, the newest first."""
+def _settle(access: Access, record: Lease, least: int) -> None:
+    """So many of its jobs stay, tasks or none; the newest that are too many leave once nothing uses them."""
     lease = access.home.lease(record.id)
     limit = succession.model(access.fs, lease).idle_seconds
     living = [each for each in allocs.living_of(access.fs, lease, record) if each.ended is None and each.is_known]
-    lasting = [each for each in living if leaving.limit_of(access.fs, allocs.directory(lease, each), each) is None]
+    here = [each for each in living if not leaving.why_left(access.fs, allocs.directory(lease, each))]
+    lasting = [each for each in here if leaving.limit_of(access.fs, allocs.directory(lease, each), each) is None]
     for each in lasting[least:] if limit is not None else []:
         set_limit(access, lease, each, limit)
+    for each in [each for each in here if each not in lasting][: max(0, least - len(lasting))]:
+        set_limit(access, lease, each, None)
 
 
 def words(access: Access, lease: LeaseDir) -> str:

@@ -17,7 +17,7 @@ from leaseq.lease.slurm.sbatch import Prepared
 from leaseq.lease.slurm.scaling import begin
 from leaseq.models import ANY, Lease
 from leaseq.names import Entry
-from leaseq.protocol import allocs, files, records, succession, tasks
+from leaseq.protocol import allocs, files, leaving, records, succession, tasks
 from leaseq.protocol.succession import How
 from leaseq.verbs import lease_scale
 from leaseq.verbs.access import Access
@@ -143,6 +143,23 @@ def test_three_refusals_pause_it_with_slurms_words_until_somebody_says_so(scaled
 def set_age_of_refusal(scaled: Scaled, seconds: float) -> None:
     if "refused" in scaled.names():
         set_age(f"{scaled.directory.keep}/refused", seconds)
+
+
+def test_more_that_are_to_stay_are_at_first_those_that_it_has_and_fewer_leave_when_unused(scaled: Scaled) -> None:
+    scaled.submit()
+    scaled.see(job="70")
+    access = Access(scaled.fs, scaled.world.home, CLOCK)
+
+    def limit() -> float | None:
+        (alloc,) = allocs.all_of(scaled.fs, scaled.directory)
+        return leaving.limit_of(scaled.fs, allocs.directory(scaled.directory, alloc), alloc)
+
+    assert limit() == 600.0
+    for bounds, told in (((1, 2), None), ((0, 2), 600.0)):
+        record, how = lease_scale.lease_that_scales(access, "pool")
+        lease_scale.scale(access, record, how, bounds)
+        assert limit() == told
+    assert len(scaled.sbatch.calls()) == 1
 
 
 def test_a_release_ends_it_at_once_if_it_has_no_job(scaled: Scaled) -> None:
