@@ -65,6 +65,8 @@ COMMANDS = {
     "lease adopt": Known("put runners into an allocation made elsewhere"),
     "move": Known("move pending tasks to another lease or node"),
     "shell": Known("open a shell, or run a command, in a lease", terminal=True),
+    "ssh-config": Known("let ssh, rsync and editors reach a lease's nodes"),
+    "forward": Known("bring a port of a node to this host", terminal=True),
     "daemon start": Known("start this host's runner"),
     "daemon stop": Known("stop this host's runner; running tasks go on"),
     "daemon status": Known("show whether this host's runner is alive", changes=False),

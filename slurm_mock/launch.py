@@ -238,6 +238,7 @@ class Launch:
             task: dict[str, Any] = {"procid": procid, "pty": self.terminal is not None and procid == 0}
             task["argv"] = self.programs[procid] if self.programs else []
             task["label"] = f"{procid:>{width}}: " if "label" in self.options else ""
+            task["unbuffered"] = "unbuffered" in self.options
             task["env"] = environ.of_task(
                 self.client.settings, self.job, self.step, node, index, gpus_per_task=self.gpus_per_task
             )

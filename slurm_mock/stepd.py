@@ -34,17 +34,21 @@ HEARTBEAT_SECONDS = 0.2  # how often a step whose tasks have ended is looked at 
 
 
 class Relay:
-    """Bytes of one task's stdout or stderr on their way to srun, whole lines at a time, labelled if asked."""
+    """Bytes of one task's stdout or stderr on their way to srun: whole lines, labelled if asked, or as they come."""
 
-    def __init__(self, source: int, target: int, label: str) -> None:
+    def __init__(self, source: int, target: int, label: str, *, unbuffered: bool) -> None:
         self.source = source
         self.target = target
         self.label = label.encode()
+        self.as_it_comes = unbuffered and not label
         self.rest = b""
 
     def pump(self) -> bool:
         """False at the end."""
         data = os.read(self.source, CHUNK)
+        if self.as_it_comes:
+            self._write(data)
+            return bool(data)
         *lines, self.rest = (self.rest + data).split(b"\n")
         if not data and self.rest:
             lines, self.rest = [self.rest], b""
@@ -146,7 +150,7 @@ class Stepd:
         for target in (self.stdout, self.stderr):
             source, sink = os.pipe()
             ends.append(sink)
-            relay = Relay(source, target, task["label"])
+            relay = Relay(source, target, task["label"], unbuffered=task.get("unbuffered", False))
             self.relays.append(relay)
             self._watch(source, functools.partial(self._pump, relay))
         pid = self._fork(task, (stdin, ends[0], ends[1]), pty=-1)

@@ -38,6 +38,7 @@ VARIABLES = {
     "gres": ("SLURM_STEP_GRES", "SLURM_GRES"),
     "distribution": ("SLURM_DISTRIBUTION",),
     "label": ("SLURM_LABELIO",),
+    "unbuffered": ("SLURM_UNBUFFEREDIO",),
     "export": ("SRUN_EXPORT_ENV", "SLURM_EXPORT_ENV"),
     "kill-on-bad-exit": ("SLURM_KILL_BAD_EXIT",),
     "wait": ("SLURM_WAIT",),

@@ -136,7 +136,8 @@ class SlurmBackend:
         # If Slurm does not say what the node has, srun tells why.
         gpus = step_option(ask(["scontrol", "show", "job", "-d", job]).out, node)
         options = ["--overlap", "-N1", "-n1", "-w", node, "--mpi=none", *([gpus] if gpus else [])]
-        return [*scrubbed, path_of("srun"), f"--jobid={job}", *options, *(["--pty"] if tty else []), *argv]
+        # What speaks through a pipe waits for answers that have no line end.
+        return [*scrubbed, path_of("srun"), f"--jobid={job}", *options, "--pty" if tty else "--unbuffered", *argv]
 
     def _check_reach(self, alloc: Allocation) -> None:
         """Raises Refused if the job of that number is another's, as far as is known without asking Slurm."""
