@@ -37,6 +37,7 @@ from leaseq.words import about, count
 HOUR = 3600 * SECOND
 GAPS_SHOWN = 5
 FAILED = (State.FAILED, State.TIMEOUT)
+SHARE = "booked_part"
 OF_TASKS = ("name", "group", "state")
 OF_NODES = ("lease", "day", "node", "gpu")
 """By what a report can be split: by what ran, or by what was held."""
@@ -87,7 +88,15 @@ class ReportRequest(Look):
 def _table(out: Output, titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     columns = [Column(titles[0].upper(), least=12)]
     columns += [Column(title.upper().replace("_", " "), right=True, rank=20 - n) for n, title in enumerate(titles[1:])]
-    out.table(columns, [["" if cell is None else str(cell) for cell in row] for row in rows])
+    out.table(columns, [[_cell(title, cell) for title, cell in zip(titles, row, strict=True)] for row in rows])
+
+
+def _cell(title: str, cell: object) -> str:
+    if cell is None:
+        return ""
+    if not isinstance(cell, float):
+        return str(cell)
+    return f"{100 * cell:.0f} %" if title == SHARE else f"{cell:.1f}" if cell >= 10 else f"{cell:.2f}"
 
 
 # -- in words --------------------------------------------------------------------------------------------
@@ -146,6 +155,10 @@ def hours(whole: int) -> str:
     return f"{whole / HOUR:.1f}" if whole >= 10 * HOUR else f"{whole / HOUR:.2f}"
 
 
+def _hours(whole: int) -> float:
+    return round(whole / HOUR, 4)
+
+
 def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.0f} %" if whole else ""
 
@@ -164,8 +177,8 @@ def split(found: Report, by: str) -> tuple[list[str], list[list[object]]]:
     """(titles, rows): what ran by its name, group or state; what was held by lease, day, node or GPU."""
     if by in OF_TASKS:
         titles = [by, "attempts", "failed", "lost", "hours", "gpu_hours", "gpu_hours_failed", "gpu_hours_lost"]
-        return [*titles, "wait_median_s"], list(_task_rows(found, KEYS[by]))
-    titles = [by, "held_h", "booked_h", "idle_h", "down_h", "booked", "gpu_hours", "attempts"]
+        return [*titles, "wait_seconds"], list(_task_rows(found, KEYS[by]))
+    titles = [by, "held_hours", "booked_hours", "idle_hours", "down_hours", SHARE, "gpu_hours", "attempts"]
     return titles, list(_node_rows(found, by))
 
 
@@ -188,8 +201,8 @@ def _task_rows(found: Report, key: Callable[[Ran], str]) -> Iterator[list[object
         failed = [each for each in several if each.run.state in FAILED]
         lost = [each for each in several if each.run.state is State.LOST]
         wait = quantile(waits_of(several), 0.5)
-        gpu = [hours(sum(each.gpu_time for each in some)) for some in (several, failed, lost)]
-        spent = hours(sum(each.time for each in several))
+        gpu = [_hours(sum(each.gpu_time for each in some)) for some in (several, failed, lost)]
+        spent = _hours(sum(each.time for each in several))
         yield [name, len(several), len(failed), len(lost), spent, *gpu, None if wait is None else round(wait)]
 
 
@@ -215,8 +228,8 @@ def _node_rows(found: Report, by: str) -> Iterator[list[object]]:
                 booked[name] += (span[1] - span[0]) * (1 if by == "gpu" and each.run.gpus else len(each.run.gpus))
     for name in sorted({*rows, *attempts}):
         held, busy, idle, down = rows[name]
-        told = [hours(each) for each in (held, busy, idle, down)]
-        yield [name, *told, share(busy, held), hours(booked[name]), attempts[name]]
+        told = [_hours(each) for each in (held, busy, idle, down)]
+        yield [name, *told, round(busy / held, 4) if held else None, _hours(booked[name]), attempts[name]]
 
 
 def _part_name(part: Held, by: str) -> str:

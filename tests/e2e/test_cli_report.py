@@ -41,7 +41,7 @@ def test_what_was_held_is_told_in_words_rows_and_json(box: Box) -> None:
         for row in csv.DictReader(box.run("report", "--by", "day", "--csv").out.splitlines())
         if row["attempts"] == "8"
     ]
-    assert float(day["held_h"]) >= float(day["idle_h"])
+    assert float(day["held_hours"]) >= float(day["idle_hours"])
 
 
 def test_what_waits_is_said_with_what_it_may_cost(box: Box) -> None:

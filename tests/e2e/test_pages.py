@@ -436,7 +436,7 @@ LINES = {
     ),
     "leaseq shell --lease lab --node gpu2": Typed("leaseq shell --lease lab --node gpu2 -- true", codes=(2,)),
     "leaseq daemon stop --drain": Typed("leaseq daemon start --lease lab; leaseq daemon stop --drain"),
-    "leaseq lease release lab": RELEASE,
+    "leaseq lease release lab": Typed("leaseq lease release lab --yes"),
     "leaseq lease release lab --node gpu2": Typed(codes=(2,)),
     "leaseq lease info lab": Typed("leaseq lease info lab.2"),
     "leaseq move --from lab --to lab.2": Typed(codes=(0, 2)),
@@ -528,6 +528,19 @@ LINES = {
     "leaseq hook test phone": Typed("leaseq hook test {hook}"),
     "leaseq hook remove phone": Typed("leaseq hook remove {hook}"),
     "leaseq submit --notify -- COMMAND": Typed("leaseq submit --notify -- true"),
+    "leaseq submit": Typed("leaseq submit -- true"),
+    "leaseq retry": Typed("leaseq retry {failed}"),
+    "leaseq wait": Typed("leaseq wait {ended}"),
+    "leaseq tasks ID": Typed("leaseq tasks {sweep}"),
+    "leaseq logs ID_7": Typed("leaseq logs {sweep}_1"),
+    "leaseq ssh-config --install": Typed("HOME=$PWD leaseq ssh-config --install --lease {lease}"),
+    "leaseq ssh-config --laptop login.example.org": Typed(
+        "leaseq ssh-config --laptop login.example.org --lease {lease}"
+    ),
+    "leaseq submit --gpus 1 -J notebook -- jupyter lab --no-browser --ip 127.0.0.1 --port 8888": Typed(
+        "leaseq submit -G 0 -J notebook -- true"
+    ),
+    "leaseq forward 8888": Typed("leaseq forward nothing", codes=(2,)),
     "leaseq triage ID": Typed("leaseq triage {failed}"),
     "leaseq triage": Typed("leaseq triage {failed_sweep}"),
     "LEASEQ_READONLY=1 leaseq cancel ID": Typed("LEASEQ_READONLY=1 leaseq cancel {held}; test $? = 2"),
@@ -538,6 +551,7 @@ NOT_TYPED = {
     "make demo": "a test of its own: it takes a minute",
     "make test": "it is this suite",
     "pipx install .": "`make wheel-check` installs leaseq elsewhere and uses it there",
+    "ssh leaseq-48213 nvidia-smi": "tests/contract/test_ssh.py does that",
     "loginctl enable-linger": "it would change this host",
     "systemd-run --user --scope leaseq daemon start": "it needs a systemd that serves this user",
 }
