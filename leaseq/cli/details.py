@@ -52,7 +52,7 @@ def detail_json(lease: LeaseDir, each: Detail, *, env: bool) -> dict[str, object
             "on_dep": task.on_dep or "cancel",
             "export": task.export,
             "env_given": list(task.env_given),
-            "origin": _origin_json(task.origin) if task.origin else None,
+            "source": _origin_json(task.origin) if task.origin else None,
             "env_names": sorted(task.env) if environment_known(task) else None,
         }
         if env:

@@ -10,11 +10,12 @@ from leaseq import programs
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import LEASE, NODE
-from leaseq.cli.ssh_config import entries_of, write_entries
+from leaseq.cli.ssh_config import entries_of
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import NotFound, Refused, Unavailable, UsageError
+from leaseq.lease.host import user_name
 from leaseq.values import integer
-from leaseq.verbs.ssh import prepare
+from leaseq.verbs.ssh import keep, prepare
 from leaseq.world import hostname
 
 PORT = partial(integer, low=1, high=65535)
@@ -41,7 +42,7 @@ class Forward:
         if ssh is None:
             raise Unavailable("there is no ssh on this host", hint="OpenSSH's client brings the port here")
         prepare(app.access)
-        settings = write_entries(app, found)
+        settings = keep(app.access, found, user=user_name())
         here = self.here or _free(there)
         if self.here and not _is_free(here):
             raise Refused(f"port {here} of this host is in use", hint="--here takes another one, or leave it out")

@@ -13,10 +13,8 @@ from leaseq.cli.shell import chosen
 from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
 from leaseq.lease.host import user_name
-from leaseq.protocol import allocs, files
-from leaseq.verbs.ssh import Entry, directory_of, entries, prepare, text_of
-
-NAME = "config"
+from leaseq.protocol import allocs
+from leaseq.verbs.ssh import Entry, entries, keep, prepare, text_of
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,9 @@ class SshConfig:
         if not self.install:
             print(text, end="")
             return 0
-        write_entries(app, found)
+        settings = keep(app.access, found, user=user_name())
         own = Path("~/.ssh/config").expanduser()
-        line = f'Include "{directory}/{NAME}"'
+        line = f'Include "{settings}"'
         before = own.read_text() if own.exists() else ""
         if line not in before.splitlines():
             own.parent.mkdir(mode=0o700, exist_ok=True)
@@ -57,20 +55,6 @@ def entries_of(app: App, lease: str) -> list[Entry]:
     """The lease's first node, and each node by its name; raises LeaseqError."""
     record = chosen(app, lease)
     return entries(record, allocs.members(app.fs, app.home.lease(record.id)) or record.nodes)
-
-
-def write_entries(app: App, found: list[Entry]) -> str:
-    """ssh's settings in the home name these hosts, too; their path."""
-    path = f"{directory_of(app.home)}/{NAME}"
-    try:
-        with open(path, encoding="utf-8") as file:
-            before = file.read()
-    except FileNotFoundError:
-        before = ""
-    known = {match[1]: match[0] for match in re.finditer(r"^Host (\S+)\n(?:    .*\n)*", before, re.M)}
-    known.update((each.host, text_of(app.access, each, user=user_name())) for each in found)
-    files.replace_file(app.fs, path, "".join(known.values()).encode())
-    return path
 
 
 def _laptop(text: str, *, what: str) -> str:

@@ -6,9 +6,11 @@ No port is opened and nobody else is let in: the server reads its client from a 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from leaseq import programs
 from leaseq.dataclass import dataclass
@@ -145,3 +147,17 @@ def text_of(access: Access, entry: Entry, *, user: str, login: str = "") -> str:
         "    StrictHostKeyChecking yes\n"
         f"    ProxyCommand {proxy.replace('%', '%%')}\n"
     )
+
+
+def keep(access: Access, found: Sequence[Entry], *, user: str) -> str:
+    """The home's own settings for ssh name these hosts, beside those that they named before; their path."""
+    path = f"{directory_of(access.home)}/config"
+    try:
+        with open(path, encoding="utf-8") as file:
+            before = file.read()
+    except FileNotFoundError:
+        before = ""
+    known = {match[1]: match[0] for match in re.finditer(r"^Host (\S+)\n(?:    .*\n)*", before, re.M)}
+    known.update((each.host, text_of(access, each, user=user)) for each in found)
+    files.replace_file(access.fs, path, "".join(known.values()).encode())
+    return path

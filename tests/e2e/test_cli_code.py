@@ -54,7 +54,7 @@ def repository(box: Box) -> Iterator[Repository]:
 
 def origin(box: Box, task: str) -> dict[str, object]:
     (found,) = box.run("info", task, "--json", code=0).json["tasks"]
-    return dict(found["origin"])
+    return dict(found["source"])
 
 
 def test_the_commit_the_branch_and_the_changes_are_recorded_once_for_each_difference(

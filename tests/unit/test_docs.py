@@ -239,7 +239,7 @@ def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_every_command_that_a_page_names_exists(page: Path) -> None:
     known = {name.split()[0] for name in COMMANDS} | set(ANYWHERE)
-    named = set(re.findall(r"(?:`|^\$ |^ {4}|\$\()leaseq ([a-z]+)", page.read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^\$ |^ {4}|\$\()leaseq ([a-z]+(?:-[a-z]+)*)", page.read_text(), re.MULTILINE))
     assert named - known == set()
 
 
