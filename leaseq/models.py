@@ -1,7 +1,6 @@
 """The words of leaseq as values: Task, Need, Outcome, Heartbeat, Lease and the states of a task.
 
-Times are seconds since the epoch of the host that wrote them, for people only: no rule compares them
-across hosts. Durations are in seconds, memory in MiB.
+Times are seconds since the epoch of the host that wrote them, for people: no rule compares them. Memory is in MiB.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from enum import Enum
 from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed
-from leaseq.schema import Record, _as, flag, integer, mapping, maybe, number, record, several, text
+from leaseq.origin import Origin
+from leaseq.schema import Record, _as, axis, flag, integer, mapping, maybe, number, record, several, text
 
 ANY = "_any"
 """The node name that stands for "whichever node has room first"."""
@@ -78,13 +78,6 @@ def state(value: object) -> State:
         raise Malformed(f"no such state: {value!r:.60}") from None
 
 
-def axis(value: object) -> dict[str, tuple[str, ...] | str]:
-    """Parameters that go together: of each all its values, or the rule by which they are made."""
-    checked: dict[str, tuple[str, ...] | str]
-    checked = mapping(lambda said: said if isinstance(said, str) else several(text)(said))(value)
-    return checked
-
-
 KEEP_FAILED, KEEP_PACKED = "failed", "packed"
 """Which logs of ended indices an array keeps: of those that are not DONE; all, in few files. Any other word: all."""
 ALL_GPUS = -1
@@ -126,32 +119,6 @@ class Array(Record):
     """With so many failed ones no other starts; 0: they all do."""
     logs: str = _as(text, default="")
     """Which logs are kept once an index has ended: empty (a pair of files for each), `failed`, `packed`."""
-    extra: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Origin(Record):
-    """What a task was submitted from: a repository as it stood then, and a Python."""
-
-    root: str = _as(text, default="")
-    """The top of the repository's working tree; empty if there was none."""
-    commit: str = _as(text, default="")
-    branch: str = _as(text, default="")
-    """Empty if no branch was checked out."""
-    remote: str = _as(text, default="")
-    """The URL of its remote `origin`, without what it says of who may read it."""
-    dirty: bool | None = _as(maybe(flag), default=None)
-    """True if tracked files differed from the commit; None: not known."""
-    diff: str = _as(text, default="")
-    """The name of the file that holds the difference, if it is kept: see `leaseq.protocol.code`."""
-    note: str = _as(text, default="")
-    """Why something of this is not known."""
-    python: str = _as(text, default="")
-    """The `python` that its environment finds first."""
-    environment: str = _as(text, default="")
-    """The name of the Python environment that was active."""
-    tree: str = _as(text, default="")
-    """Of a task that runs in a copy of the tree, that tree's id."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -103,6 +103,13 @@ def mapping(convert: Callable[[object], Any]) -> Callable[[object], Any]:
     return check
 
 
+def axis(value: object) -> dict[str, tuple[str, ...] | str]:
+    """Parameters that go together: of each all its values, or the rule by which they are made."""
+    checked: dict[str, tuple[str, ...] | str]
+    checked = mapping(lambda said: said if isinstance(said, str) else several(text)(said))(value)
+    return checked
+
+
 def check_schema(value: Mapping[str, object]) -> None:
     """The JSON object is of a schema that this leaseq reads; raises Malformed, Newer."""
     version = value.get("v", SCHEMA)

@@ -322,22 +322,6 @@ def hostname() -> str:
 
 
 @functools.cache
-def machine_id() -> str:
-    """What tells this host from every other one, whatever they are called; empty if it does not say.
-
-    /etc/machine-id itself is not to be told to others.
-    """
-    import hashlib
-
-    try:
-        with open("/etc/machine-id", "rb") as file:
-            said = file.read().strip()
-    except OSError:
-        return ""
-    return hashlib.sha256(b"leaseq " + said).hexdigest()[:16] if said not in (b"", b"uninitialized") else ""
-
-
-@functools.cache
 def boot_id() -> str:
     """What tells one life of this host's processes from another: the kernel's boot id and the pid namespace.
 

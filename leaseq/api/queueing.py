@@ -11,7 +11,8 @@ from leaseq.api.options import Asked
 from leaseq.dataclass import replace
 from leaseq.errors import LeaseqError, Unavailable
 from leaseq.layout import LeaseDir
-from leaseq.models import Origin, Task
+from leaseq.models import Task
+from leaseq.origin import Origin
 from leaseq.protocol.edges import begins_at
 from leaseq.verbs.access import Access
 from leaseq.verbs.allowed import allow

@@ -10,7 +10,8 @@ from leaseq.cli.output import iso, stamp
 from leaseq.cli.rows import need_json, reason_of, task_json, values_text
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
-from leaseq.models import ANY, KEEP_FAILED, KEEP_PACKED, Array, Origin, Outcome, State, Task
+from leaseq.models import ANY, KEEP_FAILED, KEEP_PACKED, Array, Outcome, State, Task
+from leaseq.origin import Origin
 from leaseq.protocol.edges import BEGIN, OK
 from leaseq.protocol.history import command_text
 from leaseq.protocol.submission import environment_known

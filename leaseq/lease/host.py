@@ -138,7 +138,7 @@ class LocalBackend:
             return allocs.all_of(self.fs, self.lease)[0]
         from leaseq.lease import joined
 
-        return joined.join(self.fs, self.lease, node=self.node, machine=world.machine_id(), now=self.clock.now())
+        return joined.join(self.fs, self.lease, node=self.node, machine=joined.machine_id(), now=self.clock.now())
 
     # -- its runner ----------------------------------------------------------------------------------
 
@@ -288,7 +288,7 @@ class LocalBackend:
             alloc = self.stay()
             if alloc is None:
                 return True
-            joined.refuse_another(self.lease, alloc, world.machine_id())
+            joined.refuse_another(self.lease, alloc, joined.machine_id())
             if self.runner() is not None:
                 return False
             return joined.leave(self.fs, self.lease, alloc, now=self.clock.now(), reason="taken out")

@@ -6,6 +6,8 @@ HOST, HOST.2, ..   a host's allocations, one for each time that it was in the le
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import itertools
 import os
 import time
@@ -95,7 +97,7 @@ def end(fs: Fs, lease: LeaseDir, *, clock: Clock, reason: str) -> bool:
 
 def is_here(alloc: Allocation) -> bool:
     """True if the allocation is this very host: its processes can be looked at."""
-    return alloc.is_host and world.hostname() in alloc.nodes and _is_machine(alloc, world.machine_id())
+    return alloc.is_host and world.hostname() in alloc.nodes and _is_machine(alloc, machine_id())
 
 
 def _is_machine(alloc: Allocation, machine: str) -> bool:
@@ -197,3 +199,17 @@ def _leaves(fs: Fs, lease: LeaseDir, node: str, *, clock: Clock, pause: Callable
                 hint="it ends once what runs there has; the same command again does no harm",
             )
         pause(LOOK_SECONDS)
+
+
+@functools.cache
+def machine_id() -> str:
+    """What tells this host from every other one, whatever they are called; empty if it does not say.
+
+    /etc/machine-id itself is not to be told to others.
+    """
+    try:
+        with open("/etc/machine-id", "rb") as file:
+            said = file.read().strip()
+    except OSError:
+        return ""
+    return hashlib.sha256(b"leaseq " + said).hexdigest()[:16] if said not in (b"", b"uninitialized") else ""

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
 from leaseq.layout import LeaseDir
-from leaseq.models import Origin, Outcome, State, Task
+from leaseq.models import Outcome, State, Task
 from leaseq.names import ALPHABET, LEASE_ID, ids_in, is_key, parse_key
+from leaseq.origin import Origin
 from leaseq.protocol import calls, edges, files, tasks
 from leaseq.upstream import edges_in
 from leaseq.world import Fs

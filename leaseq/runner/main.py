@@ -37,52 +37,27 @@ from leaseq.node.inotify import (
     Inotify,
     become_subreaper,
 )
-from leaseq.node.keeper import LEASE_GRACE_SECONDS
 from leaseq.node.nodedir import Holder, open_node_dir
 from leaseq.node.procs import KeeperProcs
 from leaseq.node.scrub import PROLOGUE_FAILED, kept_for_tasks, newest_functions
 from leaseq.node.terminals import Terminals
 from leaseq.protocol import allocs, records
 from leaseq.runner import housework
+from leaseq.runner.arguments import parser
 from leaseq.runner.facts import Facts, watch_gpus, whoami
-from leaseq.runner.homewatch import GONE_SECONDS, HomeWatch
+from leaseq.runner.homewatch import HomeWatch
 from leaseq.runner.ledger import LedgerThread
 from leaseq.runner.logpush import LogPusher
 from leaseq.runner.notify import Notifier, NotifyThread
-from leaseq.runner.ports import END_LEAD_SECONDS, Options
+from leaseq.runner.ports import Options
 from leaseq.runner.pulse import Pulse
-from leaseq.runner.service import PATIENCE_SECONDS, Service, outdated
+from leaseq.runner.service import Service, outdated
 from leaseq.world import SystemClock, SystemFs, is_remote, process_start
-
-GRACE_SECONDS = 10.0
 
 
 def main(argv: Sequence[str]) -> int:
     """Serves the node until told to stop; the exit code (0: stopped on purpose)."""
-    parser = argparse.ArgumentParser(prog="leaseq _run", description="Serve one node of a lease (started by leaseq).")
-    parser.add_argument("--lease", required=True)
-    parser.add_argument("--node", required=True)
-    parser.add_argument(
-        "--alloc", default="", help="the allocation that gives the node; the lease's only one if absent"
-    )
-    parser.add_argument("--home", default=None)
-    parser.add_argument("--token", default="", help="the lease's mark: a directory with another is not served")
-    parser.add_argument("--grace", type=float, default=GRACE_SECONDS, help="seconds between TERM and KILL")
-    parser.add_argument(
-        "--patience", type=float, default=PATIENCE_SECONDS, help="seconds that a file system may keep a stopping runner"
-    )
-    parser.add_argument(
-        "--lease-grace", type=float, default=LEASE_GRACE_SECONDS, help="the same if Slurm ends the lease"
-    )
-    parser.add_argument(
-        "--end-lead", type=float, default=END_LEAD_SECONDS, help="seconds between TERM to the tasks and the lease's end"
-    )
-    parser.add_argument("--draining", action="store_true", help="take no task before `resume` is asked for")
-    parser.add_argument(
-        "--gone", type=float, default=GONE_SECONDS, help="seconds that the lease's directory must be absent to be gone"
-    )
-    parser.add_argument("--last", action="store_true", help="start nothing: end what the last runner left running")
-    words = parser.parse_args(list(argv))
+    words = parser().parse_args(list(argv))
     os.environ.update(newest_functions())
     try:
         home = os.path.abspath(words.home or default_home())

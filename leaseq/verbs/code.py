@@ -10,7 +10,8 @@ from pathlib import Path
 
 from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError, Malformed, NotFound, Refused
-from leaseq.models import Origin, Task
+from leaseq.models import Task
+from leaseq.origin import Origin
 from leaseq.protocol import code
 from leaseq.verbs.access import Access
 from leaseq.verbs.git import git

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import NotFound, Refused
-from leaseq.models import Origin, Task
+from leaseq.models import Task
+from leaseq.origin import Origin
 from leaseq.protocol import code, trees
 from leaseq.verbs.access import Access
 from leaseq.verbs.code import objects, origin_of, tree_of

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from leaseq import config, programs
 from leaseq.dataclass import replace
 from leaseq.layout import Home
-from leaseq.models import Origin, Task
+from leaseq.models import Task
+from leaseq.origin import Origin
 from leaseq.world import Fs
 
 if TYPE_CHECKING:

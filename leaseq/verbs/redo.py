@@ -11,7 +11,8 @@ from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.lease.host import user_name
 from leaseq.lease.lookup import Located
-from leaseq.models import ANY, Origin, Task
+from leaseq.models import ANY, Task
+from leaseq.origin import Origin
 from leaseq.protocol import dependents, edges, keys, records, tasks
 from leaseq.protocol.submission import entries
 from leaseq.reading.views import TaskView

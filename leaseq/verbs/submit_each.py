@@ -8,8 +8,9 @@ from leaseq.dataclass import dataclass, replace
 from leaseq.errors import LeaseqError, Malformed, UsageError
 from leaseq.layout import LeaseDir
 from leaseq.lease.host import user_name
-from leaseq.models import Origin, Task
+from leaseq.models import Task
 from leaseq.names import Entry, new_task_id, order
+from leaseq.origin import Origin
 from leaseq.protocol.submission import SEQUENCES_MAX, THREADS, Published, publish_batch
 from leaseq.upstream import Upstream
 from leaseq.verbs import upstreams

@@ -49,7 +49,7 @@ def on(host: str) -> Iterator[None]:
     """This process is on that host."""
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(world, "hostname", lambda: called(host)))
-        stack.enter_context(mock.patch.object(world, "machine_id", lambda: MACHINES[host]))
+        stack.enter_context(mock.patch.object(joined, "machine_id", lambda: MACHINES[host]))
         yield
 
 

@@ -14,9 +14,10 @@ from leaseq.allocation import Allocation
 from leaseq.commands import ALIASES, COMMANDS
 from leaseq.dataclass import fields
 from leaseq.layout import Home, LeaseDir
-from leaseq.models import Array, Event, Heartbeat, Lease, Need, Origin, Outcome, Running, State, Task
+from leaseq.models import Array, Event, Heartbeat, Lease, Need, Outcome, Running, State, Task
 from leaseq.names import Entry
 from leaseq.node import record, window
+from leaseq.origin import Origin
 from leaseq.protocol import records
 from leaseq.protocol.hooks import Call, Hook, Told
 from leaseq.protocol.succession import How, Refusal
