@@ -47,7 +47,7 @@ class Status:
             way = "`leaseq daemon start` starts it; so does the next `leaseq submit`"
             app.out.talk(f"  `leaseq daemon start --lease {local.lease.id}` starts it" if of else f"  {way}")
             if joined:
-                app.out.talk(f"  {local.node} is in that lease yet: `leaseq daemon stop` takes it out")
+                app.out.talk(f"  {local.node} is still in that lease: `leaseq daemon stop` takes it out")
         return 0 if alive else exits.NO_RUNNER
 
 

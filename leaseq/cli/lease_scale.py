@@ -76,7 +76,7 @@ def _lines(bounds: tuple[int, ...], told: Wanted | None, backlog: Backlog) -> li
         ("scales", f"{bounds[0]}..{bounds[1]}, {count(told.jobs, 'job')} now"),
         ("ready", f"{count(told.ready, 'task')} could start now"),
         ("on nodes", f"{told.on_nodes:,} of them have room on nodes that run" if told.on_nodes else ""),
-        ("in queue", f"{told.in_queue:,} have room in jobs that are queued or about to start" if told.in_queue else ""),
+        ("in queue", f"{told.in_queue:,} of them in jobs that are queued or about to start" if told.in_queue else ""),
         ("never", "; ".join(never)),
         ("others", ", ".join(others)),
         ("wanted", f"{count(told.more, 'more job')}" if told.more else "no more jobs"),

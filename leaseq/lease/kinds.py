@@ -17,4 +17,4 @@ def start_words(lease: Lease) -> str:
 
 def way_in(lease: Lease) -> str:
     """What puts a host into the lease, as a sentence."""
-    return f"`{start_words(lease)}` on a host puts that in"
+    return f"`{start_words(lease)}` on a host puts it in"

@@ -117,7 +117,7 @@ def _way_on(code: str, row: TaskView, snapshot: Snapshot) -> list[str]:
     if snapshot.lease is not None and snapshot.lease.is_of_hosts:
         if row.node in (ANY, ""):
             return [f"{way_in(snapshot.lease)}."]
-        on_it = f"`{start_words(snapshot.lease)}` on {row.node} puts that in"
+        on_it = f"`{start_words(snapshot.lease)}` on {row.node} puts it in"
         return [f"{on_it}, `leaseq move {row.id} --node any` lets another host take it."]
     if code == "RunnerStopped":
         return ["`leaseq daemon start` starts this host's runner."]

@@ -161,7 +161,7 @@ def test_as_long_as_nothing_is_known_of_such_nodes_one_job_tells() -> None:
 
 def test_one_is_asked_for_in_a_minute() -> None:
     told = wanted(backlog((ALONE, 4)), queued(1), asked_ago=ASK_SECONDS - 20)
-    assert (told.ask, told.more, told.why_not) == (False, 3, "one is asked for in a minute: the next in 20 s")
+    assert (told.ask, told.more, told.why_not) == (False, 3, "at most one a minute, the next in 20 s")
     assert wanted(backlog((ALONE, 4)), queued(1), asked_ago=ASK_SECONDS + 1).ask
 
 

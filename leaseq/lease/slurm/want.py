@@ -239,7 +239,7 @@ def _why_not(jobs: int, limits: Limits, paused: str) -> str:
         return f"Slurm is asked again in {about(limits.again_in)}, for it has refused: {limits.refusal}"
     left = ASK_SECONDS if limits.asked_ago is None else ASK_SECONDS - limits.asked_ago
     if limits.asked_ago is not None and left > 0:
-        return f"one is asked for in a minute: the next in {about(left)}"
+        return f"at most one a minute, the next in {about(left)}"
     return ""
 
 
