@@ -29,8 +29,8 @@ DIFF = ("diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--n
 
 def asked_for(home: Home, task: Task) -> Asking:
     """git is asked about the task's directory, unless that is known, or the settings say `provenance: off`."""
-    known = task.origin or (Origin() if config.says(home, "provenance", "off") else None)
-    return Asking(task.cwd, task.env, known=known)
+    ask = task.origin is None and _in_repository(task.cwd) and not config.says(home, "provenance", "off")
+    return Asking(task.cwd, task.env, known=task.origin, ask=ask)
 
 
 class Origins:
@@ -53,8 +53,8 @@ class Origins:
 class Asking:
     """git is asked what a directory's files are; `answer` is what it said."""
 
-    def __init__(self, cwd: str, environment: Mapping[str, str], *, known: Origin | None = None) -> None:
-        """known: what it was made from, if that is known; then nobody is asked."""
+    def __init__(self, cwd: str, environment: Mapping[str, str], *, known: Origin | None, ask: bool) -> None:
+        """known: what it was made from, if that is known. ask: git is asked."""
         self._known = known
         self._asked: dict[str, Asked] = {}
         self._note = ""
@@ -63,7 +63,7 @@ class Asking:
         self._python = programs.found("python", environment) or programs.found("python3", environment) or ""
         self._environment = _environment_name(environment)
         self._until = time.monotonic() + SECONDS_MAX
-        if _in_repository(cwd):
+        if ask:
             self._ask(cwd)
 
     def __enter__(self) -> Asking:
