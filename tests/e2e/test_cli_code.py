@@ -99,7 +99,7 @@ def test_where_there_is_no_repository_or_no_commit_that_is_what_is_said(box: Box
     (box.home / "config.yaml").write_text("provenance: off\n")
     assert origin(box, repository.submit("--hold"))["commit"] == ""
     (box.home / "config.yaml").write_text("provenance: perhaps\n")
-    assert "`on` or `off`" in box.run("submit", "--", "true", code=2).err
+    assert "`on` or `off`" in box.run("submit", "--", "true", cwd=repository.path, code=2).err
 
 
 def test_a_git_that_does_not_answer_keeps_nobody_from_submitting(box: Box, repository: Repository) -> None:
