@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def repository(box: Box) -> Iterator[Repository]:
     yield Repository(box)
 
 
-def origin(box: Box, task: str) -> dict[str, object]:
+def origin(box: Box, task: str) -> dict[str, Any]:
     (found,) = box.run("info", task, "--json", code=0).json["tasks"]
     return dict(found["source"])
 
@@ -117,8 +118,9 @@ def test_what_is_too_large_is_not_kept_and_that_is_said(box: Box, repository: Re
     (repository.path / "train.py").write_bytes(os.urandom(6 << 20))
     task = repository.submit("--hold")
     found = origin(box, task)
-    assert found["dirty"] is True and found["diff"] == ""
-    assert str(found["note"]).startswith(("what differs is more than 4 MiB", "git took too long"))
+    # On a busy host git may not have said all of it in its half second.
+    said = {True: "what differs is more than 4 MiB", None: "git took too long to say what differs"}
+    assert found["diff"] == "" and str(found["note"]).startswith(said[found["dirty"]])
     assert "is not kept" in box.run("diff", task, code=2).err
 
 
