@@ -17,6 +17,11 @@ def main_file() -> str:
     return f"{package_directory()}/__main__.py"
 
 
+def interpreter() -> str:
+    """The Python that runs it here."""
+    return sys.executable
+
+
 def starts_runner(words: Sequence[str]) -> bool:
     """True if that command line is one that starts a node's runner.
 

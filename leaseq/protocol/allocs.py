@@ -71,8 +71,9 @@ def living_of(fs: Fs, lease: LeaseDir, record: Lease | None = None) -> tuple[All
 
 
 def living(allocs: Sequence[Allocation]) -> tuple[Allocation, ...]:
-    """Those that have not ended; all of them if none is left, but for hosts, which may come again."""
-    return tuple(each for each in allocs if each.ended is None) or tuple(each for each in allocs if not each.is_host)
+    """Those that have not ended; all of them if none is left, but for hosts that may come again."""
+    left = tuple(each for each in allocs if each.ended is None)
+    return left or tuple(each for each in allocs if each.in_lease or not each.is_host)
 
 
 def _in_order(allocs: Iterable[Allocation]) -> tuple[Allocation, ...]:

@@ -9,13 +9,12 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Sequence
 
 from leaseq import programs
 from leaseq.dataclass import dataclass
 from leaseq.errors import Unavailable
-from leaseq.installation import main_file
+from leaseq.installation import interpreter, main_file
 from leaseq.layout import Home
 from leaseq.models import Lease
 from leaseq.protocol import files
@@ -132,7 +131,7 @@ def text_of(access: Access, entry: Entry, *, user: str, login: str = "") -> str:
     """The host for a file of ssh's settings. login: the host through which a laptop comes; empty: it is here."""
     directory = directory_of(access.home)
     node = f" --node {entry.node}" if entry.node else ""
-    leaseq = f"{shlex.quote(sys.executable)} -E {shlex.quote(main_file())}"
+    leaseq = f"{shlex.quote(interpreter())} -E {shlex.quote(main_file())}"
     line = f"env LEASEQ_HOME={shlex.quote(access.home.root)} {leaseq} shell --lease {entry.lease}{node} --plain -- "
     line += shlex.quote(f"{directory}/serve")
     keys = "~/.ssh/leaseq" if login else directory

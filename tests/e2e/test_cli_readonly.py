@@ -36,6 +36,12 @@ LINES = {
     "daemon start": (),
     "daemon stop": (),
     "daemon restart": (),
+    "lease scale": ("local", "0..2"),
+    "hook add": ("x", "--", "true"),
+    "hook test": ("x",),
+    "hook remove": ("x",),
+    "ssh-config": (),
+    "forward": ("8888",),
     "clean": (),
     "doctor": (),
 }
