@@ -161,7 +161,7 @@ def test_a_requeued_lease_goes_on_with_the_same_tasks(site: Site) -> None:
     site.slurm("scontrol", "requeue", lease)
     site.wait_until(lambda: site.squeue("-j", lease, "-o", "%T") == ["PENDING"], "the requeued job")
     site.wait_until(lambda: tasks(site, lease)[kept]["state"] == "PENDING", "the task is pending again")
-    site.slurm("scontrol", "update", f"JobId={lease}", "StartTime=now")
+    site.start_again(lease)
     site.wait_until(
         lambda: any(beat["incarnation"] != before for beat in site.beats(lease).values()),
         "another runner",

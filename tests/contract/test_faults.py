@@ -334,7 +334,7 @@ def test_a_requeued_lease_starts_no_attempt_twice_and_leaves_no_process_of_the_f
     site.slurm("scontrol", "requeue", lease)
     site.wait_until(lambda: site.squeue("-j", lease, "-o", "%T") == ["PENDING"], "the requeued job")
     accounts.no_process_is_left()
-    site.slurm("scontrol", "update", f"JobId={lease}", "StartTime=now")
+    site.start_again(lease)
     site.wait_until(lambda: sum(accounts.attempts().values()) == 11, "the second attempts of those that asked for one")
     accounts.wait_states(lease, second, "LOST")
     accounts.wait_states(lease, first, "RUNNING")
