@@ -11,7 +11,7 @@ _REASON_CODES = {
     "time limit": "TimeLimit",
     "the node was rebooted": "Rebooted",
 }
-CODE_MAX = 12
+CODE_MAX = 13
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

@@ -13,6 +13,8 @@ from leaseq.reading.views import Health, TaskView, duration
 from leaseq.words import count
 
 ACTIVE = (State.RUNNING, State.STUCK, State.UNKNOWN)
+RETRIED = (State.FAILED, State.TIMEOUT, State.CANCELLED, State.LOST)
+"""What `retry` queues again."""
 
 
 def on_lease(scene: Scene, verb: str, *words: str) -> tuple[str, ...]:
@@ -45,6 +47,17 @@ def cancel(scene: Scene) -> Confirm | str:
 def short_command(task: TaskView) -> str:
     text = f"{task.name}: {task.command}" if task.name else task.command
     return text[:120]
+
+
+def retry(scene: Scene) -> Confirm | Run | str:
+    """One task that went wrong is queued again at once, as its next attempt; several are asked about."""
+    bad = [task for task in scene.chosen if task.state in RETRIED]
+    if not bad:
+        return "it has not gone wrong" if scene.chosen else "no task is selected"
+    words = on_lease(scene, "retry", *(task.id for task in bad))
+    if len(bad) == 1:
+        return Run(words)
+    return Confirm(f"retry {len(bad)} tasks", (f"queues {len(bad)} tasks again, as their next attempts",), words)
 
 
 def redo(scene: Scene) -> Confirm | Run | str:

@@ -23,16 +23,21 @@ def task_menu(scene: Scene) -> Menu | str:
     held = pending and all(task.held for task in tasks if task.state is State.PENDING)
     stuck = "" if any(actions.recoverable(task) for task in tasks) else "neither stuck nor lost"
     running = "" if first.state in actions.ACTIVE and first.node else "it is on no node"
+    bad = any(task.state in actions.RETRIED for task in tasks)
+    about = "what it waits for" if first.state is State.PENDING else "how long it may take yet"
+    about = "what went wrong, and what to try" if bad else about
     array = first.array is not None
     own = "each index has its own" if array else ""
     items = (
         Item("v", "view logs", lambda s: Step(moves.zoom(s)), own),
         Item("i", "details", _info),
         *((Item("e", "list its indices", _indices),) if array else ()),
+        Item("w", about, _why, "it has ended well" if ended and not bad else ""),
         Item("o", "whole output in a pager", acts.pager, own),
         Item("b", "recover to inbox", acts.recover, locked or stuck),
         Item("c", "cancel", acts.cancel, locked or ("it has ended" if ended else "")),
         Item("r", "redo: submit it again", acts.redo, locked or ("" if ended else "it has not ended")),
+        Item("a", "retry: run it again, same id", _retry, locked or ("" if bad else "it has not gone wrong")),
         Item("t", "let it start" if held else "hold", acts.hold, locked or ("" if pending else "it is not pending")),
         Item("s", f"shell on {first.node}" if not running else "shell on its node", acts.shell, locked or running),
         Item("y", "copy id", acts.copy),
@@ -61,6 +66,17 @@ def _info(scene: Scene) -> Step:
     """All that `info` says of the chosen tasks."""
     tasks = tuple(task.id for task in scene.chosen)
     return Step(scene.ui, (Run(actions.on_lease(scene, "info", *tasks), whole=True),))
+
+
+def _why(scene: Scene) -> Step:
+    """What is known of why the chosen tasks wait, or went wrong."""
+    bad = any(task.state in actions.RETRIED for task in scene.chosen)
+    words = ("triage" if bad else "why", *(task.id for task in scene.chosen))
+    return Step(scene.ui, (Run(actions.on_lease(scene, *words), whole=True),))
+
+
+def _retry(scene: Scene) -> Step:
+    return acts.opened(scene, actions.retry(scene))
 
 
 def _indices(scene: Scene) -> Step:

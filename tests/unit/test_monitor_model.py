@@ -17,7 +17,7 @@ from leaseq.monitor.help import help_rows
 from leaseq.monitor.keymap import TABLE
 from leaseq.monitor.logs import logs, title
 from leaseq.monitor.model import Pane, Scene, Ui
-from leaseq.monitor.overlays import Confirm, Edit, Form, Help, Menu, Prompt
+from leaseq.monitor.overlays import Confirm, Edit, Form, Help, Item, Menu, Prompt
 from leaseq.monitor.panes import leases_shown, tasks, why
 from leaseq.monitor.press import LAST, hints, press
 from leaseq.monitor.reader import rank
@@ -211,7 +211,7 @@ def test_read_only_refuses_commands_that_change_and_menu_lines_too() -> None:
         assert isinstance(actions.typed(line, readonly=True), effects.Run), line
     menu = menus.task_menu(busy(readonly=True))
     assert isinstance(menu, Menu)
-    assert [item.key for item in menu.items if not item.why_not] == ["v", "i", "o", "y"]
+    assert [item.key for item in menu.items if not item.why_not] == ["v", "i", "w", "o", "y"]
 
 
 def test_a_command_that_needs_the_terminal_gets_it() -> None:
@@ -668,3 +668,21 @@ def test_leases_that_run_stand_before_those_that_wait_and_this_host_and_what_has
 
 def test_the_pane_with_the_focus_is_seen_without_colour() -> None:
     assert codes("focused", mono=True) != codes("bold", mono=True)
+
+
+def test_the_menu_of_a_task_that_went_wrong_says_why_and_runs_it_again_under_its_id() -> None:
+    def lines(state: State) -> tuple[Scene, str, dict[str, Item]]:
+        task = next(task.id for task in busy().tasks if task.state is state)
+        scene = busy(task=task)
+        menu = menus.task_menu(scene)
+        assert isinstance(menu, Menu) and scene.chosen[0].id == task
+        return scene, task, {item.key: item for item in menu.items}
+
+    scene, task, items = lines(State.FAILED)
+    (why,), (again,) = items["w"].act(scene).effects, items["a"].act(scene).effects
+    assert isinstance(why, effects.Run) and (why.words[0], why.words[-1], why.whole) == ("triage", task, True)
+    assert isinstance(again, effects.Run) and (again.words[0], again.words[-1]) == ("retry", task)
+    scene, task, items = lines(State.PENDING)
+    (why,) = items["w"].act(scene).effects
+    assert isinstance(why, effects.Run) and (why.words[0], why.words[-1]) == ("why", task)
+    assert items["a"].why_not == "it has not gone wrong"
