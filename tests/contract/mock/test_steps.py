@@ -196,7 +196,7 @@ def test_inherited_gpu_counts_fail_a_step(
 
 def test_a_lease_by_a_total_of_gpus_fails_small_steps(mock: Mock) -> None:
     job = mock.submit("-N2", "--gpus=4", "--ntasks-per-node=1", "-H", "--wrap", "true")
-    assert mock.out("squeue", "-h", "-j", job, "-o", "%T %r") == "PENDING JobHeldUser"
+    wait_until(lambda: mock.out("squeue", "-h", "-j", job, "-o", "%T %r") == "PENDING JobHeldUser", "the reason")
     mock.end(job)
 
 
