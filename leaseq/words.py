@@ -43,6 +43,11 @@ def about(seconds: float) -> str:
     return f"{minutes} min"
 
 
+def figure(number: float) -> str:
+    """A number as exact as a table needs it: 0.25, 3.50, 12.0."""
+    return f"{number:.1f}" if number >= 10 else f"{number:.2f}"
+
+
 def filled(fraction: float, columns: int, *, ascii: bool = False) -> str:
     """A bar of that many characters, full up to the fraction."""
     full = min(columns, max(0, int(fraction * columns + 1e-9)))

@@ -18,7 +18,7 @@ from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.view import look as leases_seen
 from leaseq.models import Lease, State
 from leaseq.reading.usage import Held, of_lease
-from leaseq.words import about, count, joined, reason_code
+from leaseq.words import about, count, figure, joined, reason_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ def cells(held: Held, state: LeaseState, *, now: float) -> list[str]:
         stamp(held.since)[5:16],
         stamp(held.until)[5:16],
         str(len(held.nodes) or ""),
-        *("" if each is None else f"{each:.1f}" if each >= 10 else f"{each:.2f}" for each in hours),
+        *("" if each is None else figure(each) for each in hours),
         wording.of_alloc(state, held.nodes, now=now),
     ]
 

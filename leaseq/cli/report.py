@@ -31,12 +31,12 @@ from leaseq.reading.report import (
     waits_of,
 )
 from leaseq.values import seconds
+from leaseq.verbs.arrays import FAILED
 from leaseq.verbs.report import Pending, gathered
-from leaseq.words import about, count
+from leaseq.words import about, count, figure
 
 HOUR = 3600 * SECOND
 GAPS_SHOWN = 5
-FAILED = (State.FAILED, State.TIMEOUT)
 SHARE = "booked_part"
 OF_TASKS = ("name", "group", "state")
 OF_NODES = ("lease", "day", "node", "gpu")
@@ -96,7 +96,7 @@ def _cell(title: str, cell: object) -> str:
         return ""
     if not isinstance(cell, float):
         return str(cell)
-    return f"{100 * cell:.0f} %" if title == SHARE else f"{cell:.1f}" if cell >= 10 else f"{cell:.2f}"
+    return f"{100 * cell:.0f} %" if title == SHARE else figure(cell)
 
 
 # -- in words --------------------------------------------------------------------------------------------
@@ -134,8 +134,7 @@ def summary(found: Report, pending: Pending) -> list[str]:
 
 def _gap(gap: Gap) -> str:
     what = f"{count(len(gap.gpus), 'GPU')} of {gap.node}" if gap.gpus else gap.node
-    waited = gap.waited or 0
-    why = f"while {count(waited, 'task')} waited" if waited else "nothing that has started since was waiting"
+    why = f"while {count(gap.waited, 'task')} waited" if gap.waited else "nothing that has started since was waiting"
     long = about((gap.span[1] - gap.span[0]) / SECOND)
     return f"idle: {what} for {long} from {stamp(gap.span[0] / SECOND)[5:16]}; {why}"
 
@@ -152,7 +151,7 @@ def _pending(pending: Pending) -> str:
 
 def hours(whole: int) -> str:
     """Milliseconds as hours."""
-    return f"{whole / HOUR:.1f}" if whole >= 10 * HOUR else f"{whole / HOUR:.2f}"
+    return figure(whole / HOUR)
 
 
 def _hours(whole: int) -> float:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from html import escape
 
 from leaseq.models import State
-from leaseq.reading.report import NODE, SECOND, Held, Ran, Report, Span
+from leaseq.reading.report import NODE, SECOND, Ran, Report, Span, rows_of
 from leaseq.reading.views import duration
 
 WIDTH, ROW, LEFT, TOP = 1200, 22, 180, 26
@@ -72,11 +72,7 @@ def _page(found: Report, said: Sequence[str]) -> Iterator[str]:
 
 
 def _timeline(found: Report) -> Iterator[str]:
-    rows: dict[tuple[str, str], list[Held]] = defaultdict(list)
-    with_gpus = {(each.lease, each.node) for each in found.parts if each.gpu != NODE}
-    for part in found.parts:
-        if (part.gpu != NODE) == ((part.lease, part.node) in with_gpus):
-            rows[part.node, part.gpu].append(part)
+    rows = rows_of(found)
     height = TOP + ROW * len(rows)
     yield f'<svg viewBox="0 0 {WIDTH} {height + 4}" role=img aria-label="what ran where, in time">\n'
     for at, word in _ticks(found):

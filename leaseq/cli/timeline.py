@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from leaseq.models import State
-from leaseq.reading.report import NODE, SECOND, Held, Ran, Report, Span, clipped, length
+from leaseq.reading.report import NODE, SECOND, Held, Ran, Report, Span, clipped, length, rows_of
 from leaseq.widths import cells
 
 TICKS = 4
@@ -19,11 +18,7 @@ ASCII = {"busy": "#", "part": "+", "bad": "x", "idle": ".", "down": "!", "none":
 def lines(found: Report, *, columns: int, ascii: bool) -> Iterator[str]:
     """A line for each GPU of each node, or for the node if it has none; then the times, and what the marks say."""
     marks = ASCII if ascii else MARKS
-    rows: dict[tuple[str, str], list[Held]] = defaultdict(list)
-    with_gpus = {(each.lease, each.node) for each in found.parts if each.gpu != NODE}
-    for part in found.parts:
-        if (part.gpu != NODE) == ((part.lease, part.node) in with_gpus):
-            rows[part.node, part.gpu].append(part)
+    rows = rows_of(found)
     titles = {key: f"{key[0]}:{key[1]}".rstrip(":") for key in rows}
     left = max(map(cells, titles.values()), default=0) + 1
     width = max(WIDTH_LEAST, columns - left)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from leaseq import commands
+from leaseq.lease.lookup import BAD
 from leaseq.models import State
 from leaseq.monitor.effects import Foreground, Run, command_line
 from leaseq.monitor.model import Scene
@@ -13,8 +14,6 @@ from leaseq.reading.views import Health, TaskView, duration
 from leaseq.words import count
 
 ACTIVE = (State.RUNNING, State.STUCK, State.UNKNOWN)
-RETRIED = (State.FAILED, State.TIMEOUT, State.CANCELLED, State.LOST)
-"""What `retry` queues again."""
 
 
 def on_lease(scene: Scene, verb: str, *words: str) -> tuple[str, ...]:
@@ -51,7 +50,7 @@ def short_command(task: TaskView) -> str:
 
 def retry(scene: Scene) -> Confirm | Run | str:
     """One task that went wrong is queued again at once, as its next attempt; several are asked about."""
-    bad = [task for task in scene.chosen if task.state in RETRIED]
+    bad = [task for task in scene.chosen if BAD.fits(task)]
     if not bad:
         return "it has not gone wrong" if scene.chosen else "no task is selected"
     words = on_lease(scene, "retry", *(task.id for task in bad))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from leaseq.dataclass import replace
+from leaseq.lease.lookup import BAD
 from leaseq.models import State
 from leaseq.monitor import actions, acts, moves
 from leaseq.monitor.effects import Run
@@ -23,7 +24,7 @@ def task_menu(scene: Scene) -> Menu | str:
     held = pending and all(task.held for task in tasks if task.state is State.PENDING)
     stuck = "" if any(actions.recoverable(task) for task in tasks) else "neither stuck nor lost"
     running = "" if first.state in actions.ACTIVE and first.node else "it is on no node"
-    bad = any(task.state in actions.RETRIED for task in tasks)
+    bad = any(BAD.fits(task) for task in tasks)
     about = "what it waits for" if first.state is State.PENDING else "how long it may take yet"
     about = "what went wrong, and what to try" if bad else about
     array = first.array is not None
@@ -70,7 +71,7 @@ def _info(scene: Scene) -> Step:
 
 def _why(scene: Scene) -> Step:
     """What is known of why the chosen tasks wait, or went wrong."""
-    bad = any(task.state in actions.RETRIED for task in scene.chosen)
+    bad = any(BAD.fits(task) for task in scene.chosen)
     words = ("triage" if bad else "why", *(task.id for task in scene.chosen))
     return Step(scene.ui, (Run(actions.on_lease(scene, *words), whole=True),))
 

@@ -46,7 +46,7 @@ def all_of(
 
     record: the lease's, if it has been read. known: allocations that have ended, by id, which are not read again.
     """
-    ids, over = allocations_in(_names(fs, lease.allocs))
+    ids, over = allocations_in(files.names_in(fs, lease.allocs))
     found = [known[each] if each in over and each in known else _read(fs, lease, each) for each in ids]
     recorded = [_over(each) if each.id in over else each for each in found if each is not None]
     if recorded:
@@ -64,7 +64,7 @@ def living_of(fs: Fs, lease: LeaseDir, record: Lease | None = None) -> tuple[All
 
     What has ended costs nothing, as long as there is another.
     """
-    ids, over = allocations_in(_names(fs, lease.allocs))
+    ids, over = allocations_in(files.names_in(fs, lease.allocs))
     found = [_read(fs, lease, each) for each in ids if each not in over]
     left = [each for each in found if each is not None and each.ended is None]
     return _in_order(left) if left else living(all_of(fs, lease, record))
@@ -115,13 +115,6 @@ def _read(fs: Fs, lease: LeaseDir, alloc_id: str) -> Allocation | None:
     return alloc if (alloc.id, alloc.lease) == (alloc_id, lease.id) else Allocation(alloc_id, "", lease.id)
 
 
-def _names(fs: Fs, path: str) -> list[str]:
-    try:
-        return fs.names(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
 # -- their records ---------------------------------------------------------------------------------
 
 
@@ -166,7 +159,7 @@ def mark_ended(fs: Fs, lease: LeaseDir, alloc: Allocation, *, ended: float, reas
 
 def has_ended(fs: Fs, lease: LeaseDir, alloc: Allocation) -> bool:
     """True if it is marked as ended."""
-    return alloc.id in allocations_in(_names(fs, lease.allocs))[1]
+    return alloc.id in allocations_in(files.names_in(fs, lease.allocs))[1]
 
 
 def mark_alive(fs: Fs, lease: LeaseDir, alloc: Allocation) -> None:
@@ -259,7 +252,7 @@ def mark_released(fs: Fs, alloc: AllocDir) -> None:
 
 def is_released(fs: Fs, alloc: AllocDir) -> bool:
     """True if leaseq has told Slurm to end it."""
-    return "released" in _names(fs, alloc.root)
+    return "released" in files.names_in(fs, alloc.root)
 
 
 def left_at_end(fs: Fs, alloc: AllocDir) -> int | None:
@@ -302,7 +295,7 @@ def ever_named(fs: Fs, lease: LeaseDir, alloc: Allocation) -> set[str] | None:
 
 def has_had_several(fs: Fs, lease: LeaseDir) -> bool:
     """True if the lease has, or has had, more than one allocation."""
-    return len(allocations_in(_names(fs, lease.allocs))[0]) > 1
+    return len(allocations_in(files.names_in(fs, lease.allocs))[0]) > 1
 
 
 def node_names(fs: Fs, alloc: AllocDir) -> tuple[str, ...]:

@@ -122,12 +122,12 @@ def was_retried(fs: Fs, lease: LeaseDir, up_id: str, attempt: int) -> bool:
 
 def edges_of(fs: Fs, lease: LeaseDir) -> list[Edge]:
     """What the tasks of that lease wait for."""
-    return edges_in(_names(fs, lease.edges))
+    return edges_in(files.names_in(fs, lease.edges))
 
 
 def edges_seen_from(fs: Fs, lease: LeaseDir) -> list[tuple[LeaseDir, Edge]]:
     """What tasks of that lease wait for, and what others wait for that may be there; with the lease of each."""
-    names = _names(fs, lease.edges)
+    names = files.names_in(fs, lease.edges)
     found = [(lease, edge) for edge in edges_in(names)]
     for lease_id in pointed_at(names):
         other = lease.beside(lease_id)
@@ -150,7 +150,7 @@ def point(fs: Fs, at: LeaseDir, lease: LeaseDir) -> None:
     """Whoever decides how tasks of the one lease end looks for those of the other, durably, that wait for them."""
     if at.id == lease.id:
         return
-    if lease.id not in pointed_at(_names(fs, at.edges)):
+    if lease.id not in pointed_at(files.names_in(fs, at.edges)):
         _touch(fs, at, at.pointer(lease.id))
     fs.sync_dir(at.edges)
 
@@ -181,9 +181,9 @@ def prepare(fs: Fs, lease: LeaseDir, node: str = ANY) -> None:
 def pending_in(fs: Fs, parent: str) -> dict[str, tuple[str, str]]:
     """The pending files in the directories of a parent (waiting/, held/), by the keys of their attempts."""
     found = {}
-    for node in _names(fs, parent):
+    for node in files.names_in(fs, parent):
         directory = f"{parent}/{node}"
-        for name in _names(fs, directory):
+        for name in files.names_in(fs, directory):
             if PENDING.fullmatch(name):
                 found[f"{task_of(name)}.{attempt_of(name)}"] = directory, name
     return found
@@ -206,20 +206,13 @@ def release(fs: Fs, lease: LeaseDir, spots: Spots) -> list[str]:
             fs.rename(f"{directory}/{name}", f"{target}/{name}")
         except FileNotFoundError:
             # Somebody was faster, or the reply was lost. Is it there, it is for a runner, and has to be durable.
-            if name not in _names(fs, target):
+            if name not in files.names_in(fs, target):
                 continue
         moved.append(key)
         targets.add(target)
     for target in targets:
         fs.sync_dir(target)
     return moved
-
-
-def _names(fs: Fs, directory: str) -> Sequence[str]:
-    try:
-        return fs.names(directory)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 # -- whether it has come -------------------------------------------------------------------------------

@@ -55,6 +55,14 @@ def directory_of(path: str) -> str:
     return path.rpartition("/")[0]
 
 
+def names_in(fs: Fs, directory: str) -> list[str]:
+    """The names in the directory; none if there is no such directory."""
+    try:
+        return fs.names(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def content(fs: Fs, path: str) -> bytes:
     """The fresh content of a record's file; raises Malformed if it is no file that could ever be read."""
     with never_readable_is_malformed():

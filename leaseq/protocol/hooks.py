@@ -7,7 +7,6 @@ is told again.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping
 
 from leaseq.dataclass import dataclass, field
@@ -93,7 +92,7 @@ def hooks_of(fs: Fs, home: Home) -> dict[str, Hook]:
 
 def names_of(fs: Fs, home: Home) -> list[str]:
     """The names of all hooks that there are."""
-    return sorted(name.removesuffix(ENDING) for name in _names(fs, home.hooks) if name.endswith(ENDING))
+    return sorted(name.removesuffix(ENDING) for name in files.names_in(fs, home.hooks) if name.endswith(ENDING))
 
 
 def read(fs: Fs, home: Home, name: str) -> Hook:
@@ -139,7 +138,7 @@ def keep(fs: Fs, lease: LeaseDir, node: str, told: Told) -> None:
 
 def told_in(fs: Fs, lease: LeaseDir) -> dict[str, Told]:
     """What each node of the lease has told."""
-    names = (name.removesuffix(ENDING) for name in _names(fs, lease.notices) if name.endswith(ENDING))
+    names = (name.removesuffix(ENDING) for name in files.names_in(fs, lease.notices) if name.endswith(ENDING))
     return {node: told_by(fs, lease, node) for node in names}
 
 
@@ -155,12 +154,3 @@ def take(fs: Fs, lease: LeaseDir, event: str, node: str) -> bool:
     finally:
         files.discard(fs, staged)
     return True
-
-
-def _names(fs: Fs, directory: str) -> list[str]:
-    try:
-        return fs.names(directory)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return []
-        raise

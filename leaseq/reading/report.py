@@ -62,8 +62,8 @@ class Gap(NamedTuple):
     node: str
     gpus: tuple[str, ...]
     span: Span
-    waited: int | None
-    """How many tasks that started later had been submitted before its end; None: not known."""
+    waited: int
+    """How many tasks that started later had been submitted before its end."""
 
     @property
     def cost(self) -> int:
@@ -166,6 +166,16 @@ def between(whole: Span, spans: Sequence[Span]) -> tuple[Span, ...]:
 
 
 # -- what it tells ---------------------------------------------------------------------------------------
+
+
+def rows_of(found: Report) -> dict[tuple[str, str], list[Held]]:
+    """What was held, by (node, GPU): each GPU of a node that has any, or else the node."""
+    rows: dict[tuple[str, str], list[Held]] = defaultdict(list)
+    with_gpus = {(each.lease, each.node) for each in found.parts if each.gpu != NODE}
+    for part in found.parts:
+        if (part.gpu != NODE) == ((part.lease, part.node) in with_gpus):
+            rows[part.node, part.gpu].append(part)
+    return rows
 
 
 def gaps(found: Report) -> list[Gap]:

@@ -18,7 +18,7 @@ from leaseq.errors import Malformed
 from leaseq.layout import ArrayDir, LeaseDir
 from leaseq.models import Heartbeat, State
 from leaseq.names import histories_in
-from leaseq.protocol import allocs, journal, terms
+from leaseq.protocol import allocs, files, journal, terms
 from leaseq.reading.history import added
 from leaseq.world import Fs
 
@@ -196,7 +196,7 @@ def _beat(fs: Fs, lease: LeaseDir, alloc: Allocation, node: str, now: float) -> 
 def runs(fs: Fs, lease: LeaseDir, beats: Iterable[Heartbeat]) -> Iterator[Run]:
     """Every attempt that ran, and those that run by the last heartbeats; an array's by its indices."""
     told: set[tuple[str, int]] = set()
-    for node, term in histories_in(_names(fs, lease.events_dir)):
+    for node, term in histories_in(files.names_in(fs, lease.events_dir)):
         for _, event in added(fs, lease.events(node, term), 0):
             key = event.id, event.attempt
             if event.started is None or event.elapsed_seconds is None or event.counts or key in told:
@@ -215,7 +215,7 @@ def runs(fs: Fs, lease: LeaseDir, beats: Iterable[Heartbeat]) -> Iterator[Run]:
                 event.command,
                 event.submitted,
             )
-    for name in _names(fs, lease.arrays):
+    for name in files.names_in(fs, lease.arrays):
         array = ArrayDir(f"{lease.arrays}/{name}")
         try:
             for node, end in journal.ends(fs, array, ArrayNames.parse(fs.names(array.root))):
@@ -270,10 +270,3 @@ def _busy(ran: Iterable[Run]) -> float:
             total += max(0.0, run.began + run.seconds - max(end, run.began))
             end = max(end, run.began + run.seconds)
     return total
-
-
-def _names(fs: Fs, path: str) -> list[str]:
-    try:
-        return fs.names(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return []

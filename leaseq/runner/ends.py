@@ -18,9 +18,10 @@ from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, booking_of
 from leaseq.runner import limits
 from leaseq.runner.ending import outcome_of
+from leaseq.runner.holding import Handed
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
-from leaseq.runner.work import Attempt, Single
+from leaseq.runner.work import Attempt, Several, Single
 from leaseq.upstream import POINTER
 
 
@@ -116,6 +117,17 @@ def stop_all(state: NodeState, ports: Ports, why: Why, grace: float) -> None:
         stop(state, ports, attempt, why, grace=grace)
     for handed in state.windows.values():
         handed.asked_to_stop = handed.asked_to_stop or (why, grace)
+
+
+def begins_alone(state: NodeState, ports: Ports, handed: Handed | Several, attempt: Attempt) -> None:
+    """The attempt of a window, which has a record of its own by now, is as one that was asked for alone."""
+    state.begins(attempt)
+    if handed.asked_to_stop is not None:
+        why, grace = handed.asked_to_stop
+        stop(state, ports, attempt, why, grace=grace)
+    if handed.warned is not None:
+        number, to = handed.warned
+        ports.procs.signal(attempt.key, number, to=to, warning=True)
 
 
 def warn_all(state: NodeState, ports: Ports, number: int, *, to: str) -> None:

@@ -115,16 +115,5 @@ def tell(state: NodeState, ports: Ports, name: str, handed: Several) -> tuple[li
     for attempt, rec in ended:
         ends.end(state, ports, attempt, rec)
     for attempt in alone:
-        _go_on(state, ports, handed, attempt)
+        ends.begins_alone(state, ports, handed, attempt)
     return [attempt.key for attempt in alone], [attempt.entry.id for attempt, _ in ended]
-
-
-def _go_on(state: NodeState, ports: Ports, handed: Several, attempt: Attempt) -> None:
-    """The attempt, which has a record of its own by now, is as one that was asked for alone."""
-    state.begins(attempt)
-    if handed.asked_to_stop is not None:
-        why, grace = handed.asked_to_stop
-        ends.stop(state, ports, attempt, why, grace=grace)
-    if handed.warned is not None:
-        number, to = handed.warned
-        ports.procs.signal(attempt.key, number, to=to, warning=True)

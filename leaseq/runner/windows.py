@@ -162,10 +162,4 @@ def _go_on(state: NodeState, ports: Ports, handed: Handed, member: Member) -> No
     task = replace(lot.task, argv=lot.expansion.at(index).argv)
     attempt = Attempt(_work(member), task, handed.booking, handed.since, slot=handed.slot)
     member.holding.running.add(attempt.key)
-    state.begins(attempt)
-    if handed.asked_to_stop is not None:
-        why, grace = handed.asked_to_stop
-        ends.stop(state, ports, attempt, why, grace=grace)
-    if handed.warned is not None:
-        number, to = handed.warned
-        ports.procs.signal(attempt.key, number, to=to, warning=True)
+    ends.begins_alone(state, ports, handed, attempt)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 
 from leaseq.models import Need
 from tests.faults import Kind
 from tests.sim.history import run
-from tests.sim.host import Host, Keeper
 from tests.sim.plan import ArrayPlan, Plan, Trouble, draw_quick
+from tests.sim.seen import no_promise_breaks_and_windows_are_seen
 
 SEEDS = 12
 PART = 6
@@ -19,19 +16,7 @@ PART = 6
 
 @pytest.mark.parametrize("first", range(0, SEEDS, PART))
 def test_no_history_with_windows_breaks_a_promise(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun: list[int] = []
-    begin = Host._begin_window
-
-    def noted(host: Host, keeper: Keeper, name: str, body: Mapping[str, Any]) -> None:
-        begun.append(len(body["places"]))
-        begin(host, keeper, name, body)
-
-    monkeypatch.setattr(Host, "_begin_window", noted)
-    for number in range(first, first + PART):
-        plan = draw_quick(f"test {number}")
-        result = run(plan)
-        assert not result.violation, f"{result.violation}\n{plan}"
-    assert max(begun) > 2, "no window is to be seen in these histories"
+    no_promise_breaks_and_windows_are_seen(draw_quick, range(first, first + PART), monkeypatch)
 
 
 def told_before_a_restart() -> Plan:
