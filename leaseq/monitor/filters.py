@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 from enum import Enum
 
+from leaseq.errors import UsageError
 from leaseq.models import State
+from leaseq.reading.selectors import FILTERS, filter_of
 from leaseq.reading.views import TaskView
 
 RECENT_PENDING_MIN = 5
@@ -42,7 +44,13 @@ CODES = frozenset(state.code for state in State)
 
 
 def filtered(
-    tasks: Iterable[TaskView], chosen: Filter, *, text: str = "", only_node: str = "", room: int = 0
+    tasks: Iterable[TaskView],
+    chosen: Filter,
+    *,
+    text: str = "",
+    only_node: str = "",
+    room: int = 0,
+    now: float = 0.0,
 ) -> list[TaskView]:
     """The tasks that the filter, the typed words and the chosen node let through.
 
@@ -59,17 +67,45 @@ def filtered(
         rows = [row for row in rows if row.state in STATES[chosen]]
     if only_node:
         rows = [row for row in rows if row.node == only_node]
-    words = text.split()
-    return [row for row in rows if all(_matches(row, word) for word in words)] if words else rows
+    try:
+        tests = [_test(word, now) for word in text.split()]
+    except UsageError:
+        return []  # `trouble` says why
+    return [row for row in rows if all(test(row) for test in tests)] if tests else rows
 
 
-def _matches(row: TaskView, word: str) -> bool:
-    """The word is in the id, name, command, node, state or reason; `!word`: it is not; `CA`: the state of that code."""
+def _test(word: str, now: float) -> Callable[[TaskView], bool]:
+    """Whether a task has the word: in its id, name, command, node, state or reason.
+
+    `!word`: it has not; `CA`: the state of that code; `name:`, `group:`, `state:`, `day:` as in `selectors`, which
+    raise UsageError.
+    """
     if word.startswith("!") and len(word) > 1:
-        return not _matches(row, word[1:])
+        wanted = _test(word[1:], now)
+        return lambda row: not wanted(row)
     if word in CODES:
-        return word == row.state.code
-    return word.lower() in f"{row.id} {row.name} {row.command} {row.node} {row.reason} {row.state.name}".lower()
+        return lambda row: word == row.state.code
+    if (query := filter_of(word, now=now)) is not None:
+        return query.names
+    lowered = word.lower()
+    return lambda row: lowered in f"{row.id} {row.name} {row.command} {row.node} {row.reason} {row.state.name}".lower()
+
+
+def trouble(text: str, *, now: float) -> str:
+    """Why a word with a colon is not what it looks like; empty if none of them is so."""
+    for word in text.split():
+        word = word.removeprefix("!")
+        kind, colon, _ = word.partition(":")
+        try:
+            filter_of(word, now=now)
+        except UsageError as error:
+            return f"{error.message}; {error.hint}"
+        if colon and kind not in FILTERS:
+            from leaseq.values import nearest_hint  # not before the first frame
+
+            if hint := nearest_hint(kind, [f"{each}:" for each in FILTERS]):
+                return f"{kind}: is looked for as it stands; {hint}"
+    return ""
 
 
 def in_states(rows: Iterable[TaskView], states: Set[State]) -> int:

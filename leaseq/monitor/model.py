@@ -148,6 +148,7 @@ class Scene:
             text=self.ui.text,
             only_node=self.ui.only_node,
             room=self.room,
+            now=self.wall,
         )
         return ordered(with_progress(rows, self.data.progress), self)
 

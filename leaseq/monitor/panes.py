@@ -6,9 +6,9 @@ from leaseq.dataclass import replace
 from leaseq.lease.view import LeaseView
 from leaseq.models import GpuUse, Heartbeat, State
 from leaseq.monitor.apart import apart
-from leaseq.monitor.filters import Filter
+from leaseq.monitor.filters import Filter, trouble
 from leaseq.monitor.model import Pane, Scene, Sort, gpu_count
-from leaseq.monitor.text import Span, fit, pad, restyle, short, tail
+from leaseq.monitor.text import Span, fit, pad, restyle, short, tail, wrap
 from leaseq.monitor.theme import (
     HEALTH_STYLES,
     STATE_STYLES,
@@ -240,7 +240,8 @@ def tasks(scene: Scene, columns: int, height: int) -> Rows:
         rows.append(_header(scene, table, columns))
         height -= 1
     if not scene.tasks:
-        return rows + [pad([(f" {text}", "dim")], columns) for text in _nothing(scene)][:height]
+        lines = [part for text in _nothing(scene) for part in wrap(text, columns - 2)]
+        return rows + [pad([(f" {text}", "dim")], columns) for text in lines][:height]
     top = scene.ui.tops.get(Pane.TASKS, 0)
     more = scene.more if has_more_line(height) else ""
     shown = scene.tasks[top : top + height - bool(more)]
@@ -271,6 +272,8 @@ def _nothing(scene: Scene) -> list[str]:
     ui = scene.ui
     if ui.text or ui.only_node:
         what = " ".join(filter(None, [f"/{ui.text}" if ui.text else "", f"on {ui.only_node}" if ui.only_node else ""]))
+        if said := trouble(ui.text, now=scene.wall):
+            return [said, "Esc shows all again"]
         more = [scene.more] if scene.more else []
         return [f"no task {'read so far ' if more else ''}matches {what}", *more, "Esc shows all again"]
     if ui.filter in FILTER_HINTS:

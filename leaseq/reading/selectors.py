@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from leaseq.dataclass import dataclass
@@ -14,6 +15,11 @@ from leaseq.protocol.edges import QUERIES
 from leaseq.reading.views import TaskView
 
 _NUMBERS = Form(r"[0-9][0-9:-]*")
+_DAY = Form(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+DAY = "day"
+DAYS = {"today": 0, "yesterday": 1}
+FILTERS = (*QUERIES, DAY)
+"""What stands before a colon where a list is narrowed."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,10 @@ class Selector:
 
 @dataclass(frozen=True)
 class Query:
-    """A word that names several tasks: by their group, their name or their state."""
+    """A word that names several tasks: by their group, their name, their state, or a day."""
 
     kind: str
-    """`group`, `name` or `state`."""
+    """`group`, `name` or `state`; `day` where a list is narrowed."""
     value: str
 
     def __str__(self) -> str:
@@ -44,6 +50,8 @@ class Query:
         """True if the task is one of them."""
         if self.kind == "state":
             return row.state is State.parse(self.value)
+        if self.kind == DAY:
+            return _was_on(row, self.value)
         return self.value == (row.group if self.kind == "group" else row.name)
 
 
@@ -66,6 +74,36 @@ def query_of(word: str) -> Query | None:
     elif not value:
         raise UsageError(f"{word!r}: which name?", hint="name:NAME, as it was given to `leaseq submit --name`")
     return Query(kind, value)
+
+
+def filter_of(word: str, *, now: float) -> Query | None:
+    """As `query_of`, and `day:2026-11-28`, `day:today`, `day:yesterday`: what ran on that day, or waited since then.
+
+    Raises UsageError, too, if there is no such day.
+    """
+    kind, colon, value = word.partition(":")
+    if not colon or kind != DAY:
+        return query_of(word)
+    if value in DAYS:
+        # Noon: a day may have 23 hours.
+        noon = time.mktime((*time.localtime(now)[:3], 12, 0, 0, 0, 0, -1))
+        value = time.strftime("%Y-%m-%d", time.localtime(noon - DAYS[value] * 86400))
+    try:
+        time.strptime(value if _DAY.fullmatch(value) else "", "%Y-%m-%d")
+    except ValueError:
+        raise UsageError(f"{word!r}: there is no such day", hint="day:2026-11-28, day:today, day:yesterday") from None
+    return Query(DAY, value)
+
+
+def _was_on(row: TaskView, day: str) -> bool:
+    """True if it ran on that day, by this host's calendar; if it never began, was submitted or ended then."""
+    if row.started is not None and row.elapsed_seconds is not None:
+        return _day(row.started) <= day <= _day(row.started + row.elapsed_seconds)
+    return day in {_day(at) for at in (row.submitted, row.started, row.ended) if at}
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(at))
 
 
 def selectors_of(words: Sequence[str]) -> list[Selector]:

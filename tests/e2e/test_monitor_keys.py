@@ -239,6 +239,13 @@ def filters_by_words(screen: Screen, live: Live) -> None:
     screen.send("\r")
     screen.shows("· /shor")
     screen.press("\x1b", "long:")
+    screen.press("/", "find")
+    screen.send("name:broken state:f")
+    screen.shows("broken:")
+    screen.hides("long:")
+    screen.press("aild", "'state:faild': there is no such state; one of")
+    screen.press("\x7fed\r", "broken:")
+    screen.press("\x1b", "long:")
 
 
 def finds_in_output(screen: Screen, live: Live) -> None:

@@ -12,7 +12,7 @@ from leaseq.monitor import actions, effects, menus, moves
 from leaseq.monitor.completing import completed
 from leaseq.monitor.data import Data, Index, Log, Sought, Watched, with_history
 from leaseq.monitor.detail import content
-from leaseq.monitor.filters import STATES, Filter, in_states
+from leaseq.monitor.filters import STATES, Filter, filtered, in_states
 from leaseq.monitor.help import help_rows
 from leaseq.monitor.keymap import TABLE
 from leaseq.monitor.logs import logs, title
@@ -133,6 +133,59 @@ def test_words_filter_tasks(text: str, count: int) -> None:
         assert all("eval" not in task.command for task in found)
     else:
         assert len(found) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("name:vit-l", 1),
+        ("name:vit", 0),
+        ("group:eval", 2),
+        ("!group:eval", 24),
+        ("state:failed", 1),
+        ("state:F gpu-node-02", 1),
+        ("day:2025-07-15", 26),
+        ("day:today state:timeout", 1),
+        ("day:yesterday", 0),
+        ("day:2025-07-14 eval", 0),
+        ("state:nosuch", 0),
+        ("!state:nosuch", 0),
+        ("cuda:0", 0),
+    ],
+)
+def test_words_with_a_colon_filter_as_commands_understand_them(text: str, count: int) -> None:
+    scene = busy(filter=Filter.ALL, text=text)
+    assert scene.data.lease.snapshot
+    rows = [
+        replace(row, group="eval") if "run00" in row.command or "run01" in row.command else row
+        for row in scene.data.lease.snapshot.tasks
+    ]
+    assert len(with_tasks(scene, tuple(rows)).tasks) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("state:faild", "'state:faild': there is no such state; one of pending"),
+        ("vit !state:faild", "there is no such state"),
+        ("day:2025-13-40", "'day:2025-13-40': there is no such day; day:2026-11-28"),
+        ("day:2025-2-3", "there is no such day"),
+        ("name:", "which name?"),
+        ("nam:vit", "nam: is looked for as it stands; did you mean name:?"),
+        ("cuda:0", "matches /cuda:0"),
+    ],
+)
+def test_a_word_with_a_colon_that_means_nothing_says_so(text: str, said: str) -> None:
+    shown = tasks(busy(filter=Filter.ALL, text=text), 200, 10)
+    assert said in "".join(part for row in shown for part, _ in row)
+
+
+def test_a_task_is_on_each_day_on_which_it_ran() -> None:
+    long = TaskView("T1", 1, State.RUNNING, started=situations.WALL - 86400, elapsed_seconds=86400.0)
+    cancelled = TaskView("T2", 1, State.CANCELLED, submitted=situations.WALL - 2 * 86400, ended=situations.WALL)
+    for day, ids in (("today", ["T1", "T2"]), ("yesterday", ["T1"]), ("2025-07-13", ["T2"]), ("2025-07-12", [])):
+        found = filtered([long, cancelled], Filter.ALL, text=f"day:{day}", now=situations.WALL)
+        assert [row.id for row in found] == ids
 
 
 def test_esc_drops_a_filter_that_is_being_typed_and_enter_keeps_it() -> None:
