@@ -78,6 +78,7 @@ COMMANDS = {
     "hook test": Known("call a hook with a made-up event, here and now"),
     "hook remove": Known("remove a hook"),
     "doctor": Known("check this host, the home, Slurm and the lease's nodes"),
+    "init": Known("write the first settings, by some questions", terminal=True),
     "config show": Known("show the settings and where they come from", changes=False),
     "skill": Known("print a guide to leaseq for coding agents", changes=False),
     "completion": Known("print what makes bash, zsh or fish complete leaseq's words", changes=False),

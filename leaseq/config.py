@@ -103,7 +103,7 @@ class Config:
 
 def load(home: Home) -> Config:
     """The settings of that home; the defaults if it has no file. Raises UsageError that names file and key."""
-    text = _read(home.config)
+    text = read_text(home.config)
     if text is None:
         return Config(origin={each.name: "default" for each in fields(Config) if each.name != "origin"})
     return parse(text, path=home.config)
@@ -117,7 +117,8 @@ def refuse_foreign(info: os.stat_result, path: str) -> None:
         raise UsageError(f"others can write in {path}: what it says would run as you", hint=f"chmod go-w {path}")
 
 
-def _read(path: str) -> str | None:
+def read_text(path: str) -> str | None:
+    """What the file says; None if there is none. Raises UsageError if it cannot be read, or is not to be trusted."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -203,7 +204,7 @@ def of_monitor(home: Home) -> Config:
 
 def _said(home: Home, *words: str) -> Config:
     """The settings; the defaults if none of the words stands there: YAML is read only if it may say something."""
-    text = _read(home.config)
+    text = read_text(home.config)
     if text is None or not any(word in text for word in words):
         return Config()
     return parse(text, path=home.config)

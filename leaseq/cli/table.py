@@ -33,6 +33,7 @@ FOREIGN = {
     "clean": "purge prune gc",
     "doctor": "check diagnose",
     "config show": "settings",
+    "init": "setup configure",
 }
 """A command to words that other tools have for it."""
 FOREIGN_IN = {

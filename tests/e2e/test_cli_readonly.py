@@ -44,6 +44,7 @@ LINES = {
     "forward": ("8888",),
     "clean": (),
     "doctor": (),
+    "init": ("--yes",),
 }
 """A line of each command that changes something."""
 

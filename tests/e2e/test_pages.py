@@ -541,6 +541,7 @@ LINES = {
     "leaseq triage": Typed("leaseq triage {failed_sweep}"),
     "LEASEQ_READONLY=1 leaseq cancel ID": Typed("LEASEQ_READONLY=1 leaseq cancel {held}; test $? = 2"),
     "leaseq doctor": Typed(codes=(0, 1)),
+    "leaseq init": Typed("leaseq init --dry-run"),
     "leaseq doctor --lease LEASE": Typed("leaseq doctor --lease {lease}", codes=(0, 1)),
 }
 NOT_TYPED = {

@@ -40,15 +40,15 @@ def _conf(fs: Fs, home: Home, *, anew: bool) -> tuple[str, str]:
     kept, age = _kept(fs, home, path)
     if kept[0] and age < KNOWN_SECONDS and not anew:
         return kept
-    asked = _asked()
-    if not asked[0]:
+    found = asked()
+    if not found[0]:
         return ("", "") if anew else kept
-    if asked != kept or age > KNOWN_SECONDS / 2:
+    if found != kept or age > KNOWN_SECONDS / 2:
         with contextlib.suppress(OSError):  # a cache: a full or read-only disk keeps nobody from looking
             fs.mkdir(home.root)
             fs.mkdir(home.cache)
-            files.replace_file(fs, path, " ".join(asked).encode())
-    return asked
+            files.replace_file(fs, path, " ".join(found).encode())
+    return found
 
 
 def _key() -> str:
@@ -68,7 +68,8 @@ def _kept(fs: Fs, home: Home, path: str) -> tuple[tuple[str, str], float]:
         return ("", ""), 0.0
 
 
-def _asked() -> tuple[str, str]:
+def asked() -> tuple[str, str]:
+    """The name and the version as Slurm says them now; empty if it does not. Nothing is written."""
     try:
         answer = ask(["scontrol", "show", "config"], seconds_max=SECONDS_MAX)
     except LeaseqError:
