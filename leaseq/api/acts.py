@@ -27,6 +27,7 @@ from leaseq.verbs.cancel import Cancelled
 from leaseq.verbs.change import Changed
 from leaseq.verbs.changes import Changes
 from leaseq.verbs.fits import Fits
+from leaseq.verbs.origin import Origins
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -79,7 +80,9 @@ def retry(*ids: str, **options: Unpack[Options]) -> None:
     """The ended tasks are pending as their next attempts, under their ids; of arrays the indices that are not DONE."""
     from leaseq.verbs.retry import retry as once_more
 
-    act = partial(once_more, changes=_changes(options), fits=Fits(home.access()))
+    access = home.access()
+    origins = Origins(access.fs, access.home)
+    act = partial(once_more, changes=_changes(options), fits=Fits(access), origins=origins)
     _each("retry", ids, options.get("lease", ""), act, how=How.TOGETHER, backlog=True)
 
 
@@ -89,11 +92,12 @@ def redo(*ids: str, **options: Unpack[Options]) -> list[str]:
     from leaseq.verbs.redo import redo as anew
 
     changes, fits = _changes(options, "priority"), Fits(home.access())
+    origins = Origins(fits.access.fs, fits.access.home)
     priority = asked(options).priority
 
     def act(access: Access, each: Located) -> str:
         check(access, each, changes, fits=fits, start=True)
-        return anew(access, each, changes, priority=priority).task.id
+        return anew(access, each, changes, priority=priority, origins=origins).task.id
 
     return _each("redo", ids, options.get("lease", ""), act, how=How.TOGETHER, backlog=True)
 

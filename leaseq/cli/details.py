@@ -90,6 +90,7 @@ def attempt_json(lease: LeaseDir, outcome: Outcome) -> dict[str, object]:
         "max_rss_mb": outcome.max_rss_mb,
         "cpu_seconds": outcome.cpu_seconds,
         "counts": dict(outcome.counts) or None,
+        "source": _origin_json(outcome.task.origin) if outcome.task.origin else None,
         "out": lease.log(outcome.task.id, outcome.attempt, "out"),
         "err": lease.log(outcome.task.id, outcome.attempt, "err"),
     }
@@ -134,7 +135,7 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
                 + ("; held if that never comes" if task.on_dep else ""),
             )
         if task.origin:
-            yield from _origin_lines(task.id, task.origin)
+            yield from _origin_lines(row.id, task.origin)
         if task.redo_of:
             yield "redo of", task.redo_of
         if each.redone_as:
@@ -159,6 +160,9 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
             yield "file", shlex.quote(f"{row.place.directory}/{row.place.name}")
     for outcome in each.outcomes:
         yield f"attempt {outcome.attempt}", attempt_text(outcome)
+        past = outcome.task.origin
+        if past and task is not None and not past.says_as(task.origin):
+            yield from _origin_lines(row.id, past, attempt=outcome.attempt)
     if row.cleaned:
         yield "cleaned", "`leaseq clean` has removed its results and its output; this is its line of history"
         return
@@ -249,20 +253,22 @@ def attempt_text(outcome: Outcome) -> str:
 COMMIT_LETTERS = 10
 
 
-def _origin_lines(task_id: str, origin: Origin) -> Iterable[tuple[str, str]]:
-    """From which code it was submitted, and with which Python."""
+def _origin_lines(task_id: str, origin: Origin, *, attempt: int = 0) -> Iterable[tuple[str, str]]:
+    """From which code it was queued, and with which Python. attempt: of that one, if not the newest."""
+    of = f" {attempt}" if attempt else ""
     if origin.commit or origin.note:
         branch = f" ({origin.branch})" if origin.branch else ""
         said = [f"{origin.commit[:COMMIT_LETTERS]}{branch}" + (" and changes" if origin.dirty else "")]
         said += [f"in {origin.root}"] if origin.root else []
-        said += [f"`leaseq diff {task_id}` shows them"] if origin.diff else []
+        said += [f"as of {stamp(origin.time)}"] if origin.time else []
+        said += [f"`leaseq diff {task_id}{of and f' -k{of}'}` shows them"] if origin.diff else []
         said += [origin.note] if origin.note else []
-        yield "code", ", ".join(each for each in said if each)
+        yield f"code{of}", ", ".join(each for each in said if each)
     if origin.python:
         environment = f" (environment {origin.environment})" if origin.environment else ""
-        yield "python", f"{origin.python}{environment}"
+        yield f"python{of}", f"{origin.python}{environment}"
 
 
 def _origin_json(origin: Origin) -> dict[str, object]:
     names = ("root", "commit", "branch", "remote", "dirty", "diff", "note", "python", "environment", "tree")
-    return {name: getattr(origin, name) for name in names}
+    return {**{name: getattr(origin, name) for name in names}, "time": origin.time or None, "time_at": iso(origin.time)}

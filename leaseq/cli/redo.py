@@ -120,9 +120,9 @@ class Redo:
         return lines, path
 
 
-def _request(*, in_place: bool, priority: int, edit: bool, same_code: bool, **fields: Any) -> Redo | Retry:
+def _request(*, in_place: bool, priority: int, edit: bool, **fields: Any) -> Redo | Retry:
     fields = with_changes(fields)
-    return Retry(**fields) if in_place else Redo(priority=priority, edit=edit, same_code=same_code, **fields)
+    return Retry(**fields) if in_place else Redo(priority=priority, edit=edit, **fields)
 
 
 COMMAND = Command(
@@ -147,7 +147,7 @@ COMMAND = Command(
             "in-place",
             "the same as `leaseq retry`: their next attempt where they stood, no new task",
             kind="flag",
-            against=("priority", "edit", "same-code"),
+            against=("priority", "edit"),
         ),
         SAME_CODE,
         NO_START,

@@ -10,6 +10,7 @@ from leaseq.cli.after import ANYWAY
 from leaseq.cli.app import App
 from leaseq.cli.changes import CHANGE_OPTIONS, with_changes
 from leaseq.cli.command import Command, Option, Words
+from leaseq.cli.freezing import SAME_CODE, thawed
 from leaseq.cli.here import see_to_capacity
 from leaseq.cli.options import JSON, LEASE, NO_START, OF_GROUP, by_group
 from leaseq.cli.place import tell_if_too_long
@@ -24,6 +25,7 @@ from leaseq.reading.views import TaskView
 from leaseq.verbs.access import Access
 from leaseq.verbs.changes import Changes
 from leaseq.verbs.fits import Fits, refuse_again
+from leaseq.verbs.origin import Origins
 from leaseq.verbs.retry import Queued, retry
 from leaseq.verbs.retry import failed as all_failed
 
@@ -39,6 +41,7 @@ class Retry:
     start: bool
     json: bool
     cascade: bool = True
+    same_code: bool = False
 
     def __post_init__(self) -> None:
         refuse_unclear(self.tasks, failed=self.failed, command="retry")
@@ -55,6 +58,8 @@ class Retry:
             unless_redone=once,
             failed=self.failed,
             cascade=self.cascade,
+            made=partial(thawed, app) if self.same_code else None,
+            origins=Origins(access.fs, access.home),
         )
         code = queue_again(app, found, act, start=self.start, json=self.json, lease=self.lease)
         if self.failed and not found.tasks and not self.json:
@@ -204,6 +209,7 @@ COMMAND = Command(
         *CHANGE_OPTIONS,
         ANYWAY,
         CASCADE,
+        SAME_CODE,
         NO_START,
         JSON,
     ),

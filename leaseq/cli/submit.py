@@ -164,7 +164,7 @@ class Submit:
         if self.snapshot and not self.dry_run:
             from leaseq.cli.freezing import frozen
 
-            like = frozen(app, like)
+            like = frozen(app, like, called=dict.fromkeys(words[0] for words, shell in commands if not shell))
         if self.array:
             argv, shell = commands[0]
             like = with_array(app, replace(like, argv=argv, shell=shell), self.array)

@@ -13,6 +13,7 @@ from leaseq.errors import LeaseqError, Malformed, NotFound, Refused
 from leaseq.models import Task
 from leaseq.origin import Origin
 from leaseq.protocol import code
+from leaseq.reading.find import Detail
 from leaseq.verbs.access import Access
 from leaseq.verbs.git import git
 from leaseq.verbs.origin import DIFF
@@ -44,15 +45,21 @@ def objects(root: str) -> Iterator[Objects]:
 
 
 def origin_of(task: Task | None, task_id: str) -> Origin:
-    """What the task was submitted from; raises NotFound if that is not known."""
+    """What the task was queued from; raises NotFound if that is not known."""
     origin = None if task is None else task.origin
     if origin is None or not origin.commit:
         why = f": {origin.note}" if origin is not None and origin.note else ""
         raise NotFound(
-            f"from which code {task_id} was submitted is not known{why}",
+            f"from which code {task_id} was queued is not known{why}",
             hint="it is recorded where the task's directory is in a git repository",
         )
     return origin
+
+
+def attempts_of(detail: Detail) -> dict[int, Task]:
+    """What each attempt ran, or will run, of which that is known, oldest first."""
+    known = {outcome.attempt: outcome.task for outcome in detail.outcomes}
+    return {**known, detail.view.attempt: detail.task} if detail.task else known
 
 
 def changes_of(access: Access, task_id: str, origin: Origin) -> bytes:

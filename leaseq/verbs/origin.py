@@ -24,13 +24,19 @@ if TYPE_CHECKING:
 SECONDS_MAX = 0.5
 ANSWER_MAX = 1 << 16
 HEADS = "refs/heads/"
-DIFF = ("diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
+DIFF = (
+    *("diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"),
+    "--ignore-submodules=untracked",
+)
 
 
-def asked_for(home: Home, task: Task) -> Asking:
-    """git is asked about the task's directory, unless that is known, or the settings say `provenance: off`."""
+def asked_for(home: Home, task: Task, *, but_differences: bool = False) -> Asking:
+    """git is asked about the task's directory, unless that is known, or the settings say `provenance: off`.
+
+    but_differences: not what differs, which the caller finds out.
+    """
     ask = task.origin is None and _in_repository(task.cwd) and not config.says(home, "provenance", "off")
-    return Asking(task.cwd, task.env, known=task.origin, ask=ask)
+    return Asking(task.cwd, task.env, known=task.origin, ask=ask, but_differences=but_differences)
 
 
 class Origins:
@@ -49,12 +55,21 @@ class Origins:
                 self._known[key] = asked.answer(self._fs, self._home)
         return self._known[key]
 
+    def of_next(self, old: Task, new: Task, *, time: float = 0.0) -> Origin | None:
+        """What the task is made from that is queued after the old one: as that says itself, or a copy of the tree, or
+        what is there now. time: when that is, if its record is to say so.
+        """
+        in_copy = old.origin is not None and old.origin.tree and new.cwd == old.cwd
+        return new.origin if in_copy or new.origin is not old.origin else replace(self.of(new), time=time)
+
 
 class Asking:
     """git is asked what a directory's files are; `answer` is what it said."""
 
-    def __init__(self, cwd: str, environment: Mapping[str, str], *, known: Origin | None, ask: bool) -> None:
-        """known: what it was made from, if that is known. ask: git is asked."""
+    def __init__(
+        self, cwd: str, environment: Mapping[str, str], *, known: Origin | None, ask: bool, but_differences: bool
+    ) -> None:
+        """known: what it was made from, if that is known. ask: git is asked. but_differences: not what differs."""
         self._known = known
         self._asked: dict[str, Asked] = {}
         self._note = ""
@@ -64,7 +79,7 @@ class Asking:
         self._environment = _environment_name(environment)
         self._until = time.monotonic() + SECONDS_MAX
         if ask:
-            self._ask(cwd)
+            self._ask(cwd, but_differences=but_differences)
 
     def __enter__(self) -> Asking:
         return self
@@ -72,14 +87,15 @@ class Asking:
     def __exit__(self, *error: object) -> None:
         self.drop()
 
-    def _ask(self, cwd: str) -> None:
+    def _ask(self, cwd: str, *, but_differences: bool) -> None:
         from leaseq.verbs.git import Asked
 
-        questions = {
+        questions: dict[str, tuple[str, ...]] = {
             "where": ("rev-parse", "--show-toplevel", "HEAD", "--symbolic-full-name", "HEAD"),
             "remote": ("config", "--get", "remote.origin.url"),
-            "diff": (*DIFF, "HEAD"),
         }
+        if not but_differences:
+            questions["diff"] = (*DIFF, "HEAD")
         try:
             for name, words in questions.items():
                 self._asked[name] = Asked(words, cwd)
@@ -114,6 +130,8 @@ class Asking:
             branch=where[2].removeprefix(HEADS) if where[2].startswith(HEADS) else "",
             remote=_public(remote[0]) if remote else "",
         )
+        if "diff" not in self._asked:
+            return found
         from leaseq.protocol import code
 
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
 from leaseq.dataclass import replace
 from leaseq.errors import Refused, UsageError
@@ -12,7 +11,6 @@ from leaseq.layout import LeaseDir
 from leaseq.lease.host import user_name
 from leaseq.lease.lookup import Located
 from leaseq.models import ANY, Task
-from leaseq.origin import Origin
 from leaseq.protocol import dependents, edges, keys, records, tasks
 from leaseq.protocol.submission import entries
 from leaseq.reading.views import TaskView
@@ -21,7 +19,7 @@ from leaseq.verbs.access import Access
 from leaseq.verbs.changes import NONE, Changes
 from leaseq.verbs.fits import Fits, refuse_again
 from leaseq.verbs.origin import Origins
-from leaseq.verbs.retry import Queued, refuse_unfit, unknown, waits_of
+from leaseq.verbs.retry import Made, Queued, refuse_unfit, unknown, waits_of
 from leaseq.world import hostname
 
 
@@ -44,7 +42,7 @@ def redo(
     priority: int = 0,
     once: bool = False,
     failed: bool = False,
-    made: Callable[[Task], Task] = lambda task: task,
+    made: Made | None = None,
     origins: Origins | None = None,
 ) -> Queued:
     """A new task like the old one is pending, durably; raises Refused if the old one is not known any more.
@@ -59,7 +57,8 @@ def redo(
     if failed and each.row.array is None and each.row.state not in arrays.FAILED:
         raise Refused(f"{old.id} has not failed: it is {each.row.state.name}")
     now = access.clock.now()
-    changed, indices = made(changes.applied(old)), 0
+    changed, indices = changes.applied(old), 0
+    changed = made(changed) if made else changed
     if each.row.array is not None:
         changed, indices = arrays.again(each, changed, arrays.FAILED if failed else ())
     ended = each.detail.outcomes[-1:]
@@ -76,7 +75,7 @@ def redo(
         host=hostname(),
         redo_of=old.id,
         retried={},
-        origin=_origin(old, changed, origins or Origins(access.fs, access.home)),
+        origin=(origins or Origins(access.fs, access.home)).of_next(old, changed),
     )
     if task.node != ANY:
         records.prepare_node(access.fs, lease, task.node)
@@ -97,12 +96,6 @@ def redo(
         dependents.look(access.fs, lease, now=now, only=[entry.key])
     _retarget(access, lease, old, replace(task, id=first))
     return Queued(lease, replace(task, id=first), old if changes.forgets(old) else None)
-
-
-def _origin(old: Task, new: Task, origins: Origins) -> Origin | None:
-    """What the new task is made from: as it was said, or a copy of the tree as it stands, or what is there now."""
-    in_copy = old.origin is not None and old.origin.tree and new.cwd == old.cwd
-    return new.origin if in_copy or new.origin is not old.origin else origins.of(new)
 
 
 def _retarget(access: Access, lease: LeaseDir, old: Task, new: Task) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, Refused
@@ -21,6 +21,10 @@ from leaseq.verbs import arrays
 from leaseq.verbs.access import Access
 from leaseq.verbs.changes import NONE, Changes
 from leaseq.verbs.fits import Fits
+from leaseq.verbs.origin import Origins
+
+Made = Callable[[Task], Task]
+"""What else is different of a task that runs once more."""
 
 
 @dataclass(frozen=True)
@@ -51,30 +55,31 @@ def retry(
     unless_redone: bool = False,
     failed: bool = False,
     cascade: bool = True,
+    made: Made | None = None,
+    origins: Origins | None = None,
 ) -> Queued:
     """The ended task is pending as its next attempt; of an array, those of its indices that are not DONE.
 
     unless_redone: raises Refused if it was submitted again as a new task. failed: only what has failed or was too long.
-    cascade: what was cancelled because of it waits for it again. Raises LeaseqError.
+    cascade: what was cancelled because of it waits for it again. made: what else is different. origins: what is known
+    of what tasks are made from. Raises LeaseqError.
     """
     row = each.row
     if failed and row.array is None and row.state not in arrays.FAILED:
         raise Refused(f"{row.id} has not failed: it is {row.state.name}")
     if row.state is State.LOST and row.array is None:
-        if changes.said:
+        if changes.said or made:
             raise Refused(f"{row.id} is LOST: it is queued again as it is", hint=f"leaseq retry {row.id}")
         return queue_lost(access, each)
     ended = last_outcome(each)
     if unless_redone and (newer := keys.redone(access.fs, each.reader.lease, row.id)):
         raise Refused(f"{row.id} was submitted again as {newer[-1]}", hint=f"`leaseq retry {row.id}` does it still")
     refuse_unfit(fits or Fits(access), each, changes)
-    lease = each.reader.lease
-    if row.array is None:
-        queued = retry_after(access, lease, ended, changes)
-    else:
+    lease, count = each.reader.lease, 0
+    if row.array is not None:
         task, count = arrays.again(each, ended.task, arrays.FAILED if failed else arrays.NOT_DONE)
-        task = arrays.with_others(each, task)
-        queued = retry_after(access, lease, replace(ended, task=task), changes, indices=count)
+        ended = replace(ended, task=arrays.with_others(each, task))
+    queued = retry_after(access, lease, ended, changes, indices=count, made=made, origins=origins)
     if not cascade:
         return queued
     return replace(queued, revived=tuple(dependents.revive(access.fs, lease, row.id, now=access.clock.now())))
@@ -89,25 +94,35 @@ def refuse_unfit(fits: Fits, each: Located, changes: Changes) -> None:
 
 
 def retry_after(
-    access: Access, lease: LeaseDir, ended: Outcome, changes: Changes = NONE, *, indices: int = 0
+    access: Access,
+    lease: LeaseDir,
+    ended: Outcome,
+    changes: Changes = NONE,
+    *,
+    indices: int = 0,
+    made: Made | None = None,
+    origins: Origins | None = None,
 ) -> Queued:
     """Another attempt follows that one, durably; raises Refused if somebody was first and these changes are lost.
 
-    indices: how many, of an array.
+    indices: how many, of an array. made, origins: as of `retry`.
     """
-    task = changes.applied(ended.task)
+    old, now = ended.task, access.clock.now()
+    task = changes.applied(old)
+    task = made(task) if made else task
+    task = replace(task, origin=(origins or Origins(access.fs, access.home)).of_next(old, task, time=now))
     ups = waits_of(access, lease, ended, task)
     each = any(up.kind == edges.EACH for up in ups)
     entry, task = keys.next_attempt(lease, ended, task, indices=indices, each=each)
     if task.node != ANY:
         records.prepare_node(access.fs, lease, task.node)
-    first = dependents.publish_again(access.fs, lease, ended, entry, task, ups, now=access.clock.now())
-    if first.owner != entry.owner and changes.said:
+    first = dependents.publish_again(access.fs, lease, ended, entry, task, ups, now=now)
+    if first.owner != entry.owner and (changes.said or made):
         raise Refused(
             f"{task.id} was queued again before, without these options",
             hint=f"`leaseq cancel {task.id}` and retry it then, or `leaseq redo {task.id}` submits a new one",
         )
-    return Queued(lease, task, ended.task if changes.forgets(ended.task) else None)
+    return Queued(lease, task, old if changes.forgets(old) else None)
 
 
 def waits_of(access: Access, lease: LeaseDir, ended: Outcome, task: Task) -> tuple[Upstream, ...]:

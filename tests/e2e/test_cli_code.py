@@ -84,6 +84,8 @@ def test_the_commit_the_branch_and_the_changes_are_recorded_once_for_each_differ
         "python": "",
         "environment": "",
         "tree": "",
+        "time": None,
+        "time_at": None,
     }
     repository.write("two")
     (repository.path / "untracked").write_text("x")
@@ -189,15 +191,109 @@ def test_same_code_runs_what_it_ran_then_and_without_it_what_is_there_now(box: B
     assert "+print('three')" in box.run("diff", now, code=0).out
 
 
+def retried(box: Box, task: str) -> list[dict[str, Any]]:
+    """The attempts of the task, which fails again, once git has told all of the code of the newest."""
+
+    def once_more() -> str:
+        box.run("retry", task, code=0)
+        box.run("wait", task, code=1)
+        return task
+
+    told(box, once_more)
+    found = box.task(task)["attempts"]
+    assert isinstance(found, list)
+    return found
+
+
+def test_a_retried_task_says_for_each_attempt_what_it_ran(box: Box, repository: Repository) -> None:
+    gate = box.path / "gate"
+    first = repository.git("rev-parse", "HEAD")
+    repository.write("two")
+    task = repository.submit(words=("sh", "-c", f"{sys.executable} train.py; test -e {gate}"))
+    box.run("wait", task, code=1)
+    repository.git("commit", "-qam", "two")
+    second = repository.git("rev-parse", "HEAD")
+    repository.write("three")
+    attempts = retried(box, task)
+    newest = str(len(attempts))
+    assert [box.run("logs", task, "-k", each, code=0).out for each in ("1", newest)] == ["two\n", "three\n"]
+    assert [attempts[0]["source"]["commit"], attempts[-1]["source"]["commit"]] == [first, second]
+    assert attempts[0]["source"]["time"] is None and attempts[-1]["source"]["time_at"].startswith("20")
+    assert origin(box, task)["commit"] == second
+    lines = box.run("info", task, code=0).out.splitlines()
+    (past,) = (line for line in lines if line.startswith("code 1:"))
+    (now,) = (line for line in lines if line.startswith("code:"))
+    assert first[:10] in past and f"`leaseq diff {task} -k 1`" in past
+    assert second[:10] in now and "as of 20" in now and f"`leaseq diff {task}`" in now
+    assert "+print('two')" in box.run("diff", task, "-k", "1", code=0).out
+    assert "+print('three')" in box.run("diff", task, code=0).out
+    assert "-print('two')\n+print('three')" in box.run("diff", task, "-k", f"1,{newest}", code=0).out
+    gate.touch()
+    box.run("retry", task, "--same-code", code=0)
+    repository.write("four")
+    box.run("wait", task, code=0)
+    assert box.run("logs", task, code=0).out == "three\n"
+    same = box.run("diff", task, "-k", f"{newest},{len(attempts) + 1}", code=0)
+    assert same.out == "" and f"{task}.{newest} and {task}.{len(attempts) + 1} is the same" in same.err
+    for wrong, said in (("99", "has no attempt 99"), ("1,2,3", "more than two"), ("x", "whole number")):
+        assert said in box.run("diff", task, "-k", wrong, code=2).err
+    assert "is of one task" in box.run("diff", task, task, "-k", "1", code=2).err
+
+
+def test_an_index_that_ran_once_more_says_what_it_ran_then(box: Box, repository: Repository) -> None:
+    task = repository.submit("-a", "0-1", words=("sh", "-c", "test $LEASEQ_ARRAY_INDEX = 0"))
+    box.run("wait", task, code=1)
+    repository.write("two")
+    retried(box, task)
+    dirty = {each: [past["source"]["dirty"] for past in box.task(f"{task}_{each}")["attempts"]] for each in "01"}
+    assert dirty["0"] == [False] and dirty["1"][0] is False and dirty["1"][-1] is True
+
+
+def test_git_makes_the_difference_of_a_snapshot_once(box: Box, repository: Repository) -> None:
+    programs, said = box.path / "bin", box.path / "said"
+    programs.mkdir()
+    (programs / "git").write_text(f'#!/bin/sh\necho "$*" >>{said}\nPATH={box.environment["PATH"]} exec git "$@"\n')
+    (programs / "git").chmod(0o755)
+    seen = {"PATH": f"{programs}:{box.environment['PATH']}"}
+    repository.write("two")
+    line = ("submit", "--snapshot", "--hold", "--", "true")
+    task = box.run(*line, cwd=repository.path, env=seen, code=0).id
+    assert said.read_text().count(" diff ") == 1
+    assert "+print('two')" in box.run("diff", task, code=0).out and origin(box, task)["branch"] == "main"
+
+
 def test_who_imports_the_repository_itself_is_warned(box: Box, repository: Repository) -> None:
-    site = box.path / "venv" / "lib" / "python3.11" / "site-packages" / "mine-1.0.dist-info"
-    site.mkdir(parents=True)
-    body = {"url": f"file://{repository.path}", "dir_info": {"editable": True}}
-    (site / "direct_url.json").write_text(json.dumps(body))
-    venv = {"VIRTUAL_ENV": str(box.path / "venv")}
-    said = box.run("submit", "--hold", "--snapshot", "--", "true", cwd=repository.path, env=venv, code=0)
-    assert f"mine is installed from {repository.path} itself" in said.err
+    top, root = box.path / "venv", str(repository.path)
+    site = top / "lib" / "python3.11" / "site-packages"
+    for name, place in (("mine", root), ("another", f"{root}-2")):
+        (site / f"{name}-1.0.dist-info").mkdir(parents=True)
+        body = {"url": f"file://{place}", "dir_info": {"editable": True}}
+        (site / f"{name}-1.0.dist-info" / "direct_url.json").write_text(json.dumps(body))
+    line = ("submit", "--hold", "--snapshot", "--")
+    venv = {"VIRTUAL_ENV": str(top)}
+    said = box.run(*line, "true", cwd=repository.path, env=venv, code=0)
+    assert f"mine is installed from {root} itself" in said.err and "another" not in said.err
     assert origin(box, said.id)["environment"] == "venv"
+    (top / "bin").mkdir()
+    (top / "bin" / "python").symlink_to(sys.executable)
+    (top / "pyvenv.cfg").write_text("")
+    called = box.run(*line, str(top / "bin" / "python"), "train.py", cwd=repository.path, code=0)
+    assert f"mine is installed from {root} itself" in called.err, "an environment that is not active"
+    first = box.run(*line, "true", cwd=repository.path, env={"PATH": f"{top}/bin:{os.environ['PATH']}"}, code=0)
+    assert f"mine is installed from {root} itself" in first.err
+    (site / "mine-1.0.dist-info" / "direct_url.json").unlink()
+    (site / "easy-install.pth").write_text(f"import sys\n{root}/sub\n")
+    older = box.run(*line, "true", cwd=repository.path, env={**venv, "PYTHONPATH": f"lib:{root}/src:/other"}, code=0)
+    assert f"easy-install.pth names {root} itself" in older.err and f"PYTHONPATH names {root}/src" in older.err
+
+
+def test_a_program_that_is_not_tracked_is_not_in_a_snapshot(box: Box, repository: Repository) -> None:
+    (repository.path / ".venv" / "bin").mkdir(parents=True)
+    (repository.path / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    line = ("submit", "--snapshot", "--hold", "--")
+    said = box.run(*line, ".venv/bin/python", "train.py", cwd=repository.path, code=2).err
+    assert f"is not tracked: it is not in the copy\n  name it by its whole path: {repository.path}/.venv" in said
+    box.run(*line, f"{repository.path}/.venv/bin/python", "train.py", cwd=repository.path, code=0)
 
 
 def aged(path: Path) -> None:

@@ -524,6 +524,7 @@ LINES = {
     "leaseq wait ID --timeout 9m": Typed("leaseq wait {ended} --timeout 9m"),
     "leaseq diff T3k9": Typed("leaseq diff {coded}"),
     "leaseq diff T3k9 T7aa": Typed("leaseq diff {coded} {coded}"),
+    "leaseq diff T3k9 -k 1,2": Typed("leaseq diff {coded} -k 1,1"),
     "leaseq submit --snapshot -- python train.py": Typed("cd repo; leaseq submit --snapshot -- python train.py"),
     "leaseq redo T3k9 --same-code": Typed("leaseq redo {coded} --same-code"),
     "leaseq hook test phone": Typed("leaseq hook test {hook}"),
