@@ -23,17 +23,24 @@ from pathlib import Path
 
 from bench import LEASEQ, Row, home, run, show
 
+from leaseq.dataclass import replace
 from leaseq.layout import Home, LeaseDir
-from leaseq.models import Event, GpuUse, Heartbeat, Lease, Need, Running, State, Task
+from leaseq.models import Array, Event, GpuUse, Heartbeat, Lease, Need, Running, State, Task
 from leaseq.monitor.data import Data, Watched
-from leaseq.monitor.model import Scene, Ui
+from leaseq.monitor.model import Pane, Scene, Ui
 from leaseq.monitor.paint import changes
+from leaseq.monitor.press import press
 from leaseq.monitor.reader import LeaseWatch
 from leaseq.monitor.stage import arranged
 from leaseq.monitor.view import frame
-from leaseq.monitor.wants import Want
-from leaseq.names import Entry, new_task_id, order
-from leaseq.protocol import records
+from leaseq.monitor.viewing import Viewing
+from leaseq.monitor.viewwatch import ViewWatch
+from leaseq.monitor.wants import Look, Want
+from leaseq.names import Entry, new_incarnation, new_task_id, order
+from leaseq.protocol import arrays, records
+from leaseq.protocol.facts import Ended
+from leaseq.protocol.journal import Journal
+from leaseq.protocol.plan import Plan
 from leaseq.reading import views
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.tails import Tails
@@ -291,6 +298,72 @@ def refreshes(rows: list[Row]) -> None:
     rows.append(Row("bytes written per changed row, 200x50", len(changes(one, changed, mono=False).encode()), "B"))
 
 
+def million(lease: LeaseDir, *, ended: int) -> str:
+    """An array of a million indices, so many of which have ended on its nodes, every thousandth badly; its id."""
+    fs, task = SystemFs(remote=False), new_task_id()
+    array, need = Array("0-999999"), Need(gpus=1)
+    entry = Entry(order(priority=9, micros=int(time.time() * 1e6), sequence=1), task, need, 1, count=1_000_000)
+    body = Task(id=task, argv=("python", "sweep.py"), cwd="/", submitted=time.time(), need=need, array=array)
+    Path(f"{lease.inbox('_any')}/{entry}").write_bytes(body.to_json())
+    arrays.prepare(fs, lease, entry)
+    plan, share = Plan(1_000_000), ended // NODES
+    for number in range(NODES):
+        journal = Journal(fs, lease.array(task, 1), f"n{number:02d}", new_incarnation())
+        for first in range(number * share, (number + 1) * share, 500):
+            some = range(first, min(first + 500, (number + 1) * share))
+            ends = [
+                Ended(n, 1, plan.chunk_of(n), State.FAILED if n % 1000 == 7 else State.DONE, 0, started=1.0, ended=2.0)
+                for n in some
+            ]
+            journal.write(begun={plan.chunk_of(first): [(n, 1) for n in some]}, ended=ends)
+    return task
+
+
+def unfolded(rows: list[Row]) -> None:
+    """The grid of an array of a million in the big lease, half of it ended: its first look, quiet ones, its frame."""
+    with home() as env:
+        root = env["LEASEQ_HOME"]
+        shutil.rmtree(root, ignore_errors=True)
+        lease = big(root, finished=FINISHED)
+        task = million(lease, ended=512_000)
+        fs, clock = Counting(remote=False), SystemClock()
+        lease_watch, watch = LeaseWatch(fs, Home(root), clock), ViewWatch(fs, Home(root), clock)
+        data = Data("777", lease_watch.read(Want("777"), Watched()))
+        look, began = Look("777", "grid", task), time.process_time()
+        seen = watch.read(look, data)
+        while watch.reading:
+            seen = watch.read(look, data)
+        rows.append(Row("grid of a million, 512,000 ended, first look", time.process_time() - began, "s CPU"))
+        look, taken = replace(look, task=f"{task}_777777"), []
+        for _ in range(9):
+            before, began = fs.count, time.process_time()
+            seen = watch.read(look, data)
+            taken.append(time.process_time() - began)
+        spent = statistics.median(taken) * 1000
+        note = f" with an index's row; {fs.count - before} operations on {NODES} nodes' journals"
+        rows.append(Row("the same grid, a quiet refresh", spent, "ms CPU", "<= 50", spent <= 50, note))
+        view = Viewing(Pane.GRID, task)
+        drawing(rows, "the same grid", replace(data, seen=seen), Ui(view=view, focus=Pane.GRID, last_list=Pane.GRID))
+
+
+def drawing(rows: list[Row], name: str, data: Data, ui: Ui) -> None:
+    """A key in a view and the frame after it, and what a quiet second writes."""
+    clock = SystemClock()
+    for columns, lines in ((80, 24), (200, 50)):
+        scene, drawn = arranged(Scene(data, ui, columns, lines, clock.monotonic(), clock.now())), []
+        for n in range(20):
+            later = Scene(data, scene.ui, columns, lines, clock.monotonic() + n, clock.now() + n)
+            began = time.process_time()
+            scene = replace(scene, ui=press(arranged(later), "j" if n % 2 else "l").ui)
+            frame(arranged(scene))
+            drawn.append(time.process_time() - began)
+        spent = statistics.median(drawn) * 1000
+        rows.append(Row(f"{name}: a key and its frame, {columns}x{lines}", spent, "ms CPU", "<= 30", spent <= 30))
+    one, two = (frame(arranged(replace(scene, now=scene.now + n, wall=scene.wall + n))) for n in (0, 1))
+    wrote = len(changes(one, two, mono=False).encode())
+    rows.append(Row(f"{name}: written in a quiet second", wrote, "B", "< 200", wrote < 200))
+
+
 def progress(rows: list[Row]) -> None:
     """How far a screen of running tasks is, each with a bar in its stderr and words in its stdout."""
     with home() as env:
@@ -326,6 +399,7 @@ def main() -> None:
     rows: list[Row] = []
     live(rows)
     refreshes(rows)
+    unfolded(rows)
     progress(rows)
     watched(rows)
     show("monitor", rows)

@@ -98,6 +98,11 @@ def quit(scene: Scene, code: int = 0) -> Step:
     return Step(scene.ui, (Quit(code),))
 
 
+def interrupt(scene: Scene) -> Step:
+    """What is open is left; if nothing is, the monitor ends."""
+    return quit(scene, 130) if scene.ui.view is None else Step(escape(scene))
+
+
 def help(scene: Scene) -> Step:
     from leaseq.monitor.overlays import Help
 
@@ -199,8 +204,12 @@ def escape(scene: Scene) -> Ui:
         return replace(ui, log_find="", log_mark=None)
     if ui.zoom:
         return moves.zoom(scene)
-    if ui.text or ui.only_node:
+    if ui.view is None and (ui.text or ui.only_node):
         return replace(ui, text="", only_node="")
+    if ui.view is not None:
+        from leaseq.monitor import views
+
+        return views.left(scene)
     if ui.marks:
         return replace(ui, marks=frozenset())
     return replace(ui, focus=ui.last_list if ui.focus not in moves.LISTS else Pane.TASKS)

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.lease.view import LeaseView
 from leaseq.reading.forecast import Forecast
 from leaseq.reading.logtext import Line
-from leaseq.reading.views import Progress, Snapshot
+from leaseq.reading.views import Progress, Snapshot, TaskView
+
+if TYPE_CHECKING:
+    from leaseq.reading.unfolding import Unfolded
 
 HISTORY_SAMPLES = 60
 ERRORS_MAX = 2000
@@ -131,6 +135,19 @@ class Leases:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What the open view shows, as it was read last."""
+
+    pane: str = ""
+    of: str = ""
+    """Which view that is, and of what."""
+    body: Unfolded | None = None
+    rows: Mapping[str, TaskView] = field(default_factory=dict)
+    """Tasks that were read for it, by id."""
+    failure: str = ""
+
+
+@dataclass(frozen=True)
 class Data:
     """All of it. `lease_id`: the lease that is looked at."""
 
@@ -142,8 +159,13 @@ class Data:
     """How far running tasks in sight are, by id."""
     had: Past = field(default_factory=dict)
     """The nodes that allocations had which have ended, as far as they have been read."""
+    seen: Seen = Seen()
     errors: Mapping[tuple[str, int], str] = field(default_factory=dict)
     """The last errors of failed attempts, as far as they have been read; empty: it named none."""
+
+
+def with_seen(data: Data, found: Seen) -> Data:
+    return replace(data, seen=found)
 
 
 def with_errors(data: Data, found: Mapping[tuple[str, int], str]) -> Data:

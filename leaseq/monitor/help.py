@@ -28,6 +28,11 @@ SIGNS = {
         ("(GPU)", "why it waits, or how it ended"),
         ("43 %", "how far it is, by its own output"),
     ),
+    Pane.GRID: (
+        ("⊗", "of the cell's indices some went wrong"),
+        ("◉", "some run, and none went wrong"),
+        ("◐", "some have ended, the others wait"),
+    ),
     Pane.DETAIL: (("▂▅█", "how busy each of its GPUs was lately"),),
     Pane.LOGS: (
         ("▏", "a line of stderr"),

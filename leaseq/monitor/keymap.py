@@ -7,15 +7,22 @@ from collections.abc import Callable
 from leaseq.dataclass import dataclass
 from leaseq.monitor import acts, moves, refusals
 from leaseq.monitor.filters import Filter
-from leaseq.monitor.model import Pane, Scene, Ui
+from leaseq.monitor.model import MAIN, Pane, Scene, Ui
 from leaseq.monitor.moves import Step
 
-TASKS = frozenset({Pane.TASKS, Pane.DETAIL, Pane.LOGS})
+TASK_VIEWS = frozenset({Pane.GRID})
+"""Views whose cursor is on tasks."""
+TASKS = frozenset({Pane.TASKS, Pane.DETAIL, Pane.LOGS}) | TASK_VIEWS
 TASK_LIST = frozenset({Pane.TASKS})
+GRID = frozenset({Pane.GRID})
 LEASES = frozenset({Pane.LEASES})
 LOGS = frozenset({Pane.LOGS})
 EVERY = frozenset(Pane)
-NOT_LOGS = EVERY - LOGS
+NOT_LOGS = frozenset(MAIN) - LOGS
+
+
+def always(scene: Scene) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class Key:
     changes: bool = False
     """It changes tasks or leases: without effect, and without a hint, if the monitor is read-only."""
     why_not: Callable[[Scene], str] = lambda scene: ""
+    when: Callable[[Scene], bool] = always
+    """If it does not hold, the key means what a later line says."""
 
     def refusal(self, scene: Scene) -> str:
         """Why it does nothing now; empty if it works."""
@@ -63,7 +72,33 @@ def _by_number() -> tuple[Key, ...]:
     return tuple(key(number, each) for number, each in enumerate(Filter, 1))
 
 
+def _view(name: str) -> Callable[[Scene], Ui | Step]:
+    """What the function of that name in `views` makes of the scene."""
+
+    def act(scene: Scene) -> Ui | Step:
+        from leaseq.monitor import views
+
+        found: Ui | Step = getattr(views, name)(scene)
+        return found
+
+    return act
+
+
+def _sought(by: int) -> Callable[[Scene], Ui | Step]:
+    def act(scene: Scene) -> Ui:
+        from leaseq.monitor import views
+
+        return views.sought(scene, by)
+
+    return act
+
+
+def _is_array(scene: Scene) -> bool:
+    return scene.task is not None and scene.task.array is not None
+
+
 TABLE: tuple[Key, ...] = (
+    Key(("enter",), "Enter", "an array: its indices", _view("unfold"), TASK_LIST, "unfold", when=_is_array),
     Key(
         ("enter",),
         "Enter",
@@ -73,6 +108,9 @@ TABLE: tuple[Key, ...] = (
         "menu",
         why_not=refusals.no_task,
     ),
+    Key(("enter",), "Enter", "divide the cell; the task with its output", _view("entered"), GRID, "open"),
+    Key(("n",), "n", "the next that went wrong", _sought(1), GRID, "next ✗"),
+    Key(("N",), "N", "the one before that went wrong", _sought(-1), GRID),
     Key(
         ("enter",),
         "Enter",
@@ -106,8 +144,8 @@ TABLE: tuple[Key, ...] = (
         lambda s: moves.next_pane(s, -1),
         why_not=refusals.one_pane,
     ),
-    Key(("l", "right"), "l →", "the pane to the right", lambda s: moves.sideways(s, 1)),
-    Key(("h", "left"), "h ←", "the pane to the left", lambda s: moves.sideways(s, -1)),
+    Key(("l", "right"), "l →", "to the right: the pane, in a grid the cell", lambda s: moves.sideways(s, 1)),
+    Key(("h", "left"), "h ←", "to the left", lambda s: moves.sideways(s, -1)),
     Key(
         ("c",),
         "c",
@@ -128,6 +166,8 @@ TABLE: tuple[Key, ...] = (
         changes=True,
         why_not=refusals.no_redo,
     ),
+    Key(("m",), "m", "what can be done with the task", _task_menu, TASKS, "", why_not=refusals.no_task),
+    Key(("U",), "U", "its group, task by task", _view("group"), TASKS, "", why_not=refusals.no_group),
     Key((" ",), "Space", "mark, to act on several", acts.mark, TASK_LIST, "mark", why_not=refusals.no_task),
     Key(("a",), "a", "submit a task", acts.submit_form, EVERY, "submit", changes=True),
     Key(
@@ -190,6 +230,6 @@ TABLE: tuple[Key, ...] = (
     Key(("p",), "p", "pause: nothing is read until p again", acts.pause, EVERY, "pause"),
     Key(("esc",), "Esc", "back: close, show all again, drop the marks", acts.escape, EVERY, ""),
     Key(("?",), "?", "this help", acts.help, EVERY, "help"),
-    Key(("ctrl-c",), "^C", "close a window, what was typed is kept; without one: quit", lambda s: acts.quit(s, 130)),
+    Key(("ctrl-c",), "^C", "close a window, what was typed is kept; without one: quit", acts.interrupt),
     Key(("q",), "q", "quit", acts.quit, EVERY, "quit"),
 )

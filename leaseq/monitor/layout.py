@@ -1,4 +1,7 @@
-"""Where the panes are: three columns from 160, two from 60, one pane below. Any size has a layout."""
+"""Where the panes are: three columns from 160, two from 60, one pane below. Any size has a layout.
+
+A view that is open has the place of the lists: the output of what it is on stands under it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from leaseq.dataclass import dataclass, field
-from leaseq.monitor.model import Pane
+from leaseq.monitor.model import MAIN, Pane
 
 THREE_COLUMNS = 160
 TWO_COLUMNS = 60
@@ -38,7 +41,7 @@ class Layout:
     message: Rect | None = None
     columns: int = 80
     lines: int = 24
-    tabs: tuple[Pane, ...] = field(default=tuple(Pane))
+    tabs: tuple[Pane, ...] = field(default=MAIN)
     """The panes that Tab goes through; one of them may take another's place."""
 
     @property
@@ -56,6 +59,7 @@ class Ask:
     banner: bool = False
     message_lines: int = 0
     leases: int = 1
+    view: Pane | None = None
 
 
 @lru_cache(maxsize=64)
@@ -78,10 +82,15 @@ def arrange(columns: int, lines: int, ask: Ask) -> Layout:
     body = Rect(0, top, columns, max(0, bottom - top))
     if ask.zoom:
         return Layout(_one(body, Pane.LOGS), (), tabs=(Pane.LOGS,), **common)  # type: ignore[arg-type]
+    tabs = MAIN if ask.view is None else tuple(dict.fromkeys((ask.view, Pane.DETAIL, Pane.LOGS)))
     if columns < TWO_COLUMNS or lines < LOW:
-        return Layout(_one(body, ask.focus), (), **common)  # type: ignore[arg-type]
-    panes, boxes = (_three if columns >= THREE_COLUMNS and lines >= 20 else _two)(body, ask)
-    return Layout(panes, tuple(boxes), **common)  # type: ignore[arg-type]
+        return Layout(_one(body, ask.focus), (), tabs=tabs, **common)  # type: ignore[arg-type]
+    wide = columns >= THREE_COLUMNS and lines >= 20
+    if ask.view is not None:
+        panes, boxes = _viewed(body, ask, ask.view, beside=wide and ask.view is not Pane.DETAIL)
+    else:
+        panes, boxes = (_three if wide else _two)(body, ask)
+    return Layout(panes, tuple(boxes), tabs=tabs, **common)  # type: ignore[arg-type]
 
 
 def _one(body: Rect, pane: Pane) -> dict[Pane, Rect]:
@@ -121,7 +130,7 @@ def _three(body: Rect, ask: Ask) -> tuple[dict[Pane, Rect], list[Box]]:
     x1, y0, y1 = body.width - 1, body.y, body.y + body.height - 1
     middle = y0 + max(6, body.height // 2)
     side = max(31, min(38, body.width * 19 // 100))
-    detail = x1 - max(35, min(56, body.width * 28 // 100))
+    detail = _beside(body)
     leases, nodes = _left((0, y0, side, middle), ask.leases)
     found = {
         Pane.LEASES: leases,
@@ -131,6 +140,23 @@ def _three(body: Rect, ask: Ask) -> tuple[dict[Pane, Rect], list[Box]]:
         Pane.LOGS: (0, middle, x1, y1),
     }
     return {pane: _inside(box) for pane, box in found.items()}, list(found.values())
+
+
+def _viewed(body: Rect, ask: Ask, view: Pane, *, beside: bool) -> tuple[dict[Pane, Rect], list[Box]]:
+    """The view above, the output below; the detail beside the view, or in the place of the output."""
+    x1, y0, y1 = body.width - 1, body.y, body.y + body.height - 1
+    middle = y0 + max(4, body.height * (2 if view is Pane.DETAIL else 3) // 5)
+    right = _beside(body) if beside else x1
+    low = Pane.DETAIL if ask.focus is Pane.DETAIL and not beside and view is not Pane.DETAIL else Pane.LOGS
+    found = {view: (0, y0, right, middle), low: (0, middle, x1, y1)}
+    if beside:
+        found[Pane.DETAIL] = (right, y0, x1, middle)
+    return {pane: _inside(box) for pane, box in found.items()}, list(found.values())
+
+
+def _beside(body: Rect) -> int:
+    """Where the detail begins that has a column of its own."""
+    return body.width - 1 - max(35, min(56, body.width * 28 // 100))
 
 
 _UP, _DOWN, _LEFT, _RIGHT = 1, 2, 4, 8

@@ -19,7 +19,10 @@ def logs(scene: Scene, columns: int, height: int) -> Rows:
     """The rows of the pane."""
     log = current(scene)
     if log is None:
-        text = "reading …" if scene.task else "select a task to see its output"
+        coming = scene.task or (scene.ui.view and scene.ui.task)
+        text = "reading …" if coming else "select a task to see its output"
+        if scene.ui.view and not scene.ui.task:
+            text = "Enter goes on to a single one, which has output"
         if scene.task and scene.task.array is not None:
             text = "an array: each index has its own output (Enter, then e, lists them)"
         return [pad([(f" {text}", "dim")], columns)]
@@ -120,7 +123,7 @@ def matches(log: Log, find: str) -> list[int]:
 def title(scene: Scene, columns: int = 0, height: int = 0) -> str:
     """What the pane shows, for its frame."""
     ui, task, log = scene.ui, scene.task, current(scene)
-    words = [task.id[:8] if task else "", "" if ui.stream == "both" else STREAMS[ui.stream]]
+    words = [short_id(task.id) if task else "", "" if ui.stream == "both" else STREAMS[ui.stream]]
     if task and task.attempt > 1:
         words.append(f"attempt {shown_attempt(scene)} of {task.attempt}")
     words.append("follow" if ui.follow else "*paused*")
@@ -129,6 +132,12 @@ def title(scene: Scene, columns: int = 0, height: int = 0) -> str:
     words += [found_words(ui, log)] if ui.log_find and log is not None else []
     words += ["wrap"] if ui.wrap else []
     return " · ".join(word for word in words if word)
+
+
+def short_id(task: str) -> str:
+    """Its first letters, and which index it is."""
+    task, line, index = task.partition("_")
+    return task[:8] + line + index
 
 
 def _place(scene: Scene, log: Log, columns: int, height: int) -> list[str]:

@@ -6,11 +6,12 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from leaseq.layout import Home
+from leaseq.lease.view import reader_of
 from leaseq.monitor.data import Index, Log
 from leaseq.monitor.wants import Want
 from leaseq.reading.document import Document, lines_of
 from leaseq.reading.logtext import Line
-from leaseq.reading.output import Log as Output
+from leaseq.reading.output import log_of
 from leaseq.world import Clock, Fs
 
 if TYPE_CHECKING:
@@ -84,9 +85,9 @@ class LogWatch:
 
     def _open(self, want: Want) -> Document:
         self._forget()
-        lease = self.home.lease(want.lease_id)
+        reader = reader_of(self.fs, self.home.lease(want.lease_id), self.clock)
         names = {"both": ("out", "err") if want.failed else ("err", "out")}.get(want.stream, (want.stream,))
-        logs = [(name, Output(self.fs, lease.log(want.task, want.attempt, name))) for name in names]
+        logs = [(name, log_of(reader, want.task, want.attempt, name)) for name in names]
         return Document(logs)
 
     def _forget(self) -> None:

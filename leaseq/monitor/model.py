@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from enum import Enum
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.lease.view import LeaseView
@@ -13,6 +14,9 @@ from leaseq.monitor.data import Data, Seek
 from leaseq.monitor.filters import STATES, Filter, filtered, in_states
 from leaseq.reading.unused import unused
 from leaseq.reading.views import NodeView, TaskView, with_progress
+
+if TYPE_CHECKING:
+    from leaseq.monitor.viewing import Viewing
 
 SLOW_SECONDS = 10.0
 FAILURES = frozenset({State.FAILED, State.TIMEOUT, State.LOST})
@@ -26,6 +30,12 @@ class Pane(Enum):
     TASKS = "tasks"
     DETAIL = "detail"
     LOGS = "logs"
+    GRID = "grid"
+
+
+MAIN = (Pane.LEASES, Pane.NODES, Pane.TASKS, Pane.DETAIL, Pane.LOGS)
+VIEWS = frozenset(set(Pane) - set(MAIN))
+"""What is opened over the lists, one at a time."""
 
 
 class Sort(Enum):
@@ -68,6 +78,7 @@ class Ui:
     """The lease the cursor of the list of leases is on."""
     node: str = ""
     task: str = ""
+    view: Viewing | None = None
     places: Mapping[Pane, int] = field(default_factory=dict)
     """The cursor's place in each list: where to go when what it was on has gone."""
     tops: Mapping[Pane, int] = field(default_factory=dict)
@@ -203,7 +214,17 @@ class Scene:
     @cached_property
     def task(self) -> TaskView | None:
         """The selected task."""
+        if self.ui.view is not None:
+            return self._viewed
         return self.tasks[self.task_place] if self.tasks else None
+
+    @property
+    def _viewed(self) -> TaskView | None:
+        """The task that the cursor of the open view is on."""
+        snapshot, wanted = self.data.lease.snapshot, self.ui.task
+        row = next((row for row in snapshot.tasks if row.id == wanted), None) if snapshot else None
+        row = row or self.data.seen.rows.get(wanted)
+        return with_progress([row], self.data.progress)[0] if row else None
 
     @cached_property
     def node_place(self) -> int:
@@ -231,7 +252,7 @@ class Scene:
     @cached_property
     def chosen(self) -> tuple[TaskView, ...]:
         """The tasks that an action means: the marked ones, or else the selected one."""
-        every = self.data.lease.snapshot.tasks if self.data.lease.snapshot else ()
+        every = self.data.lease.snapshot.tasks if self.data.lease.snapshot and self.ui.view is None else ()
         marked = tuple(row for row in every if row.id in self.ui.marks)
         return marked or ((self.task,) if self.task else ())
 
@@ -334,7 +355,7 @@ def settled(scene: Scene, heights: Mapping[Pane, int]) -> Scene:
         tops[pane] = max(top, place - height + 1)
     known = {row.id for row in scene.data.lease.snapshot.tasks} if ui.marks and scene.data.lease.snapshot else set()
     task = scene.task.id if scene.task else ui.task
-    if ui.task and task != ui.task:
+    if ui.task and task != ui.task and ui.view is None:
         ui = replace(fresh_log(ui), task=task, log_attempt=0)
     new = replace(
         ui,

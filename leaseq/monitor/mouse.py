@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from leaseq.dataclass import replace
-from leaseq.monitor import dialogs, moves
+from leaseq.monitor import dialogs, moves, views
 from leaseq.monitor.layout import Rect
-from leaseq.monitor.model import Pane, Scene, Ui
+from leaseq.monitor.model import VIEWS, Pane, Scene, Ui
 from leaseq.monitor.moves import Mouse, Step
 from leaseq.monitor.overlays import Help, Menu, Output, Prompt
 from leaseq.monitor.panes import leases_shown, node_at
@@ -35,6 +35,8 @@ def moved(scene: Scene, mouse: Mouse) -> Step:
         by = WHEEL_LINES if mouse.kind == "down" else -WHEEL_LINES
         ui = moves.vertical(replace(scene, ui=replace(scene.ui, focus=pane)), by)
         return Step(replace(ui, focus=scene.ui.focus, last_list=scene.ui.last_list))
+    if pane in VIEWS:
+        return views.clicked(scene, mouse.x, mouse.y)
     return _click(scene, pane, rect, mouse.y)
 
 

@@ -8,7 +8,7 @@ from leaseq.dataclass import dataclass, replace
 from leaseq.monitor import detail
 from leaseq.monitor.filters import Filter
 from leaseq.monitor.logs import current, shown_index
-from leaseq.monitor.model import FEW_ROWS, ROWS_MAX, Pane, Scene, Ui, fresh_log, say
+from leaseq.monitor.model import FEW_ROWS, ROWS_MAX, VIEWS, Pane, Scene, Ui, fresh_log, say
 from leaseq.monitor.stage import laid_out
 from leaseq.monitor.wants import shown_attempt
 
@@ -45,6 +45,10 @@ def vertical(scene: Scene, by: int) -> Ui:
         return scroll_log(scene, by)
     if pane is Pane.DETAIL:
         return _scroll_detail(scene, by)
+    if pane in VIEWS:
+        from leaseq.monitor import views
+
+        return views.moved(scene, down=by)
     return select(scene, pane, _place(scene, pane) + by)
 
 
@@ -94,7 +98,7 @@ def _scroll_detail(scene: Scene, by: int) -> Ui:
 
 
 def focus(ui: Ui, pane: Pane) -> Ui:
-    return replace(ui, focus=pane, zoom=False, last_list=pane if pane in LISTS else ui.last_list)
+    return replace(ui, focus=pane, zoom=False, last_list=pane if pane in LISTS or pane in VIEWS else ui.last_list)
 
 
 def next_pane(scene: Scene, by: int) -> Ui:
@@ -104,7 +108,11 @@ def next_pane(scene: Scene, by: int) -> Ui:
 
 
 def sideways(scene: Scene, by: int) -> Ui:
-    """The nearest pane in that direction; if only one is shown, the next one."""
+    """The nearest pane in that direction; if only one is shown, the next one. In a view the cursor moves."""
+    if scene.ui.focus in VIEWS:
+        from leaseq.monitor import views
+
+        return views.moved(scene, right=by)
     layout = laid_out(scene)
     here = layout.panes.get(scene.ui.focus)
     if layout.single or here is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaseq.dataclass import replace
-from leaseq.monitor.keymap import TABLE
+from leaseq.monitor.keymap import TABLE, Key
 from leaseq.monitor.model import Scene, say
 from leaseq.monitor.moves import Step
 from leaseq.widths import cells
@@ -19,7 +19,7 @@ def press(scene: Scene, key: str) -> Step:
         from leaseq.monitor import dialogs
 
         return dialogs.press(scene, key)
-    found = next((entry for entry in TABLE if key in entry.keys and scene.ui.focus in entry.panes), None)
+    found = next((entry for entry in TABLE if key in entry.keys and means(scene, entry)), None)
     if found is None:
         return Step(say(scene.ui, f"{key} does nothing here; ? lists the keys", "dim"))
     refusal = found.refusal(scene)
@@ -27,6 +27,11 @@ def press(scene: Scene, key: str) -> Step:
         return Step(say(scene.ui, refusal, "dim"))
     done = found.act(scene)
     return done if isinstance(done, Step) else Step(done)
+
+
+def means(scene: Scene, entry: Key) -> bool:
+    """True if the key has that meaning here and now, unless a line before says another."""
+    return scene.ui.focus in entry.panes and entry.when(scene)
 
 
 def hints(scene: Scene, columns: int) -> list[tuple[str, str, str]]:
@@ -39,8 +44,9 @@ def hints(scene: Scene, columns: int) -> list[tuple[str, str, str]]:
     usable = [
         (entry.label.split()[0], entry.hint, entry.keys[0])
         for entry in TABLE
-        if entry.hint and scene.ui.focus in entry.panes & entry.hinted and not entry.refusal(scene)
+        if entry.hint and scene.ui.focus in entry.hinted and means(scene, entry) and not entry.refusal(scene)
     ]
+    usable = list({key: (label, word, key) for label, word, key in reversed(usable)}.values())[::-1]
     last = [hint for hint in usable if hint[2] in LAST]
     room = columns - sum(_hint_width(hint) for hint in last)
     shown = []

@@ -1,4 +1,4 @@
-"""What reads: six threads that post immutable values, so that a file system that hangs only makes them old.
+"""What reads: seven threads that post immutable values, so that a file system that hangs only makes them old.
 
 lease    the lease directory of the watched lease
 leases   the list of leases, and what Slurm said of them
@@ -6,6 +6,7 @@ log      the end of the selected task's output
 progress how far the running tasks in sight are, by their output
 past     what the ended allocations had of the lease whose detail is shown; of each once
 errors   the last errors of failed tasks that are in sight; of each once
+view     what an open view shows
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from leaseq.errors import LeaseqError, Malformed
 from leaseq.layout import Home
 from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.view import LeaseView, look_at_all, reader_of
-from leaseq.monitor.data import Data, Leases, Log, Past, Watched, with_errors, with_history
+from leaseq.monitor.data import Data, Leases, Log, Past, Watched, with_errors, with_history, with_seen
 from leaseq.monitor.logwatch import LogWatch
 from leaseq.monitor.wants import Want
 from leaseq.protocol import allocs
@@ -148,7 +149,7 @@ class Readers:
         self._want = Want(lease)
         self._wake = wake
         self._lock = threading.Lock()
-        names = ("lease", "leases", "log", "progress", "past", "errors")
+        names = ("lease", "leases", "log", "progress", "past", "errors", "view")
         self._changed = {name: threading.Event() for name in names}
         self.slowness = 1.0
         """How much slower than asked everything is read, while nobody looks."""
@@ -161,6 +162,7 @@ class Readers:
             self._run_progress,
             self._run_past,
             self._run_errors,
+            self._run_view,
         )
         for name, run in zip(self._changed, runs, strict=True):
             threading.Thread(target=self._guarded, args=(run,), daemon=True, name=name).start()
@@ -185,6 +187,8 @@ class Readers:
             self._changed["past"].set()
         if (want.lease_id, want.failures) != (old.lease_id, old.failures):
             self._changed["errors"].set()
+        if want.look != old.look:
+            self._changed["view"].set()
 
     def watch(self, lease: str) -> None:
         """Another lease is read from now on; nothing is known of it yet."""
@@ -227,7 +231,7 @@ class Readers:
         try:
             found = watch.read(want, self.data.lease)
         except (OSError, LeaseqError, Malformed) as error:
-            said = _words(error)
+            said = said_of(error)
             self._post(lambda data: replace(data, lease=replace(data.lease, failure=said, since=None)))
         else:
             self._post(lambda data: replace(data, lease=found), lease_id=want.lease_id)
@@ -244,7 +248,7 @@ class Readers:
         try:
             found = watch.read(self.data.lease_id)
         except (OSError, LeaseqError, Malformed) as error:
-            said = _words(error)
+            said = said_of(error)
             self._post(lambda data: replace(data, leases=replace(data.leases, failure=said)))
         else:
             self._post(lambda data: replace(data, leases=found))
@@ -268,7 +272,7 @@ class Readers:
         try:
             log = watch.read(want)
         except (OSError, LeaseqError) as error:
-            log = Log(want.task, want.attempt, want.stream, note=_words(error), at=began)
+            log = Log(want.task, want.attempt, want.stream, note=said_of(error), at=began)
         self._post(lambda data: replace(data, log=log or replace(data.log, since=None)), tell=log is not None)
 
     def _run_progress(self) -> None:
@@ -310,6 +314,23 @@ class Readers:
             if found:
                 self._post(partial(with_errors, found=found), lease_id=want.lease_id)
 
+    def _run_view(self) -> None:
+        event = self._changed["view"]
+        event.wait()
+        from leaseq.monitor.viewwatch import ViewWatch  # not before a view is opened
+
+        watch = ViewWatch(self.fs, self.home, self.clock)
+        while True:
+            event.clear()
+            look, began = self._want.look, self.clock.monotonic()
+            if look is not None and not self._want.paused:
+                found = watch.read(look, self.data)
+                if found != self.data.seen:
+                    self._post(partial(with_seen, found=found), lease_id=look.lease_id)
+            cost = self.clock.monotonic() - began
+            pause = max(self.refresh_seconds * self.slowness, min(PAUSE_SECONDS_MAX, COST_FACTOR * cost))
+            event.wait(None if look is None else 0.01 if watch.reading else pause)
+
 
 def read_once(fs: Fs, home: Home, clock: Clock, want: Want, *, own: re.Pattern[str] | None = None) -> Data:
     """Everything, read now and in this thread; raises OSError, LeaseqError."""
@@ -321,7 +342,8 @@ def read_once(fs: Fs, home: Home, clock: Clock, want: Want, *, own: re.Pattern[s
     return Data(want.lease_id, lease, leases, log or Log(), progress, errors=errors)
 
 
-def _words(error: BaseException) -> str:
+def said_of(error: BaseException) -> str:
+    """What went wrong, in words."""
     if isinstance(error, LeaseqError):
         return error.message
     if isinstance(error, OSError):

@@ -10,6 +10,10 @@ def no_task(scene: Scene) -> str:
     return "" if scene.task else "no task is selected"
 
 
+def no_group(scene: Scene) -> str:
+    return no_task(scene) or ("" if scene.task and scene.task.group else "it is in no group")
+
+
 def no_output(scene: Scene) -> str:
     log = current(scene)
     return "it has written nothing yet" if log and not log.lines and not log.size else no_task(scene)

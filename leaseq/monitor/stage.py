@@ -21,6 +21,7 @@ def laid_out(scene: Scene) -> Layout:
         banner=bool(banner(scene)),
         message_lines=len(message_lines(scene)),
         leases=len(scene.data.leases.rows),
+        view=ui.view.pane if ui.view else None,
     )
     return arrange(scene.columns, scene.lines, ask)
 
@@ -36,6 +37,10 @@ def arranged(scene: Scene) -> Scene:
             heights[Pane.TASKS] -= 1
             scene = replace(scene, room=heights[Pane.TASKS])
     scene = settled(scene, heights)
+    if scene.ui.view is not None:
+        from leaseq.monitor import views  # as all of them: not before the first frame
+
+        scene = views.settled(scene, layout)
     failed = Pane.LOGS in heights and scene.task is not None and scene.task.state in FAILURES
     if scene.ui.seek is None and not failed:
         return scene

@@ -9,7 +9,7 @@ from leaseq.monitor import detail, logs, panes
 from leaseq.monitor.ahead import ahead
 from leaseq.monitor.filters import Filter
 from leaseq.monitor.layout import Layout, Rect, lines_of
-from leaseq.monitor.model import Pane, Scene
+from leaseq.monitor.model import VIEWS, Pane, Scene
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.press import hints
 from leaseq.monitor.stage import banner, laid_out, message_lines
@@ -35,7 +35,7 @@ def frame(scene: Scene) -> Frame:
     columns, lines = layout.columns, layout.lines
     rows: list[list[Span]] = [[(text, "dim")] for text in lines_of(layout.boxes, columns, lines)]
     for pane, rect in layout.panes.items():
-        _put(rows, rect, CONTENT[pane](scene, rect.width, rect.height))
+        _put(rows, rect, content(scene, pane, rect))
         _title(rows, scene, layout, pane, rect)
     if layout.head is not None:
         rows[layout.head] = head(scene, columns)
@@ -53,6 +53,15 @@ def frame(scene: Scene) -> Frame:
     if scene.ui.ascii:
         return tuple(tuple((to_ascii(text), style) for text, style in row) for row in ready)
     return ready
+
+
+def content(scene: Scene, pane: Pane, rect: Rect) -> Rows:
+    """What stands in that pane."""
+    if pane not in VIEWS:
+        return CONTENT[pane](scene, rect.width, rect.height)
+    from leaseq.monitor import views
+
+    return views.rows(scene, rect.width, rect.height)
 
 
 def plain(picture: Frame) -> str:
@@ -81,7 +90,7 @@ def _title(rows: list[list[Span]], scene: Scene, layout: Layout, pane: Pane, rec
     if more and room - cells(text) > 4:
         spans.append((short(f"{more} ", room - cells(text)), ""))
     if layout.single:
-        where = f" {list(Pane).index(pane) + 1}/{len(layout.tabs)} " if len(layout.tabs) > 1 else ""
+        where = f" {layout.tabs.index(pane) + 1}/{len(layout.tabs)} " if len(layout.tabs) > 1 else ""
         rows[y] = [("─", "dim"), *spans]
         used = width(rows[y])
         tail = where if layout.columns - used - cells(where) > 1 else ""
@@ -93,6 +102,10 @@ def _title(rows: list[list[Span]], scene: Scene, layout: Layout, pane: Pane, rec
 def title_words(scene: Scene, pane: Pane) -> str:
     """What stands beside a pane's name."""
     ui = scene.ui
+    if pane in VIEWS:
+        from leaseq.monitor import views
+
+        return views.title(scene)
     if pane is Pane.TASKS:
         words = [ui.filter.value]
         if ui.text or ui.only_node or ui.filter is not Filter.RECENT:

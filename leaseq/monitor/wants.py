@@ -18,6 +18,17 @@ LOG_STEP_BYTES = 16 << 10
 
 
 @dataclass(frozen=True)
+class Look:
+    """What an open view is to show."""
+
+    lease_id: str
+    pane: str
+    of: str
+    task: str = ""
+    """Of this task the row is to be read, too; empty: it is known."""
+
+
+@dataclass(frozen=True)
 class Want:
     """What the readers are to read."""
 
@@ -42,6 +53,8 @@ class Want:
     """(id, attempt) of failed ones in sight, of which nothing but their output tells why."""
     past_of: str = ""
     """The lease whose detail is shown: what its ended allocations had is read, too."""
+    look: Look | None = None
+    """None: no view is open."""
 
     @property
     def log(self) -> tuple[object, ...]:
@@ -68,11 +81,23 @@ def want(scene: Scene, panes: Container[Pane] = ()) -> Want:
         running=running(_in_sight(scene)),
         failures=tuple((row.id, row.attempt) for row in _in_sight(scene) if row.unexplained),
         past_of=scene.lease.id if scene.lease and ui.last_list is Pane.LEASES and Pane.DETAIL in panes else "",
+        look=_look(scene),
     )
+
+
+def _look(scene: Scene) -> Look | None:
+    view = scene.ui.view.under if scene.ui.view else None
+    if view is None:
+        return None
+    snapshot, task = scene.data.lease.snapshot, scene.ui.task
+    known = any(row.id == task for row in snapshot.tasks) if snapshot else False
+    return Look(scene.data.lease_id, view.pane.value, view.of, "" if known else task)
 
 
 def _in_sight(scene: Scene) -> tuple[TaskView, ...]:
     """The rows of the list of tasks that are shown now, and the selected one."""
+    if scene.ui.view is not None:
+        return (scene.task,) if scene.task else ()
     top = scene.ui.tops.get(Pane.TASKS, 0)
     shown = scene.tasks[top : top + max(1, scene.room)]
     return shown if scene.task is None or scene.task in shown else (*shown, scene.task)

@@ -152,13 +152,8 @@ def read(
     *,
     chunk: int | None = None,
     wanted: Container[int] | None = None,
-    brief: bool = False,
 ) -> Told:
-    """What all journals say, of that chunk and of those indices alone if they are given; raises Malformed.
-
-    brief: of each end nothing but its index, attempt, chunk, state and what follows, in a fifth of the time.
-    """
-    parsed = Ended.brief if brief else Ended.parse
+    """What all journals say, of that chunk and of those indices alone if they are given; raises Malformed."""
     cuts = cuts_of(fs, array, names)
     found = Told()
     begun: dict[tuple[int, int, str], Begun] = {}
@@ -169,7 +164,7 @@ def read(
             try:
                 if fact[0] == "e":
                     if (chunk is None or fact[3] == chunk) and (wanted is None or fact[1] in wanted):
-                        end = parsed(fact)
+                        end = Ended.parse(fact)
                         begun.pop((end.index, end.attempt, owner), None)
                         if _counts(found.ended.get(end.index), end):
                             found.ended[end.index], found.nodes[end.index] = end, node

@@ -27,20 +27,18 @@ def look(fs: Fs, lease: LeaseDir, task_id: str, attempt: int) -> tuple[Totals, i
     return journal.totals(fs, array, names), array_places.throttle(fs, array) if names.throttled else None
 
 
-def indices(
-    fs: Fs, lease: LeaseDir, task_id: str, attempt: int, wanted: Indices | None = None, *, brief: bool = False
-) -> Told:
+def indices(fs: Fs, lease: LeaseDir, task_id: str, attempt: int, wanted: Indices | None = None) -> Told:
     """How each of the wanted indices of that attempt of the array ended, or that it has begun: all journals are read.
 
     What is in neither has not begun, or has no line of its own (see `Stop`); once the array is over, an index that was
-    to have another attempt has none. Raises Malformed. brief: see `journal.read`.
+    to have another attempt has none. Raises Malformed.
     """
     array = lease.array(task_id, attempt)
     try:
         names = ArrayNames.parse(fs.names(array.root))
     except FileNotFoundError:
         return Told()
-    told = journal.read(fs, array, names, wanted=wanted, brief=brief)
+    told = journal.read(fs, array, names, wanted=wanted)
     if names.over:
         told.ended = {index: each for index, each in told.ended.items() if not each.requeued}
     return told

@@ -24,6 +24,7 @@ from leaseq.protocol.facts import Begun, Ended
 from leaseq.protocol.history import command_text
 from leaseq.protocol.index_ends import of_indices, state_of_silent
 from leaseq.protocol.index_logs import Part
+from leaseq.protocol.marks import CODES, Marks, fill, having
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.stops import Stop
 from leaseq.reading.merge import PAUSED, from_heartbeat
@@ -178,33 +179,37 @@ class Indexed:
         """Those indices, or all, by what they are doing. Costs what the journals hold, however many wait."""
         found: dict[State, Indices] = {}
         for each, own in self.newest(wanted):
-            for state, some in self._states_of(each, own).items():
-                found[state] = found.get(state, Indices()) | some
+            marks = self.marks(each)
+            marks.look()
+            states = self.states(each, marks)
+            for state in State:
+                if some := having(states, CODES[state], each.indices) & own:
+                    found[state] = found.get(state, Indices()) | some
         return found
 
-    def _states_of(self, each: Try, wanted: Indices) -> dict[State, Indices]:
-        some = None if len(wanted) == len(each.indices) else wanted
-        told = reports.indices(self.fs, self.lease, self.whole.id, each.attempt, some, brief=True)
-        numbers: dict[State, list[int]] = {}
-        begun = told.begun if each.outcome is None else {}
-        for index, by in begun.items():
-            view = self.nodes.get(by.node) or NodeView(by.node, Health.UNKNOWN)
-            numbers.setdefault(view.holds[0], []).append(index)
-        # Of a try that is over, an attempt that was to follow does not.
-        ends = {index: end for index, end in told.ended.items() if each.outcome is None or not end.requeued}
-        for index, end in ends.items():
-            if index not in begun:
-                numbers.setdefault(State.PENDING if end.requeued else end.state, []).append(index)
-        found = {state: Indices.of(some) for state, some in numbers.items()}
-        silent = self._silent(each)
-        rest = wanted - Indices.of([*ends, *begun])
-        for stop in silent.stops:
-            stopped = rest if stop.indices is None else rest & stop.indices
-            found[State.CANCELLED] = found.get(State.CANCELLED, Indices()) | stopped
-            rest -= stopped
-        waits = silent.over or State.PENDING
-        found[waits] = found.get(waits, Indices()) | rest
-        return {state: some for state, some in found.items() if some}
+    def marks(self, each: Try) -> Marks:
+        """What the journals of that try tell, of which nothing is read yet."""
+        array = self.lease.array(self.whole.id, each.attempt)
+        return Marks(self.fs, array, each.indices, attempt=each.attempt)
+
+    def states(self, each: Try, marks: Marks, nodes: Mapping[str, NodeView] | None = None) -> bytearray:
+        """The codes of what the indices of that try do, each at its place in the set that it runs.
+
+        nodes: as they are now; None: as they were when this was made.
+        """
+        found = bytearray(marks.ended)
+        if each.outcome is None:  # else an attempt that was to follow does not
+            for place in marks.again:
+                found[place] = CODES[State.PENDING]
+            for place, node in marks.running().items():
+                view = (self.nodes if nodes is None else nodes).get(node) or NodeView(node, Health.UNKNOWN)
+                found[place] = CODES[view.holds[0]]
+        if 0 in found:
+            silent = self._silent(each) if each.outcome is not None or marks.names.stops else Silent()
+            for stop in silent.stops:
+                fill(found, each.indices, stop.indices, State.CANCELLED)
+            fill(found, each.indices, None, silent.over or State.PENDING)
+        return found
 
     def ends(self, wanted: Indices) -> Iterator[tuple[int, Outcome]]:
         """How those of the indices have ended of which no other attempt follows."""

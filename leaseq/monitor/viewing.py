@@ -1,0 +1,31 @@
+"""Which view is open over the lists, of what, and where its cursor is: values."""
+
+from __future__ import annotations
+
+from leaseq.dataclass import dataclass
+from leaseq.monitor.model import VIEWS, Pane
+
+
+@dataclass(frozen=True)
+class Viewing:
+    """A view that is open: which, of what, and where its cursor is."""
+
+    pane: Pane
+    """DETAIL: one task, with its output."""
+    of: str = ""
+    """What it shows, by id or name."""
+    place: int = 0
+    """The cursor's place: where to go if what it was on has gone."""
+    top: int = 0
+    first: int = 0
+    last: int = 0
+    """It shows what is from one place up to another; up to 0: all."""
+    back: Viewing | None = None
+    """The view under it."""
+    task: str = ""
+    """The task that was selected before it was opened."""
+
+    @property
+    def under(self) -> Viewing | None:
+        """The view itself; of a task that is shown alone the one from which it was opened."""
+        return self if self.pane in VIEWS or self.back is None else self.back.under

@@ -1,0 +1,117 @@
+"""The views that are opened over the lists: what each shows, how its cursor moves, what Enter goes on to. Pure."""
+
+from __future__ import annotations
+
+from leaseq.dataclass import replace
+from leaseq.monitor import grid
+from leaseq.monitor.layout import Layout
+from leaseq.monitor.model import VIEWS, Pane, Scene, Ui
+from leaseq.monitor.moves import Step, of_task
+from leaseq.monitor.panes import Rows
+from leaseq.monitor.stage import laid_out
+from leaseq.monitor.viewing import Viewing
+from leaseq.reading.views import TaskView
+
+
+def rows(scene: Scene, columns: int, height: int) -> Rows:
+    """What stands in the pane of the view that is open."""
+    return grid.rows(scene, columns, height)
+
+
+def title(scene: Scene) -> str:
+    return grid.title(scene)
+
+
+def settled(scene: Scene, layout: Layout) -> Scene:
+    """The scene with the view's cursor on something that is there."""
+    rect = layout.panes.get(Pane.GRID)
+    if rect is None:
+        return scene
+    return replace(scene, ui=grid.settled(scene, rect.width, rect.height))
+
+
+def _room(scene: Scene) -> tuple[int, int]:
+    """(columns, lines) of the view's pane."""
+    view = scene.ui.view
+    rect = laid_out(scene).panes.get(view.pane) if view else None
+    return (rect.width, rect.height) if rect else (scene.columns, scene.lines)
+
+
+# -- open and close ------------------------------------------------------------------------------------
+
+
+def opened(scene: Scene, view: Viewing) -> Ui:
+    """The view is open over what was there; Esc goes back to that."""
+    ui = scene.ui
+    before = ui.view.task if ui.view else scene.task.id if scene.task else ""
+    return replace(
+        ui, view=replace(view, back=ui.view, task=before), focus=view.pane, last_list=_list(view), zoom=False
+    )
+
+
+def _list(view: Viewing) -> Pane:
+    """Of which list the detail shows what is selected."""
+    return view.pane if view.pane in VIEWS else Pane.TASKS
+
+
+def left(scene: Scene) -> Ui:
+    """From the output back to the view; from the view to what was there before it."""
+    ui, view = scene.ui, scene.ui.view
+    assert view is not None
+    if ui.focus is not view.pane and view.pane is not Pane.DETAIL:
+        return replace(ui, focus=view.pane, last_list=_list(view))
+    if view.back is not None:
+        return replace(ui, view=view.back, focus=view.back.pane, last_list=_list(view.back))
+    ui = replace(ui, view=None, focus=Pane.TASKS, last_list=Pane.TASKS)
+    return of_task(ui, view.task) if view.task else ui
+
+
+def unfold(scene: Scene) -> Ui:
+    """The indices of the selected array."""
+    assert scene.task is not None
+    return replace(opened(scene, Viewing(Pane.GRID, scene.task.id)), task="")
+
+
+def group(scene: Scene) -> Ui:
+    """The tasks of the selected one's group, that one under the cursor."""
+    assert scene.task is not None
+    return opened(scene, Viewing(Pane.GRID, f"{grid.GROUP_PREFIX}{scene.task.group}"))
+
+
+def one(scene: Scene, task: str) -> Ui:
+    """One task, its detail over its output."""
+    return of_task(replace(opened(scene, Viewing(Pane.DETAIL, task)), focus=Pane.LOGS), task)
+
+
+# -- keys in a view --------------------------------------------------------------------------------------
+
+
+def moved(scene: Scene, *, down: int = 0, right: int = 0) -> Ui:
+    return grid.moved(scene, *_room(scene), down=down, right=right)
+
+
+def sought(scene: Scene, by: int) -> Ui:
+    return grid.sought(scene, *_room(scene), by)
+
+
+def entered(scene: Scene) -> Step:
+    """What the cursor is on is shown."""
+    found = grid.into(scene, *_room(scene))
+    if isinstance(found, Viewing):
+        return Step(replace(scene.ui, view=found))
+    if isinstance(found, TaskView):
+        return Step(unfold(scene) if found.array is not None else one(scene, found.id))
+    return Step(scene.ui)
+
+
+def clicked(scene: Scene, x: int, y: int) -> Step:
+    """What stands there is under the cursor; if it was already, it is shown."""
+    view = scene.ui.view
+    assert view is not None
+    rect = laid_out(scene).panes[view.pane]
+    ui = grid.clicked(scene, rect.width, rect.height, x - rect.x, y - rect.y)
+    if ui is None:
+        return Step(replace(scene.ui, focus=view.pane))
+    if ui.view == view and scene.ui.focus is view.pane:
+        return entered(scene)
+    return Step(replace(ui, focus=view.pane))

@@ -1,0 +1,74 @@
+"""Views on a live lease, seen through a terminal emulator: opened, walked, gone on from, and left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.monitor_screen import Screen, on_terminal
+from tests.e2e.test_monitor_keys import LEASEQ, Live, live, select, selected
+from tests.patience import wait_until
+
+__all__ = ["live"]
+
+FAILS = "echo index $LEASEQ_ARRAY_INDEX; test $LEASEQ_ARRAY_INDEX != 13 || { echo 'ValueError: bad seed' >&2; exit 3; }"
+
+
+@pytest.fixture(scope="module")
+def array(live: Live) -> str:
+    """An array of which one index has failed, in a group with another task."""
+    task = live.submit(FAILS, "--gpus", "0", "--name", "sweep", "-g", "eval", "--array", "0-29")
+    other = live.submit("echo of the same group", "--gpus", "0", "--name", "beside", "-g", "eval")
+    wait_until(lambda: "29 done, 1 failed" in live.state(task), "the array has ended", seen=lambda: live.state(task))
+    live.until(other, "DONE")
+    return task
+
+
+@pytest.fixture(params=["80x24", "200x50"])
+def screen(live: Live, array: str, request: pytest.FixtureRequest) -> Iterator[Screen]:
+    columns, lines = map(int, request.param.split("x"))
+    with on_terminal([*LEASEQ, "tui", "--refresh", "0.3"], live.env, columns=columns, lines=lines) as found:
+        found.shows("long:")
+        yield found
+
+
+def test_an_array_unfolds_and_its_failed_index_is_two_keys_away(screen: Screen, array: str) -> None:
+    select(screen, "sweep")
+    screen.press("\r", "✗ 1 failed")
+    screen.shows("✓ 29 done")
+    screen.press("?", "in grid")
+    screen.send("\x1b")
+    screen.hides("in grid")
+    screen.press("n", "▸13  ✗ FAILED  exit 3")
+    screen.shows(f"logs {array[:8]}_13")
+    screen.shows("ValueError: bad seed")
+    screen.press("l", "▸14  ✓ DONE")
+    screen.shows("index 14")
+    screen.press("N", "▸13  ✗ FAILED  exit 3")
+    screen.press("\r", f"detail {array}_13")
+    screen.shows("last error ValueError: bad seed")
+    screen.press("\x1b", "✓ 29 done")
+    screen.shows("▸13  ✗ FAILED")
+    screen.press("m", f"{array}_13")
+    screen.send("\x1b")
+    screen.send("\x03")
+    screen.hides("✓ 29 done")
+    screen.wait(lambda: "sweep" in selected(screen), "the array is selected as before")
+    screen.send("q")
+    assert screen.ended() == 0
+
+
+def test_a_group_unfolds_and_its_array_within(screen: Screen, array: str) -> None:
+    select(screen, "beside")
+    screen.press("U", "group:eval · 2 tasks")
+    screen.shows("of the same group")
+    screen.press("g", f"▸{array[:8]}  ✗ FAILED")
+    screen.press("\r", "30 indices")
+    screen.press("\x1b", "group:eval · 2 tasks")
+    screen.press("G", "✓ DONE")
+    screen.press("\r", "of the same group")
+    screen.shows("detail T")
+    screen.send("\x1b\x1b")
+    screen.shows("─ leases")
+    screen.press("\x1b", "─ leases")

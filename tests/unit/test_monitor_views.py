@@ -1,0 +1,272 @@
+"""What is opened over the lists: what each view shows at every size, where its cursor goes, what Enter goes on to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from leaseq.dataclass import replace
+from leaseq.indices import Indices
+from leaseq.models import State
+from leaseq.monitor import grid
+from leaseq.monitor.data import Seen
+from leaseq.monitor.model import Pane, Scene, Ui
+from leaseq.monitor.mouse import moved as moused
+from leaseq.monitor.moves import Mouse
+from leaseq.monitor.press import press
+from leaseq.monitor.stage import arranged, laid_out
+from leaseq.monitor.text import width
+from leaseq.monitor.view import frame, plain
+from leaseq.monitor.viewing import Viewing
+from leaseq.monitor.wants import Look, want
+from leaseq.protocol.marks import CODES
+from leaseq.reading.unfolding import Unfolded
+from leaseq.reading.views import ArrayView, TaskView
+from tests.unit import monitor_scenes as situations
+from tests.unit.test_monitor_golden import check, drawn
+
+ARRAY = situations.task_id(15)
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def typed(scene: Scene, *strokes: str) -> Scene:
+    """The scene after those keys; effects are dropped."""
+    for stroke in strokes:
+        scene = arranged(replace(scene, ui=press(scene, stroke).ui))
+    return scene
+
+
+def text(scene: Scene) -> str:
+    return plain(drawn(scene))
+
+
+# -- grids -------------------------------------------------------------------------------------------------
+
+
+def states(size: int, *, done: int, running: int, bad: int = 0, every: int = 17) -> bytes:
+    """So many indices of which the first are done, every few of them failed, the next run, and the others wait."""
+    found = bytearray([CODES[State.PENDING]]) * size
+    found[:done] = bytes([CODES[State.DONE]]) * done
+    for place in list(range(7, done, every))[: bad or None]:
+        found[place] = CODES[State.FAILED]
+    found[done : done + running] = bytes([CODES[State.RUNNING]]) * running
+    return bytes(found)
+
+
+def index_row(index: int, state: State, **more: object) -> TaskView:
+    values = {"lr": f"{1 + index % 3}e-4", "seed": str(index)}
+    return TaskView(f"{ARRAY}_{index}", 1, state, values=values, command="python sweep.py", **more)  # type: ignore[arg-type]
+
+
+def unfolded(size: str, count: int = 120, *, first: int = 0, of: bytes = b"", **choices: object) -> Scene:
+    """An array whose indices are shown, the cursor on the first that failed."""
+    of = of or states(count, done=count * 2 // 3, running=3)
+    body = Unfolded(ARRAY, of, Indices([range(first, first + len(of))]))
+    failed = index_row(
+        first + 7,
+        State.FAILED,
+        node="gpu-node-02",
+        gpus=("3",),
+        exit_code=1,
+        elapsed_seconds=38.0,
+        started=situations.WALL,
+    )
+    counts = body.counts()
+    row = TaskView(
+        ARRAY, 1, State.RUNNING, name="lr-sweep", command="python sweep.py", array=ArrayView(len(of), counts)
+    )
+    data = situations.busy()
+    assert data.lease.snapshot
+    shot = replace(data.lease.snapshot, tasks=(row, *data.lease.snapshot.tasks))
+    seen = Seen("grid", ARRAY, body, {failed.id: failed})
+    errors = {(failed.id, 1): situations.TRACEBACK[-1]}
+    log = situations.log(failed.id, "\n".join(("epoch 1", *situations.TRACEBACK)))
+    data = replace(situations.with_snapshot(data, shot), seen=seen, errors=errors, log=log)
+    view = Viewing(Pane.GRID, ARRAY, place=7, task=ARRAY)
+    ui = Ui(**{"focus": Pane.GRID, "last_list": Pane.GRID, "view": view, "task": failed.id, **choices})  # type: ignore[arg-type]
+    return arranged(situations.scene(data, ui, size=size))
+
+
+def million(size: str, **choices: object) -> Scene:
+    of = states(1_000_000, done=620_000, running=512, bad=40, every=9973)
+    return unfolded(size, of=of, **choices)  # type: ignore[arg-type]
+
+
+def of_group(size: str) -> Scene:
+    """The tasks of a group, an array among them."""
+    data = situations.busy()
+    assert data.lease.snapshot
+    rows = [replace(row, group="eval") for row in data.lease.snapshot.tasks]
+    rows.sort(key=lambda row: row.submitted or 0.0)
+    body = Unfolded("", bytes(CODES[row.state] for row in rows), rows=tuple(rows), recent=5000)
+    data = replace(data, seen=Seen("grid", "group:eval", body, {row.id: row for row in rows}))
+    view = Viewing(Pane.GRID, "group:eval", task=situations.task_id(70))
+    ui = Ui(focus=Pane.GRID, last_list=Pane.GRID, view=view, task=situations.task_id(70))
+    return arranged(situations.scene(data, ui, size=size))
+
+
+VIEWS: dict[str, Callable[[str], Scene]] = {"grid": unfolded, "grid-million": million, "grid-group": of_group}
+
+
+@pytest.mark.parametrize("size", situations.SIZES)
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_looks_like_its_golden_frame(name: str, size: str) -> None:
+    check(f"view.{name}.{size}", drawn(VIEWS[name](size)))
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_in_ascii_without_colour_says_the_same(name: str) -> None:
+    scene = VIEWS[name]("120x40")
+    lettered = replace(scene, ui=replace(scene.ui, ascii=True))
+    check(f"view.{name}.ascii", drawn(lettered))
+    assert text(lettered).isascii()
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5, 20, 39, 60, 79, 120, 161, 300])
+@pytest.mark.parametrize("lines", [1, 3, 5, 8, 13, 14, 24, 70])
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_has_a_frame_of_exactly_the_size_of_the_terminal(name: str, columns: int, lines: int) -> None:
+    picture = drawn(replace(VIEWS[name]("80x24"), columns=columns, lines=lines))
+    assert len(picture) == lines
+    assert {width(row) for row in picture} == {columns}
+
+
+@pytest.mark.parametrize("size", situations.SIZES)
+@pytest.mark.parametrize("count", [1, 9, 10, 11, 119, 120, 5000, 1_000_000, 3_999_999])
+def test_every_index_has_a_cell_that_is_in_the_pane(size: str, count: int) -> None:
+    scene = unfolded(size, of=states(count, done=count // 2, running=1))
+    rect = laid_out(scene).panes[Pane.GRID]
+    body, view = grid.unfolded(scene), scene.ui.view
+    assert body is not None and view is not None
+    made = grid.shape(body, view, rect.width, rect.height)
+    assert made.cells * made.each >= count > (made.cells - 1) * made.each
+    assert -(-made.cells // made.across) <= max(1, rect.height - 1 - made.told)
+    shown = "".join(part for row in grid.rows(scene, rect.width, rect.height)[1 : -made.told] for part, _ in row)
+    assert sum(sign in "✓✗●○⊗◉◐" for sign in shown) == made.cells
+    done = count // 2 - len(range(7, count // 2, 17))
+    assert f"✓ {done:,} done" in text(scene) or f"✓{done:,}" in text(scene) or count < 2
+
+
+def test_a_cell_of_many_shows_the_one_that_failed_and_counts_them() -> None:
+    scene = million("80x24")
+    assert "40 failed" in text(scene) and "2,000 a cell" in text(scene)
+    assert text(scene).count("⊗") == 40
+    assert "▸8000 … 9999: 1,999 done, 1 failed" in text(typed(scene, "g", "n"))
+
+
+def test_enter_divides_a_cell_until_it_is_an_index_and_esc_goes_back() -> None:
+    scene = typed(million("80x24"), "g")
+    assert scene.ui.task == ""
+    spans = []
+    while scene.ui.task == "":
+        scene = typed(scene, "enter")
+        assert scene.ui.view
+        spans.append((scene.ui.view.first, scene.ui.view.last))
+    assert spans == [(0, 2000), (0, 5)]
+    assert scene.ui.task == f"{ARRAY}_0" and want(scene).look == Look("48213", "grid", ARRAY, f"{ARRAY}_0")
+    back = typed(scene, "esc", "esc")
+    assert back.ui.view and back.ui.view.last == 0
+    gone = typed(back, "esc")
+    assert gone.ui.view is None and gone.task and gone.task.id == ARRAY and gone.ui.focus is Pane.TASKS
+
+
+def test_enter_on_an_index_shows_its_detail_over_its_output() -> None:
+    scene = typed(unfolded("80x24"), "enter")
+    assert set(laid_out(scene).panes) == {Pane.DETAIL, Pane.LOGS}
+    assert scene.task and scene.task.id == f"{ARRAY}_7" and want(scene).task == scene.task.id
+    assert "FAILED (exit 1)" in text(scene) and "CUDA out of memory" in text(scene)
+    back = typed(scene, "esc")
+    assert back.ui.focus is Pane.GRID and back.ui.task == f"{ARRAY}_7"
+
+
+def test_the_cursor_goes_by_cells_and_rows_and_stays_within() -> None:
+    scene = unfolded("80x24", 95)
+    at = [scene.ui.view.place if scene.ui.view else -1]
+    for key in ("l", "j", "j", "j", "h", "k", "G", "l", "g", "h", "k"):
+        scene = typed(scene, key)
+        assert scene.ui.view
+        at.append(scene.ui.view.place)
+    assert at == [7, 8, 38, 68, 94, 93, 63, 94, 94, 0, 0, 0]
+    assert scene.ui.task == f"{ARRAY}_0"
+
+
+def test_n_goes_from_one_that_went_wrong_to_the_next() -> None:
+    scene = unfolded("80x24")
+    found = []
+    for key in ("n", "n", "N", "N", "N"):
+        scene = typed(scene, key)
+        found.append(scene.ui.task.partition("_")[2])
+    assert found == ["24", "41", "24", "7", "7"]
+    assert scene.ui.message and scene.ui.message.text == "none went wrong before this one"
+
+
+def test_a_group_keeps_its_cursor_on_the_task_when_others_come() -> None:
+    scene = of_group("80x24")
+    body = scene.data.seen.body
+    assert isinstance(body, Unfolded) and scene.task and scene.task.state is State.FAILED
+    rows = (situations.ended(5, State.DONE, "gpu-node-01", "old", ago=9000, took=5), *body.rows)
+    more = Unfolded("", bytes(CODES[row.state] for row in rows), rows=rows)
+    later = arranged(replace(scene, data=replace(scene.data, seen=replace(scene.data.seen, body=more))))
+    assert later.ui.task == scene.ui.task and later.ui.view and scene.ui.view
+    assert later.ui.view.place == scene.ui.view.place + 1
+
+
+def test_an_array_in_a_group_is_unfolded_from_there() -> None:
+    scene = of_group("80x24")
+    body = scene.data.seen.body
+    assert isinstance(body, Unfolded)
+    row = replace(body.rows[0], array=ArrayView(5), id=ARRAY)
+    seen = Seen("grid", "group:eval", replace(body, rows=(row, *body.rows[1:])), {ARRAY: row})
+    scene = typed(replace(scene, data=replace(scene.data, seen=seen)), "g", "enter")
+    assert scene.ui.view and scene.ui.view.of == ARRAY
+    assert "reading" in text(scene)
+
+
+def test_what_has_no_grid_says_why() -> None:
+    whole = unfolded("80x24")
+    for body, said in (
+        (Unfolded(ARRAY, too_many=9_000_000), "9,000,000 indices: a grid has 4,194,304 at most"),
+        (Unfolded(ARRAY, every=Indices([range(9)]), fraction=0.436), "reading … 43 % of what its nodes have written"),
+        (None, "reading …"),
+    ):
+        scene = arranged(replace(whole, data=replace(whole.data, seen=replace(whole.data.seen, body=body))))
+        assert said in text(scene)
+    failed = replace(whole.data, seen=Seen("grid", ARRAY, failure="no such file"))
+    assert "no such file" in text(replace(whole, data=failed))
+
+
+def test_keys_of_the_list_act_on_the_index_and_never_on_what_was_marked_under_the_view() -> None:
+    scene = unfolded("80x24", marks=frozenset({situations.task_id(20)}))
+    assert [task.id for task in scene.chosen] == [f"{ARRAY}_7"]
+    asked = press(replace(scene, data=replace(scene.data)), "r")
+    assert [effect.words for effect in asked.effects] == [("redo", "--lease", "48213", f"{ARRAY}_7")]  # type: ignore[attr-defined]
+
+
+def test_ctrl_c_leaves_a_view_and_quits_only_from_the_lists() -> None:
+    step = press(unfolded("80x24"), "ctrl-c")
+    assert step.effects == () and step.ui.view is None
+    assert press(arranged(replace(unfolded("80x24"), ui=step.ui)), "ctrl-c").effects
+
+
+def test_a_click_is_on_the_cell_that_is_there_and_a_second_one_opens_it() -> None:
+    scene = unfolded("80x24")
+    rows = plain(frame(scene)).split("\n")
+    y = next(n for n, row in enumerate(rows) if "   0 ✓" in row)
+    x = [n for n, sign in enumerate(rows[y]) if sign == "✗"][1]
+    once = moused(scene, Mouse("press", x, y))
+    assert once.ui.task == f"{ARRAY}_24"
+    scene = arranged(replace(scene, ui=once.ui))
+    again = moused(scene, Mouse("press", x, y))
+    assert again.ui.view == once.ui.view  # nothing is known of that index yet
+    outside = moused(scene, Mouse("press", 70, y))
+    assert outside.ui.task == f"{ARRAY}_24"
