@@ -255,6 +255,10 @@ class Running(Record):
     command: str = _as(text, default="")
     stopping: str = _as(text, default="")
     """Why it is being ended (`cancel`, `timeout`, `lease`), empty otherwise."""
+    cpus_used: float | None = _as(maybe(number), default=None)
+    """How many processors its processes kept busy lately; None if that is not known."""
+    rss_mb: float | None = _as(maybe(number), default=None)
+    """The memory of its processes; what they share counts for each of them."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -271,6 +275,11 @@ class GpuUse(Record):
     mem_used_mb: float | None = _as(maybe(number), default=None)
     mem_total_mb: float | None = _as(maybe(number), default=None)
     temperature_c: float | None = _as(maybe(number), default=None)
+    power_w: float | None = _as(maybe(number), default=None)
+    idle_seconds: float | None = _as(maybe(number), default=None)
+    """For how long at least it has been at 0 % while one task had it; None if none has it, or it is busy."""
+    stranger_mb: float | None = _as(maybe(number), default=None)
+    """The memory that is used on it though no task here has it, if that is more than a driver needs."""
     extra: Mapping[str, object] = field(default_factory=dict)
 
 

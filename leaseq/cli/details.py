@@ -15,6 +15,7 @@ from leaseq.origin import Origin
 from leaseq.protocol.edges import BEGIN, OK
 from leaseq.protocol.history import command_text
 from leaseq.protocol.submission import environment_known
+from leaseq.reading.used import used
 from leaseq.reading.views import ArrayView, duration, need_text
 from leaseq.upstream import Upstream
 from leaseq.words import count, memory
@@ -156,6 +157,8 @@ def detail_lines(lease: LeaseDir, each: Detail, *, env: bool) -> Iterable[tuple[
             yield "gpus", ",".join(row.gpus)
         if row.pid:
             yield "pid", str(row.pid)
+        if said := used(row.cpus_used, row.rss_mb):
+            yield "uses", said
         if row.place:
             yield "file", shlex.quote(f"{row.place.directory}/{row.place.name}")
     for outcome in each.outcomes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from leaseq.cli.columns import Column
 from leaseq.cli.output import COLOURS, Output, iso
 from leaseq.forms import Form
-from leaseq.models import ALL_GPUS, ANY, Need, State
+from leaseq.models import ALL_GPUS, ANY, GpuUse, Need, State
 from leaseq.reading.views import ArrayView, NodeView, Progress, Snapshot, TaskView, duration
 from leaseq.words import about, reason_code, visible
 
@@ -158,6 +158,8 @@ def task_json(row: TaskView) -> dict[str, object]:
         "elapsed_seconds": row.elapsed_seconds,
         "exit_code": row.exit_code,
         "pid": row.pid,
+        "cpus_used": row.cpus_used,
+        "rss_mb": row.rss_mb,
         "progress": progress_json(row.progress),
         "error": row.error or None,
         "waits_for": [wait.up.word for wait in row.waits],
@@ -223,12 +225,29 @@ def node_json(view: NodeView) -> dict[str, object]:
             "gpus_known": beat.gpus_known,
             "free_gpus": list(beat.free_gpus),
             "load": beat.load,
+            "mem_used_mb": beat.mem_used_mb,
+            "gpu_use": [gpu_json(use) for use in beat.gpu_use],
             "idle_seconds": beat.idle_seconds,
             "idle_limit_seconds": beat.idle_limit_seconds,
             "unused_seconds": beat.unused_seconds,
             "used_by": beat.used_by,
         }
     return body
+
+
+def gpu_json(use: GpuUse) -> dict[str, object]:
+    return {
+        "token": use.token,
+        "uuid": use.uuid,
+        "name": use.name,
+        "utilisation": use.utilisation,
+        "mem_used_mb": use.mem_used_mb,
+        "mem_total_mb": use.mem_total_mb,
+        "temperature_c": use.temperature_c,
+        "power_w": use.power_w,
+        "idle_seconds": use.idle_seconds,
+        "stranger_mb": use.stranger_mb,
+    }
 
 
 def status_json(snapshot: Snapshot) -> dict[str, object]:

@@ -125,6 +125,10 @@ def _node_row(view: NodeView, note: str) -> list[str]:
     word = (view.health is Health.OK and view.takes_nothing) or view.health.value
     if beat is None:
         return [view.node, word, "never", str(view.claimed), "", "", "", why]
+    if beat.gpu_use and view.health.serving:
+        from leaseq.reading.used import gpu_notes
+
+        why = "; ".join(filter(None, [why, *gpu_notes(beat)]))
     seen = f"{about(view.age_seconds or 0.0)} ago"
     gpus = f"{len(view.booked_gpus)}/{len(beat.gpus)}" if beat.gpus else "0" if beat.gpus_known else "?"
     booked = f"{memory(view.booked_mem_mb)}/{memory(beat.mem_mb)}" if beat.mem_mb else ""

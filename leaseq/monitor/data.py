@@ -119,8 +119,8 @@ class Watched:
     failure: str = ""
     ahead: Forecast | None = None
     """How long what is pending takes; None: nothing is."""
-    gpus: Mapping[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)
-    """Utilisation of (node, GPU) in the last heartbeats, oldest first."""
+    gpus: Mapping[tuple[str, str], tuple[float | None, ...]] = field(default_factory=dict)
+    """Utilisation of (node, GPU) in the last heartbeats, oldest first; None: the driver did not say."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,6 @@ def with_history(found: Watched, before: Watched) -> Watched:
         for use in beat.gpu_use if beat else ():
             samples = before.gpus.get((view.node, use.token), ())
             if old is None or beat is None or old.counter != beat.counter:
-                samples = (*samples, use.utilisation or 0.0)[-HISTORY_SAMPLES:]
+                samples = (*samples, use.utilisation)[-HISTORY_SAMPLES:]
             gpus[view.node, use.token] = samples
     return replace(found, gpus=gpus)

@@ -7,9 +7,10 @@ import time
 from leaseq.lease import wording
 from leaseq.lease.view import LeaseView
 from leaseq.models import State
+from leaseq.monitor.gpus import detail_row, left_unused
 from leaseq.monitor.model import Pane, Scene
-from leaseq.monitor.panes import Rows, history, node_age, owner, why
-from leaseq.monitor.text import Span, pad, wrap
+from leaseq.monitor.panes import Rows, node_age, why
+from leaseq.monitor.text import pad, wrap
 from leaseq.monitor.theme import (
     HEALTH_STYLES,
     STATE_STYLES,
@@ -17,6 +18,7 @@ from leaseq.monitor.theme import (
     health_glyph,
     state_glyph,
 )
+from leaseq.reading.used import gpu_notes, used
 from leaseq.reading.views import NodeView, TaskView, duration, need_text
 from leaseq.widths import cells
 from leaseq.words import filled, memory, visible
@@ -92,6 +94,8 @@ def _task(scene: Scene, task: TaskView, columns: int) -> Rows:
         ("GPUs", ", ".join(task.gpus), ""),
         ("limits", task.array.limits if task.array else "", ""),
         ("books", need_text(task.need) if task.need else "", ""),
+        ("uses", used(task.cpus_used, task.rss_mb), ""),
+        ("unused GPU", left_unused(scene, task), "warn"),
         ("waits" if task.state is State.PENDING else "runs" if not task.state.ended else "ran", elapsed, ""),
         ("submitted", clock(task.submitted, scene.wall), ""),
         ("started", " ".join(filter(None, [clock(task.started, scene.wall), waited])), ""),
@@ -104,9 +108,8 @@ def _task(scene: Scene, task: TaskView, columns: int) -> Rows:
     rows = _pairs(pairs, columns)
     view = next((view for view in scene.nodes if view.node == task.node), None)
     if view and view.heartbeat and not task.state.ended:
-        strip = max(0, min(30, columns - 35))
-        used = [use.token for use in view.heartbeat.gpu_use if use.token in task.gpus]
-        rows += [[], *(_gpu_row(scene, view, token, strip) for token in used)] if used else []
+        tokens = [use.token for use in view.heartbeat.gpu_use if use.token in task.gpus]
+        rows += [[], *(detail_row(scene, view, token, columns) for token in tokens)] if tokens else []
     return rows + _block("command", task.command, columns)
 
 
@@ -143,41 +146,26 @@ def _node(scene: Scene, view: NodeView, columns: int) -> Rows:
         ("tasks", f"{view.claimed} here, {view.pending} pending for it alone", ""),
     ]
     if beat:
+        taken = "" if beat.mem_used_mb is None else f", {memory(beat.mem_used_mb)} used"
         pairs += [
             ("CPUs", f"{view.booked_cpus} of {beat.cpus} booked", ""),
-            ("memory", f"{memory(view.booked_mem_mb)} of {memory(beat.mem_mb)} booked", ""),
+            ("memory", f"{memory(view.booked_mem_mb)} of {memory(beat.mem_mb)} booked{taken}", ""),
             ("GPUs", f"{len(view.booked_gpus)} of {len(beat.gpus)} booked" if beat.gpus else "none", ""),
             ("load", "" if beat.load is None else f"{beat.load:.1f}", ""),
             ("idle", duration(beat.idle_seconds) if beat.idle_seconds >= 1 and not beat.running else "", ""),
             ("driver", beat.gpu_error, "bad"),
+            *(("", note, "warn") for note in gpu_notes(beat)),
         ]
     rows = _pairs(pairs, columns)
     if beat and beat.gpu_use:
-        rows.append([])
-        strip = max(0, min(30, columns - 35))
-        for use in beat.gpu_use:
-            rows.append(_gpu_row(scene, view, use.token, strip))
+        rows += [[], *(detail_row(scene, view, use.token, columns) for use in beat.gpu_use)]
     if beat and beat.running:
         rows += [[], [(" running", "dim")]]
-        rows += [[(f" {run.id[:8]} ", "run"), (visible(run.name or run.command), "")] for run in beat.running]
+        for run in beat.running:
+            uses = used(run.cpus_used, run.rss_mb)
+            spans = [(f" {run.id[:8]} ", "run"), (f"{uses} " if uses else "", "dim")]
+            rows.append([*spans, (visible(run.name or run.command), "")])
     return rows
-
-
-def _gpu_row(scene: Scene, view: NodeView, token: str, strip: int) -> list[Span]:
-    beat = view.heartbeat
-    assert beat is not None
-    use = next(use for use in beat.gpu_use if use.token == token)
-    task = owner(beat, token)
-    percent = "" if use.utilisation is None else f"{use.utilisation:.0f}%"
-    heat = "" if use.temperature_c is None else f"{use.temperature_c:.0f}°"
-    used = "" if use.mem_used_mb is None else memory(use.mem_used_mb)
-    total = "" if use.mem_total_mb is None else memory(use.mem_total_mb)
-    return [
-        (f" {token[-4:]:<4}", "bold"),
-        (history(scene, view.node, token, strip), "run"),
-        (f" {percent:>4} {used:>4}/{total:<4} {heat:>3} ", ""),
-        (task[:8] or "free", "" if task else "dim"),
-    ]
 
 
 def _lease(scene: Scene, columns: int) -> Rows:

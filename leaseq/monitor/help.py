@@ -21,19 +21,26 @@ SIGNS = {
         ("~ ! ○", "late; down; stopped on purpose"),
         ("3/4G 2/8C", "GPUs, or CPUs, that are booked, of all"),
         ("▂▅█", "how busy its GPUs are, one sign each; in a row of one GPU, over time"),
+        ("! 3/4G!", "a GPU that its task has left at 0 % for five minutes, or that is free and used by somebody else"),
+        ("other", "in the place of a GPU's task: more than 1 GiB of it is used, and no task here has it"),
+        ("71° 91!", "how hot a GPU is; ! from 88° on"),
     ),
     Pane.TASKS: (
         ("•", "marked"),
         ("2G", "GPUs that it has, or asks for"),
         ("(GPU)", "why it waits, or how it ended"),
         ("43 %", "how far it is, by its own output"),
+        ("GPU idle 7m", "one of its GPUs has been at 0 % for so long"),
+    ),
+    Pane.DETAIL: (
+        ("▂▅█", "how busy each of its GPUs was lately"),
+        ("!", "a GPU that is not used by whom has it, or by whom has it not"),
     ),
     Pane.GRID: (
         ("⊗", "of the cell's indices some went wrong"),
         ("◉", "some run, and none went wrong"),
         ("◐", "some have ended, the others wait"),
     ),
-    Pane.DETAIL: (("▂▅█", "how busy each of its GPUs was lately"),),
     Pane.LOGS: (
         ("▏", "a line of stderr"),
         ("▸", "the line that was looked for, or the error of a failed task"),

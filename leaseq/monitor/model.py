@@ -295,8 +295,11 @@ class Scene:
         return task.elapsed_seconds
 
     def heartbeat(self, node: str) -> Heartbeat | None:
-        view = next((view for view in self.nodes if view.node == node), None)
-        return view.heartbeat if view else None
+        return self._beats.get(node)
+
+    @cached_property
+    def _beats(self) -> dict[str, Heartbeat | None]:
+        return {view.node: view.heartbeat for view in self.nodes}
 
     def count(self, *states: State) -> int:
         totals = self.data.lease.snapshot.totals if self.data.lease.snapshot else {}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from leaseq.dataclass import replace
 from leaseq.lease.view import LeaseView
-from leaseq.models import GpuUse, Heartbeat, State
+from leaseq.models import Heartbeat, State
+from leaseq.monitor import gpus
 from leaseq.monitor.apart import apart
 from leaseq.monitor.filters import Filter, trouble
+from leaseq.monitor.gpus import MARK, any_marked, idle_code
 from leaseq.monitor.model import Pane, Scene, Sort, gpu_count
 from leaseq.monitor.text import Span, fit, pad, restyle, short, tail, wrap
 from leaseq.monitor.theme import (
     HEALTH_STYLES,
     STATE_STYLES,
     age,
-    bar,
     health_glyph,
     state_glyph,
     waited,
@@ -21,7 +22,7 @@ from leaseq.monitor.theme import (
 from leaseq.reading.merge import QUEUED
 from leaseq.reading.views import Health, NodeView, TaskView, duration
 from leaseq.widths import cells
-from leaseq.words import about, filled, memory, reason_code, visible
+from leaseq.words import about, filled, reason_code, visible
 
 Rows = list[list[Span]]
 EXIT_COLUMNS = 40
@@ -111,7 +112,7 @@ def nodes(scene: Scene, columns: int, height: int) -> Rows:
     for view in scene.nodes[top : top + height]:
         rows.append(line(_node(scene, view, columns, widest), columns, selected=view is scene.node, focused=focused))
         if strips and view.heartbeat:
-            rows += [pad(_gpu(scene, view, use, columns), columns) for use in view.heartbeat.gpu_use]
+            rows += [pad(gpus.row(scene, view, use, columns), columns) for use in view.heartbeat.gpu_use]
     return rows[:height]
 
 
@@ -147,7 +148,9 @@ def _node(scene: Scene, view: NodeView, columns: int, widest: int) -> list[Span]
         state, booked = view.takes_nothing, _booked(beat)
     else:
         state, booked = view.health.value, "" if silent is None else age(silent)
-    middle = state or (_meter(beat) if beat and view.health.serving else "")
+    marked = MARK if beat and view.health.serving and any_marked(beat) else ""
+    booked += marked
+    middle = state or (gpus.meter(beat) if beat and view.health.serving else "")
     room = columns - 3 - cells(booked) - 1 - (cells(middle) + 1 if middle else 0)
     name = fit(tail(view.node, min(widest, max(4, room))), min(widest, max(4, room)))
     used = 3 + cells(name)
@@ -157,7 +160,7 @@ def _node(scene: Scene, view: NodeView, columns: int, widest: int) -> list[Span]
         (glyph, style),
         (f" {name}", ""),
         (between, style if state else ""),
-        (f" {booked}", "dim" if view.health.serving else style),
+        (f" {booked}", "warn" if marked else "dim" if view.health.serving else style),
     ]
 
 
@@ -166,35 +169,6 @@ def _booked(beat: Heartbeat) -> str:
     if beat.gpus:
         return f"{len(beat.gpus) - len(beat.free_gpus)}/{len(beat.gpus)}G"
     return f"{beat.cpus - beat.free_cpus}/{beat.cpus}C"
-
-
-def _meter(beat: Heartbeat) -> str:
-    if beat.gpu_use:
-        return "".join(bar(use.utilisation) for use in beat.gpu_use[:8])
-    return ""
-
-
-def owner(beat: Heartbeat | None, token: str) -> str:
-    """The task that the GPU belongs to now."""
-    return next((run.id for run in beat.running if token in run.gpus), "") if beat else ""
-
-
-def history(scene: Scene, node: str, token: str, columns: int) -> str:
-    samples = scene.data.lease.gpus.get((node, token), ())[-columns:] if columns > 0 else ()
-    return "".join(bar(value) for value in samples).rjust(columns)
-
-
-def _gpu(scene: Scene, view: NodeView, use: GpuUse, columns: int) -> list[Span]:
-    task = owner(view.heartbeat, use.token)
-    used = "" if use.mem_used_mb is None else memory(use.mem_used_mb)
-    heat = "" if use.temperature_c is None else f"{use.temperature_c:.0f}°"
-    percent = "" if use.utilisation is None else f"{use.utilisation:.0f}%"
-    token = use.token if len(use.token) <= 2 else use.token[-2:]
-    numbers = f" {percent:>4} {used:>4} {heat:>3}"
-    room = columns - 4 - len(numbers) - 6
-    strip = history(scene, view.node, use.token, max(0, min(12, room)))
-    free = "" if task else "dim"
-    return [(f" {token:>2} ", "dim"), (strip, "run"), (numbers, free), (f" {task[:5] or 'free'}", free)]
 
 
 # -- tasks -------------------------------------------------------------------------------------------
@@ -322,6 +296,7 @@ def _before(scene: Scene, task: TaskView, width: int) -> str:
     error = scene.data.errors.get((task.id, task.attempt), "")
     if error and width < EXIT_COLUMNS:
         reason = ""  # what it said tells more than its exit code
+    reason = idle_code(scene, task) or reason
     said = [how_far(task, width), f"({reason})" if reason else "", f"{error} ·" if error else ""]
     return "".join(f"{word} " for word in [*said, f"{task.name}:" if task.name else ""] if word)
 

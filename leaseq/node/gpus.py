@@ -1,6 +1,7 @@
 """What the GPUs of this node are doing now, and which they are if a driver is slow to tell.
 
-GPUtil asks nvidia-smi; of AMD's GPUs the kernel says it. A driver that hangs only makes the answer old.
+nvidia-smi says it, and if its answer is not understood GPUtil asks it; of AMD's GPUs the kernel says it. A driver that
+hangs only makes the answer old.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from leaseq import programs
 from leaseq.models import GpuUse
 from leaseq.node.grant import CUDA, ROCR, Gpus, amd_devices, installed
 
-FIELDS = "index,uuid,name,utilization.gpu,memory.used,memory.total,temperature.gpu"
+FIELDS = "index,uuid,name,utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw"
 DEADLINE_SECONDS = 10.0
 PERIOD_SECONDS = 10.0
 AGAIN_SECONDS_MAX = 300.0
@@ -35,7 +36,8 @@ class GpuWatch:
         self.told = told
         """Called on the thread once the driver has listed its GPUs."""
         self.deadline_seconds = deadline_seconds
-        self.use: tuple[GpuUse, ...] = ()
+        self.answer: tuple[float, tuple[GpuUse, ...]] = (0.0, ())
+        """(when the driver was asked, by the monotonic clock; the use of the granted GPUs that it told then)"""
         self.error = ""
         self._began = 0.0
         self._period = PERIOD_SECONDS
@@ -50,10 +52,10 @@ class GpuWatch:
             if now - self._began > self.deadline_seconds:
                 if self.gpus.known:
                     self.close()  # it only measures, and is started again
-                return self.use, f"{self._driver()} has not answered for {now - self._began:.0f} s"
+                return self.answer[1], f"{self._driver()} has not answered for {now - self._began:.0f} s"
         elif now - self._began >= self._period or not self._began:
             self.ask()
-        return self.use, self.error or self.gpus.trouble
+        return self.answer[1], self.error or self.gpus.trouble
 
     def ask(self) -> threading.Thread:
         """The thread that asks now."""
@@ -84,11 +86,12 @@ class GpuWatch:
         self.told()
 
     def _measure(self) -> None:
+        began = time.monotonic()
         try:
             seen, self.error = amd() if self.gpus.variable == ROCR else measure(), ""
         except Exception as error:  # GPUtil's own mistakes among them: no measurement is worth a runner
             seen, self.error = (), f"{self._driver()}: {error}"
-        self.use = granted(seen, self.gpus.tokens)
+        self.answer = began, granted(seen, self.gpus.tokens)
 
 
 def _end_children(pid: int, thread: int) -> None:
@@ -122,7 +125,8 @@ def amd(*, root: str = "") -> tuple[GpuUse, ...]:
     rows = []
     for place, device in enumerate(amd_devices(root=root)):
         used, total = (_first(f"{device}/mem_info_vram_{word}") for word in ("used", "total"))
-        heat = _first(*sorted(glob.glob(f"{glob.escape(device)}/hwmon/hwmon*/temp1_input")))
+        heat = _sensor(device, "temp1_input")
+        power = _sensor(device, "power1_average", "power1_input")
         unique = _words(f"{device}/unique_id")
         rows.append(
             GpuUse(
@@ -133,13 +137,22 @@ def amd(*, root: str = "") -> tuple[GpuUse, ...]:
                 mem_used_mb=None if used is None else used / 1048576,
                 mem_total_mb=None if total is None else total / 1048576,
                 temperature_c=None if heat is None else heat / 1000,
+                power_w=None if power is None else power / 1e6,
             )
         )
     return tuple(rows)
 
 
-def _first(*paths: str) -> float | None:
-    return _number(_words(paths[0])) if paths else None
+def _first(path: str) -> float | None:
+    return _number(_words(path))
+
+
+def _sensor(device: str, *names: str) -> float | None:
+    """What the first of these sensors of the device says."""
+    for name in names:
+        for path in sorted(glob.glob(f"{glob.escape(device)}/hwmon/hwmon*/{name}"))[:1]:
+            return _first(path)
+    return None
 
 
 def _words(path: str) -> str:
@@ -152,14 +165,6 @@ def _words(path: str) -> str:
 
 def measure() -> tuple[GpuUse, ...]:
     """Every GPU that the driver lists; raises OSError, ValueError or SubprocessError with the driver's words."""
-    try:
-        # Imported here: a quarter of a second and ten megabytes that a node without GPUs never pays.
-        gputil = importlib.import_module("GPUtil")
-        found = gputil.getGPUs()
-        if found:
-            return tuple(_from_gputil(gpu) for gpu in found)
-    except Exception:
-        pass  # one unreadable row makes GPUtil give up on all of them; the driver is asked again below
     answer = subprocess.run(
         [programs.path_of("nvidia-smi"), f"--query-gpu={FIELDS}", "--format=csv,noheader,nounits"],
         capture_output=True,
@@ -168,11 +173,18 @@ def measure() -> tuple[GpuUse, ...]:
         timeout=DEADLINE_SECONDS,
         check=False,
     )
-    rows = parse(answer.stdout)
-    if not rows:
-        # The exit code tells nothing here: the runner reaps every child, and may have taken it.
-        raise ValueError((answer.stdout + answer.stderr).strip()[:200] or "it lists no GPU")
-    return rows
+    if rows := parse(answer.stdout):
+        return rows
+    if answer.stdout.strip():  # else there was nothing to understand: the driver hung, and was ended
+        try:
+            # Imported here: a quarter of a second and ten megabytes that a node whose driver is understood never pays.
+            gputil = importlib.import_module("GPUtil")
+            if found := gputil.getGPUs():
+                return tuple(_from_gputil(gpu) for gpu in found)
+        except Exception:
+            pass  # what the driver said before tells more
+    # The exit code tells nothing here: the runner reaps every child, and may have taken it.
+    raise ValueError((answer.stdout + answer.stderr).strip()[:200] or "it lists no GPU")
 
 
 def _from_gputil(gpu: object) -> GpuUse:
@@ -197,11 +209,11 @@ def parse(text: str) -> tuple[GpuUse, ...]:
     rows = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) < 7 or not cells[0].isdigit():
+        if len(cells) < 8 or not cells[0].isdigit():
             continue
-        index, uuid, name = cells[0], cells[1], ", ".join(cells[2:-4])
-        use, mem, total, heat = map(_number, cells[-4:])
-        rows.append(GpuUse(index, uuid, name, use, mem, total, heat))
+        index, uuid, name = cells[0], cells[1], ", ".join(cells[2:-5])
+        use, mem, total, heat, power = map(_number, cells[-5:])
+        rows.append(GpuUse(index, uuid, name, use, mem, total, heat, power))
     return tuple(rows)
 
 

@@ -343,6 +343,8 @@ def from_heartbeat(row: TaskView, run: Running, node: NodeView) -> TaskView:
         gpus=run.gpus,
         started=run.started,
         pid=run.pid,
+        cpus_used=run.cpus_used,
+        rss_mb=run.rss_mb,
         elapsed_seconds=run.elapsed_seconds + (node.age_seconds or 0.0),
         reason=row.reason or (f"stopping: {run.stopping}" if run.stopping else ""),
     )

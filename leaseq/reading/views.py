@@ -232,6 +232,10 @@ class TaskView:
     elapsed_seconds: float | None = None
     exit_code: int | None = None
     pid: int | None = None
+    cpus_used: float | None = None
+    """How many processors its processes keep busy; None if that is not known."""
+    rss_mb: float | None = None
+    """The memory of its processes; what they share counts for each of them."""
     place: Place | None = None
     group: str = ""
     waits: tuple[Wait, ...] = ()

@@ -104,11 +104,11 @@ class Beats:
         runner: Runner,
         *,
         who: Mapping[str, Any],
-        facts: Callable[[], Mapping[str, Any]] = dict,
+        facts: Callable[[Heartbeat], Mapping[str, Any]] = lambda beat: {},
         look: Callable[[], None] = lambda: None,
     ) -> None:
         self.runner, self.who, self.facts = runner, who, facts
-        """facts: what only this moment's host can tell of itself."""
+        """facts: what only this moment's host can tell of itself, beside what the runner knows."""
         self.look = look
         """Raises if the home is not to be served any more."""
         self.counter = 0
@@ -129,8 +129,8 @@ class Beats:
             self.look()
             self._look_at = moment + self.period / 2
         self.counter += 1
-        facts = self.facts()
-        latest = vars(heartbeat_of(self.runner))
+        known = heartbeat_of(self.runner)
+        latest, facts = vars(known), self.facts(known)
         now = {
             "counter": self.counter,
             "time": ports.clock.now(),

@@ -109,7 +109,7 @@ class Service:
         self,
         options: Options,
         *,
-        facts: Callable[[], Mapping[str, Any]] = dict,
+        facts: Callable[[Heartbeat], Mapping[str, Any]] = lambda beat: {},
         look: Callable[[], None] = lambda: None,
     ) -> None:
         """The runner is there, with what the last one left, and may turn and beat. facts, look: see `Beats`."""

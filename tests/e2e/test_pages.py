@@ -26,7 +26,7 @@ from leaseq.commands import COMMANDS
 from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError
 from leaseq.layout import Home
-from leaseq.models import Lease, Outcome, State
+from leaseq.models import GpuUse, Heartbeat, Lease, Outcome, State
 from tests.build import make_task
 from tests.contract.site import Terminal
 from tests.e2e.cli import Box, Said
@@ -88,6 +88,10 @@ class Place(Box):
         self.elsewhere = Home(str(self.home)).lease("local:elsewhere")
         Path(self.elsewhere.root, "held", "_any").mkdir(mode=0o700, parents=True)
         Path(self.elsewhere.record).write_bytes(Lease(id="local:elsewhere", kind="local", created=1.0).to_json())
+        Path(self.elsewhere.heartbeats).mkdir(mode=0o700)
+        used = (GpuUse("0"),)
+        beat = Heartbeat(self.elsewhere.id, "elsewhere", "abcdefghjk", 1, 1.0, 5.0, state="stopped", gpu_use=used)
+        Path(self.elsewhere.heartbeat("elsewhere")).write_bytes(beat.to_json())
 
     def _all_up(self) -> bool:
         nodes = self.run("status", "--lease", self.lease, "--json", code=0).json["nodes"]
@@ -258,7 +262,7 @@ DOCUMENTS = {
     "redo": "redo {ended} --json",
     "retry": "retry {failed} --json",
     "triage": "triage {failed} --json",
-    "status": "status --json --lease {lease}",
+    "status": "status --json --lease local:elsewhere",
     "tasks": "tasks --json",
     "info": "info {running} {sweep} {sweep}_1 --env --json",
     "signal": "signal {running} CONT --json",

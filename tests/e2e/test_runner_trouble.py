@@ -239,7 +239,7 @@ def test_the_heartbeat_goes_on_while_the_loop_is_blocked(node: Node) -> None:
     [
         ("sleep 600", [], ""),
         ("echo 'NVIDIA-SMI has failed because'; exit 9", [], "nvidia-smi: NVIDIA-SMI has failed because"),
-        ("echo '0, GPU-a, Tesla, 93, 100, 40960, 61'", [("0", 93.0)], ""),
+        ("echo '0, GPU-a, Tesla, 93, 100, 40960, 61, 300'", [("0", 93.0)], ""),
     ],
     ids=["hangs", "fails", "answers"],
 )

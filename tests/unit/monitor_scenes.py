@@ -274,6 +274,36 @@ def busy() -> Data:
     )
 
 
+def gpu_truth() -> Data:
+    """A GPU that its task has left idle, one that is free and used by somebody else, one that is too hot."""
+    data = busy()
+    assert data.lease.snapshot
+    one, two = data.lease.snapshot.nodes
+    assert one.heartbeat and two.heartbeat
+    first, second, third, fourth = one.heartbeat.gpu_use
+    uses = (
+        replace(first, power_w=391.0),
+        replace(second, power_w=384.0, temperature_c=84.0),
+        replace(third, utilisation=0.0, power_w=61.0, idle_seconds=412.0),
+        replace(fourth, utilisation=31.0, power_w=None, mem_used_mb=30720.0, stranger_mb=30720.0),
+    )
+    runs = tuple(
+        replace(run, cpus_used=cpus, rss_mb=mb)
+        for run, cpus, mb in zip(one.heartbeat.running, (7.84, 0.02), (48_210.0, 9_216.0), strict=True)
+    )
+    beat = replace(one.heartbeat, gpu_use=uses, running=runs, mem_used_mb=91_000)
+    hot = (*two.heartbeat.gpu_use[:3], replace(two.heartbeat.gpu_use[3], temperature_c=91.0))
+    nodes = (replace(one, heartbeat=beat), replace(two, heartbeat=replace(two.heartbeat, gpu_use=hot)))
+    known = {run.id: run for run in runs}
+    tasks = tuple(
+        replace(task, cpus_used=known[task.id].cpus_used, rss_mb=known[task.id].rss_mb) if task.id in known else task
+        for task in data.lease.snapshot.tasks
+    )
+    shown = with_snapshot(data, replace(data.lease.snapshot, nodes=nodes, tasks=tasks))
+    past = {**data.lease.gpus, (one.node, third.token): (64.0, 61.0, *[0.0] * 38)}
+    return replace(shown, lease=replace(shown.lease, gpus=past))
+
+
 def several_jobs() -> Data:
     """The same lease after two jobs that have ended, and with one that waits; what the last one had is read."""
     data = busy()
@@ -385,6 +415,7 @@ SITUATIONS = {
     "empty": empty,
     "one-lease": one_lease,
     "busy": busy,
+    "gpu-truth": gpu_truth,
     "stale-node": stale_node,
     "stuck-task": stuck_task,
     "many-tasks": many_tasks,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,13 @@ def lease_detail(size: str) -> Scene:
     return situations.scene(situations.several_jobs(), ui, size=size)
 
 
-VIEWS = {
+def gpu_detail(size: str, pane: Pane = Pane.NODES) -> Scene:
+    """All of a node, or of its task that leaves a GPU idle."""
+    ui = Ui(focus=Pane.DETAIL, last_list=pane, task=situations.task_id(11))
+    return situations.scene(situations.gpu_truth(), ui, size=size)
+
+
+VIEWS: dict[str, Callable[[], Scene]] = {
     "help": lambda: overlaid(busy("120x40"), Help()),
     "help.80x24": lambda: overlaid(busy(), Help()),
     "help.200x50": lambda: overlaid(busy("200x50"), Help()),
@@ -119,6 +126,8 @@ VIEWS = {
     "lease-detail.80x24": lambda: lease_detail("80x24"),
     "lease-detail.120x40": lambda: lease_detail("120x40"),
     "lease-detail.200x50": lambda: lease_detail("200x50"),
+    **{f"gpu-node.{size}": partial(gpu_detail, size) for size in situations.SIZES},
+    **{f"gpu-task.{size}": partial(gpu_detail, size, Pane.TASKS) for size in situations.SIZES},
     "failed": lambda: with_error(busy(filter=Filter.FAILED)),
     "failed.120x40": lambda: with_error(busy("120x40", filter=Filter.FAILED)),
     "failed.200x50": lambda: with_error(busy("200x50", filter=Filter.FAILED)),

@@ -17,10 +17,10 @@ from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = """\
-0, GPU-aa, NVIDIA A100-SXM4, 93, 100, 40960, 61
-1, GPU-bb, Odd, name, [N/A], [Not Supported], 24576, ERR!
+0, GPU-aa, NVIDIA A100-SXM4, 93, 100, 40960, 61, 312.5
+1, GPU-bb, Odd, name, [N/A], [Not Supported], 24576, ERR!, [N/A]
 """
-FIRST = GpuUse("0", "GPU-aa", "NVIDIA A100-SXM4", 93.0, 100.0, 40960.0, 61.0)
+FIRST = GpuUse("0", "GPU-aa", "NVIDIA A100-SXM4", 93.0, 100.0, 40960.0, 61.0, 312.5)
 SECOND = GpuUse("1", "GPU-bb", "Odd, name", None, None, 24576.0, None)
 
 

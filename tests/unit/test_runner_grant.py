@@ -122,6 +122,8 @@ def amd_host(root: Path) -> str:
         (device / "mem_info_vram_used").write_text(f"{busy << 20}\n")
         (device / "mem_info_vram_total").write_text(f"{192 << 30}\n")
         (device / "hwmon/hwmon3/temp1_input").write_text("61000\n")
+        sensor = "power1_average" if busy else "power1_input"
+        (device / "hwmon/hwmon3" / sensor).write_text(f"{300 + busy}000000\n")
     return str(root)
 
 
@@ -135,6 +137,7 @@ def test_what_amds_cards_do_is_told_by_the_kernel(tmp_path: Path) -> None:
     first, second = amd(root=amd_host(tmp_path))
     assert (first.token, first.utilisation, first.mem_used_mb, first.mem_total_mb) == ("0", 93.0, 93.0, 196608.0)
     assert (second.token, second.utilisation, second.temperature_c) == ("1", 0.0, 61.0)
+    assert (first.power_w, second.power_w) == (393.0, 300.0)
 
 
 def test_intels_cards_are_those_that_its_tool_numbers(bin: Path) -> None:
