@@ -374,7 +374,7 @@ COMMAND = Command(
             read=scaling.of_add,
             against=("to", "keep", "overlap", "wait", "shell"),
         ),
-        Option("profile", "Slurm options and prologue from the settings", metavar="NAME"),
+        Option("profile", "Slurm options and prologue from the settings", metavar="NAME", completes="profile"),
         Option("template", "a lease script of your own", completes="file"),
         Option("dry-run", "print the sbatch line, the script, and when it would start; queue nothing", kind="flag"),
         Option(

@@ -5,12 +5,15 @@ Only what the home's files say is used: what a shell completes must cost no quer
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from leaseq import config
 from leaseq.errors import LeaseqError, Malformed
+from leaseq.forms import Form
 from leaseq.layout import Home, default_home
 from leaseq.world import SystemClock, SystemFs, is_remote
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from leaseq.reading.views import TaskView
 
 Pair = tuple[str, str]
+_KEY = Form(r"( +)([A-Za-z0-9][\w.-]*):.*")
 ROWS_MAX = 200
 """So many pending and so many ended tasks are offered."""
 LIVE = frozenset("cancel hold release set edit move why follow".split())
@@ -33,6 +37,8 @@ def of_kind(kind: str, command: str, begun: str, lease: str) -> list[Pair]:
         "task": _tasks,
         "group": _groups,
         "hook": _hooks,
+        "event": _events,
+        "profile": _profiles,
         "state": _states,
         "signal": _signals,
         "shell": _shells,
@@ -93,6 +99,21 @@ def _hooks(here: _Here) -> Iterator[Pair]:
 
     for name, hook in hooks.hooks_of(here.fs, here.home).items():
         yield name, ",".join(hook.on)
+
+
+def _events(here: _Here) -> Iterator[Pair]:
+    from leaseq.protocol.hooks import EVENTS
+
+    return iter(EVENTS.items())
+
+
+def _profiles(here: _Here) -> Iterator[Pair]:
+    """The profiles of the settings, if they stand line by line: reading YAML takes longer than a person waits."""
+    lines = (config.read_text(here.home.config) or "").splitlines()
+    block = itertools.dropwhile(lambda line: not line.startswith("profiles:"), lines)
+    indented = itertools.takewhile(lambda line: line[:1] in ("", " ", "#"), itertools.islice(block, 1, None))
+    keys = [found for found in map(_KEY.fullmatch, indented) if found]
+    return ((key[2], "a profile") for key in keys if key[1] == keys[0][1])
 
 
 def _states(here: _Here) -> Iterator[Pair]:

@@ -55,7 +55,7 @@ class Option:
     absent: object = None
     """The value if nothing is given and there is no default; of an option without `read`: False, "" or ()."""
     completes: str = ""
-    """What its value names: a lease, node, task, group, hook, file, directory, state, signal or shell."""
+    """What its value names: a lease, node, task, group, hook, event, profile, file, directory, state, signal, shell."""
     field: str = ""
     """Where the request keeps the value, if not under the option's own name."""
     goes_with: str = ""
@@ -139,3 +139,8 @@ class Command:
     """Parts the words before `--` into leaseq's and those of another program, with which the tail then begins."""
     quick: bool = False
     """True if the command is so short that the import of Fire would be felt: its line is bound without Fire."""
+
+    @property
+    def any_word_begins_tail(self) -> bool:
+        """True if the user's command may begin without `--`, with any word that is no option."""
+        return self.tail and self.parted is None and not self.named

@@ -97,7 +97,7 @@ def _of_command(name: str, rest: Sequence[str], now: str, *, at: int) -> Iterato
     for number, word in enumerate(rest):
         if needs is not None:
             values[needs.name], needs = word, None
-        elif word == "--" or (found.tail and found.parted is None and not word.startswith("-")):
+        elif word == "--" or (found.any_word_begins_tail and not word.startswith("-")):
             if found.tail:
                 yield "", f"command {at + number + (word == '--')}"
             return
@@ -117,7 +117,7 @@ def _of_command(name: str, rest: Sequence[str], now: str, *, at: int) -> Iterato
                 yield (f"{head}={word}" if word else ""), what
     elif now.startswith("-"):
         yield from _options(found, given, now)
-    elif found.tail and found.parted is None:
+    elif found.any_word_begins_tail:
         yield "", f"command {at + len(rest)}"
     elif found.words.most is None or found.words.most > 0:
         yield from _values(name, found.words.completes, (), now, values)

@@ -11,6 +11,7 @@ from leaseq import config, programs
 from leaseq.cli.app import App
 from leaseq.cli.command import Command
 from leaseq.cli.findings import SKEW_SECONDS_MAX, Finding
+from leaseq.cli.here import slurm_is_here
 from leaseq.cli.options import LEASE, LOOK, Look
 from leaseq.cli.output import Output
 from leaseq.dataclass import dataclass
@@ -144,7 +145,7 @@ def home(app: App) -> Iterator[Finding]:
     shared = "shared" if is_remote(root) else "local to this host"
     mode = os.stat(root).st_mode & 0o777
     private = mode & 0o077 == 0
-    alone = not is_remote(root) and programs.found("sbatch") is not None
+    alone = not is_remote(root) and slurm_is_here()
     advice = "" if private else f"chmod 700 {root}"
     advice = advice or "nodes other than this host do not see it: put LEASEQ_HOME where all see it" * alone
     fine = private and not alone

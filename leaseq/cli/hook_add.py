@@ -111,7 +111,14 @@ COMMAND = Command(
     tail=True,
     named=True,
     options=(
-        Option("on", f"what it hears of: {', '.join(EVENTS)}", metavar="EVENTS", read=_events, default=ON),
+        Option(
+            "on",
+            f"what it hears of: {', '.join(EVENTS)}",
+            metavar="EVENTS",
+            read=_events,
+            default=ON,
+            completes="event",
+        ),
         Option(
             "every",
             "it is called no more often; what happens meanwhile is told together",

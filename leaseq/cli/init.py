@@ -9,11 +9,12 @@ from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.asking import agreed, by_default, on_terminal
 from leaseq.cli.command import Command, Option
+from leaseq.cli.here import slurm_is_here
 from leaseq.cli.init_questions import described, questions
 from leaseq.dataclass import dataclass
 from leaseq.errors import Refused
 from leaseq.lease import homes
-from leaseq.lease.slurm.offers import Offers, is_here, offers
+from leaseq.lease.slurm.offers import Offers, offers
 from leaseq.verbs.init import Planned, plan, said_now, write
 
 CONTEXT_LINES = 3
@@ -51,7 +52,7 @@ class Init:
         """What is to be written; None if nothing is."""
         homes.check_home(app.home)
         said = said_now(app.home)[1]
-        found = _asked(app) if is_here() else None
+        found = _asked(app) if slurm_is_here() else None
         if found is None:
             app.out.talk("leaseq: no Slurm on this host: `leaseq submit` uses this machine alone")
         ask = on_terminal(app) if watched and not self.yes else by_default(app)

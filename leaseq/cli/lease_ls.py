@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
+from leaseq import config
 from leaseq.cli.app import App
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option
+from leaseq.cli.here import slurm_is_here
 from leaseq.cli.options import LOOK, Look
 from leaseq.cli.overview import Overview, default_of, lease_json, overview
 from leaseq.dataclass import dataclass
@@ -35,10 +39,19 @@ class ListLeases(Look):
         for lease_id, reason in unreadable.items():
             out.talk(f"leaseq: lease {lease_id} cannot be read: {reason}")
         if not rows and not unreadable:
-            ways = "no lease yet: `leaseq submit -- COMMAND` uses this host, `leaseq add` asks Slurm for nodes"
             ended = "1 lease has ended" if len(known) == 1 else f"all {len(known)} leases have ended"
-            out.talk("leaseq: " + (f"{ended}: `leaseq lease ls --all` lists what is there" if known else ways))
+            listed = f"{ended}: `leaseq lease ls --all` lists what is there"
+            out.talk(f"leaseq: {listed if known else f'no lease yet: {_ways(app)}'}")
         return 0
+
+
+def _ways(app: App) -> str:
+    """How a person who has no lease comes to one."""
+    here, slurm = not config.local_is_forbidden(app.home), slurm_is_here()
+    ways = ["`leaseq submit -- COMMAND` uses this host"] if here else []
+    ways += ["`leaseq add` asks Slurm for nodes"] if slurm or not here else []
+    ways += ["`leaseq init` writes a profile for that"] if slurm and not os.path.exists(app.home.config) else []
+    return ", ".join(ways)
 
 
 COLUMNS = (

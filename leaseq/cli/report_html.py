@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from html import escape
 
 from leaseq.models import State
-from leaseq.reading.report import NODE, SECOND, Ran, Report, Span, rows_of
+from leaseq.reading.report import NODE, SECOND, Ran, Report, Span, as_drawn, rows_of
 from leaseq.reading.views import duration
 
 WIDTH, ROW, LEFT, TOP = 1200, 22, 180, 26
@@ -72,6 +72,7 @@ def _page(found: Report, said: Sequence[str]) -> Iterator[str]:
 
 
 def _timeline(found: Report) -> Iterator[str]:
+    found = as_drawn(found)
     rows = rows_of(found)
     height = TOP + ROW * len(rows)
     yield f'<svg viewBox="0 0 {WIDTH} {height + 4}" role=img aria-label="what ran where, in time">\n'

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from leaseq.models import State
-from leaseq.reading.report import NODE, SECOND, Held, Ran, Report, Span, clipped, length, rows_of
+from leaseq.reading.report import NODE, SECOND, Held, Ran, Report, Span, as_drawn, clipped, length, rows_of
 from leaseq.widths import cells
 
 TICKS = 4
@@ -17,7 +17,7 @@ ASCII = {"busy": "#", "part": "+", "bad": "x", "idle": ".", "down": "!", "none":
 
 def lines(found: Report, *, columns: int, ascii: bool) -> Iterator[str]:
     """A line for each GPU of each node, or for the node if it has none; then the times, and what the marks say."""
-    marks = ASCII if ascii else MARKS
+    found, marks = as_drawn(found), ASCII if ascii else MARKS
     rows = rows_of(found)
     titles = {key: f"{key[0]}:{key[1]}".rstrip(":") for key in rows}
     left = max(map(cells, titles.values()), default=0) + 1

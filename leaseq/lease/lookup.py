@@ -253,4 +253,4 @@ def _single(word: str, found: Sequence[Located]) -> Located:
 
 
 def _none_of(problems: Sequence[LeaseqError]) -> NotFound:
-    return NotFound("; ".join(each.message for each in problems[:6]), hint=problems[0].hint)
+    return NotFound("; ".join(dict.fromkeys(each.message for each in problems[:6])), hint=problems[0].hint)

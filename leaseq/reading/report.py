@@ -11,11 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, replace
 from leaseq.models import State
 from leaseq.reading.usage import Run, Stay
 
 SECOND = 1000
+START_MAX = 10 * SECOND
+"""A task that starts within this has not waited."""
 Span = tuple[int, int]
 """From one millisecond since the epoch to another, which does not belong to it."""
 NODE = ""
@@ -63,7 +65,7 @@ class Gap(NamedTuple):
     gpus: tuple[str, ...]
     span: Span
     waited: int
-    """How many tasks that started later had been submitted before its end."""
+    """How many tasks waited meanwhile, for longer than a start takes, that have started since."""
 
     @property
     def cost(self) -> int:
@@ -168,6 +170,12 @@ def between(whole: Span, spans: Sequence[Span]) -> tuple[Span, ...]:
 # -- what it tells ---------------------------------------------------------------------------------------
 
 
+def as_drawn(found: Report) -> Report:
+    """The report from the time on at which something was held first: what is drawn of a week is not six empty days."""
+    first = min((part.held[0] for part in found.parts), default=found.since)
+    return replace(found, since=max(found.since, first))
+
+
 def rows_of(found: Report) -> dict[tuple[str, str], list[Held]]:
     """What was held, by (node, GPU): each GPU of a node that has any, or else the node."""
     rows: dict[tuple[str, str], list[Held]] = defaultdict(list)
@@ -193,9 +201,9 @@ def gaps(found: Report) -> list[Gap]:
 
 
 def _waited(waits: Sequence[Span], span: Span) -> int:
-    """How many had been submitted before the end of the span and began after its begin."""
+    """How many waited in the span for longer than a start takes."""
     before = bisect_left(waits, (span[1], 0))
-    return sum(1 for submitted, began in waits[:before] if began > span[0])
+    return sum(1 for submitted, began in waits[:before] if min(began, span[1]) - max(submitted, span[0]) > START_MAX)
 
 
 def booked_by(found: Report, states: Sequence[State]) -> int:

@@ -180,5 +180,6 @@ def _public(url: str) -> str:
     if mark:
         host, slash, path = rest.partition("/")
         return f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0].partition('#')[0]}"
-    # A path, or as ssh takes it, HOST:PATH: a user's name is no secret, and no password can stand there.
-    return url
+    # A path, or as ssh takes it, USER@HOST:PATH: a name is no secret. A password works nowhere there, and may be typed.
+    user, mark, rest = url.partition("@")
+    return rest if mark and ":" in user and "/" not in user else url

@@ -95,6 +95,9 @@ def test_the_commit_the_branch_and_the_changes_are_recorded_once_for_each_differ
     assert (box.home / "code").stat().st_mode & 0o077 == 0
     assert f"code:       {commit[:10]} (main) and changes, in {repository.path}" in box.run("info", first, code=0).out
     assert "secret" not in box.run("info", first, "--json", code=0).out
+    for url, public in (("me:secret@example.org:a", "example.org:a"), ("me@example.org:a", "me@example.org:a")):
+        repository.git("remote", "set-url", "origin", url)
+        assert origin(box, repository.submit("--hold"))["remote"] == public
     assert repository.git("status", "--porcelain") == "M train.py\n?? untracked"
 
 

@@ -25,6 +25,19 @@ START = {
 }
 
 
+SETTINGS = """\
+idle: 30m
+profiles:
+  # the big ones
+  a100:  # leaseq add --profile a100
+    slurm:
+      partition: gpu
+
+  cpu: {slurm: -p cpu}
+local: never
+"""
+
+
 class Typing:
     """A shell in a terminal, that has been told to complete leaseq's words."""
 
@@ -68,6 +81,11 @@ def test_a_shell_completes_what_leaseq_knows(typing: Typing) -> None:
     typing.tab("leaseq tasks -g gr", "leaseq tasks -g grp")
     typing.tab("leaseq info name:v", "leaseq info name:vit")
     typing.tab("leaseq submit -f line", r"lines\ of\ tasks.txt")
+    typing.tab("leaseq hook add x --on done,fai", "--on done,failed")
+    typing.tab("leaseq hook add x --ready webh", "--ready webhook")
+    typing.tab("leaseq hook add x -- unam", "-- uname")
+    (box.home / "config.yaml").write_text(SETTINGS)
+    typing.tab("leaseq add --profile a1", "--profile a100")
     typing.tab("leaseq submit --cpus 2 -- unam", "-- uname")
 
 
@@ -106,10 +124,11 @@ def test_a_tab_asks_no_slurm_and_writes_nothing_and_imports_little(box: Box) -> 
         (fake / name).write_text(f"#!/bin/sh\necho {name} >>{box.path}/asked\n")
         (fake / name).chmod(0o755)
     box.run("submit", "--no-start", "--", "true", code=0)
+    (box.home / "config.yaml").write_text(SETTINGS)
     before = {path: path.stat().st_mtime_ns for path in box.home.rglob("*")}
     code = (
         "import sys; from leaseq.cli.main import main; main(['_complete', 'zsh', 'cancel', '']);"
-        "main(['_complete', 'zsh', 'submit', '--lease', '']);"
+        "main(['_complete', 'zsh', 'submit', '--lease', '']);main(['_complete', 'zsh', 'add', '--profile', '']);"
         "print(sorted({'fire', 'jinja2', 'blessed', 'yaml', 'GPUtil', 'simple_slurm', 'asyncio'} & set(sys.modules)))"
     )
     path = {"PATH": f"{fake}:{os.environ['PATH']}"}
@@ -118,6 +137,7 @@ def test_a_tab_asks_no_slurm_and_writes_nothing_and_imports_little(box: Box) -> 
     )
     *offered, imported = done.stdout.splitlines()
     assert any("last" in line for line in offered) and any("local" in line for line in offered)
+    assert offered[-2:] == ["a100\ta profile", "cpu\ta profile"]
     assert imported == "[]"
     assert not (box.path / "asked").exists()
     assert {path: path.stat().st_mtime_ns for path in box.home.rglob("*")} == before

@@ -64,6 +64,23 @@ def test_on_a_host_without_slurm_little_is_asked_and_without_an_answer_nothing_w
     assert settings(box).splitlines()[1:] == ["monitor_notify: osc9"]
 
 
+def test_who_has_no_lease_is_told_the_ways_that_there_are(box: Box) -> None:
+    alone = place(box)
+    here, add, init = "`leaseq submit -- COMMAND` uses this host", "`leaseq add` asks Slurm for nodes", "`leaseq init`"
+
+    def said(env: dict[str, str]) -> list[bool]:
+        told = box.run("lease", "ls", env=env, code=0).err
+        return [words in told for words in (here, add, init)]
+
+    assert said(alone) == [True, False, False]
+    (box.path / "bin" / "sbatch").write_text("#!/bin/sh\n")
+    (box.path / "bin" / "sbatch").chmod(0o755)
+    assert said(alone) == [True, True, True]
+    box.home.mkdir(mode=0o700)
+    (box.home / "config.yaml").write_text("local: never\n")
+    assert said(alone) == [False, True, False]
+
+
 def test_what_slurm_does_not_say_is_unknown_and_can_be_typed(box: Box) -> None:
     down = "echo 'Unable to contact slurm controller (connect failure)' >&2; exit 1"
     broken = place(box, sbatch="exit 0", sinfo=down, sacctmgr="echo 'sacctmgr: error: Connection refused' >&2; exit 1")

@@ -63,6 +63,9 @@ def test_the_timeline_fits_the_width(box: Box) -> None:
     lines = box.run("report", "--since", "10m", "--gantt", code=0).out.splitlines()
     (row,) = [line for line in lines if line.endswith(("█", "▒", "╳", "·"))]
     assert len(row) <= 100
+    week = box.run("report", "--since", "7d", "--gantt", code=0).out.splitlines()
+    (row,) = [line for line in week if line.endswith(("█", "▒", "╳", "·"))]
+    assert len(row.split()[-1]) > 50, "a lease of some seconds fills the line"
     assert any("booked" in line and "idle" in line for line in lines)
 
 

@@ -71,6 +71,14 @@ def test_busy_idle_and_down_are_together_what_was_held(stays: list[Stay], runs: 
     assert summary(found, Pending()) and list(lines(found, columns=80, ascii=True))
 
 
+def test_a_task_that_started_at_once_has_not_waited_while_a_node_was_idle() -> None:
+    at_once = run(5 * H, H, "0")._replace(submitted=5 * H - 1)
+    late = run(7 * H, H, "0")._replace(submitted=6.5 * H)
+    found = gaps(seen([stay(0, 10 * H, "0", "1")], [at_once, late]))
+    waited = {(gap.gpus, gap.span[0] // 1000 // 3600): gap.waited for gap in found}
+    assert waited == {(("1",), 0): 1, (("0",), 0): 0, (("0",), 6): 1, (("0",), 8): 0}
+
+
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)).map(lambda pair: (min(pair), max(pair)))))
 def test_spans_and_what_is_between_them(spans: list[tuple[int, int]]) -> None:
     found = merged(span for span in spans if span[0] < span[1])

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
-from leaseq import programs
 from leaseq.dataclass import dataclass, field
 from leaseq.errors import LeaseqError
 from leaseq.lease.slurm import clusters
@@ -85,11 +84,6 @@ class Offers:
     """True if this host is one of the cluster's nodes."""
     unknown: Mapping[str, str] = field(default_factory=dict)
     """The name of a command to the reason why what it says is not known."""
-
-
-def is_here() -> bool:
-    """True if Slurm leases can be asked for on this host."""
-    return programs.found("sbatch") is not None
 
 
 def offers() -> Offers:
