@@ -37,3 +37,8 @@ def _split(environment: Mapping[str, str] | None) -> tuple[list[str], list[str]]
     entries = os.defpath.split(os.pathsep) if path is None else path.split(os.pathsep)
     absolute = [entry for entry in entries if os.path.isabs(entry)]
     return absolute, [entry for entry in entries if entry not in absolute]
+
+
+def slurm_is_here() -> bool:
+    """True if leases can be had of Slurm."""
+    return found("sbatch") is not None

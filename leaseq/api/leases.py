@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from leaseq.api import home
-from leaseq.lease.host import refuse_if_elsewhere
+from leaseq.errors import Refused
+from leaseq.lease import leases
+from leaseq.lease.host import user_name
 from leaseq.models import Lease
 from leaseq.names import valid_group
+from leaseq.protocol import allocs
 from leaseq.verbs import clean as cleaning
 from leaseq.verbs import group as grouping
-from leaseq.verbs import lease_release as releasing
-from leaseq.verbs import lease_use
+from leaseq.verbs import lease_hold_queue as holding
+from leaseq.verbs import lease_use, ssh
 from leaseq.verbs import pause as pausing
 from leaseq.verbs.allowed import allow
 from leaseq.verbs.clean import Due
@@ -22,19 +25,18 @@ def use_lease(lease: str) -> Lease | None:
     return lease_use.use(home.access(), home.access().lease(lease, acts=True))
 
 
-def release_lease(lease: str, *, drain: bool = False) -> bool:
-    """The lease is given back, and its running tasks end; False if it had ended before.
+def hold_queue(lease: str = "", *, off: bool = False) -> tuple[str, ...]:
+    """The nodes of the lease start no task any more, or with `off` start them again; their names.
 
-    drain: nothing more starts, and what runs is waited for first.
+    It lasts as long as their runners: `pause` outlives them.
     """
-    allow("lease release")
+    allow("lease hold-queue")
     access = home.access()
-    record = access.record(access.lease(lease, acts=True))
-    refuse_if_elsewhere(record)
-    if drain:
-        for _ in releasing.drain(access, record):
-            pass
-    return releasing.release(access, record).now
+    record = leases.living(access.record(access.lease(lease, acts=True)))
+    nodes = holding.hold_queue(access, record, off=off)
+    if not nodes:
+        raise Refused(f"lease {record.id} has not started yet", hint="`leaseq.hold` holds single tasks")
+    return nodes
 
 
 def pause(lease: str = "", *, group: str = "") -> Pause:
@@ -63,6 +65,20 @@ def clean(lease: str = "", *, older_seconds: float = 30 * 86400.0, keep_failed: 
     if left:
         raise next(iter(left.values()))
     return old
+
+
+def ssh_config(lease: str = "", *, login: str = "") -> str:
+    """Settings for ssh by which ssh, rsync and editors reach the lease's nodes; keys and scripts for it are made.
+
+    login: the host through which a laptop comes, if the settings are for one.
+    """
+    allow("ssh-config")
+    access = home.access()
+    record = leases.living(access.record(access.lease(lease, acts=True)))
+    nodes = allocs.members(access.fs, access.home.lease(record.id)) or record.nodes
+    ssh.prepare(access)
+    entries = ssh.entries(record, nodes)
+    return "".join(ssh.text_of(access, each, user=user_name(), login=login) for each in entries)
 
 
 def _group(name: str) -> str:

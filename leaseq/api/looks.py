@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from codecs import getincrementaldecoder
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 from leaseq.api import home
+from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
+from leaseq.lease.leases import holding
 from leaseq.lease.lookup import EVERY_ENDED, How, Located
 from leaseq.lease.view import LeaseView, look_at_all
+from leaseq.lease.view import look as look_at
 from leaseq.models import Outcome, State
-from leaseq.reading.find import remembered_outcome
+from leaseq.reading.find import Detail, remembered_outcome
 from leaseq.reading.logtail import chunks
 from leaseq.reading.output import log_of
+from leaseq.reading.usage import Held, of_lease
 from leaseq.reading.views import Snapshot, TaskView
-from leaseq.reading.waiting import Awaited
+from leaseq.reading.waiting import Advice, Awaited, pauses
 from leaseq.values import nearest_hint
 from leaseq.verbs.group import Groups, look
-from leaseq.verbs.wait import Waited
+from leaseq.verbs.wait import Waited, look_after
 from leaseq.verbs.why import Why
+
+
+@dataclass(frozen=True)
+class LeaseInfo:
+    """A lease as it is now."""
+
+    view: LeaseView
+    """Its record, its state, its nodes and its jobs."""
+    snapshot: Snapshot
+    """The health of its nodes, and how many tasks it has."""
+    held: tuple[Held, ...]
+    """What each of its jobs has held, oldest first."""
 
 
 def tasks(
@@ -54,16 +73,16 @@ def _state(word: str) -> State:
         raise UsageError(f"{word!r} is not a state", hint=nearest_hint(word, known) or ", ".join(known)) from None
 
 
-def _found(ids: Iterable[str], lease: str) -> tuple[Located, ...]:
+def _found(ids: Iterable[str], lease: str, *, acts: bool = False) -> tuple[Located, ...]:
     """What the ids name, all of them; raises NotFound if one names nothing."""
-    found = home.access().find(list(ids), lease=lease, indices=How.EACH)
+    found = home.access().find(list(ids), lease=lease, acts=acts, indices=How.EACH)
     if found.problems:
         raise found.problems[0]
     return found.tasks
 
 
-def _one(task_id: str, lease: str) -> Located:
-    found = _found([task_id], lease)
+def _one(task_id: str, lease: str, *, acts: bool = False) -> Located:
+    found = _found([task_id], lease, acts=acts)
     if len(found) != 1:
         raise UsageError(f"{task_id} are {len(found)} tasks, and one is meant")
     return found[0]
@@ -74,6 +93,11 @@ def task(task_id: str, *, lease: str = "") -> TaskView:
     return _one(task_id, lease).row
 
 
+def details(task_id: str, *, lease: str = "") -> Detail:
+    """Everything that is known of that task, or index: what was submitted, its attempts; raises NotFound."""
+    return _one(task_id, lease).detail
+
+
 def outcome(task_id: str, *, lease: str = "") -> Outcome | None:
     """How that task, or index, has ended; None if it has not. Raises NotFound."""
     each = _one(task_id, lease)
@@ -82,22 +106,61 @@ def outcome(task_id: str, *, lease: str = "") -> Outcome | None:
     return Awaited(each.reader, each.row.id, each.row.attempt).look(home.access().clock.monotonic())[1]
 
 
+def _with_output(task_id: str, stream: str, lease: str, *, acts: bool = False) -> Located:
+    """The task, which has an output of its own; raises NotFound, and UsageError."""
+    if stream not in ("out", "err"):
+        raise UsageError(f"{stream!r} is no stream", hint="out, or err")
+    each = _one(task_id, lease, acts=acts)
+    if each.row.array is not None:
+        raise UsageError(f"{each.row.id} is an array: each index has its own output", hint=f"{each.row.id}_0")
+    return each
+
+
 def log(task_id: str, stream: str = "out", *, attempt: int | None = None, lease: str = "") -> str:
     """What that task, or index, has written to its standard output, or error (`err`): its newest attempt, or that one.
 
     Empty if it has written nothing. Raises NotFound.
     """
-    if stream not in ("out", "err"):
-        raise UsageError(f"{stream!r} is no stream", hint="out, or err")
-    each = _one(task_id, lease)
-    if each.row.array is not None:
-        raise UsageError(f"{each.row.id} is an array: each index has its own output", hint=f"{each.row.id}_0")
+    each = _with_output(task_id, stream, lease)
     newest = each.row.attempt - (each.row.state is State.PENDING and each.row.attempt > 1)
     try:
         data = b"".join(chunks(log_of(each.reader, each.row.id, attempt or newest, stream), 0))
     except FileNotFoundError:
         return ""
     return data.decode("utf-8", "replace")
+
+
+def follow(task_id: str, stream: str = "out", *, lease: str = "") -> Iterator[str]:
+    """What that task, or index, writes there, from its beginning, as it comes; all attempts, until it has ended.
+
+    Raises NotFound, and UsageError. If nobody will run it the logger `leaseq` warns.
+    """
+    each = _with_output(task_id, stream, lease, acts=True)
+    access, attempt = home.access(), each.row.attempt
+    awaited = Awaited(each.reader, each.row.id, attempt)
+    advice = Advice(each.reader, upkeep=partial(look_after, access), last_look=access.clock.monotonic())
+    decoder, offset, pause = getincrementaldecoder("utf-8")("replace"), 0, pauses(access.fs)
+    while not each.row.cleaned:
+        # The outcome first: what was written before it is all there when it is read afterwards.
+        newest, outcome = awaited.look(access.clock.monotonic())
+        before = offset
+        try:
+            for data in chunks(log_of(each.reader, each.row.id, attempt, stream), offset):
+                offset += len(data)
+                yield decoder.decode(data)
+        except FileNotFoundError:
+            pass  # it has not started, or its output was removed
+        if newest != attempt:
+            attempt, offset = attempt + 1, 0
+            continue
+        if outcome is not None:
+            break
+        if offset > before:
+            pause = pauses(access.fs)
+        elif text := advice.look(each.row.id, access.clock.monotonic()):
+            logging.getLogger("leaseq").warning("%s", text)
+        access.pause(next(pause))
+    yield decoder.decode(b"", final=True)
 
 
 def wait(*ids: str, any: bool = False, timeout: float | None = None, lease: str = "") -> Waited:
@@ -126,6 +189,17 @@ def leases() -> tuple[LeaseView, ...]:
     """Every lease of the home, newest first, with its state; Slurm is asked at most as often as the settings say."""
     access = home.access()
     return look_at_all(access.fs, access.home, clock=access.clock).views
+
+
+def lease_info(lease: str = "") -> LeaseInfo:
+    """That lease with its state, its nodes and counts, and what it has held; raises NotFound."""
+    access = home.access()
+    directory = access.lease(lease)
+    held = holding(access.fs, access.home, access.record(directory))
+    (view,) = look_at(access.fs, access.home, [held], clock=access.clock).views
+    counts = access.reader_of(directory).read(recent=0, pending=0)
+    story = of_lease(access.fs, directory, held.allocs, now=access.clock.now())
+    return LeaseInfo(view, counts, tuple(story))
 
 
 def groups(lease: str = "") -> Groups:

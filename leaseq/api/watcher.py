@@ -13,22 +13,22 @@ import logging
 import os
 import threading
 from collections.abc import Iterable
+from functools import partial
 from typing import Protocol
 
 from leaseq.api import home
 from leaseq.errors import NotFound
 from leaseq.indices import Indices
-from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import How
 from leaseq.models import Outcome
 from leaseq.names import histories_in, ids_in, parse_id
-from leaseq.protocol import dependents
 from leaseq.reading.find import Search, remembered_outcome
 from leaseq.reading.history import added
 from leaseq.reading.sightings import names_in
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.waiting import Advice, final_outcome, pauses
 from leaseq.verbs.access import Access
+from leaseq.verbs.wait import look_after
 
 SWEEP_SECONDS = 10.0
 """How often what has not ended is listed."""
@@ -128,7 +128,7 @@ class LeaseWatch:
         now = access.clock.monotonic()
         self._swept, self._complained = now, ""
         self._arrays: dict[str, float] = {}
-        self._advice = Advice(self.reader, upkeep=self._keep_up, last_look=now)
+        self._advice = Advice(self.reader, upkeep=partial(look_after, access), last_look=now)
 
     # -- what is watched -------------------------------------------------------------------------------------------
 
@@ -293,10 +293,6 @@ class LeaseWatch:
             watched.lease = found.reader.lease.id
             self._moved.append(watched)
         return False
-
-    def _keep_up(self, lease: LeaseDir) -> None:
-        self.access.keep_up(lease)
-        dependents.look(self.access.fs, lease, now=self.access.clock.now())
 
 
 @functools.cache

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from leaseq import config
 from leaseq.cli import exits, idling, scaling
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
-from leaseq.cli.keeping import how_long, kept
+from leaseq.cli.keeping import how_long
 from leaseq.cli.options import JSON
 from leaseq.cli.output import iso
 from leaseq.cli.starting import slurm, wait_for_start, way_back
@@ -20,10 +19,10 @@ from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
 from leaseq.lease import leases
 from leaseq.models import Lease
-from leaseq.names import is_node, valid_name
-from leaseq.protocol.succession import How
 from leaseq.values import seconds
 from leaseq.verbs.add import Added, add, begin, estimates, lease_to_grow, prepare
+from leaseq.verbs.lease_request import Wish, lease_name, request
+from leaseq.verbs.lease_words import of_add
 from leaseq.words import visible, visible_lines
 
 if TYPE_CHECKING:
@@ -33,41 +32,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Add:
+class Add(Wish):
     """A lease to be asked for, and what to do once it is."""
 
-    tokens: tuple[str, ...] = ()
-    """The user's Slurm options, verbatim and in order."""
-    to: str = ""
-    """The lease that is to get more nodes; empty: a new one is asked for."""
-    name: str = ""
     detach: bool = False
     wait: float | None = None
     """How many seconds its start is waited for; None: as long as it takes."""
-    profile: str = ""
-    template: str = ""
     dry_run: bool = False
-    keep: str = ""
-    """How long each job is to be followed by another; empty: by the profile, else there is one alone."""
-    overlap: str = ""
-    """How long before the end of one the next may start."""
-    idle: str = ""
-    """How long it may stand unused; empty: by the profile, or the settings."""
-    scale: tuple[int, int] | None = None
-    """How many jobs it is to have, as its tasks need them; None: by the profile, else one."""
     shell: tuple[str, ...] = ()
     json: bool = False
 
     def perform(self, app: App) -> int:
         """The exit code of the shell; 0 if none is opened, 124 if the lease did not start in time."""
         to = lease_to_grow(app.access, self.to) if self.to else None
-        request = _request(self, config.load(app.home), umask=app.umask, name=to.name if to else self.name)
-        scales = request.keep is not None and bool(request.keep.scale)
-        for note in request.checked.notes:
+        asked = request(self, config.load(app.home), umask=app.umask, name=to.name if to else self.name)
+        scales = asked.keep is not None and bool(asked.keep.scale)
+        for note in asked.checked.notes:
             app.out.talk(f"leaseq: {note}")
-        prepared = prepare(app.access, request, to=to)
+        prepared = prepare(app.access, asked, to=to)
         if self.dry_run:
-            expected = estimates(prepared, request)
+            expected = estimates(prepared, asked)
             if self.json:
                 told = [{"limit": each.limit, "starts": each.starts} for each in expected]
                 app.out.document({"argv": list(prepared.argv), "script": prepared.script, "estimates": told})
@@ -78,19 +62,19 @@ class Add:
                 print("\t".join(map(visible_lines, text.split("\t"))) if app.out.watched else text, end="")
             return 0
         if scales:
-            return self._begin(app, prepared, request)
-        if not self.detach and sys.stderr.isatty() and len(expected := estimates(prepared, request)) > 1:
+            return self._begin(app, prepared, asked)
+        if not self.detach and sys.stderr.isatty() and len(expected := estimates(prepared, asked)) > 1:
             _tell_estimates(app, expected)
-        added = add(app.access, prepared, request)
+        added = add(app.access, prepared, asked)
         for line in added.said.splitlines():
             app.out.talk(visible(line))
         _tell_default(app, added)
-        if request.keep is not None:
+        if asked.keep is not None:
             called = leases.called(added.lease)
-            app.out.talk(f"leaseq: lease {called} is kept {how_long(request.keep)}: one job follows the other")
-        if request.idle_seconds is not None:
+            app.out.talk(f"leaseq: lease {called} is kept {how_long(asked.keep)}: one job follows the other")
+        if asked.idle_seconds is not None:
             part = leases.part(added.lease, added.alloc if self.to else None)
-            app.out.talk(f"leaseq: {part} {idling.said(request.idle_seconds)}")
+            app.out.talk(f"leaseq: {part} {idling.said(asked.idle_seconds)}")
         return self._follow(app, added)
 
     def _begin(self, app: App, prepared: Prepared, request: LeaseRequest) -> int:
@@ -155,79 +139,6 @@ def _tell_default(app: App, added: Added) -> None:
         app.out.talk(f"leaseq: default lease stays {added.default} until lease {name} has started")
 
 
-def _request(asked: Add, settings: config.Config, *, umask: int, name: str) -> LeaseRequest:
-    """What is asked of Slurm: the profile's options, then those on the command line, which win."""
-    from leaseq.lease.slurm.args import check
-    from leaseq.lease.slurm.keep import like
-    from leaseq.lease.slurm.sbatch import LeaseRequest
-
-    profile = settings.profile(asked.profile)
-    tokens = (*profile.slurm, *asked.tokens)
-    checked = check(tokens)
-    called = name or _job_name(checked.options) or profile.name
-    how = _how(asked, profile, checked.options)
-    idle = idle_limit(asked.idle, profile.idle, asked.profile, settings.idle)
-    said = asked.idle or profile.idle or settings.idle
-    if how is not None and how.scale and not said:
-        idle = scaling.IDLE_SECONDS
-    return LeaseRequest(
-        tokens=tokens,
-        checked=checked,
-        name=called,
-        template=asked.template or profile.template,
-        prologues=_snippets("prologue", settings.prologue, profile.prologue, asked.profile),
-        epilogues=_snippets("epilogue", settings.epilogue, profile.epilogue, asked.profile),
-        warning_seconds=settings.warning_seconds,
-        warning_signal=settings.warning_signal,
-        warning_to=settings.warning_to,
-        umask=umask,
-        prologue_failure=profile.prologue_failure or settings.prologue_failure,
-        idle_seconds=idle,
-        keep=how and like(how, tokens=tokens, name=called, umask=umask, environment=os.environ),
-    )
-
-
-def _how(asked: Add, profile: config.Profile, options: Mapping[str, str]) -> How | None:
-    """How other jobs are to be asked for; None if there is to be one. The command line goes before the profile."""
-    if asked.to:
-        return None
-    scale = asked.scale
-    if scale is None and profile.scale and not asked.keep:
-        scale = scaling.of_add(profile.scale, what=f"scale of profile {asked.profile}")
-    if scale is None:
-        return kept(asked.keep or profile.keep, asked.overlap, options, otherwise=profile.overlap)
-    if profile.scale and profile.keep:
-        raise UsageError(
-            f"profile {asked.profile} says both keep and scale",
-            hint="jobs follow each other, or there are as many as tasks need",
-        )
-    for name, why in scaling.AGAINST.items():
-        if name in options:
-            raise UsageError(f"--{name} makes no sense with --scale: {why}", hint="without it, or without --scale")
-    return How("", scale=scale)
-
-
-def idle_limit(asked: str, of_profile: str, profile: str, setting: str) -> float | None:
-    """How long the job may stand unused: by the command line, else by the profile, else by the settings."""
-    words = ((asked, "--idle"), (of_profile, f"idle of profile {profile}"), (setting, "idle in config.yaml"))
-    return next((idling.limit(text, what=what) for text, what in words if text), None)
-
-
-def _job_name(options: Mapping[str, str]) -> str:
-    """The job's name as sbatch will take it, if it can be a lease's."""
-    name = options.get("job-name") or os.environ.get("SBATCH_JOB_NAME", "")
-    return name if is_node(name) and not name[0].isdigit() else ""
-
-
-def _snippets(kind: str, general: str, special: str, profile: str) -> tuple[str, ...]:
-    """The parts of a script that the settings and the profile give; bash can read each by itself."""
-    from leaseq.lease.slurm.render import snippet
-
-    parts = [(general, f"the {kind} in config.yaml"), (special, f"the {kind} of profile {profile}")]
-    made = [snippet(text, origin=origin) for text, origin in parts if text.strip()]
-    return tuple(made if kind == "prologue" else made[::-1])
-
-
 def _not_ready(app: App, lease: Lease, awaited: Allocation | None) -> str:
     """What is known of what has no runner yet; raises SlurmError if it has ended meanwhile."""
     from leaseq.lease.slurm.start import ended_early, state_by
@@ -275,13 +186,6 @@ def _remark_on_cpus(app: App, lease: Lease, node: str) -> None:
 
 
 # -- the command line --------------------------------------------------------------------------------
-
-
-def _lease_name(text: str, *, what: str) -> str:
-    valid_name(text, what=what)
-    if text[0].isdigit():
-        raise UsageError(f"{what} {text!r} begins like an id", hint="begin it with a letter")
-    return text
 
 
 def _words(text: str, *, what: str) -> tuple[str, ...]:
@@ -336,7 +240,7 @@ COMMAND = Command(
     tail=True,
     parted=_parted,
     options=(
-        Option("name", "a name for the lease, instead of its number", metavar="NAME", read=_lease_name, absent=""),
+        Option("name", "a name for the lease, instead of its number", metavar="NAME", read=lease_name, absent=""),
         Option(
             "to",
             "a lease that is to get these nodes as well, by another job; its number is printed",
@@ -371,7 +275,7 @@ COMMAND = Command(
             "scale",
             "no job before a task needs one, and as many at once as tasks need, within these bounds (0..4)",
             metavar="MIN..MAX",
-            read=scaling.of_add,
+            read=of_add,
             against=("to", "keep", "overlap", "wait", "shell"),
         ),
         Option("profile", "Slurm options and prologue from the settings", metavar="NAME", completes="profile"),

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from leaseq import programs
 from leaseq.cli.app import App
 from leaseq.cli.command import Option
 from leaseq.cli.output import stamp
@@ -15,6 +14,7 @@ from leaseq.errors import LeaseqError
 from leaseq.layout import LeaseDir
 from leaseq.lease.slurm.around import job_around
 from leaseq.models import State
+from leaseq.programs import slurm_is_here
 from leaseq.verbs.around import nodes_around, way_in
 from leaseq.words import about
 
@@ -34,11 +34,6 @@ def running(app: App, local: LocalBackend) -> list[TaskView]:
     snapshot = app.access.reader_of(local.lease).read(recent=0, pending=0)
     held = [row for row in snapshot.tasks if row.state in (State.RUNNING, State.STUCK, State.UNKNOWN)]
     return [row for row in held if local.is_own or row.node == local.node]
-
-
-def slurm_is_here() -> bool:
-    """True if leases can be had of Slurm."""
-    return programs.found("sbatch") is not None
 
 
 def see_to_capacity(app: App, leases: Iterable[LeaseDir], record: Lease | None = None) -> None:

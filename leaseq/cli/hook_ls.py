@@ -8,7 +8,6 @@ from leaseq.cli.command import Command
 from leaseq.cli.options import LOOK, Look
 from leaseq.cli.output import iso
 from leaseq.dataclass import dataclass
-from leaseq.lease import homes
 from leaseq.verbs.hook import Listed, listed
 from leaseq.words import about, joined
 
@@ -27,7 +26,6 @@ class ListHooks(Look):
 
     def perform(self, app: App) -> int:
         out = self.output(app)
-        homes.check_home(app.home)
         found = listed(app.access)
         if self.json:
             out.document({"hooks": [_json(each) for each in found]})

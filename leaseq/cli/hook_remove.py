@@ -5,9 +5,7 @@ from __future__ import annotations
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Words
 from leaseq.dataclass import dataclass
-from leaseq.errors import NotFound
-from leaseq.lease import homes
-from leaseq.protocol import hooks
+from leaseq.verbs.hook import remove
 
 
 @dataclass(frozen=True)
@@ -17,9 +15,7 @@ class RemoveHook:
     name: str
 
     def perform(self, app: App) -> int:
-        homes.check_home(app.home)
-        if not hooks.remove(app.fs, app.home, self.name):
-            raise NotFound(f"there is no hook {self.name!r}", hint="`leaseq hook` lists them")
+        remove(app.access, self.name)
         app.out.talk(f"leaseq: hook {self.name} is removed; runners know of that within a minute")
         return 0
 

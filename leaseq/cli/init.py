@@ -9,12 +9,12 @@ from leaseq.cli import exits
 from leaseq.cli.app import App
 from leaseq.cli.asking import agreed, by_default, on_terminal
 from leaseq.cli.command import Command, Option
-from leaseq.cli.here import slurm_is_here
 from leaseq.cli.init_questions import described, questions
 from leaseq.dataclass import dataclass
 from leaseq.errors import Refused
 from leaseq.lease import homes
 from leaseq.lease.slurm.offers import Offers, offers
+from leaseq.programs import slurm_is_here
 from leaseq.verbs.init import Planned, plan, said_now, write
 
 CONTEXT_LINES = 3

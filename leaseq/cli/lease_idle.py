@@ -9,6 +9,7 @@ from leaseq.cli.options import JSON
 from leaseq.dataclass import dataclass
 from leaseq.lease import leases
 from leaseq.verbs.lease_idle import set_idle
+from leaseq.verbs.lease_words import unused_limit
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Idle:
 
 def _made(*, words: tuple[str, ...], json: bool) -> Idle:
     *lease, time = words
-    return Idle("".join(lease), idling.limit(time, what="the time"), json)
+    return Idle("".join(lease), unused_limit(time, what="the time"), json)
 
 
 COMMAND = Command(

@@ -8,13 +8,13 @@ from leaseq import config
 from leaseq.cli.app import App
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Option
-from leaseq.cli.here import slurm_is_here
 from leaseq.cli.options import LOOK, Look
 from leaseq.cli.overview import Overview, default_of, lease_json, overview
 from leaseq.dataclass import dataclass
 from leaseq.lease import homes, leases, wording
 from leaseq.lease.view import look_at_all
 from leaseq.models import State
+from leaseq.programs import slurm_is_here
 from leaseq.reading.views import duration
 
 

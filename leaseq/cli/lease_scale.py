@@ -15,6 +15,7 @@ from leaseq.lease import leases
 from leaseq.lease.slurm.want import Wanted
 from leaseq.reading.backlog import Backlog
 from leaseq.verbs.lease_scale import lease_that_scales, reckoning, scale
+from leaseq.verbs.lease_words import HINT, bounds
 from leaseq.words import count
 
 CRON_MINUTES = 5
@@ -110,12 +111,12 @@ def _made(*, words: tuple[str, ...], why: bool, cron: bool, json: bool) -> Scale
     if not typed:
         lease = [*lease, last]
     if len(lease) > 1:
-        raise UsageError(f"{last!r} is no range", hint=scaling.HINT)
+        raise UsageError(f"{last!r} is no range", hint=HINT)
     if not typed and not why and not cron:
         raise UsageError("how many jobs may which lease have?", hint="leaseq lease scale [LEASE] 0..8; or --why")
     if typed and cron:
         raise UsageError("--cron prints a line, and sets no bounds")
-    return Scale("".join(lease), scaling.bounds(last, what="the range") if typed else None, why, cron, json)
+    return Scale("".join(lease), bounds(last, what="the range") if typed else None, why, cron, json)
 
 
 COMMAND = Command(

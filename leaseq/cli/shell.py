@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from leaseq import programs
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
-from leaseq.cli.here import slurm_is_here, tell_of_start
+from leaseq.cli.here import tell_of_start
 from leaseq.cli.options import NODE
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import LeaseqError, NotFound, Unavailable, UsageError
@@ -25,6 +25,7 @@ from leaseq.lease.base import LeaseState
 from leaseq.lease.kinds import is_borrowed, way_in
 from leaseq.models import Lease
 from leaseq.names import valid_name
+from leaseq.programs import slurm_is_here
 from leaseq.protocol import allocs
 from leaseq.reading import beats
 from leaseq.words import visible

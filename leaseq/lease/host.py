@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import leaseq
 from leaseq import config, world
@@ -26,11 +27,22 @@ from leaseq.node.nodedir import Holder, alone, find_node_dir, node_path, open_no
 from leaseq.protocol import allocs, files, records, requests
 from leaseq.world import Clock, Fs, hostname
 
+if TYPE_CHECKING:
+    import subprocess
+
 START_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 20.0
 KILL_SECONDS_MAX = 60.0
 """Tasks get TERM, a grace, then KILL; their outcomes are written before the runner leaves."""
 LOG_LINES_SHOWN = 8
+
+
+def note_end(child: subprocess.Popen[bytes]) -> None:
+    """A program that lives longer than the child takes note of its end: it would stay as a zombie."""
+    import threading
+
+    with contextlib.suppress(RuntimeError):  # at the limit of processes it does without
+        threading.Thread(target=child.wait, daemon=True, name="a child's end").start()
 
 
 @dataclass(frozen=True)
@@ -204,7 +216,6 @@ class LocalBackend:
         words = [sys.executable, "-E", main_file(), "_run", *(word for pair in place.items() for word in pair)]
         words += ["--draining"] if draining else []
         import subprocess  # most commands start no runner
-        import threading
 
         with open(directory.log, "ab") as log:
             before = log.tell()
@@ -217,9 +228,7 @@ class LocalBackend:
                 cwd="/",
                 env=runner_environment(os.environ),
             )
-        # A program that lives longer than a command does takes note of its end, or it would stay as a zombie.
-        with contextlib.suppress(RuntimeError):  # at the limit of processes it does without
-            threading.Thread(target=child.wait, daemon=True, name="runner's end").start()
+        note_end(child)
         deadline = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < deadline:
             if (alive := self.runner()) is not None:

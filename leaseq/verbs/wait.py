@@ -47,7 +47,7 @@ def wait(
     }
     deadline = None if seconds is None else clock.monotonic() + seconds
     readers = {each.reader for each in found.tasks}
-    advices = {each: Advice(each, upkeep=partial(_keep_up, access), last_look=clock.monotonic()) for each in readers}
+    advices = {each: Advice(each, upkeep=partial(look_after, access), last_look=clock.monotonic()) for each in readers}
     pause = pauses(access.fs)
     while waited and not (any and ended):
         # If all are waited for, only the first needs to be looked at.
@@ -70,8 +70,8 @@ def wait(
     return Waited(ended, tuple(waited))
 
 
-def _keep_up(access: Access, lease: LeaseDir) -> None:
-    """What is known of the lease is done, and what its tasks wait for is looked at."""
+def look_after(access: Access, lease: LeaseDir) -> None:
+    """What is known of the lease is done, and what its tasks wait for is looked at, if anything may be changed."""
     if access.readonly:
         return
     access.keep_up(lease)

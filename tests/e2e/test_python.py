@@ -677,6 +677,88 @@ def test_what_commands_do_is_a_function_that_gives_values_and_prints_nothing(
     assert capfd.readouterr() == ("", "")
 
 
+def test_what_is_written_is_followed_over_attempts_until_the_task_has_ended(
+    box: Box, gate: Path, tmp_path: Path
+) -> None:
+    line = (
+        f"echo one é; until [ -e {gate} ]; do sleep 0.05; done; echo two; mkdir {tmp_path}/x 2>/dev/null && exit 1; :"
+    )
+    task = leaseq.submit(line, cpus=1, retries=1)
+    parts = leaseq.follow(task)
+    assert next(parts) == "one é\n"
+    gate.touch()
+    assert "".join(parts) == "two\none é\ntwo\n"
+    assert "".join(leaseq.follow(task, "err")) == ""
+    array = leaseq.submit_array("echo {i}", indices="0-1", cpus=1)
+    assert "".join(leaseq.follow(f"{array}_1")) == "1\n"
+    box.clean()
+    assert "".join(leaseq.follow(task)) == ""
+
+
+def test_what_can_be_asked_of_tasks_and_leases_is_given_as_values(
+    box: Box, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    array = leaseq.submit_array("[ {i} = 0 ] || { echo 'no such file: x'; exit 3; }", indices="0-2", cpus=1)
+    fine = leaseq.submit_array("true", indices="0-1", cpus=1)
+    leaseq.wait(array, fine, timeout=PATIENCE)
+    found = leaseq.triage(array)
+    assert found is not None and (found.row.id, found.row.exit_code) == (f"{array}_1", 3)
+    assert found.lines == ("no such file: x",)
+    assert leaseq.triage(fine) is None
+    detail = leaseq.details(f"{array}_1")
+    assert detail.task is not None and [each.exit_code for each in detail.outcomes] == [3]
+    held, pending = leaseq.report("1h")
+    assert {run.run.id for run in held.ran} >= {f"{array}_{n}" for n in range(3)} and pending.tasks == 0
+    info = leaseq.lease_info()
+    assert info.view.lease.id == info.snapshot.lease_id and info.snapshot.nodes[0].health.serving
+    assert {each.what for each in leaseq.doctor()} >= {"python", "home", "renames, links"}
+    assert leaseq.settings().origin["idle"] == "default"
+    runner = leaseq.host_runner()
+    assert runner.pid == box.runner_pid and runner.lease == info.snapshot.lease_id
+    assert leaseq.stop_runner(drain=True).before and leaseq.host_runner().pid is None
+    assert not leaseq.start_runner().already and leaseq.start_runner(again=True).pid != runner.pid
+    assert capfd.readouterr() == ("", "")
+
+
+def test_hooks_are_added_tried_listed_and_removed(box: Box, tmp_path: Path) -> None:
+    hook = leaseq.add_hook("log", f"cat >{tmp_path}/heard", on=["failed", "lost"], every_seconds=30)
+    assert (hook.on, hook.every_seconds) == (("failed", "lost"), 30)
+    assert leaseq.try_hook("log").code == 0 and "a test of this hook" in (tmp_path / "heard").read_text()
+    assert [each.name for each in leaseq.hooks()] == ["log"]
+    leaseq.add_hook("phone", ready="webhook", to="https://localhost/topic")
+    leaseq.remove_hook("phone")
+    leaseq.remove_hook("log")
+    assert leaseq.hooks() == []
+
+
+def test_what_the_code_of_a_task_differed_in_is_given_as_text(box: Box, tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        name = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *name, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    (tmp_path / "code.py").write_text("one\n")
+    git("init", "-q")
+    git("add", "code.py")
+    git("commit", "-q", "-m", "first")
+
+    def submitted() -> str:
+        return leaseq.submit("true", cpus=1, cwd=tmp_path)
+
+    def is_clean(task_id: str) -> bool:
+        task = leaseq.details(task_id).task
+        return task is not None and task.origin is not None and not task.origin.dirty
+
+    as_it_is = submitted()
+    (tmp_path / "code.py").write_text("two\n")
+    # What git said is believed for two seconds.
+    changed = wait_until(lambda: task if (task := submitted()) and not is_clean(task) else "", "git is asked again")
+    leaseq.wait(as_it_is, changed, timeout=PATIENCE)
+    assert leaseq.diff(as_it_is) == ""
+    assert "-one\n+two\n" in leaseq.diff(changed)
+    assert "-one\n+two\n" in leaseq.diff(as_it_is, changed)
+    assert leaseq.diff(changed, changed) == ""
+
+
 def test_a_task_of_a_program_records_the_commit_that_it_is_made_from(box: Box, tmp_path: Path) -> None:
     def git(*words: str) -> str:
         name = ("-c", "user.name=a", "-c", "user.email=a@b")
@@ -732,6 +814,20 @@ def test_nothing_is_changed_where_the_environment_forbids_it(box: Box, monkeypat
         leaseq.clean,
         lambda: leaseq.use_lease("local"),
         lambda: leaseq.release_lease("local"),
+        lambda: leaseq.add("-N1"),
+        lambda: leaseq.adopt_lease(1),
+        lambda: leaseq.keep_lease("local", keep="1h"),
+        lambda: leaseq.idle_lease("local", limit="1h"),
+        lambda: leaseq.scale_lease("local", least=0, most=1),
+        lambda: leaseq.hold_queue("local"),
+        leaseq.start_runner,
+        lambda: leaseq.start_runner(again=True),
+        leaseq.stop_runner,
+        leaseq.ssh_config,
+        lambda: leaseq.add_hook("x", "true"),
+        lambda: leaseq.try_hook("x"),
+        lambda: leaseq.remove_hook("x"),
+        leaseq.doctor,
     ]
     for act in acts:
         with pytest.raises(leaseq.LeaseqError, match="LEASEQ_READONLY"):
@@ -755,6 +851,15 @@ def test_nothing_is_changed_where_the_environment_forbids_it(box: Box, monkeypat
         (lambda: leaseq.retry("last", hold=True), "hold cannot be said"),
         (lambda: leaseq.move("last"), "to which lease"),
         (lambda: leaseq.pause(group="a b"), "not a group's name"),
+        (lambda: leaseq.follow("last", "both").__next__(), "no stream"),
+        (lambda: leaseq.add_hook("x", "true", on="rain"), "no event 'rain'"),
+        (lambda: leaseq.add_hook("x", "true", every_seconds=1), "at least 10 s"),
+        (lambda: leaseq.try_hook("x"), "no hook 'x'"),
+        (lambda: leaseq.remove_hook("x"), "no hook 'x'"),
+        (lambda: leaseq.report("soon"), "not a duration"),
+        (lambda: leaseq.idle_lease("local", limit="1h"), "hosts for nodes"),
+        (lambda: leaseq.keep_lease("local", keep="1h"), "is of hosts"),
+        (lambda: leaseq.scaling("local"), "does not scale"),
     ],
 )
 def test_what_cannot_be_is_said(box: Box, act: Callable[[], object], said: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from leaseq.allocation import Allocation
-from leaseq.cli.keeping import kept
 from leaseq.dataclass import replace
 from leaseq.errors import UsageError
 from leaseq.lease import wording
@@ -14,6 +13,7 @@ from leaseq.lease.kept import Kept
 from leaseq.lease.slurm.args import without
 from leaseq.lease.slurm.keep import FAILED_MAX, NOTHING, Known, Link, Step, again_in, next_step
 from leaseq.protocol.succession import How, Refusal
+from leaseq.verbs.lease_words import kept
 from tests.build import make_alloc
 
 FIRST, NEXT = 1, 2

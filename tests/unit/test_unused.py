@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from leaseq.cli import idling
-from leaseq.cli.add import idle_limit
 from leaseq.errors import UsageError
 from leaseq.models import Heartbeat, State
 from leaseq.reading.unused import Unused, unused
 from leaseq.reading.views import Health, NodeView
+from leaseq.verbs.lease_request import idle_limit
+from leaseq.verbs.lease_words import unused_limit
 
 
 def node(name: str, *, health: Health = Health.OK, **said: object) -> NodeView:
@@ -49,7 +49,7 @@ def test_each_job_of_a_lease_counts_by_itself() -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [("30m", 1800.0), ("60s", 60.0), ("1h30m", 5400.0), ("off", None)])
 def test_a_limit_is_a_time_or_off(text: str, seconds: float | None) -> None:
-    assert idling.limit(text, what="--idle") == seconds
+    assert unused_limit(text, what="--idle") == seconds
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_limit_is_a_time_or_off(text: str, seconds: float | None) -> None:
 )
 def test_a_limit_below_a_minute_and_what_is_no_time_are_refused_with_what_can_be_said(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said) as refused:
-        idling.limit(text, what="--idle")
+        unused_limit(text, what="--idle")
     assert refused.value.hint == "like 10m, 30m, 2h, or off"
 
 

@@ -16,6 +16,7 @@ from leaseq.dataclass import replace
 from leaseq.errors import Refused
 from leaseq.layout import Home
 from leaseq.lease import leases
+from leaseq.lease.host import note_end
 from leaseq.lease.slurm import clusters, squeue
 from leaseq.lease.slurm.args import Checked
 from leaseq.lease.slurm.command import ask
@@ -62,7 +63,7 @@ def adopt(
     environment |= {"SLURM_CLUSTER_NAME": cluster} if cluster else {}
     environment["LEASEQ_ONLY_NODES"] = ",".join(bare)
     with open(place.script_log, "ab") as log:
-        subprocess.Popen(
+        child = subprocess.Popen(
             ["/bin/bash", "-p", path],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -71,6 +72,7 @@ def adopt(
             cwd="/",
             env=environment,
         )
+    note_end(child)
     squeue.changed(fs, home, cluster)
     return known.lease, bare
 

@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterator
 
 from leaseq.allocation import Allocation
-from leaseq.cli.app import App
-from leaseq.cli.findings import SKEW_SECONDS_MAX, Finding
 from leaseq.errors import LeaseqError
 from leaseq.lease.slurm import steps
 from leaseq.lease.slurm.command import ask
@@ -15,6 +13,8 @@ from leaseq.lease.slurm.reach import STEP_SECONDS_MAX, fresh_file
 from leaseq.models import Lease
 from leaseq.protocol import allocs
 from leaseq.reading.views import Health, NodeView
+from leaseq.verbs.access import Access
+from leaseq.verbs.findings import SKEW_SECONDS_MAX, Finding
 
 NODES_MAX = 32
 """More nodes than these are not stepped onto one after another."""
@@ -29,17 +29,17 @@ printf '%s\\n' "${CUDA_VISIBLE_DEVICES-${ROCR_VISIBLE_DEVICES-${ZE_AFFINITY_MASK
 """
 
 
-def nodes(app: App, record: Lease, granted: tuple[str, ...]) -> Iterator[Finding]:
+def nodes(access: Access, record: Lease, granted: tuple[str, ...]) -> Iterator[Finding]:
     """What is right and wrong on each node. granted: the nodes by Slurm's word."""
-    reader = app.access.reader_of(app.home.lease(record.id))
+    reader = access.reader_of(access.home.lease(record.id))
     views = {view.node: view for view in reader.read(recent=0, pending=0).nodes}
-    notes = allocs.notes_of(app.fs, reader.lease)
+    notes = allocs.notes_of(access.fs, reader.lease)
     # A lease whose nodes have another directory under the home's path has written nothing here: Slurm knows them.
-    names = allocs.members(app.fs, reader.lease) or granted or tuple(views)
-    for alloc in allocs.living_of(app.fs, reader.lease, record):
+    names = allocs.members(access.fs, reader.lease) or granted or tuple(views)
+    for alloc in allocs.living_of(access.fs, reader.lease, record):
         yield from _steps(alloc)
     for node in names[:NODES_MAX]:
-        yield from _node(app, record, node, views.get(node), notes.get(node, ""))
+        yield from _node(access, record, node, views.get(node), notes.get(node, ""))
     if len(names) > NODES_MAX:
         yield Finding("nodes", "note", f"{len(names) - NODES_MAX} more were not looked at")
 
@@ -57,20 +57,20 @@ def _steps(alloc: Allocation) -> Iterator[Finding]:
         )
 
 
-def _node(app: App, record: Lease, node: str, view: NodeView | None, note: str) -> Iterator[Finding]:
+def _node(access: Access, record: Lease, node: str, view: NodeView | None, note: str) -> Iterator[Finding]:
     health = view.health if view else Health.UNKNOWN
     if note and health is not Health.OK:
         yield Finding(node, "bad", note, f"`leaseq lease info {record.id}` says more")
     elif health is not Health.OK:
-        yield Finding(node, "bad", f"its runner is {health.value}", f"see {_log_of(app, record, node)}")
+        yield Finding(node, "bad", f"its runner is {health.value}", f"see {_log_of(access, record, node)}")
     elif note:
         yield Finding(node, "note", note)
     before, began = time.time(), time.monotonic()
     try:
-        main = app.access.serving(record, node).alloc.main
-        with fresh_file(app.fs, app.home.lease(record.id)) as mark:
+        main = access.serving(record, node).alloc.main
+        with fresh_file(access.fs, access.home.lease(record.id)) as mark:
             words = ["/bin/sh", "-c", _PROBE, "probe", main, mark]
-            answer = ask(app.access.attach(record, node, words, tty=False), seconds_max=STEP_SECONDS_MAX)
+            answer = ask(access.attach(record, node, words, tty=False), seconds_max=STEP_SECONDS_MAX)
     except LeaseqError as error:
         yield Finding(node, "bad", f"no step could be started: {error.message}", error.hint)
         return
@@ -84,10 +84,10 @@ def _node(app: App, record: Lease, node: str, view: NodeView | None, note: str) 
     yield from _seen(node, lines, view, before=before, took=took)
 
 
-def _log_of(app: App, record: Lease, node: str) -> str:
+def _log_of(access: Access, record: Lease, node: str) -> str:
     """What the lease script that serves the node had to say, as a path."""
-    lease = app.home.lease(record.id)
-    serving = allocs.serving(app.fs, lease, node)
+    lease = access.home.lease(record.id)
+    serving = allocs.serving(access.fs, lease, node)
     return allocs.directory(lease, serving.alloc).script_log if serving else lease.root
 
 
