@@ -27,6 +27,7 @@ from leaseq.api.errors import RemoteTraceback as RemoteTraceback
 from leaseq.api.errors import TaskFailed as TaskFailed
 from leaseq.api.errors import TaskTimeout as TaskTimeout
 from leaseq.api.executor import Executor as Executor
+from leaseq.api.executor import register_joblib as register_joblib
 from leaseq.api.futures import Future as Future
 from leaseq.api.hooks import add_hook as add_hook
 from leaseq.api.hooks import hooks as hooks

@@ -46,7 +46,7 @@ def queue_call(
     access, lease = home.access(), lease_of(asked)
     task_id = new_task_id()
     array = Array(indices=f"0-{len(blocks) - 1}") if mapped else None
-    like = replace(asked.like, array=array, name=asked.like.name or _table_name(name))
+    like = replace(asked.like, array=array, name=asked.like.name or table_name(name))
     opened(access, lease, like)
     directory = calls.put(access.fs, lease, task_id, data)
     command = calls.command(sys.executable, directory, name)
@@ -80,7 +80,7 @@ def name_of(function: Callable[..., Any]) -> str:
     return name if module in ("__main__", "builtins") else f"{module}.{name}"
 
 
-def _table_name(name: str) -> str:
+def table_name(name: str) -> str:
     """The last part of it as a task may be called."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name.rpartition(".")[2]).strip("-._")[:64] or "call"
 

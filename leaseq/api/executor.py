@@ -17,8 +17,9 @@ from leaseq.api.options import Asked, Options, asked
 from leaseq.api.queueing import lease_of, queued
 from leaseq.api.submitting import Command, words_of
 from leaseq.api.watcher import watcher
-from leaseq.errors import LeaseqError
+from leaseq.errors import LeaseqError, UsageError
 from leaseq.indices import Indices
+from leaseq.layout import LeaseDir
 from leaseq.models import Outcome
 from leaseq.names import new_task_id
 from leaseq.room import Room, how_many
@@ -210,7 +211,22 @@ def chunk_size(number: int, said: Asked) -> int:
     """How many of so many calls an index makes, by the room that the lease's nodes have now."""
     if number <= INDICES_MIN:
         return 1
-    nodes = home.access().reader_of(lease_of(said)).read(recent=0, pending=0).nodes
+    return -(-number // min(INDICES_MAX, max(INDICES_MIN, SLOTS_OVER * slots(said, lease_of(said)))))
+
+
+def slots(said: Asked, lease: LeaseDir) -> int:
+    """How many such tasks the lease's nodes can run at once, by the room that they have said; 0 if none is heard."""
+    nodes = home.access().reader_of(lease).read(recent=0, pending=0).nodes
     rooms = [Room(beat.cpus, beat.mem_mb, beat.gpus) for view in nodes if (beat := view.heartbeat)]
-    slots = sum(how_many(said.like.need, room) for room in rooms)
-    return -(-number // min(INDICES_MAX, max(INDICES_MIN, SLOTS_OVER * slots)))
+    return sum(how_many(said.like.need, room) for room in rooms)
+
+
+def register_joblib() -> None:
+    """joblib knows a backend `leaseq`, whose batches of calls are tasks; its parameters are the options of a task."""
+    try:
+        from joblib import register_parallel_backend
+
+        from leaseq.api.joblib import LeaseqBackend
+    except ImportError as error:
+        raise UsageError(f"joblib cannot be imported: {error}", hint="`pip install joblib`, 1.3 or newer") from None
+    register_parallel_backend("leaseq", LeaseqBackend)

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Mapping
 
 from leaseq.cli.asking import NONE, Ask, Question, agreed
-from leaseq.cli.idling import OFF, limit
 from leaseq.config import CHOICES, Config
 from leaseq.dataclass import replace
 from leaseq.errors import UsageError
@@ -17,6 +16,7 @@ from leaseq.lease.slurm.offers import Account, Kind, Offers, Partition, gpus_in
 from leaseq.names import NAME, valid_name
 from leaseq.values import integer, one_of, seconds
 from leaseq.verbs.init import Wanted
+from leaseq.verbs.lease_words import OFF, unused_limit
 from leaseq.words import memory
 
 TIME_DEFAULT = 240
@@ -202,7 +202,7 @@ def _time(partition: Partition | None) -> Question:
 
 
 def _idle_limit(answer: str) -> str:
-    limit(answer, what="the time")
+    unused_limit(answer, what="the time")
     return "" if answer.lower() == OFF else answer
 
 

@@ -1,4 +1,4 @@
-"""submitit with leaseq's plugin, and optuna by the recipe of docs/python.md, as their users run them."""
+"""submitit with leaseq's plugin, and optuna and joblib by the recipes of docs/python.md, as their users run them."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def box(tmp_path: Path) -> Iterator[Box]:
     made.close()
 
 
-def said(box: Box, what: str) -> list[str]:
-    words = [str(VENV / "bin" / "python"), str(PROGRAMS / "submitit_on_leaseq.py"), what]
+def said(box: Box, what: str, *, program: str = "submitit_on_leaseq.py") -> list[str]:
+    words = [str(VENV / "bin" / "python"), str(PROGRAMS / program), what]
     done = subprocess.run(words, env=box.environment, cwd=box.work, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
@@ -61,13 +61,33 @@ def test_what_a_task_cannot_be_is_refused(box: Box) -> None:
     assert box.run("tasks", "--json", code=0).json["tasks"] == []
 
 
-def test_optuna_runs_its_trials_by_the_recipe_of_the_page(box: Box) -> None:
+def recipe(box: Box, word: str) -> None:
+    """What docs/python.md prints with that word in it is `recipe.py`."""
     page = (ROOT / "docs" / "python.md").read_text()
-    (recipe,) = (block for block in re.findall(r"^```py\n(.*?)^```$", page, re.M | re.S) if "study.ask" in block)
-    (box.work / "recipe.py").write_text(recipe)
-    words = [str(VENV / "bin" / "python"), str(PROGRAMS / "optuna_on_leaseq.py"), "recipe.py"]
-    done = subprocess.run(words, env=box.environment, cwd=box.work, capture_output=True, text=True, timeout=SECONDS)
-    assert (done.returncode, done.stdout) == (0, "24 {'COMPLETE'} True\n"), done.stderr
+    (text,) = (block for block in re.findall(r"^```py\n(.*?)^```$", page, re.M | re.S) if word in block)
+    (box.work / "recipe.py").write_text(text)
+
+
+def test_optuna_runs_its_trials_by_the_recipe_of_the_page(box: Box) -> None:
+    recipe(box, "study.ask")
+    assert said(box, "recipe.py", program="optuna_on_leaseq.py") == ["24 {'COMPLETE'} True"]
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ("values", ["True True", "4", "2 {'1'}"]),
+        ("errors", ["no 3 RemoteTraceback True", "['CANCELLED', 'DONE', 'FAILED']", "Refused"]),
+        ("nested", ["1 True SequentialBackend", "1 True LokyBackend"]),
+        ("few", ["True"]),
+        ("page", []),
+    ],
+)
+def test_joblib_makes_its_calls_in_tasks(box: Box, what: str, expected: list[str]) -> None:
+    recipe(box, "register_joblib")
+    assert said(box, what, program="joblib_on_leaseq.py") == expected
+    names = {task["name"] for task in box.run("tasks", "--json", code=0).json["tasks"]}
+    assert names == {"values": {"sqrt", "where"}, "errors": {"fails"}, "nested": {"inner"}}.get(what, names) and names
 
 
 def test_a_job_is_checkpointed_as_its_lease_ends_and_goes_on_in_another(clients: Clients, tmp_path: Path) -> None:
