@@ -10,6 +10,7 @@ from leaseq.models import State
 from leaseq.monitor.effects import Foreground, Run, command_line
 from leaseq.monitor.model import Scene
 from leaseq.monitor.overlays import Confirm, Field, Form
+from leaseq.monitor.undo import Undo
 from leaseq.reading.views import Health, TaskView, duration
 from leaseq.words import count
 
@@ -36,11 +37,15 @@ def cancel(scene: Scene) -> Confirm | str:
         lines.append(f"ends {count(len(active), 'running task')}: TERM now, KILL if that is not enough")
         lines.append(f"{duration(longest)} of work {'is' if len(active) == 1 else 'at most are'} cut off")
     if pending:
-        lines.append(f"takes {count(pending, 'pending task')} off the queue")
+        lines.append(
+            f"takes {count(pending, 'pending task')} off the queue; u brings {'it' if pending == 1 else 'them'} back"
+        )
     if len(tasks) == 1:
         lines.append(short_command(tasks[0]))
     title = f"cancel {tasks[0].id}" if len(tasks) == 1 else f"cancel {count(len(tasks), 'task')}"
-    return Confirm(title, tuple(lines), on_lease(scene, "cancel", *(task.id for task in tasks)))
+    waiting = {task.id: "held" if task.held else "" for task in tasks if task.state is State.PENDING}
+    undo = Undo(scene.data.lease_id, "cancel", tuple(waiting), before=waiting) if waiting else None
+    return Confirm(title, tuple(lines), on_lease(scene, "cancel", *(task.id for task in tasks)), undo=undo)
 
 
 def short_command(task: TaskView) -> str:
@@ -74,14 +79,23 @@ def recoverable(task: TaskView) -> bool:
     return task.state is State.STUCK or (task.state is State.LOST and task.place is not None)
 
 
-def recover(scene: Scene) -> Confirm | str:
-    """The question before tasks are put back into the inbox."""
+def recover(scene: Scene, *, force: bool = False) -> Confirm | str:
+    """The question before tasks are put back into the inbox; force: also those that may still run."""
     tasks = [task for task in scene.chosen if recoverable(task)]
     if not tasks:
         return "only a stuck or lost task can be recovered"
-    lines = (f"queues {count(len(tasks), 'task')} again, as the next attempt", "what was done so far is done twice")
-    title = f"recover {tasks[0].id}" if len(tasks) == 1 else f"recover {len(tasks)} tasks"
-    return Confirm(title, lines, on_lease(scene, "recover", *(task.id for task in tasks)))
+    lines: tuple[str, ...] = (
+        f"queues {count(len(tasks), 'task')} again, as the next attempt",
+        "what was done so far is done twice",
+    )
+    how = ""
+    if force:
+        nodes = ", ".join(list(dict.fromkeys(task.node for task in tasks if task.node))[:3])
+        lines = (lines[0], f"if {nodes or 'its node'} is up after all, it runs twice at once, on the same files")
+        how = " by force"
+    title = f"recover {tasks[0].id}{how}" if len(tasks) == 1 else f"recover {len(tasks)} tasks{how}"
+    ids = (task.id for task in tasks)
+    return Confirm(title, lines, on_lease(scene, "recover", *(["--force"] if force else []), *ids))
 
 
 def hold(scene: Scene) -> Run | str:
@@ -90,7 +104,8 @@ def hold(scene: Scene) -> Run | str:
     if not tasks:
         return "only a pending task can be held"
     verb = "release" if all(task.held for task in tasks) else "hold"
-    return Run(on_lease(scene, verb, *(task.id for task in tasks)))
+    ids = tuple(task.id for task in tasks if task.held == (verb == "release"))
+    return Run(on_lease(scene, verb, *ids), undo=Undo(scene.data.lease_id, verb, ids))
 
 
 # -- leases ------------------------------------------------------------------------------------------
@@ -98,11 +113,10 @@ def hold(scene: Scene) -> Run | str:
 
 def release_lease(scene: Scene) -> Confirm | str:
     """The question before a lease is released, with what it costs."""
-    row = scene.lease if scene.lease is not None else scene.watched
+    row = scene.meant
     if row is None:
         return "no lease is selected"
-    if row.word == "ENDED":
-        return f"lease {row.id} has ended already"
+    title = f"release lease {row.id}" + (f" {row.name}" if row.name else "")
     words = ("lease", "release", row.id, "--yes")
     watched = row.id == scene.data.lease_id
     active, pending = scene.count(*ACTIVE), scene.count(State.PENDING)
@@ -112,13 +126,13 @@ def release_lease(scene: Scene) -> Confirm | str:
     )
     if row.is_of_hosts:
         hosts = f"takes {count(len(row.nodes), 'host')} out of it" if row.nodes else "it has no host now"
-        return Confirm(f"release {row.id}", (f"{hosts}, {ends};", stay), words)
+        return Confirm(title, (f"{hosts}, {ends};", stay), words)
     if not row.is_borrowed:
-        return Confirm(f"release {row.id}", (f"stops this host's runner, {ends};", stay), words)
+        return Confirm(title, (f"stops this host's runner, {ends};", stay), words)
     if row.word == "PENDING":
-        return Confirm(f"release {row.id}", ("takes it out of Slurm's queue: it holds no node yet;", stay), words)
+        return Confirm(title, ("takes it out of Slurm's queue: it holds no node yet;", stay), words)
     held = len(row.nodes) or sum(view.health is not Health.STOPPED for view in scene.nodes)
-    return Confirm(f"release {row.id}", (f"releases {count(held, 'node')}, {ends};", stay), words)
+    return Confirm(title, (f"releases {count(held, 'node')}, {ends};", stay), words)
 
 
 # -- forms -------------------------------------------------------------------------------------------
@@ -134,6 +148,7 @@ def submit_form(scene: Scene) -> Form:
         Field("name", hint="for tables"),
         Field("node", hint="empty: whichever has room first"),
         Field("directory", hint="empty: where the monitor was started"),
+        Field("more", hint="any other options of submit: --group eval --retries 2"),
     )
     return Form("submit", f"submit to {scene.data.lease_id}", fields, lease=scene.data.lease_id)
 
@@ -166,7 +181,8 @@ def form_words(form: Form) -> tuple[str, ...]:
     """The command line that the form stands for; raises ValueError if quotes do not match."""
     if form.kind == "submit":
         given = _options(form, SUBMIT_OPTIONS)
-        return ("submit", "--lease", form.lease, *given, "--", form.value("command"))
+        more = shlex.split(form.value("more"))
+        return ("submit", "--lease", form.lease, *given, *more, "--", form.value("command"))
     own = _options(form, {"profile": "--profile", "name": "--name"})
     slurm = [f"--{label}={form.value(label)}" for label in ("partition", "nodes", "time") if form.value(label)]
     slurm += [f"--gres=gpu:{form.value('GPUs')}"] if form.value("GPUs") else []

@@ -51,10 +51,24 @@ def recover(scene: Scene) -> Step:
     return opened(scene, actions.recover(scene))
 
 
+def force(scene: Scene) -> Step:
+    """Stuck tasks are queued again though they may still run, once that was asked."""
+    from leaseq.monitor import actions
+
+    return opened(scene, actions.recover(scene, force=True))
+
+
 def hold(scene: Scene) -> Step:
     from leaseq.monitor import actions
 
     return opened(scene, actions.hold(scene))
+
+
+def undo(scene: Scene) -> Step:
+    """The last thing that was done here is taken back."""
+    from leaseq.monitor import undo
+
+    return undo.undo(scene)
 
 
 def submit_form(scene: Scene) -> Step:
@@ -173,7 +187,7 @@ def copy(scene: Scene) -> Step:
         text = scene.lease.id
     else:
         text = " ".join(task.id for task in scene.chosen)
-    return Step(say(ui, f"copied {text}"), (Copy(text),)) if text else Step(say(ui, "nothing is selected"))
+    return Step(ui, (Copy(text),)) if text else Step(say(ui, "nothing is selected"))
 
 
 # -- the view ----------------------------------------------------------------------------------------

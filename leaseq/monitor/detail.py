@@ -10,6 +10,7 @@ from leaseq.models import State
 from leaseq.monitor.gpus import detail_row, left_unused
 from leaseq.monitor.model import Pane, Scene
 from leaseq.monitor.panes import Rows, node_age, why
+from leaseq.monitor.remedies import next_step
 from leaseq.monitor.text import pad, wrap
 from leaseq.monitor.theme import (
     HEALTH_STYLES,
@@ -103,7 +104,7 @@ def _task(scene: Scene, task: TaskView, columns: int) -> Rows:
         ("exit code", "" if task.exit_code is None else str(task.exit_code), ""),
         ("attempt", str(task.attempt) if task.attempt > 1 else "", ""),
         ("process", "" if task.pid is None or task.state.ended else str(task.pid), ""),
-        ("next step", _next_step(task), "warn"),
+        ("next step", next_step(scene, task), "warn"),
     ]
     rows = _pairs(pairs, columns)
     view = next((view for view in scene.nodes if view.node == task.node), None)
@@ -122,16 +123,6 @@ def _progress(task: TaskView, columns: int) -> str:
         return ""
     room = min(BAR_MAX, columns - cells(text) - 1)
     return f"{filled(done, room)} {text}" if room >= BAR_MIN else text
-
-
-def _next_step(task: TaskView) -> str:
-    if task.state is State.STUCK:
-        return "its runner is gone: start it again and the task goes on, or Enter, recover"
-    if task.state is State.LOST:
-        return "nobody knows how it ended: Enter, recover queues it again"
-    if task.state is State.UNKNOWN:
-        return "its node is late: wait, it may be a file server's restart"
-    return ""
 
 
 def _node(scene: Scene, view: NodeView, columns: int) -> Rows:

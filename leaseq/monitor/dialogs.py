@@ -66,6 +66,10 @@ def _entered(scene: Scene, prompt: Prompt) -> Step:
     if prompt.kind == "command":
         done = actions.typed(prompt.edit.text, readonly=scene.ui.readonly)
         return acts.opened(closed, done) if done else Step(closed.ui)
+    if prompt.kind == "priority":
+        from leaseq.monitor.changing import with_priority
+
+        return acts.opened(closed, with_priority(closed, prompt.edit.text)) if prompt.edit.text else Step(closed.ui)
     if prompt.kind == "find" and prompt.edit.text:
         return Step(acts.next_match(closed, -1))
     return Step(closed.ui)
@@ -91,7 +95,8 @@ def _menu(scene: Scene, menu: Menu, key: str) -> Step:
 
 def _confirm(scene: Scene, confirm: Confirm, key: str) -> Step:
     if key in ("y", "Y"):
-        return Step(replace(scene.ui, overlay=None, marks=frozenset()), (Run(confirm.then),))
+        run = Run(confirm.then, undo=confirm.undo, undoes=confirm.undoes)
+        return Step(replace(scene.ui, overlay=None, marks=frozenset()), (run,))
     if key in ("n", "N", "esc", "q", "ctrl-c"):
         return Step(say(_closed(scene), "nothing was done", "dim"))
     return Step(say(scene.ui, "y: yes, n: no", "dim"))

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.monitor.doings import noted
+from leaseq.monitor.filters import Filter
 from leaseq.monitor.model import Ui, say
+from leaseq.words import visible
+
+if TYPE_CHECKING:
+    from leaseq.monitor.moves import Step
+    from leaseq.monitor.run import Answer
+    from leaseq.monitor.undo import Undo
 
 
 class Outside(Protocol):
@@ -22,8 +30,8 @@ class Outside(Protocol):
     def watch(self, lease: str) -> None:
         """That lease is read from now on."""
 
-    def copy(self, text: str) -> None:
-        """The text is in the terminal's clipboard."""
+    def copy(self, text: str) -> tuple[bool, str]:
+        """(whether the text was sent to the terminal's clipboard, what a person has to know of that)"""
 
     def complete(self, text: str) -> None:
         """The line is completed in the background."""
@@ -56,6 +64,12 @@ class Run:
     whole: bool = False
     back: object = None
     """What stands there again when the answer is closed."""
+    undo: Undo | None = None
+    """What takes it back, once it is done."""
+    undoes: str = ""
+    """What is taken back by it, in words."""
+    shape: Callable[[Ui, Answer], Step] | None = None
+    """What is made of the answer, if it is not for the person."""
 
     def do(self, outside: Outside, ui: Ui) -> Ui:
         outside.begin(self)
@@ -90,13 +104,15 @@ class Pager:
 
 @dataclass(frozen=True)
 class Copy:
-    """The text is in the terminal's clipboard."""
+    """The text is in the terminal's clipboard, if the terminal takes it."""
 
     text: str
 
     def do(self, outside: Outside, ui: Ui) -> Ui:
-        outside.copy(self.text)
-        return ui
+        sent, remark = outside.copy(self.text)
+        if not sent:
+            return say(ui, f"not copied: {remark}", "warn")
+        return say(ui, f"copied {visible(self.text)[:200]}" + (f" ({remark})" if remark else ""))
 
 
 @dataclass(frozen=True)
@@ -104,11 +120,15 @@ class Watch:
     """Another lease is shown."""
 
     lease: str
+    task: str = ""
+    """Which is under the cursor then."""
 
     def do(self, outside: Outside, ui: Ui) -> Ui:
         outside.watch(self.lease)
-        fresh = Ui(readonly=ui.readonly, ascii=ui.ascii, lease=self.lease)
-        return replace(fresh, doings=ui.doings, typed=ui.typed, drafts=ui.drafts)
+        fresh = Ui(readonly=ui.readonly, ascii=ui.ascii, lease=self.lease, task=self.task)
+        if self.task:
+            fresh = replace(fresh, filter=Filter.ALL, text=self.task)
+        return replace(fresh, doings=ui.doings, undos=ui.undos, typed=ui.typed, drafts=ui.drafts)
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def _by_number() -> tuple[Key, ...]:
     label = f"1-{len(Filter)}"
 
     def key(number: int, wanted: Filter) -> Key:
-        return Key((str(number),), label, "the filter of that number", lambda s: moves.filtered(s, wanted), NOT_LOGS)
+        return Key((str(number),), label, "the filter of that number", lambda s: moves.filtered(s, wanted))
 
     return tuple(key(number, each) for number, each in enumerate(Filter, 1))
 
@@ -168,8 +168,18 @@ TABLE: tuple[Key, ...] = (
     ),
     Key(("m",), "m", "what can be done with the task", _task_menu, TASKS, "", why_not=refusals.no_task),
     Key(("U",), "U", "its group, task by task", _view("group"), TASKS, "", why_not=refusals.no_group),
+    Key(
+        ("u",),
+        "u",
+        "undo: a cancel of what had not started, hold, priority, pin or pause that was done here",
+        acts.undo,
+        EVERY,
+        "undo",
+        changes=True,
+        why_not=refusals.no_undo,
+    ),
     Key((" ",), "Space", "mark, to act on several", acts.mark, TASK_LIST, "mark", why_not=refusals.no_task),
-    Key(("a",), "a", "submit a task", acts.submit_form, EVERY, "submit", changes=True),
+    Key(("a",), "a", "submit a task", acts.submit_form, EVERY, "submit", changes=True, why_not=refusals.no_submit),
     Key(
         ("F",),
         "F",
@@ -213,12 +223,13 @@ TABLE: tuple[Key, ...] = (
     Key(
         ("x",),
         "x",
-        "release the lease",
+        "release the lease that is looked at; among the leases that under the cursor",
         acts.release_lease,
-        NOT_LOGS,
+        EVERY,
         "release",
+        NOT_LOGS,
         changes=True,
-        why_not=refusals.no_lease,
+        why_not=refusals.no_release,
     ),
     Key(("n",), "n", "new lease", acts.add_form, NOT_LOGS, "new lease", changes=True),
     Key((",",), ",", "sort by the column to the left", lambda s: acts.sort(s, -1), NOT_LOGS, ""),

@@ -227,7 +227,10 @@ class Monitor:
         from leaseq.monitor.outside import answered
 
         self.readers.refresh()
-        self.ui = answered(self.ui, answer, now=self.clock.now())
+        step = answered(self.ui, answer, now=self.clock.now())
+        self.ui = step.ui
+        for effect in step.effects:
+            self.ui = effect.do(self._world, self.ui)
 
     # -- signals -------------------------------------------------------------------------------------
 

@@ -116,6 +116,8 @@ class Ui:
     overlay: object = None
     doings: tuple[Doing, ...] = ()
     """What was done here, the oldest first."""
+    undos: tuple[object, ...] = ()
+    """What of it can be taken back."""
     message: Message | None = None
     typed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Lines that were typed, by the kind of their prompt, the newest last."""
@@ -248,6 +250,11 @@ class Scene:
     def watched(self) -> LeaseView | None:
         """The lease that the other panes show."""
         return next((row for row in self.data.leases.rows if row.id == self.data.lease_id), None)
+
+    @property
+    def meant(self) -> LeaseView | None:
+        """The lease that keys act on: under the cursor of their list, if that has the focus, else the watched one."""
+        return self.lease if self.ui.focus is Pane.LEASES else self.watched
 
     @cached_property
     def chosen(self) -> tuple[TaskView, ...]:

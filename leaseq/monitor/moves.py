@@ -142,7 +142,7 @@ def next_filter(scene: Scene) -> Ui:
 def filtered(scene: Scene, wanted: Filter) -> Ui:
     """The list of tasks has that filter."""
     ui = scene.ui
-    return replace(ui, filter=wanted, focus=Pane.TASKS, last_list=Pane.TASKS, rows=FEW_ROWS)
+    return replace(focus(ui, Pane.TASKS), view=None, filter=wanted, rows=FEW_ROWS)
 
 
 # -- the log -----------------------------------------------------------------------------------------

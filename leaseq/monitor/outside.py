@@ -9,10 +9,12 @@ from collections.abc import Callable
 from leaseq.commands import READONLY
 from leaseq.dataclass import replace
 from leaseq.layout import Home
+from leaseq.monitor import clipboard
 from leaseq.monitor.completing import asked
 from leaseq.monitor.doings import noted
 from leaseq.monitor.effects import Pager, Run, command_line
 from leaseq.monitor.model import Message, Ui
+from leaseq.monitor.moves import Step
 from leaseq.monitor.overlays import Form, Output
 from leaseq.monitor.reader import Readers
 from leaseq.monitor.run import Answer, answer_of, foreground, page
@@ -51,8 +53,11 @@ class World:
         self._readers.watch(lease)
         self._readers.refresh()
 
-    def copy(self, text: str) -> None:
-        self._terminal.copy(text)
+    def copy(self, text: str) -> tuple[bool, str]:
+        sent, remark = clipboard.verdict(text, os.environ)
+        if sent:
+            self._terminal.copy(text)
+        return sent, remark
 
     def begin(self, run: Run) -> None:
         environment = self._environment()
@@ -92,9 +97,21 @@ class World:
         return {**os.environ, "LEASEQ_HOME": self._home.root, "LEASEQ_LEASE": lease, **forbids}
 
 
-def answered(ui: Ui, answer: Answer, *, now: float) -> Ui:
-    """The answer of a command is on the screen, and among what was done here."""
-    ui = noted(ui, now, command_line(answer.run.words), code=answer.code, answer=answer.text)
+def answered(ui: Ui, answer: Answer, *, now: float) -> Step:
+    """The answer of a command is on the screen, and among what was done here; or what is made of it is done."""
+    run = answer.run
+    if run.shape is not None and not answer.code:
+        return run.shape(replace(ui, message=None), answer)
+    ui = noted(ui, now, command_line(run.words), code=answer.code, answer=answer.text)
+    if run.undo is not None and (not answer.code or len(run.undo.tasks) > 1):
+        from leaseq.monitor.undo import done
+
+        ui = done(ui, run.undo)
+    return Step(_said(ui, answer))
+
+
+def _said(ui: Ui, answer: Answer) -> Ui:
+    """The answer is in a window or in the last lines."""
     back = answer.run.back
     if (answer.run.whole or len(answer.lines) > SHORT_LINES) and (ui.overlay is None or ui.overlay == back):
         output = Output(command_line(answer.run.words), answer.lines, back=back)
@@ -102,4 +119,9 @@ def answered(ui: Ui, answer: Answer, *, now: float) -> Ui:
     if answer.code and isinstance(back, Form) and ui.overlay is None:
         # What was typed is not lost: the form comes back with what is wrong with it.
         return replace(ui, overlay=replace(back, trouble=answer.text), message=None)
-    return replace(ui, message=Message(answer.text or "done", "bad" if answer.code else ""))
+    text = answer.text or "done"
+    if answer.run.undoes:
+        text = f"{'not undone' if answer.code else 'undone'}: {answer.run.undoes}: {text}"
+    elif answer.run.undo is not None and not answer.code:
+        text += " (u: undo)"
+    return replace(ui, message=Message(text, "bad" if answer.code else ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from leaseq.dataclass import dataclass, field
 from leaseq.monitor.model import Scene
@@ -10,6 +11,9 @@ from leaseq.monitor.moves import Step
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.text import Span, fit, fold, pad, part, restyle, short, width, wrap
 from leaseq.widths import cells
+
+if TYPE_CHECKING:
+    from leaseq.monitor.undo import Undo
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A line typed at the bottom. `kind` is filter, find or command."""
+    """A line typed at the bottom. `kind` is filter, find, command or priority."""
 
     kind: str
     edit: Edit = Edit()
@@ -66,10 +70,12 @@ class Prompt:
     """Which line typed earlier it shows, counted from the newest; 0: what is being typed."""
     fresh: str = ""
     """What was being typed, while it shows another line."""
+    about: str = ""
+    """What is asked for."""
 
     @property
     def sign(self) -> str:
-        return ":" if self.kind == "command" else "/"
+        return self.about or (":" if self.kind == "command" else "/")
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,15 @@ class Item:
     label: str
     act: Callable[[Scene], Step]
     why_not: str = ""
+
+
+_CHOICES = "123456789bcdefgimnoprstuvwxyz"
+"""Keys of lines that have none of their own; what moves in a menu or closes it is none."""
+
+
+def choice(number: int) -> str:
+    """The key of that line, from 0 on; a sign that is no key if there are more than keys."""
+    return _CHOICES[number] if number < len(_CHOICES) else "·"
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,10 @@ class Confirm:
     title: str
     lines: tuple[str, ...]
     then: tuple[str, ...]
+    undo: Undo | None = None
+    """What takes it back, once it is done."""
+    undoes: str = ""
+    """What is taken back by it."""
 
 
 @dataclass(frozen=True)

@@ -252,7 +252,12 @@ def _nothing(scene: Scene) -> list[str]:
         return [f"no task {'read so far ' if more else ''}matches {what}", *more, "Esc shows all again"]
     if ui.filter in FILTER_HINTS:
         return [FILTER_HINTS[ui.filter]]
-    return ["no task yet", "", "a submits one, or in a shell:", "leaseq submit -- python train.py"]
+    row = scene.watched
+    if row is not None and row.word == "ENDED":
+        return ["no task was here, and the lease has ended"]
+    named = f" --lease {row.id}" if row is not None and row.is_borrowed else ""
+    first = "in a shell:" if ui.readonly else "a submits one, or in a shell:"
+    return ["no task yet", "", first, f"leaseq submit{named} -- python train.py"]
 
 
 def _task(scene: Scene, task: TaskView, table: list[tuple[Sort, str, int, bool]]) -> list[Span]:

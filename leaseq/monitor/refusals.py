@@ -43,6 +43,26 @@ def no_lease(scene: Scene) -> str:
     return "" if scene.lease else "there is no lease yet"
 
 
+def no_release(scene: Scene) -> str:
+    row = scene.meant
+    if row is None:
+        return "there is no lease yet"
+    return f"lease {row.id} has ended already" if row.word == "ENDED" else ""
+
+
+def no_undo(scene: Scene) -> str:
+    if not scene.ui.undos:
+        return "nothing was done here that can be undone"
+    from leaseq.monitor.undo import last
+
+    return "" if last(scene) else "nothing was done in this lease that can be undone"
+
+
+def no_submit(scene: Scene) -> str:
+    row = scene.watched
+    return f"lease {row.id} has ended: n asks for another" if row is not None and row.word == "ENDED" else ""
+
+
 def nothing_under(scene: Scene) -> str:
     pane = scene.ui.focus
     if pane is Pane.LEASES:

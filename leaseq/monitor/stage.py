@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from leaseq.dataclass import replace
-from leaseq.models import State
+from leaseq.monitor.banners import banner
 from leaseq.monitor.layout import Ask, Layout, Rect, arrange
 from leaseq.monitor.model import FAILURES, Pane, Scene, settled
 from leaseq.monitor.panes import Rows, has_header, has_more_line
 from leaseq.monitor.text import wrap
-from leaseq.reading.views import Health
-from leaseq.words import count
 
 
 def laid_out(scene: Scene) -> Layout:
@@ -47,30 +45,6 @@ def arranged(scene: Scene) -> Scene:
     from leaseq.monitor.seeking import resolved
 
     return resolved(scene, heights.get(Pane.LOGS, scene.lines))
-
-
-def banner(scene: Scene) -> str:
-    """The one thing a person has to know now, or nothing."""
-    silent = scene.not_answering
-    if silent is not None:
-        return f"file system not answering for {silent:.0f} s"
-    if scene.data.lease.failure and scene.data.lease.snapshot is not None:
-        return scene.data.lease.failure
-    stuck = scene.count(State.STUCK)
-    if stuck:
-        down = [view.node for view in scene.nodes if view.health in (Health.DOWN, Health.STOPPED) and view.claimed]
-        where = f" on {', '.join(down[:3])}" if down else ""
-        return f"{count(stuck, 'task')} stuck{where}: no runner there. Enter on it: what to do"
-    limits = scene.data.lease.snapshot.limits if scene.data.lease.snapshot else None
-    if limits and limits.stop(""):
-        return "paused: nothing starts until `leaseq resume`"
-    if limits and limits.paused:
-        return f"paused: {', '.join(group for group in limits.groups if limits.stop(group))}. `leaseq resume -g GROUP`"
-    if scene.unused:
-        return f"{scene.unused}. x releases the lease"
-    if scene.data.leases.failure:
-        return f"Slurm does not answer: {scene.data.leases.failure}"
-    return ""
 
 
 def message_lines(scene: Scene) -> Rows:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from leaseq.models import State
 from leaseq.monitor import detail, logs, panes
 from leaseq.monitor.ahead import ahead
+from leaseq.monitor.banners import banner
 from leaseq.monitor.filters import Filter
 from leaseq.monitor.layout import Layout, Rect, lines_of
 from leaseq.monitor.model import VIEWS, Pane, Scene
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.press import hints
-from leaseq.monitor.stage import banner, laid_out, message_lines
+from leaseq.monitor.stage import laid_out, message_lines
 from leaseq.monitor.text import Span, Spans, joined, pad, short, splice, width
 from leaseq.monitor.theme import STATE_STYLES, age, state_glyph, to_ascii
 from leaseq.reading.views import Health, duration

@@ -7,53 +7,19 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
 
 import pytest
 
-from leaseq.dataclass import dataclass
 from leaseq.monitor.keymap import TABLE
-from tests import forked
+from tests.e2e.monitor_live import Live, environment, select, selected
 from tests.e2e.monitor_screen import Screen, on_terminal
-from tests.patience import wait_until
 
-ROOT = Path(__file__).parents[2]
 LEASEQ = [sys.executable, "-m", "leaseq"]
-
-
-@dataclass
-class Live:
-    """A local lease with a runner, and what was submitted to it."""
-
-    env: dict[str, str]
-
-    def leaseq(self, *words: str) -> str:
-        code, out, err = forked.run(words, self.env, cwd=ROOT)
-        assert code == 0, (words, out, err)
-        return out.decode().strip()
-
-    def submit(self, command: str, *options: str) -> str:
-        return self.leaseq("submit", *options, "--", command)
-
-    def state(self, task: str) -> str:
-        return self.leaseq("info", task)
-
-    def until(self, task: str, *words: str) -> None:
-        wait_until(
-            lambda: any(word in self.state(task) for word in words), f"{task} in {words}", seen=lambda: self.state(task)
-        )
 
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    root = tmp_path_factory.mktemp("lease")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("LEASEQ_", "SLURM_"))}
-    env |= {"LEASEQ_HOME": str(root / "home"), "LEASEQ_NODE_DIR": str(root / "node"), "PYTHONPATH": str(ROOT)}
-    env |= {"PAGER": "less", "LC_ALL": "C.UTF-8", "SHELL": "/bin/bash", "TERM": "xterm-256color"}
-    for name in ("NO_COLOR", "LESS", "TMUX"):
-        env.pop(name, None)
-    made = Live(env)
+    made = Live(environment(tmp_path_factory.mktemp("lease")))
     made.submit("seq -f 'line %g of output' 300; printf 'to stderr\\n' >&2; sleep 600", "--gpus", "0", "--name", "long")
     made.until("last", "RUNNING")
     made.submit("echo finished", "--gpus", "0", "--name", "short")
@@ -70,33 +36,6 @@ def screen(live: Live) -> Iterator[Screen]:
         found.shows("long:")
         found.shows("line 300 of output")
         yield found
-
-
-def selected(screen: Screen) -> str:
-    """The text of the row shown in reverse."""
-    for y, line in screen.display.buffer.items():
-        inside = "".join(line[x].data for x in range(screen.display.columns) if line[x].reverse)
-        if inside.strip() and y < screen.display.lines - 1:
-            return inside
-    return ""
-
-
-def select(screen: Screen, word: str) -> None:
-    """The cursor of the task list is on the task with that word."""
-    screen.send("g")
-    for _ in range(20):
-        screen.read()
-        here = selected(screen)
-        if word in here:
-            return
-        screen.send("j")
-        # A key pressed before the last one is seen would go too far.
-        screen.wait(partial(_elsewhere, screen, here), "the cursor to move")
-    raise AssertionError(f"no task {word!r} to select\n{screen.text}")
-
-
-def _elsewhere(screen: Screen, line: str) -> bool:
-    return selected(screen) != line
 
 
 def moves_down_and_up(screen: Screen, live: Live) -> None:
@@ -142,9 +81,9 @@ def goes_left_and_right(screen: Screen, live: Live) -> None:
 
 
 def opens_menus(screen: Screen, live: Live) -> None:
-    screen.press("\r", "recover to inbox")
+    screen.press("\r", "whole output in a pager")
     screen.send("\x1b")
-    screen.hides("recover to inbox")
+    screen.hides("whole output in a pager")
     screen.send("h")
     screen.shows("s shell")
     screen.press("\r", "shell on")
@@ -380,6 +319,19 @@ def runs_a_command(screen: Screen, live: Live) -> None:
     screen.shows("is not a leaseq command")
 
 
+def undoes(screen: Screen, live: Live) -> None:
+    task = live.submit("echo undone", "--gpus", "0", "--hold", "--name", "waits")
+    screen.shows("waits:")
+    select(screen, "waits")
+    screen.press("c", "takes 1 pending task off the queue; u brings it back")
+    screen.press("n", "nothing was done")
+    screen.press("u", "nothing was done here that can be undone")
+    screen.press("m", "let it start")
+    screen.press("t", "is released (u: undo)")
+    live.until(task, "DONE")
+    screen.press("u", "cannot be undone any more: release of")
+
+
 def lists_what_was_done(screen: Screen, live: Live) -> None:
     screen.press(":hold nothing\r", "no task")
     screen.press("L", "leaseq hold nothing")
@@ -454,6 +406,7 @@ TRIED: dict[Callable[[Screen, Live], None], str] = {
     copies_the_id: "y",
     runs_a_command: ":",
     lists_what_was_done: "L",
+    undoes: "u",
     reads_anew: "R",
     pauses: "p",
     escapes: "Esc",

@@ -218,7 +218,7 @@ def test_a_runner_killed_while_watched_is_seen_as_down_and_its_task_as_stuck(
             screen.shows("!ST")
             screen.shows("1 task stuck")
             screen.shows("DOWN")
-            screen.press("\r", "recover to inbox")
+            screen.press("\r", "start this host's runner")
             screen.send("\x1b:daemon start\r")
             screen.shows("●R")
             screen.hides("stuck")
@@ -259,9 +259,9 @@ def test_the_mouse_selects_scrolls_and_opens(env: dict[str, str]) -> None:
         screen.press("\x1b[<64;10;18M" * 3, "· *paused*")
         screen.hides("row 500")
         screen.press("\x1b[<65;10;18M" * 4, "row 500")
-        screen.press(click, "recover to inbox")
+        screen.press(click, "whole output in a pager")
         screen.send("\x1b[<0;1;1M")
-        screen.hides("recover to inbox")
+        screen.hides("whole output in a pager")
         foot = screen.text.split("\n")[-1]
         screen.press(f"\x1b[<0;{foot.index('? help') + 1};24M", "in tasks")
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.monitor_live import Live, select, selected
 from tests.e2e.monitor_screen import Screen, on_terminal
-from tests.e2e.test_monitor_keys import LEASEQ, Live, live, select, selected
+from tests.e2e.test_monitor_keys import LEASEQ, live
 from tests.patience import wait_until
 
 __all__ = ["live"]

@@ -11,9 +11,13 @@ from leaseq.lease.view import LeaseView
 from leaseq.models import GpuUse, Heartbeat, Lease, Need, Running, State
 from leaseq.monitor.data import Data, Leases, Log, Watched
 from leaseq.monitor.model import Scene, Ui
+from leaseq.protocol.groups import Limits
 from leaseq.reading.forecast import Forecast
 from leaseq.reading.logtext import Line, sanitise
 from leaseq.reading.views import Health, NodeView, Place, Progress, Snapshot, TaskView
+from leaseq.reading.waits import Wait
+from leaseq.upstream import Upstream
+from tests.build import make_entry
 
 WALL = 1_752_567_000.0
 """A Tuesday morning."""
@@ -302,6 +306,18 @@ def gpu_truth() -> Data:
     shown = with_snapshot(data, replace(data.lease.snapshot, nodes=nodes, tasks=tasks))
     past = {**data.lease.gpus, (one.node, third.token): (64.0, 61.0, *[0.0] * 38)}
     return replace(shown, lease=replace(shown.lease, gpus=past))
+
+
+def queued() -> Data:
+    """The same lease: the first two that wait are of a paused group, and the second waits for the first."""
+    data = busy()
+    assert data.lease.snapshot
+    first, second = [task for task in data.lease.snapshot.tasks if task.state is State.PENDING][:2]
+    place = Place("/home/inbox/_any", str(make_entry(first.id, priority=5, need=first.need)))
+    waits = (Wait(Upstream("ok", first.id, 1, "48213"), "PENDING"),)
+    group = {first.id: replace(first, group="eval", place=place), second.id: replace(second, group="eval", waits=waits)}
+    tasks = tuple(group.get(task.id, task) for task in data.lease.snapshot.tasks)
+    return with_snapshot(data, replace(data.lease.snapshot, tasks=tasks, limits=Limits(paused=frozenset({"eval"}))))
 
 
 def several_jobs() -> Data:

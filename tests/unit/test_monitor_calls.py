@@ -189,8 +189,8 @@ def test_what_was_done_is_listed_with_its_time_and_its_answer(monkeypatch: pytes
     time.tzset()
     scene = busy()
     assert shown(scene) == ["nothing yet: what keys and : have run stands here"]
-    ui = answered(scene.ui, Answer(Run(("hold", "T1")), 0, ((("leaseq: T1 is held", ""),),)), now=WALL)
-    ui = answered(ui, Answer(Run(("cancel", "T2")), 2, ((("no task T2", ""),),)), now=WALL + 9)
+    ui = answered(scene.ui, Answer(Run(("hold", "T1")), 0, ((("leaseq: T1 is held", ""),),)), now=WALL).ui
+    ui = answered(ui, Answer(Run(("cancel", "T2")), 2, ((("no task T2", ""),),)), now=WALL + 9).ui
     assert shown(replace(scene, ui=ui)) == [
         "08:10:09  leaseq cancel T2",
         "    no task T2",

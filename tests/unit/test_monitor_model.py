@@ -9,6 +9,7 @@ import pytest
 from leaseq.dataclass import replace
 from leaseq.models import State
 from leaseq.monitor import actions, effects, menus, moves
+from leaseq.monitor.banners import banner
 from leaseq.monitor.completing import completed
 from leaseq.monitor.data import Data, Index, Log, Sought, Watched, with_history
 from leaseq.monitor.detail import content
@@ -21,7 +22,7 @@ from leaseq.monitor.overlays import Confirm, Edit, Form, Help, Item, Menu, Promp
 from leaseq.monitor.panes import leases_shown, tasks, why
 from leaseq.monitor.press import LAST, hints, press
 from leaseq.monitor.reader import rank
-from leaseq.monitor.stage import arranged, banner
+from leaseq.monitor.stage import arranged
 from leaseq.monitor.text import width
 from leaseq.monitor.theme import codes
 from leaseq.monitor.view import COUNTS
@@ -264,7 +265,7 @@ def test_read_only_refuses_commands_that_change_and_menu_lines_too() -> None:
         assert isinstance(actions.typed(line, readonly=True), effects.Run), line
     menu = menus.task_menu(busy(readonly=True))
     assert isinstance(menu, Menu)
-    assert [item.key for item in menu.items if not item.why_not] == ["v", "i", "w", "o", "y"]
+    assert [item.key for item in menu.items if not item.why_not] == ["v", "i", "w", "o", "y", "Y"]
 
 
 def test_a_command_that_needs_the_terminal_gets_it() -> None:
@@ -286,7 +287,7 @@ def test_a_release_names_nodes_running_and_pending_tasks() -> None:
 
 
 def test_a_lease_that_waits_in_slurm_is_said_to_hold_nothing() -> None:
-    asked = actions.release_lease(busy(lease="48377"))
+    asked = actions.release_lease(busy(lease="48377", focus=Pane.LEASES))
     assert isinstance(asked, Confirm) and "holds no node yet" in asked.lines[0] and "48377" in asked.then
 
 
@@ -436,7 +437,7 @@ def test_a_held_lease_that_does_nothing_is_called_idle() -> None:
 def test_a_read_that_does_not_come_back_is_told_with_its_age() -> None:
     data = situations.busy()
     scene = situations.scene(replace(data, lease=replace(data.lease, since=situations.NOW - 12.4)))
-    assert banner(scene) == "file system not answering for 12 s"
+    assert banner(scene) == "file system not answering for 12 s: it is asked until it does; q quits"
 
 
 def test_gpu_history_grows_with_heartbeats_not_with_reads() -> None:
@@ -738,4 +739,6 @@ def test_the_menu_of_a_task_that_went_wrong_says_why_and_runs_it_again_under_its
     scene, task, items = lines(State.PENDING)
     (why,) = items["w"].act(scene).effects
     assert isinstance(why, effects.Run) and (why.words[0], why.words[-1]) == ("why", task)
+    assert "a" not in items
+    _, _, items = lines(State.RUNNING)
     assert items["a"].why_not == "it has not gone wrong"
