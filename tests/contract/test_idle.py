@@ -36,6 +36,7 @@ def told(site: Site, field: str) -> list[Any]:
     return [each[field] for each in json.loads(site.ok("status", "--json"))["nodes"]]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_job_of_two_nodes_leaves_once_nothing_uses_it_and_not_before(site: Site) -> None:
     lease = site.add("--name", "sweep", "--idle", "30m", "-N2", "-c2")

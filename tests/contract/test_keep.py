@@ -15,6 +15,7 @@ ONE = ("-N1", "-w", "node1", "-c", "4")
 BUSY_SECONDS = 150
 """A runner looks each minute whether the next job is to be asked for, on a busy machine too."""
 MARK = 'echo begin >> "$1"; sleep 2; echo end >> "$1"'
+LONGER = 'echo begin >> "$1"; sleep "$2"; echo end >> "$1"'
 
 
 def jobs(site: Site) -> list[str]:
@@ -66,6 +67,27 @@ def test_what_is_left_runs_in_the_next_job_and_nothing_runs_twice(site: Site) ->
     story = json.loads(site.ok("lease", "info", lease, "--json"))["lease"]
     assert [each["job"] for each in story["history"]][:3] == [lease, second, third]
     assert (story["state"], story["keep"]["stopped"]) == ("RUNNING", "")
+    ended(site, lease)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_sixty_tasks_and_an_array_run_over_three_jobs_of_two_minutes_and_end_once_each(site: Site) -> None:
+    lease = site.add("-N1", "-w", "node1", "-c", "2", "-t", "2", "--keep", "20m")
+    marks = site.directory / "marks"
+    marks.mkdir()
+    queue, command = ("submit", "--lease", lease, "--requeue", "--cpus", "1"), ("--", "sh", "-c", LONGER, "sh")
+    seconds = "3" if site.cluster.kind == "mock" else "10"  # its minutes are as much shorter
+    tasks = [site.ok(*queue, *command, f"{marks}/t{number}", seconds) for number in range(60)]
+    array = site.ok(*queue, "-a", "0-19", *command, f"{marks}/i{{i}}", seconds)
+    site.ok("wait", *tasks, array, seconds_max=800)
+    assert {states(site, lease)[each][0] for each in (*tasks, array)} == {"DONE"}
+    assert [path.read_text().count("end") for path in marks.iterdir()] == [1] * 80
+    site.keep_up(lease)
+    story = json.loads(site.ok("lease", "info", lease, "--json"))["lease"]
+    over = [each for each in story["history"] if each["end_reason"]]
+    assert len(over) >= 2 and len(story["history"]) >= 3, story["history"]
+    assert {each["end_reason"] for each in over} == {"TIMEOUT (TimeLimit)"}, over
     ended(site, lease)
 
 

@@ -27,6 +27,7 @@ def told(site: Site, lease: str) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_it_has_two_jobs_for_two_tasks_and_none_again_once_they_are_done(site: Site) -> None:
     lease = pool(site, "0..2")
@@ -64,6 +65,7 @@ def test_it_has_two_jobs_for_two_tasks_and_none_again_once_they_are_done(site: S
     assert list((site.home / "scripts").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_job_that_comes_to_its_end_asks_for_the_next_though_there_may_be_one_alone(site: Site) -> None:
     lease = pool(site, "0..1")

@@ -16,11 +16,13 @@ from tests.crash.leaving_world import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("faulty", NODES)
 def test_what_is_submitted_while_an_allocation_leaves_runs_once_or_stays_pending(faulty: str) -> None:
     assert every_leave(faulty, kinds=MEANWHILE) > 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("faulty", NODES)
 def test_what_is_submitted_when_a_runner_died_while_its_allocation_left_is_not_lost(faulty: str) -> None:
     assert every_leave(faulty, kinds=DEATHS, submits=True) > 40
@@ -31,6 +33,7 @@ def test_no_trouble_leaves_half_of_an_allocation(faulty: str) -> None:
     assert every_leave(faulty, kinds=TROUBLES) > 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("faulty", NODES)
 def test_a_limit_that_is_taken_away_meanwhile_leaves_all_of_an_allocation_or_none(faulty: str) -> None:
     assert every_limit_taken_away(faulty) > 60

@@ -21,6 +21,7 @@ def test_no_fault_at_any_operation_breaks_a_rule(scene: str, tries: Callable[...
     assert tried or tries is not sweep.deaths, "it does nothing at which it could die"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tries", MEET, ids=lambda tries: tries.__name__)
 @pytest.mark.parametrize("name", MEETINGS)
 def test_two_actors_may_meet_at_any_operation(name: str, tries: Callable[..., Iterator[str]]) -> None:

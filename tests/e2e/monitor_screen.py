@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -84,6 +85,15 @@ class Screen:
 
     def shows(self, words: str, seconds: float = PATIENCE_SECONDS) -> None:
         self.wait(lambda: words in self.text, f"{words!r} on the screen", seconds)
+
+    def ages(self, least: int) -> None:
+        """What is said of the nodes is that many seconds old, or more."""
+
+        def is_old() -> bool:
+            said = re.search(r"nodes (\d+)(s|m)", self.text)
+            return said is not None and (said[2] == "m" or int(said[1]) >= least)
+
+        self.wait(is_old, f"an age of {least} s and more")
 
     def hides(self, words: str) -> None:
         self.wait(lambda: words not in self.text, f"no {words!r} on the screen")

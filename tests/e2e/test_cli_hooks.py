@@ -45,6 +45,7 @@ def begun(box: Box) -> None:
     wait_until(lambda: any(box.home.glob("runs/*/notices/*.json")), "the runner to know the hooks")
 
 
+@pytest.mark.slow
 def test_ends_are_told_with_what_is_known_of_them_and_then_that_nothing_is_left(box: Box) -> None:
     log_hook(box, "--on", "done,failed,cancelled,empty")
     begun(box)
@@ -78,6 +79,7 @@ def test_a_hook_hears_of_what_it_asked_for_of_tasks_with_notify_and_of_retried_a
     )
 
 
+@pytest.mark.slow
 def test_many_ends_are_one_call(box: Box) -> None:
     log_hook(box, "--on", "done")
     begun(box)

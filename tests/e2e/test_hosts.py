@@ -73,6 +73,7 @@ def test_whichever_host_has_room_first_takes_a_task_and_a_pinned_one_waits_for_i
     first.until(far, "CANCELLED")
 
 
+@pytest.mark.slow
 def test_a_host_that_leaves_ends_nothing_and_is_out_once_it_holds_nothing(lab: Lab) -> None:
     first, second = lab
     first.join(), second.join()
@@ -122,6 +123,7 @@ def test_a_task_that_wants_it_goes_on_elsewhere_when_its_host_is_taken_out(lab: 
     assert leaves.until(task_id, "RUNNING")["attempt"] == 3
 
 
+@pytest.mark.slow
 def test_a_runner_that_was_killed_leaves_its_tasks_to_the_next_one_and_the_other_host_decides_nothing(lab: Lab) -> None:
     first, second = lab
     first.join(), second.join()
@@ -198,6 +200,7 @@ def test_names_that_no_lease_of_hosts_can_have(lab: Lab) -> None:
     assert not (host.home / "runs" / "lab").exists()
 
 
+@pytest.mark.slow
 def test_a_host_whose_runner_does_not_end_stays_in_its_lease(lab: Lab) -> None:
     host = lab[0]
     host.join()
@@ -238,6 +241,7 @@ def test_another_machine_of_the_same_name_is_refused_until_the_first_is_out(lab:
     twin.close()
 
 
+@pytest.mark.slow
 def test_a_host_that_was_taken_out_unheard_leaves_by_itself_when_it_comes_again(lab: Lab) -> None:
     first, second = lab
     first.join(), second.join()

@@ -353,7 +353,7 @@ def pauses(screen: Screen, live: Live) -> None:
     screen.press("p", "paused")
     task = live.submit("echo unseen", "--gpus", "0", "--name", "unseen")
     live.until(task, "DONE")
-    screen.shows("nodes 2s")
+    screen.ages(2)
     assert "unseen:" not in screen.text
     screen.press("p", "unseen:")
 

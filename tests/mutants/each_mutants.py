@@ -160,5 +160,5 @@ RUNNER_MUTANTS: dict[str, Mutant] = {
     "each: it is not written down because of whom one is cancelled": _intake(WritesNothingDown),
     "each: what waits in a chunk begins with the rest": _intake(TakesAllChunks),
 }
-SEEN: dict[str, int] = {}
+SEEN = {"each: it is not written down because of whom one is cancelled": 25}
 """The history in which it was seen to be caught, which is tried first."""

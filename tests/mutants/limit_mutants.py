@@ -139,10 +139,10 @@ class LetsAllFail(Ledger):
 class _LanesOfANode(LeaseDir):
     def __init__(self, lease: LeaseDir, node: str) -> None:
         super().__init__(lease.id, lease.root)
-        self.node = node
+        object.__setattr__(self, "_node", node)  # frozen as its base is
 
     def lanes(self, name: str) -> str:
-        return super().lanes(name if name.startswith("~") else f"{name}{self.node}")
+        return super().lanes(name if name.startswith("~") else f"{name}{vars(self)['_node']}")
 
 
 class ThrottlesItsOwnAlone(Runner):
@@ -184,6 +184,7 @@ CAUGHT_BY = {
     "pauses are looked at at polls alone": 26,
     "pauses and limits are never looked at": 6,
     "each node counts its own alone": 10,
+    "each node throttles an array alone": 2,
     "a pause ends with the runner": 66,
     "every lane is free when the house is kept": 84,
     "a lane is free once its attempt has started": 10,

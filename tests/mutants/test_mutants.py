@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from leaseq.dataclass import replace
@@ -167,5 +169,9 @@ def test_a_mutant_of_a_runner_with_such_arrays_is_caught(name: str) -> None:
     pytest.fail(f"{name}: nothing is caught")
 
 
+MISTAKES = re.compile("ended by (AttributeError|NameError|TypeError)")
+
+
 def _tell(mutant: str, caught_by: str, rule: str) -> None:
+    assert not MISTAKES.search(rule), f"{mutant}: the mutant itself is broken: {rule}"
     print(f"\n{mutant:54} {caught_by:28} {rule[:200]}")

@@ -21,6 +21,7 @@ def test_with_nothing_going_wrong_each_is_followed_by_one_that_is_asked_for_with
         assert max(result.asked_after) < ASKED_SECONDS_MAX
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chances", [STORM, RELEASED], ids=["kept", "released"])
 def test_no_history_of_a_kept_lease_breaks_a_promise(chances: object) -> None:
     for number in range(24):
