@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -41,19 +42,31 @@ class CannotStart(Exception):
         return {**fact, "again": True} if self.again else fact
 
 
-def spawn(request: StartRequest, record_fd: int, mark: Mapping[str, object] = MappingProxyType({})) -> int:
+Programs = dict[tuple[str, str], str]
+"""By word and PATH, the program that was found."""
+
+
+def spawn(
+    request: StartRequest,
+    record_fd: int,
+    mark: Mapping[str, object] = MappingProxyType({}),
+    programs: Programs | None = None,
+) -> int:
     """The pid of the started process, leader of a session of its own. Raises CannotStart.
 
     A remote path is touched only in the forked child, so that a hung mount blocks the task and not the keeper; then
     the child notes in its record (record_fd), with that mark, why it could not start. Otherwise posix_spawn(3), which
     costs a fifth of a fork.
+
+    programs: what was found a moment ago, and is added to. A child that looks along a PATH itself tries to execute
+    a file in each directory of it, while this process waits.
     """
     try:
         if not request.argv[0]:
             raise CannotStart("the command is an empty word", 127)
         if request.remote:
             return _fork(request, record_fd, mark)
-        return _spawn_here(request)
+        return _spawn_here(request, programs)
     except NotImplementedError:
         # posix_spawn(3) without POSIX_SPAWN_SETSID: a C library before 2.26, or a Python built for one.
         return _fork(request, record_fd, mark)
@@ -61,7 +74,7 @@ def spawn(request: StartRequest, record_fd: int, mark: Mapping[str, object] = Ma
         raise CannotStart(f"not a command that can be started: {error}", 127) from None
 
 
-def _spawn_here(request: StartRequest) -> int:
+def _spawn_here(request: StartRequest, programs: Programs | None) -> int:
     logs: list[int] = []
     try:
         _enter(request.cwd)
@@ -69,7 +82,7 @@ def _spawn_here(request: StartRequest) -> int:
         for path in (request.out, request.err):
             logs.append(_open_log(path))
         os.umask(request.umask)
-        return _posix_spawn(request.argv, request.env, logs)
+        return _posix_spawn(request.argv, request.env, logs, programs)
     finally:
         for fd in logs:
             os.close(fd)
@@ -91,7 +104,7 @@ def _open_log(path: str) -> int:
         raise CannotStart(f"log {path}: {error.strerror}", 1, error=error) from None
 
 
-def _posix_spawn(argv: Sequence[str], env: Mapping[str, str], logs: Sequence[int]) -> int:
+def _posix_spawn(argv: Sequence[str], env: Mapping[str, str], logs: Sequence[int], programs: Programs | None) -> int:
     options: dict[str, Any] = {
         "file_actions": [
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
@@ -103,6 +116,9 @@ def _posix_spawn(argv: Sequence[str], env: Mapping[str, str], logs: Sequence[int
         "setsigmask": (),
     }
     _search_path_of(env)
+    if programs is not None and (program := _found(argv[0], env, programs)):
+        with suppress(OSError):  # what execvp(3) does then is more than one file's matter
+            return os.posix_spawn(program, list(argv), env, **options)
     try:
         try:
             return os.posix_spawnp(argv[0], list(argv), env, **options)
@@ -113,6 +129,16 @@ def _posix_spawn(argv: Sequence[str], env: Mapping[str, str], logs: Sequence[int
             return os.posix_spawnp("/bin/sh", ["/bin/sh", shutil.which(argv[0]) or argv[0], *argv[1:]], env, **options)
     except OSError as error:
         raise _refusal(argv[0], error) from None
+
+
+def _found(word: str, env: Mapping[str, str], programs: Programs) -> str:
+    """The path of the program that the word means; empty if that is execvp(3)'s to find."""
+    path = env.get("PATH", "")
+    if "/" in word or not path:
+        return word if "/" in word else ""
+    if (word, path) not in programs:
+        programs[word, path] = shutil.which(word, path=path) or ""
+    return programs[word, path]
 
 
 def _search_path_of(env: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from leaseq.dataclass import dataclass
+from leaseq.dataclass import dataclass, field
 from leaseq.errors import Malformed
 from leaseq.node import record, window
 from leaseq.node.cgroup import memory_kills
@@ -15,6 +15,7 @@ from leaseq.node.keeping import Keeping
 from leaseq.node.kept import Kept
 from leaseq.node.lease_end import LeaseEnd, may_be_of_it
 from leaseq.node.nodedir import NodeDir, removed
+from leaseq.node.request import StartRequest
 from leaseq.node.spawn import CannotStart, spawn
 from leaseq.node.sweep import has_orphans
 from leaseq.node.window import MOMENT_SECONDS, OVER, WindowRequest
@@ -43,6 +44,10 @@ class Running:
     over: bool = False
     unsaid: bytes = b""
     """What a full disk did not take yet."""
+    following: StartRequest | None = None
+    """What is to be started next, made while the one before it runs."""
+    programs: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Where a word's program was found along a PATH, a moment ago: see `spawn`."""
 
 
 class Windows:
@@ -152,11 +157,11 @@ class Windows:
 
     def _begin(self, found: Running, place: int) -> dict[str, object] | None:
         """The one at that place runs; or why it does not."""
-        asked = found.asked.at(place)
+        asked, found.following = found.following or found.asked.at(place), None
         kept = Kept(found.asked.places[place].key, found.fd, (0, 0), time.monotonic(), memory_kills=memory_kills())
         kept.grace_seconds = asked.grace
         try:
-            pid = spawn(asked, found.fd, {"k": place})
+            pid = spawn(asked, found.fd, {"k": place}, found.programs)
         except CannotStart as error:
             return error.fact()
         kept.leader = pid, 0
@@ -164,6 +169,7 @@ class Windows:
         self.keeping.by_pid[pid] = kept
         found.kept, found.look_at = kept, kept.began + MOMENT_SECONDS
         self._say(found, window.at(place, kept.spawn_fact()))
+        found.following = found.asked.at(place + 1) if place + 1 < len(found.asked.places) else None
         return None
 
     def _part(self, found: Running) -> None:

@@ -47,11 +47,13 @@ def end(state: NodeState, ports: Ports, attempt: Attempt, rec: Rec) -> None:
 
 
 def see_who_waits(state: NodeState, ports: Ports, ended: Sequence[str]) -> None:
-    """If tasks wait for one of those that have ended, the ledger does not wait for others to end with it."""
+    """Those that have ended and for whose end tasks wait are the ledger's first, and not only when others end, too."""
     names = ports.fs.names(ports.lease.edges)
     state.heard_of_edges = bool(names)
-    starts = (POINTER, *(f"{each}." for each in ended))
-    ports.ledger.waited_for = ports.ledger.waited_for or any(name.startswith(starts) for name in names)
+    if any(name.startswith(POINTER) for name in names):
+        ports.ledger.waited_for |= set(ended)
+    else:
+        ports.ledger.waited_for |= {name.partition(".")[0] for name in names}.intersection(ended)
 
 
 def put_back(state: NodeState, ports: Ports, attempt: Attempt, rec: Rec) -> None:

@@ -113,8 +113,10 @@ class Intake:
             return [], {}
         shut = limits.shut(state, self.ports)
         passed = gates.nothing_to_take(state) if state.queue.each else ()
-        candidates, state.next_claim = state.queue.candidates(now, shut=shut, passed=passed)
         left = state.seconds_left(now)
+        in_windows = short.may_hand(state, self.ports) and not state.warned(left)
+        most = short.lookahead(state) if in_windows else LOOKAHEAD
+        candidates, state.next_claim = state.queue.candidates(now, most=most, shut=shut, passed=passed)
         for lot in state.lots.values():
             lot.late = state.warned(left)
         if state.lots:
@@ -126,7 +128,7 @@ class Intake:
         if ahead := state.claimed_ahead():
             ahead_of = (each.claim.entry.pending() for each in ahead)
             candidates = merge(sorted(ahead_of, key=_order), candidates, key=_order)
-        pending = list(candidates) if short.may_hand(state, self.ports) and not state.warned(left) else None
+        pending = list(candidates) if in_windows else None
         choices, waiting = choose(
             candidates if pending is None else pending,
             state.options.capacity,

@@ -58,8 +58,8 @@ class Ledger:
         """Attempts that another runner or a command decided and that are told already, as far as that is known."""
         self.open: list[Ending | Note] = []
         """Not yet in their place; only the caller of `persist` takes from it."""
-        self.waited_for = False
-        """True while tasks wait for the end of something that was added."""
+        self.waited_for: set[str] = set()
+        """Ids of tasks that were added, for whose end others wait."""
         self.freed = False
         """True once tasks may start that waited for what was persisted; the runner takes that back."""
         self.trouble = ""
@@ -76,16 +76,21 @@ class Ledger:
     @property
     def awaited(self) -> bool:
         """True if something may begin once what was added is in its place."""
-        return self.waited_for or any(isinstance(item, Begins) for item in list(self.open))
+        return bool(self.waited_for) or any(isinstance(item, Begins) for item in list(self.open))
 
     def unwritten(self) -> list[str]:
         """The attempts whose outcomes are not in their place."""
         return [item.claim.entry.key if isinstance(item, Ending) else item.key for item in list(self.open)]
 
-    def persist(self) -> bool:
-        """Everything added so far is in its place; True if there was anything. Raises OSError, losing nothing."""
-        self.waited_for = False
+    def persist(self, *, waited_for: bool = False) -> bool:
+        """Everything added so far is in its place; True if there was anything. Raises OSError, losing nothing.
+
+        waited_for: only that for whose end tasks wait.
+        """
+        ids, self.waited_for = self.waited_for, set()
         items = list(self.open)
+        if waited_for:
+            items = [item for item in items if isinstance(item, Ending) and item.claim.entry.id in ids]
         batch = [item for item in items if isinstance(item, Ending)]
         notes = [item for item in items if not isinstance(item, Ending)]
         try:
@@ -98,10 +103,10 @@ class Ledger:
                 self.freed = True
         return bool(batch or notes)
 
-    def try_to_persist(self) -> bool:
+    def try_to_persist(self, *, waited_for: bool = False) -> bool:
         """As `persist`, with what the file system says in `trouble`; True if there is anything to tell."""
         try:
-            told = self.persist() or bool(self.trouble)
+            told = self.persist(waited_for=waited_for) or bool(self.trouble)
             self.trouble = ""
         except OSError as error:
             told = True
@@ -223,5 +228,8 @@ class LedgerThread:
                     self._wake.clear()
             self._hurry = False
             began = time.monotonic()
+            # A batch of many takes a while: what tasks wait for goes before it.
+            if self.ledger.waited_for and self.ledger.try_to_persist(waited_for=True):
+                self.told()
             if self.ledger.try_to_persist():
                 self.told()

@@ -93,14 +93,20 @@ class Queue:
         return self.is_own(name) or (at < len(self.any) and self.any[at] == name)
 
     def candidates(
-        self, now: float, *, shut: Callable[[str], bool] | None = None, passed: Collection[str] = ()
+        self,
+        now: float,
+        *,
+        most: int = LOOKAHEAD,
+        shut: Callable[[str], bool] | None = None,
+        passed: Collection[str] = (),
     ) -> tuple[Iterator[Entry], float | None]:
         """(what this node may take now, best first; seconds until there may be more). Parsed only as far as read.
 
+        most: so many of each inbox, at most.
         shut: whether nothing of a group may start: what is of such a group is passed over, and stands in nobody's way.
         passed: names of which nothing may start either.
         """
-        own, rest = (islice(_open(names, shut, passed), LOOKAHEAD) for names in (self.own, self.any))
+        own, rest = (islice(_open(names, shut, passed), most) for names in (self.own, self.any))
         if len(self.nodes) < 2:
             return self._parse(merge(own, rest)), None
         window = list(islice(_open(self.any, shut, passed), WINDOW_PER_NODE * len(self.nodes)))

@@ -16,7 +16,7 @@ from leaseq.node.record import Rec
 from leaseq.node.window import PLACES_MAX, Place, WindowRequest
 from leaseq.room import how_many
 from leaseq.runner import ends
-from leaseq.runner.decide import Choice
+from leaseq.runner.decide import LOOKAHEAD, Choice
 from leaseq.runner.node_state import NodeState
 from leaseq.runner.ports import Ports
 from leaseq.runner.starting import ends_of_day, marks_of, start_request, words_of
@@ -29,10 +29,19 @@ def may_hand(state: NodeState, ports: Ports) -> bool:
     return state.pace.is_short and ports.procs.knows_windows and state.phase.may_claim and not state.limits.made
 
 
+def lookahead(state: NodeState) -> int:
+    """How many pending tasks are looked at: what fills the windows of all slots, and those that are to follow."""
+    return max(LOOKAHEAD, 2 * state.pace.ahead(1))
+
+
 def together(state: NodeState, entry: Entry) -> int:
-    """How many of such tasks make a window: what ends in a moment. As many are claimed ahead, to follow."""
+    """How many of such tasks make a window: what ends in a moment. As many are claimed ahead, to follow.
+
+    While tasks wait for the end of others, a quarter of that: one that may start at last waits for a window's end.
+    """
     slots = how_many(entry.need, state.options.capacity)
-    return max(1, min(PLACES_MAX, state.pace.ahead(slots) // slots))
+    share = 4 * slots if state.heard_of_edges else slots
+    return max(1, min(PLACES_MAX, state.pace.ahead(slots) // share))
 
 
 def with_others(state: NodeState, choices: Sequence[Choice], candidates: Sequence[Entry]) -> list[Choice]:

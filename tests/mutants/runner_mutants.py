@@ -207,11 +207,11 @@ def ends_what_runs(state: NodeState, ports: Ports) -> None:
 
 
 class ForgetsTheRecordFirst(Ledger):
-    def persist(self) -> bool:
+    def persist(self, *, waited_for: bool = False) -> bool:
         for item in self.open:
             if isinstance(item, Ending):
                 self.procs.forget(item.claim.entry.key)
-        return super().persist()
+        return super().persist(waited_for=waited_for)
 
 
 class SettlesBeforeTheOutcomeIsSynced(Ledger):
@@ -230,9 +230,9 @@ class SettlesBeforeTheHistory(Ledger):
 
 
 class DropsWhatCannotBeWritten(Ledger):
-    def persist(self) -> bool:
+    def persist(self, *, waited_for: bool = False) -> bool:
         try:
-            return super().persist()
+            return super().persist(waited_for=waited_for)
         except OSError:
             self.open.clear()
             raise

@@ -75,6 +75,17 @@ def test_the_ledger_hurries_with_what_a_task_waits_for_though_others_run(beside:
     assert not beside.ledger.awaited
 
 
+def test_what_a_task_waits_for_goes_before_all_else_that_has_ended(beside: Beside) -> None:
+    beside.wait_for(beside.keys[1])
+    for key in beside.keys[:2]:
+        beside.end(key)
+    assert beside.ledger.persist(waited_for=True)
+    assert beside.ledger.unwritten() == beside.keys[:1]
+    assert not beside.ledger.awaited
+    assert beside.ledger.persist()
+    assert not beside.ledger.unwritten()
+
+
 def test_once_nobody_waits_here_ends_are_not_looked_up(beside: Beside) -> None:
     beside.end(beside.keys[0])
     assert beside.fs.looks == 1

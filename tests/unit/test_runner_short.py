@@ -123,6 +123,24 @@ def test_all_claims_of_a_turn_share_one_sync(scene: Scene) -> None:
     assert synced == [scene.lease.claimed("n")] and len(scene.claimed()) == 6
 
 
+def test_a_window_of_many_has_as_many_claimed_behind_it(scene: Scene) -> None:
+    for _ in range(60):
+        scene.runner.state.pace.ended(scene.clock.monotonic(), 0.001)
+    entries = scene.submit(*[Need()] * 200)
+    scene.runner.state.heard_of_edges = False
+    scene.turn()
+    assert scene.windows() == [keys(entries[:80])]
+    assert len(scene.claimed()) == 160, "what ends in a moment, and as many to follow"
+
+
+def test_a_window_is_short_while_tasks_wait_for_the_end_of_others(scene: Scene) -> None:
+    entries = scene.submit(*[Need()] * 20)
+    scene.runner.state.heard_of_edges = True
+    scene.turn()
+    assert scene.windows() == [keys(entries[:5])]
+    assert len(scene.claimed()) == 10
+
+
 def test_nothing_passes_what_needs_something_else(scene: Scene) -> None:
     first, last = scene.submit(*[Need(cpus=2)] * 2), scene.submit(ONE, Need(cpus=2))
     scene.turn()

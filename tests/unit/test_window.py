@@ -17,6 +17,7 @@ from leaseq.node import record, window, windows
 from leaseq.node.keeper import Keeper
 from leaseq.node.kept import Kept
 from leaseq.node.nodedir import NodeDir, open_node_dir
+from leaseq.dataclass import replace
 from leaseq.node.procs import KeeperProcs
 from leaseq.node.request import StartRequest
 from leaseq.node.window import Place, Window, WindowRequest
@@ -103,6 +104,20 @@ def test_each_index_of_a_window_runs_once_and_its_end_is_told(directory: NodeDir
     assert all(rec.gpus == ("0",) and rec.slot == 3 and rec.boot == boot_id() for rec in recs)
     assert Path(f"{directory.root}/log3.out").read_text() == "T0000000000a_3\n"
     assert not os.listdir(directory.ask) and record.keys_in(directory.rec) == []
+
+
+def test_a_program_that_goes_during_a_window_is_looked_for_again(directory: NodeDir, tmp_path: Path) -> None:
+    for place in ("first", "second"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "program").write_text(f"#!/bin/sh\necho {place}\n")
+        (tmp_path / place / "program").chmod(0o755)
+    request = request_of(directory, ["program"], ["rm", f"{tmp_path}/first/program"], ["program"])
+    path = {"PATH": f"{tmp_path}/first:{tmp_path}/second:{PATH['PATH']}"}
+    ask(directory, replace(request, common=replace(request.common, env=path)))
+    run_keeper(directory, moment=30.0)
+    assert [told(directory).rec(place).status for place in range(3)] == [0, 0, 0]
+    outputs = [Path(f"{directory.root}/log{place}.out").read_text() for place in (0, 2)]
+    assert outputs == ["first\n", "second\n"]
 
 
 def test_what_takes_longer_than_a_moment_goes_on_alone_and_the_rest_comes_back(directory: NodeDir) -> None:
@@ -209,7 +224,7 @@ class Scene:
     def record(self) -> Path:
         return Path(self.directory.rec, NAME)
 
-    def _spawn(self, asked: StartRequest, fd: int, mark: Any) -> int:
+    def _spawn(self, asked: StartRequest, fd: int, mark: Any, programs: Any) -> int:
         self.starts.append((f"{asked.env['LEASEQ_TASK_ID']}.1", self.record.stat().st_size))
         return 1000 + len(self.starts)
 
