@@ -18,6 +18,8 @@ APART = 5.0
 """If the longest took so many times what they took on average, that says nothing of the next one."""
 EVENTS = 50
 """By so many of the tasks that ended last on each node it is said how long the others of a lease take."""
+SHORT_SECONDS = 0.1
+"""Of tasks that take less many are claimed that do not run yet: how many have ended in a second tells more."""
 LOOKED_AT = 200
 """So many of the tasks that ended last are looked at."""
 
@@ -57,7 +59,7 @@ class Durations:
     def learn(self, events: Iterable[Event]) -> Durations:
         """With what these have taken, those that ended by themselves."""
         for event in events:
-            if event.state in (State.DONE, State.FAILED) and event.elapsed_seconds is not None:
+            if _by_itself(event) and event.elapsed_seconds is not None:
                 for key in _keys(event.name, event.group, event.command):
                     self.known.setdefault(key, []).append(event.elapsed_seconds)
         return self
@@ -72,6 +74,11 @@ class Durations:
                 like_words = like.get(kind, "of this lease")
                 return Seen(found[len(found) // 2], mean, found[-1], len(found), found[0], like_words)
         return None
+
+
+def _by_itself(event: Event) -> bool:
+    """True if how long it took is how long such tasks take."""
+    return event.state in (State.DONE, State.FAILED) and event.elapsed_seconds is not None
 
 
 def _keys(name: str, group: str, command: str) -> list[tuple[str, str]]:
@@ -185,6 +192,8 @@ def forecast(
         words = f"{told}, about {about(seen.mean)} each by the last {seen.samples}; none runs now"
         return Forecast(pending, words=words)
     held = [run for view in nodes if view.heartbeat for run in view.heartbeat.running]
+    if seen.mean < SHORT_SECONDS:
+        return _of_short(pending, running, events, left=left)
     longer = sum(run.elapsed_seconds > seen.most for run in held)
     if longer:
         words = f"{told}; how long they take is not known: {longer} of those that run take longer than the last did"
@@ -195,9 +204,31 @@ def forecast(
     if left is None:
         return Forecast(pending, seconds, words=told)
     missed = min(pending, math.ceil(max(0.0, seconds - left) * running / seen.mean)) if seen.mean else 0
-    told += f"; the lease ends in {about(left)}"
-    told += f": about {count(missed, 'task')} will not fit" if missed else ""
-    return Forecast(pending, seconds, missed, told)
+    return Forecast(pending, seconds, missed, told + _beside(left, missed))
+
+
+def _of_short(pending: int, running: int, events: Sequence[Event], *, left: float | None) -> Forecast:
+    """The same of tasks that take a moment, by how many of the last have ended in a second on each node."""
+    told = f"{pending:,} pending"
+    ends: dict[str, list[float]] = {}
+    counted = [event for event in events if _by_itself(event)]
+    for event in counted:
+        ends.setdefault(event.node, []).append(event.ended)
+    spans = [(len(found) - 1, max(found) - min(found)) for found in ends.values()]
+    pace = sum(many / span for many, span in spans if many and span > 0)
+    if not pace:
+        return Forecast(pending, words=f"{told}; how many end in a second is not known")
+    seconds = (pending + running) / pace
+    told += f", about {about(seconds)} at {max(1, round(pace)):,} a second, by the last {len(counted)}"
+    if left is None:
+        return Forecast(pending, seconds, words=told)
+    missed = min(pending, math.ceil(max(0.0, seconds - left) * pace))
+    return Forecast(pending, seconds, missed, told + _beside(left, missed))
+
+
+def _beside(left: float, missed: int) -> str:
+    """When the lease ends, and how many tasks will not fit before."""
+    return f"; the lease ends in {about(left)}" + (f": about {count(missed, 'task')} will not fit" if missed else "")
 
 
 def _with_arrays(
@@ -210,6 +241,10 @@ def _with_arrays(
     told = f"{waiting:,} pending"
     seen = Durations().learn(events).of("", "", "") if pending or running else None
     unlike = (pending or running) and (seen is None or seen.spread)
+    rest = arrays.waiting + arrays.running
+    if arrays.seconds is not None and rest and arrays.seconds / rest < SHORT_SECONDS:
+        # Many have begun that wait for the one before them.
+        return Forecast(waiting, words=f"{told}; how many end in a second is not known")
     if arrays.seconds is None or not at_once or unlike:
         return Forecast(waiting, words=f"{told}; how long they take is not known")
     others = (pending + running / 2) * seen.mean if seen else 0.0
@@ -218,6 +253,4 @@ def _with_arrays(
     if left is None:
         return Forecast(waiting, seconds, words=told)
     missed = min(waiting, math.ceil(waiting * max(0.0, seconds - left) / seconds)) if seconds else 0
-    told += f"; the lease ends in {about(left)}"
-    told += f": about {count(missed, 'task')} will not fit" if missed else ""
-    return Forecast(waiting, seconds, missed, told)
+    return Forecast(waiting, seconds, missed, told + _beside(left, missed))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from leaseq.dataclass import replace
 from leaseq.models import Event, Heartbeat, Need, Running, State
 from leaseq.reading.forecast import Durations, first_opening, forecast, indexed, opening, remaining
 from leaseq.reading.views import ArrayView, Health, NodeView, TaskView
@@ -111,6 +112,21 @@ def test_what_runs_longer_than_all_before_it_makes_the_rest_unknown() -> None:
 
 def test_a_lease_of_which_nothing_has_ended_says_that_it_is_not_known() -> None:
     assert "not known" in said(TOTALS, [])
+
+
+def test_of_tasks_that_take_a_moment_it_is_told_how_many_end_in_a_second() -> None:
+    ends = [replace(ended(0.001), node=name, ended=100.0 + n / 64) for n in range(11) for name in ("n1", "n2")]
+    found = forecast({State.PENDING: 900, State.RUNNING: 100}, ends, left=None, nodes=())
+    assert found and found.words == "900 pending, about 8 s at 128 a second, by the last 22"
+    short = forecast({State.PENDING: 900, State.RUNNING: 100}, ends, left=4.0, nodes=())
+    assert (
+        short and short.missed == 488 and short.words.endswith("; the lease ends in 4 s: about 488 tasks will not fit")
+    )
+    at_once = [replace(ended(0.001), node="n1", ended=100.0)] * 3
+    assert said({State.PENDING: 9, State.RUNNING: 1}, at_once) == "9 pending; how many end in a second is not known"
+    runs = array(State.RUNNING, {State.RUNNING: 60, State.DONE: 20}, 0.001)
+    begun = forecast({State.RUNNING: 1}, [], left=None, nodes=(), arrays=indexed([runs]))
+    assert begun and begun.seconds is None and begun.words == "20 pending; how many end in a second is not known"
 
 
 def array(state: State, counts: dict[State, int], mean: float | None) -> TaskView:

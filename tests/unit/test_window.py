@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from leaseq.dataclass import replace
 from leaseq.node import record, window, windows
 from leaseq.node.keeper import Keeper
 from leaseq.node.kept import Kept
 from leaseq.node.nodedir import NodeDir, open_node_dir
-from leaseq.dataclass import replace
 from leaseq.node.procs import KeeperProcs
 from leaseq.node.request import StartRequest
 from leaseq.node.window import Place, Window, WindowRequest
