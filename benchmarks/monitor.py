@@ -37,7 +37,7 @@ from leaseq.monitor.viewing import Viewing
 from leaseq.monitor.viewwatch import ViewWatch
 from leaseq.monitor.wants import Look, Want
 from leaseq.names import Entry, new_incarnation, new_task_id, order
-from leaseq.protocol import arrays, records
+from leaseq.protocol import allocs, arrays, records
 from leaseq.protocol.facts import Ended
 from leaseq.protocol.journal import Journal
 from leaseq.protocol.plan import Plan
@@ -346,6 +346,51 @@ def unfolded(rows: list[Row]) -> None:
         drawing(rows, "the same grid", replace(data, seen=seen), Ui(view=view, focus=Pane.GRID, last_list=Pane.GRID))
 
 
+def ran(rows: list[Row]) -> None:
+    """The timeline of a day of the big lease: 100,000 tasks on 512 GPUs, and 512 that run."""
+    with home() as env:
+        root = env["LEASEQ_HOME"]
+        shutil.rmtree(root, ignore_errors=True)
+        lease, now = big(root, finished=0), time.time()
+        names = [f"n{number:02d}" for number in range(NODES)]
+        named = Path(allocs.directory(lease, allocs.all_of(SystemFs(remote=False), lease)[0]).named)
+        named.write_text("\n".join(names))
+        os.utime(named, (now - 90_000, now - 90_000))
+        share = FINISHED // NODES
+        for node in names:
+            began = [now - 86_000 + 85_000 * n // share for n in range(share)]
+            events = (
+                Event(
+                    new_task_id(),
+                    1,
+                    State.FAILED if n % 50 == 7 else State.DONE,
+                    at + 400.0,
+                    node,
+                    name="sweep",
+                    started=at,
+                    elapsed_seconds=400.0,
+                    gpus=(str(n % 8),),
+                ).to_json()
+                for n, at in enumerate(began)
+            )
+            Path(lease.events(node)).write_bytes(b"".join(events))
+        fs, clock = Counting(remote=False), SystemClock()
+        watch = ViewWatch(fs, Home(root), clock)
+        data = Data("777", LeaseWatch(fs, Home(root), clock).read(Want("777"), Watched()))
+        for hours in (6, 24):
+            taken, look = [], Look("777", "timeline", "777", back=hours * 3600)
+            for _ in range(9):
+                before, began_at = fs.count, time.process_time()
+                seen = watch.read(look, data)
+                taken.append(time.process_time() - began_at)
+            spent, most = statistics.median(taken[1:]) * 1000, max(taken) * 1000
+            note = f" first {most:.0f}; {fs.count - before} operations"
+            rows.append(Row(f"timeline of {hours} h, a quiet refresh", spent, "ms CPU", "<= 50", spent <= 50, note))
+            view = Viewing(Pane.TIMELINE, "777", first=hours * 3600)
+            ui = Ui(view=view, focus=Pane.TIMELINE, last_list=Pane.TIMELINE)
+            drawing(rows, f"timeline of {hours} h", replace(data, seen=seen), ui)
+
+
 def drawing(rows: list[Row], name: str, data: Data, ui: Ui) -> None:
     """A key in a view and the frame after it, and what a quiet second writes."""
     clock = SystemClock()
@@ -400,6 +445,7 @@ def main() -> None:
     live(rows)
     refreshes(rows)
     unfolded(rows)
+    ran(rows)
     progress(rows)
     watched(rows)
     show("monitor", rows)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from html import escape
 
 from leaseq.models import State
 from leaseq.reading.report import NODE, SECOND, Ran, Report, Span, as_drawn, rows_of
+from leaseq.reading.timeline import ticks
 from leaseq.reading.views import duration
 
 WIDTH, ROW, LEFT, TOP = 1200, 22, 180, 26
 TICKS_MAX = 12
-STEPS = (60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 7 * 86400, 30 * 86400)
-"""Seconds between two times of the axis."""
 FILLS = {
     State.DONE: "#3a8f5c",
     State.RUNNING: "#2f7fb8",
@@ -76,7 +75,7 @@ def _timeline(found: Report) -> Iterator[str]:
     rows = rows_of(found)
     height = TOP + ROW * len(rows)
     yield f'<svg viewBox="0 0 {WIDTH} {height + 4}" role=img aria-label="what ran where, in time">\n'
-    for at, word in _ticks(found):
+    for at, word in ticks(found.since, found.until, most=TICKS_MAX):
         x = _x(found, at)
         yield f"<line class=grid x1={x:.1f} x2={x:.1f} y1={TOP - 6} y2={height}></line>"
         yield f"<text class=axis x={x:.1f} y=12 text-anchor=middle>{word}</text>\n"
@@ -118,16 +117,3 @@ def _box(found: Report, span: Span, y: int, look: str, title: str = "") -> str:
 
 def _x(found: Report, at: int) -> float:
     return LEFT + (WIDTH - LEFT - 10) * (at - found.since) / max(1, found.until - found.since)
-
-
-def _ticks(found: Report) -> Iterator[tuple[int, str]]:
-    """Round times of the axis, in milliseconds, with their words."""
-    whole = (found.until - found.since) / SECOND
-    step = next((each for each in STEPS if whole / each <= TICKS_MAX), STEPS[-1])
-    form = "%H:%M" if step < 12 * 3600 else "%m-%d"
-    first = datetime.fromtimestamp(found.since / SECOND).replace(hour=0, minute=0, second=0, microsecond=0)
-    at = first
-    while (now := round(at.timestamp() * SECOND)) <= found.until:
-        if now >= found.since:
-            yield now, at.strftime(form)
-        at += timedelta(seconds=step)

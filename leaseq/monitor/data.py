@@ -16,6 +16,7 @@ from leaseq.reading.logtext import Line
 from leaseq.reading.views import Progress, Snapshot, TaskView
 
 if TYPE_CHECKING:
+    from leaseq.reading.timeline import Story
     from leaseq.reading.unfolding import Unfolded
 
 HISTORY_SAMPLES = 60
@@ -141,7 +142,7 @@ class Seen:
     pane: str = ""
     of: str = ""
     """Which view that is, and of what."""
-    body: Unfolded | None = None
+    body: Unfolded | Story | None = None
     rows: Mapping[str, TaskView] = field(default_factory=dict)
     """Tasks that were read for it, by id."""
     failure: str = ""

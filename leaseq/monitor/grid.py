@@ -107,7 +107,7 @@ def rows(scene: Scene, columns: int, height: int) -> Rows:
         found.append(pad(line, columns))
     room = max(1, height - 1 - made.told)
     found = found[: 1 + room] + [pad([], columns)] * (room + 1 - len(found))
-    return [*found, *(pad(row, columns) for row in _told(scene, body, made, cursor)[: made.told])][:height]
+    return [*found, *(pad(row, columns) for row in _told(scene, body, made, cursor, columns)[: made.told])][:height]
 
 
 def _nothing(scene: Scene, body: Unfolded | None) -> list[str]:
@@ -165,13 +165,14 @@ def _legend(scene: Scene, body: Unfolded, made: Shape, columns: int) -> list[Spa
     return spans if width(spans) <= columns else [(short("".join(text for text, _ in spans), columns), "")]
 
 
-def _told(scene: Scene, body: Unfolded, made: Shape, cursor: int) -> list[list[Span]]:
+def _told(scene: Scene, body: Unfolded, made: Shape, cursor: int, columns: int) -> list[list[Span]]:
     """What the cursor is on, in two lines; the second is not needed."""
     first, stop = made.span(cursor)
     if made.each > 1:
         counts = body.counts(first, stop)
         said = ", ".join(f"{counts[state]:,} {word}" for state, word in COUNTED.items() if state in counts)
         where = f"{body.label(first)} … {body.label(stop - 1)}" if stop - first > 1 else body.label(first)
+        said = short(said, columns - cells(where) - 3)
         return [[("▸", "focus"), (f"{where}: ", "bold"), (said, "")], [(" Enter divides it", "dim")]]
     state = STATES[body.states[first] - 1]
     glyph = state_glyph(state, ascii_only=scene.ui.ascii)
@@ -185,10 +186,9 @@ def _told(scene: Scene, body: Unfolded, made: Shape, cursor: int) -> list[list[S
         return [head, []]
     words = [why(task), task.node if task.node != "_any" else "", duration(task.elapsed_seconds), _values(task)]
     error = scene.data.errors.get((task.id, task.attempt), "")
-    return [
-        [*head, (f"  {'  '.join(visible(word) for word in words if word)}", "")],
-        [(f" {visible(error)}", "bad")] if error else [(f" {visible(task.command)}", "dim")],
-    ]
+    said = f"  {'  '.join(visible(word) for word in words if word)}"
+    last: Span = (visible(error), "bad") if error else (visible(task.command), "dim")
+    return [[*head, (short(said, columns - width(head)), "")], [(f" {short(last[0], columns - 1)}", last[1])]]
 
 
 def _values(task: TaskView) -> str:

@@ -41,6 +41,13 @@ SIGNS = {
         ("◉", "some run, and none went wrong"),
         ("◐", "some have ended, the others wait"),
     ),
+    Pane.TIMELINE: (
+        ("vit━━✓", "what ran, and how it ended; ▶: it runs"),
+        ("·", "idle: held, and not booked"),
+        ("▒ █", "several in one column: booked in part, or all of it"),
+        ("╳", "of several most ended badly"),
+        ("!", "nothing was heard of the node"),
+    ),
     Pane.LOGS: (
         ("▏", "a line of stderr"),
         ("▸", "the line that was looked for, or the error of a failed task"),

@@ -10,15 +10,17 @@ from leaseq.monitor.filters import Filter
 from leaseq.monitor.model import MAIN, Pane, Scene, Ui
 from leaseq.monitor.moves import Step
 
-TASK_VIEWS = frozenset({Pane.GRID})
+TASK_VIEWS = frozenset({Pane.GRID, Pane.TIMELINE})
 """Views whose cursor is on tasks."""
 TASKS = frozenset({Pane.TASKS, Pane.DETAIL, Pane.LOGS}) | TASK_VIEWS
 TASK_LIST = frozenset({Pane.TASKS})
 GRID = frozenset({Pane.GRID})
+TIMELINE = frozenset({Pane.TIMELINE})
 LEASES = frozenset({Pane.LEASES})
 LOGS = frozenset({Pane.LOGS})
 EVERY = frozenset(Pane)
 NOT_LOGS = frozenset(MAIN) - LOGS
+LISTS = frozenset({Pane.LEASES, Pane.NODES, Pane.TASKS})
 
 
 def always(scene: Scene) -> bool:
@@ -72,23 +74,14 @@ def _by_number() -> tuple[Key, ...]:
     return tuple(key(number, each) for number, each in enumerate(Filter, 1))
 
 
-def _view(name: str) -> Callable[[Scene], Ui | Step]:
+def _view(name: str, *by: int) -> Callable[[Scene], Ui | Step]:
     """What the function of that name in `views` makes of the scene."""
 
     def act(scene: Scene) -> Ui | Step:
         from leaseq.monitor import views
 
-        found: Ui | Step = getattr(views, name)(scene)
+        found: Ui | Step = getattr(views, name)(scene, *by)
         return found
-
-    return act
-
-
-def _sought(by: int) -> Callable[[Scene], Ui | Step]:
-    def act(scene: Scene) -> Ui:
-        from leaseq.monitor import views
-
-        return views.sought(scene, by)
 
     return act
 
@@ -109,8 +102,14 @@ TABLE: tuple[Key, ...] = (
         why_not=refusals.no_task,
     ),
     Key(("enter",), "Enter", "divide the cell; the task with its output", _view("entered"), GRID, "open"),
-    Key(("n",), "n", "the next that went wrong", _sought(1), GRID, "next ✗"),
-    Key(("N",), "N", "the one before that went wrong", _sought(-1), GRID),
+    Key(("enter",), "Enter", "the task that ran there, with its output", _view("entered"), TIMELINE, "open"),
+    Key((",",), ",", "earlier, by half of what is shown", _view("scrolled", -1), TIMELINE, "earlier"),
+    Key((".",), ".", "later", _view("scrolled", 1), TIMELINE, "later"),
+    Key(("+", "="), "+", "a shorter time, about the cursor", _view("zoomed", -1), TIMELINE, "zoom in"),
+    Key(("-",), "-", "a longer time", _view("zoomed", 1), TIMELINE, "out"),
+    Key(("0",), "0", "up to now", _view("now"), TIMELINE, "now"),
+    Key(("n",), "n", "the next that went wrong", _view("sought", 1), GRID, "next ✗"),
+    Key(("N",), "N", "the one before that went wrong", _view("sought", -1), GRID),
     Key(
         ("enter",),
         "Enter",
@@ -201,6 +200,7 @@ TABLE: tuple[Key, ...] = (
     Key(("n",), "n", "next match", lambda s: acts.next_match(s, 1), LOGS, "next", why_not=refusals.no_find),
     Key(("N",), "N", "previous match", lambda s: acts.next_match(s, -1), LOGS, "", why_not=refusals.no_find),
     Key(("z",), "z", "logs take the whole screen, and back", moves.zoom, EVERY, "logs"),
+    Key(("T",), "T", "what ran where in the last hours", _view("ran"), EVERY - TIMELINE, "timeline", LISTS),
     Key(("]",), "]", "next error in the output", lambda s: acts.next_error(s, 1), EVERY, ""),
     Key(("[",), "[", "previous error in the output", lambda s: acts.next_error(s, -1), EVERY, ""),
     Key(("f",), "f", "follow the output, or stay where it is", moves.follow, EVERY, "follow", LOGS),

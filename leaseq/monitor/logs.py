@@ -6,7 +6,7 @@ import time
 from bisect import bisect_left
 
 from leaseq.monitor.data import Log
-from leaseq.monitor.model import Scene, Ui
+from leaseq.monitor.model import Pane, Scene, Ui
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.text import Span, fold, pad, part, width
 from leaseq.monitor.wants import shown_attempt
@@ -22,7 +22,7 @@ def logs(scene: Scene, columns: int, height: int) -> Rows:
         coming = scene.task or (scene.ui.view and scene.ui.task)
         text = "reading …" if coming else "select a task to see its output"
         if scene.ui.view and not scene.ui.task:
-            text = "Enter goes on to a single one, which has output"
+            text = "a cell of several: Enter divides it" if scene.ui.view.pane is Pane.GRID else "nothing is selected"
         if scene.task and scene.task.array is not None:
             text = "an array: each index has its own output (Enter, then e, lists them)"
         return [pad([(f" {text}", "dim")], columns)]

@@ -31,6 +31,7 @@ class Pane(Enum):
     DETAIL = "detail"
     LOGS = "logs"
     GRID = "grid"
+    TIMELINE = "timeline"
 
 
 MAIN = (Pane.LEASES, Pane.NODES, Pane.TASKS, Pane.DETAIL, Pane.LOGS)

@@ -14,12 +14,15 @@ class Viewing:
     """DETAIL: one task, with its output."""
     of: str = ""
     """What it shows, by id or name."""
+    at: str = ""
+    """The row that its cursor is on, by name, if its rows have any."""
     place: int = 0
     """The cursor's place: where to go if what it was on has gone."""
     top: int = 0
     first: int = 0
     last: int = 0
-    """It shows what is from one place up to another; up to 0: all."""
+    """It shows what is from one place up to another; up to 0: all. A timeline shows so many seconds, up to a time;
+    0: the usual ones, up to now."""
     back: Viewing | None = None
     """The view under it."""
     task: str = ""

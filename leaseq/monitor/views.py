@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from leaseq.dataclass import replace
-from leaseq.monitor import grid
+from leaseq.monitor import grid, timeline
 from leaseq.monitor.layout import Layout
 from leaseq.monitor.model import VIEWS, Pane, Scene, Ui
 from leaseq.monitor.moves import Step, of_task
@@ -12,22 +14,33 @@ from leaseq.monitor.stage import laid_out
 from leaseq.monitor.viewing import Viewing
 from leaseq.reading.views import TaskView
 
+MODULES = {Pane.GRID: grid, Pane.TIMELINE: timeline}
+
+
+def _module(scene: Scene) -> ModuleType:
+    """That of the view that is open."""
+    assert scene.ui.view is not None
+    return MODULES[scene.ui.view.pane]
+
 
 def rows(scene: Scene, columns: int, height: int) -> Rows:
     """What stands in the pane of the view that is open."""
-    return grid.rows(scene, columns, height)
+    found: Rows = _module(scene).rows(scene, columns, height)
+    return found
 
 
 def title(scene: Scene) -> str:
-    return grid.title(scene)
+    found: str = _module(scene).title(scene)
+    return found
 
 
 def settled(scene: Scene, layout: Layout) -> Scene:
     """The scene with the view's cursor on something that is there."""
-    rect = layout.panes.get(Pane.GRID)
+    view = scene.ui.view
+    rect = layout.panes.get(view.pane) if view is not None and view.pane in MODULES else None
     if rect is None:
         return scene
-    return replace(scene, ui=grid.settled(scene, rect.width, rect.height))
+    return replace(scene, ui=_module(scene).settled(scene, rect.width, rect.height))
 
 
 def _room(scene: Scene) -> tuple[int, int]:
@@ -78,6 +91,11 @@ def group(scene: Scene) -> Ui:
     return opened(scene, Viewing(Pane.GRID, f"{grid.GROUP_PREFIX}{scene.task.group}"))
 
 
+def ran(scene: Scene) -> Ui:
+    """What ran where in the last hours, the cursor on the selected task if it did."""
+    return opened(scene, Viewing(Pane.TIMELINE, scene.data.lease_id))
+
+
 def one(scene: Scene, task: str) -> Ui:
     """One task, its detail over its output."""
     return of_task(replace(opened(scene, Viewing(Pane.DETAIL, task)), focus=Pane.LOGS), task)
@@ -87,16 +105,29 @@ def one(scene: Scene, task: str) -> Ui:
 
 
 def moved(scene: Scene, *, down: int = 0, right: int = 0) -> Ui:
-    return grid.moved(scene, *_room(scene), down=down, right=right)
+    found: Ui = _module(scene).moved(scene, *_room(scene), down=down, right=right)
+    return found
 
 
 def sought(scene: Scene, by: int) -> Ui:
     return grid.sought(scene, *_room(scene), by)
 
 
+def scrolled(scene: Scene, by: int) -> Ui:
+    return timeline.scrolled(scene, by)
+
+
+def zoomed(scene: Scene, by: int) -> Ui:
+    return timeline.zoomed(scene, by)
+
+
+def now(scene: Scene) -> Ui:
+    return timeline.now(scene)
+
+
 def entered(scene: Scene) -> Step:
     """What the cursor is on is shown."""
-    found = grid.into(scene, *_room(scene))
+    found = _module(scene).into(scene, *_room(scene))
     if isinstance(found, Viewing):
         return Step(replace(scene.ui, view=found))
     if isinstance(found, TaskView):
@@ -109,7 +140,7 @@ def clicked(scene: Scene, x: int, y: int) -> Step:
     view = scene.ui.view
     assert view is not None
     rect = laid_out(scene).panes[view.pane]
-    ui = grid.clicked(scene, rect.width, rect.height, x - rect.x, y - rect.y)
+    ui = _module(scene).clicked(scene, rect.width, rect.height, x - rect.x, y - rect.y)
     if ui is None:
         return Step(replace(scene.ui, focus=view.pane))
     if ui.view == view and scene.ui.focus is view.pane:

@@ -26,6 +26,8 @@ class Look:
     of: str
     task: str = ""
     """Of this task the row is to be read, too; empty: it is known."""
+    back: int = 0
+    """What ran in so many seconds before now."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,12 @@ def _look(scene: Scene) -> Look | None:
         return None
     snapshot, task = scene.data.lease.snapshot, scene.ui.task
     known = any(row.id == task for row in snapshot.tasks) if snapshot else False
-    return Look(scene.data.lease_id, view.pane.value, view.of, "" if known else task)
+    back = 0
+    if view.pane is Pane.TIMELINE:
+        from leaseq.monitor import timeline  # as all views: not before the first frame
+
+        back = timeline.back(view, scene.wall)
+    return Look(scene.data.lease_id, view.pane.value, view.of, "" if known else task, back)
 
 
 def _in_sight(scene: Scene) -> tuple[TaskView, ...]:

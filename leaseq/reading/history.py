@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from leaseq.errors import Malformed, Newer
 from leaseq.models import Event
@@ -11,28 +14,31 @@ from leaseq.names import TASK_ID
 from leaseq.protocol.files import never_readable_is_malformed
 from leaseq.world import Fs
 
+T = TypeVar("T")
 CHUNK_BYTES = 64 << 10
 SEARCH_BYTES = 1 << 20
 CATCH_UP_BYTES_MAX = 4 << 20
 """A longer gap than this since the last look is skipped: the newest lines are read again."""
 
 
-class Tail:
-    """The end of one history. Lines are parsed when they are asked for, and once."""
+class Lines(Generic[T]):
+    """The end of a file that grows by lines. They are parsed when they are asked for, and once."""
 
-    def __init__(self, fs: Fs, path: str) -> None:
+    def __init__(self, fs: Fs, path: str, parse: Callable[[bytes], T]) -> None:
+        """parse: raises Malformed for a line that says nothing."""
         self._fs = fs
         self.path = path
+        self._parse = parse
         self._lines: list[tuple[int, bytes]] = []
-        self._parsed: dict[int, Event | None] = {}
+        self._parsed: dict[int, T | None] = {}
         self._start = 0
         self._end = 0
         self._fresh = True
         self.newer = False
         """True once a line was seen that a later leaseq wrote."""
 
-    def read(self, want: int, *, keep: int = 0) -> list[Event]:
-        """The newest `want` events, oldest first; a missing file is an empty one. Raises Malformed: it is no file.
+    def read(self, want: int, *, keep: int = 0) -> list[T]:
+        """The newest `want` of them, oldest first; a missing file is an empty one. Raises Malformed: it is no file.
 
         keep: how many lines a later `known` may ask for, so that they need not be read again.
         """
@@ -49,11 +55,11 @@ class Tail:
             self._parsed = {offset: event for offset, event in self._parsed.items() if offset >= self._start}
         return events
 
-    def known(self, want: int) -> list[Event]:
-        """The newest `want` events as of the last read, oldest first. Raises Malformed."""
+    def known(self, want: int) -> list[T]:
+        """The newest `want` of them as of the last read, oldest first. Raises Malformed."""
         return [event for _, event in self.placed(want)]
 
-    def placed(self, want: int) -> list[tuple[int, Event]]:
+    def placed(self, want: int) -> list[tuple[int, T]]:
         """As `known`, each with the offset of its line."""
         try:
             with never_readable_is_malformed():
@@ -62,15 +68,12 @@ class Tail:
         except FileNotFoundError:
             self._forget()
         newest = self._lines[-want:] if want > 0 else []
-        return [(offset, event) for offset, line in newest if (event := self._event(offset, line)) is not None]
+        return [(offset, event) for offset, line in newest if (event := self._at(offset, line)) is not None]
 
-    def last(self) -> Event | None:
-        """The last whole line that counts the node's finished tasks; None if none does."""
-        for offset, line in reversed(self._lines[-20:]):
-            event = self._event(offset, line)
-            if event is not None and event.totals:
-                return event
-        return None
+    def after(self, offset: int) -> list[tuple[int, T]]:
+        """As `placed`, of all lines that are held and begin there or later. Raises Malformed."""
+        first = bisect_left(self._lines, offset, key=lambda line: line[0])
+        return self.placed(len(self._lines) - first)
 
     @property
     def end(self) -> int:
@@ -84,16 +87,16 @@ class Tail:
 
     @property
     def malformed(self) -> int:
-        """How many of the lines looked at are not events."""
+        """How many of the lines looked at say nothing."""
         return sum(1 for event in self._parsed.values() if event is None)
 
     def _forget(self) -> None:
         self._lines, self._parsed, self._start, self._end, self._fresh = [], {}, 0, 0, True
 
-    def _event(self, offset: int, line: bytes) -> Event | None:
+    def _at(self, offset: int, line: bytes) -> T | None:
         if offset not in self._parsed:
             try:
-                self._parsed[offset] = _parsed(line)
+                self._parsed[offset] = self._parse(line)
             except Newer:
                 self.newer, self._parsed[offset] = True, None
             except Malformed:
@@ -141,6 +144,31 @@ class Tail:
             offset += len(line) + 1
         self._start = base + skip
         self._lines = lines + self._lines
+
+    @property
+    def held(self) -> int:
+        """How many lines are held, the newest."""
+        return len(self._lines)
+
+    @property
+    def whole(self) -> bool:
+        """True if these are all."""
+        return self._start == 0
+
+
+class Tail(Lines[Event]):
+    """The end of one history."""
+
+    def __init__(self, fs: Fs, path: str) -> None:
+        super().__init__(fs, path, _parsed)
+
+    def last(self) -> Event | None:
+        """The last whole line that counts the node's finished tasks; None if none does."""
+        for offset, line in reversed(self._lines[-20:]):
+            event = self._at(offset, line)
+            if event is not None and event.totals:
+                return event
+        return None
 
 
 def added(fs: Fs, path: str, offset: int) -> list[tuple[int, Event]]:

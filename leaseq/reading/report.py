@@ -99,7 +99,7 @@ def report(leases: Mapping[str, tuple[Sequence[Stay], Sequence[Run]]], *, since:
         by_node: dict[str, list[Run]] = defaultdict(list)
         for run in runs:
             by_node[run.node].append(run)
-            begin, end = _of(run)
+            begin, end = span_of(run)
             if begin < until and end >= since:
                 found.append(Ran(lease, run, (max(begin, since), max(since, min(end, until)))))
         for stay in stays:
@@ -109,13 +109,14 @@ def report(leases: Mapping[str, tuple[Sequence[Stay], Sequence[Run]]], *, since:
             if stay.gpus is None:
                 unknown.add((lease, stay.node))
             for gpu in (NODE, *(stay.gpus or ())):
-                parts.append(_part(lease, stay, gpu, held, by_node[stay.node]))
+                parts.append(part_of(lease, stay, gpu, held, by_node[stay.node]))
     return Report(since, until, tuple(parts), tuple(found), tuple(sorted(unknown)))
 
 
-def _part(lease: str, stay: Stay, gpu: str, held: Span, runs: Iterable[Run]) -> Held:
+def part_of(lease: str, stay: Stay, gpu: str, held: Span, runs: Iterable[Run]) -> Held:
+    """What was of one GPU of the node, or of the node, in that time of its stay."""
     heard = min(max(ms(stay.heard), held[0]), held[1])
-    spans = [_of(run) for run in runs if gpu == NODE or gpu in run.gpus]
+    spans = [span_of(run) for run in runs if gpu == NODE or gpu in run.gpus]
     busy = merged(found for span in spans if (found := clipped(span, (held[0], heard))))
     down = ((heard, held[1]),) if heard < held[1] else ()
     idle = between((held[0], heard), busy)
@@ -126,7 +127,8 @@ def ms(seconds: float) -> int:
     return round(seconds * SECOND)
 
 
-def _of(run: Run) -> Span:
+def span_of(run: Run) -> Span:
+    """From its begin to its end."""
     return ms(run.began), ms(run.began) + ms(run.seconds)
 
 

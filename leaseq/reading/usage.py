@@ -16,10 +16,12 @@ from leaseq.array_names import ArrayNames
 from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
 from leaseq.layout import ArrayDir, LeaseDir
-from leaseq.models import Heartbeat, State
+from leaseq.models import Event, Heartbeat, State
 from leaseq.names import histories_in
 from leaseq.protocol import allocs, files, journal, terms
+from leaseq.protocol.facts import Ended
 from leaseq.reading.history import added
+from leaseq.reading.views import TaskView
 from leaseq.world import Fs
 
 Times = tuple[float | None, float | None]
@@ -101,12 +103,13 @@ def of_lease(fs: Fs, lease: LeaseDir, found: Sequence[Allocation], *, now: float
     return [_held(fs, lease, each, beats[each.id], times[each.id], by_alloc[each.id], now) for each in found]
 
 
-def stays_of(fs: Fs, lease: LeaseDir, found: Sequence[Allocation], *, now: float) -> tuple[list[Stay], list[Run]]:
-    """How long each of these allocations has had each of its nodes, as far as that is known, and all that ran on them.
+def stays_of(fs: Fs, lease: LeaseDir, found: Sequence[Allocation], *, now: float) -> tuple[list[Stay], list[Heartbeat]]:
+    """(how long each of these allocations has had each of its nodes, as far as that is known; their last heartbeats)
 
     now: this host's clock.
     """
-    stays, beats = [], []
+    stays: list[Stay] = []
+    beats: list[Heartbeat] = []
     for each in found:
         since = _start(fs, lease, each, now)
         current = set(allocs.nodes_of(fs, lease, each)) if each.ended is None else set[str]()
@@ -120,7 +123,7 @@ def stays_of(fs: Fs, lease: LeaseDir, found: Sequence[Allocation], *, now: float
             silent = until - heard > SILENT_SECONDS
             gpus = told[0].gpus if told and told[0].gpus_known else None
             stays.append(Stay(each.id, node, since, until, heard if silent else until, gpus))
-    return stays, list(runs(fs, lease, beats))
+    return stays, beats
 
 
 def nodes_of(fs: Fs, lease: LeaseDir, alloc: Allocation) -> tuple[str, ...]:
@@ -198,48 +201,81 @@ def runs(fs: Fs, lease: LeaseDir, beats: Iterable[Heartbeat]) -> Iterator[Run]:
     told: set[tuple[str, int]] = set()
     for node, term in histories_in(files.names_in(fs, lease.events_dir)):
         for _, event in added(fs, lease.events(node, term), 0):
-            key = event.id, event.attempt
-            if event.started is None or event.elapsed_seconds is None or event.counts or key in told:
-                continue
-            told.add(key)
-            yield Run(
-                event.node or node,
-                event.started,
-                event.elapsed_seconds,
-                event.gpus,
-                event.id,
-                event.attempt,
-                event.state,
-                event.name,
-                event.group,
-                event.command,
-                event.submitted,
-            )
+            if (event.id, event.attempt) not in told and (run := of_event(event, node)) is not None:
+                told.add((event.id, event.attempt))
+                yield run
     for name in files.names_in(fs, lease.arrays):
         array = ArrayDir(f"{lease.arrays}/{name}")
         try:
             for node, end in journal.ends(fs, array, ArrayNames.parse(fs.names(array.root))):
-                if end.started is not None and end.elapsed_seconds is not None:
-                    index = f"{name.partition('.')[0]}_{end.index}"
-                    told.add((index, end.attempt))
-                    yield Run(node, end.started, end.elapsed_seconds, tuple(end.gpus), index, end.attempt, end.state)
+                if (run := of_index(end, node, name.partition(".")[0])) is not None:
+                    told.add((run.id, run.attempt))
+                    yield run
         except (FileNotFoundError, NotADirectoryError, Malformed):
             continue  # swept away, or no array's
     for beat in beats:
-        if beat.state != "stopped":
-            for each in beat.running:
-                if each.started is not None and (each.id, each.attempt) not in told:
-                    yield Run(
-                        beat.node,
-                        each.started,
-                        each.elapsed_seconds,
-                        each.gpus,
-                        each.id,
-                        each.attempt,
-                        State.RUNNING,
-                        each.name,
-                        command=each.command,
-                    )
+        yield from (run for run in going(beat) if (run.id, run.attempt) not in told)
+
+
+def of_event(event: Event, node: str) -> Run | None:
+    """The attempt that a line of the node's history tells of; None if it is of an array, or never ran."""
+    if event.started is None or event.elapsed_seconds is None or event.counts:
+        return None
+    return Run(
+        event.node or node,
+        event.started,
+        event.elapsed_seconds,
+        event.gpus,
+        event.id,
+        event.attempt,
+        event.state,
+        event.name,
+        event.group,
+        event.command,
+        event.submitted,
+    )
+
+
+def of_index(end: Ended, node: str, array: str) -> Run | None:
+    """The attempt of an index whose end a journal tells; None if it never ran."""
+    if end.started is None or end.elapsed_seconds is None:
+        return None
+    return Run(node, end.started, end.elapsed_seconds, tuple(end.gpus), f"{array}_{end.index}", end.attempt, end.state)
+
+
+def going(beat: Heartbeat) -> Iterator[Run]:
+    """What runs by that heartbeat."""
+    for each in beat.running if beat.state != "stopped" else ():
+        if each.started is not None:
+            yield Run(
+                beat.node,
+                each.started,
+                each.elapsed_seconds,
+                each.gpus,
+                each.id,
+                each.attempt,
+                State.RUNNING,
+                each.name,
+                command=each.command,
+            )
+
+
+def row_of(run: Run) -> TaskView:
+    """The attempt as a row of which no more than that is known."""
+    return TaskView(
+        run.id,
+        run.attempt,
+        run.state,
+        node=run.node,
+        name=run.name,
+        command=run.command,
+        gpus=run.gpus,
+        submitted=run.submitted or None,
+        started=run.began,
+        elapsed_seconds=run.seconds,
+        group=run.group,
+        cleaned=True,
+    )
 
 
 def _whose(run: Run, having: Sequence[Allocation], times: Mapping[str, Times]) -> str:

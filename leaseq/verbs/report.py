@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from leaseq.dataclass import dataclass
-from leaseq.errors import LeaseqError
 from leaseq.lease import leases
 from leaseq.models import ALL_GPUS, State
-from leaseq.names import parse_id
-from leaseq.reading.find import find
 from leaseq.reading.forecast import LOOKED_AT, Durations
+from leaseq.reading.lately import with_arrays
 from leaseq.reading.report import Report, ms, report
 from leaseq.reading.snapshot import Reader
-from leaseq.reading.usage import Run, stays_of
+from leaseq.reading.usage import runs, stays_of
 from leaseq.verbs.access import Access
 
 
@@ -40,32 +36,13 @@ def gathered(access: Access, named: str, *, since: float) -> tuple[Report, Pendi
             continue
         directory = access.home.lease(record.id)
         held = leases.holding(access.fs, access.home, record)
-        stays, ran = stays_of(access.fs, directory, held.allocs, now=now)
+        stays, beats = stays_of(access.fs, directory, held.allocs, now=now)
         reader = access.reader_of(directory)
-        found[record.id] = stays, _with_arrays(reader, [run for run in ran if run.began + run.seconds > since])
+        ran = [run for run in runs(access.fs, directory, beats) if run.began + run.seconds > since]
+        found[record.id] = stays, with_arrays(reader, ran, {})
         if record.ended is None:
             pending = _with_pending(reader, pending)
     return report(found, since=ms(since), until=ms(now)), pending
-
-
-def _with_arrays(reader: Reader, runs: Sequence[Run]) -> list[Run]:
-    """The runs, those of indices with the name, the group and the command of their arrays."""
-    known: dict[str, tuple[str, str, str]] = {}
-    found = []
-    for run in runs:
-        array, index = parse_id(run.id)
-        if index is None:
-            found.append(run)
-            continue
-        if array not in known:
-            try:
-                (row,) = find(reader, array)
-                known[array] = row.name, row.group, row.command
-            except (LeaseqError, ValueError):
-                known[array] = "", "", ""
-        name, group, command = known[array]
-        found.append(run._replace(name=name, group=group, command=command))
-    return found
 
 
 def _with_pending(reader: Reader, so_far: Pending) -> Pending:

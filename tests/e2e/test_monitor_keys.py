@@ -415,8 +415,8 @@ TRIED: dict[Callable[[Screen, Live], None], str] = {
 }
 
 
-IN_VIEWS = {"m", "U"}
-"""Tried in `test_monitor_views`."""
+IN_VIEWS = {"m", "U", "T", "+", "-", "0"}
+"""Tried in `test_monitor_opened`."""
 
 
 @pytest.mark.parametrize("tried", TRIED, ids=lambda tried: tried.__name__)

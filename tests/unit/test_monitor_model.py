@@ -17,7 +17,7 @@ from leaseq.monitor.filters import STATES, Filter, filtered, in_states
 from leaseq.monitor.help import help_rows
 from leaseq.monitor.keymap import TABLE, always
 from leaseq.monitor.logs import logs, title
-from leaseq.monitor.model import Pane, Scene, Ui
+from leaseq.monitor.model import VIEWS, Pane, Scene, Ui
 from leaseq.monitor.overlays import Confirm, Edit, Form, Help, Item, Menu, Prompt
 from leaseq.monitor.panes import leases_shown, tasks, why
 from leaseq.monitor.press import LAST, hints, press
@@ -26,6 +26,7 @@ from leaseq.monitor.stage import arranged
 from leaseq.monitor.text import width
 from leaseq.monitor.theme import codes
 from leaseq.monitor.view import COUNTS
+from leaseq.monitor.viewing import Viewing
 from leaseq.monitor.wants import want
 from leaseq.reading.views import ArrayView, TaskView
 from tests.unit import monitor_scenes as situations
@@ -616,7 +617,8 @@ def test_an_empty_stream_of_an_ended_task_is_not_called_unwritten_yet() -> None:
 def test_an_empty_monitor_takes_every_key() -> None:
     for size in situations.SIZES:
         for pane in Pane:
-            scene = arranged(situations.scene(Data("local:x"), Ui(focus=pane), size=size))
+            view = Viewing(pane, "local:x") if pane in VIEWS else None
+            scene = arranged(situations.scene(Data("local:x"), Ui(focus=pane, view=view), size=size))
             for key in TABLE:
                 for name in key.keys:
                     press(scene, name)

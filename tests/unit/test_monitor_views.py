@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from math import inf
 
 import pytest
 
@@ -22,7 +23,9 @@ from leaseq.monitor.view import frame, plain
 from leaseq.monitor.viewing import Viewing
 from leaseq.monitor.wants import Look, want
 from leaseq.protocol.marks import CODES
+from leaseq.reading.timeline import Board, Story
 from leaseq.reading.unfolding import Unfolded
+from leaseq.reading.usage import Run, Stay
 from leaseq.reading.views import ArrayView, TaskView
 from tests.unit import monitor_scenes as situations
 from tests.unit.test_monitor_golden import check, drawn
@@ -115,7 +118,91 @@ def of_group(size: str) -> Scene:
     return arranged(situations.scene(data, ui, size=size))
 
 
-VIEWS: dict[str, Callable[[str], Scene]] = {"grid": unfolded, "grid-million": million, "grid-group": of_group}
+# -- timelines ---------------------------------------------------------------------------------------------
+
+
+def ran(
+    number: int,
+    node: str,
+    gpus: str,
+    began: float,
+    seconds: float,
+    state: State = State.DONE,
+    name: str = "",
+    **more: object,
+) -> Run:
+    """began: hours before now."""
+    start = situations.WALL - began * 3600
+    command = f"python {name or 'train'}.py --seed {number}"
+    return Run(
+        node, start, seconds, tuple(gpus), situations.task_id(number), 1, state, name, "", command, start - 60
+    )._replace(**more)  # type: ignore[arg-type]
+
+
+def story(
+    runs: Sequence[Run],
+    *,
+    hours: float = 9.0,
+    heard: float | None = None,
+    since: float = 0.0,
+    node: str = "",
+    gpus: str = "0123",
+) -> Story:
+    """Two nodes of four GPUs each, or that node, held for so many hours."""
+    begin = situations.WALL - hours * 3600
+    nodes = (node,) if node else ("gpu-node-01", "gpu-node-02")
+    stays = [Stay("48213", each, begin, inf, heard or inf, tuple(gpus)) for each in nodes]
+    board = Board()
+    board.add(run for run in runs if run.state.ended)
+    going = [run._replace(seconds=inf) for run in runs if not run.state.ended]
+    return Story(board.lanes(stays, going), since)
+
+
+FOLDS = (State.DONE, State.DONE, State.FAILED, State.DONE)
+
+
+def usual_runs() -> list[Run]:
+    now = State.RUNNING
+    return [
+        ran(10, "gpu-node-01", "01", 2.01, 7234.0, now, "vit-l"),
+        ran(11, "gpu-node-01", "2", 0.84, 3021.0, now, "resnet50"),
+        ran(12, "gpu-node-02", "0123", 0.15, 512.0, now),
+        ran(70, "gpu-node-02", "0", 2.2, 1400.0, State.FAILED, "vit-h"),
+        ran(71, "gpu-node-01", "01", 4.5, 7200.0, State.TIMEOUT, "search"),
+        *(ran(300 + n, "gpu-node-02", "1", 5.0 - n * 0.02, 60.0, name="eval") for n in range(120)),
+        *(
+            ran(500 + n, "gpu-node-02", "2", 5.0 - n, 2400.0, State.FAILED if n == 2 else State.DONE, "fold")
+            for n in range(4)
+        ),
+        ran(600, "gpu-node-02", "", 3.0, 3600.0, name="copy"),
+    ]
+
+
+def timeline_scene(size: str, runs: Sequence[Run] | None = None, view: Viewing | None = None, **more: object) -> Scene:
+    data = situations.busy()
+    body = story(usual_runs() if runs is None else runs, **more)  # type: ignore[arg-type]
+    data = replace(data, seen=Seen("timeline", "48213", body))
+    view = view or Viewing(Pane.TIMELINE, "48213")
+    ui = Ui(focus=Pane.TIMELINE, last_list=Pane.TIMELINE, view=view, task=situations.task_id(10))
+    return arranged(situations.scene(data, ui, size=size))
+
+
+def without_gpus(size: str) -> Scene:
+    """A node without GPUs: a slot for each of what ran side by side."""
+    runs = [ran(n, "atlas", "", 5 - n / 3, 2400.0, State.LOST if n == 4 else State.DONE, f"fit-{n}") for n in range(12)]
+    body = story(runs, hours=5, heard=situations.WALL - 1800, node="atlas", gpus="")
+    data = replace(situations.one_lease(), seen=Seen("timeline", "local:atlas", body))
+    ui = Ui(focus=Pane.TIMELINE, last_list=Pane.TIMELINE, view=Viewing(Pane.TIMELINE, "local:atlas"))
+    return arranged(situations.scene(data, ui, size=size))
+
+
+VIEWS: dict[str, Callable[[str], Scene]] = {
+    "grid": unfolded,
+    "grid-million": million,
+    "grid-group": of_group,
+    "timeline": timeline_scene,
+    "timeline-slots": without_gpus,
+}
 
 
 @pytest.mark.parametrize("size", situations.SIZES)
@@ -270,3 +357,135 @@ def test_a_click_is_on_the_cell_that_is_there_and_a_second_one_opens_it() -> Non
     assert again.ui.view == once.ui.view  # nothing is known of that index yet
     outside = moused(scene, Mouse("press", 70, y))
     assert outside.ui.task == f"{ARRAY}_24"
+
+
+def lane_of(scene: Scene, title: str) -> str:
+    """What is drawn of that lane."""
+    return next(line.partition(f"{title} ")[2] for line in text(scene).split("\n") if f"{title} " in line)
+
+
+def test_a_timeline_begins_on_what_was_selected_and_shows_its_output() -> None:
+    scene = timeline_scene("120x40")
+    assert scene.ui.view and scene.ui.view.at == "gpu-node-01:0:0" and scene.task
+    assert (scene.task.id, scene.ui.log_attempt, want(scene).task) == (
+        situations.task_id(10),
+        1,
+        situations.task_id(10),
+    )
+    assert want(scene).look == Look("48213", "timeline", "48213", "", 20700)
+    assert "vit-l━" in lane_of(scene, "gpu-node-01:1") and "▶" in lane_of(scene, "gpu-node-01:1")
+    assert "search━" in lane_of(scene, "gpu-node-01:0") and "◷" in lane_of(scene, "gpu-node-01:0")
+    assert "···" in lane_of(scene, "gpu-node-01:3") and "fold━" in lane_of(scene, "gpu-node-02:2")
+    assert "copy━" in text(scene)
+
+
+def test_the_cursor_walks_lanes_and_what_ran_in_them() -> None:
+    scene = typed(timeline_scene("120x40"), "h")
+    assert scene.ui.task == situations.task_id(71)
+    scene = typed(scene, "j")
+    assert scene.ui.task == situations.task_id(71) and scene.ui.view and scene.ui.view.at == "gpu-node-01:1:0"
+    scene = typed(scene, "h")
+    assert scene.ui.message and scene.ui.message.text == "nothing earlier is read of this row"
+    scene = typed(scene, "l", "j")
+    assert scene.ui.task == situations.task_id(11)
+    scene = typed(scene, "j")
+    assert scene.ui.task == "" and "gpu-node-01:3: nothing ran here in this time" in text(scene)
+    assert typed(scene, "G").ui.task == situations.task_id(600)
+    assert typed(scene, "g").ui.view.at == "gpu-node-01:0:0"  # type: ignore[union-attr]
+
+
+def test_the_window_is_scrolled_zoomed_and_brought_back_to_now() -> None:
+    scene = timeline_scene("120x40")
+    assert "02:30 to 08:30" in text(scene)
+    scene = typed(scene, ",")
+    assert "23:30 to 05:30" in text(scene)
+    assert scene.ui.view and scene.ui.view.last and want(scene).look.back >= 30600  # type: ignore[union-attr]
+    scene = typed(scene, "0", "+")
+    assert "06:20 to 08:20" in text(scene)
+    for _ in range(9):
+        scene = typed(scene, "-")
+    assert scene.ui.message and scene.ui.message.text == "this is the longest time"
+    for _ in range(12):
+        scene = typed(scene, "+")
+    assert scene.ui.message and scene.ui.message.text == "this is the shortest time"
+    scene = typed(scene, "0", ".")
+    assert scene.ui.message and scene.ui.message.text == "this is now"
+
+
+def test_what_is_not_heard_of_yet_is_not_left() -> None:
+    scene = timeline_scene("120x40", [])
+    assert scene.ui.task == situations.task_id(10) and "not known to have run then" in text(scene)
+    seen = replace(scene.data.seen, body=story(usual_runs()))
+    later = arranged(replace(scene, data=replace(scene.data, seen=seen)))
+    assert later.ui.view and later.ui.view.at == "gpu-node-01:0:0"
+    nearer = typed(later, "+", "+")
+    assert nearer.ui.view and nearer.ui.view.last == 0, "what runs is looked at up to now"
+
+
+def test_going_to_what_ran_before_the_window_moves_the_window() -> None:
+    view = Viewing(Pane.TIMELINE, "48213", first=3600)
+    scene = timeline_scene("120x40", view=view)
+    assert "search" not in lane_of(scene, "gpu-node-01:0")
+    scene = typed(scene, "h")
+    assert scene.ui.task == situations.task_id(71) and "search" in lane_of(scene, "gpu-node-01:0")
+    back = typed(scene, "l")
+    assert back.ui.task == situations.task_id(10) and "▶" in lane_of(back, "gpu-node-01:0")
+
+
+def test_what_is_not_read_is_said() -> None:
+    scene = timeline_scene("120x40", since=situations.WALL - 2 * 3600)
+    assert "not all is read before 06:10" in text(scene)
+    assert "no node was ever heard of" in text(
+        replace(scene, data=replace(scene.data, seen=Seen("timeline", "48213", Story((), 0.0))))
+    )
+    assert "reading …" in text(replace(scene, data=replace(scene.data, seen=Seen())))
+
+
+def test_down_is_not_idle_and_what_was_not_held_is_blank() -> None:
+    scene = timeline_scene("120x40", [], hours=3.0, heard=situations.WALL - 3600)
+    lane = lane_of(scene, "gpu-node-01:0")
+    held = lane.rstrip(" │")
+    assert held.strip().count("!") > held.count("·") / 3 and held.startswith(" " * 30)
+    assert "idle 65 %" in text(scene) and "down 34 %" in text(scene)
+
+
+def test_several_in_one_column_are_a_mark_and_one_of_them_can_be_chosen() -> None:
+    scene = timeline_scene("80x24")
+    scene = typed(scene, *"jjjjj", "h", "h")
+    assert scene.ui.task.startswith("T") and "eval" in text(scene)
+    assert set(lane_of(scene, "gpu-node-02:1").strip(" │")) & {"▒", "█"}
+    narrow = typed(scene, "+", "+", "+", "+")
+    assert "eval" in lane_of(narrow, "gpu-node-02:1")
+
+
+def test_a_click_in_a_lane_is_on_what_ran_there_then() -> None:
+    scene = timeline_scene("120x40")
+    lines = plain(frame(scene)).split("\n")
+    y = next(n for n, line in enumerate(lines) if "gpu-node-02:2" in line)
+    x = lines[y].index("fold") + 1
+    step = moused(scene, Mouse("press", x, y))
+    assert step.ui.task == situations.task_id(500)
+    assert step.ui.view and step.ui.view.at == "gpu-node-02:2:0"
+
+
+def test_enter_on_a_bar_shows_the_attempt_that_ran_there() -> None:
+    runs = [
+        ran(70, "gpu-node-02", "0", 2.2, 1400.0, State.FAILED, attempt=1),
+        ran(70, "gpu-node-02", "1", 1.2, 100.0, attempt=2),
+    ]
+    scene = timeline_scene("120x40", runs)
+    data = scene.data
+    assert data.lease.snapshot
+    tasks = tuple(
+        replace(row, attempt=2) if row.id == situations.task_id(70) else row for row in data.lease.snapshot.tasks
+    )
+    shot = replace(data.lease.snapshot, tasks=tasks)
+    scene = typed(replace(scene, data=situations.with_snapshot(data, shot)), "G", "k", "k", "k")
+    assert (scene.ui.task, want(scene).attempt) == (situations.task_id(70), 1)
+    one = typed(scene, "enter")
+    assert (
+        (one.ui.task, want(one).attempt) == (situations.task_id(70), 1)
+        and one.ui.view
+        and one.ui.view.pane is Pane.DETAIL
+    )
+    assert typed(one, "esc").ui.view.at == "gpu-node-02:0:0"  # type: ignore[union-attr]

@@ -9,9 +9,10 @@ import pytest
 from tests.e2e.monitor_live import Live, select, selected
 from tests.e2e.monitor_screen import Screen, on_terminal
 from tests.e2e.test_monitor_keys import LEASEQ, live
+from tests.e2e.test_monitor_slurm import Mock, mock
 from tests.patience import wait_until
 
-__all__ = ["live"]
+__all__ = ["live", "mock"]
 
 FAILS = "echo index $LEASEQ_ARRAY_INDEX; test $LEASEQ_ARRAY_INDEX != 13 || { echo 'ValueError: bad seed' >&2; exit 3; }"
 
@@ -73,3 +74,55 @@ def test_a_group_unfolds_and_its_array_within(screen: Screen, array: str) -> Non
     screen.send("\x1b\x1b")
     screen.shows("─ leases")
     screen.press("\x1b", "─ leases")
+
+
+def test_a_timeline_shows_what_ran_and_goes_on_to_it(screen: Screen, array: str) -> None:
+    select(screen, "broken")
+    screen.press("T", "─ timeline")
+    screen.shows("1 node")
+    screen.shows("✗ FAILED")
+    screen.press("?", "in timeline")
+    screen.send("\x1b")
+    screen.hides("in timeline")
+    for _ in range(5):
+        screen.send("+")
+    screen.press("+", "this is the shortest time")
+    screen.shows("timeline 5:00")
+    screen.press(".", "this is now")
+    screen.press("\r", "─ detail T")
+    screen.press("\x1b", "─ timeline")
+    screen.send("\x1b")
+    screen.hides("─ timeline")
+    screen.wait(lambda: "broken" in selected(screen), "the task is selected as before")
+
+
+def test_a_timeline_of_a_slurm_lease_has_a_lane_for_each_gpu(mock: Mock) -> None:
+    mock.leaseq("add", "--detach", "--name", "sweep", "--", "-N2", "-t", "60", "--gres=gpu:4")
+    wide = mock.leaseq("submit", "--gpus", "2", "--name", "wide", "--", "echo words of wide; sleep 600")
+    bad = mock.leaseq("submit", "--gpus", "1", "--name", "bad", "--", "echo 'KeyError: lr' >&2; sleep 2; exit 7")
+    wait_until(lambda: "FAILED" in mock.leaseq("info", bad), "it has failed", seen=lambda: mock.leaseq("info", bad))
+    wait_until(lambda: "RUNNING" in mock.leaseq("info", wide), "it runs", seen=lambda: mock.leaseq("info", wide))
+    with on_terminal([*LEASEQ, "tui", "--refresh", "0.3"], mock.env, columns=120, lines=40) as screen:
+        screen.shows("wide:")
+        screen.press("T", "8 GPUs · row")
+        screen.shows("booked")
+        for _ in range(5):
+            screen.send("+")
+        screen.shows("timeline 5:00")
+        screen.shows("words of wide")
+        lanes = [line for line in screen.text.split("\n") if "▶" in line and ":" in line]
+        assert len(lanes) == 2, screen.text
+        screen.send("g")
+        for row in range(1, 9):
+            screen.shows(f"row {row} of 8")
+            screen.read(1.0)
+            if "✗ FAILED" in screen.text:
+                break
+            screen.send("j")
+        screen.shows("KeyError: lr")
+        screen.press("\r", "exit code  7")
+        screen.press("\x03", "8 GPUs · row")
+        screen.send("\x03")
+        screen.hides("8 GPUs · row")
+        screen.send("q")
+        assert screen.ended() == 0
