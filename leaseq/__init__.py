@@ -8,8 +8,8 @@ API = {
     "leaseq.api.attaching": ("future", "results"),
     "leaseq.api.submitting": ("submit", "submit_array", "submit_many"),
     "leaseq.api.looks": (
-        *("details", "follow", "groups", "lease_info", "leases", "log", "outcome", "snapshot", "task", "tasks"),
-        *("wait", "why"),
+        *("details", "follow", "groups", "index_rows", "last_error", "lease_info", "leases", "log", "outcome"),
+        *("snapshot", "task", "tasks", "wait", "why"),
     ),
     "leaseq.api.inquiries": ("diff", "doctor", "report", "settings", "triage"),
     "leaseq.api.acts": ("cancel", "change", "hold", "move", "recover", "redo", "release", "retry", "send_signal"),

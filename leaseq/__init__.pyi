@@ -48,6 +48,8 @@ from leaseq.api.leases import use_lease as use_lease
 from leaseq.api.looks import details as details
 from leaseq.api.looks import follow as follow
 from leaseq.api.looks import groups as groups
+from leaseq.api.looks import index_rows as index_rows
+from leaseq.api.looks import last_error as last_error
 from leaseq.api.looks import lease_info as lease_info
 from leaseq.api.looks import leases as leases
 from leaseq.api.looks import log as log

@@ -81,6 +81,7 @@ COMMANDS = {
     "init": Known("write the first settings, by some questions", terminal=True),
     "config show": Known("show the settings and where they come from", changes=False),
     "skill": Known("print a guide to leaseq for coding agents", changes=False),
+    "mcp": Known("serve tools for coding agents, on stdin and stdout", changes=False, terminal=True),
     "completion": Known("print what makes bash, zsh or fish complete leaseq's words", changes=False),
 }
 ALIASES = {"monitor": "tui", "ls": "tasks", "log": "logs", "lease list": "lease ls", "info lease": "lease info"}

@@ -10,12 +10,14 @@ from functools import partial
 from leaseq.api import home
 from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
+from leaseq.indices import Indices
 from leaseq.lease.leases import holding
 from leaseq.lease.lookup import EVERY_ENDED, How, Located
 from leaseq.lease.view import LeaseView, look_at_all
 from leaseq.lease.view import look as look_at
 from leaseq.models import Outcome, State
 from leaseq.reading.find import Detail, remembered_outcome
+from leaseq.reading.last_error import error_of
 from leaseq.reading.logtail import chunks
 from leaseq.reading.output import log_of
 from leaseq.reading.usage import Held, of_lease
@@ -52,7 +54,7 @@ def tasks(
     ids: as on the command line; `T3k9_0-9` are indices of an array, a row each. limit: so many of the newest that have
     ended are read, and of the first that are pending. Raises NotFound, and UsageError.
     """
-    wanted = {each if isinstance(each, State) else _state(each) for each in states}
+    wanted = _states(states)
     if ids:
         rows = [each.row for each in _found(ids, lease)]
     else:
@@ -63,6 +65,26 @@ def tasks(
         for row in rows
         if (not wanted or row.state in wanted) and group in ("", row.group) and name in ("", row.name)
     ]
+
+
+def index_rows(
+    array_id: str, *, states: Iterable[State | str] = (), limit: int | None = None, lease: str = ""
+) -> list[TaskView]:
+    """The indices of that array, or those named of it (`T3k9_0-9`), a row each, in order: so many at most.
+
+    Raises NotFound, and UsageError if it is no array.
+    """
+    each = _only(home.access().find([array_id], lease=lease, indices=How.TOGETHER).tasks, array_id)
+    array = each.indexed
+    found, wanted = array.by_state(each.indices or array.every), _states(states)
+    chosen = Indices()
+    for state, some in found.items():
+        chosen |= some if not wanted or state in wanted else Indices()
+    return list(array.rows(chosen if limit is None else chosen.slice(0, limit))) if chosen else []
+
+
+def _states(words: Iterable[State | str]) -> set[State]:
+    return {each if isinstance(each, State) else _state(each) for each in words}
 
 
 def _state(word: str) -> State:
@@ -82,9 +104,12 @@ def _found(ids: Iterable[str], lease: str, *, acts: bool = False) -> tuple[Locat
 
 
 def _one(task_id: str, lease: str, *, acts: bool = False) -> Located:
-    found = _found([task_id], lease, acts=acts)
+    return _only(_found([task_id], lease, acts=acts), task_id)
+
+
+def _only(found: tuple[Located, ...], word: str) -> Located:
     if len(found) != 1:
-        raise UsageError(f"{task_id} are {len(found)} tasks, and one is meant")
+        raise UsageError(f"{word} are {len(found)} tasks, and one is meant")
     return found[0]
 
 
@@ -116,18 +141,31 @@ def _with_output(task_id: str, stream: str, lease: str, *, acts: bool = False) -
     return each
 
 
-def log(task_id: str, stream: str = "out", *, attempt: int | None = None, lease: str = "") -> str:
+def log(
+    task_id: str, stream: str = "out", *, attempt: int | None = None, last_bytes: int | None = None, lease: str = ""
+) -> str:
     """What that task, or index, has written to its standard output, or error (`err`): its newest attempt, or that one.
 
-    Empty if it has written nothing. Raises NotFound.
+    last_bytes: no more than so much of its end. Empty if it has written nothing. Raises NotFound.
     """
     each = _with_output(task_id, stream, lease)
-    newest = each.row.attempt - (each.row.state is State.PENDING and each.row.attempt > 1)
+    output = log_of(each.reader, each.row.id, attempt or _newest_begun(each), stream)
     try:
-        data = b"".join(chunks(log_of(each.reader, each.row.id, attempt or newest, stream), 0))
+        data = b"".join(chunks(output, 0)) if last_bytes is None else output.read(-last_bytes, last_bytes)[0]
     except FileNotFoundError:
         return ""
     return data.decode("utf-8", "replace")
+
+
+def last_error(task_id: str, *, lease: str = "") -> str:
+    """The last line of its output that says what went wrong; empty if none does. Raises NotFound."""
+    each = _with_output(task_id, "err", lease)
+    return error_of(each.reader, each.row.id, _newest_begun(each))
+
+
+def _newest_begun(each: Located) -> int:
+    """Its newest attempt, but for one that waits while another has been."""
+    return each.row.attempt - (each.row.state is State.PENDING and each.row.attempt > 1)
 
 
 def follow(task_id: str, stream: str = "out", *, lease: str = "") -> Iterator[str]:

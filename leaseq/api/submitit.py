@@ -33,7 +33,7 @@ from leaseq.names import new_task_id
 NAME = "leaseq"
 STATES = {State.DONE: "COMPLETED", State.LOST: "NODE_FAIL", State.STUCK: "UNKNOWN"}
 """What submitit calls them as Slurm does; the others have the same names."""
-OWN = ("nodes", "tasks_per_node", "array_parallelism")
+OWN = ("nodes", "tasks_per_node", "array_parallelism", "stderr_to_stdout")
 """Parameters that are no options of a task."""
 
 
@@ -120,7 +120,7 @@ class LeaseqExecutor(core.Executor):  # type: ignore[misc]
 
     @classmethod
     def _equivalence_dict(cls) -> dict[str, str]:
-        same = {name: name for name in ("name", "nodes", "tasks_per_node")}
+        same = {name: name for name in ("name", "nodes", "tasks_per_node", "stderr_to_stdout")}
         return {**same, "timeout_min": "time", "mem_gb": "mem", "cpus_per_task": "cpus", "gpus_per_node": "gpus"}
 
     def _convert_parameters(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -157,7 +157,9 @@ class LeaseqExecutor(core.Executor):  # type: ignore[misc]
         parallel = int(self.parameters.get("array_parallelism") or 0)
         array = Array(f"0-{many - 1}", throttle=parallel) if many > 1 else None
         like = replace(said.like, array=array, env={**said.like.env, "SUBMITIT_EXECUTOR": NAME})
-        argv = (sys.executable, "-u", "-m", "submitit.core._submit", str(self.folder))
+        argv: tuple[str, ...] = (sys.executable, "-u", "-m", "submitit.core._submit", str(self.folder))
+        if self.parameters.get("stderr_to_stdout"):
+            argv = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh", *argv)
         try:
             queued(replace(said, like=like), lease_of(said), [(argv, False)], ids=[task_id])
         except BaseException:

@@ -46,10 +46,12 @@ def said(box: Box, what: str, *, program: str = "submitit_on_leaseq.py") -> list
 
 
 def test_a_job_an_array_and_a_batch_are_tasks(box: Box) -> None:
-    assert said(box, "jobs") == ["9 True", "COMPLETED", "[0, 1, 4, 9, 16] 1", "9 FailedJobError True"]
+    assert said(box, "jobs") == [
+        *("9 True", "COMPLETED", "[0, 1, 4, 9, 16] 1", "True None", "9 FailedJobError True"),
+    ]
     tasks = box.run("tasks", "--json", code=0).json["tasks"]
     assert sorted(task["name"] for task in tasks if task["name"]) == ["one"]
-    assert sorted((task["array"] or {}).get("size", 1) for task in tasks) == [1, 2, 5]
+    assert sorted((task["array"] or {}).get("size", 1) for task in tasks) == [1, 1, 2, 5]
 
 
 def test_a_job_that_is_cancelled_or_dies_is_told_by_its_state(box: Box) -> None:

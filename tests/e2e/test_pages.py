@@ -550,6 +550,7 @@ LINES = {
     "leaseq doctor --lease LEASE": Typed("leaseq doctor --lease {lease}", codes=(0, 1)),
 }
 NOT_TYPED = {
+    "leaseq mcp": "tests/clients/test_mcp.py does that, where there is the SDK",
     "make demo": "a test of its own: it takes a minute",
     "make test": "it is this suite",
     "pipx install .": "`make wheel-check` installs leaseq elsewhere and uses it there",

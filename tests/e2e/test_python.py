@@ -744,14 +744,14 @@ def test_what_the_code_of_a_task_differed_in_is_given_as_text(box: Box, tmp_path
     def submitted() -> str:
         return leaseq.submit("true", cpus=1, cwd=tmp_path)
 
-    def is_clean(task_id: str) -> bool:
+    def differs(task_id: str) -> bool | None:
         task = leaseq.details(task_id).task
-        return task is not None and task.origin is not None and not task.origin.dirty
+        return task.origin.dirty if task is not None and task.origin is not None else None
 
-    as_it_is = submitted()
+    as_it_is = wait_until(lambda: task if differs(task := submitted()) is False else "", "what git says comes in time")
     (tmp_path / "code.py").write_text("two\n")
     # What git said is believed for two seconds.
-    changed = wait_until(lambda: task if (task := submitted()) and not is_clean(task) else "", "git is asked again")
+    changed = wait_until(lambda: task if differs(task := submitted()) else "", "git is asked again")
     leaseq.wait(as_it_is, changed, timeout=PATIENCE)
     assert leaseq.diff(as_it_is) == ""
     assert "-one\n+two\n" in leaseq.diff(changed)

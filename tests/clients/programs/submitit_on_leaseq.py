@@ -21,6 +21,10 @@ def executor(**more):
     return made
 
 
+def complains() -> None:
+    print("something", file=sys.stderr)
+
+
 def jobs() -> None:
     job = executor(name="one").submit(square, 3)
     print(job.result(), "squaring 3" in job.stdout())
@@ -29,6 +33,9 @@ def jobs() -> None:
     print(job.state)
     many = executor(leaseq_array_parallelism=2).map_array(square, range(5))
     print([each.result() for each in many], len({each.job_id.split("_")[0] for each in many}))
+    one = executor(stderr_to_stdout=True).submit(complains)
+    one.result()
+    print("something" in one.stdout(), one.stderr())
     made = executor()
     with made.batch():
         good, bad = made.submit(square, 3), made.submit(square, -1)
