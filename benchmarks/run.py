@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("startup", "throughput", "operations", "scale", "crowd", "load", "monitor", "slurm")
+PARTS = ("startup", "throughput", "futures", "operations", "scale", "crowd", "load", "monitor", "slurm")
 
 
 def main() -> None:
