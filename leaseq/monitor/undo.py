@@ -110,14 +110,18 @@ def _as_before(each: Undo, value: str, tasks: list[str]) -> Run:
 
 
 def _too_late(row: TaskView | None, each: Undo) -> str:
-    """Why it cannot be taken back of the task; empty if it can."""
+    """Why it cannot be taken back of the task, as far as it is known; empty if it may be.
+
+    What was read last may be from before it was done: then the command judges.
+    """
     if row is None:
         return "it is not among the tasks that are shown" if each.verb == "cancel" else ""
     if each.verb == "cancel":
-        if row.state is not State.CANCELLED:
+        if row.state not in (State.CANCELLED, State.PENDING):
             return f"{row.id[:8]} is {row.state.name} by now"
         return f"{row.id[:8]} had started: what it did is lost; m, a runs it again" if row.started else ""
     if row.state is not State.PENDING:
         return f"{row.id[:8]} is {row.state.name} by now"
-    now = {"set": priority(row), "move": row.node}.get(each.verb, each.made)
-    return "" if now in (each.made, None) else f"{row.id[:8]} was changed again since"
+    now = {"set": priority(row), "move": row.node}.get(each.verb)
+    known = (None, each.made, each.before.get(row.id))
+    return "" if now in known else f"{row.id[:8]} was changed again since"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from leaseq.models import GpuUse, Heartbeat
 from leaseq.reading.views import TaskView
@@ -19,11 +19,20 @@ def left_idle(use: GpuUse) -> bool:
 
 def gpu_notes(beat: Heartbeat) -> Iterator[str]:
     """Which GPUs of the node are not used by whom has them, or used by whom has them not."""
-    for use in beat.gpu_use:
-        if left_idle(use):
-            yield f"GPU {use.token} is booked, and at 0 % for {about(use.idle_seconds or 0.0)}"
-        if use.stranger_mb is not None:
-            yield f"GPU {use.token} is free, and {memory(use.stranger_mb)} of it are used by no task here"
+    idle = [use for use in beat.gpu_use if left_idle(use)]
+    if idle:
+        yield f"{_named(idle)} booked, and at 0 % for {about(min(use.idle_seconds or 0.0 for use in idle))}"
+    taken = {use.token: use.stranger_mb for use in beat.gpu_use if use.stranger_mb is not None}
+    if taken:
+        used_there = ", ".join(map(memory, taken.values()))
+        named = _named([use for use in beat.gpu_use if use.token in taken])
+        yield f"{named} free, and {used_there} of {'it' if len(taken) == 1 else 'them'} are used by no task here"
+
+
+def _named(uses: Sequence[GpuUse]) -> str:
+    """`GPU 2 is`, `GPUs 2, 3 are`."""
+    tokens = ", ".join(use.token for use in uses)
+    return f"GPU {tokens} is" if len(uses) == 1 else f"GPUs {tokens} are"
 
 
 def idle_gpus(row: TaskView, beat: Heartbeat | None) -> list[GpuUse]:

@@ -176,15 +176,17 @@ def test_a_group_and_the_lease_are_paused_and_go_on(screen: Screen, live: Live) 
     on(screen, "grouped")
     screen.press("m", "pause group eval")
     screen.press("g", "paused: eval. :resume -g eval lets it start again")
+    screen.shows("(u: undo)")
     screen.press("m", "resume group eval")
-    screen.send("g")
+    screen.press("g", "(u: undo)")
     screen.hides("paused: eval")
     screen.press("u", "undone: resume of group eval")
     screen.shows("paused: eval.")
     screen.send(":resume -g eval\r")
     screen.hides("paused: eval.")
     screen.press("m", "pause the lease")
-    screen.press("P", "paused: nothing starts. :resume lets it start again")
+    screen.press("P", "(u: undo)")
+    screen.shows("paused: nothing starts. :resume lets it start again")
     screen.press("u", "undone: pause of the lease")
     screen.hides("paused: nothing starts")
 
@@ -196,6 +198,7 @@ def test_the_cursor_goes_to_what_waits_for_a_task_and_to_what_it_waits_for(scree
     first = held(live, "first")
     live.submit("echo second", "--gpus", "0", "--after", first, "--name", "second")
     live.submit("echo third", "--gpus", "0", "--after", first, "--name", "third")
+    screen.shows("third:")
     on(screen, "second")
     screen.press("m", "go to what it waits for")
     screen.send("<")
@@ -268,6 +271,46 @@ def test_inside_tmux_it_says_copied_only_if_tmux_lets_it_through(live: Live, tmp
         assert re.fullmatch(r"T[0-9a-z]{11}", shown), shown
     finally:
         subprocess.run([*tmux, "kill-server"], env=live.env, check=True)
+
+
+def test_a_failed_task_is_explained_run_again_and_submitted_again_from_its_menu(screen: Screen, live: Live) -> None:
+    task = live.submit("echo ModuleNotFoundError: No module named x >&2; exit 3", "--gpus", "0", "--name", "broken")
+    live.until(task, "FAILED")
+    on(screen, "broken")
+    screen.press("m", "what went wrong, and what to try")
+    for key, window in (("w", "─ leaseq triage"), ("i", "─ leaseq info")):
+        screen.press(f"m{key}", window)
+        screen.send("\x1b")
+        screen.hides(window)
+    screen.press("m", "retry: run it again, same id")
+    screen.send("a")
+    live.until(task, "(attempt 2", "attempt 2")
+    live.until(task, "FAILED")
+    before = live.leaseq("tasks", "--no-header").count("broken")
+    screen.wait(lambda: "FAILED" in selected(screen), "it to have failed again")
+    screen.press("m", "redo: submit it again")
+    screen.send("r")
+    wait_until(lambda: live.leaseq("tasks", "--no-header").count("broken") > before, "a second broken task")
+
+
+def test_a_running_task_is_looked_into_from_its_menu(screen: Screen, live: Live) -> None:
+    on(screen, "long")
+    screen.press("m", "how long it may take yet")
+    screen.press("w", "─ leaseq why")
+    screen.send("\x1b")
+    screen.hides("─ leaseq why")
+    screen.press("m", "view logs")
+    screen.send("v")
+    screen.hides("─ tasks")
+    screen.press("z", "─ tasks")
+    screen.press("m", "shell on")
+    screen.send("s")
+    screen.hides("─ tasks")
+    screen.send("exit\r")
+    screen.shows("─ tasks")
+    screen.press("m", "c  cancel")
+    screen.press("c", "ends 1 running task")
+    screen.press("n", "nothing was done")
 
 
 def test_the_output_opens_in_the_pager(screen: Screen, live: Live) -> None:

@@ -62,6 +62,12 @@ def test_it_is_said_from_five_minutes_on() -> None:
     assert list(gpu_notes(beat)) == ["GPU 1 is free, and 30G of it are used by no task here"]
     beat = replace(beat, gpu_use=(replace(idle, idle_seconds=360.0),))
     assert list(gpu_notes(beat)) == ["GPU 0 is booked, and at 0 % for 6 min"]
+    several = tuple(replace(IDLE, token=str(n), idle_seconds=300.0 + 60 * n, stranger_mb=None) for n in range(3))
+    strange = tuple(replace(BUSY, token=str(n), stranger_mb=2048.0 * n) for n in (3, 4))
+    assert list(gpu_notes(replace(beat, gpu_use=(*several, *strange)))) == [
+        "GPUs 0, 1, 2 are booked, and at 0 % for 5 min",
+        "GPUs 3, 4 are free, and 6.0G, 8.0G of them are used by no task here",
+    ]
     assert used(3.94, 12_345.0) == "3.9 CPUs, 12G memory"
     assert used(None, None) == ""
 
