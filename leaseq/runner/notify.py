@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from leaseq.allocation import Allocation
@@ -63,6 +64,8 @@ class Notifier:
         self._told: Told | None = None
         self._listed_at = float("-inf")
         self._whole_at = float("-inf")
+        self._looked = False
+        """True once it has looked: a hook that comes later was added after this node had begun to serve the lease."""
         self._next: dict[str, float] = {}
         """When a hook may be called again."""
         self._ended = True
@@ -79,6 +82,7 @@ class Notifier:
         now = self.clock.monotonic()
         if now - self._listed_at >= NO_HOOK_SECONDS or last:
             self._hooks, self._listed_at = hooks.hooks_of(self.fs, self.home), now
+        looked, self._looked = self._looked, True
         if not self._hooks:
             return NO_HOOK_SECONDS
         if self._told is None:
@@ -90,11 +94,23 @@ class Notifier:
             self._told = replace(self._told, at={**self._told.at, **dict.fromkeys(new, ends)})
             hooks.keep(self.fs, self.lease, self.node, self._told)
         self._of |= self._of_lease(now)
+        if looked and new:
+            self._told = self._with_past(self._told, new)
         for name, hook in self._hooks.items():
             if last or now >= self._next.get(name, 0.0):
                 self._tell(hook, own)
         self._of = {key: notice for key, notice in self._of.items() if self._is_owed(key, notice)}
         return LOOK_SECONDS
+
+    def _with_past(self, told: Told, names: Sequence[str]) -> Told:
+        """What has happened by now is not told to these hooks, which were added since; what goes on is."""
+        past: dict[str, list[str]] = defaultdict(list)
+        for key, notice in self._of.items():
+            if notice.event in ("started", "empty"):
+                past[notice.event].append(key)
+        return replace(
+            told, said={**told.said, **{f"{name}.{event}": tuple(past[event]) for name in names for event in past}}
+        )
 
     def _is_owed(self, key: str, notice: Notice) -> bool:
         """True if some hook that hears of it was not told."""

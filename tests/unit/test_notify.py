@@ -105,6 +105,26 @@ def test_a_hook_hears_of_what_comes_after_it_was_added_and_of_all_of_that(place:
     assert [each["event"] for each in place.told[0]["events"]] == ["done", "failed", "lost"]
 
 
+def test_a_hook_that_is_added_later_hears_of_no_start_and_no_empty_queue_of_before(place: Place) -> None:
+    node = place.node()
+
+    def look() -> list[str]:
+        for _ in range(3):
+            place.later()
+            node.look()
+        return place.events
+
+    place.ends()
+    node.look()
+    place.hook()
+    place.left = 60.0
+    assert look() == ["ending"], "that goes on"
+    task = place.ends()
+    assert look() == ["ending", task, "empty"]
+    place.hook("other", "started", "empty")
+    assert look() == ["ending", task, "empty"]
+
+
 def test_what_happens_within_a_minute_is_told_together(place: Place) -> None:
     place.hook("h", "done")
     node = place.node()
