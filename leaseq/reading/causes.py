@@ -1,7 +1,11 @@
-"""What probably went wrong with a task that failed, by the last lines that it wrote. Pure; unknown is an answer."""
+"""What probably went wrong with a task that failed, by the last lines that it wrote. Pure; unknown is an answer.
+
+A line that names a cause is an error, too: of those `leaseq.reading.last_error` has no list of its own.
+"""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from leaseq.dataclass import dataclass
@@ -57,22 +61,32 @@ _FORMS = (
         "another process on the node has the port that it wanted",
         "take a port by $LEASEQ_SLOT, which no other task on the node has: $((29500 + LEASEQ_SLOT))",
     ),
-    (r"^(?:\S+: )*(?:line \d+: )?(\S+): command not found", "there is no program {0} on the node", ""),
     (
-        r"FileNotFoundError: .*?: '([^']+)'|(?:can't open file|cannot open) '?([^':]+)'?|"
-        r"^(?:\S+: )*'?(/[^':]+|\S+)'?: No such file or directory",
+        r"(\S+): command not found$|command not found: (\S+)$|^\S*sh: \d+: (\S+): not found$",
+        "there is no program {0} on the node",
+        "",
+    ),
+    (
+        r"No such file or directory: '([^']+)'|(?:can't open file|cannot open) '?([^':]+)'?|"
+        r"(?:'([^']+)'|(\S+)): No such file or directory",
         "{0} was not there (it ran in {cwd})",
         _LOOK + " -- ls -l {0}",
     ),
     (
-        r"PermissionError: .*?: '([^']+)'|^(?:\S+: )*'?([^':]+)'?: Permission denied",
+        r"Permission denied: '([^']+)'|(?:'([^']+)'|(\S+)): Permission denied",
         "it may not use {0}",
         _LOOK + " -- ls -l {0}",
     ),
-    (r"Segmentation fault|SIGSEGV", "it crashed (segmentation fault)", ""),
-    (r"NCCL (?:WARN|ERROR|error)|ncclSystemError|ncclUnhandledCudaError", "its processes could not talk (NCCL)", ""),
+    (r"\bSegmentation fault\b|\bSIGSEGV\b", "it crashed (segmentation fault)", ""),
+    (
+        r"\bNCCL (?:[eE]rror|ERROR|WARN .*failed)|ncclSystemError|ncclUnhandledCudaError",
+        "its processes could not talk (NCCL)",
+        "",
+    ),
 )
 FORMS = tuple((Form(pattern), words, way) for pattern, words, way in _FORMS)
+ANY = Form("|".join(pattern for pattern, _, _ in _FORMS))
+"""A line that names a cause."""
 
 
 def cause_in(lines: Sequence[str]) -> Cause | None:
@@ -81,7 +95,7 @@ def cause_in(lines: Sequence[str]) -> Cause | None:
         for form, words, way in FORMS:
             if found := form.search(line):
                 what = next((text for text in found.groups() if text), "")
-                return Cause(words.replace("{0}", what), way.replace("{0}", what), line.strip())
+                return Cause(words.replace("{0}", what), way.replace("{0}", shlex.quote(what)), line.strip())
     return None
 
 

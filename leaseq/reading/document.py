@@ -13,7 +13,7 @@ from typing import NamedTuple
 from leaseq.dataclass import dataclass
 from leaseq.reading.logtail import folded
 from leaseq.reading.logtext import LINE_CHARS_MAX, Line, sanitise
-from leaseq.reading.output import Log
+from leaseq.reading.output import Log, decoded
 
 BLOCK_BYTES = 128 << 10
 TAIL_BYTES = 256 << 10
@@ -305,11 +305,6 @@ class Document:
                 return data
             if cut:
                 return data[cut:]
-
-
-def decoded(raw: bytes) -> str:
-    """The text of a line as progress bars left it; of a very long one, what it shows first."""
-    return folded(raw)[: 4 * LINE_CHARS_MAX].decode("utf-8", "replace")
 
 
 def lines_of(document: Document, piece: Piece, styles: dict[int, str]) -> list[Line]:

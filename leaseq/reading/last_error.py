@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from leaseq.dataclass import replace
 from leaseq.errors import LeaseqError
-from leaseq.reading.logtail import folded
-from leaseq.reading.logtext import sanitise
-from leaseq.reading.output import Log, log_of
+from leaseq.reading import causes
+from leaseq.reading.output import Log, as_shown, log_of
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
 
@@ -38,17 +37,15 @@ def _any(*patterns: str) -> re.Pattern[str]:
 _STRONG = _any(
     # programs that fall over, by what their runtimes and shells write
     r"^terminate called |^thread '.*' panicked at|^panic: |^fatal: |^fatal error: ",
-    r"\bSegmentation fault\b|\bBus error\b|\bIllegal instruction\b|\bFloating point exception\b|\bcore dumped\b",
+    r"\bBus error\b|\bIllegal instruction\b|\bFloating point exception\b|\bcore dumped\b",
     r"\bstack smashing detected\b|\bdouble free\b|\bfree\(\): invalid|\bmalloc\(\): ",
     r"^Assertion .* failed|: Assertion .* failed\.|^Killed$|:\s+\d+ Killed\b|:\s+\d+ Aborted\b|^Aborted\b",
     # GPUs and their libraries
-    r"\bCUDA (?:error|out of memory|driver version is insufficient)|\bcu(?:BLAS|DNN|FFT|SOLVER) error\b",
-    r"\bNCCL (?:error|WARN .*failed)",
+    r"\bCUDA error\b|\bcu(?:BLAS|DNN|FFT|SOLVER) error\b",
     # memory and limits, by the kernel and Slurm
     r"\bOut [oO]f [mM]emory\b|\boom[-_ ]kill|\bDUE TO (?:TIME LIMIT|PREEMPTION|NODE FAILURE)\b",
     # what a shell could not run, or a program could not open
-    r": command not found$|: not found$|: cannot execute|: Exec format error$|: syntax error\b|: unbound variable$",
-    r"\bNo such file or directory$|: Permission denied$|: No space left on device$|: Disk quota exceeded$",
+    r": not found$|: cannot execute|: Exec format error$|: syntax error\b|: unbound variable$",
     r"undefined symbol: |cannot open shared object file",
 )
 _SAYS = _any(
@@ -67,7 +64,8 @@ MAYBE = re.compile(
     rb"rror|xception|Interrupt|raceback|ERROR|FATAL|CRITICAL|fatal|panic|terminate called|Segmentation|Bus error|"
     rb"Illegal instruction|Floating point|core dumped|stack smashing|double free|free\(\)|malloc\(\)|Assertion|CUDA|"
     rb"NCCL|cuFFT|ut [oO]f [mM]emory|oom|DUE TO|not found|No such file|denied|No space|quota|cannot|Killed|Aborted|"
-    rb"unbound|undefined symbol|Timeout|Failure|Exit|make|SIGTERM|CANCELLED|cancelled"
+    rb"unbound|undefined symbol|Timeout|Failure|Exit|make|SIGTERM|SIGSEGV|CANCELLED|cancelled|Errno|in use|can't|"
+    rb"Cannot|CUDNN|HIP GPUs|kernel image|bad_alloc|nccl"
 )
 """Of any line that is an error something of this is in it: most blocks are passed over by one look."""
 _ABORTED = re.compile(r"^Aborted\b|:\s+\d+ Aborted\b")
@@ -93,7 +91,7 @@ def weight(line: str) -> int:
         return 1
     if _RAISED.match(text) and not _WARNED.match(text):
         return 2
-    if _STRONG.search(text):
+    if _STRONG.search(text) or (causes.ANY.search(text) and "Warning:" not in text):
         return 2
     return 2 if _SAYS.search(text) and not _WARNED.search(_STAMP.sub("", text).partition(":")[0]) else 0
 
@@ -139,12 +137,8 @@ def _whole(lines: Sequence[str], place: int) -> str:
 def read(streams: Sequence[Log]) -> str:
     """The last error in the ends of these logs; the first of them that has one counts. Raises OSError."""
     for log in streams:
-        try:
-            data, size = log.read(-TAIL_BYTES, TAIL_BYTES)
-        except FileNotFoundError:
-            continue
-        rows = data.split(b"\n")[1 if size > len(data) else 0 :]  # the first may be cut
-        found = last_error(_texts(rows[-LINES_MAX:])) if MAYBE.search(data) else ""
+        rows = log.last_lines(TAIL_BYTES)[-LINES_MAX:]
+        found = last_error(_texts(rows)) if MAYBE.search(b"\n".join(rows)) else ""
         if found:
             return found
     return ""
@@ -153,7 +147,7 @@ def read(streams: Sequence[Log]) -> str:
 def _texts(rows: Sequence[bytes]) -> list[str]:
     """The lines that may be an error, and those after them, as they are shown; others are empty: they tell nothing."""
     maybe = [bool(MAYBE.search(row)) for row in rows]
-    return [_text(row) if maybe[n] or (n and maybe[n - 1]) else "" for n, row in enumerate(rows)]
+    return [as_shown(row) if maybe[n] or (n and maybe[n - 1]) else "" for n, row in enumerate(rows)]
 
 
 def error_of(reader: Reader, task_id: str, attempt: int) -> str:
@@ -169,7 +163,3 @@ def with_errors(reader: Reader, rows: Sequence[TaskView], *, most: int) -> list[
     failed = [row for row in rows if row.unexplained][:most]
     errors = {row.id: error_of(reader, row.id, row.attempt) for row in failed}
     return [replace(row, error=errors[row.id]) if errors.get(row.id) else row for row in rows]
-
-
-def _text(row: bytes) -> str:
-    return "".join(text for text, _ in sanitise(folded(row).decode("utf-8", "replace"))[0])

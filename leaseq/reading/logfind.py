@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from leaseq.reading.document import Document, decoded
+from leaseq.reading.document import Document
 from leaseq.reading.last_error import MAYBE, is_error
-from leaseq.reading.logtext import CONTROLS, sanitise
+from leaseq.reading.logtext import CONTROLS
+from leaseq.reading.output import as_shown
 
 Matches = Callable[[bytes, int], list[int]]
 """The offsets of the lines in these bytes, which begin at that offset, that are looked for."""
@@ -28,7 +29,7 @@ def with_words(text: str) -> Matches:
                 return []
         elif longest not in CONTROLS.sub("", data.decode("utf-8", "replace")).lower():
             return []
-        return _lines(data, at, lambda raw: wanted in _shown(raw).lower())
+        return _lines(data, at, lambda raw: wanted in as_shown(raw).lower())
 
     return matches
 
@@ -37,11 +38,7 @@ def errors(data: bytes, at: int) -> list[int]:
     """The lines that tell of an error."""
     if not MAYBE.search(data):
         return []
-    return _lines(data, at, lambda raw: bool(MAYBE.search(raw)) and is_error(_shown(raw)))
-
-
-def _shown(raw: bytes) -> str:
-    return "".join(text for text, _ in sanitise(decoded(raw))[0])
+    return _lines(data, at, lambda raw: bool(MAYBE.search(raw)) and is_error(as_shown(raw)))
 
 
 def _lines(data: bytes, at: int, wanted: Callable[[bytes], bool]) -> list[int]:

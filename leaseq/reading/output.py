@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from leaseq.names import parse_id
 from leaseq.reading.find import Search
+from leaseq.reading.logtail import folded
+from leaseq.reading.logtext import LINE_CHARS_MAX, sanitise
 from leaseq.reading.snapshot import Reader
 from leaseq.world import Fs
 
@@ -47,6 +49,25 @@ class Log:
         if not length:
             return b"", part.length
         return self.fs.read_range(part.path, part.offset + at, length)[0], part.length
+
+    def last_lines(self, bytes_max: int) -> list[bytes]:
+        """The whole lines in so many bytes at its end, or one that is longer; none if it is not there."""
+        try:
+            data, size = self.read(-bytes_max, bytes_max)
+        except FileNotFoundError:
+            return []
+        lines = data.split(b"\n")
+        return lines[1:] if size > len(data) and len(lines) > 1 else lines
+
+
+def decoded(line: bytes) -> str:
+    """The text of a line as progress bars left it; of a very long one, what it shows first."""
+    return folded(line)[: 4 * LINE_CHARS_MAX].decode("utf-8", "replace")
+
+
+def as_shown(line: bytes) -> str:
+    """The same as a terminal shows it, without its colours."""
+    return "".join(text for text, _ in sanitise(decoded(line))[0])
 
 
 def log_of(reader: Reader, task_id: str, attempt: int, stream: str) -> Log:

@@ -9,14 +9,12 @@ from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.lease.lookup import Located
 from leaseq.models import Need, Outcome, State
-from leaseq.reading import logtail
 from leaseq.reading.causes import Cause, cause_in, cause_of_end
 from leaseq.reading.find import Detail
-from leaseq.reading.output import log_of
+from leaseq.reading.output import as_shown, log_of
 from leaseq.reading.views import TaskView
 from leaseq.upstream import Upstream
 from leaseq.verbs.why import told, why
-from leaseq.words import visible
 
 TAIL_BYTES = 64 << 10
 """So much of the end of each stream is looked through."""
@@ -83,15 +81,8 @@ def triage(each: Located) -> Triage:
 
 
 def _tail(each: Located, row: TaskView, stream: str) -> list[str]:
-    log = log_of(each.reader, row.id, row.attempt, stream)
-    try:
-        data, size = log.read(-TAIL_BYTES, TAIL_BYTES)
-    except FileNotFoundError:
-        return []
-    lines = data.split(b"\n")
-    if size > TAIL_BYTES and len(lines) > 1:
-        lines = lines[1:]  # the first is cut
-    text = [visible(logtail.folded(line).decode("utf-8", "replace")).rstrip()[:CHARS_MAX] for line in lines]
+    lines = log_of(each.reader, row.id, row.attempt, stream).last_lines(TAIL_BYTES)
+    text = [as_shown(line).rstrip()[:CHARS_MAX] for line in lines]
     while text and not text[-1]:
         text.pop()
     return text

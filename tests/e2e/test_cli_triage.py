@@ -62,3 +62,12 @@ def test_of_one_that_waits_it_is_said_for_what(box: Box) -> None:
     held = box.submit("true", options=("--hold", "--no-start"))
     assert "is held" in triage(box, held)["cause"]
     box.run("triage", "Tnosuchtask1", code=2)
+
+
+def test_a_coloured_line_is_understood_and_shown_without_its_colours(box: Box) -> None:
+    said = r"printf '\033[31m/opt/run.sh: line 3: nvcc: command not found\033[0m\n' >&2; exit 1"
+    task = box.submit(said, options=("--gpus", "0"))
+    box.run("wait", task, code=1)
+    (found,) = box.run("triage", task, "--json", code=0).json["tasks"]
+    assert found["cause"] == "there is no program nvcc on the node"
+    assert found["last_lines"] == ["/opt/run.sh: line 3: nvcc: command not found"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from leaseq.reading import last_error
 from leaseq.reading.causes import cause_in, cause_of_end
 
 KNOWN = [
@@ -19,7 +20,13 @@ KNOWN = [
     ("cp: error writing 'x': Disk quota exceeded", "a quota of files or bytes is used up"),
     ("OSError: [Errno 98] Address already in use", "another process on the node has the port"),
     ("bash: line 1: nvcc: command not found", "there is no program nvcc on the node"),
+    ("/home/a b/run.sh: line 3: nvcc: command not found", "there is no program nvcc on the node"),
+    ("zsh: command not found: nvcc", "there is no program nvcc on the node"),
+    ("sh: 1: nvcc: not found", "there is no program nvcc on the node"),
     ("/bin/sh: 1: ./go: Permission denied", "it may not use ./go"),
+    ("ls: cannot access 'a b': No such file or directory", "a b was not there"),
+    ("rm: cannot remove 'a b': Permission denied", "it may not use a b"),
+    ("node1:12:34 [0] NCCL WARN Call to connect returned Connection refused, failed", "its processes could not talk"),
     ("FileNotFoundError: [Errno 2] No such file or directory: 'data/train.csv'", "data/train.csv was not there"),
     (
         "python3: can't open file '/home/a/train.py': [Errno 2] No such file or directory",
@@ -29,7 +36,14 @@ KNOWN = [
     ("PermissionError: [Errno 13] Permission denied: '/root/x'", "it may not use /root/x"),
     ("Segmentation fault (core dumped)", "it crashed"),
 ]
-NOT_KNOWN = ["", "epoch 3/50 loss 0.31", "ValueError: shapes do not match", "wrote memory.csv", "see CUDA notes below"]
+NOT_KNOWN = [
+    "NCCL WARN MSCCL is off",
+    "",
+    "epoch 3/50 loss 0.31",
+    "ValueError: shapes do not match",
+    "wrote memory.csv",
+    "see CUDA notes below",
+]
 
 
 @pytest.mark.parametrize(("line", "words"), KNOWN)
@@ -39,9 +53,19 @@ def test_a_line_that_says_why_is_understood(line: str, words: str) -> None:
     assert found.line == line
 
 
+@pytest.mark.parametrize("line", [line for line, _ in KNOWN])
+def test_a_line_that_says_why_is_an_error(line: str) -> None:
+    assert last_error.weight(line) == 2 and last_error.last_error(["first", line, "last"])
+
+
 @pytest.mark.parametrize("line", NOT_KNOWN)
 def test_of_other_lines_nothing_is_concluded(line: str) -> None:
     assert cause_in([line]) is None
+
+
+def test_a_name_with_blanks_is_quoted_in_what_is_to_be_typed() -> None:
+    found = cause_in(["ls: cannot access 'a b': No such file or directory"])
+    assert found is not None and found.way.endswith("ls -l 'a b'")
 
 
 def test_the_last_line_that_says_why_counts() -> None:
