@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from leaseq.forms import Form
 
@@ -102,6 +102,11 @@ _PLAIN = Form(r"(?:[A-Za-z0-9_@%+=:,./-]|\{(?:[A-Za-z0-9_-]+|//?|/?\.)?\})+")
 """Words that a shell reads as they are; braces without a comma in them, too."""
 _READ_IN_QUOTES = frozenset('"$`\\!')
 """What bash reads between double quotes."""
+
+
+def command_line(argv: Sequence[str], *, shell: bool) -> str:
+    """The command as a person would type it; shell: its one word is a line for bash."""
+    return argv[0] if shell else joined(argv)
 
 
 def joined(words: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from leaseq.cli.options import LOOK, Look
 from leaseq.cli.output import iso
 from leaseq.dataclass import dataclass
 from leaseq.verbs.hook import Listed, listed
-from leaseq.words import about, joined
+from leaseq.words import about, command_line
 
 COLUMNS = (
     Column("NAME"),
@@ -40,7 +40,7 @@ def command_of(each: Listed) -> str:
     """The command as a person would type it."""
     if each.hook is None:
         return "its file cannot be read: add it again, or remove it"
-    return each.hook.argv[0] if each.hook.shell else joined(each.hook.argv)
+    return command_line(each.hook.argv, shell=each.hook.shell)
 
 
 def _row(each: Listed, now: float) -> list[str]:

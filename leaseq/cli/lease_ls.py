@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from leaseq import config
@@ -11,6 +12,7 @@ from leaseq.cli.command import Command, Option
 from leaseq.cli.options import LOOK, Look
 from leaseq.cli.overview import Overview, default_of, lease_json, overview
 from leaseq.dataclass import dataclass
+from leaseq.errors import UsageError
 from leaseq.lease import homes, leases, wording
 from leaseq.lease.view import look_at_all
 from leaseq.models import State
@@ -47,7 +49,9 @@ class ListLeases(Look):
 
 def _ways(app: App) -> str:
     """How a person who has no lease comes to one."""
-    here, slurm = not config.local_is_forbidden(app.home), slurm_is_here()
+    here, slurm = True, slurm_is_here()
+    with contextlib.suppress(UsageError):  # settings that are none keep nobody from looking
+        here = not config.local_is_forbidden(app.home)
     ways = ["`leaseq submit -- COMMAND` uses this host"] if here else []
     ways += ["`leaseq add` asks Slurm for nodes"] if slurm or not here else []
     ways += ["`leaseq init` writes a profile for that"] if slurm and not os.path.exists(app.home.config) else []

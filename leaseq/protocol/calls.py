@@ -63,8 +63,8 @@ def elsewhere(lease: LeaseDir, task: Task) -> str:
 def strays(fs: Fs, lease: LeaseDir, *, seconds: float) -> Iterator[tuple[str, str]]:
     """(id, file) of calls older than that, of tasks that have not ended here: their submitter may have died first."""
     results = f"{lease.root}/results"
-    for letter in filter(ALPHABET.__contains__, _names(fs, results)):
-        ids = [name for name in _names(fs, f"{results}/{letter}") if TASK_ID.fullmatch(name)]
+    for letter in filter(ALPHABET.__contains__, files.names_in(fs, results)):
+        ids = [name for name in files.names_in(fs, f"{results}/{letter}") if TASK_ID.fullmatch(name)]
         over = ended(fs, lease, letter) if ids else set()
         for task_id in ids:
             if task_id not in over:
@@ -73,11 +73,4 @@ def strays(fs: Fs, lease: LeaseDir, *, seconds: float) -> Iterator[tuple[str, st
 
 def ended(fs: Fs, lease: LeaseDir, letter: str) -> set[str]:
     """The ids of the lease's tasks that begin so and of which an attempt has ended."""
-    return ids_in(_names(fs, lease.done(f"T{letter}")))
-
-
-def _names(fs: Fs, directory: str) -> list[str]:
-    try:
-        return fs.names(directory)
-    except FileNotFoundError:
-        return []
+    return ids_in(files.names_in(fs, lease.done(f"T{letter}")))

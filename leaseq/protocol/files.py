@@ -22,7 +22,8 @@ from leaseq.world import Fs
 NEVER_READABLE = frozenset((errno.EISDIR, errno.ELOOP, errno.EFBIG, errno.ENXIO))
 """What reading a directory, a link, a file without end or a socket says: trying again would not help."""
 
-
+NO_DIRECTORY = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
+"""What listing says of nothing, of a file and of a link to itself."""
 NAME_BYTES_KEPT = 100
 """Of a name that is set aside: with what is added to it, it must still be one that a file may have."""
 
@@ -56,10 +57,12 @@ def directory_of(path: str) -> str:
 
 
 def names_in(fs: Fs, directory: str) -> list[str]:
-    """The names in the directory; none if there is no such directory."""
+    """Fresh names in the directory; none if there is no such directory."""
     try:
         return fs.names(directory)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in NO_DIRECTORY:
+            raise
         return []
 
 

@@ -31,7 +31,7 @@ from leaseq.limit_names import (
 )
 from leaseq.names import Entry, is_node, parse_id
 from leaseq.protocol import lanes, tasks
-from leaseq.protocol.files import discard, make, replace_file
+from leaseq.protocol.files import discard, make, names_in, replace_file
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
 
@@ -221,16 +221,9 @@ def standing(fs: Fs, lease: LeaseDir) -> Callable[[str], bool]:
         except Malformed:
             return False
         if node not in claimed:
-            claimed[node] = {each for name in _names(fs, lease, node) for each in holders_of(name, node)}
+            claimed[node] = {each for name in names_in(fs, lease.claimed(node)) for each in holders_of(name, node)}
         # An index has no claim of its own, but its chunk's.
         array, index = parse_id(key.partition(".")[0])
         return (holder if index is None else chunks_of(array, node)) in claimed[node]
 
     return stands
-
-
-def _names(fs: Fs, lease: LeaseDir, node: str) -> list[str]:
-    try:
-        return fs.names(lease.claimed(node))
-    except FileNotFoundError:
-        return []

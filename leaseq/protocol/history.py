@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from leaseq.layout import LeaseDir
 from leaseq.models import Event, Outcome, State, Task
-from leaseq.words import joined
+from leaseq.words import command_line
 from leaseq.world import Fs
 
 
@@ -54,9 +54,7 @@ def counted(event: Event) -> list[tuple[str, int]]:
 
 def command_text(task: Task) -> str:
     """The command as a person would type it."""
-    if task.shell:
-        return task.argv[0]
-    return joined(task.argv)
+    return command_line(task.argv, shell=task.shell)
 
 
 def begin(fs: Fs, lease: LeaseDir, node: str, term: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -36,7 +35,7 @@ def old_tasks(fs: Fs, lease: LeaseDir, *, before: float, keep_failed: bool) -> I
     kept, links = alive(fs, lease) | _waited_for(fs, lease), _links(fs, lease)
     for letter in ALPHABET:
         attempts: dict[str, list[int]] = defaultdict(list)
-        for name in _names(fs, f"{lease.root}/done/{letter}"):
+        for name in files.names_in(fs, f"{lease.root}/done/{letter}"):
             try:
                 task_id, attempt = parse_key(name)
             except Malformed:
@@ -84,7 +83,7 @@ def remove(fs: Fs, lease: LeaseDir, old: Old) -> None:
     for directory in old.directories:
         fs.remove_tree(directory)
     key = f"{old.outcome.task.id}.{old.outcome.attempt}"
-    if key in _names(fs, lease.booking):
+    if key in files.names_in(fs, lease.booking):
         # Another link to the outcome, which would keep the task's environment.
         files.replace_file(fs, f"{lease.booking}/{key}", old.outcome.to_json())
     for path in old.files:
@@ -99,7 +98,7 @@ def leftovers(fs: Fs, lease: LeaseDir) -> list[str]:
         if path not in (lease.keys, lease.redone) and not path.startswith(lease.logs)
     ]
     parents = (lease.inboxes, lease.waitings, lease.controls)
-    nodes = [f"{parent}/{name}" for parent in parents for name in _names(fs, parent)]
+    nodes = [f"{parent}/{name}" for parent in parents for name in files.names_in(fs, parent)]
     unique = dict.fromkeys([*places, *nodes])
     found = [path for place in unique for path in fs.older(place, seconds=LEFTOVER_SECONDS, hidden=True)]
     strays = _stray_edges(fs, lease) + _stray_calls(fs, lease)
@@ -120,7 +119,7 @@ def _stray_calls(fs: Fs, lease: LeaseDir) -> list[str]:
     old = [each for each in calls.strays(fs, lease, seconds=LEFTOVER_SECONDS) if each[0] not in known]
     if not old:
         return []
-    names = _names(fs, lease.root.rpartition("/")[0])
+    names = files.names_in(fs, lease.root.rpartition("/")[0])
     others = [lease.beside(name) for name in names if LEASE_ID.fullmatch(name) and name != lease.id]
     known = set().union(*(alive(fs, other) for other in others))
     for letter in {task_id[1] for task_id, _ in old}:
@@ -131,20 +130,20 @@ def _stray_calls(fs: Fs, lease: LeaseDir) -> list[str]:
 def alive(fs: Fs, lease: LeaseDir) -> set[str]:
     """Ids of tasks that wait, are pending, held, claimed, or lost and waiting to be recovered."""
     parents = (lease.waitings, lease.helds, lease.inboxes, lease.claims)
-    places = [f"{parent}/{node}" for parent in parents for node in _names(fs, parent)]
-    return set().union(*(ids_in(_names(fs, place)) for place in (*places, lease.lost)))
+    places = [f"{parent}/{node}" for parent in parents for node in files.names_in(fs, parent)]
+    return set().union(*(ids_in(files.names_in(fs, place)) for place in (*places, lease.lost)))
 
 
 def origins(fs: Fs, lease: LeaseDir) -> Iterator[Origin]:
     """What each task that the lease knows, whole, was submitted from. Reads every record."""
     parents = (lease.waitings, lease.helds, lease.inboxes, lease.claims)
-    places = [f"{parent}/{node}" for parent in parents for node in _names(fs, parent)]
+    places = [f"{parent}/{node}" for parent in parents for node in files.names_in(fs, parent)]
     for place in (*places, lease.lost):
-        for name in _names(fs, place):
+        for name in files.names_in(fs, place):
             with contextlib.suppress(FileNotFoundError, Malformed):
                 yield from _origin(Task.from_json(files.content(fs, f"{place}/{name}")))
     for letter in ALPHABET:
-        for name in _names(fs, f"{lease.root}/done/{letter}"):
+        for name in files.names_in(fs, f"{lease.root}/done/{letter}"):
             with contextlib.suppress(FileNotFoundError, Malformed):
                 yield from _origin(tasks.outcome_in(fs, f"{lease.root}/done/{letter}/{name}").task)
 
@@ -163,16 +162,7 @@ def _links(fs: Fs, lease: LeaseDir) -> dict[str, list[str]]:
     """The files by which `retry`, `redo` and whoever told its end made sure to act once, by the task."""
     found = defaultdict(list)
     for directory in (lease.keys, lease.redone, lease.broken, lease.told):
-        for name in _names(fs, directory):
+        for name in files.names_in(fs, directory):
             if is_key(name):
                 found[parse_key(name)[0]].append(f"{directory}/{name}")
     return found
-
-
-def _names(fs: Fs, directory: str) -> list[str]:
-    try:
-        return fs.names(directory)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            return []
-        raise

@@ -7,7 +7,6 @@ because such a task may be claimed again meanwhile.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from functools import lru_cache
@@ -34,11 +33,15 @@ from leaseq.names import (
     parse_key,
     task_of,
 )
+from leaseq.protocol import files
 from leaseq.protocol.edges import BEGIN
 from leaseq.protocol.tasks import readable_outcome
 from leaseq.reading.waits import Wait, index_states
 from leaseq.upstream import edges_in
 from leaseq.world import Fs
+
+names_in = files.names_in
+"""For those who may read the shared directory, and nothing more."""
 
 
 class Rank(IntEnum):
@@ -335,15 +338,3 @@ def _entries(look: _Look, names: Iterable[str], where: str, rank: Rank, spot: Sp
 
 # A claim keeps its name as long as its task runs.
 _parsed_name = lru_cache(maxsize=8192)(Entry.parse)
-
-
-def names_in(fs: Fs, directory: str) -> list[str]:
-    """Fresh names in the directory; none if it does not exist."""
-    try:
-        return fs.names(directory)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        return []  # a link to itself
