@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from leaseq.dataclass import dataclass
-from leaseq.reading.logtail import folded
+from leaseq.reading.logtail import decoded, folded
 from leaseq.reading.logtext import LINE_CHARS_MAX, Line, sanitise
-from leaseq.reading.output import Log, decoded
+from leaseq.reading.output import Log
 
 BLOCK_BYTES = 128 << 10
 TAIL_BYTES = 256 << 10

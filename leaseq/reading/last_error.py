@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from leaseq.dataclass import replace
 from leaseq.errors import LeaseqError
 from leaseq.reading import causes
-from leaseq.reading.output import Log, as_shown, log_of
+from leaseq.reading.logtail import as_shown
+from leaseq.reading.output import Log, log_of
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.views import TaskView
 

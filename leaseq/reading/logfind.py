@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from leaseq.reading.document import Document
 from leaseq.reading.last_error import MAYBE, is_error
+from leaseq.reading.logtail import as_shown
 from leaseq.reading.logtext import CONTROLS
-from leaseq.reading.output import as_shown
 
 Matches = Callable[[bytes, int], list[int]]
 """The offsets of the lines in these bytes, which begin at that offset, that are looked for."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from leaseq.reading.logtext import LINE_CHARS_MAX, sanitise
+
 if TYPE_CHECKING:
     from leaseq.reading.output import Log
 
@@ -81,3 +83,13 @@ def folded(line: bytes) -> bytes:
         return line
     states = [state for state in line.split(b"\r") if state]
     return states[-1] if states else b""
+
+
+def decoded(line: bytes) -> str:
+    """The text of a line as progress bars left it; of a very long one, what it shows first."""
+    return folded(line)[: 4 * LINE_CHARS_MAX].decode("utf-8", "replace")
+
+
+def as_shown(line: bytes) -> str:
+    """The same as a terminal shows it, without its colours."""
+    return "".join(text for text, _ in sanitise(decoded(line))[0])

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from leaseq.names import parse_id
 from leaseq.reading.find import Search
-from leaseq.reading.logtail import folded
-from leaseq.reading.logtext import LINE_CHARS_MAX, sanitise
 from leaseq.reading.snapshot import Reader
 from leaseq.world import Fs
 
@@ -58,16 +56,6 @@ class Log:
             return []
         lines = data.split(b"\n")
         return lines[1:] if size > len(data) and len(lines) > 1 else lines
-
-
-def decoded(line: bytes) -> str:
-    """The text of a line as progress bars left it; of a very long one, what it shows first."""
-    return folded(line)[: 4 * LINE_CHARS_MAX].decode("utf-8", "replace")
-
-
-def as_shown(line: bytes) -> str:
-    """The same as a terminal shows it, without its colours."""
-    return "".join(text for text, _ in sanitise(decoded(line))[0])
 
 
 def log_of(reader: Reader, task_id: str, attempt: int, stream: str) -> Log:

@@ -11,7 +11,8 @@ from leaseq.lease.lookup import Located
 from leaseq.models import Need, Outcome, State
 from leaseq.reading.causes import Cause, cause_in, cause_of_end
 from leaseq.reading.find import Detail
-from leaseq.reading.output import as_shown, log_of
+from leaseq.reading.logtail import as_shown
+from leaseq.reading.output import log_of
 from leaseq.reading.views import TaskView
 from leaseq.upstream import Upstream
 from leaseq.verbs.why import told, why

@@ -189,7 +189,7 @@ def test_options_that_need_or_exclude_each_other_are_refused() -> None:
 
 # -- the table -----------------------------------------------------------------------------------------
 
-KINDS = {"", "lease", "node", "task", "group", "hook", "file", "directory", "state", "signal", "shell"}
+KINDS = {"", *"lease node task group hook event profile file directory state signal shell".split()}
 EXAMPLES = [(name, example) for name in COMMANDS for example in command(name).examples]
 
 

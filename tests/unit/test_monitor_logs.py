@@ -17,9 +17,9 @@ from leaseq.monitor.wants import Want
 from leaseq.protocol import records
 from leaseq.reading.document import Document
 from leaseq.reading.logfind import with_words
+from leaseq.reading.logtail import decoded
 from leaseq.reading.logtext import LINE_CHARS_MAX, next_style, sanitise
 from leaseq.reading.output import Log as Output
-from leaseq.reading.output import decoded
 from leaseq.world import SystemClock, SystemFs
 from tests.patience import PATIENCE_SECONDS
 from tests.unit import monitor_scenes as situations
