@@ -67,6 +67,8 @@ def agreed(ask: Ask, words: str, explained: str, *, default: bool = True) -> boo
 
 
 def _value(question: Question, answer: str) -> str:
+    if not answer.isprintable():
+        raise UsageError("a key has been pressed that is no letter: Ctrl-U takes the line back")
     answer = answer or question.default
     return "" if answer in ("", NONE) else question.read(answer)
 

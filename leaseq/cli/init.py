@@ -66,7 +66,7 @@ class Init:
         self._show(app, planned)
         if self.dry_run or self.yes or agreed(ask, f"Write {planned.path}", "No: nothing is written"):
             return planned
-        raise KeyboardInterrupt
+        raise Refused("nothing was written", hint="`leaseq init` asks once more")
 
     def _show(self, app: App, planned: Planned) -> None:
         if planned.beside:

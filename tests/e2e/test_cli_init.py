@@ -101,6 +101,10 @@ def test_what_slurm_does_not_say_is_unknown_and_can_be_typed(box: Box) -> None:
         ("config.yaml? [yes] ", ""),
     ):
         terminal.expect(question)
+        if question.startswith("Account"):
+            terminal.type("\x1b[A\n")
+            terminal.expect("a key has been pressed that is no letter")
+            terminal.expect(question)
         terminal.type(f"{typed}\n")
     terminal.expect("leaseq: wrote ")
     terminal.expect("slurm")
