@@ -38,7 +38,7 @@ def freeze(access: Access, task: Task, *, called: Collection[str]) -> Frozen:
     """
     with asked_for(access.home, replace(task, origin=None), but_differences=True) as asked:
         origin = asked.answer(access.fs, access.home)
-    root, commit = git("rev-parse", "--show-toplevel", "HEAD", cwd=task.cwd).decode().splitlines()
+    root, commit = git("rev-parse", "--show-toplevel", "HEAD", cwd=task.cwd).decode().rstrip("\n").rsplit("\n", 1)
     with objects(root) as made:
         index = made.index("now")
         theirs = git("rev-parse", "--path-format=absolute", "--git-path", "index", cwd=root).decode().rstrip("\n")

@@ -123,12 +123,13 @@ class Asking:
             return replace(own, note="git took too long")
         if len(where) < 3:
             return replace(own, note="git did not say which commit")
+        *top, commit, head = where
         found = replace(
             own,
-            root=where[0],
-            commit=where[1],
-            branch=where[2].removeprefix(HEADS) if where[2].startswith(HEADS) else "",
-            remote=_public(remote[0]) if remote else "",
+            root="\n".join(top),
+            commit=commit,
+            branch=head.removeprefix(HEADS) if head.startswith(HEADS) else "",
+            remote=_public(remote[0]),
         )
         if "diff" not in self._asked:
             return found
@@ -153,7 +154,7 @@ class Asking:
 
     def _lines(self, name: str) -> list[str]:
         said = self._asked[name].answer(until=self._until, bytes_max=ANSWER_MAX)
-        return (said or b"").decode("utf-8", "replace").splitlines()
+        return (said or b"").decode("utf-8", "replace").rstrip("\n").split("\n")
 
 
 def _in_repository(cwd: str) -> bool:

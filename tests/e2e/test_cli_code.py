@@ -101,6 +101,13 @@ def test_the_commit_the_branch_and_the_changes_are_recorded_once_for_each_differ
     assert repository.git("status", "--porcelain") == "M train.py\n?? untracked"
 
 
+def test_a_repository_of_any_name_is_known_by_it(box: Box, repository: Repository) -> None:
+    repository.path = repository.path.rename(box.work / "of\ntwo lines")
+    assert repository.said(repository.submit("--snapshot")) == "one"
+    found = origin(box, repository.submit("--hold"))
+    assert (found["root"], found["commit"]) == (str(repository.path), repository.git("rev-parse", "HEAD"))
+
+
 def test_where_there_is_no_repository_or_no_commit_that_is_what_is_said(box: Box, repository: Repository) -> None:
     elsewhere = box.submit("true", options=("--hold",))
     assert origin(box, elsewhere)["commit"] == "" and "code:" not in box.run("info", elsewhere, code=0).out
