@@ -21,17 +21,14 @@ def banner(scene: Scene) -> str:
     if stuck:
         down = [view.node for view in scene.nodes if view.health in (Health.DOWN, Health.STOPPED) and view.claimed]
         where = f" on {', '.join(down[:3])}" if down else ""
-        return f"{count(stuck, 'task')} stuck{where}: no runner there. 8 lists {_them(stuck)}, m on one: what to do"
+        listed = f"8 lists {'it' if stuck == 1 else 'them'}" + ("" if scene.ui.readonly else ", m on one: what to do")
+        return f"{count(stuck, 'task')} stuck{where}: no runner there. {listed}"
     return _paused(scene) or _nobody(scene) or _unused(scene) or _slurm(scene)
 
 
 def _how(scene: Scene, said: str) -> str:
     """What to do, as a sentence more; nothing in a monitor from which nothing is done."""
     return "" if scene.ui.readonly else f". {said}"
-
-
-def _them(number: int) -> str:
-    return "it" if number == 1 else "them"
 
 
 def _paused(scene: Scene) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from leaseq.models import GpuUse, Heartbeat
 from leaseq.monitor.model import Scene
 from leaseq.monitor.text import Span
-from leaseq.monitor.theme import age, bar
+from leaseq.monitor.theme import bar, waited
 from leaseq.reading.used import idle_gpus, left_idle
 from leaseq.reading.views import NodeView, TaskView
 from leaseq.words import about, memory
@@ -42,6 +42,10 @@ def history(scene: Scene, node: str, token: str, columns: int) -> str:
     return "".join(bar(value) for value in samples).rjust(columns)
 
 
+def _mark(use: GpuUse) -> Span:
+    return (MARK, "warn") if is_marked(use) else (" ", "")
+
+
 def _load(use: GpuUse, task: str) -> str:
     """The style of how busy it is."""
     if is_marked(use):
@@ -75,7 +79,7 @@ def row(scene: Scene, view: NodeView, use: GpuUse, columns: int) -> list[Span]:
     plain = "" if task else "dim"
     strip = max(0, min(12, columns - 24))
     return [
-        (MARK if is_marked(use) else " ", "warn"),
+        _mark(use),
         (f"{token:>2} ", "dim"),
         (history(scene, view.node, use.token, strip), _load(use, task)),
         (f" {percent:>4}", _load(use, task)),
@@ -99,9 +103,10 @@ def detail_row(scene: Scene, view: NodeView, token: str, columns: int) -> list[S
     strip = max(0, min(STRIP_MAX, columns - 35 - len(power)))
     heat, heat_style = _heat(use)
     whose, whose_style = _whose(use, task, 8)
-    idle = f" idle {age(use.idle_seconds or 0.0)}" if left_idle(use) else ""
+    idle = f" idle {waited(use.idle_seconds)}" if left_idle(use) else ""
     return [
-        (f"{MARK if is_marked(use) else ' '}{token[-4:]:<4}", "warn" if is_marked(use) else "bold"),
+        _mark(use),
+        (f"{token[-4:]:<4}", "bold"),
         (history(scene, view.node, token, strip), _load(use, task)),
         (f" {percent:>4}", _load(use, task)),
         (f" {used:>4}{total:<5}", "warn" if use.stranger_mb is not None else ""),
@@ -120,7 +125,7 @@ def left_unused(scene: Scene, task: TaskView) -> str:
 def idle_code(scene: Scene, task: TaskView) -> str:
     """The same in few letters, for a list."""
     idle = _idle(scene, task)
-    return f"GPU idle {age(_for(idle))}" if idle else ""
+    return f"GPU idle {waited(_for(idle))}" if idle else ""
 
 
 def _idle(scene: Scene, task: TaskView) -> list[GpuUse]:

@@ -16,6 +16,7 @@ from leaseq.reading.unused import unused
 from leaseq.reading.views import NodeView, TaskView, with_progress
 
 if TYPE_CHECKING:
+    from leaseq.monitor.undo import Undo
     from leaseq.monitor.viewing import Viewing
 
 SLOW_SECONDS = 10.0
@@ -117,7 +118,7 @@ class Ui:
     overlay: object = None
     doings: tuple[Doing, ...] = ()
     """What was done here, the oldest first."""
-    undos: tuple[object, ...] = ()
+    undos: tuple[Undo, ...] = ()
     """What of it can be taken back."""
     message: Message | None = None
     typed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

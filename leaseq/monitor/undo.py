@@ -58,8 +58,7 @@ def done(ui: Ui, undo: Undo) -> Ui:
 
 def last(scene: Scene) -> Undo | None:
     """What was done last in the lease that is looked at, and not taken back since."""
-    found = (each for each in reversed(scene.ui.undos) if isinstance(each, Undo))
-    return next((each for each in found if each.lease == scene.data.lease_id), None)
+    return next((each for each in reversed(scene.ui.undos) if each.lease == scene.data.lease_id), None)
 
 
 def undo(scene: Scene) -> Step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,7 +89,11 @@ def test_a_lease_is_made_watched_used_and_released_by_keys_alone(mock: Mock) -> 
         screen.press("R", f"{more}  PENDING")
         mock.leaseq("lease", "release", "sweep", "--job", more, "--yes")
         screen.press("R", f"{more}  ENDED")
+        # The cursor of the leases is left on another one, and the task list has the focus: x means what is looked at.
+        screen.send("j\t\t")
+        screen.shows("c cancel")
         screen.press("x", "releases 2 nodes, ends 1 running task;")
+        screen.wait(lambda: re.search(r"─ release lease \d+ sweep ─", screen.text), "the lease by its name")
         screen.shows("0 pending tasks stay queued")
         screen.press("y", "is released")
         screen.shows("ended")
