@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
+from collections.abc import Sequence
 from functools import partial
 
 from leaseq import programs
@@ -12,7 +14,7 @@ from leaseq.cli.command import Command, Option, Words
 from leaseq.cli.options import LEASE, NODE
 from leaseq.cli.ssh_config import entries_of
 from leaseq.dataclass import dataclass, replace
-from leaseq.errors import NotFound, Refused, Unavailable, UsageError
+from leaseq.errors import Refused, Unavailable, UsageError
 from leaseq.lease.host import user_name
 from leaseq.values import integer
 from leaseq.verbs.ssh import keep, prepare
@@ -34,10 +36,8 @@ class Forward:
     def perform(self, app: App) -> int:
         """As long as the port is brought here: ssh's exit code."""
         there = PORT(self.port, what="port")
-        found = entries_of(app, self.lease)
-        wanted = [each for each in found if each.node == self.node] or (found[:1] if len(found) == 1 else [])
-        if not wanted:
-            raise NotFound(f"{self.node} is no node of that lease", hint="`leaseq status` shows its nodes")
+        found = entries_of(app, self.lease, node=self.node)
+        wanted = next((each for each in found if each.node == self.node), found[0])
         ssh = programs.found("ssh")
         if ssh is None:
             raise Unavailable("there is no ssh on this host", hint="OpenSSH's client brings the port here")
@@ -46,12 +46,19 @@ class Forward:
         here = self.here or _free(there)
         if self.here and not _is_free(here):
             raise Refused(f"port {here} of this host is in use", hint="--here takes another one, or leave it out")
-        app.out.talk(
-            f"leaseq: http://127.0.0.1:{here} is port {there} of the node, until Ctrl-C or the end of the lease\n"
-            f"  from a laptop: ssh -N -L {here}:127.0.0.1:{here} {hostname()}, then http://127.0.0.1:{here} there"
+        app.out.talk(f"leaseq: connecting to {wanted.host}")
+        said = (
+            f"leaseq: http://127.0.0.1:{here} is port {there} of the node, until Ctrl-C or the end of the lease",
+            f"  from a laptop: ssh -N -L {here}:127.0.0.1:{here} {hostname()}, then http://127.0.0.1:{here} there",
         )
-        words = ["ssh", "-F", settings, *ALIVE, "-N", "-L", f"127.0.0.1:{here}:127.0.0.1:{there}", wanted[0].host]
-        os.execv(ssh, words)
+        words = ["ssh", "-F", settings, *ALIVE, *_once_connected(said)]
+        os.execv(ssh, [*words, "-N", "-L", f"127.0.0.1:{here}:127.0.0.1:{there}", wanted.host])
+
+
+def _once_connected(lines: Sequence[str]) -> list[str]:
+    """The options by which ssh says these lines on stderr, once it brings the port here: before, that is not true."""
+    script = "; ".join(f"echo {shlex.quote(line)} >&2" for line in lines)
+    return ["-o", "PermitLocalCommand=yes", "-o", f"LocalCommand=/bin/sh -c {shlex.quote(script)}".replace("%", "%%")]
 
 
 def _free(wished: int) -> int:

@@ -11,7 +11,7 @@ from leaseq.cli.command import Command, Option
 from leaseq.cli.options import LEASE
 from leaseq.cli.shell import chosen
 from leaseq.dataclass import dataclass
-from leaseq.errors import UsageError
+from leaseq.errors import NotFound, UsageError
 from leaseq.lease.host import user_name
 from leaseq.protocol import allocs
 from leaseq.verbs.ssh import Entry, entries, keep, prepare, text_of
@@ -43,18 +43,22 @@ class SshConfig:
         before = own.read_text() if own.exists() else ""
         if line not in before.splitlines():
             own.parent.mkdir(mode=0o700, exist_ok=True)
-            hidden = own.with_name(f".config.leaseq.{os.getpid()}")
+            file = own.resolve()  # of those who keep it elsewhere, the link stays
+            hidden = file.with_name(f".config.leaseq.{os.getpid()}")
             hidden.write_text(f"{line}\n{before}")
             hidden.chmod(0o600)
-            hidden.replace(own)
+            hidden.replace(file)
         app.out.talk(f"leaseq: {', '.join(f'`ssh {each.host}`' for each in found[:3])}: {own} includes what is needed")
         return 0
 
 
-def entries_of(app: App, lease: str) -> list[Entry]:
-    """The lease's first node, and each node by its name; raises LeaseqError."""
+def entries_of(app: App, lease: str, *, node: str = "") -> list[Entry]:
+    """The lease's first node, and each node by its name; raises LeaseqError, also if the named one is none of it."""
     record = chosen(app, lease)
-    return entries(record, allocs.members(app.fs, app.home.lease(record.id)) or record.nodes)
+    nodes = allocs.members(app.fs, app.home.lease(record.id)) or record.nodes
+    if node and node not in nodes:
+        raise NotFound(f"{node} is no node of that lease", hint="`leaseq status` shows its nodes")
+    return entries(record, nodes)
 
 
 def _laptop(text: str, *, what: str) -> str:

@@ -113,14 +113,28 @@ def test_a_port_of_a_node_is_brought_here_until_it_is_told_to_stop(site: Site) -
     wait_until(lambda: fetched() == "", "the port to be closed")
 
 
+def test_a_port_is_said_to_be_here_once_it_is_and_of_a_node_that_there_is(site: Site) -> None:
+    lease = site.add("-N1")
+    programs = site.directory / "bin"
+    programs.mkdir()
+    (programs / "ssh").write_text("#!/bin/sh\nexit 255\n")
+    (programs / "ssh").chmod(0o755)
+    vain = site.leaseq("forward", "8888", "--lease", lease, PATH=f"{programs}:{site.env['PATH']}")
+    assert vain.returncode == 255 and "connecting to" in vain.stderr and "http" not in vain.stderr
+    strange = site.leaseq("forward", "8888", "--lease", lease, "--node", "node3")
+    assert strange.returncode == 2 and "node3 is no node of that lease" in strange.stderr
+
+
 def test_settings_are_installed_once_and_beside_what_is_there(site: Site, tmp_path: Path) -> None:
     lease = site.add("-N1", "--name", "dev")
     own = tmp_path / ".ssh" / "config"
     own.parent.mkdir(mode=0o700)
+    own.symlink_to(tmp_path / "dotfile")
     own.write_text("Host other\n    HostName other.example.org\n")
     for _ in range(2):
         site.ok("ssh-config", "--lease", lease, "--install", HOME=str(tmp_path))
     text = own.read_text()
+    assert own.is_symlink(), "it is kept elsewhere"
     assert text.count("Include") == 1 and text.endswith("Host other\n    HostName other.example.org\n")
     assert stat.S_IMODE(own.stat().st_mode) == 0o600
     included = Path(text.splitlines()[0].removeprefix('Include "').removesuffix('"'))
