@@ -6,7 +6,7 @@ from functools import partial
 
 from leaseq.dataclass import replace
 from leaseq.lease.lookup import BAD
-from leaseq.models import State
+from leaseq.models import ANY, State
 from leaseq.monitor import actions, acts, changing, going, likes, moves, remedies
 from leaseq.monitor.effects import Run
 from leaseq.monitor.model import Pane, Scene
@@ -74,7 +74,7 @@ def _changes(scene: Scene, tasks: tuple[TaskView, ...], locked: str) -> list[Ite
         whole = "an array is not changed as a whole" if any(task.array for task in waiting) else ""
         items.append(Item("t", "let it start" if held else "hold", acts.hold, locked))
         items.append(Item("p", "change its priority", changing.ask_priority, locked or whole))
-        pinned = any(task.node not in ("", "_any") for task in waiting)
+        pinned = any(task.node not in ("", ANY) for task in waiting)
         nodes = "" if pinned or scene.nodes else "no node has reported"
         items.append(
             Item(

@@ -15,6 +15,8 @@ PERIOD_SECONDS = 4.0
 """How often /proc is looked through at most.."""
 SHARE = 500
 """..and how many times as long as a look took: it costs no more than a five-hundredth of a processor."""
+RSS = 21
+"""Where the pages stand among the words after the name of the program, the last that is read of them."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1048576
 
@@ -73,16 +75,16 @@ def look(leaders: frozenset[int]) -> dict[int, _Seen]:
     owner: dict[int, int] = {}
     children: dict[int, list[int]] = {}
     used: dict[int, tuple[int, int, int]] = {}
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
+    for name in _numbers():
         try:
             with open(f"/proc/{name}/stat", "rb", buffering=0) as file:
                 words = file.read(1024).rpartition(b")")[2].split()
         except OSError:
             continue  # it has just ended
+        if len(words) < RSS + 1:
+            continue  # not as proc(5) has it: no heartbeat fails for that
         pid, session = int(name), int(words[3])
-        used[pid] = int(words[19]), sum(map(int, words[11:15])), int(words[21])
+        used[pid] = int(words[19]), sum(map(int, words[11:15])), int(words[RSS])
         children.setdefault(int(words[1]), []).append(pid)
         if session in leaders:
             owner[pid] = session
@@ -98,3 +100,11 @@ def look(leaders: frozenset[int]) -> dict[int, _Seen]:
         ticks[leader] += used[pid][1]
         pages[leader] += used[pid][2]
     return {pid: _Seen(used[pid][0], ticks[pid], pages[pid]) for pid in leaders & owner.keys()}
+
+
+def _numbers() -> list[str]:
+    """The processes there are; none where /proc is not to be read."""
+    try:
+        return [name for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
