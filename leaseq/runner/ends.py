@@ -50,10 +50,9 @@ def see_who_waits(state: NodeState, ports: Ports, ended: Sequence[str]) -> None:
     """Those that have ended and for whose end tasks wait are the ledger's first, and not only when others end, too."""
     names = ports.fs.names(ports.lease.edges)
     state.heard_of_edges = bool(names)
-    if any(name.startswith(POINTER) for name in names):
-        ports.ledger.waited_for |= set(ended)
-    else:
-        ports.ledger.waited_for |= {name.partition(".")[0] for name in names}.intersection(ended)
+    state.upstreams = {name.partition(".")[0] for name in names}
+    of_others = any(name.startswith(POINTER) for name in names)
+    ports.ledger.waited_for |= set(ended) if of_others else state.upstreams.intersection(ended)
 
 
 def put_back(state: NodeState, ports: Ports, attempt: Attempt, rec: Rec) -> None:

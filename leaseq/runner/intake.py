@@ -6,7 +6,7 @@ Claims are made only in phases that may claim; those that were made are started 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from heapq import merge
 from operator import attrgetter
@@ -55,7 +55,7 @@ class Intake:
                 self._win(choice)
         won = list(state.won)
         self.launch()
-        self._claim_ahead(choices)
+        self._claim_ahead()
         self.let_go()
         started += sum(key in state.running or state.is_in_window(key) for key in won)
         waiting |= {task_of(name): "Newer" for names in state.queue.left.values() for name in names}
@@ -111,26 +111,23 @@ class Intake:
         state, now = self.state, self.ports.clock.monotonic()
         if state.limits.stop(""):
             return [], {}
-        shut = limits.shut(state, self.ports)
-        passed = gates.nothing_to_take(state) if state.queue.each else ()
+        candidates, state.next_claim = self._pending()
         left = state.seconds_left(now)
-        in_windows = short.may_hand(state, self.ports) and not state.warned(left)
-        most = short.lookahead(state) if in_windows else LOOKAHEAD
-        candidates, state.next_claim = state.queue.candidates(now, most=most, shut=shut, passed=passed)
         for lot in state.lots.values():
             lot.late = state.warned(left)
         if state.lots:
+            shut = limits.shut(state, self.ports)
             held = [entry for entry in lots.offers(state, self.ports) if shut is None or not shut(entry.group)]
             lots.give_lanes(state, self.ports)
             keys = {entry.key for entry in held}
             fresh = (entry for entry in candidates if entry.key not in keys)
             candidates = merge(held, fresh, key=_order)
-        if ahead := state.claimed_ahead():
-            ahead_of = (each.claim.entry.pending() for each in ahead)
-            candidates = merge(sorted(ahead_of, key=_order), candidates, key=_order)
-        pending = list(candidates) if in_windows else None
+        ahead = {each.claim.entry.key: each.claim.entry.pending() for each in state.claimed_ahead()}
+        if ahead:
+            candidates = merge(sorted(ahead.values(), key=_order), candidates, key=_order)
+        looked_at: list[Entry] = []
         choices, waiting = choose(
-            candidates if pending is None else pending,
+            _noted(candidates, looked_at),
             state.options.capacity,
             state.bookings(),
             seconds_left=left,
@@ -138,8 +135,8 @@ class Intake:
             many_of=lambda entry: lots.many_of(state, self.ports, entry),
             lanes_left=state.lanes_left,
         )
-        if pending is not None and choices:
-            choices = short.with_others(state, choices, pending)
+        if choices and short.may_hand(state, self.ports) and not state.warned(left):
+            choices = short.with_others(state, choices, [*looked_at, *candidates], ahead)
             for entry in [each for choice in choices for each in choice.behind]:
                 waiting.pop(entry.id, None)
         return choices, waiting
@@ -183,24 +180,41 @@ class Intake:
         """The task is claimed, if no other runner was faster, and so are those that are to have its room after it."""
         first = self._peek(choice.entry) if choice.behind else None
         if self._claim(choice.entry, choice.booking, task=first) and first is not None and not first.task_dir:
-            now = choice.behind[: short.together(self.state, choice.entry) - 1]
-            self._claim_others(now, like=first, behind=choice.entry.key)
+            self._claim_others(choice.behind, like=first, behind=choice.entry.key)
 
-    def _claim_ahead(self, choices: list[Choice]) -> None:
+    def _claim_ahead(self) -> None:
         """While the keeper runs a window, those that are to follow it are claimed."""
         state = self.state
-        for choice in [choice for choice in choices if choice.behind]:
-            for name, handed in state.windows.items():
-                if isinstance(handed, Several) and handed.has(choice.entry.key):
-                    later = choice.behind[short.together(state, choice.entry) - 1 :]
-                    self._claim_others(later, like=handed.members[0][1], behind=name)
+        left = state.seconds_left(self.ports.clock.monotonic())
+        if not short.may_hand(state, self.ports) or state.warned(left) or state.limits.stop(""):
+            return
+        waited_for = {won.behind for won in state.won.values()}
+        for name, handed in state.windows.items():
+            if isinstance(handed, Several) and name not in waited_for:
+                first, task = handed.members[0]
+                need = first.claim.entry.need
+                line = short.in_line(state, self._pending()[0], need, short.together(state, need))
+                self._claim_others(line, like=task, behind=name, ahead=True)
 
-    def _claim_others(self, entries: Sequence[Entry], *, like: Task, behind: str) -> None:
-        """Those of the entries that can share a window with such a task are claimed, to have its room after it."""
+    def _pending(self) -> tuple[Iterator[Entry], float | None]:
+        """What is pending and may be this node's, best first; seconds until there may be more, if that is known."""
+        state = self.state
+        shut = limits.shut(state, self.ports)
+        passed = gates.nothing_to_take(state) if state.queue.each else ()
+        most = short.lookahead(state) if short.may_hand(state, self.ports) else LOOKAHEAD
+        return state.queue.candidates(self.ports.clock.monotonic(), most=most, shut=shut, passed=passed)
+
+    def _claim_others(self, entries: Iterable[Entry], *, like: Task, behind: str, ahead: bool = False) -> None:
+        """Those of the entries that can share a window with such a task are claimed, to have its room after it.
+
+        ahead: up to the first that cannot, for that is asked in each turn, and each answer is a file read.
+        """
         for entry in entries:
             task = self._peek(entry)
             if task is not None and short.alike(like, task):
                 self._claim(entry, Booking(), task=task, behind=behind)
+            elif ahead:
+                return
 
     def _peek(self, entry: Entry) -> Task | None:
         """What the pending task's file says, which never changes; None if it has gone, or could not be started."""
@@ -328,3 +342,10 @@ class Intake:
             state.queue.remove(name, own=own)
             path = f"{ports.lease.inbox(state.node if own else ANY)}/{name}"
             files.set_aside(ports.fs, ports.lease, path, "not a task's file name")
+
+
+def _noted(entries: Iterable[Entry], seen: list[Entry]) -> Iterator[Entry]:
+    """The entries; those that were read of them are in the list."""
+    for entry in entries:
+        seen.append(entry)
+        yield entry

@@ -35,7 +35,8 @@ class Runner:
         self.collect(now)
         if self.ports.ledger.freed:
             self.ports.ledger.freed = False
-            state.look_for_tasks()
+            if not state.options.notified:
+                state.look_for_tasks()  # else the kernel tells of each
             gates.look_soon(state)
         lots.absorb(state, self.ports)
         state.poll(now)
@@ -113,7 +114,7 @@ class Runner:
             else:
                 ends.end(state, ports, attempt, rec)
                 ended.append(attempt.entry.id)
-        if ended and state.occupants() and state.heard_of_edges:
+        if ended and state.heard_of_edges:
             self.guard(lambda: ends.see_who_waits(state, ports, ended))
 
     def _may_fill(self, now: float) -> bool:

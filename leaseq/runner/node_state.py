@@ -83,6 +83,8 @@ class NodeState:
         """Claims of this node that are not this runner's, and when each was first seen."""
         self.heard_of_edges = options.notified
         """True if some task here may wait for another, as far as the kernel has told."""
+        self.upstreams: set[str] = set()
+        """Ids of tasks for whose end others wait, as far as this runner has heard of edges."""
         self.awaited: set[str] = set()
         """Tasks for whose beginning others wait, as far as that is known."""
         self.trouble = ""
@@ -291,6 +293,7 @@ class NodeState:
     def _learn_edges(self, edges: Sequence[Edge], now: float) -> bool:
         """What tasks wait for that this runner can see to, or look at in time, is known; False if none is of that."""
         self.heard_of_edges = True
+        self.upstreams |= {edge.up.id for edge in edges}
         awaited = {edge.up.id for edge in edges if edge.up.kind == START}
         self.awaited |= awaited
         if any(edge.up.kind == BEGIN for edge in edges):

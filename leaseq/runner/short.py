@@ -7,10 +7,10 @@ it need the same and stand next in line. What has not begun once the window is o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from leaseq.dataclass import replace
-from leaseq.models import Task
+from leaseq.models import Need, Task
 from leaseq.names import Entry
 from leaseq.node.record import Rec
 from leaseq.node.window import PLACES_MAX, Place, WindowRequest
@@ -29,38 +29,61 @@ def may_hand(state: NodeState, ports: Ports) -> bool:
     return state.pace.is_short and ports.procs.knows_windows and state.phase.may_claim and not state.limits.made
 
 
-def lookahead(state: NodeState) -> int:
-    """How many pending tasks are looked at: what fills the windows of all slots, and those that are to follow."""
-    return max(LOOKAHEAD, 2 * state.pace.ahead(1))
+def together(state: NodeState, need: Need) -> int:
+    """How many of such tasks make a window: half of what ends in a moment. As many are claimed ahead, to follow.
 
-
-def together(state: NodeState, entry: Entry) -> int:
-    """How many of such tasks make a window: what ends in a moment. As many are claimed ahead, to follow.
-
-    While tasks wait for the end of others, a quarter of that: one that may start at last waits for a window's end.
+    While tasks wait for the end of others, half of that: one that may start at last waits for a window's end.
     """
-    slots = how_many(entry.need, state.options.capacity)
-    share = 4 * slots if state.heard_of_edges else slots
+    slots = how_many(need, state.options.capacity)
+    share = 4 * slots if state.heard_of_edges else 2 * slots
     return max(1, min(PLACES_MAX, state.pace.ahead(slots) // share))
 
 
-def with_others(state: NodeState, choices: Sequence[Choice], candidates: Sequence[Entry]) -> list[Choice]:
-    """The choices, each with those that are to have its room after it: what follows the last of them in line."""
+def lookahead(state: NodeState) -> int:
+    """How many pending tasks are looked at: what fills the windows of all slots."""
+    return max(LOOKAHEAD, state.pace.ahead(1))
+
+
+def with_others(
+    state: NodeState, choices: Sequence[Choice], candidates: Sequence[Entry], ahead: Container[str]
+) -> list[Choice]:
+    """The choices, each with those that are to have its room after it: what follows the last of them in line.
+
+    ahead: the keys of what is claimed. Of that none goes back because it was more when it was claimed.
+    """
     last = choices[-1].entry
-    if last.count or (last.need.time_seconds is not None and last.need.time_seconds < LIMIT_SECONDS):
+    if not _shares(state, last):
         return list(choices)
-    heads = [number for number, each in enumerate(choices) if each.entry.need == last.need and not each.entry.count]
-    each = together(state, last)
-    room = len(heads) * (2 * each - 1) if each > 1 else 0
-    behind: list[Entry] = []
-    for entry in candidates[1 + candidates.index(last) :]:
-        if len(behind) >= room or entry.need != last.need or entry.count or str(entry) in state.came_back:
-            break
-        behind.append(entry)
+    alike = [each.entry.need == last.need and _shares(state, each.entry) for each in choices]
+    heads = [number for number, shares in enumerate(alike) if shares]
+    most = len(heads) * (together(state, last.need) - 1)
+    line = in_line(state, candidates[1 + candidates.index(last) :], last.need, len(heads) * (PLACES_MAX - 1))
+    behind = [entry for place, entry in enumerate(line) if place < most or entry.key in ahead]
     found = list(choices)
     for place, number in enumerate(heads):
         found[number] = replace(found[number], behind=tuple(behind[place :: len(heads)]))
     return found
+
+
+def in_line(state: NodeState, candidates: Iterable[Entry], need: Need, most: int) -> list[Entry]:
+    """The first of the candidates, up to the first that cannot be in a window with such tasks."""
+    found: list[Entry] = []
+    for entry in candidates:
+        if len(found) >= most or entry.need != need or not _shares(state, entry):
+            break
+        found.append(entry)
+    return found
+
+
+def _shares(state: NodeState, entry: Entry) -> bool:
+    """True if it may be in a window with others.
+
+    A time limit of a moment is kept by a record of its own, and so is an end for which others wait: one in a window
+    is told of when all of the window have ended.
+    """
+    seconds = entry.need.time_seconds
+    told_late = entry.id in state.upstreams or (seconds is not None and seconds < LIMIT_SECONDS)
+    return not entry.count and not told_late and str(entry) not in state.came_back
 
 
 def alike(first: Task, other: Task) -> bool:

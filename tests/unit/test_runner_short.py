@@ -62,7 +62,7 @@ class Scene:
         ledger = Ledger(**given, totals={})
         ports = Ports(**given, clock=self.clock, incarnation=ME, ledger=ledger, alloc=make_alloc())
         self.runner = Runner(ports, Options(Room(2, 1000, ())))
-        for _ in range(20):
+        for _ in range(40):
             self.runner.state.pace.ended(self.clock.monotonic(), 0.001)
 
     def submit(self, *needs: Need, **fields: Any) -> list[Entry]:
@@ -124,21 +124,59 @@ def test_all_claims_of_a_turn_share_one_sync(scene: Scene) -> None:
 
 
 def test_a_window_of_many_has_as_many_claimed_behind_it(scene: Scene) -> None:
-    for _ in range(60):
+    for _ in range(120):
         scene.runner.state.pace.ended(scene.clock.monotonic(), 0.001)
     entries = scene.submit(*[Need()] * 200)
     scene.runner.state.heard_of_edges = False
     scene.turn()
     assert scene.windows() == [keys(entries[:80])]
-    assert len(scene.claimed()) == 160, "what ends in a moment, and as many to follow"
+    assert len(scene.claimed()) == 160, "half of what ends in a moment, and as many to follow"
+
+
+def test_each_window_has_its_followers_claimed_while_it_runs(scene: Scene) -> None:
+    scene.runner.state.heard_of_edges = False
+    entries = scene.submit(*[Need()] * 100)
+    scene.turn()
+    assert scene.windows() == [keys(entries[:20])] and len(scene.claimed()) == 40
+    scene.over(ended=20)
+    scene.runner.state.pace.ends.clear()
+    scene.turn()
+    assert scene.windows()[1] == keys(entries[20:40]), "none goes back, though it is slower now"
+    scene.runner.ports.ledger.persist()
+    claimed = scene.claimed()
+    assert claimed == [str(entry.claimed_by(ME)) for entry in entries[20 : 20 + len(claimed)]]
+    assert len(claimed) > 20, "what follows it is claimed, too"
+
+
+def test_a_turn_reads_no_more_than_one_that_cannot_follow(scene: Scene) -> None:
+    scene.submit(*[Need()] * 20)
+    scene.turn()
+    scene.submit(*[Need()] * 20, cwd="/elsewhere")
+    paths: list[str] = []
+
+    def read(path: str) -> bytes:
+        paths.append(path)
+        return MemoryFs.read(scene.fs, path)
+
+    scene.fs.read = read  # type: ignore[method-assign]
+    scene.turn()
+    assert len([path for path in paths if "/inbox/" in path]) == 1 and len(scene.pending()) == 20
 
 
 def test_a_window_is_short_while_tasks_wait_for_the_end_of_others(scene: Scene) -> None:
     entries = scene.submit(*[Need()] * 20)
     scene.runner.state.heard_of_edges = True
     scene.turn()
-    assert scene.windows() == [keys(entries[:5])]
-    assert len(scene.claimed()) == 10
+    assert scene.windows() == [keys(entries[:10])]
+    assert len(scene.claimed()) == 20
+
+
+def test_a_task_for_whose_end_others_wait_is_asked_for_alone(scene: Scene) -> None:
+    entries = scene.submit(*[ONE] * 6)
+    scene.runner.state.upstreams = {entries[0].id, entries[3].id}
+    scene.turn()
+    assert list(scene.procs.records) == [entries[0].key]
+    assert scene.windows() == [keys(entries[1:3])], "and what stands behind such a one waits for its turn"
 
 
 def test_nothing_passes_what_needs_something_else(scene: Scene) -> None:
@@ -236,7 +274,7 @@ def test_what_is_more_urgent_goes_before_what_was_claimed_ahead(scene: Scene) ->
     tasks.write_pending(scene.fs, scene.lease.inbox(ANY), urgent, make_task(urgent.id))
     scene.over(ended=20)
     scene.turn()
-    assert scene.windows()[1] == keys([urgent, *entries[20:39]])
+    assert scene.windows()[1] == keys([urgent, *entries[20:40]])
 
 
 def test_what_was_claimed_ahead_can_be_cancelled(scene: Scene) -> None:
