@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from leaseq.dataclass import replace
 from leaseq.errors import SlurmError
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease.slurm import clusters, start, steps
@@ -68,6 +69,11 @@ def test_a_shell_goes_to_the_first_node_that_is_heard_now(lease: LeaseDir, scont
 def test_a_shell_waits_where_no_node_is_heard(lease: LeaseDir, scontrol: FakeProgram) -> None:
     beats(lease, node1=300.0, node2=400.0)
     assert next(start.progress(backend(lease), LEASE)).node == ""
+
+
+def test_what_was_submitted_long_ago_is_not_said_to_be_new(lease: LeaseDir, scontrol: FakeProgram) -> None:
+    for created, word in ((0.0, "UNKNOWN"), (time.time(), "PENDING")):
+        assert next(start.progress(backend(lease), replace(LEASE, created=created))).state.word == word
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.command import ask
 from leaseq.lease.slurm.job import SlurmBackend
 from leaseq.lease.slurm.reach import another_home, sees_home
+from leaseq.lease.slurm.verdict import NEW_SECONDS
 from leaseq.lease.states import merged
 from leaseq.lease.upkeep import keep_up
 from leaseq.lease.view import told
@@ -59,7 +60,10 @@ def progress(backend: SlurmBackend, lease: Lease, *, alloc: Allocation | None = 
     """
     began = backend.clock.monotonic()
     directory = backend.home.lease(lease.id)
-    state, asked, first_begun = LeaseState("PENDING", reason="just submitted"), 0.0, 0.0
+    is_new = backend.clock.now() - (alloc or lease).created <= NEW_SECONDS
+    word, reason = ("PENDING", "just submitted") if is_new else ("UNKNOWN", "Slurm is being asked")
+    state = LeaseState(word, reason)
+    asked = first_begun = 0.0
     silent_since: float | None = None
     """Since when it runs, by Slurm's word, and has written nothing."""
     given_up = looked = False
