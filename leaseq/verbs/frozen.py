@@ -43,7 +43,7 @@ def freeze(access: Access, task: Task, *, called: Collection[str]) -> Frozen:
         index = made.index("now")
         theirs = git("rev-parse", "--path-format=absolute", "--git-path", "index", cwd=root).decode().rstrip("\n")
         if os.path.exists(theirs):
-            shutil.copyfile(theirs, index)  # it knows which files have not changed
+            shutil.copy2(theirs, index)  # it knows which files have not changed, by its own time too
         environment = {**made.environment, "GIT_INDEX_FILE": index}
         git("add", "--update", cwd=root, environment=environment)
         tree = git("write-tree", cwd=root, environment=environment).decode().strip()

@@ -185,6 +185,18 @@ def test_a_snapshot_is_what_runs_whatever_is_edited_meanwhile(box: Box, reposito
     assert "not a git repository" in box.run("submit", "--snapshot", "--", "true", code=2).err
 
 
+def test_a_change_in_the_moment_of_a_commit_is_in_the_copy(box: Box, repository: Repository) -> None:
+    """git takes a file of the same size and time for unchanged, unless it is as new as the index itself."""
+    train, index = repository.path / "train.py", repository.path / ".git" / "index"
+    then = 1_700_000_000_000_000_000
+    os.utime(train, ns=(then, then))
+    repository.git("update-index", "--refresh")
+    os.utime(index, ns=(then, then))
+    repository.write("two")
+    os.utime(train, ns=(then, then))
+    assert repository.said(repository.submit("--snapshot")) == "two"
+
+
 def test_same_code_runs_what_it_ran_then_and_without_it_what_is_there_now(box: Box, repository: Repository) -> None:
     repository.write("two")
     task = repository.submit()
