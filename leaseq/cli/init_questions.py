@@ -37,7 +37,7 @@ def questions(ask: Ask, found: Offers | None, said: Config) -> Wanted:
             wanted = _profile(ask, found, said)
     if said.origin["monitor_notify"] == "default":
         call = ask(_call(os.environ))
-        if call != said.monitor_notify:
+        if call and call != said.monitor_notify:
             settings["monitor_notify"] = call
     return replace(wanted, settings=settings)
 

@@ -97,7 +97,7 @@ def test_what_slurm_does_not_say_is_unknown_and_can_be_typed(box: Box) -> None:
         ("Time limit (-t)? [4:00:00] ", "90"),
         ("(--idle)? [30m] ", "off"),
         ("Name of the profile? [big] ", ""),
-        ("How may the monitor call you", ""),
+        ("How may the monitor call you", "-"),
         ("config.yaml? [yes] ", ""),
     ):
         terminal.expect(question)
