@@ -44,6 +44,7 @@ from leaseq.protocol.plan import Plan
 from leaseq.reading import views
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.tails import Tails
+from leaseq.upstream import Upstream
 from leaseq.world import SystemClock, SystemFs
 
 IDLE_SECONDS = 60.0
@@ -391,6 +392,35 @@ def ran(rows: list[Row]) -> None:
             drawing(rows, f"timeline of {hours} h", replace(data, seen=seen), ui)
 
 
+def more_views(rows: list[Row]) -> None:
+    """Dependencies and allocations of the big lease; every tenth pending task comes after the one before."""
+    with home() as env:
+        root = env["LEASEQ_HOME"]
+        shutil.rmtree(root, ignore_errors=True)
+        lease = big(root, finished=FINISHED)
+        fs, clock = Counting(remote=False), SystemClock()
+        watch = ViewWatch(fs, Home(root), clock)
+        data = Data("777", LeaseWatch(fs, Home(root), clock).read(Want("777"), Watched()))
+        before: Task | None = None
+        for number, name in enumerate(sorted(os.listdir(lease.inbox("_any")))[:1000]):
+            path = Path(f"{lease.inbox('_any')}/{name}")
+            task = Task.from_json(path.read_bytes())
+            if before is not None and number % 10:
+                task = replace(task, after=(str(Upstream("ok", before.id, 1, "777")),))
+                path.write_bytes(task.to_json())
+            before = task
+        for view, what in ((Pane.TREE, "dependencies"), (Pane.JOBS, "allocations")):
+            taken, look = [], Look("777", view.value, "777")
+            for _ in range(9):
+                began = time.process_time()
+                seen = watch.read(look, data)
+                taken.append(time.process_time() - began)
+            spent, first = statistics.median(taken[1:]) * 1000, taken[0] * 1000
+            rows.append(Row(f"{what}, a quiet refresh", spent, "ms CPU", "<= 50", spent <= 50, f" first {first:.0f}"))
+            ui = Ui(view=Viewing(view, "777"), focus=view, last_list=view)
+            drawing(rows, what, replace(data, seen=seen), ui)
+
+
 def drawing(rows: list[Row], name: str, data: Data, ui: Ui) -> None:
     """A key in a view and the frame after it, and what a quiet second writes."""
     clock = SystemClock()
@@ -446,6 +476,7 @@ def main() -> None:
     refreshes(rows)
     unfolded(rows)
     ran(rows)
+    more_views(rows)
     progress(rows)
     watched(rows)
     show("monitor", rows)

@@ -11,13 +11,13 @@ from leaseq import config
 from leaseq.cli import exits, idling, scaling
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option
-from leaseq.cli.keeping import how_long
 from leaseq.cli.options import JSON
 from leaseq.cli.output import iso
 from leaseq.cli.starting import slurm, wait_for_start, way_back
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import UsageError
 from leaseq.lease import leases
+from leaseq.lease.wording import how_long
 from leaseq.models import Lease
 from leaseq.values import seconds
 from leaseq.verbs.add import Added, add, begin, estimates, lease_to_grow, prepare

@@ -7,7 +7,6 @@ from collections import Counter
 from leaseq.cli.app import App
 from leaseq.cli.columns import Column
 from leaseq.cli.command import Command, Words
-from leaseq.cli.keeping import until
 from leaseq.cli.options import LOOK, Look
 from leaseq.cli.output import iso, stamp
 from leaseq.cli.overview import Overview, default_of, lease_json, overview
@@ -18,7 +17,7 @@ from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.view import look as leases_seen
 from leaseq.models import Lease, State
 from leaseq.reading.usage import Held, of_lease
-from leaseq.words import about, count, figure, joined, reason_code
+from leaseq.words import about, count, joined, reason_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,7 @@ class LeaseInfo(Look):
             ("created", f"{stamp(lease.created)} by {lease.user or '?'} on {lease.host or '?'}"),
             ("options", joined(lease.argv)),
             ("ends", stamp(state.ends)),
-            ("kept", until(row.kept) if row.kept else ""),
+            ("kept", wording.until(row.kept) if row.kept else ""),
             ("scales" if row.kept and row.kept.how.scale else "next", row.next_words.removeprefix("scales ")),
             ("ended", stamp(lease.ended) + (f" ({lease.end_reason})" if lease.end_reason else "")),
             ("directory", directory.root),
@@ -93,16 +92,8 @@ COLUMNS = (
 
 
 def cells(held: Held, state: LeaseState, *, now: float) -> list[str]:
-    """The allocation as a row: what of it is not known is blank."""
-    hours = (held.node_hours, held.node_hours_used, held.gpu_hours, held.gpu_hours_used)
-    return [
-        held.alloc.id,
-        stamp(held.since)[5:16],
-        stamp(held.until)[5:16],
-        str(len(held.nodes) or ""),
-        *("" if each is None else figure(each) for each in hours),
-        wording.of_alloc(state, held.nodes, now=now),
-    ]
+    """The allocation as a row."""
+    return [*wording.of_held(held), wording.of_alloc(state, held.nodes, now=now)]
 
 
 def _waits(app: App, row: Overview) -> dict[str, int]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from leaseq.cli.app import App
 from leaseq.cli.command import Command, Option, Words
-from leaseq.cli.keeping import how_long
 from leaseq.cli.options import JSON
 from leaseq.dataclass import dataclass
 from leaseq.errors import UsageError
 from leaseq.lease import leases
+from leaseq.lease.wording import how_long
 from leaseq.verbs.lease_keep import end, keep, lease_to_keep
 from leaseq.verbs.lease_words import OFF, kept
 

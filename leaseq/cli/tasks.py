@@ -26,6 +26,7 @@ from leaseq.words import count
 
 if TYPE_CHECKING:
     from leaseq.lease.lookup import Located
+    from leaseq.reading.tree import Branch
 
 ALL_ROWS = 10**9
 FIRST = (
@@ -73,10 +74,10 @@ class Tasks(Look):
                 out.line(row.id)
         else:
             if self.tree:
-                from leaseq.cli.tree import in_tree
+                from leaseq.reading.tree import in_tree
 
                 reader = app.access.reader_of(app.home.lease(snapshot.lease_id))
-                found = in_tree(reader, found, mark="`- " if out.ascii else "└ ")
+                found = [_set_in(each, mark="`- " if out.ascii else "└ ") for each in in_tree(reader, found)]
             rows.task_table(out, found)
             self._remark(out, snapshot, found)
         return 0
@@ -174,6 +175,12 @@ class Tasks(Look):
             out.talk(f"leaseq: {len(found):,} of {count(total, 'task')}; --all shows all that are not cleaned up")
         elif not total:
             advise(out, snapshot)
+
+
+def _set_in(branch: Branch, *, mark: str) -> TaskView:
+    """The row, its command set in as deep as it stands."""
+    row, depth = branch.row, branch.depth
+    return replace(row, command="  " * (depth - 1) + mark + row.command) if depth else row
 
 
 def _with_redone(app: App, lease_id: str, found: list[TaskView]) -> list[dict[str, object]]:

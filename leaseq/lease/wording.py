@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from leaseq.lease.base import LeaseState
 from leaseq.reading.views import duration
-from leaseq.words import count, one_line
+from leaseq.words import about, count, figure, one_line
 
 if TYPE_CHECKING:
     from leaseq.allocation import Allocation
     from leaseq.lease.kept import Kept
     from leaseq.lease.slurm.want import Wanted
+    from leaseq.protocol.succession import How
+    from leaseq.reading.usage import Held
 
 
 def of_state(state: LeaseState) -> str:
@@ -87,3 +90,36 @@ def of_alloc(state: LeaseState, had: Sequence[str], *, now: float) -> str:
     nodes = had if state.word == "ENDED" else state.nodes
     left = f"{duration(state.ends - now)} left" if state.ends is not None else ""
     return ", ".join(word for word in (of_state(state), left, start(state), *nodes) if word)
+
+
+def of_held(held: Held) -> list[str]:
+    """What an allocation had and used, in words: its id, from when to when, nodes, node-hours, how many of them ran.
+
+    Then the same of GPU-hours. What of it is not known is blank.
+    """
+    hours = (held.node_hours, held.node_hours_used, held.gpu_hours, held.gpu_hours_used)
+    times = (_moment(held.since, "%m-%d %H:%M"), _moment(held.until, "%m-%d %H:%M"))
+    nodes = str(len(held.nodes) or "")
+    return [held.alloc.id, *times, nodes, *("" if each is None else figure(each) for each in hours)]
+
+
+def _moment(epoch: float | None, form: str) -> str:
+    return "" if epoch is None else time.strftime(form, time.localtime(epoch))
+
+
+def until(kept: Kept) -> str:
+    """How long it is kept, in words, with when that is over; empty of one that scales."""
+    if kept.how.scale:
+        return ""
+    if kept.until is not None:
+        return f"until {_moment(kept.until, '%Y-%m-%d %H:%M')}"
+    return how_long(kept.how) + (" from its start" if kept.how.seconds is not None else "")
+
+
+def how_long(how: How) -> str:
+    """How long it is kept, in words."""
+    if how.while_busy:
+        return "until nothing is left to run"
+    if how.seconds is not None:
+        return f"for {about(how.seconds)}"
+    return "until you say otherwise"

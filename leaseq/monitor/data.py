@@ -17,7 +17,9 @@ from leaseq.reading.views import Progress, Snapshot, TaskView
 
 if TYPE_CHECKING:
     from leaseq.reading.timeline import Story
+    from leaseq.reading.tree import Branch
     from leaseq.reading.unfolding import Unfolded
+    from leaseq.reading.usage import Held
 
 HISTORY_SAMPLES = 60
 ERRORS_MAX = 2000
@@ -135,6 +137,24 @@ class Leases:
     failure: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """The tasks that come after others, or others after them, as they were read last."""
+
+    branches: tuple[Branch, ...]
+    pending: int = 0
+    """Of the pending tasks only so many were looked at, if not 0."""
+    ended: int = 0
+    """Of the ended ones only the last so many."""
+
+
+@dataclass(frozen=True, eq=False)
+class Books:
+    """What the allocations of a lease have held and used, as it was read last."""
+
+    held: tuple[Held, ...]
+
+
 @dataclass(frozen=True)
 class Seen:
     """What the open view shows, as it was read last."""
@@ -142,7 +162,7 @@ class Seen:
     pane: str = ""
     of: str = ""
     """Which view that is, and of what."""
-    body: Unfolded | Story | None = None
+    body: Unfolded | Story | Forest | Books | None = None
     rows: Mapping[str, TaskView] = field(default_factory=dict)
     """Tasks that were read for it, by id."""
     failure: str = ""

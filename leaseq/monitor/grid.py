@@ -288,4 +288,4 @@ def into(scene: Scene, columns: int, height: int) -> Viewing | TaskView | None:
     if made.each == 1:
         return scene.task
     first, stop = made.span(made.cell(view.place))
-    return replace(view, first=first, last=stop, place=first, back=view)
+    return replace(view, first=first, last=stop, place=first)

@@ -48,6 +48,14 @@ SIGNS = {
         ("╳", "of several most ended badly"),
         ("!", "nothing was heard of the node"),
     ),
+    Pane.TREE: (
+        ("├─ └─", "it comes after the one that it hangs from, and perhaps after others: the last line says which"),
+        ("0:38 4m", "how long it runs or ran; to the minute: how long it has waited"),
+    ),
+    Pane.JOBS: (
+        ("NODE-H", "hours in which it had nodes; USED: in which something ran there"),
+        ("GPU-H", "the same of GPUs; USED: booked"),
+    ),
     Pane.LOGS: (
         ("▏", "a line of stderr"),
         ("▸", "the line that was looked for, or the error of a failed task"),

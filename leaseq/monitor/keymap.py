@@ -10,12 +10,14 @@ from leaseq.monitor.filters import Filter
 from leaseq.monitor.model import MAIN, Pane, Scene, Ui
 from leaseq.monitor.moves import Step
 
-TASK_VIEWS = frozenset({Pane.GRID, Pane.TIMELINE})
+TASK_VIEWS = frozenset({Pane.GRID, Pane.TIMELINE, Pane.TREE})
 """Views whose cursor is on tasks."""
 TASKS = frozenset({Pane.TASKS, Pane.DETAIL, Pane.LOGS}) | TASK_VIEWS
 TASK_LIST = frozenset({Pane.TASKS})
 GRID = frozenset({Pane.GRID})
 TIMELINE = frozenset({Pane.TIMELINE})
+TREE = frozenset({Pane.TREE})
+JOBS = frozenset({Pane.JOBS})
 LEASES = frozenset({Pane.LEASES})
 LOGS = frozenset({Pane.LOGS})
 EVERY = frozenset(Pane)
@@ -90,6 +92,10 @@ def _is_array(scene: Scene) -> bool:
     return scene.task is not None and scene.task.array is not None
 
 
+def _is_watched(scene: Scene) -> bool:
+    return scene.lease is not None and scene.lease.id == scene.data.lease_id
+
+
 TABLE: tuple[Key, ...] = (
     Key(("enter",), "Enter", "an array: its indices", _view("unfold"), TASK_LIST, "unfold", when=_is_array),
     Key(
@@ -103,6 +109,8 @@ TABLE: tuple[Key, ...] = (
     ),
     Key(("enter",), "Enter", "divide the cell; the task with its output", _view("entered"), GRID, "open"),
     Key(("enter",), "Enter", "the task that ran there, with its output", _view("entered"), TIMELINE, "open"),
+    Key(("enter",), "Enter", "the task with its output, an array unfolded", _view("entered"), TREE, "open"),
+    Key(("enter",), "Enter", "what ran while the lease had it", _view("entered"), JOBS, "timeline"),
     Key((",",), ",", "earlier, by half of what is shown", _view("scrolled", -1), TIMELINE, "earlier"),
     Key((".",), ".", "later", _view("scrolled", 1), TIMELINE, "later"),
     Key(("+", "="), "+", "a shorter time, about the cursor", _view("zoomed", -1), TIMELINE, "zoom in"),
@@ -119,6 +127,7 @@ TABLE: tuple[Key, ...] = (
         "menu",
         why_not=refusals.nothing_under,
     ),
+    Key(("enter",), "Enter", "looked at: its allocations", _view("allocations"), LEASES, "jobs", when=_is_watched),
     Key(
         ("enter",),
         "Enter",
@@ -200,6 +209,8 @@ TABLE: tuple[Key, ...] = (
     Key(("n",), "n", "next match", lambda s: acts.next_match(s, 1), LOGS, "next", why_not=refusals.no_find),
     Key(("N",), "N", "previous match", lambda s: acts.next_match(s, -1), LOGS, "", why_not=refusals.no_find),
     Key(("z",), "z", "logs take the whole screen, and back", moves.zoom, EVERY, "logs"),
+    Key(("D",), "D", "what comes after what", _view("dependencies"), EVERY - TREE),
+    Key(("J",), "J", "the lease's allocations, and what is next", _view("allocations"), EVERY - JOBS, "jobs", LEASES),
     Key(("T",), "T", "what ran where in the last hours", _view("ran"), EVERY - TIMELINE, "timeline", LISTS),
     Key(("]",), "]", "next error in the output", lambda s: acts.next_error(s, 1), EVERY, ""),
     Key(("[",), "[", "previous error in the output", lambda s: acts.next_error(s, -1), EVERY, ""),

@@ -83,6 +83,7 @@ def arrange(columns: int, lines: int, ask: Ask) -> Layout:
     if ask.zoom:
         return Layout(_one(body, Pane.LOGS), (), tabs=(Pane.LOGS,), **common)  # type: ignore[arg-type]
     tabs = MAIN if ask.view is None else tuple(dict.fromkeys((ask.view, Pane.DETAIL, Pane.LOGS)))
+    tabs = (Pane.JOBS,) if ask.view is Pane.JOBS else tabs
     if columns < TWO_COLUMNS or lines < LOW:
         return Layout(_one(body, ask.focus), (), tabs=tabs, **common)  # type: ignore[arg-type]
     wide = columns >= THREE_COLUMNS and lines >= 20
@@ -143,8 +144,14 @@ def _three(body: Rect, ask: Ask) -> tuple[dict[Pane, Rect], list[Box]]:
 
 
 def _viewed(body: Rect, ask: Ask, view: Pane, *, beside: bool) -> tuple[dict[Pane, Rect], list[Box]]:
-    """The view above, the output below; the detail beside the view, or in the place of the output."""
+    """The view above, the output below; the detail beside the view, or in the place of the output.
+
+    Allocations have no output.
+    """
     x1, y0, y1 = body.width - 1, body.y, body.y + body.height - 1
+    if view is Pane.JOBS:
+        whole = (0, y0, x1, y1)
+        return {view: _inside(whole)}, [whole]
     middle = y0 + max(4, body.height * (2 if view is Pane.DETAIL else 3) // 5)
     right = _beside(body) if beside else x1
     low = Pane.DETAIL if ask.focus is Pane.DETAIL and not beside and view is not Pane.DETAIL else Pane.LOGS

@@ -33,6 +33,8 @@ class Pane(Enum):
     LOGS = "logs"
     GRID = "grid"
     TIMELINE = "timeline"
+    TREE = "dependencies"
+    JOBS = "allocations"
 
 
 MAIN = (Pane.LEASES, Pane.NODES, Pane.TASKS, Pane.DETAIL, Pane.LOGS)

@@ -20,6 +20,8 @@ def no_output(scene: Scene) -> str:
 
 
 def one_pane(scene: Scene) -> str:
+    if scene.ui.view is not None and scene.ui.view.pane is Pane.JOBS:
+        return "there is no other pane: Esc goes back"
     return "the output has the whole screen: z or Esc gives it back" if scene.ui.zoom else ""
 
 

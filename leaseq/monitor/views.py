@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from leaseq.dataclass import replace
-from leaseq.monitor import grid, timeline
+from leaseq.monitor import grid, jobs, timeline, tree
 from leaseq.monitor.layout import Layout
 from leaseq.monitor.model import VIEWS, Pane, Scene, Ui
 from leaseq.monitor.moves import Step, of_task
@@ -14,7 +14,7 @@ from leaseq.monitor.stage import laid_out
 from leaseq.monitor.viewing import Viewing
 from leaseq.reading.views import TaskView
 
-MODULES = {Pane.GRID: grid, Pane.TIMELINE: timeline}
+MODULES = {Pane.GRID: grid, Pane.TIMELINE: timeline, Pane.TREE: tree, Pane.JOBS: jobs}
 
 
 def _module(scene: Scene) -> ModuleType:
@@ -57,9 +57,9 @@ def opened(scene: Scene, view: Viewing) -> Ui:
     """The view is open over what was there; Esc goes back to that."""
     ui = scene.ui
     before = ui.view.task if ui.view else scene.task.id if scene.task else ""
-    return replace(
-        ui, view=replace(view, back=ui.view, task=before), focus=view.pane, last_list=_list(view), zoom=False
-    )
+    view = replace(view, back=ui.view, task=before)
+    task = ui.task if ui.view else before
+    return replace(ui, view=view, focus=view.pane, last_list=_list(view), zoom=False, task=task)
 
 
 def _list(view: Viewing) -> Pane:
@@ -96,6 +96,17 @@ def ran(scene: Scene) -> Ui:
     return opened(scene, Viewing(Pane.TIMELINE, scene.data.lease_id))
 
 
+def dependencies(scene: Scene) -> Ui:
+    """What comes after what, the cursor on the selected task if it does."""
+    return opened(scene, Viewing(Pane.TREE, scene.data.lease_id))
+
+
+def allocations(scene: Scene) -> Ui:
+    """The allocations of the lease under the cursor, or of the one that is looked at, and what is next."""
+    lease = scene.lease.id if scene.lease and scene.ui.focus is Pane.LEASES else scene.data.lease_id
+    return opened(scene, Viewing(Pane.JOBS, lease))
+
+
 def one(scene: Scene, task: str) -> Ui:
     """One task, its detail over its output."""
     return of_task(replace(opened(scene, Viewing(Pane.DETAIL, task)), focus=Pane.LOGS), task)
@@ -129,7 +140,7 @@ def entered(scene: Scene) -> Step:
     """What the cursor is on is shown."""
     found = _module(scene).into(scene, *_room(scene))
     if isinstance(found, Viewing):
-        return Step(replace(scene.ui, view=found))
+        return Step(opened(scene, found))
     if isinstance(found, TaskView):
         return Step(unfold(scene) if found.array is not None else one(scene, found.id))
     return Step(scene.ui)

@@ -9,7 +9,8 @@ from leaseq.errors import LeaseqError, Malformed, NotFound
 from leaseq.layout import Home
 from leaseq.lease import leases
 from leaseq.lease.view import reader_of
-from leaseq.monitor.data import Data, Seen
+from leaseq.models import State
+from leaseq.monitor.data import Books, Data, Forest, Seen
 from leaseq.monitor.grid import GROUP_PREFIX
 from leaseq.monitor.model import Pane
 from leaseq.monitor.reader import said_of
@@ -19,8 +20,9 @@ from leaseq.reading.find import Search
 from leaseq.reading.lately import Recorder
 from leaseq.reading.snapshot import Reader
 from leaseq.reading.timeline import Story
+from leaseq.reading.tree import Known, connected, in_tree
 from leaseq.reading.unfolding import Unfolded, Unfolding, of_group
-from leaseq.reading.usage import Stay, row_of, stays_of
+from leaseq.reading.usage import Stay, of_lease, row_of, stays_of
 from leaseq.reading.views import NodeView, TaskView
 from leaseq.world import Clock, Fs
 
@@ -28,6 +30,9 @@ READ_SECONDS = 0.2
 """So long is read before it is said how far that is."""
 STAYS_SECONDS = 10.0
 """What the lease holds is looked at so seldom."""
+BOOKS_SECONDS = 30.0
+TREE_PENDING, TREE_ENDED, TREE_DEPTH = 300, 200, 20
+"""So many pending tasks and so many that ended last are looked at for what they come after."""
 RECENT = 5000
 """Among so many of the tasks that ended last those of a group are looked for."""
 
@@ -42,6 +47,13 @@ class ViewWatch:
         self._reader: Reader | None = None
         self._unfolding: Unfolding | None = None
         self._recorder: Recorder | None = None
+        self._after: Known = {}
+        self._nowhere: set[str] = set()
+        self._last_forest: Forest | None = None
+        self._forest_of: object = None
+        self._booked = ""
+        self._booked_at = 0.0
+        self._last_books: Books | None = None
         self._stays: Sequence[Stay] = ()
         self._stays_at = 0.0
 
@@ -50,12 +62,18 @@ class ViewWatch:
         if self._reader is None or self._reader.lease.id != look.lease_id:
             self._reader = reader_of(self.fs, self.home.lease(look.lease_id), self.clock)
             self._unfolding = self._recorder = None
+            self._after, self._nowhere, self._last_forest = {}, set(), None
         nodes = {view.node: view for view in data.lease.snapshot.nodes} if data.lease.snapshot else {}
         self.reading = False
         try:
             if look.pane == Pane.TIMELINE.value:
                 story = self._story(self._reader, look, nodes)
                 return Seen(look.pane, look.of, story, self._row(self._reader, look, nodes, story))
+            if look.pane == Pane.TREE.value:
+                forest = self._forest(self._reader, data)
+                return Seen(look.pane, look.of, forest, {each.row.id: each.row for each in forest.branches})
+            if look.pane == Pane.JOBS.value:
+                return Seen(look.pane, look.of, self._books(look.of))
             body = self._unfolded(self._reader, look, nodes)
             rows = {row.id: row for row in body.rows} if body else {}
             return Seen(look.pane, look.of, body, rows or self._row(self._reader, look, nodes))
@@ -81,6 +99,48 @@ class ViewWatch:
             self._stays_at = now
         self._recorder = self._recorder or Recorder(reader)
         return self._recorder.look(nodes.values(), self._stays, now - look.back)
+
+    def _forest(self, reader: Reader, data: Data) -> Forest:
+        """What comes after what, as it was when the lease was last seen to change."""
+        seen = data.lease.snapshot
+        key = (seen.totals, [(row.id, row.attempt, row.state, row.reason) for row in seen.tasks]) if seen else None
+        if self._last_forest is None or key != self._forest_of:
+            self._last_forest, self._forest_of = self._grown(reader), key
+        return self._last_forest
+
+    def _grown(self, reader: Reader) -> Forest:
+        """With what the shown tasks come after, however long ago that ended."""
+        snapshot = reader.read(recent=TREE_ENDED, pending=TREE_PENDING)
+        rows = {row.id: row for row in snapshot.tasks}
+        branches = connected(in_tree(reader, list(rows.values()), self._after))
+        for _ in range(TREE_DEPTH):
+            missing = {up for branch in branches for up in branch.after} - rows.keys() - self._nowhere
+            if not missing:
+                break
+            search = Search(reader)
+            for task in sorted(missing)[:TREE_ENDED]:
+                try:
+                    rows[task] = search.view(task)
+                except NotFound:
+                    self._nowhere.add(task)  # of another lease, or cleaned up
+            branches = connected(in_tree(reader, list(rows.values()), self._after))
+        pending = sum(row.state is State.PENDING for row in snapshot.tasks)
+        ended = sum(count for state, count in snapshot.totals.items() if state.ended)
+        return Forest(
+            tuple(branches),
+            TREE_PENDING if pending >= TREE_PENDING else 0,
+            TREE_ENDED if ended > TREE_ENDED else 0,
+        )
+
+    def _books(self, lease_id: str) -> Books | None:
+        """What the lease's allocations have held and used; that is a story, and is read seldom."""
+        now, lease = self.clock.now(), self.home.lease(lease_id)
+        if self._booked != lease_id or now - self._booked_at > BOOKS_SECONDS:
+            record = leases.read_record(self.fs, lease)
+            held = leases.holding(self.fs, self.home, record).allocs if record else ()
+            self._booked, self._booked_at = lease_id, now
+            self._last_books = Books(tuple(of_lease(self.fs, lease, held, now=now)))
+        return self._last_books
 
     def _row(
         self, reader: Reader, look: Look, nodes: Mapping[str, NodeView], story: Story | None = None

@@ -415,7 +415,7 @@ TRIED: dict[Callable[[Screen, Live], None], str] = {
 }
 
 
-IN_VIEWS = {"m", "U", "T", "+", "-", "0"}
+IN_VIEWS = {"m", "U", "T", "+", "-", "0", "D", "J"}
 """Tried in `test_monitor_opened`."""
 
 

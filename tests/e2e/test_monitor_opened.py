@@ -126,3 +126,57 @@ def test_a_timeline_of_a_slurm_lease_has_a_lane_for_each_gpu(mock: Mock) -> None
         screen.hides("8 GPUs · row")
         screen.send("q")
         assert screen.ended() == 0
+
+
+def test_dependencies_are_a_tree_to_walk_in(screen: Screen, live: Live) -> None:
+    first = live.submit("echo the first; sleep 600", "--gpus", "0", "--name", "first")
+    second = live.submit("echo second", "--gpus", "0", "--name", "second", "--after", first)
+    third = live.submit("echo third", "--gpus", "0", "--name", "third", "--after", f"{first},{second}")
+    live.until(first, "RUNNING")
+    try:
+        screen.shows("second:")
+        screen.shows("third:")
+        select(screen, "second")
+        screen.press("D", "─ dependencies")
+        screen.shows(f"└─ ○ {second[:8]}")
+        screen.shows(f"   └─ ○ {third[:8]}")
+        screen.shows(f"{second[:8]} PENDING: after {first[:8]} RUNNING")
+        screen.press("?", "in dependencies")
+        screen.send("\x1b")
+        screen.hides("in dependencies")
+        screen.press("h", "the first")
+        screen.press("l", f"{second[:8]} PENDING: after")
+        screen.press("j", f"{third[:8]} PENDING: after {first[:8]} RUNNING, {second[:8]} PENDING")
+        screen.press("hh", f"{first[:8]} RUNNING: after nothing")
+        screen.press("\r", f"detail {first}")
+        screen.press("\x1b", "─ dependencies")
+        screen.send("\x03")
+        screen.hides("─ dependencies")
+        screen.wait(lambda: "second" in selected(screen), "the task is selected as before")
+    finally:
+        live.leaseq("cancel", first, second, third)
+        live.until(first, "CANCELLED")
+
+
+def test_allocations_of_a_lease_say_what_is_next_and_go_on_to_what_ran(mock: Mock) -> None:
+    mock.leaseq("add", "--detach", "--name", "sweep", "--keep", "3h", "--", "-N1", "-t", "60", "--gres=gpu:1")
+    task = mock.leaseq("submit", "--gpus", "1", "--name", "wide", "--", "echo words of wide; sleep 600")
+    wait_until(lambda: "RUNNING" in mock.leaseq("info", task), "it runs", seen=lambda: mock.leaseq("info", task))
+    with on_terminal([*LEASEQ, "tui", "--refresh", "0.3"], mock.env, columns=120, lines=40) as screen:
+        screen.shows("wide:")
+        screen.press("J", "allocations 1 sweep · ")
+        screen.shows("RUNNING")
+        screen.shows("one job follows the other")
+        screen.shows("GPU-H")
+        screen.press("?", "in allocations")
+        screen.send("\x1b")
+        screen.hides("in allocations")
+        screen.press("G", "allocations 1 sweep")
+        screen.wait(lambda: "reading" not in screen.text, "its hours are read")
+        screen.press("\r", "─ timeline")
+        screen.shows("1 GPU · row 1 of 1")
+        screen.press("\x1b", "allocations 1 sweep")
+        screen.send("\x1b")
+        screen.hides("allocations 1 sweep")
+        screen.send("q")
+        assert screen.ended() == 0

@@ -10,22 +10,26 @@ import pytest
 
 from leaseq.dataclass import replace
 from leaseq.indices import Indices
+from leaseq.lease.kept import Kept
 from leaseq.models import State
 from leaseq.monitor import grid
-from leaseq.monitor.data import Seen
+from leaseq.monitor.data import Books, Forest, Seen
 from leaseq.monitor.model import Pane, Scene, Ui
 from leaseq.monitor.mouse import moved as moused
 from leaseq.monitor.moves import Mouse
 from leaseq.monitor.press import press
 from leaseq.monitor.stage import arranged, laid_out
 from leaseq.monitor.text import width
+from leaseq.monitor.timeline import window
 from leaseq.monitor.view import frame, plain
 from leaseq.monitor.viewing import Viewing
 from leaseq.monitor.wants import Look, want
 from leaseq.protocol.marks import CODES
+from leaseq.protocol.succession import How
 from leaseq.reading.timeline import Board, Story
+from leaseq.reading.tree import Branch
 from leaseq.reading.unfolding import Unfolded
-from leaseq.reading.usage import Run, Stay
+from leaseq.reading.usage import Held, Run, Stay
 from leaseq.reading.views import ArrayView, TaskView
 from tests.unit import monitor_scenes as situations
 from tests.unit.test_monitor_golden import check, drawn
@@ -196,12 +200,75 @@ def without_gpus(size: str) -> Scene:
     return arranged(situations.scene(data, ui, size=size))
 
 
+def chain() -> list[TaskView]:
+    """Folds after a preparation, one of which failed, and what waits for them all."""
+    prep = situations.ended(800, State.DONE, "gpu-node-01", "python prep.py", ago=900, took=300, name="prep")
+    fold = situations.ended(801, State.DONE, "gpu-node-01", "python fold.py 1", ago=200, took=600, name="fold-1")
+    bad = situations.ended(802, State.FAILED, "gpu-node-02", "python fold.py 2", ago=700, took=90, exit_code=1)
+    runs = situations.running(803, "gpu-node-02", ("1",), "python fold.py 3", 412.0, "fold-3")
+    join = situations.pending(810, "python join.py --all", reason="Dependency: T RUNNING", name="join")
+    report = situations.pending(811, "python report.py", reason="Dependency: T PENDING")
+    other = situations.running(820, "gpu-node-01", ("2",), "make data", 63.0)
+    more = situations.pending(821, "make plots", reason="Dependency: T RUNNING")
+    return [prep, fold, bad, runs, join, report, other, more]
+
+
+def forest(size: str, **choices: object) -> Scene:
+    prep, fold, bad, runs, join, report, other, more = chain()
+    folds = (fold.id, bad.id, runs.id)
+    branches = (
+        Branch(prep),
+        Branch(fold, (False,), (prep.id,)),
+        Branch(bad, (False,), (prep.id,)),
+        Branch(runs, (True,), (prep.id,)),
+        Branch(join, (True, True), folds),
+        Branch(report, (True, True, True), (join.id, "Tgone0000000")),
+        Branch(other),
+        Branch(more, (True,), (other.id,)),
+    )
+    rows = {each.row.id: each.row for each in branches}
+    data = replace(situations.busy(), seen=Seen("dependencies", "48213", Forest(branches, 0, 200), rows))
+    view = Viewing(Pane.TREE, "48213", task=situations.task_id(10))
+    ui = Ui(**{"focus": Pane.TREE, "last_list": Pane.TREE, "view": view, "task": report.id, **choices})  # type: ignore[arg-type]
+    return arranged(situations.scene(data, ui, size=size))
+
+
+def jobs_scene(size: str) -> Scene:
+    """A lease that is kept: a job that runs, one that waits, two that have ended."""
+    data = situations.several_jobs()
+    row = data.leases.rows[0]
+    now = situations.WALL
+    hours = {"48213": (12.0, 10.5, 24.0, 21.75), "48102": (16.0, 4.0, 64.0, 9.5), "47990": (16.0, 16.0, None, None)}
+    held = tuple(
+        Held(
+            alloc,
+            now - ago,
+            None if ago < 20000 else now - ago + 28800,
+            ("gpu-node-01", "gpu-node-02"),
+            *hours[alloc.id],
+        )
+        for (alloc, _), ago in zip((*row.ended, row.allocs[0]), (99000, 33000, 17300), strict=True)
+    )
+    how = How("", seconds=3 * 86400, overlap_minutes=15)
+    waits, state = row.allocs[1]
+    row = replace(row, kept=Kept(how, until=now + 86400, asked="w1"))
+    row = replace(row, allocs=(row.allocs[0], (replace(waits, token="w1"), state)))
+    rows = (row, *data.leases.rows[1:])
+    data = replace(data, leases=replace(data.leases, rows=rows), seen=Seen("allocations", row.id, Books(held)))
+    ui = Ui(
+        focus=Pane.JOBS, last_list=Pane.JOBS, view=Viewing(Pane.JOBS, row.id, at="48213", task=situations.task_id(10))
+    )
+    return arranged(situations.scene(data, ui, size=size))
+
+
 VIEWS: dict[str, Callable[[str], Scene]] = {
     "grid": unfolded,
     "grid-million": million,
     "grid-group": of_group,
     "timeline": timeline_scene,
     "timeline-slots": without_gpus,
+    "tree": forest,
+    "jobs": jobs_scene,
 }
 
 
@@ -379,6 +446,11 @@ def test_a_timeline_begins_on_what_was_selected_and_shows_its_output() -> None:
     assert "copy━" in text(scene)
 
 
+def test_a_view_begins_on_the_first_task_of_the_list_if_none_was_selected() -> None:
+    scene = typed(arranged(situations.scene(situations.busy())), "T")
+    assert scene.ui.task == situations.task_id(10) and want(scene).task == situations.task_id(10)
+
+
 def test_the_cursor_walks_lanes_and_what_ran_in_them() -> None:
     scene = typed(timeline_scene("120x40"), "h")
     assert scene.ui.task == situations.task_id(71)
@@ -489,3 +561,85 @@ def test_enter_on_a_bar_shows_the_attempt_that_ran_there() -> None:
         and one.ui.view.pane is Pane.DETAIL
     )
     assert typed(one, "esc").ui.view.at == "gpu-node-02:0:0"  # type: ignore[union-attr]
+
+
+# -- dependencies ------------------------------------------------------------------------------------------
+
+
+def test_the_tree_keeps_its_cursor_on_the_task_and_says_what_that_comes_after() -> None:
+    scene = forest("120x40")
+    assert scene.ui.view and scene.ui.view.place == 5 and want(scene).task == scene.ui.task
+    join = situations.task_id(810)[:8]
+    assert f"PENDING: after {join} PENDING, Tgone000 not read" in text(scene)
+    body = scene.data.seen.body
+    assert isinstance(body, Forest)
+    fewer = replace(scene.data.seen, body=Forest(body.branches[1:]))
+    later = arranged(replace(scene, data=replace(scene.data, seen=fewer)))
+    assert later.ui.task == scene.ui.task and later.ui.view and later.ui.view.place == 4
+
+
+def test_the_cursor_of_the_tree_goes_down_up_to_what_is_waited_for_and_back() -> None:
+    scene = forest("80x24")
+    found = []
+    for key in ("h", "h", "h", "l", "j", "G", "k", "g"):
+        scene = typed(scene, key)
+        assert scene.ui.view
+        found.append(scene.ui.view.place)
+    assert found == [4, 3, 0, 1, 2, 7, 6, 0]
+    one = typed(scene, "j", "enter")
+    assert one.ui.view and one.ui.view.pane is Pane.DETAIL and one.ui.task == situations.task_id(801)
+    back = typed(one, "esc")
+    assert back.ui.view and back.ui.view.pane is Pane.TREE and back.ui.task == situations.task_id(801)
+    gone = typed(back, "esc")
+    assert gone.ui.view is None and gone.ui.task == situations.task_id(10)
+
+
+def test_a_lease_without_dependencies_says_so_and_of_which_tasks() -> None:
+    scene = forest("80x24")
+    bare = replace(scene.data.seen, body=Forest((), 300, 200), rows={})
+    shown = text(arranged(replace(scene, data=replace(scene.data, seen=bare))))
+    assert "no task comes after another one" in shown
+    assert "of the first 300 pending and the last 200 that ended" in shown
+
+
+def test_a_click_in_the_tree_selects_and_a_second_one_opens() -> None:
+    scene = forest("80x24")
+    rect = laid_out(scene).panes[Pane.TREE]
+    once = moused(scene, Mouse("press", rect.x + 5, rect.y + 1))
+    assert once.ui.task == situations.task_id(801)
+    again = moused(arranged(replace(scene, ui=once.ui)), Mouse("press", rect.x + 5, rect.y + 1))
+    assert again.ui.view and again.ui.view.pane is Pane.DETAIL
+
+
+# -- allocations -------------------------------------------------------------------------------------------
+
+
+def test_allocations_say_what_is_next_first_and_what_each_used() -> None:
+    shown = text(jobs_scene("120x40"))
+    jobs = [line.split()[1] for line in shown.split("\n") if line.startswith("│ 4")]
+    assert jobs == ["48377", "48213", "48102", "47990"]
+    assert "one job follows the other, up to 15 min before its end" in shown
+    assert "next 48377 pending (Priority, about 12:40)" in shown
+
+
+def test_enter_on_an_allocation_shows_what_ran_while_it_was_held() -> None:
+    scene = typed(jobs_scene("120x40"), "j")
+    assert scene.ui.view and scene.ui.view.at == "48102"
+    opened = typed(scene, "enter")
+    assert opened.ui.view and (opened.ui.view.pane, opened.ui.view.first) == (Pane.TIMELINE, 12 * 3600)
+    since, until = window(opened.ui.view, situations.WALL)
+    begin = situations.WALL - 33000
+    assert since <= begin and until >= begin + 28800
+    assert typed(opened, "esc").ui.view == scene.ui.view
+
+
+def test_a_view_of_allocations_has_the_whole_screen() -> None:
+    scene = jobs_scene("200x50")
+    assert set(laid_out(scene).panes) == {Pane.JOBS}
+    said = typed(scene, "tab").ui.message
+    assert said and said.text == "there is no other pane: Esc goes back"
+
+
+def test_enter_on_the_lease_that_is_looked_at_shows_its_allocations() -> None:
+    scene = arranged(situations.scene(situations.several_jobs(), Ui(focus=Pane.LEASES)))
+    assert typed(scene, "enter").ui.view == Viewing(Pane.JOBS, "48213", at="48377", task=situations.task_id(10))
