@@ -54,7 +54,7 @@ COUNT = "0|[1-9][0-9]{0,8}"
 _NEED = Form(
     rf"(?:x|(?=[gcm])(?:g(?P<gpus>{COUNT}|A))?(?:c(?P<cpus>{COUNT}))?(?:m(?P<mem>{COUNT}))?)"
     r"(?:t(?P<time>0|[1-9][0-9]{0,11}))?"
-    rf"(?:(?P<each>w)?a(?P<count>[1-9][0-9]{{0,9}})(?:k(?P<chunk>{COUNT}))?)?"
+    rf"(?:(?P<grouped>p)?(?P<each>w)?a(?P<count>[1-9][0-9]{{0,9}})(?:k(?P<chunk>{COUNT}))?)?"
     r"(?:e(?P<edited>[1-9][0-9]{0,5}))?"
 )
 """One spelling for each need: a runner renames what an entry is called, and would not find it under another."""
@@ -128,13 +128,15 @@ class Entry:
     count: int = 0
     """How many indices the array has; 0: it is none."""
     chunk: int | None = None
-    """Which part of its array it stands for; None: all that nobody has taken yet."""
+    """Which chunk, or group of them, of its array it stands for; None: all that nobody has taken yet."""
     group: str = ""
     """What it is limited and paused with; empty: nothing."""
     edited: int = 0
     """How often its task was changed while it was pending: a name stands for one content."""
     each: bool = False
     """True of an array whose indices may have to wait, each for the same index of another: see `edges`."""
+    grouped: bool = False
+    """True of an array whose chunks may be taken in groups: an older leaseq, which knows of none, leaves it alone."""
 
     def __str__(self) -> str:
         need = self.need
@@ -148,7 +150,7 @@ class Entry:
         if need.time_seconds is not None:
             code += f"t{need.time_seconds}"
         if self.count:
-            code += f"{'w' * self.each}a{self.count}"
+            code += f"{'p' * self.grouped}{'w' * self.each}a{self.count}"
         if self.chunk is not None:
             code += f"k{self.chunk}"
         if self.edited:
@@ -197,7 +199,7 @@ class Entry:
         match = ENTRY.fullmatch(name)
         if not match:
             raise Malformed(f"not a task file name: {name!r:.160}")
-        need, count, chunk, edited, each = _read_need(match["need"])
+        need, count, chunk, edited, each, grouped = _read_need(match["need"])
         return cls(
             match["order"],
             match["id"],
@@ -209,12 +211,14 @@ class Entry:
             group=match["group"] or "",
             edited=edited,
             each=each,
+            grouped=grouped,
         )
 
 
 @functools.lru_cache(maxsize=PARSED_MAX)
-def _read_need(code: str) -> tuple[Need, int, int | None, int, bool]:
-    """(what it books, how many indices, which chunk, how often it was changed, whether indices wait) by that part.
+def _read_need(code: str) -> tuple[Need, int, int | None, int, bool, bool]:
+    """(what it books, how many indices, which chunk, how often it was changed, whether indices wait, whether its chunks
+    have groups) by that part.
 
     One value for all names that say the same.
     """
@@ -232,6 +236,7 @@ def _read_need(code: str) -> tuple[Need, int, int | None, int, bool]:
         None if need["chunk"] is None else int(need["chunk"]),
         int(need["edited"] or 0),
         need["each"] is not None,
+        need["grouped"] is not None,
     )
 
 

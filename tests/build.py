@@ -33,7 +33,7 @@ def make_entry(
 ) -> Entry:
     """The name under which a task waits, or is claimed if there is an owner. count: of an array's indices."""
     place = order(priority=priority, micros=micros, sequence=sequence)
-    return Entry(place, task_id or new_task_id(), need or Need(), attempt, owner, count)
+    return Entry(place, task_id or new_task_id(), need or Need(), attempt, owner, count, grouped=count > 0)
 
 
 def make_alloc(lease_id: str = "L", alloc_id: str = "1", **fields: Any) -> Allocation:

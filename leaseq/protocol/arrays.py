@@ -4,7 +4,8 @@
     claimed/_array/ENTRY.WHO           the array, once nothing is left of it to take
     arrays/ID.ATTEMPT/                 made by whoever takes the first chunk, or ends it before
     claimed/NODE/ENTRYkK.INCARNATION   chunk K, in the hands of that node's runner; given back, inbox/NODE/ENTRYkK
-    arrays/ID.ATTEMPT/c.K              chunk K is taken: an exclusive link to the file of whoever was first
+    arrays/ID.ATTEMPT/c.K              chunk K is taken: an exclusive link to the file of whoever was first; of a group
+                                       perhaps to one that says that it is divided: see `cover`
                       o.NODE.INC       that incarnation's journal, see `journal`
                       h.K.INC          chunk K was taken away from that incarnation, which is gone for certain
                       s.K.INC          so many bytes of its journal count of that chunk; what follows is evidence
@@ -33,6 +34,7 @@ from leaseq.names import ARRAYS, Entry, is_node, new_incarnation
 from leaseq.protocol import chunks, concluding, dependents, files, journal, requests, tasks
 from leaseq.protocol.array_places import LOOKS_MAX, names_of, place_of, read_array
 from leaseq.protocol.concluding import Ending
+from leaseq.protocol.cover import cover_of, ended_in
 from leaseq.protocol.facts import Totals
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.stops import Stop, read_stops
@@ -90,7 +92,9 @@ def finish(fs: Fs, lease: LeaseDir, closed: Claim, *, now: float) -> Outcome | N
         for_all = next((stop for stop in stops if stop.indices is None), None)
         for up_id in names.again if for_all else ():
             files.discard(fs, array.again(up_id))  # nothing of it is wanted any more
-        if names.taken - names.ended or (for_all is None and len(names.ended) < Plan(entry.count).chunks):
+        plan = Plan(entry.count)
+        ended = ended_in(plan, names)
+        if len(ended) < plan.chunks and (for_all is None or cover_of(fs, array, plan, names).taken - ended):
             return None
         try:
             task = tasks.read_task(fs, closed.path(lease), entry)

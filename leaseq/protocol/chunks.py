@@ -1,5 +1,7 @@
 """A chunk of an array: taken, begun, taken away from who is gone, ended. The states are told in `arrays`.
 
+* divide     before one chunk of a group is taken: an exclusive link to c.GROUP that says so, synced. Who takes the
+             group as a whole makes that link to his own file: what is told here of a chunk is true of such a group.
 * take       write one's own file in claimed/NODE, sync; link it to c.K, sync; then look for `x` and `index`. Who comes
              second finds another's file there and withdraws. A file whose link is not known to be made is linked by
              whoever takes over from its owner: it holds the chunk, or is nothing.
@@ -20,19 +22,28 @@ from leaseq.errors import Malformed
 from leaseq.layout import ArrayDir, LeaseDir
 from leaseq.names import Entry, new_incarnation
 from leaseq.protocol import files, tasks
+from leaseq.protocol.cover import Cover
+from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
 from leaseq.schema import flag, text
 from leaseq.world import Fs
 
 
 def take(
-    fs: Fs, lease: LeaseDir, entries: Sequence[Entry], *, node: str, incarnation: str
+    fs: Fs, lease: LeaseDir, entries: Sequence[Entry], *, node: str, incarnation: str, known: Cover | None = None
 ) -> tuple[list[Claim], ArrayNames | None]:
     """(those chunks of one array that are that runner's, durably; what is in its directory once the links stand)
 
     None of them, and None, if others have them all, or the array is over. They share their syncs.
+    known: what is known of the chunks, and what is known by now.
     """
     directory = lease.claimed(node)
+    if entries[0].grouped:
+        known = known or Cover(fs, lease.array(entries[0].id, entries[0].attempt), Plan(entries[0].count))
+        open_now = known.divide(entry.chunk for entry in entries if entry.chunk is not None)
+        entries = [entry for entry in entries if entry.chunk in open_now]
+    if not entries:
+        return [], None
     held = [Claim(entry.claimed_by(incarnation), node) for entry in entries]
     body = {"v": 1, "node": node, "incarnation": incarnation, "token": new_incarnation()}
     # One file under a name for each chunk: it is synced once, and says of each chunk's link whose it is.
@@ -48,7 +59,10 @@ def take(
     files.discard(fs, staged)
     # Were the link durable and this name not, a loss of power would leave a chunk that nobody has.
     fs.sync_dir(directory)
-    return _standing(fs, lease, [each for each in held if _is_linked(fs, lease, each)])
+    taken, names = _standing(fs, lease, [each for each in held if _is_linked(fs, lease, each)])
+    if known is not None:
+        known.has_whole(each.entry.chunk for each in taken if each.entry.chunk is not None)
+    return taken, names
 
 
 def secure(fs: Fs, lease: LeaseDir, held: Claim) -> ArrayNames | None:
@@ -94,7 +108,16 @@ def _standing(fs: Fs, lease: LeaseDir, linked: list[Claim]) -> tuple[list[Claim]
         _, path, taken = _paths(lease, each)
         files.discard(fs, path)
         files.discard(fs, taken)
+        for number in _groups_of(each.entry):
+            files.discard(fs, array.taken(number))
     return [], None
+
+
+def _groups_of(entry: Entry) -> list[int]:
+    """The group of the chunk, if it is in one that had to be divided before."""
+    assert entry.chunk is not None
+    group = Plan(entry.count).group_of(entry.chunk) if entry.grouped else None
+    return [] if group is None else [group]
 
 
 def _paths(lease: LeaseDir, held: Claim) -> tuple[ArrayDir, str, str]:

@@ -20,6 +20,7 @@ from leaseq.indices import Indices
 from leaseq.layout import ArrayDir, LeaseDir
 from leaseq.models import Outcome, State, Task
 from leaseq.protocol import array_places, journal, keys, tasks
+from leaseq.protocol.cover import cover_of
 from leaseq.protocol.facts import Told
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.stops import read_stops
@@ -166,7 +167,7 @@ def _told_of(fs: Fs, array: ArrayDir, names: ArrayNames, every: Indices, wanted:
         return journal.read(fs, array, names, wanted=wanted)
     told, plan = Told(), Plan(len(every))
     for index in wanted:
-        ends, begun = journal.of_index(fs, array, names, index, plan.chunk_of(every.place(index)))
+        ends, begun = journal.of_index(fs, array, names, index, plan.numbers_of(every.place(index)))
         if ends:
             told.ended[index], told.nodes[index] = ends[-1]
         if begun is not None:
@@ -189,9 +190,10 @@ def _stopped(fs: Fs, array: ArrayDir, names: ArrayNames, each: Try, silent: Coll
     indices = each.indices
     now = array_places.names_in(fs, array)
     plan, found = Plan(len(indices)), {}
+    taken = cover_of(fs, array, plan, now).taken
     for index in () if now.over else silent:
         stop = next((stop for stop in stops if stop.indices is None or index in stop.indices), None)
-        if stop is not None and plan.chunk_of(indices.place(index)) not in now.taken:
+        if stop is not None and plan.chunk_of(indices.place(index)) not in taken:
             found[index] = Standing(stop.state if stop.indices is None else State.CANCELLED, each.attempt, 0.0)
     return found
 

@@ -139,7 +139,7 @@ def tidy(fs: Fs, lease: LeaseDir, held: Claim, *, kept: str) -> None:
             told = journal.read(fs, array, names, chunk=held.entry.chunk)
             drop_files(fs, lease, held, kept=kept, ends=list(told.ended.values()))
         else:
-            packed = [each for each, _, _ in journal.packed(fs, array, names, held.entry.chunk)]
+            packed = [each for each, _, _ in journal.packed(fs, array, names, [held.entry.chunk])]
             drop_files(fs, lease, held, kept=kept, ends=(), packed=packed)
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 from leaseq.array_names import ArrayNames
@@ -232,18 +233,19 @@ def _counts(known: Ended | None, end: Ended) -> bool:
 
 
 def of_index(
-    fs: Fs, array: ArrayDir, names: ArrayNames, index: int, chunk: int
+    fs: Fs, array: ArrayDir, names: ArrayNames, index: int, numbers: Sequence[int]
 ) -> tuple[list[tuple[Ended, str]], Begun | None]:
-    """(how each attempt of that index of that chunk ended, and where; the attempt that has begun and has not ended).
+    """(how each attempt of that index ended, and where; the attempt that has begun and has not ended).
 
-    Of all other lines nothing but their beginning is looked at. Raises Malformed.
+    numbers: those of its chunk and of that one's group. Of all other lines nothing but their beginning is looked at.
+    Raises Malformed.
     """
     cuts = cuts_of(fs, array, names)
     ends: dict[int, tuple[Ended, str]] = {}
     begun: dict[tuple[int, str], Begun] = {}
     never: set[tuple[int, str]] = set()
-    starts = [b'["e",%d,' % index, b'["b",%d,' % chunk, b'["u",%d,' % chunk]
-    for node, owner in names.journals:
+    for (node, owner), chunk in product(names.journals, numbers):
+        starts = [b'["e",%d,' % index, b'["b",%d,' % chunk, b'["u",%d,' % chunk]
         data = of_chunk(fs, array.journal(node, owner), chunk, cuts.get((chunk, owner)))
         for fact in lines(b"\n".join(beginning(data, starts))):
             try:
@@ -265,11 +267,14 @@ def of_index(
 
 
 def packed(
-    fs: Fs, array: ArrayDir, names: ArrayNames, chunk: int, index: int | None = None
+    fs: Fs, array: ArrayDir, names: ArrayNames, numbers: Sequence[int], index: int | None = None
 ) -> Iterator[tuple[Packed, str, str]]:
-    """(log, node, incarnation) of each log of the chunk, or of one index of it, that is in a pack; raises Malformed."""
+    """(log, node, incarnation) of each log of those chunks, or of one index of them, that is in a pack.
+
+    Raises Malformed.
+    """
     cuts = cuts_of(fs, array, names)
-    for node, owner in names.journals:
+    for (node, owner), chunk in product(names.journals, numbers):
         data = of_chunk(fs, array.journal(node, owner), chunk, cuts.get((chunk, owner)))
         for fact in lines(b"\n".join(beginning(data, [b'["p",%d,' % chunk]))):
             with suppress(Malformed, LookupError, TypeError, ValueError):

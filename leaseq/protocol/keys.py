@@ -55,7 +55,9 @@ def next_attempt(
     """
     place = ended.order or order(priority=0, micros=int(task.submitted * 1e6), sequence=0)
     number, who = ended.last + 1, new_incarnation()
-    entry = Entry(place, task.id, task.need, number, who, group=task.group, count=indices, each=each)
+    entry = Entry(
+        place, task.id, task.need, number, who, group=task.group, count=indices, each=each, grouped=indices > 0
+    )
     return entry, replace(task, retried={**task.retried, lease.id: ended.state.name})
 
 

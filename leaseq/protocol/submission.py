@@ -127,7 +127,7 @@ def entries(
     places = [order(priority=priority, micros=micros, sequence=n) for n in range(count)]
     ids = ids or [new_task_id() for _ in places]
     return [
-        Entry(place, task_id, need, 1, group=group, count=indices, each=each)
+        Entry(place, task_id, need, 1, group=group, count=indices, each=each, grouped=indices > 0)
         for place, task_id in zip(places, ids, strict=True)
     ]
 

@@ -18,6 +18,7 @@ from leaseq.layout import LeaseDir
 from leaseq.models import ANY, Need, State, Task
 from leaseq.names import PENDING, Entry, is_each, need_of, parse_key
 from leaseq.protocol import array_places, edges, groups, lanes
+from leaseq.protocol.cover import cover_of
 from leaseq.protocol.edges import BEGIN, EACH
 from leaseq.protocol.plan import Plan
 from leaseq.upstream import Upstream
@@ -103,8 +104,11 @@ def _spans_left(fs: Fs, lease: LeaseDir, entry: Entry) -> list[range]:
     """The places of the array, or of the part of it, that nobody has taken."""
     plan = Plan(entry.count)
     if entry.chunk is not None:
-        return [plan.span(entry.chunk)] if entry.chunk < plan.chunks else []
-    taken = array_places.names_of(fs, lease, entry).taken
+        with suppress(IndexError):
+            return [plan.span(entry.chunk)]
+        return []
+    array = lease.array(entry.id, entry.attempt)
+    taken = cover_of(fs, array, plan, array_places.names_in(fs, array)).taken
     return [plan.span(chunk) for chunk in range(plan.chunks) if chunk not in taken]
 
 

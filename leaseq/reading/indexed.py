@@ -277,8 +277,8 @@ class Indexed:
         for each in self.tries if self.kept_logs == KEEP_PACKED else ():
             if index not in each.indices:
                 continue
-            array, names, chunk = self._place(each, index)
-            for log, node, owner in journal.packed(self.fs, array, names, chunk, index):
+            array, names, numbers = self._place(each, index)
+            for log, node, owner in journal.packed(self.fs, array, names, numbers, index):
                 path = self.lease.pack(self.whole.id, each.attempt, node, owner)
                 if part := index_logs.part_of(self.fs, path, log):
                     found[log.attempt, log.stream] = part
@@ -289,14 +289,14 @@ class Indexed:
         return next(each for each in reversed(self.tries) if index in each.indices)
 
     def _journal(self, each: Try, index: int) -> tuple[list[tuple[Ended, str]], Begun | None]:
-        array, names, chunk = self._place(each, index)
-        return journal.of_index(self.fs, array, names, index, chunk)
+        array, names, numbers = self._place(each, index)
+        return journal.of_index(self.fs, array, names, index, numbers)
 
-    def _place(self, each: Try, index: int) -> tuple[ArrayDir, ArrayNames, int]:
-        """The directory of that try, the names in it, and the chunk that has the index."""
+    def _place(self, each: Try, index: int) -> tuple[ArrayDir, ArrayNames, tuple[int, ...]]:
+        """The directory of that try, the names in it, and the numbers of the chunk, and the group, of the index."""
         array = self.lease.array(self.whole.id, each.attempt)
         names = ArrayNames.parse(names_in(self.fs, array.root))
-        return array, names, Plan(len(each.indices)).chunk_of(each.indices.place(index))
+        return array, names, Plan(len(each.indices)).numbers_of(each.indices.place(index))
 
     # -- rows ----------------------------------------------------------------------------------------
 

@@ -93,9 +93,9 @@ class Gate:
         """The chunks that nobody has taken of which no index ever will begin, in order."""
         return [chunk for chunk in self.decided(taken) if self._vain[chunk] == len(self._plan.span(chunk))]
 
-    def many_in(self, chunks: Iterable[int]) -> int:
-        """How many indices of those chunks may begin, or never will."""
-        return sum(self._decided[chunk] for chunk in chunks)
+    def many_in(self, numbers: Iterable[int]) -> int:
+        """How many indices of those chunks, or groups of them, may begin, or never will."""
+        return sum(self._decided[chunk] for number in numbers for chunk in self._plan.chunks_of(number))
 
     def free_in(self, chunks: Iterable[int]) -> int:
         """How many indices of those chunks may begin."""

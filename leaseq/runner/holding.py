@@ -7,7 +7,8 @@ learned (`overruled`). What is to be written into the array's journal goes to th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from leaseq.arrays import Expansion
@@ -16,6 +17,7 @@ from leaseq.layout import ArrayDir
 from leaseq.limit_names import Lane
 from leaseq.models import Outcome, State, Task, Why
 from leaseq.names import Entry
+from leaseq.protocol.cover import Cover
 from leaseq.protocol.facts import Ended
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.stops import Stop
@@ -26,8 +28,10 @@ from leaseq.runner.pace import Pace
 
 SEVERAL, SEVERAL_MAX = 16, 64
 """So many chunks may always be taken together, and so many while there are enough for all nodes."""
-SHARE = 4
-"""Enough: that many times as many are free for each node."""
+SHARE = 2
+"""Enough: that many times as many are free for each node. Where there is one, there always are."""
+MOMENTS = 10
+"""Groups are taken as a whole that will run in so many moments, by how many indices have ended in the last one."""
 Attempted = tuple[int, int]
 """(index, attempt)"""
 
@@ -40,16 +44,14 @@ class Lot:
     """The array's own."""
     task: Task
     expansion: Expansion
-    array: ArrayDir
-    plan: Plan
+    cover: Cover
+    """Its chunks, and which of them were taken at the last look."""
     slots: int
     """How many of its indices have room on this node at once."""
     inbox: str
     """The directory in which it lay, and to which chunks go back."""
     own: bool
     """True if that is the inbox of this node alone."""
-    taken: set[int] = field(default_factory=set)
-    """Chunks that were taken at the last look."""
     stops: list[Stop] = field(default_factory=list)
     stops_seen: int = 0
     """How many files of that kind there were at the last look."""
@@ -88,6 +90,19 @@ class Lot:
     @property
     def key(self) -> str:
         return self.entry.key
+
+    @property
+    def array(self) -> ArrayDir:
+        return self.cover.array
+
+    @property
+    def plan(self) -> Plan:
+        return self.cover.plan
+
+    @property
+    def taken(self) -> set[int]:
+        """The chunks that were taken at the last look."""
+        return self.cover.taken
 
     @property
     def kept_logs(self) -> str:
@@ -132,38 +147,66 @@ class Lot:
     def several(self, nodes: int) -> int:
         """How many chunks a node takes together at most, if there are so many nodes."""
         free = self.plan.chunks - len(self.taken)
-        return max(SEVERAL, min(SEVERAL_MAX, free // (SHARE * max(1, nodes))))
+        return SEVERAL_MAX if nodes <= 1 else max(SEVERAL, min(SEVERAL_MAX, free // (SHARE * nodes)))
 
     def next_free(self, rank: int, several: int) -> list[int]:
         """The chunk of that rank among those that nobody had taken at the last look, or the last of them.
 
         With it so many after it as would be run in a moment, by how many have ended in the last one, and several at
-        most: of short indices each chunk costs more than it runs. Nothing if none is free.
+        most: of short indices each chunk costs more than it runs. Of shorter ones whole groups, for some moments.
+        Nothing if none is free.
         """
-        while self._cursor < self.plan.chunks and self._cursor in self.taken:
+        plan = self.plan
+        while self._cursor < plan.chunks and self._cursor in self.taken:
             self._cursor += 1
-        free: list[int] = []
-        chunk = self._cursor
-        while chunk < self.plan.chunks and len(free) <= rank:
-            if chunk not in self.taken:
-                free.append(chunk)
-            chunk += 1
-        found = free[-1:]
-        places = sum(len(self.plan.span(each)) for each in found)
-        while chunk < self.plan.chunks and not self.limits and places < len(self.pace.ends) and len(found) < several:
-            if chunk not in self.taken:
-                found.append(chunk)
-                places += len(self.plan.span(chunk))
-            chunk += 1
+        free = self._free_from(self._cursor, several)
+        found = list(islice(free, rank + 1))[-1:]
+        chunks, places = sum(len(plan.chunks_of(each)) for each in found), sum(len(plan.span(each)) for each in found)
+        for number in () if self.limits else free:
+            chunks, before, places = chunks + len(plan.chunks_of(number)), places, places + len(plan.span(number))
+            if chunks > several or not (self._soon(places) if number in plan.groups else before < len(self.pace.ends)):
+                break
+            found.append(number)
         return found
 
-    def indices(self, chunk: int) -> list[int]:
-        return [self.expansion.indices[place] for place in self.plan.span(chunk)]
+    def _free_from(self, chunk: int, several: int) -> Iterator[int]:
+        """What nobody had taken at the last look, from that chunk on: chunks, and groups that may be taken whole."""
+        while chunk < self.plan.chunks:
+            group = self.plan.group_of(chunk)
+            if group is not None and self.plan.chunks_of(group)[0] == chunk and self._may_be_whole(group, several):
+                yield group
+                chunk += len(self.plan.chunks_of(group))
+                continue
+            if chunk not in self.taken:
+                yield chunk
+            chunk += 1
+
+    def _may_be_whole(self, group: int, several: int) -> bool:
+        """True if no chunk of the group is taken, and all of it will run in some moments, for all that is known.
+
+        Were they wrong, those moments, the node has no more than its share: several chunks.
+        """
+        return (
+            self.entry.grouped
+            and group not in self.cover.settled
+            and self.pace.is_short
+            and not self.limits
+            and len(self.plan.chunks_of(group)) <= several
+            and self._soon(len(self.plan.span(group)))
+        )
+
+    def _soon(self, places: int) -> bool:
+        """True if so many will run in some moments, by how many have ended in the last one."""
+        return places <= MOMENTS * len(self.pace.ends)
+
+    def indices(self, number: int) -> list[int]:
+        """The indices of that chunk, or group."""
+        return [self.expansion.indices[place] for place in self.plan.span(number)]
 
 
 @dataclass(eq=False)
 class Holding:
-    """One chunk that this runner holds."""
+    """One chunk that this runner holds, or a group of them that it holds as one."""
 
     lot: Lot
     claim: Claim

@@ -113,15 +113,15 @@ class Journals:
                 done(note)
 
     def _closed(self, holding: Holding) -> Claim | None:
-        """The claim on the array, once nothing is left of it to take; another node may have made it.
+        """The claim on the array, once nothing is left of it to take, nor in this runner's hands; whoever has made it.
 
         Who ends a chunk looks for the claim afterwards, and who makes the claim for chunks that have not ended: of the
         last of both, one sees the other.
         """
         lot = holding.lot
-        if lot.closed is not None or lot.held:
-            return lot.closed
-        return array_places.closed(self.fs, self.lease, lot.entry)
+        if any(not each.overruled for each in lot.held):
+            return None
+        return lot.closed or array_places.closed(self.fs, self.lease, lot.entry)
 
     def _begun(self, note: Begins) -> None:
         """They may start, unless the chunk was taken away before their line was durable."""

@@ -16,6 +16,7 @@ from leaseq.errors import Malformed, Newer
 from leaseq.models import ANY, Task
 from leaseq.names import Entry, new_incarnation
 from leaseq.protocol import array_places, arrays, chunks, files, lanes, stops, tasks
+from leaseq.protocol.cover import Cover
 from leaseq.protocol.plan import Plan
 from leaseq.protocol.tasks import Claim
 from leaseq.room import Booking, how_many
@@ -226,8 +227,7 @@ def open_lot(state: NodeState, ports: Ports, entry: Entry) -> Lot | None:
         entry=array,
         task=task,
         expansion=expansion,
-        array=arrays.prepare(ports.fs, ports.lease, array),
-        plan=Plan(array.count),
+        cover=Cover(ports.fs, arrays.prepare(ports.fs, ports.lease, array), Plan(array.count)),
         slots=how_many(array.need, state.options.capacity),
         inbox=first or tasks.inbox_of(ports.lease, task),
         own=own,
@@ -262,7 +262,7 @@ def _expansion(task: Task, entry: Entry) -> Expansion:
 
 def _learn(ports: Ports, lot: Lot, names: ArrayNames) -> None:
     """What is in the array's directory is known."""
-    lot.taken = names.taken
+    lot.cover.learn(names)
     lot.over = lot.over or names.over
     said = array_places.throttle(ports.fs, lot.array) if names.throttled else None
     lot.throttle = (lot.task.array.throttle if lot.task.array else 0) if said is None else said
@@ -279,9 +279,9 @@ def take(state: NodeState, ports: Ports, lot: Lot, chosen: Sequence[int] = ()) -
     if not wanted:
         close(state, ports, lot)
         return False
-    entries = [lot.entry.of_chunk(chunk) for chunk in wanted]
+    parts, who = [lot.entry.of_chunk(chunk) for chunk in wanted], ports.incarnation
     state.claims_in_doubt = True
-    won, names = chunks.take(ports.fs, ports.lease, entries, node=state.node, incarnation=ports.incarnation)
+    won, names = chunks.take(ports.fs, ports.lease, parts, node=state.node, incarnation=who, known=lot.cover)
     state.claims_in_doubt = False
     if names is None:
         _learn(ports, lot, array_places.names_of(ports.fs, ports.lease, lot.entry))

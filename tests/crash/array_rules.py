@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import errno
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,10 +18,11 @@ from leaseq.models import ANY, KEEP_FAILED, KEEP_PACKED, Array, Need, Outcome, S
 from leaseq.names import ARRAYS, CLI, Entry, new_incarnation, order
 from leaseq.protocol import arrays, chunks, facts, index_logs, journal, reports, tasks
 from leaseq.protocol.array_places import names_of
+from leaseq.protocol.cover import Cover, cover_of
 from leaseq.protocol.facts import Ended
 from leaseq.protocol.index_logs import Pack
 from leaseq.protocol.journal import Journal
-from leaseq.protocol.plan import Plan
+from leaseq.protocol.plan import Plan, divided_into
 from leaseq.protocol.stops import Stop, read_stops
 from leaseq.protocol.tasks import Claim
 from leaseq.world import Fs
@@ -37,10 +39,17 @@ LEASE = LeaseDir("1", "/home/runs/1")
 TASK = "T00000000001"
 COUNT = 5
 CHUNKS = 2
-"""The array has a chunk of two indices, and three of one."""
+"""The array has two chunks of two indices, and one of one."""
 WINDOW = 2
 ROUNDS_MAX = 30
+DIVIDED_AT = 8
+"""The operation of who divides the first group that makes that durable."""
 DEATHS = (Kind.DIE_BEFORE, Kind.DIE_AFTER, Kind.DIE_TORN, Kind.DIE_EMPTY)
+
+
+def in_groups() -> AbstractContextManager[None]:
+    """Inside, the array has five chunks of one index, and groups of the first two, and of the next two."""
+    return divided_into(COUNT, alone=0, group_places=2)
 
 
 def take_one_chunk(fs: Fs, lease: LeaseDir, entry: Entry, *, node: str, incarnation: str) -> object:
@@ -66,6 +75,10 @@ class Protocol:
     stop: Callable[..., object] = arrays.stop
     read: Callable[..., facts.Told] = journal.read
     journal: type[Journal] = Journal
+    whole: frozenset[str] = frozenset()
+    """The nodes that take groups of chunks as a whole; if there is one, the array has five chunks, and two groups."""
+    cover: Callable[..., Cover] = cover_of
+    span: Callable[[Plan, int], range] = Plan.span
     kept: str = ""
     """Which logs the array keeps."""
     pack: type[Pack] = Pack
@@ -77,6 +90,8 @@ class Protocol:
 
 
 REAL = Protocol()
+OF_GROUPS = {f"{node} takes groups": replace(REAL, whole=frozenset((node,))) for node in ("n1", "n2")}
+"""One node takes them as a whole, and others divide them."""
 PACKED, FAILED = replace(REAL, kept=KEEP_PACKED), replace(REAL, kept=KEEP_FAILED)
 
 
@@ -102,7 +117,8 @@ class World:
         self.p = p
         self.disk = prepared_disk(LEASE).copy()
         self.truth = Truth()
-        self.entry = Entry(order(priority=0, micros=1, sequence=0), TASK, Need(), 1, count=COUNT)
+        place, grouped = order(priority=0, micros=1, sequence=0), bool(p.whole)
+        self.entry = Entry(place, TASK, Need(), 1, count=COUNT, grouped=grouped)
         self.task = Task(TASK, ("true",), "/", 1.0, array=Array(f"0-{COUNT - 1}", logs=p.kept))
         self.lease = LEASE
         self.drops = True
@@ -162,7 +178,8 @@ class Runner:
     def take(self) -> Claim | None:
         """A chunk that nobody has: one that was given back, or a new one."""
         source = LEASE.inbox(ANY)
-        for entry in map(Entry.parse, sorted(self.fs.names(source))):
+        entries = map(Entry.parse, sorted(self.fs.names(source)))
+        for entry in sorted(entries, key=lambda entry: entry.chunk is None):
             if entry.chunk is not None:
                 held = tasks.claim(self.fs, LEASE, source, entry, node=self.node, incarnation=self.incarnation)
                 if held is None:
@@ -170,10 +187,7 @@ class Runner:
                 self.fs.sync_dir(LEASE.claimed(self.node))
                 return self._hold(held)
             arrays.prepare(self.fs, LEASE, entry)
-            known = names_of(self.fs, LEASE, entry).taken
-            for chunk in range(Plan(entry.count).chunks):
-                if chunk in known:
-                    continue
+            for chunk in self._free(entry):
                 part = entry.of_chunk(chunk)
                 if self.p.take(self.fs, LEASE, part, node=self.node, incarnation=self.incarnation) is not None:
                     self.held.append(Claim(part.claimed_by(self.incarnation), self.node))
@@ -181,6 +195,13 @@ class Runner:
                     return self.held[-1]
             self.p.close(self.fs, LEASE, entry)
         return None
+
+    def _free(self, entry: Entry) -> list[int]:
+        """The groups that may be taken as a whole, if this node does that, and the chunks that nobody has."""
+        plan = Plan(entry.count)
+        known = self.p.cover(self.fs, self.world.array, plan, names_of(self.fs, LEASE, entry))
+        groups = [group for group in plan.groups if self.node in self.p.whole and group not in known.settled]
+        return [*groups, *(chunk for chunk in range(plan.chunks) if chunk not in known.taken)]
 
     def _hold(self, held: Claim) -> Claim | None:
         if self.p.secure(self.fs, LEASE, held) is None:
@@ -209,7 +230,7 @@ class Runner:
         for_all = any(stop.indices is None for stop in stops)
         ends: list[Ended] = []
         left: list[tuple[int, int]] = []
-        for index in Plan(held.entry.count).span(held.entry.chunk):
+        for index in self.p.span(Plan(held.entry.count), held.entry.chunk):
             if index in told.ended:
                 continue
             begun = told.begun.get(index)
@@ -250,7 +271,8 @@ class Runner:
         """The array is over, if all of its chunks are."""
         names = names_of(self.fs, LEASE, self.world.entry)
         stops = read_stops(self.fs, self.world.array, names)
-        all_taken = len(names.taken) == Plan(COUNT).chunks or any(stop.indices is None for stop in stops)
+        known = self.p.cover(self.fs, self.world.array, Plan(COUNT), names)
+        all_taken = len(known.taken) == Plan(COUNT).chunks or any(stop.indices is None for stop in stops)
         if all_taken or names.over:
             self.p.close(self.fs, LEASE, self.world.entry)
         for name in self.fs.names(LEASE.claimed(ARRAYS)):
@@ -311,7 +333,8 @@ def check_ended(world: World, *, first: str = "") -> None:
     """The next runners have done what is left, and all is as it must be. first: a node that is there before others."""
     fs = world.fs()
     if first:
-        Runner(world, fs, first).run()
+        # Of an array with groups one is run before others come: if all were, what is left of the rest would be over.
+        Runner(world, fs, first).run(1 if world.p.whole else ROUNDS_MAX)
     for node in NODES:
         give_up_dead(world, fs, node)
     for _ in range(ROUNDS_MAX):
@@ -378,12 +401,34 @@ def take_one(world: World) -> Act:
     return _by(Runner(world, world.fs()), lambda runner: runner.held or runner.take())
 
 
+def take_after_a_predecessor(world: World) -> Act:
+    """Its predecessor had divided a group, or was about to take it, and died before that was durable."""
+    first, runner = Runner(world, world.fs()), Runner(world, world.fs())
+
+    def act(runner: Runner) -> None:
+        if not runner.held:
+            _die(world, lambda world, fs: _by(first, Runner.take)(world, fs), Fault(DIVIDED_AT, Kind.DIE_BEFORE))
+            runner.take()
+
+    return _by(runner, act)
+
+
 def _held(world: World, most: int) -> Runner:
     runner = Runner(world, world.fs())
     held = runner.take()
     assert held is not None
     if most:
         runner.work(held, most=most)
+    return runner
+
+
+def _begun(world: World) -> Runner:
+    """All of the first chunk, or group, may have begun, and its first index has."""
+    runner = _held(world, 0)
+    number = runner.held[0].entry.chunk
+    assert number is not None
+    runner.journal.write(begun={number: [(index, 1) for index in Plan(COUNT).span(number)]})
+    world.truth.starts[0, 1] += 1
     return runner
 
 
@@ -414,18 +459,13 @@ def lose_unbegun(world: World) -> Act:
 
 
 def lose_begun(world: World) -> Act:
-    runner = _held(world, 0)
-    held = runner.held[0]
-    runner.journal.write(begun={0: [(0, 1), (1, 1)]})
-    assert not runner.p.is_overruled(runner.fs, LEASE, held)
-    world.truth.starts[0, 1] += 1
+    runner = _begun(world)
+    assert not runner.p.is_overruled(runner.fs, LEASE, runner.held[0])
     return lambda world, fs: give_up_dead(world, fs, "n1")
 
 
 def inherit(world: World) -> Act:
-    old = _held(world, 0)
-    old.journal.write(begun={0: [(0, 1), (1, 1)]})
-    world.truth.starts[0, 1] += 1
+    old = _begun(world)
 
     def act(runner: Runner) -> None:
         runner.heir_of(old.incarnation)
@@ -471,6 +511,7 @@ SCENES: dict[str, Build] = {
     build.__name__: build
     for build in (
         take_one,
+        take_after_a_predecessor,
         work_one,
         work_another,
         give_back,
@@ -508,8 +549,11 @@ def _losing(late: Callable[[Runner], object], *, linked: bool) -> Callable[[Worl
         if linked:
             runner.take()
         else:
-            arrays.prepare(runner.fs, LEASE, world.entry)
-            held = Claim(world.entry.of_chunk(0).claimed_by(runner.incarnation), "n1")
+            array = arrays.prepare(runner.fs, LEASE, world.entry)
+            number = runner._free(world.entry)[0]
+            if world.entry.grouped:
+                assert number in Cover(runner.fs, array, Plan(COUNT)).divide([number])
+            held = Claim(world.entry.of_chunk(number).claimed_by(runner.incarnation), "n1")
             runner.fs.create(held.path(LEASE), b"its own")
             runner.held.append(held)
         return lose, lambda world, fs: late(runner)
@@ -584,6 +628,12 @@ def cases(p: Protocol) -> Iterator[Tried]:
             yield f"meetings: {name}", partial(meetings, p, partial(_both, build, other))
     for name, both in LATE.items():
         yield f"meetings: {name}", partial(meetings, p, both)
+
+
+def cases_of_groups(protocols: Mapping[str, Protocol]) -> Iterator[Tried]:
+    """The same, of each of those protocols: to be run `in_groups`."""
+    for which, p in protocols.items():
+        yield from ((f"{which}, {name}", case) for name, case in cases(p))
 
 
 def _both(build: Build, other: Act, world: World) -> tuple[Act, Act]:

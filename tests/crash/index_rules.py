@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -45,6 +45,7 @@ class Protocol(array_rules.Protocol):
 
 
 REAL = Protocol()
+OF_GROUPS = {which: replace(REAL, whole=p.whole) for which, p in array_rules.OF_GROUPS.items()}
 
 
 @dataclass
@@ -221,11 +222,13 @@ SCENES: dict[str, Build] = {
 def lose_and_end_late(world: Any) -> tuple[Act, Act]:
     """A node is taken for lost as it runs an index, and its runner tells how that ended all the same."""
     runner = array_rules._held(world, 0)
-    runner.journal.write(begun={0: [(0, 1)]})
+    number = runner.held[0].entry.chunk
+    assert number is not None
+    runner.journal.write(begun={number: [(0, 1)]})
     world.truth.starts[0, 1] += 1
 
     def late(world: Any, fs: Fs) -> None:
-        ends = [Ended(0, 1, 0, State.DONE, exit_code=0)]
+        ends = [Ended(0, 1, number, State.DONE, exit_code=0)]
         runner.journal.write(ended=ends)
         world.told(fs, ends)
 
@@ -270,6 +273,12 @@ def cases(p: Protocol) -> Iterator[Tried]:
     yield "meetings: lose, end late", partial(array_rules.meetings, p, lose_and_end_late)
     yield "retried", partial(retries, p)
     yield "retried, and told late", partial(retries_met_by_late_ends, p)
+
+
+def cases_of_groups(protocols: Mapping[str, Protocol]) -> Iterator[Tried]:
+    """The same, of each of those protocols: to be run `in_groups`."""
+    for which, p in protocols.items():
+        yield from ((f"{which}, {name}", case) for name, case in cases(p))
 
 
 # -- an index that is retried ------------------------------------------------------------------------------------------

@@ -25,6 +25,15 @@ def test_no_fault_starts_an_index_twice_or_loses_one(name: str) -> None:
     assert sum(1 for _ in CASES[name]())
 
 
+OF_GROUPS = dict(array_rules.cases_of_groups(array_rules.OF_GROUPS))
+
+
+@pytest.mark.parametrize("name", OF_GROUPS)
+def test_no_fault_has_a_group_whole_and_divided(name: str) -> None:
+    with array_rules.in_groups():
+        assert sum(1 for _ in OF_GROUPS[name]())
+
+
 OF_LOGS = {f"{p.kept}, {name}": case for p in (PACKED, FAILED) for name, case in array_rules.cases(p)}
 
 

@@ -17,6 +17,15 @@ def _few_chunks() -> Iterator[None]:
         yield
 
 
+OF_GROUPS = dict(index_rules.cases_of_groups(index_rules.OF_GROUPS))
+
+
+@pytest.mark.parametrize("name", OF_GROUPS)
+def test_no_fault_in_an_array_of_groups_starts_what_waits_too_early_or_never(name: str) -> None:
+    with array_rules.in_groups():
+        assert sum(1 for _ in OF_GROUPS[name]())
+
+
 CASES = dict(index_rules.cases(REAL))
 
 

@@ -14,6 +14,7 @@ from leaseq.names import Entry
 from leaseq.node import window
 from leaseq.protocol import arrays, reports, tasks
 from leaseq.protocol.facts import Ended
+from leaseq.protocol.plan import Plan
 from leaseq.protocol.stops import Stop
 from leaseq.protocol.tasks import Claim
 from tests.e2e.harness import Node
@@ -287,6 +288,9 @@ def test_quick_indices_are_handed_over_together_and_one_that_takes_long_goes_on_
     arrays.cancel(node.fs, node.lease, closed.pending(), Stop(Indices.parse("90"), "cancelled"), now=1.0)
     assert node.result(task_id).counts == {"DONE": 299, "CANCELLED": 1}
     assert sorted(map(int, (tmp_path / "ran").read_text().split())) == list(range(300))
+    plan, numbers = Plan(300), {end.chunk for end in told(node, task_id).values()}
+    assert numbers & set(plan.groups), "no group of chunks was taken as a whole"
+    assert sorted(place for number in numbers for place in plan.span(number)) == list(range(300))
 
 
 @pytest.mark.parametrize("who", ["runner", "keeper", "both"])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from unittest import mock
 
 import pytest
 
 from leaseq.dataclass import replace
 from leaseq.protocol.plan import divided_into
+from leaseq.runner.holding import Lot
 from tests.crash import array_rules, each_rules, host_rules, index_rules, lane_rules
 from tests.crash.actors import REAL
 from tests.crash.check import Violated
@@ -17,6 +19,7 @@ from tests.mutants import (
     array_mutants,
     each_mutants,
     end_mutants,
+    group_mutants,
     host_mutants,
     index_mutants,
     lane_mutants,
@@ -29,7 +32,7 @@ from tests.mutants import (
 )
 from tests.mutants.mutants import CAUGHT_BY, MUTANTS
 from tests.sim.history import run
-from tests.sim.plan import Plan, draw, draw_arrays, draw_each
+from tests.sim.plan import Plan, draw, draw_arrays, draw_each, draw_groups
 from tests.sim.service import REAL_PARTS
 from tests.sim.test_sim import beside_one_of_no_group
 from tests.sim.test_windows import told_before_a_restart
@@ -120,6 +123,34 @@ def test_a_mutant_of_arrays_is_caught(name: str) -> None:
         violation = array_rules.first_violation(array_rules.cases(mutant), first=CATCHES.get(name, ""))
     assert violation is not None, f"{name}: nothing is caught"
     _tell(name, f"arrays: {violation[0]}", violation[1])
+
+
+@pytest.mark.parametrize("name", group_mutants.MUTANTS)
+def test_a_mutant_of_groups_of_chunks_is_caught(name: str) -> None:
+    mutants = {which: replace(p, **group_mutants.MUTANTS[name]) for which, p in array_rules.OF_GROUPS.items()}
+    with array_rules.in_groups():
+        tries = array_rules.cases_of_groups(mutants)
+        violation = array_rules.first_violation(tries, first=group_mutants.CAUGHT_BY.get(name, ""))
+    assert violation is not None, f"{name}: nothing is caught"
+    _tell(name, f"groups: {violation[0]}", violation[1])
+
+
+def test_a_mutant_of_a_runner_that_has_only_a_part_of_a_group_is_caught() -> None:
+    with mock.patch.object(Lot, "indices", group_mutants.indices_of_the_first_chunk):
+        for number in range(1, HISTORIES_MAX + 1):
+            if violation := run(draw_groups(f"mutant {number}", only=())).violation:
+                _tell("group: a runner has its first chunk alone", f"sim: history {number}", violation)
+                return
+    pytest.fail("nothing is caught")
+
+
+@pytest.mark.parametrize("name", group_mutants.INDEX_MUTANTS)
+def test_a_mutant_of_what_waits_for_indices_of_groups_is_caught(name: str) -> None:
+    mutants = {which: replace(p, **group_mutants.INDEX_MUTANTS[name]) for which, p in index_rules.OF_GROUPS.items()}
+    with array_rules.in_groups():
+        violation = array_rules.first_violation(index_rules.cases_of_groups(mutants), first="n1 takes groups, meetings")
+    assert violation is not None, f"{name}: nothing is caught"
+    _tell(name, f"indices of groups: {violation[0]}", violation[1])
 
 
 @pytest.mark.parametrize("name", leaving_mutants.MUTANTS)

@@ -10,7 +10,7 @@ import hashlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from random import Random
 from unittest import mock
@@ -25,6 +25,7 @@ from leaseq.protocol.plan import divided_into
 from leaseq.reading.history import added
 from leaseq.room import Room
 from leaseq.runner import recover
+from leaseq.runner.holding import Lot
 from leaseq.runner.pace import Pace
 from leaseq.world import Fs
 from tests.build import allocate
@@ -45,6 +46,8 @@ from tests.sim.users import User, Watcher
 NODES = ("n1", "n2")
 ARRAY_CHUNKS = 4
 """Into about so many chunks an array is divided."""
+MANY_CHUNKS, ALONE, GROUP_PLACES = 12, 1, 6
+"""The same where groups of chunks are to be seen; so many chunks are in none; so large are groups at most."""
 JOBS = {"n1": "1", "n2": SECOND}
 """The job that has each node, if there are two."""
 ROOMS = {"n1": Room(4, 1000, ("0", "1")), "n2": Room(2, 1000, ("0",))}
@@ -88,6 +91,16 @@ class Result:
     log: tuple[str, ...]
 
 
+def in_groups() -> AbstractContextManager[None]:
+    """Inside, arrays are divided as in a plan with groups."""
+    return divided_into(MANY_CHUNKS, alone=ALONE, group_places=GROUP_PLACES)
+
+
+def every_other_group(lot: Lot, group: int, several: int) -> bool:
+    """Whether a runner takes the group as a whole: some of them, though their indices may take long."""
+    return not group % 2 and lot.entry.grouped and group not in lot.cover.settled and not lot.limits
+
+
 AHEAD = 24
 """How many indices may have begun where they are quick: a keeper here is ten times slower than a real one."""
 
@@ -98,6 +111,9 @@ def run(plan: Plan, parts: Parts = REAL_PARTS) -> Result:
     with names_drawn_from(Random(f"{plan.seed} names").randbytes), divided_into(ARRAY_CHUNKS), ExitStack() as stack:
         if plan.unlimited:
             stack.enter_context(ahead)
+        if plan.groups:
+            stack.enter_context(in_groups())
+            stack.enter_context(mock.patch.object(Lot, "_may_be_whole", every_other_group))
         history = History(plan, parts)
         violation = ""
         try:

@@ -152,6 +152,8 @@ class Plan:
     """True if the lease is of hosts, and no Slurm is there."""
     unlimited: bool = False
     """True if nothing is ever paused or limited, and no runner has to look whether anything is."""
+    groups: bool = False
+    """True if chunks are many, and runners take every other group of them as a whole, however long its indices run."""
 
     def __str__(self) -> str:
         lines = [f"seed {self.seed}" + (f", idle {self.idle:.0f} s" if self.idle else "")]
@@ -399,6 +401,24 @@ def draw_given_back(
         for _ in range(chance.randint(1, 4))
     )
     return replace(plan, commands=plan.commands + given)
+
+
+def draw_groups(seed: str, *, only: Sequence[str] | None = None) -> Plan:
+    """As `draw_quick`, or `draw_given_back`, with arrays whose groups of chunks are taken as a whole, or divided."""
+    chance = Random(f"{seed} groups")
+    if chance.random() < 0.3:
+        return replace(draw_quick(seed, only=only), groups=True)
+    plan = draw_given_back(seed, only=only, of_arrays=True, limits=False)
+    arrays = tuple(
+        replace(each, count=chance.choice((15, 25, 40)), seconds=chance.choice((0.5, 3.0, 8.0)), code=0, group="")
+        for each in plan.arrays
+    )
+    cancels = tuple(
+        Command(each.at + chance.uniform(0.0, 20.0), chance.choice(LOGIN), "cancel", chance.randrange(3))
+        for each in plan.commands
+        if each.verb == "give back" and chance.random() < 0.5
+    )
+    return replace(plan, arrays=arrays, array_commands=(*plan.array_commands, *cancels), groups=True)
 
 
 def draw_hosts(seed: str, *, only: Sequence[str] | None = None, of_arrays: bool = False) -> Plan:

@@ -172,7 +172,7 @@ class User:
             on_dep=plan.on_dep,
         )
         place = order(priority=0, micros=int(now * 1e6), sequence=0)
-        entry = Entry(place, task.id, plan.need, 1, count=plan.count, group=plan.group, each=bool(ups))
+        entry = Entry(place, task.id, plan.need, 1, count=plan.count, group=plan.group, each=bool(ups), grouped=True)
         self.truth.offered[task.id] = task
         self.truth.limits.groups[task.id] = plan.group
         self.truth.throttles[task.id] = [Throttle(plan.throttle, acknowledged=True)]

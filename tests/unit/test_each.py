@@ -80,10 +80,10 @@ def test_an_array_of_any_size_costs_one_edge_and_lies_in_an_inbox(lab: Lab) -> N
 def test_a_leaseq_of_before_does_not_know_the_name_of_such_an_array(lab: Lab) -> None:
     own = entry(lab, after_each(lab, Sweep(lab).id))
     name, chunk = str(own), str(own.of_chunk(2))
-    assert ".c1wa6." in name and is_each(name) and not is_chunk(name) and is_chunk(chunk) and is_each(chunk)
+    assert ".c1pwa6." in name and is_each(name) and not is_chunk(name) and is_chunk(chunk) and is_each(chunk)
     assert Entry.parse(name) == own and Entry.parse(chunk).of_array() == own
     with pytest.raises(Newer):
-        Entry.parse(name.replace("wa6", "w"))
+        Entry.parse(name.replace("pwa6", "pw"))
 
 
 def test_an_index_may_begin_once_its_own_is_done_and_never_if_that_ended_otherwise(lab: Lab) -> None:

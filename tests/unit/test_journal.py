@@ -170,13 +170,13 @@ def test_what_is_told_of_an_index_is_found_without_most_of_a_long_journal(fs: Me
     told = _read(fs)
     assert len(told.ended) == many * of_one * 49 // 50
     for index in (0, 1, 49, 2017, 3049, 3050, 5899, 5900, 5999):
-        ends, begun = journal.of_index(fs, ARRAY, names, index, index // of_one)
+        ends, begun = journal.of_index(fs, ARRAY, names, index, [index // of_one])
         assert [end for end, _ in ends] == [each for each in [told.ended.get(index)] if each]
         assert begun == told.begun.get(index)
-        logs = list(journal.packed(fs, ARRAY, names, index // of_one))
+        logs = list(journal.packed(fs, ARRAY, names, [index // of_one]))
         assert len(logs) == of_one // 10 and {owner for _, _, owner in logs} == {FIRST}
     reader = Counting(fs.disk)
-    journal.of_index(reader, ARRAY, names, 2017, 20)
+    journal.of_index(reader, ARRAY, names, 2017, [20])
     assert reader.read_bytes < size // 2
     # What follows a cut is evidence, wherever in the journal that is.
     for number in (5, 200, 599):
@@ -184,7 +184,7 @@ def test_what_is_told_of_an_index_is_found_without_most_of_a_long_journal(fs: Me
         cut = ArrayNames.parse(fs.names(ARRAY.root))
         all_told = journal.read(fs, ARRAY, cut, chunk=20)
         for index in range(2000, 2100):
-            ends, begun = journal.of_index(fs, ARRAY, cut, index, 20)
+            ends, begun = journal.of_index(fs, ARRAY, cut, index, [20])
             assert [end for end, _ in ends] == [each for each in [all_told.ended.get(index)] if each]
             assert begun == all_told.begun.get(index)
 
@@ -198,7 +198,7 @@ def test_a_journal_whose_directory_cannot_be_read_is_read_whole(fs: MemoryFs) ->
     data = fs.read(one.path)
     for strange in (b'["d",[[0,1]]]', b'["d",7,[]]', b'["e",[[0,0,9]]]', b"[1"):
         fs.create(one.path, data[: one._directory] + strange + data[one._directory + len(strange) :])
-        (ends, _) = journal.of_index(fs, ARRAY, names, 3, 0)
+        (ends, _) = journal.of_index(fs, ARRAY, names, 3, [0])
         assert len(ends) == 1, strange
 
 

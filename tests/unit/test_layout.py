@@ -36,10 +36,11 @@ orders = places.map(lambda each: order(priority=each[0], micros=each[1], sequenc
 parts = st.none() | st.integers(0, 999_999_999)
 whole_entries = st.builds(Entry, orders, ids, needs, st.integers(1, 999_999), st.just("") | owners)
 array_entries = st.builds(
-    lambda entry, count, chunk, each: replace(entry, count=count, chunk=chunk, each=each),
+    lambda entry, count, chunk, each, grouped: replace(entry, count=count, chunk=chunk, each=each, grouped=grouped),
     whole_entries,
     st.integers(1, 1_000_000_000),
     parts,
+    st.booleans(),
     st.booleans(),
 )
 entries = whole_entries | array_entries
@@ -199,6 +200,12 @@ def test_a_chunk_has_the_name_of_its_array_and_a_number() -> None:
         parse_key(chunk.key)
 
 
+def test_a_name_says_whether_chunks_of_its_array_have_groups() -> None:
+    entry = Entry.parse("5001700000000000000000000.T0123456789a.g1pa500.1")
+    assert entry.grouped and entry.of_chunk(7).grouped and is_chunk(str(entry.of_chunk(7)))
+    assert not Entry.parse("5001700000000000000000000.T0123456789a.g1a500.1").grouped
+
+
 def test_an_attempt_of_an_index_has_a_key_and_logs_beside_a_thousand_others() -> None:
     entry = Entry.parse("5001700000000000000000000.T0123456789a.xa50000.1").of_index(12345, 3)
     assert entry.key == "T0123456789a_12345.3"
@@ -208,7 +215,9 @@ def test_an_attempt_of_an_index_has_a_key_and_logs_beside_a_thousand_others() ->
     )
 
 
-@pytest.mark.parametrize("need", ["a5", "xa0", "xa05", "xk1", "xa5k01", "xa5k", "xa5t60", "xa5k1k1"])
+@pytest.mark.parametrize(
+    "need", ["a5", "xa0", "xa05", "xk1", "xa5k01", "xa5k", "xa5t60", "xa5k1k1", "xp", "xwpa5", "xppa5"]
+)
 def test_a_number_of_indices_or_of_a_chunk_has_one_spelling(need: str) -> None:
     with pytest.raises(Malformed):
         Entry.parse(f"5001700000000000000000000.T0123456789a.{need}.1")

@@ -1,7 +1,7 @@
 """Makes a home with arrays as the first leaseq left them: `python -m tests.upgrade.make_arrays DIRECTORY`.
 
-Kept in tests/fixtures/v1_arrays and never made again over itself. Each chunk of one array is in another state; the other
-array has ended. Chunks of those arrays have no groups, nor does a word of their names say so.
+Kept in tests/fixtures/v1_arrays and never made again over itself. Each chunk of one array is in another state; the
+other array has ended. The chunks of such arrays have no groups, as their names say.
 """
 
 from __future__ import annotations

@@ -25,9 +25,11 @@ from leaseq.world import SystemClock, SystemFs
 from tests.e2e.cli import Box
 from tests.e2e.harness import Node
 from tests.patience import wait_until
+from tests.upgrade import make_arrays
 from tests.upgrade.make import EPOCH, FS, IDS, LOCAL, make
 
 V1 = Path(__file__).parents[1] / "fixtures/v1"
+V1_ARRAYS = V1.with_name("v1_arrays")
 STATES = {
     "any": "PENDING",
     "pinned": "PENDING",
@@ -43,9 +45,9 @@ STATES = {
 """What each task is for every reader; those that are claimed depend on what is known of their runner."""
 
 
-def copied(target: Path, part: str = "home") -> Home:
+def copied(target: Path, part: str = "home", *, of: Path = V1) -> Home:
     """A copy of the fixture, private as leaseq leaves it."""
-    shutil.copytree(V1 / part, target, dirs_exist_ok=True)
+    shutil.copytree(of / part, target, dirs_exist_ok=True)
     for path in (target, *target.rglob("*")):
         path.chmod(0o700 if path.is_dir() else 0o600)
         os.utime(path, (EPOCH, EPOCH))
@@ -169,3 +171,40 @@ def test_a_record_without_a_version_is_of_the_first(home: Home) -> None:
     assert Lease.from_record(body).end_reason == "TIMEOUT"
     with pytest.raises(Malformed):
         Lease.from_record({**body, "v": 0})
+
+
+# -- arrays ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(SCHEMA != 1, reason="the directories of schema 1 are made by the version that writes it")
+def test_the_arrays_are_what_this_version_writes_of_such_whose_chunks_have_no_groups(tmp_path: Path) -> None:
+    make_arrays.make(tmp_path)
+    assert contents(tmp_path) == contents(V1_ARRAYS)
+
+
+def test_the_indices_of_the_old_arrays_are_told(box: Box) -> None:
+    copied(box.home, of=V1_ARRAYS)
+
+    def states(task_id: str) -> list[str]:
+        found = box.run("tasks", task_id, "--values", "--json", "--lease", LOCAL, code=0).json["tasks"]
+        return [each["state"] for each in found]
+
+    assert states(make_arrays.OVER) == ["DONE", "FAILED"]
+    goes_on = states(make_arrays.GOES_ON)
+    assert goes_on[make_arrays.ENDED] == "DONE" and goes_on[make_arrays.BEGUN] in ("STUCK", "UNKNOWN")
+    assert [goes_on[each] for each in (make_arrays.GIVEN_BACK, 6, 7)] == ["PENDING"] * 3
+
+
+def test_a_runner_of_today_ends_the_old_array_and_begins_each_of_its_indices_once(node: Node) -> None:
+    """What had begun on a node that was lost, or rebooted, is LOST; all else runs, whatever had become of its chunk."""
+    copied(Path(node.home), of=V1_ARRAYS)
+    node.start()
+    assert node.result(make_arrays.OVER).counts == {"DONE": 1, "FAILED": 1}
+    outcome = node.result(make_arrays.GOES_ON)
+    assert outcome.counts == {"DONE": make_arrays.COUNT - 2, "LOST": 2}
+    runs = set(range(make_arrays.COUNT)) - {make_arrays.ENDED, make_arrays.BEGUN, make_arrays.TAKEN_AWAY}
+    for index in range(make_arrays.COUNT):
+        log = Path(node.lease.log(f"{make_arrays.GOES_ON}_{index}", 1, "out"))
+        assert log.exists() == (index in runs) and (index not in runs or log.read_text() == f"of {index}\n")
+    root = node.lease.array(make_arrays.GOES_ON, 1).root
+    wait_until(lambda: not any(name[0] in "ce" for name in node.names(root)), "its chunks to be swept together")
