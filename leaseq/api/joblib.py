@@ -105,7 +105,7 @@ class LeaseqBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
             func, callback = batch
             try:
                 future = self._executor_of(func).submit(func)
-            except LeaseqError as error:
+            except Exception as error:  # in a callback's thread nobody would hear of it, and joblib would wait for ever
                 refused: Ended[Any] = Ended()
                 refused.set_exception(error)
                 refused.add_done_callback(self._ended)

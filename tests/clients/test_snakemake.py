@@ -48,8 +48,8 @@ class Recipe(Box):
         (programs / "leaseq").chmod(0o755)
         self.environment["PATH"] = f"{programs}:{VENV / 'bin'}:{os.environ['PATH']}"
 
-    def snakemake(self) -> subprocess.Popen[bytes]:
-        words = ["snakemake", "--profile", "leaseq", "--seconds-between-status-checks", "1"]
+    def snakemake(self, *, checks_seconds: int = 1) -> subprocess.Popen[bytes]:
+        words = ["snakemake", "--profile", "leaseq", "--seconds-between-status-checks", str(checks_seconds)]
         with open(self.path / "said", "wb") as log:
             return subprocess.Popen(words, cwd=self.work, env=self.environment, stdout=log, stderr=log)
 
@@ -84,8 +84,9 @@ def test_a_job_that_fails_fails_its_workflow(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize("recipe", [SLEEPER], indirect=True, ids=["sleeping"])
 def test_ctrl_c_cancels_the_tasks(recipe: Recipe) -> None:
-    process = recipe.snakemake()
+    # While Snakemake asks for states it has no job in its list, and would cancel none.
+    process = recipe.snakemake(checks_seconds=60)
     wait_until(lambda: recipe.home.exists() and recipe.states() == ["RUNNING"], seconds=SECONDS)
     process.send_signal(signal.SIGINT)
     assert process.wait(SECONDS) != 0
-    wait_until(lambda: recipe.states() == ["CANCELLED"], seconds=SECONDS)
+    wait_until(lambda: recipe.states() == ["CANCELLED"], seconds=SECONDS, seen=recipe.said)
