@@ -67,7 +67,7 @@ _TWINS = str.maketrans(
     {
         **dict(zip("─│┌┐└┘├┤┬┴┼", "-|+++++++++", strict=True)),
         **dict(zip("●○✓✗⊘◷▸▾▴•·…×°▏", "*o+x-t>v^*.~x |", strict=True)),
-        **dict(zip("⊗◉◐━▶▒╳", "X@:=>+x", strict=True)),
+        **dict(zip("⊗◉◐━▶▒╳", "X@:=>%x", strict=True)),
         **dict(zip("▁▂▃▄▅▆▇█░", "..:-=+##.", strict=True)),
         **dict(zip("←→↑↓", "<>^v", strict=True)),
     }

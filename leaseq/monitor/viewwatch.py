@@ -51,6 +51,8 @@ class ViewWatch:
         self._nowhere: set[str] = set()
         self._last_forest: Forest | None = None
         self._forest_of: object = None
+        self._last_group: Unfolded | None = None
+        self._group_of: object = None
         self._booked = ""
         self._booked_at = 0.0
         self._last_books: Books | None = None
@@ -62,7 +64,8 @@ class ViewWatch:
         if self._reader is None or self._reader.lease.id != look.lease_id:
             self._reader = reader_of(self.fs, self.home.lease(look.lease_id), self.clock)
             self._unfolding = self._recorder = None
-            self._after, self._nowhere, self._last_forest = {}, set(), None
+            self._after, self._nowhere = {}, set()
+            self._last_forest = self._last_group = None
         nodes = {view.node: view for view in data.lease.snapshot.nodes} if data.lease.snapshot else {}
         self.reading = False
         try:
@@ -74,15 +77,22 @@ class ViewWatch:
                 return Seen(look.pane, look.of, forest, {each.row.id: each.row for each in forest.branches})
             if look.pane == Pane.JOBS.value:
                 return Seen(look.pane, look.of, self._books(look.of))
+            if look.of.startswith(GROUP_PREFIX):
+                group = self._group(self._reader, look.of.removeprefix(GROUP_PREFIX), data)
+                return Seen(look.pane, look.of, group, {row.id: row for row in group.rows})
             body = self._unfolded(self._reader, look, nodes)
-            rows = {row.id: row for row in body.rows} if body else {}
-            return Seen(look.pane, look.of, body, rows or self._row(self._reader, look, nodes))
+            return Seen(look.pane, look.of, body, self._row(self._reader, look, nodes))
         except (OSError, LeaseqError, Malformed) as error:
             return Seen(look.pane, look.of, failure=said_of(error))
 
-    def _unfolded(self, reader: Reader, look: Look, nodes: Mapping[str, NodeView]) -> Unfolded | None:
-        if look.of.startswith(GROUP_PREFIX):
-            return of_group(reader, look.of.removeprefix(GROUP_PREFIX), recent=RECENT)
+    def _group(self, reader: Reader, name: str, data: Data) -> Unfolded:
+        """The group's tasks, as they were when the lease was last seen to change."""
+        key = name, _changing(data)
+        if self._last_group is None or key != self._group_of:
+            self._last_group, self._group_of = of_group(reader, name, recent=RECENT), key
+        return self._last_group
+
+    def _unfolded(self, reader: Reader, look: Look, nodes: Mapping[str, NodeView]) -> Unfolded:
         if self._unfolding is None or self._unfolding.id != look.of:
             self._unfolding = Unfolding(reader, look.of)
         until = self.clock.monotonic() + READ_SECONDS
@@ -102,8 +112,7 @@ class ViewWatch:
 
     def _forest(self, reader: Reader, data: Data) -> Forest:
         """What comes after what, as it was when the lease was last seen to change."""
-        seen = data.lease.snapshot
-        key = (seen.totals, [(row.id, row.attempt, row.state, row.reason) for row in seen.tasks]) if seen else None
+        key = _changing(data)
         if self._last_forest is None or key != self._forest_of:
             self._last_forest, self._forest_of = self._grown(reader), key
         return self._last_forest
@@ -157,6 +166,12 @@ class ViewWatch:
         except NotFound:
             bars = (run for lane in story.lanes for run in lane.bars) if story else ()
             return {run.id: row_of(run) for run in bars if run.id == look.task}
+
+
+def _changing(data: Data) -> object:
+    """What is another value once something of the lease has begun, ended, or come."""
+    seen = data.lease.snapshot
+    return seen and (dict(seen.totals), [(row.id, row.attempt, row.state, row.reason) for row in seen.tasks])
 
 
 def _open(stay: Stay, now: float) -> Stay:

@@ -94,7 +94,8 @@ class Marks:
                 for index, attempt in fact[2]:
                     place = self.indices.place(integer(index))
                     if fact[0] == "b":
-                        self._begun[place, integer(attempt), owner] = node
+                        if self._last(place) < integer(attempt):
+                            self._begun[place, attempt, owner] = node
                     elif fact[3] == owner:
                         self._begun.pop((place, attempt, owner), None)
                     else:

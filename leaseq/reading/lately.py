@@ -24,7 +24,7 @@ from leaseq.reading.usage import Run, Stay, going, of_event, of_index
 from leaseq.reading.views import Health, NodeView
 
 LINES_FIRST = 64
-LINES_MAX = 20_000
+LINES_MAX = 10_000
 """So many lines are looked at of all files together, about: further back is not read."""
 T = TypeVar("T")
 

@@ -89,9 +89,9 @@ def opens_menus(screen: Screen, live: Live) -> None:
     screen.press("\r", "shell on")
     screen.press("f", "· on ")
     screen.send("\x1b\x1b[Z\x1b[Z")
-    screen.shows("Enter look at")
-    screen.send("\r")
-    screen.shows("line 300 of output")
+    screen.shows("Enter jobs")
+    screen.press("\r", "─ allocations")
+    screen.press("\x1b", "line 300 of output")
 
 
 def acts_from_the_menu(screen: Screen, live: Live) -> None:

@@ -85,7 +85,7 @@ def test_a_lease_is_made_watched_used_and_released_by_keys_alone(mock: Mock) -> 
         screen.shows("● 1 running")
         screen.shows("gpus 0,1,2")
         more = mock.leaseq("add", "--detach", "--to", "sweep", "--nodes=2", "--exclusive", "--time=10:00")
-        screen.press("\t" * 3, "Enter look at")
+        screen.press("\t" * 3, "Enter jobs")
         screen.press("R", f"{more}  PENDING")
         mock.leaseq("lease", "release", "sweep", "--job", more, "--yes")
         screen.press("R", f"{more}  ENDED")
