@@ -148,7 +148,7 @@ def narrow(scene: Scene) -> Step:
     """Words are typed that tasks must have to be listed."""
     from leaseq.monitor.overlays import Edit, Prompt
 
-    ui = replace(scene.ui, focus=Pane.TASKS, last_list=Pane.TASKS)
+    ui = replace(scene.ui, focus=Pane.TASKS, last_list=Pane.TASKS, view=None)
     return opened(replace(scene, ui=ui), Prompt("filter", Edit.of(ui.text), before=ui.text))
 
 
@@ -156,12 +156,15 @@ def shell(scene: Scene) -> Step:
     """A shell on the selected node, on the selected task's node, or on the lease's first."""
     from leaseq.monitor.effects import Foreground
 
-    node = ""
-    if scene.ui.last_list is Pane.NODES and scene.node:
-        node = scene.node.node
-    elif scene.ui.last_list is Pane.TASKS and scene.task and scene.task.node not in ("", "_any"):
+    node, lease, shown = "", scene.data.lease_id, scene.ui.last_list
+    if shown is Pane.JOBS and scene.ui.view:
+        lease = scene.ui.view.of
+    elif shown is Pane.LEASES:
+        lease = scene.lease.id if scene.lease else lease
+    elif shown is Pane.NODES:
+        node = scene.node.node if scene.node else ""
+    elif scene.task and scene.task.node != "_any":
         node = scene.task.node
-    lease = scene.lease.id if scene.ui.last_list is Pane.LEASES and scene.lease else scene.data.lease_id
     words = ("shell", "--lease", lease, *(("--node", node) if node else ()))
     return Step(scene.ui, (Foreground(words),))
 

@@ -204,7 +204,9 @@ def title(scene: Scene) -> str:
     assert view is not None
     snapshot = scene.data.lease.snapshot
     row = next((row for row in snapshot.tasks if row.id == view.of), None) if snapshot else None
-    words = [view.of if view.of.startswith(GROUP_PREFIX) else f"{view.of[:8]} {row.name if row else ''}".strip()]
+    words = [
+        view.of if view.of.startswith(GROUP_PREFIX) else visible(f"{view.of[:8]} {row.name if row else ''}").strip()
+    ]
     if body is not None and len(body):
         words.append(count(len(body), "index", "indices") if body.id else count(len(body), "task") + _unseen(body))
         if view.last:

@@ -14,7 +14,7 @@ from leaseq.monitor.panes import Rows, line
 from leaseq.monitor.text import Span, fit, pad, short, wrap
 from leaseq.monitor.viewing import Viewing
 from leaseq.reading.usage import Held
-from leaseq.words import about, count
+from leaseq.words import about, count, visible
 
 STYLES = {"RUNNING": "good", "PENDING": "wait", "ENDED": "dim"}
 GLYPHS = {"RUNNING": ("●", "*"), "PENDING": ("○", "o"), "ENDED": ("✓", "+")}
@@ -112,7 +112,7 @@ def title(scene: Scene) -> str:
     row = row_of(scene, view.of) if view else None
     known = listed(scene)
     more = "" if books(scene) is not None or scene.data.seen.failure else " · hours: reading …"
-    return f"{row.id} {row.name}".strip() + f" · {count(len(known), 'job')}{more}" if row else ""
+    return visible(f"{row.id} {row.name}").strip() + f" · {count(len(known), 'job')}{more}" if row else ""
 
 
 # -- moves ---------------------------------------------------------------------------------------------

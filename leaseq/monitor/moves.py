@@ -131,7 +131,8 @@ def zoom(scene: Scene) -> Ui:
     """The logs have the whole screen, or give it back."""
     ui = scene.ui
     if ui.zoom:
-        return replace(ui, zoom=False, focus=ui.last_list)
+        alone = ui.view is not None and ui.view.pane not in VIEWS
+        return replace(ui, zoom=False, focus=Pane.LOGS if alone else ui.last_list)
     return replace(ui, zoom=True, focus=Pane.LOGS)
 
 

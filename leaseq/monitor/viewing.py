@@ -27,6 +27,8 @@ class Viewing:
     """The view under it."""
     task: str = ""
     """The task that was selected before it was opened."""
+    before: Pane = Pane.TASKS
+    """The pane that had the focus before any view was open."""
 
     @property
     def under(self) -> Viewing | None:

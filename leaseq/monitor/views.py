@@ -8,7 +8,7 @@ from leaseq.dataclass import replace
 from leaseq.monitor import grid, jobs, timeline, tree
 from leaseq.monitor.layout import Layout
 from leaseq.monitor.model import VIEWS, Pane, Scene, Ui
-from leaseq.monitor.moves import Step, of_task
+from leaseq.monitor.moves import LISTS, Step, of_task
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.stage import laid_out
 from leaseq.monitor.viewing import Viewing
@@ -57,7 +57,8 @@ def opened(scene: Scene, view: Viewing) -> Ui:
     """The view is open over what was there; Esc goes back to that."""
     ui = scene.ui
     before = ui.view.task if ui.view else scene.task.id if scene.task else ""
-    view = replace(view, back=ui.view, task=before)
+    pane = ui.view.before if ui.view else ui.focus if ui.focus in LISTS else Pane.TASKS
+    view = replace(view, back=ui.view, task=before, before=pane)
     task = ui.task if ui.view else before
     return replace(ui, view=view, focus=view.pane, last_list=_list(view), zoom=False, task=task)
 
@@ -75,7 +76,7 @@ def left(scene: Scene) -> Ui:
         return replace(ui, focus=view.pane, last_list=_list(view))
     if view.back is not None:
         return replace(ui, view=view.back, focus=view.back.pane, last_list=_list(view.back))
-    ui = replace(ui, view=None, focus=Pane.TASKS, last_list=Pane.TASKS)
+    ui = replace(ui, view=None, focus=view.before, last_list=view.before)
     return of_task(ui, view.task) if view.task else ui
 
 

@@ -30,7 +30,8 @@ READ_SECONDS = 0.2
 """So long is read before it is said how far that is."""
 STAYS_SECONDS = 10.0
 """What the lease holds is looked at so seldom."""
-BOOKS_SECONDS = 30.0
+BOOKS_SECONDS, BOOKS_FACTOR = 30.0, 100.0
+"""What allocations have used is counted so seldom, and so many times its own time apart."""
 TREE_PENDING, TREE_ENDED, TREE_DEPTH = 300, 200, 20
 """So many pending tasks and so many that ended last are looked at for what they come after."""
 RECENT = 5000
@@ -54,7 +55,7 @@ class ViewWatch:
         self._last_group: Unfolded | None = None
         self._group_of: object = None
         self._booked = ""
-        self._booked_at = 0.0
+        self._book_at = 0.0
         self._last_books: Books | None = None
         self._stays: Sequence[Stay] = ()
         self._stays_at = 0.0
@@ -144,11 +145,13 @@ class ViewWatch:
     def _books(self, lease_id: str) -> Books | None:
         """What the lease's allocations have held and used; that is a story, and is read seldom."""
         now, lease = self.clock.now(), self.home.lease(lease_id)
-        if self._booked != lease_id or now - self._booked_at > BOOKS_SECONDS:
+        if self._booked != lease_id or now > self._book_at:
+            began = self.clock.monotonic()
             record = leases.read_record(self.fs, lease)
             held = leases.holding(self.fs, self.home, record).allocs if record else ()
-            self._booked, self._booked_at = lease_id, now
             self._last_books = Books(tuple(of_lease(self.fs, lease, held, now=now)))
+            cost = self.clock.monotonic() - began
+            self._booked, self._book_at = lease_id, now + max(BOOKS_SECONDS, BOOKS_FACTOR * cost)
         return self._last_books
 
     def _row(

@@ -642,4 +642,28 @@ def test_a_view_of_allocations_has_the_whole_screen() -> None:
 
 def test_enter_on_the_lease_that_is_looked_at_shows_its_allocations() -> None:
     scene = arranged(situations.scene(situations.several_jobs(), Ui(focus=Pane.LEASES)))
-    assert typed(scene, "enter").ui.view == Viewing(Pane.JOBS, "48213", at="48377", task=situations.task_id(10))
+    opened = typed(scene, "enter")
+    assert opened.ui.view and (opened.ui.view.pane, opened.ui.view.of) == (Pane.JOBS, "48213")
+    assert typed(opened, "esc").ui.focus is Pane.LEASES
+
+
+def test_the_output_of_a_task_that_is_shown_alone_gives_the_screen_back_to_it() -> None:
+    scene = typed(unfolded("80x24"), "enter", "z")
+    assert set(laid_out(scene).panes) == {Pane.LOGS}
+    back = typed(scene, "z")
+    assert set(laid_out(back).panes) == {Pane.DETAIL, Pane.LOGS} and back.ui.task == f"{ARRAY}_7"
+    assert typed(back, "esc").ui.focus is Pane.GRID
+
+
+def test_a_filter_leads_from_a_view_to_the_list() -> None:
+    for key in ("F", "/", "3"):
+        scene = typed(unfolded("200x50"), "tab", key)
+        assert scene.ui.view is None and scene.ui.focus is Pane.TASKS
+
+
+def test_a_shell_from_a_view_is_on_the_node_of_what_the_cursor_is_on() -> None:
+    for scene, words in (
+        (unfolded("80x24"), ("shell", "--lease", "48213", "--node", "gpu-node-02")),
+        (jobs_scene("80x24"), ("shell", "--lease", "48213")),
+    ):
+        assert [effect.words for effect in press(scene, "s").effects] == [words]  # type: ignore[attr-defined]
