@@ -4,7 +4,8 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 API = {
-    "leaseq.api.executor": ("Executor", "register_joblib"),
+    "leaseq.api.backends": ("register_joblib",),
+    "leaseq.api.executor": ("Executor",),
     "leaseq.api.attaching": ("future", "results"),
     "leaseq.api.submitting": ("submit", "submit_array", "submit_many"),
     "leaseq.api.looks": (

@@ -10,6 +10,7 @@ from leaseq.api.acts import retry as retry
 from leaseq.api.acts import send_signal as send_signal
 from leaseq.api.attaching import future as future
 from leaseq.api.attaching import results as results
+from leaseq.api.backends import register_joblib as register_joblib
 from leaseq.api.capacity import add as add
 from leaseq.api.capacity import adopt_lease as adopt_lease
 from leaseq.api.capacity import host_runner as host_runner
@@ -27,7 +28,6 @@ from leaseq.api.errors import RemoteTraceback as RemoteTraceback
 from leaseq.api.errors import TaskFailed as TaskFailed
 from leaseq.api.errors import TaskTimeout as TaskTimeout
 from leaseq.api.executor import Executor as Executor
-from leaseq.api.executor import register_joblib as register_joblib
 from leaseq.api.futures import Future as Future
 from leaseq.api.hooks import add_hook as add_hook
 from leaseq.api.hooks import hooks as hooks

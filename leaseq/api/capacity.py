@@ -84,7 +84,7 @@ def add(
     idle: Time = "",
     scale: tuple[int, int] | None = None,
 ) -> Added:
-    """Slurm has queued a lease with these options of sbatch, or with `to` another job of that one; see `.lease.id`.
+    """Slurm has queued a lease with these options of sbatch, or with `to` another job of that one; `.lease` is it.
 
     The others are those of `leaseq add`. keep: `until-empty` and `forever` too. idle: `off` too. scale: (at least, at
     most) so many jobs, as tasks need them. Its start is not waited for: `wait_for_lease` does.

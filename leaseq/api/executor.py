@@ -17,7 +17,7 @@ from leaseq.api.options import Asked, Options, asked
 from leaseq.api.queueing import lease_of, queued
 from leaseq.api.submitting import Command, words_of
 from leaseq.api.watcher import watcher
-from leaseq.errors import LeaseqError, UsageError
+from leaseq.errors import LeaseqError
 from leaseq.indices import Indices
 from leaseq.layout import LeaseDir
 from leaseq.models import Outcome
@@ -219,14 +219,3 @@ def slots(said: Asked, lease: LeaseDir) -> int:
     nodes = home.access().reader_of(lease).read(recent=0, pending=0).nodes
     rooms = [Room(beat.cpus, beat.mem_mb, beat.gpus) for view in nodes if (beat := view.heartbeat)]
     return sum(how_many(said.like.need, room) for room in rooms)
-
-
-def register_joblib() -> None:
-    """joblib knows a backend `leaseq`, whose batches of calls are tasks; its parameters are the options of a task."""
-    try:
-        from joblib import register_parallel_backend
-
-        from leaseq.api.joblib import LeaseqBackend
-    except ImportError as error:
-        raise UsageError(f"joblib cannot be imported: {error}", hint="`pip install joblib`, 1.3 or newer") from None
-    register_parallel_backend("leaseq", LeaseqBackend)
