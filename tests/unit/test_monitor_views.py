@@ -278,6 +278,12 @@ def test_a_view_looks_like_its_golden_frame(name: str, size: str) -> None:
     check(f"view.{name}.{size}", drawn(VIEWS[name](size)))
 
 
+@pytest.mark.parametrize("name", ["grid", "timeline", "tree", "jobs"])
+def test_the_help_of_a_view_has_its_keys_and_signs(name: str) -> None:
+    scene = VIEWS[name]("120x40")
+    check(f"view.help-{name}", drawn(typed(scene, "?")))
+
+
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_view_in_ascii_without_colour_says_the_same(name: str) -> None:
     scene = VIEWS[name]("120x40")
