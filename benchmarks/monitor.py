@@ -24,8 +24,9 @@ from pathlib import Path
 from bench import LEASEQ, Row, home, run, show
 
 from leaseq.dataclass import replace
+from leaseq.heartbeat import GpuUse, Heartbeat, Running
 from leaseq.layout import Home, LeaseDir
-from leaseq.models import Array, Event, GpuUse, Heartbeat, Lease, Need, Running, State, Task
+from leaseq.models import Array, Event, Lease, Need, State, Task
 from leaseq.monitor.data import Data, Watched
 from leaseq.monitor.model import Pane, Scene, Ui
 from leaseq.monitor.paint import changes

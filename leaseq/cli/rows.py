@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from leaseq.cli.columns import Column
 from leaseq.cli.output import COLOURS, Output, iso
 from leaseq.forms import Form
-from leaseq.models import ALL_GPUS, ANY, GpuUse, Need, State
+from leaseq.heartbeat import GpuUse
+from leaseq.models import ALL_GPUS, ANY, Need, State
 from leaseq.reading.views import ArrayView, NodeView, Progress, Snapshot, TaskView, duration
 from leaseq.words import about, reason_code, visible
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leaseq.models import GpuUse, Heartbeat
+from leaseq.heartbeat import GpuUse, Heartbeat
 from leaseq.monitor.model import Scene
 from leaseq.monitor.text import Span
 from leaseq.monitor.theme import bar, waited

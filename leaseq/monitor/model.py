@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from leaseq.dataclass import dataclass, field, replace
+from leaseq.heartbeat import Heartbeat
 from leaseq.lease.view import LeaseView
-from leaseq.models import Heartbeat, State
+from leaseq.models import State
 from leaseq.monitor.data import Data, Seek
 from leaseq.monitor.filters import STATES, Filter, filtered, in_states
 from leaseq.reading.unused import unused

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from leaseq.dataclass import replace
+from leaseq.heartbeat import Heartbeat
 from leaseq.lease.view import LeaseView
-from leaseq.models import Heartbeat, State
+from leaseq.models import State
 from leaseq.monitor import gpus
 from leaseq.monitor.apart import apart
 from leaseq.monitor.filters import Filter, trouble

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from leaseq.dataclass import replace
-from leaseq.models import GpuUse
+from leaseq.heartbeat import GpuUse
 
 STRANGER_MB = 1024.0
 """A driver alone holds some hundred megabytes of a GPU."""

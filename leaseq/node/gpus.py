@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from leaseq import programs
-from leaseq.models import GpuUse
+from leaseq.heartbeat import GpuUse
 from leaseq.node.grant import CUDA, ROCR, Gpus, amd_devices, installed
 
 FIELDS = "index,uuid,name,utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw"

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from leaseq.alloc_layout import AllocDir
 from leaseq.errors import Malformed
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import LeaseDir
-from leaseq.models import Heartbeat
 from leaseq.names import terms_in
 from leaseq.protocol.files import content, discard, hidden, rename_over
 from leaseq.world import Fs

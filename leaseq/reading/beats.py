@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import LeaseDir
-from leaseq.models import Heartbeat
 from leaseq.names import beating, is_node, terms_in
 from leaseq.protocol import allocs, files, terms
 from leaseq.world import Fs

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from leaseq.dataclass import dataclass, field
-from leaseq.models import Event, Need, Running, State
+from leaseq.heartbeat import Running
+from leaseq.models import Event, Need, State
 from leaseq.reading.views import NodeView, TaskView
 from leaseq.room import Booking, Room, booking_of, room_left
 from leaseq.words import about, count

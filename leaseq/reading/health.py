@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed, Refused
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import LeaseDir
-from leaseq.models import Heartbeat
 from leaseq.node.nodedir import Holder, find_node_dir
 from leaseq.protocol import allocs
 from leaseq.protocol.files import content

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from leaseq.dataclass import replace
 from leaseq.errors import Newer
-from leaseq.models import ANY, Event, Running, State, Task
+from leaseq.heartbeat import Running
+from leaseq.models import ANY, Event, State, Task
 from leaseq.names import ARRAYS, CLI, Entry, attempt_of, submitted_at, task_of
 from leaseq.protocol.fate import lost_with_lease
 from leaseq.protocol.groups import NONE, Limits

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from leaseq.dataclass import dataclass
-from leaseq.models import Heartbeat, State
+from leaseq.heartbeat import Heartbeat
+from leaseq.models import State
 from leaseq.reading.views import NodeView
 from leaseq.words import about, count
 

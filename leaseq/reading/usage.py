@@ -15,8 +15,9 @@ from leaseq.allocation import Allocation
 from leaseq.array_names import ArrayNames
 from leaseq.dataclass import dataclass
 from leaseq.errors import Malformed
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import ArrayDir, LeaseDir
-from leaseq.models import Event, Heartbeat, State
+from leaseq.models import Event, State
 from leaseq.names import histories_in
 from leaseq.protocol import allocs, files, journal, terms
 from leaseq.protocol.facts import Ended

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from leaseq.models import GpuUse, Heartbeat
+from leaseq.heartbeat import GpuUse, Heartbeat
 from leaseq.reading.views import TaskView
 from leaseq.words import about, memory
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 
 from leaseq.dataclass import dataclass, field, replace
-from leaseq.models import ALL_GPUS, Heartbeat, Lease, Need, State
+from leaseq.heartbeat import Heartbeat
+from leaseq.models import ALL_GPUS, Lease, Need, State
 from leaseq.protocol.groups import NONE, Limits
 from leaseq.reading.waits import Wait
 from leaseq.words import about, count, memory, per_time

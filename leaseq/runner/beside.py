@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from leaseq.errors import Malformed, Newer, Unavailable
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import LeaseDir
-from leaseq.models import Heartbeat
 from leaseq.protocol import history, terms
 from leaseq.world import Clock, Fs
 

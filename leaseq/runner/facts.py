@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from leaseq.dataclass import replace
-from leaseq.models import Heartbeat, Running
+from leaseq.heartbeat import Heartbeat, Running
 from leaseq.node.gpu_watch import GpuMarks
 from leaseq.node.gpus import GpuWatch
 from leaseq.node.grant import Gpus, from_environment, present

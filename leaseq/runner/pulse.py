@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from leaseq import __version__
-from leaseq.models import Heartbeat, Running
+from leaseq.heartbeat import Heartbeat, Running
 from leaseq.protocol import terms
 from leaseq.protocol.history import command_text
 from leaseq.room import room_left

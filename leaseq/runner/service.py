@@ -16,8 +16,9 @@ from typing import Any
 from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Malformed, Newer, Refused, Unavailable
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import LeaseDir
-from leaseq.models import Heartbeat, Why
+from leaseq.models import Why
 from leaseq.node.procs import Procs
 from leaseq.node.terminals import Terminals
 from leaseq.protocol import records

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from leaseq.dataclass import replace
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import Home
 from leaseq.lease import upkeep
 from leaseq.lease.slurm.answer import Queue, cache_of
 from leaseq.lease.slurm.text import Row
-from leaseq.models import Heartbeat, Lease, Need, Task
+from leaseq.models import Lease, Need, Task
 from leaseq.names import Entry
 from leaseq.protocol import allocs, records, tasks, terms
 from leaseq.world import Fs, SystemClock

@@ -13,8 +13,9 @@ from unittest import mock
 from leaseq import world
 from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError
+from leaseq.heartbeat import Heartbeat
 from leaseq.lease import joined
-from leaseq.models import Heartbeat, Task
+from leaseq.models import Task
 from leaseq.protocol import allocs, records, tasks, terms
 from leaseq.world import Fs
 from tests.build import Clock

@@ -13,8 +13,9 @@ from typing import Any
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.errors import Refused
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import LeaseDir
-from leaseq.models import ANY, Heartbeat, Lease, Need, Task
+from leaseq.models import ANY, Lease, Need, Task
 from leaseq.names import Entry, order
 from leaseq.protocol import dependents, files, records, requests, terms
 from leaseq.world import Fs

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from leaseq.dataclass import replace
 from leaseq.errors import NotFound
-from leaseq.models import Heartbeat
+from leaseq.heartbeat import Heartbeat
 from leaseq.protocol import allocs, files, records, terms
 from leaseq.protocol.allocs import Serving
 from leaseq.verbs.access import Access

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from leaseq.heartbeat import Heartbeat
 from leaseq.indices import Indices
 from leaseq.layout import Home
-from leaseq.models import ANY, Heartbeat, Lease, Need, Outcome, Task
+from leaseq.models import ANY, Lease, Need, Outcome, Task
 from leaseq.names import histories_in, new_task_id
 from leaseq.node import record
 from leaseq.node.nodedir import Holder, NodeDir, node_path

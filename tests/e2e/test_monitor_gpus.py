@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from leaseq.heartbeat import GpuUse, Heartbeat, Running
 from leaseq.layout import Home, LeaseDir
-from leaseq.models import GpuUse, Heartbeat, Need, Running
+from leaseq.models import Need
 from leaseq.protocol import records
 from leaseq.world import SystemFs
 from tests import forked

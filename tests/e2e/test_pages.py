@@ -25,8 +25,9 @@ from leaseq.cli.table import command
 from leaseq.commands import COMMANDS
 from leaseq.dataclass import dataclass
 from leaseq.errors import LeaseqError
+from leaseq.heartbeat import GpuUse, Heartbeat
 from leaseq.layout import Home
-from leaseq.models import GpuUse, Heartbeat, Lease, Outcome, State
+from leaseq.models import Lease, Outcome, State
 from tests.build import make_task
 from tests.contract.site import Terminal
 from tests.e2e.cli import Box, Said

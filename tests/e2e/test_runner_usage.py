@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from leaseq.models import Need, Running
+from leaseq.heartbeat import Running
+from leaseq.models import Need
 from tests import forked
 from tests.e2e.harness import Node, program
 from tests.patience import wait_until

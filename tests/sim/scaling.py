@@ -14,13 +14,14 @@ from typing import Any
 from leaseq.alloc_layout import AllocDir
 from leaseq.allocation import Allocation
 from leaseq.dataclass import dataclass, replace
+from leaseq.heartbeat import Heartbeat, Running
 from leaseq.lease.slurm import sbatch
 from leaseq.lease.slurm.args import Checked
 from leaseq.lease.slurm.asking import LINES
 from leaseq.lease.slurm.sbatch import LeaseRequest, Prepared
 from leaseq.lease.slurm.scaling import Pool, begin
 from leaseq.lease.slurm.want import ASK_SECONDS
-from leaseq.models import ANY, Heartbeat, Running
+from leaseq.models import ANY
 from leaseq.names import names_drawn_from
 from leaseq.protocol import allocs, files, leaving, records, succession, terms
 from leaseq.protocol.succession import How

@@ -6,9 +6,10 @@ import random
 
 from leaseq.allocation import Allocation
 from leaseq.dataclass import replace
+from leaseq.heartbeat import GpuUse, Heartbeat, Running
 from leaseq.lease.base import LeaseState
 from leaseq.lease.view import LeaseView
-from leaseq.models import GpuUse, Heartbeat, Lease, Need, Running, State
+from leaseq.models import Lease, Need, State
 from leaseq.monitor.data import Data, Leases, Log, Watched
 from leaseq.monitor.model import Scene, Ui
 from leaseq.protocol.groups import Limits

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from leaseq.alloc_layout import AllocDir
 from leaseq.allocation import Allocation
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import Home
 from leaseq.lease import states, upkeep
 from leaseq.lease.slurm import answer, squeue
 from leaseq.lease.slurm.text import SEPARATOR
-from leaseq.models import Heartbeat, Lease
+from leaseq.models import Lease
 from leaseq.names import Entry
 from leaseq.protocol import allocs, files, records, tasks, terms
 from leaseq.world import SystemClock, SystemFs

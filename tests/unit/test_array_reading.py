@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from leaseq.errors import NotFound, UsageError
+from leaseq.heartbeat import Running
 from leaseq.indices import Indices
-from leaseq.models import Array, Running, State, Task
+from leaseq.models import Array, State, Task
 from leaseq.names import Entry, new_incarnation
 from leaseq.protocol import arrays, chunks, edges, tasks
 from leaseq.protocol.facts import Ended

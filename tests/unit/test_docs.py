@@ -13,8 +13,9 @@ from leaseq.alloc_layout import AllocDir
 from leaseq.allocation import Allocation
 from leaseq.commands import ALIASES, COMMANDS
 from leaseq.dataclass import fields
+from leaseq.heartbeat import Heartbeat, Running
 from leaseq.layout import Home, LeaseDir
-from leaseq.models import Array, Event, Heartbeat, Lease, Need, Outcome, Running, State, Task
+from leaseq.models import Array, Event, Lease, Need, Outcome, State, Task
 from leaseq.names import Entry
 from leaseq.node import record, window
 from leaseq.origin import Origin

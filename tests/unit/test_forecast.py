@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from leaseq.dataclass import replace
-from leaseq.models import Event, Heartbeat, Need, Running, State
+from leaseq.heartbeat import Heartbeat, Running
+from leaseq.models import Event, Need, State
 from leaseq.reading.forecast import Durations, first_opening, forecast, indexed, opening, remaining
 from leaseq.reading.views import ArrayView, Health, NodeView, TaskView
 

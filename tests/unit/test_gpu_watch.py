@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaseq.dataclass import replace
-from leaseq.models import GpuUse, Heartbeat
+from leaseq.heartbeat import GpuUse, Heartbeat
 from leaseq.node.gpu_watch import SETTLED_SECONDS, GpuMarks
 from leaseq.reading.used import gpu_notes, used
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from leaseq.dataclass import replace
-from leaseq.models import Array, Running, State
+from leaseq.heartbeat import Running
+from leaseq.models import Array, State
 from leaseq.names import Entry
 from leaseq.protocol.facts import Ended
 from leaseq.reading import lately

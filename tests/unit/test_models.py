@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from leaseq import schema
 from leaseq.dataclass import fields
 from leaseq.errors import Malformed
+from leaseq.heartbeat import GpuUse, Heartbeat, Running
 from leaseq.lease.slurm.text import Row
-from leaseq.models import Array, Event, GpuUse, Heartbeat, Lease, Need, Outcome, Running, State, Task
+from leaseq.models import Array, Event, Lease, Need, Outcome, State, Task
 from leaseq.schema import Record
 
 RECORDS = [Array, Need, Task, Outcome, Event, Running, GpuUse, Heartbeat, Lease, Row]

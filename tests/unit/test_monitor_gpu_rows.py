@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaseq.dataclass import replace
-from leaseq.models import GpuUse
+from leaseq.heartbeat import GpuUse
 from leaseq.monitor.gpus import any_marked, idle_code, left_unused, row
 from leaseq.monitor.model import Scene
 from leaseq.monitor.text import Span

@@ -10,8 +10,9 @@ import pytest
 
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.errors import Newer, Unavailable
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import LeaseDir
-from leaseq.models import Event, Heartbeat, State
+from leaseq.models import Event, State
 from leaseq.names import new_incarnation
 from leaseq.protocol import history, records, terms
 from leaseq.runner.beside import begin_alone

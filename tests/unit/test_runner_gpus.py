@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from leaseq.models import GpuUse
+from leaseq.heartbeat import GpuUse
 from leaseq.node.gpus import GpuWatch, granted, measure, parse
 from leaseq.node.grant import Gpus
 from tests.patience import PATIENCE_SECONDS

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from leaseq.dataclass import replace
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import LeaseDir
-from leaseq.models import ANY, Array, Heartbeat, Need, Outcome, State
+from leaseq.models import ANY, Array, Need, Outcome, State
 from leaseq.names import Entry, histories_in, new_incarnation
 from leaseq.protocol import arrays, chunks, concluding, history, records, requests, tasks, terms
 from leaseq.protocol.concluding import Ending

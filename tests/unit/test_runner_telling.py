@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import LeaseDir
-from leaseq.models import ANY, Heartbeat, Need, Outcome, State
+from leaseq.models import ANY, Need, Outcome, State
 from leaseq.names import new_incarnation
 from leaseq.protocol import concluding, history, records, retention, tasks, tellers, terms
 from leaseq.protocol.tasks import Claim

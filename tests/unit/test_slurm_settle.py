@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease import settle
 from leaseq.lease.settle import settle_claims
-from leaseq.models import Heartbeat, Outcome, State, Task
+from leaseq.models import Outcome, State, Task
 from leaseq.names import Entry, new_incarnation
 from leaseq.protocol import records, tasks, terms
 from leaseq.world import SystemClock, SystemFs

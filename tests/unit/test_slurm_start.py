@@ -11,10 +11,11 @@ import pytest
 
 from leaseq.dataclass import replace
 from leaseq.errors import SlurmError
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease.slurm import clusters, start, steps
 from leaseq.lease.slurm.job import SlurmBackend
-from leaseq.models import Heartbeat, Lease
+from leaseq.models import Lease
 from leaseq.names import new_incarnation
 from leaseq.protocol import records, terms
 from leaseq.world import SystemClock, SystemFs

@@ -11,8 +11,9 @@ import pytest
 
 from leaseq.dataclass import replace
 from leaseq.errors import NotFound, UsageError
+from leaseq.heartbeat import Heartbeat, Running
 from leaseq.layout import LeaseDir
-from leaseq.models import ANY, Event, Heartbeat, Need, Outcome, Running, State, Task
+from leaseq.models import ANY, Event, Need, Outcome, State, Task
 from leaseq.names import CLI, Entry, new_incarnation, new_task_id
 from leaseq.protocol import concluding, history, records, tasks, terms
 from leaseq.protocol.tasks import Claim

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from leaseq.errors import Refused, Unavailable
+from leaseq.heartbeat import Heartbeat
 from leaseq.lease import leases
 from leaseq.lease.host import user_name
 from leaseq.lease.slurm import answer
 from leaseq.lease.slurm.job import SlurmBackend, state_in
-from leaseq.models import Heartbeat, Lease
+from leaseq.models import Lease
 from leaseq.protocol import allocs, files, records, tasks, terms
 from tests.unit.fake_program import FakeProgram
 from tests.unit.slurm_world import CLOCK, HERE, UNKNOWN_JOB, World, line, set_age

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from leaseq.errors import UsageError
-from leaseq.models import Heartbeat, State
+from leaseq.heartbeat import Heartbeat
+from leaseq.models import State
 from leaseq.reading.unused import Unused, unused
 from leaseq.reading.views import Health, NodeView
 from leaseq.verbs.lease_request import idle_limit

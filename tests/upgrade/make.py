@@ -10,10 +10,11 @@ import json
 import sys
 from pathlib import Path
 
+from leaseq.heartbeat import GpuUse, Heartbeat, Running
 from leaseq.layout import Home, LeaseDir
 from leaseq.lease.slurm.answer import Queue
 from leaseq.lease.slurm.text import Row
-from leaseq.models import ANY, GpuUse, Heartbeat, Lease, Need, Outcome, Running, State, Task
+from leaseq.models import ANY, Lease, Need, Outcome, State, Task
 from leaseq.names import Entry, order
 from leaseq.node import record
 from leaseq.protocol import files, history, keys, records, requests, tasks, terms

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from leaseq.allocation import Allocation
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed
+from leaseq.heartbeat import Heartbeat
 from leaseq.layout import Home
 from leaseq.lease.slurm import clusters
 from leaseq.lease.slurm.asking import Asker, Asks
@@ -14,7 +15,7 @@ from leaseq.lease.slurm.estimate import minutes_of
 from leaseq.lease.slurm.keep import EMPTY_SECONDS, FAILED_MAX, NOTHING, Link, Step
 from leaseq.lease.slurm.sbatch import Prepared
 from leaseq.lease.slurm.want import UNKNOWN, Job, Limits, Place, Wanted, want
-from leaseq.models import Heartbeat, Lease
+from leaseq.models import Lease
 from leaseq.names import new_incarnation, new_lease_id
 from leaseq.protocol import allocs, files, leaving, records, succession, terms
 from leaseq.protocol.succession import How
