@@ -81,9 +81,10 @@ def tasks(
             lease=lease, states=states or (), group=group, name=name, limit=LOOKED_AT if asked else most
         )
         return documents.some(found, most)
-    if len(ids) == 1 and (array := leaseq.tasks(ids[0].partition("_")[0], lease=lease)[0]).array is not None:
-        rows = leaseq.index_rows(ids[0], states=states or (), limit=most, lease=lease)
-        return {"array": documents.row(array), **documents.some(rows, most)}
+    found = leaseq.tasks(*ids, lease=lease)
+    if len(found) == 1 and found[0].array is not None:
+        rows = leaseq.index_rows(*ids, states=states or (), limit=most, lease=lease)
+        return {"array": documents.row(found[0]), **documents.some(rows, most)}
     return documents.some(leaseq.tasks(*ids, states=states or (), group=group, name=name, lease=lease), most)
 
 
@@ -264,9 +265,7 @@ def resume(group: str = "", lease: str = "") -> Document:
 
 def _now(ids: list[str]) -> Document:
     """The tasks as they are now."""
-    return documents.some(
-        [leaseq.tasks(each.partition("_")[0])[0] for each in ids[:ROWS_MAX]], ROWS_MAX, total=len(ids)
-    )
+    return documents.some(leaseq.tasks(*ids), ROWS_MAX)
 
 
 CHANGES = (submit, cancel, retry, hold, release, change, pause, resume)

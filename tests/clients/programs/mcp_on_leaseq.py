@@ -72,6 +72,10 @@ async def acts(agent, tools):
     await agent.told("cancel", ids=[slow, pending])
     ended = await agent.told("wait", ids=[slow, pending], timeout_seconds=60)
     assert {each["state"] for each in ended["ended"]} == {"CANCELLED"}, ended
+    grouped = (await agent.told("submit", command="true", hold=True, cpus=1, group="some", indices="0-3"))["id"]
+    assert len((await agent.told("tasks", ids=["group:some"], states=["pending"]))["tasks"]) == 4
+    assert (await agent.told("cancel", ids=[f"{grouped}_1"]))["tasks"][0]["state"] == "CANCELLED"
+    assert (await agent.told("cancel", ids=["group:some"]))["tasks"][0]["counts"] == {"CANCELLED": 4}
     (lease,) = (await agent.told("leases"))["leases"]
     assert lease["state"] == "RUNNING", lease
     for tool, words, said in (
