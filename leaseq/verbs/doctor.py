@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
+import platform
 import time
 from collections.abc import Callable, Iterator
 
 from leaseq import config, programs
 from leaseq.errors import LeaseqError
-from leaseq.installation import package_directory
+from leaseq.installation import interpreter, package_directory
 from leaseq.lease import homes
 from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.private import open_places
@@ -78,8 +78,8 @@ def python(access: Access) -> Iterator[Finding]:
 
     import leaseq
 
-    where = file_system(sys.executable)[0] or "unknown"
-    yield Finding("python", "ok", f"{sys.version.split()[0]}, {sys.executable} ({where})")
+    where = file_system(interpreter())[0] or "unknown"
+    yield Finding("python", "ok", f"{platform.python_version()}, {interpreter()} ({where})")
     yield Finding("leaseq", "ok", f"{leaseq.__version__}, {package_directory()}")
     missing, versions = [], []
     for name in PACKAGES:
