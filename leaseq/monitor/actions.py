@@ -7,10 +7,10 @@ import shlex
 from leaseq import commands
 from leaseq.lease.lookup import BAD
 from leaseq.models import State
+from leaseq.monitor.deed import Undo
 from leaseq.monitor.effects import Foreground, Run, command_line
 from leaseq.monitor.model import Scene
 from leaseq.monitor.overlays import Confirm, Field, Form
-from leaseq.monitor.undo import Undo
 from leaseq.reading.views import Health, TaskView, duration
 from leaseq.words import count
 

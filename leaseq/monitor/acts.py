@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from leaseq.dataclass import replace
-from leaseq.monitor import moves
-from leaseq.monitor.model import Pane, Scene, Sort, Ui, say
-from leaseq.monitor.moves import Step
+from leaseq.monitor import moves, walking
+from leaseq.monitor.cursor import LISTS
+from leaseq.monitor.effects import Step
+from leaseq.monitor.model import Scene, Sort, Ui, say
+from leaseq.monitor.pane import Pane
 from leaseq.monitor.stage import laid_out
 from leaseq.monitor.wants import shown_attempt
 
@@ -229,12 +231,12 @@ def escape(scene: Scene) -> Ui:
         return views.left(scene)
     if ui.marks:
         return replace(ui, marks=frozenset())
-    return replace(ui, focus=ui.last_list if ui.focus not in moves.LISTS else Pane.TASKS)
+    return replace(ui, focus=ui.last_list if ui.focus not in LISTS else Pane.TASKS)
 
 
 def mark(scene: Scene) -> Ui:
     assert scene.task is not None
-    return moves.vertical(replace(scene, ui=replace(scene.ui, marks=scene.ui.marks ^ {scene.task.id})), 1)
+    return walking.vertical(replace(scene, ui=replace(scene.ui, marks=scene.ui.marks ^ {scene.task.id})), 1)
 
 
 def sort(scene: Scene, by: int) -> Ui:

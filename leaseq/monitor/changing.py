@@ -7,11 +7,11 @@ from functools import partial
 from leaseq.limit_names import ALL_GROUPS
 from leaseq.models import ANY, State
 from leaseq.monitor import acts
-from leaseq.monitor.effects import Run
+from leaseq.monitor.deed import Undo
+from leaseq.monitor.effects import Run, Step
 from leaseq.monitor.model import Scene
-from leaseq.monitor.moves import Step
 from leaseq.monitor.overlays import Edit, Item, Menu, Prompt, choice
-from leaseq.monitor.undo import Undo, priority
+from leaseq.monitor.undo import priority
 from leaseq.reading.views import TaskView
 from leaseq.words import count
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from leaseq.dataclass import dataclass, field, replace
+from leaseq.errors import LeaseqError
 from leaseq.lease.view import LeaseView
 from leaseq.reading.forecast import Forecast
 from leaseq.reading.logtext import Line
@@ -209,3 +210,12 @@ def with_history(found: Watched, before: Watched) -> Watched:
                 samples = (*samples, use.utilisation)[-HISTORY_SAMPLES:]
             gpus[view.node, use.token] = samples
     return replace(found, gpus=gpus)
+
+
+def said_of(error: BaseException) -> str:
+    """What went wrong, in words."""
+    if isinstance(error, LeaseqError):
+        return error.message
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    return str(error)

@@ -8,7 +8,8 @@ from leaseq.lease import wording
 from leaseq.lease.view import LeaseView
 from leaseq.models import State
 from leaseq.monitor.gpus import detail_row, left_unused
-from leaseq.monitor.model import Pane, Scene
+from leaseq.monitor.model import Scene
+from leaseq.monitor.pane import Pane
 from leaseq.monitor.panes import Rows, node_age, why
 from leaseq.monitor.remedies import next_step
 from leaseq.monitor.text import pad, wrap

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from leaseq.dataclass import replace
-from leaseq.monitor import actions, acts, kept, moves
-from leaseq.monitor.effects import Complete, Run
+from leaseq.monitor import actions, acts, kept
+from leaseq.monitor.cursor import FAR
+from leaseq.monitor.effects import Complete, Run, Step
 from leaseq.monitor.help import help_rows
 from leaseq.monitor.model import Scene, Ui, say
-from leaseq.monitor.moves import Step
 from leaseq.monitor.overlays import Confirm, Form, Help, Menu, Output, Prompt, output_content, output_width
 from leaseq.monitor.windows import help_columns, room_over
 
 SCROLL = {"j": 1, "down": 1, "k": -1, "up": -1, "pgdn": 15, " ": 15, "ctrl-f": 15, "ctrl-d": 15, "pgup": -15}
-SCROLL |= {"ctrl-b": -15, "ctrl-u": -15, "g": -moves.FAR, "home": -moves.FAR, "G": moves.FAR, "end": moves.FAR}
+SCROLL |= {"ctrl-b": -15, "ctrl-u": -15, "g": -FAR, "home": -FAR, "G": FAR, "end": FAR}
 
 
 def press(scene: Scene, key: str) -> Step:

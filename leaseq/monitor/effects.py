@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from leaseq.dataclass import dataclass, replace
+from leaseq.monitor.deed import Undo
 from leaseq.monitor.doings import noted
 from leaseq.monitor.filters import Filter
 from leaseq.monitor.model import Ui, say
+from leaseq.monitor.text import Span
 from leaseq.words import visible
-
-if TYPE_CHECKING:
-    from leaseq.monitor.moves import Step
-    from leaseq.monitor.run import Answer
-    from leaseq.monitor.undo import Undo
 
 
 class Outside(Protocol):
@@ -57,6 +54,14 @@ class Effect(Protocol):
 
 
 @dataclass(frozen=True)
+class Step:
+    """The state after a key, and what is to be done outside."""
+
+    ui: Ui
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True)
 class Run:
     """A leaseq command runs in the background, and its answer is shown. `whole`: in a window, however short."""
 
@@ -74,6 +79,21 @@ class Run:
     def do(self, outside: Outside, ui: Ui) -> Ui:
         outside.begin(self)
         return say(ui, f"{command_line(self.words)} …", "dim")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said."""
+
+    run: Run
+    code: int
+    lines: tuple[tuple[Span, ...], ...]
+
+    @property
+    def text(self) -> str:
+        """In a few words: without the `leaseq: ` that every line of talk begins with."""
+        plain = ["".join(text for text, _ in line) for line in self.lines]
+        return "\n".join(line.removeprefix("leaseq: ") for line in plain)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from functools import partial
 
 from leaseq.dataclass import replace
 from leaseq.monitor import acts, moves
-from leaseq.monitor.effects import Watch
+from leaseq.monitor.cursor import of_task
+from leaseq.monitor.effects import Step, Watch
 from leaseq.monitor.filters import Filter
-from leaseq.monitor.model import Pane, Scene, say
-from leaseq.monitor.moves import Step
+from leaseq.monitor.model import Scene, say
 from leaseq.monitor.overlays import Item, Menu, choice
+from leaseq.monitor.pane import Pane
 from leaseq.protocol.edges import BEGIN
 from leaseq.reading.views import TaskView
 from leaseq.words import visible
@@ -65,4 +66,4 @@ def to(scene: Scene, task: str, lease: str = "") -> Step:
             ui = say(scene.ui, f"{task} is searched; Esc shows all again", "dim")
             return Step(replace(moves.focus(ui, Pane.TASKS), filter=Filter.ALL, text=task, only_node="", view=None))
         scene = replace(scene, ui=replace(scene.ui, filter=Filter.ALL, text="", only_node=""))
-    return Step(moves.of_task(replace(moves.focus(scene.ui, Pane.TASKS), view=None), task))
+    return Step(of_task(replace(moves.focus(scene.ui, Pane.TASKS), view=None), task))

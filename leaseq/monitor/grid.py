@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from leaseq.dataclass import replace
 from leaseq.models import State
+from leaseq.monitor.cursor import FAR, of_task
 from leaseq.monitor.model import Scene, Ui, say
-from leaseq.monitor.moves import FAR, of_task
 from leaseq.monitor.panes import Rows, why
 from leaseq.monitor.text import Span, fit, pad, short, width
 from leaseq.monitor.theme import STATE_STYLES, state_glyph

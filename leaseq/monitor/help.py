@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from leaseq.models import State
 from leaseq.monitor.keymap import EVERY, TABLE, Key
-from leaseq.monitor.model import Pane, Scene
+from leaseq.monitor.model import Scene
+from leaseq.monitor.pane import Pane
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.text import Span, fit, pad, width, wrap
 from leaseq.monitor.theme import STATE_STYLES, state_glyph

@@ -7,9 +7,10 @@ from leaseq.dataclass import replace
 from leaseq.lease import wording
 from leaseq.lease.base import LeaseState
 from leaseq.lease.view import LeaseView
+from leaseq.monitor.cursor import FAR
 from leaseq.monitor.data import Books
-from leaseq.monitor.model import Pane, Scene, Ui
-from leaseq.monitor.moves import FAR
+from leaseq.monitor.model import Scene, Ui
+from leaseq.monitor.pane import Pane
 from leaseq.monitor.panes import Rows, line
 from leaseq.monitor.text import Span, fit, pad, short, wrap
 from leaseq.monitor.viewing import Viewing

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from leaseq.dataclass import dataclass
-from leaseq.monitor import acts, moves, refusals
+from leaseq.monitor import acts, moves, refusals, walking
+from leaseq.monitor.cursor import FAR
+from leaseq.monitor.effects import Step
 from leaseq.monitor.filters import Filter
-from leaseq.monitor.model import MAIN, Pane, Scene, Ui
-from leaseq.monitor.moves import Step
+from leaseq.monitor.model import Scene, Ui
+from leaseq.monitor.pane import MAIN, Pane
 
 TASK_VIEWS = frozenset({Pane.GRID, Pane.TIMELINE, Pane.TREE})
 """Views whose cursor is on tasks."""
@@ -138,12 +140,12 @@ TABLE: tuple[Key, ...] = (
         why_not=refusals.no_lease,
     ),
     Key(("enter",), "Enter", "logs take the whole screen, and back", moves.zoom, LOGS, "zoom"),
-    Key(("j", "down"), "j ↓", "down", lambda s: moves.vertical(s, 1)),
-    Key(("k", "up"), "k ↑", "up", lambda s: moves.vertical(s, -1)),
-    Key(("g", "home"), "g Home", "to the top", lambda s: moves.vertical(s, -moves.FAR)),
-    Key(("G", "end"), "G End", "to the bottom; in logs: follow", lambda s: moves.vertical(s, moves.FAR)),
-    Key(("pgdn", "ctrl-f", "ctrl-d"), "PgDn ^F ^D", "a page down", lambda s: moves.page(s, 1)),
-    Key(("pgup", "ctrl-b", "ctrl-u"), "PgUp ^B ^U", "a page up", lambda s: moves.page(s, -1)),
+    Key(("j", "down"), "j ↓", "down", lambda s: walking.vertical(s, 1)),
+    Key(("k", "up"), "k ↑", "up", lambda s: walking.vertical(s, -1)),
+    Key(("g", "home"), "g Home", "to the top", lambda s: walking.vertical(s, -FAR)),
+    Key(("G", "end"), "G End", "to the bottom; in logs: follow", lambda s: walking.vertical(s, FAR)),
+    Key(("pgdn", "ctrl-f", "ctrl-d"), "PgDn ^F ^D", "a page down", lambda s: walking.page(s, 1)),
+    Key(("pgup", "ctrl-b", "ctrl-u"), "PgUp ^B ^U", "a page up", lambda s: walking.page(s, -1)),
     Key(("tab",), "Tab", "next pane", lambda s: moves.next_pane(s, 1), hint="pane", why_not=refusals.one_pane),
     Key(
         ("backtab",),
@@ -152,8 +154,8 @@ TABLE: tuple[Key, ...] = (
         lambda s: moves.next_pane(s, -1),
         why_not=refusals.one_pane,
     ),
-    Key(("l", "right"), "l →", "to the right: the pane, in a grid the cell", lambda s: moves.sideways(s, 1)),
-    Key(("h", "left"), "h ←", "to the left", lambda s: moves.sideways(s, -1)),
+    Key(("l", "right"), "l →", "to the right: the pane, in a grid the cell", lambda s: walking.sideways(s, 1)),
+    Key(("h", "left"), "h ←", "to the left", lambda s: walking.sideways(s, -1)),
     Key(
         ("c",),
         "c",

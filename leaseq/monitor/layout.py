@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from leaseq.dataclass import dataclass, field
-from leaseq.monitor.model import MAIN, Pane
+from leaseq.monitor.pane import MAIN, Pane
 
 THREE_COLUMNS = 160
 TWO_COLUMNS = 60

@@ -7,11 +7,9 @@ from typing import Any
 
 from leaseq.dataclass import replace
 from leaseq.monitor.actions import on_lease, submit_form
-from leaseq.monitor.effects import Copy, Run
+from leaseq.monitor.effects import Answer, Copy, Run, Step
 from leaseq.monitor.model import Scene, Ui, say
-from leaseq.monitor.moves import Step
 from leaseq.monitor.overlays import Edit, Form
-from leaseq.monitor.run import Answer
 from leaseq.words import joined
 
 

@@ -6,9 +6,10 @@ import time
 from bisect import bisect_left
 
 from leaseq.monitor.data import Log
-from leaseq.monitor.model import Pane, Scene, Ui
+from leaseq.monitor.model import Scene, Ui
+from leaseq.monitor.pane import Pane
 from leaseq.monitor.panes import Rows
-from leaseq.monitor.text import Span, fold, pad, part, width
+from leaseq.monitor.text import Span, fold, pad, part, short_id, width
 from leaseq.monitor.wants import shown_attempt
 from leaseq.reading.logtext import Line
 
@@ -132,12 +133,6 @@ def title(scene: Scene, columns: int = 0, height: int = 0) -> str:
     words += [found_words(ui, log)] if ui.log_find and log is not None else []
     words += ["wrap"] if ui.wrap else []
     return " · ".join(word for word in words if word)
-
-
-def short_id(task: str) -> str:
-    """Its first letters, and which index it is."""
-    task, line, index = task.partition("_")
-    return task[:8] + line + index
 
 
 def _place(scene: Scene, log: Log, columns: int, height: int) -> list[str]:

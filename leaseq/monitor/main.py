@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.layout import Home
+from leaseq.monitor.arranging import arranged
 from leaseq.monitor.calls import Caller, Calling
 from leaseq.monitor.data import Data
 from leaseq.monitor.model import Scene, Ui
 from leaseq.monitor.paint import changes, styled
 from leaseq.monitor.press import press
 from leaseq.monitor.reader import REFRESH_SECONDS, Readers, read_once
-from leaseq.monitor.stage import arranged, laid_out
+from leaseq.monitor.stage import laid_out
 from leaseq.monitor.terminal import Terminal
 from leaseq.monitor.view import Frame, frame
 from leaseq.monitor.wants import want
 from leaseq.world import Clock, Fs
 
 if TYPE_CHECKING:
+    from leaseq.monitor.effects import Answer
     from leaseq.monitor.outside import World
-    from leaseq.monitor.run import Answer
 
 TICK_SECONDS = 1.0
 AWAY_SECONDS = 900.0

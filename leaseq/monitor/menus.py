@@ -8,10 +8,10 @@ from leaseq.dataclass import replace
 from leaseq.lease.lookup import BAD
 from leaseq.models import ANY, State
 from leaseq.monitor import actions, acts, changing, going, likes, moves, remedies
-from leaseq.monitor.effects import Run
-from leaseq.monitor.model import Pane, Scene
-from leaseq.monitor.moves import Step
+from leaseq.monitor.effects import Run, Step
+from leaseq.monitor.model import Scene
 from leaseq.monitor.overlays import Item, Menu
+from leaseq.monitor.pane import Pane
 from leaseq.reading.views import TaskView
 
 

@@ -5,42 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from leaseq.dataclass import dataclass, field, replace
 from leaseq.heartbeat import Heartbeat
 from leaseq.lease.view import LeaseView
 from leaseq.models import State
 from leaseq.monitor.data import Data, Seek
+from leaseq.monitor.deed import Undo
 from leaseq.monitor.filters import STATES, Filter, filtered, in_states
+from leaseq.monitor.pane import Pane
+from leaseq.monitor.viewing import Viewing
 from leaseq.reading.unused import unused
 from leaseq.reading.views import NodeView, TaskView, with_progress
-
-if TYPE_CHECKING:
-    from leaseq.monitor.undo import Undo
-    from leaseq.monitor.viewing import Viewing
 
 SLOW_SECONDS = 10.0
 FAILURES = frozenset({State.FAILED, State.TIMEOUT, State.LOST})
 FEW_ROWS = 100
 ROWS_MAX = 2000
-
-
-class Pane(Enum):
-    LEASES = "leases"
-    NODES = "nodes"
-    TASKS = "tasks"
-    DETAIL = "detail"
-    LOGS = "logs"
-    GRID = "grid"
-    TIMELINE = "timeline"
-    TREE = "dependencies"
-    JOBS = "allocations"
-
-
-MAIN = (Pane.LEASES, Pane.NODES, Pane.TASKS, Pane.DETAIL, Pane.LOGS)
-VIEWS = frozenset(set(Pane) - set(MAIN))
-"""What is opened over the lists, one at a time."""
 
 
 class Sort(Enum):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from leaseq.dataclass import replace
-from leaseq.monitor import dialogs, moves, views
+from leaseq.monitor import dialogs, moves, views, walking
+from leaseq.monitor.effects import Step
 from leaseq.monitor.layout import Rect
-from leaseq.monitor.model import VIEWS, Pane, Scene, Ui
-from leaseq.monitor.moves import Mouse, Step
+from leaseq.monitor.model import Scene, Ui
+from leaseq.monitor.moves import Mouse
 from leaseq.monitor.overlays import Help, Menu, Output, Prompt
+from leaseq.monitor.pane import VIEWS, Pane
 from leaseq.monitor.panes import leases_shown, node_at
 from leaseq.monitor.press import press
 from leaseq.monitor.stage import laid_out, task_at
@@ -33,7 +35,7 @@ def moved(scene: Scene, mouse: Mouse) -> Step:
     pane, rect = found
     if mouse.kind != "press":
         by = WHEEL_LINES if mouse.kind == "down" else -WHEEL_LINES
-        ui = moves.vertical(replace(scene, ui=replace(scene.ui, focus=pane)), by)
+        ui = walking.vertical(replace(scene, ui=replace(scene.ui, focus=pane)), by)
         return Step(replace(ui, focus=scene.ui.focus, last_list=scene.ui.last_list))
     if pane in VIEWS:
         return views.clicked(scene, mouse.x, mouse.y)

@@ -6,27 +6,19 @@ from typing import TYPE_CHECKING
 
 from leaseq.dataclass import dataclass, replace
 from leaseq.monitor import detail
+from leaseq.monitor.cursor import FAR, LISTS, of_task
 from leaseq.monitor.filters import Filter
 from leaseq.monitor.logs import current, shown_index
-from leaseq.monitor.model import FEW_ROWS, ROWS_MAX, VIEWS, Pane, Scene, Ui, fresh_log, say
+from leaseq.monitor.model import FEW_ROWS, ROWS_MAX, Scene, Ui, fresh_log, say
+from leaseq.monitor.pane import VIEWS, Pane
 from leaseq.monitor.stage import laid_out
 from leaseq.monitor.wants import shown_attempt
 
 if TYPE_CHECKING:
-    from leaseq.monitor.effects import Effect
+    pass
 
-FAR = 1 << 40
 NEAR_END = 20
-LISTS = (Pane.LEASES, Pane.NODES, Pane.TASKS)
 STREAMS = ("both", "out", "err")
-
-
-@dataclass(frozen=True)
-class Step:
-    """The state after a key, and what is to be done outside."""
-
-    ui: Ui
-    effects: tuple[Effect, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,16 +37,7 @@ def vertical(scene: Scene, by: int) -> Ui:
         return scroll_log(scene, by)
     if pane is Pane.DETAIL:
         return _scroll_detail(scene, by)
-    if pane in VIEWS:
-        from leaseq.monitor import views
-
-        return views.moved(scene, down=by)
     return select(scene, pane, _place(scene, pane) + by)
-
-
-def page(scene: Scene, by: int) -> Ui:
-    rect = laid_out(scene).panes.get(scene.ui.focus)
-    return vertical(scene, by * max(1, (rect.height if rect else 10) - 2))
 
 
 def _place(scene: Scene, pane: Pane) -> int:
@@ -76,13 +59,6 @@ def select(scene: Scene, pane: Pane, place: int) -> Ui:
     if place >= len(rows) - NEAR_END and scene.unread:
         ui = replace(ui, rows=min(ROWS_MAX, ui.rows * 2))
     return of_task(ui, scene.tasks[place].id)
-
-
-def of_task(ui: Ui, task: str) -> Ui:
-    """That task is selected; its output is shown from its end."""
-    if task == ui.task:
-        return ui
-    return replace(fresh_log(ui), task=task, log_attempt=0)
 
 
 def _scroll_detail(scene: Scene, by: int) -> Ui:
@@ -108,11 +84,7 @@ def next_pane(scene: Scene, by: int) -> Ui:
 
 
 def sideways(scene: Scene, by: int) -> Ui:
-    """The nearest pane in that direction; if only one is shown, the next one. In a view the cursor moves."""
-    if scene.ui.focus in VIEWS:
-        from leaseq.monitor import views
-
-        return views.moved(scene, right=by)
+    """The nearest pane in that direction; if only one is shown, the next one."""
     layout = laid_out(scene)
     here = layout.panes.get(scene.ui.focus)
     if layout.single or here is None:

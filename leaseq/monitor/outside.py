@@ -12,12 +12,11 @@ from leaseq.layout import Home
 from leaseq.monitor import clipboard
 from leaseq.monitor.completing import asked
 from leaseq.monitor.doings import noted
-from leaseq.monitor.effects import Pager, Run, command_line
+from leaseq.monitor.effects import Answer, Pager, Run, Step, command_line
 from leaseq.monitor.model import Message, Ui
-from leaseq.monitor.moves import Step
 from leaseq.monitor.overlays import Form, Output
 from leaseq.monitor.reader import Readers
-from leaseq.monitor.run import Answer, answer_of, foreground, page
+from leaseq.monitor.run import answer_of, foreground, page
 from leaseq.monitor.terminal import Terminal
 
 SHORT_LINES = 3

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from leaseq.dataclass import dataclass, field
+from leaseq.monitor.deed import Undo
+from leaseq.monitor.effects import Step
 from leaseq.monitor.model import Scene
-from leaseq.monitor.moves import Step
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.text import Span, fit, fold, pad, part, restyle, short, width, wrap
 from leaseq.widths import cells
-
-if TYPE_CHECKING:
-    from leaseq.monitor.undo import Undo
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from leaseq.monitor import gpus
 from leaseq.monitor.apart import apart
 from leaseq.monitor.filters import Filter, trouble
 from leaseq.monitor.gpus import MARK, any_marked, idle_code
-from leaseq.monitor.model import Pane, Scene, Sort, gpu_count
+from leaseq.monitor.model import Scene, Sort, gpu_count
+from leaseq.monitor.pane import Pane
 from leaseq.monitor.text import Span, fit, pad, restyle, short, tail, wrap
 from leaseq.monitor.theme import (
     HEALTH_STYLES,

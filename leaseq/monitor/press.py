@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from leaseq.dataclass import replace
+from leaseq.monitor.effects import Step
 from leaseq.monitor.keymap import TABLE, Key
 from leaseq.monitor.model import Scene, say
-from leaseq.monitor.moves import Step
 from leaseq.widths import cells
 
 LAST = ("?", "q")

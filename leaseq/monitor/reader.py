@@ -22,7 +22,7 @@ from leaseq.errors import LeaseqError, Malformed
 from leaseq.layout import Home
 from leaseq.lease.kinds import is_borrowed
 from leaseq.lease.view import LeaseView, look_at_all, reader_of
-from leaseq.monitor.data import Data, Leases, Log, Past, Watched, with_errors, with_history, with_seen
+from leaseq.monitor.data import Data, Leases, Log, Past, Watched, said_of, with_errors, with_history, with_seen
 from leaseq.monitor.logwatch import LogWatch
 from leaseq.monitor.wants import Want
 from leaseq.protocol import allocs
@@ -340,12 +340,3 @@ def read_once(fs: Fs, home: Home, clock: Clock, want: Want, *, own: re.Pattern[s
     progress = ProgressWatch(fs, home, own).read(want) if want.running else {}
     errors = read_errors(fs, home, clock, Data(), want)
     return Data(want.lease_id, lease, leases, log or Log(), progress, errors=errors)
-
-
-def said_of(error: BaseException) -> str:
-    """What went wrong, in words."""
-    if isinstance(error, LeaseqError):
-        return error.message
-    if isinstance(error, OSError):
-        return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
-    return str(error)

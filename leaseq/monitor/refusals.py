@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from leaseq.monitor.logs import current
-from leaseq.monitor.model import Pane, Scene
+from leaseq.monitor.model import Scene
+from leaseq.monitor.pane import Pane
 
 
 def no_task(scene: Scene) -> str:

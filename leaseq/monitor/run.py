@@ -10,28 +10,12 @@ import sys
 from collections.abc import Mapping
 
 from leaseq import programs
-from leaseq.dataclass import dataclass
 from leaseq.installation import main_file
 from leaseq.layout import Home
-from leaseq.monitor.effects import Pager, Run
-from leaseq.reading.logtext import Span, sanitise
+from leaseq.monitor.effects import Answer, Pager, Run
+from leaseq.reading.logtext import sanitise
 
 LINES_MAX = 5000
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command said."""
-
-    run: Run
-    code: int
-    lines: tuple[tuple[Span, ...], ...]
-
-    @property
-    def text(self) -> str:
-        """In a few words: without the `leaseq: ` that every line of talk begins with."""
-        plain = ["".join(text for text, _ in line) for line in self.lines]
-        return "\n".join(line.removeprefix("leaseq: ") for line in plain)
 
 
 def argv(words: tuple[str, ...]) -> list[str]:

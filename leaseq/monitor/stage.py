@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from leaseq.dataclass import replace
 from leaseq.monitor.banners import banner
 from leaseq.monitor.layout import Ask, Layout, Rect, arrange
-from leaseq.monitor.model import FAILURES, Pane, Scene, settled
-from leaseq.monitor.panes import Rows, has_header, has_more_line
+from leaseq.monitor.model import Scene
+from leaseq.monitor.pane import Pane
+from leaseq.monitor.panes import Rows, has_header
 from leaseq.monitor.text import wrap
 
 
@@ -22,29 +22,6 @@ def laid_out(scene: Scene) -> Layout:
         view=ui.view.pane if ui.view else None,
     )
     return arrange(scene.columns, scene.lines, ask)
-
-
-def arranged(scene: Scene) -> Scene:
-    """The scene with its selections in sight, as the sizes of the panes demand."""
-    layout = laid_out(scene)
-    heights = {pane: rect.height for pane, rect in layout.panes.items()}
-    if Pane.TASKS in heights:
-        heights[Pane.TASKS] -= has_header(heights[Pane.TASKS])
-        scene = replace(scene, room=heights[Pane.TASKS])
-        if scene.more and has_more_line(scene.room):
-            heights[Pane.TASKS] -= 1
-            scene = replace(scene, room=heights[Pane.TASKS])
-    scene = settled(scene, heights)
-    if scene.ui.view is not None:
-        from leaseq.monitor import views  # as all of them: not before the first frame
-
-        scene = views.settled(scene, layout)
-    failed = Pane.LOGS in heights and scene.task is not None and scene.task.state in FAILURES
-    if scene.ui.seek is None and not failed:
-        return scene
-    from leaseq.monitor.seeking import resolved
-
-    return resolved(scene, heights.get(Pane.LOGS, scene.lines))
 
 
 def message_lines(scene: Scene) -> Rows:

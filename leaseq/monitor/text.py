@@ -133,3 +133,9 @@ def fold(spans: Iterable[Span], columns: int) -> list[list[Span]]:
         rows.append(piece)
         at += columns
     return rows
+
+
+def short_id(task: str) -> str:
+    """Its first letters, and which index it is."""
+    task, line, index = task.partition("_")
+    return task[:8] + line + index

@@ -10,12 +10,11 @@ from itertools import groupby
 
 from leaseq.dataclass import replace
 from leaseq.models import State
+from leaseq.monitor.cursor import FAR, of_task
 from leaseq.monitor.detail import clock
-from leaseq.monitor.logs import short_id
 from leaseq.monitor.model import Scene, Ui, say
-from leaseq.monitor.moves import FAR, of_task
 from leaseq.monitor.panes import Rows
-from leaseq.monitor.text import Span, fit, pad, part, restyle, short, splice, tail, width
+from leaseq.monitor.text import Span, fit, pad, part, restyle, short, short_id, splice, tail, width
 from leaseq.monitor.theme import STATE_STYLES, state_glyph
 from leaseq.monitor.viewing import Viewing
 from leaseq.reading.report import SECOND, clipped, length, merged, span_of

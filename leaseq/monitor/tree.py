@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from leaseq.dataclass import replace
 from leaseq.models import State
+from leaseq.monitor.cursor import FAR, of_task
 from leaseq.monitor.data import Forest
 from leaseq.monitor.model import Scene, Ui
-from leaseq.monitor.moves import FAR, of_task
 from leaseq.monitor.panes import Rows, line, why
 from leaseq.monitor.text import Span, fit, pad, short
 from leaseq.monitor.theme import STATE_STYLES, state_glyph, waited

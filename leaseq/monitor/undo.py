@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from leaseq.dataclass import dataclass, field, replace
+from leaseq.dataclass import replace
 from leaseq.models import ANY, State
-from leaseq.monitor.effects import Run
+from leaseq.monitor.deed import Undo
+from leaseq.monitor.effects import Run, Step
 from leaseq.monitor.model import Scene, Ui, say
-from leaseq.monitor.moves import Step
 from leaseq.monitor.overlays import Confirm
 from leaseq.names import priority_of
 from leaseq.reading.views import TaskView
 from leaseq.schema import whole
-from leaseq.words import count
 
 KEPT = 50
-NAMES = {"set": "priority", "move": "pin"}
-"""What verbs did that have another name for a person."""
 BACK = {"hold": "release", "release": "hold", "pause": "resume", "resume": "pause"}
 """What takes the verb back; a verb that is not here has one of its own."""
-
-
-@dataclass(frozen=True)
-class Undo:
-    """One thing that was done. `verb`: of the command."""
-
-    lease: str
-    verb: str
-    tasks: tuple[str, ...] = ()
-    group: str = ""
-    """Of what was paused, or resumed; empty: the lease."""
-    before: Mapping[str, str] = field(default_factory=dict)
-    """Of each task what it was: its priority, its node; of one that was held, `held`."""
-    made: str = ""
-    """What it was made: the priority, the node."""
-
-    @property
-    def words(self) -> str:
-        """`cancel of T3k9x2ab`."""
-        what = self.tasks[0][:8] if len(self.tasks) == 1 else count(len(self.tasks), "task")
-        if self.verb in ("pause", "resume"):
-            what = f"group {self.group}" if self.group else "the lease"
-        return f"{NAMES.get(self.verb, self.verb)} of {what}"
 
 
 def priority(task: TaskView) -> str | None:

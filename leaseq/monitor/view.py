@@ -10,7 +10,8 @@ from leaseq.monitor.ahead import ahead
 from leaseq.monitor.banners import banner
 from leaseq.monitor.filters import Filter
 from leaseq.monitor.layout import Layout, Rect, lines_of
-from leaseq.monitor.model import VIEWS, Pane, Scene
+from leaseq.monitor.model import Scene
+from leaseq.monitor.pane import VIEWS, Pane
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.press import hints
 from leaseq.monitor.stage import laid_out, message_lines

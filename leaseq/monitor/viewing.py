@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaseq.dataclass import dataclass
-from leaseq.monitor.model import VIEWS, Pane
+from leaseq.monitor.pane import VIEWS, Pane
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ from types import ModuleType
 
 from leaseq.dataclass import replace
 from leaseq.monitor import grid, jobs, timeline, tree
+from leaseq.monitor.cursor import LISTS, of_task
+from leaseq.monitor.effects import Step
 from leaseq.monitor.layout import Layout
-from leaseq.monitor.model import VIEWS, Pane, Scene, Ui
-from leaseq.monitor.moves import LISTS, Step, of_task
+from leaseq.monitor.model import Scene, Ui
+from leaseq.monitor.pane import VIEWS, Pane
 from leaseq.monitor.panes import Rows
 from leaseq.monitor.stage import laid_out
 from leaseq.monitor.viewing import Viewing

@@ -10,10 +10,9 @@ from leaseq.layout import Home
 from leaseq.lease import leases
 from leaseq.lease.view import reader_of
 from leaseq.models import State
-from leaseq.monitor.data import Books, Data, Forest, Seen
+from leaseq.monitor.data import Books, Data, Forest, Seen, said_of
 from leaseq.monitor.grid import GROUP_PREFIX
-from leaseq.monitor.model import Pane
-from leaseq.monitor.reader import said_of
+from leaseq.monitor.pane import Pane
 from leaseq.monitor.wants import Look
 from leaseq.names import parse_id
 from leaseq.reading.find import Search

@@ -8,7 +8,8 @@ from leaseq.dataclass import dataclass
 from leaseq.models import State
 from leaseq.monitor.data import Seek
 from leaseq.monitor.filters import Filter
-from leaseq.monitor.model import FAILURES, FEW_ROWS, Pane, Scene
+from leaseq.monitor.model import FAILURES, FEW_ROWS, Scene
+from leaseq.monitor.pane import Pane
 from leaseq.reading.views import TaskView, running
 
 SEARCHED_MAX = 10_000

@@ -10,16 +10,17 @@ import pytest
 from leaseq.dataclass import replace
 from leaseq.models import Lease, State
 from leaseq.monitor import actions
+from leaseq.monitor.arranging import arranged
 from leaseq.monitor.banners import banner
 from leaseq.monitor.data import Data
 from leaseq.monitor.effects import Run
 from leaseq.monitor.filters import Filter
 from leaseq.monitor.menus import task_menu
-from leaseq.monitor.model import MAIN, Pane, Scene, Ui
+from leaseq.monitor.model import Scene, Ui
 from leaseq.monitor.overlays import Confirm, Menu
+from leaseq.monitor.pane import MAIN, Pane
 from leaseq.monitor.press import press
 from leaseq.monitor.remedies import next_step
-from leaseq.monitor.stage import arranged
 from leaseq.protocol.groups import Limits
 from leaseq.reading.views import Health, Place
 from leaseq.world import hostname

@@ -14,14 +14,13 @@ from leaseq.errors import UsageError
 from leaseq.lease.base import LeaseState
 from leaseq.models import State
 from leaseq.monitor import calls, doings
+from leaseq.monitor.arranging import arranged
 from leaseq.monitor.calls import Caller, Calling, calling, news, notification, title_of
-from leaseq.monitor.effects import Foreground, Run, Watch
+from leaseq.monitor.effects import Answer, Foreground, Run, Watch
 from leaseq.monitor.model import Scene, Ui
 from leaseq.monitor.outside import answered
 from leaseq.monitor.overlays import Output
 from leaseq.monitor.press import press
-from leaseq.monitor.run import Answer
-from leaseq.monitor.stage import arranged
 from tests.unit import monitor_scenes as situations
 from tests.unit.monitor_scenes import NOW, WALL
 

@@ -12,13 +12,14 @@ import pytest
 
 from leaseq.dataclass import replace
 from leaseq.monitor.actions import cancel, release_lease, submit_form
+from leaseq.monitor.arranging import arranged
 from leaseq.monitor.data import Sought
 from leaseq.monitor.filters import Filter
 from leaseq.monitor.menus import task_menu
-from leaseq.monitor.model import Message, Pane, Scene, Ui
+from leaseq.monitor.model import Message, Scene, Ui
 from leaseq.monitor.overlays import Edit, Help, Output, Prompt
+from leaseq.monitor.pane import Pane
 from leaseq.monitor.press import press
-from leaseq.monitor.stage import arranged
 from leaseq.monitor.text import width
 from leaseq.monitor.view import Frame, frame, plain
 from tests.unit import monitor_scenes as situations

@@ -10,14 +10,13 @@ import pytest
 from leaseq.dataclass import replace
 from leaseq.models import State
 from leaseq.monitor import likes
-from leaseq.monitor.effects import Run
+from leaseq.monitor.arranging import arranged
+from leaseq.monitor.deed import Undo
+from leaseq.monitor.effects import Answer, Run
 from leaseq.monitor.filters import Filter
 from leaseq.monitor.model import Scene, Ui
 from leaseq.monitor.outside import answered
 from leaseq.monitor.press import press
-from leaseq.monitor.run import Answer
-from leaseq.monitor.stage import arranged
-from leaseq.monitor.undo import Undo
 from tests.unit import monitor_scenes as situations
 from tests.unit.test_monitor_golden import check, drawn, utc
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from leaseq.dataclass import replace
 from leaseq.lease.view import look_at_all
+from leaseq.monitor.arranging import arranged
 from leaseq.monitor.data import Data, Leases
-from leaseq.monitor.model import Pane, Ui
+from leaseq.monitor.model import Ui
+from leaseq.monitor.pane import Pane
 from leaseq.monitor.reader import read_past
-from leaseq.monitor.stage import arranged, laid_out
+from leaseq.monitor.stage import laid_out
 from leaseq.monitor.wants import want
 from leaseq.world import SystemFs
 from tests.unit import monitor_scenes as situations

@@ -9,20 +9,22 @@ import pytest
 from leaseq.dataclass import replace
 from leaseq.models import State
 from leaseq.monitor import actions, effects, menus, moves
+from leaseq.monitor.arranging import arranged
 from leaseq.monitor.banners import banner
 from leaseq.monitor.completing import completed
 from leaseq.monitor.data import Data, Index, Log, Sought, Watched, with_history
 from leaseq.monitor.detail import content
+from leaseq.monitor.effects import Step
 from leaseq.monitor.filters import STATES, Filter, filtered, in_states
 from leaseq.monitor.help import help_rows
 from leaseq.monitor.keymap import TABLE, always
 from leaseq.monitor.logs import logs, title
-from leaseq.monitor.model import VIEWS, Pane, Scene, Ui
+from leaseq.monitor.model import Scene, Ui
 from leaseq.monitor.overlays import Confirm, Edit, Form, Help, Item, Menu, Prompt
+from leaseq.monitor.pane import VIEWS, Pane
 from leaseq.monitor.panes import leases_shown, tasks, why
 from leaseq.monitor.press import LAST, hints, press
 from leaseq.monitor.reader import rank
-from leaseq.monitor.stage import arranged
 from leaseq.monitor.text import width
 from leaseq.monitor.theme import codes
 from leaseq.monitor.view import COUNTS
@@ -678,7 +680,7 @@ def test_the_menu_of_an_array_lists_its_indices_and_it_has_no_output_of_its_own(
     refused = {item.key: item.why_not for item in menu.items}
     assert refused["v"] == refused["o"] == "each index has its own" and refused["e"] == ""
     step = next(item for item in menu.items if item.key == "e").act(scene)
-    assert isinstance(step, moves.Step) and scene.task
+    assert isinstance(step, Step) and scene.task
     (run,) = step.effects
     assert run == effects.Run(("tasks", "--lease", "48213", scene.task.id, "--values"), whole=True)
     assert "each index has its own output" in "".join(text for text, _ in logs(scene, 100, 5)[0])

@@ -9,11 +9,12 @@ import pyte
 import pytest
 
 from leaseq.dataclass import replace
+from leaseq.monitor.arranging import arranged
 from leaseq.monitor.filters import Filter
-from leaseq.monitor.model import Pane, Ui
+from leaseq.monitor.model import Ui
 from leaseq.monitor.overlays import Help
 from leaseq.monitor.paint import changes, difference, styled
-from leaseq.monitor.stage import arranged
+from leaseq.monitor.pane import Pane
 from leaseq.monitor.text import fit, fold, part, short, splice, tail, width, wrap
 from leaseq.monitor.view import Frame, frame, plain
 from leaseq.widths import cells, cut

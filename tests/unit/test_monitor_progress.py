@@ -11,11 +11,11 @@ from leaseq.dataclass import replace
 from leaseq.layout import Home
 from leaseq.models import State
 from leaseq.monitor.ahead import ahead, moment
+from leaseq.monitor.arranging import arranged
 from leaseq.monitor.detail import content
 from leaseq.monitor.model import Scene, Ui
 from leaseq.monitor.panes import how_far
 from leaseq.monitor.reader import Readers
-from leaseq.monitor.stage import arranged
 from leaseq.monitor.theme import waited
 from leaseq.monitor.view import frame, plain
 from leaseq.monitor.wants import want

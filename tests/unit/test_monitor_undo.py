@@ -7,16 +7,16 @@ import pytest
 from leaseq.dataclass import replace
 from leaseq.models import State
 from leaseq.monitor import changing, clipboard, going, likes
-from leaseq.monitor.effects import Copy, Run, Watch
+from leaseq.monitor.arranging import arranged
+from leaseq.monitor.deed import Undo
+from leaseq.monitor.effects import Answer, Copy, Run, Watch
 from leaseq.monitor.filters import Filter
 from leaseq.monitor.menus import task_menu
 from leaseq.monitor.model import Scene, Ui
 from leaseq.monitor.outside import answered
 from leaseq.monitor.overlays import Confirm, Menu
 from leaseq.monitor.press import press
-from leaseq.monitor.run import Answer
-from leaseq.monitor.stage import arranged
-from leaseq.monitor.undo import KEPT, Undo, last
+from leaseq.monitor.undo import KEPT, last
 from leaseq.reading.views import ArrayView, TaskView
 from leaseq.reading.waits import Wait
 from leaseq.upstream import Upstream

@@ -13,12 +13,14 @@ from leaseq.indices import Indices
 from leaseq.lease.kept import Kept
 from leaseq.models import State
 from leaseq.monitor import grid
+from leaseq.monitor.arranging import arranged
 from leaseq.monitor.data import Books, Forest, Seen
-from leaseq.monitor.model import Pane, Scene, Ui
+from leaseq.monitor.model import Scene, Ui
 from leaseq.monitor.mouse import moved as moused
 from leaseq.monitor.moves import Mouse
+from leaseq.monitor.pane import Pane
 from leaseq.monitor.press import press
-from leaseq.monitor.stage import arranged, laid_out
+from leaseq.monitor.stage import laid_out
 from leaseq.monitor.text import width
 from leaseq.monitor.timeline import window
 from leaseq.monitor.view import frame, plain
