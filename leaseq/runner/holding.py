@@ -116,7 +116,9 @@ class Lot:
 
     def open(self) -> list[Holding]:
         """The chunks of which something may start."""
-        return [] if self.tripped else [each for each in self.held if not each.overruled]
+        if self.tripped or self.stop_of_all:
+            return []  # the ledger may have found a moment ago that too many failed
+        return [each for each in self.held if not each.overruled]
 
     @property
     def startable(self) -> int:

@@ -41,3 +41,19 @@ def test_an_array_that_two_runners_end_is_counted_once() -> None:
     result = run(told_before_a_restart())
     assert not result.violation, result.violation
     assert result.struck["server restart"]
+
+
+def too_many_fail_as_a_turn_hangs() -> Plan:
+    """A turn hangs while the ledger writes how indices failed, and finds that no more may; then the turn goes on."""
+    failing = ArrayPlan(
+        11.73243937618717, "login", Need(cpus=2), 60, 0.001, 1, "ignores", 1, "fail", requeue=True, max_fails=1
+    )
+    beside = ArrayPlan(18.502381014060074, "desk", Need(), 25, 0.001, 75, "obeys", requeue=True, group="gc")
+    full = Trouble("no room on the disk of", "n1a", 1.0, "runner n1a 1", ("sync_dir", "/claimed"))
+    return Plan("k1 33", (), (), (full,), (failing, beside), unlimited=True)
+
+
+def test_no_window_follows_once_too_many_of_an_array_have_failed() -> None:
+    result = run(too_many_fail_as_a_turn_hangs())
+    assert not result.violation, result.violation
+    assert result.done["stopped by max_fails"]
