@@ -16,8 +16,9 @@ from leaseq.protocol.plan import Plan
 from leaseq.upstream import Standing, Upstream
 from leaseq.world import Fs
 
-WAITS, FREE, VAIN = range(3)
-"""What is known of an index: it may not begin yet; it may; it never will, for the other one ended and not well."""
+WAITS, FREE, VAIN, ENDS = range(4)
+"""What is known of an index: it may not begin yet; it may; it never will, for the other one ended and not well, or for
+it is to end."""
 LOOK_SECONDS = 1.0
 CALLS_PER_SECOND = 200.0
 """So much do all nodes of a lease together ask of the file server by such looks."""
@@ -33,6 +34,7 @@ class Gate:
         """keeps: an index that never will begin waits on, for the other one may be retried."""
         self.ups, self._plan, self._indices, self._keeps = tuple(ups), plan, indices, keeps
         self._news = [IndexNews(fs, lease.beside(up.lease), up.task) for up in ups]
+        self._to_end = Indices()
         self._fates = bytearray(len(indices))
         self._decided: Counter[int] = Counter()
         """By chunk, how many of its indices wait no more."""
@@ -65,14 +67,22 @@ class Gate:
                     changed = True
         return changed
 
+    def end(self, some: Indices) -> None:
+        """Those indices are to end, whatever becomes of the others: they wait no more."""
+        new, self._to_end = (some - self._to_end) & self._indices, some
+        for index in new:
+            self._learn(index)
+
     def _learn(self, index: int) -> None:
         place = self._indices.place(index)
         chunk, before, fate = self._plan.chunk_of(place), self._fates[place], self._fate(index)
         self._decided[chunk] += (fate != WAITS) - (before != WAITS)
-        self._vain[chunk] += (fate == VAIN) - (before == VAIN)
+        self._vain[chunk] += (fate >= VAIN) - (before >= VAIN)
         self._fates[place] = fate
 
     def _fate(self, index: int) -> int:
+        if index in self._to_end:
+            return ENDS
         if any(index in news.bad for news in self._news):
             return WAITS if self._keeps else VAIN
         return FREE if all(index in news.good for news in self._news) else WAITS

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from leaseq.errors import Malformed
+from leaseq.indices import Indices
 from leaseq.names import Entry
 from leaseq.protocol import broken
 from leaseq.protocol.edges import each_of
@@ -30,6 +31,7 @@ def learn(state: NodeState, ports: Ports, lot: Lot) -> None:
         lot.gate = Gate(ports.fs, ports.lease, ups, lot.plan, lot.expansion.indices, keeps=keeps) if ups else None
         lot.written_down = False
     if lot.gate is not None:
+        lot.gate.end(Indices(part for stop in lot.stops if stop.indices for part in stop.indices.parts))
         # The ledger says if it writes how an index ended of one of those.
         ports.ledger.journals.watched |= lot.gate.tasks
         lot.gate.look(ports.clock.monotonic(), askers=_askers(state))

@@ -81,6 +81,20 @@ def test_an_index_that_fails_cancels_its_own_and_a_retry_brings_just_those_back(
     assert box.run("tasks", third, "--json", code=0).json["tasks"][3]["attempt"] == 3
 
 
+def test_an_index_that_was_kept_and_is_cancelled_keeps_its_array_no_more(box: Box) -> None:
+    go = box.work / "go"
+    waits = f"while [ ! -e {go}/{{i}} ]; do sleep 0.01; done"
+    first = array(box, f"{waits}; test {{i}} = 0", indices="0-1")
+    second = array(box, waits, "--after", f"each:{first}", "--on-dep", "hold", indices="0-1")
+    go.mkdir()
+    (go / "1").touch()
+    wait_until(lambda: states(box, first)[1].startswith("FAILED"), "the other index to fail")
+    box.run("cancel", f"{second}_1", code=0)
+    (go / "0").touch()
+    box.run("wait", second, code=120)
+    assert [each.split()[0] for each in states(box, second)] == ["DONE", "CANCELLED"]
+
+
 def test_a_retry_without_cascade_leaves_the_cancelled_ones(box: Box) -> None:
     flag = box.work / "flag"
     first = array(box, f"test -e {flag}", indices="0-1")

@@ -73,3 +73,10 @@ def test_no_history_with_arrays_that_wait_index_by_index_breaks_a_promise(first:
         plan = draw_each(f"each {number}", only=() if number % PART == 0 else None)
         result = run(plan)
         assert not result.violation, f"{result.violation}\n{plan}"
+
+
+@pytest.mark.parametrize("seed", ["g1 328", "g1 514"])
+def test_a_history_with_arrays_that_wait_index_by_index_that_broke_a_promise_once_keeps_it(seed: str) -> None:
+    """Indices that waited for such as had failed, and were to be kept, were cancelled, and their array never ended."""
+    result = run(draw_each(seed))
+    assert not result.violation, result.violation

@@ -14,7 +14,7 @@ from leaseq.protocol import retention
 from leaseq.protocol.facts import Ended
 from leaseq.protocol.index_news import IndexNews
 from leaseq.protocol.plan import Plan
-from leaseq.runner.gate import FREE, VAIN, WAITS, Gate
+from leaseq.runner.gate import ENDS, FREE, VAIN, WAITS, Gate
 from leaseq.runner.queue import Queue
 from leaseq.upstream import Upstream, edges_in
 from leaseq.verbs.cancel import cancel
@@ -105,6 +105,19 @@ def test_an_index_may_begin_once_its_own_is_done_and_never_if_that_ended_otherwi
     for number, index in enumerate((2, 3)):
         sweep.end(index, place=number)
     assert fates(made) == [FREE] * COUNT and made.is_settled
+
+
+def test_an_index_that_is_to_end_waits_no_more_whatever_becomes_of_its_own(lab: Lab) -> None:
+    sweep = Sweep(lab)
+    down = after_each(lab, sweep.id, on_dep="hold")
+    made = gate(lab, down, keeps=True)
+    sweep.end(2, State.FAILED)
+    made.end(Indices.parse("2,4"))
+    assert fates(made) == [WAITS, WAITS, ENDS, WAITS, ENDS, WAITS]
+    assert made.decided(()) == made.in_vain(()) == [2, 4] and made.free_in([2, 4]) == 0
+    made.end(Indices.parse("0,2,4"))
+    sweep.end(4)
+    assert fates(made) == [ENDS, WAITS, ENDS, WAITS, ENDS, WAITS]
 
 
 def test_what_was_read_of_a_journal_is_not_read_again(lab: Lab) -> None:
