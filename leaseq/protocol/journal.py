@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import product
+from itertools import product, takewhile
 from typing import Any
 
 from leaseq.array_names import ArrayNames
@@ -197,7 +197,7 @@ def ends(fs: Fs, array: ArrayDir, names: ArrayNames) -> Iterator[tuple[str, Ende
     cuts = cuts_of(fs, array, names)
     for node, owner in names.journals:
         own = {each: size for (each, whose), size in cuts.items() if whose == owner}
-        for fact in _facts(whole(fs, array.journal(node, owner)), own):
+        for fact in _once(_facts(whole(fs, array.journal(node, owner)), own)):
             with suppress(Malformed, LookupError, TypeError, ValueError):
                 if fact[0] == "e":
                     yield node, Ended.parse(fact)
@@ -297,10 +297,24 @@ def totals(fs: Fs, array: ArrayDir, names: ArrayNames) -> Totals:
     return found
 
 
-def counted(facts: Iterable[list[Any]]) -> Totals:
-    """The totals of the ends among those lines."""
-    found = Totals()
+def _once(facts: Iterable[list[Any]], before: Iterable[list[Any]] = ()) -> Iterator[list[Any]]:
+    """Those lines of one journal without the ends that it has told by then; before: lines that stand before them.
+
+    Who does not know whether a write was done writes it again.
+    """
+    told = {repr(fact[1:3]) for fact in before if fact[0] == "e"}
     for fact in facts:
+        if fact[0] == "e":
+            if (attempted := repr(fact[1:3])) in told:
+                continue
+            told.add(attempted)
+        yield fact
+
+
+def counted(facts: Iterable[list[Any]], before: Iterable[list[Any]] = ()) -> Totals:
+    """The totals of the ends among those lines of one journal, each once: see `_once`."""
+    found = Totals()
+    for fact in _once(facts, before):
         try:
             if fact[0] == "e":
                 found.add(Ended.parse(fact))
@@ -326,8 +340,11 @@ def _last_totals(fs: Fs, path: str) -> tuple[Totals | None, int]:
                     found = Totals.parse(facts[at])
                 except (Malformed, LookupError, TypeError, AttributeError):
                     continue
-                # Who wrote the lines after it died before their totals.
-                found.join(counted(facts[at + 1 :]))
+                late, batch = facts[at + 1 :], list(takewhile(lambda fact: fact[0] != "t", reversed(facts[:at])))
+                if late and len(batch) == at and length < size:
+                    break
+                # Who wrote the lines after it died before their totals; perhaps he had written some in the last batch.
+                found.join(counted(late, batch))
                 return found, size
         if length >= size:
             return (counted(facts) if facts else None), size

@@ -317,6 +317,8 @@ class Begins:
     holding: Holding
     attempts: list[Attempted]
     key: str = ""
+    written: bool = False
+    """True once its line stands in the journal, durably: what follows from that may have to be tried again."""
 
 
 @dataclass(eq=False)
@@ -327,6 +329,7 @@ class NeverBegan:
     attempts: list[Attempted]
     owner: str
     key: str = ""
+    written: bool = False
 
 
 @dataclass(eq=False)
@@ -337,6 +340,7 @@ class IndexEnds:
     ended: Ended
     key: str
     """The attempt's, whose local record goes once this is durable."""
+    written: bool = False
 
 
 @dataclass(eq=False)
@@ -363,4 +367,6 @@ class ArrayEnds:
     key: str = ""
 
 
-Note = Begins | NeverBegan | IndexEnds | LogsLeft | ChunkEnds | ArrayEnds
+Line = Begins | NeverBegan | IndexEnds
+"""What is a line of a journal."""
+Note = Line | LogsLeft | ChunkEnds | ArrayEnds

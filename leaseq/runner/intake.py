@@ -297,10 +297,10 @@ class Intake:
             for each in (won, *others):
                 del state.won[each.claim.entry.key]
 
-    def let_go(self) -> None:
-        """What was claimed ahead and has nothing to follow any more is pending again."""
+    def let_go(self, *, everything: bool = False) -> None:
+        """What was claimed ahead and has nothing to follow any more is pending again; or everything that was won."""
         state, ports = self.state, self.ports
-        ahead = state.claimed_ahead()
+        ahead = list(state.won.values()) if everything else state.claimed_ahead()
         for won in limits.put_back(state, ports, ahead):
             self.start(won)
         for won in ahead:

@@ -17,7 +17,7 @@ from leaseq.protocol.index_logs import Pack
 from leaseq.protocol.journal import Journal
 from leaseq.protocol.stops import Stop
 from leaseq.protocol.tasks import Claim
-from leaseq.runner.holding import ArrayEnds, Begins, ChunkEnds, Holding, IndexEnds, LogsLeft, NeverBegan, Note
+from leaseq.runner.holding import ArrayEnds, Begins, ChunkEnds, Holding, IndexEnds, Line, LogsLeft, NeverBegan, Note
 from leaseq.world import Fs
 
 Name = tuple[str, str]
@@ -65,26 +65,11 @@ class Journals:
         return freed
 
     def _write_one(self, notes: Sequence[Note], done: Callable[[Note], None]) -> None:
-        ends: list[Ended] = []
-        begun: dict[int, Attempts] = {}
-        never: list[tuple[int, Attempts, str]] = []
-        told: list[Begins | NeverBegan | IndexEnds] = []
-        for note in notes:
-            if isinstance(note, (LogsLeft, ChunkEnds, ArrayEnds)):
-                continue
-            told.append(note)
-            if isinstance(note, IndexEnds):
-                ends.append(note.ended)
-            elif isinstance(note, Begins):
-                begun[note.holding.chunk] = [*begun.get(note.holding.chunk, ()), *note.attempts]
-            else:
-                never.append((note.holding.chunk, note.attempts, note.owner))
-        if told:
-            packed = self._pack(told[0].holding, ends)
-            self._journal(told[0].holding).write(ended=ends, begun=begun, never=never, packed=packed)
-            if ends:
-                self._drop_logs([note for note in told if isinstance(note, IndexEnds)], packed)
-                self._stop_if_too_many_failed(told[0].holding, everywhere=False)
+        told = [note for note in notes if isinstance(note, (Begins, NeverBegan, IndexEnds))]
+        if unwritten := [note for note in told if not note.written]:
+            self._write_lines(unwritten)
+        if any(isinstance(note, IndexEnds) for note in told):
+            self._stop_if_too_many_failed(told[0].holding, everywhere=False)
         for each in told:
             if isinstance(each, IndexEnds):
                 self.procs.forget(each.key)
@@ -111,6 +96,25 @@ class Journals:
             elif isinstance(note, ArrayEnds):
                 self.finish(note.closed)
                 done(note)
+
+    def _write_lines(self, notes: Sequence[Line]) -> None:
+        """What the notes say stands in the journal, durably and once, whatever fails of what follows from it."""
+        holding = notes[0].holding
+        ended = [note for note in notes if isinstance(note, IndexEnds)]
+        begun: dict[int, Attempts] = {}
+        never: list[tuple[int, Attempts, str]] = []
+        for note in notes:
+            if isinstance(note, Begins):
+                begun[note.holding.chunk] = [*begun.get(note.holding.chunk, ()), *note.attempts]
+            elif isinstance(note, NeverBegan):
+                never.append((note.holding.chunk, note.attempts, note.owner))
+        ends = [note.ended for note in ended]
+        packed = self._pack(holding, ends)
+        self._journal(holding).write(ended=ends, begun=begun, never=never, packed=packed)
+        for note in notes:
+            note.written = True
+        if ended:
+            self._drop_logs(ended, packed)
 
     def _closed(self, holding: Holding) -> Claim | None:
         """The claim on the array, once nothing is left of it to take, nor in this runner's hands; whoever has made it.

@@ -49,11 +49,8 @@ class Runner:
         if now >= state.retry_at:
             if self._may_fill(now):
                 self.guard(self.intake.fill)
-            elif state.phase.goes_on and not state.phase.may_claim:
-                self.guard(self.intake.launch)
-                self.guard(self.intake.let_go)
-            elif not state.phase.goes_on and state.won:
-                self.guard(lambda: limits.put_back_won(state, self.ports))
+            elif not state.phase.may_claim:
+                self._see_claims_through()
             if not state.phase.may_claim and not self.ports.ledger.trouble:
                 self.guard(lambda: lot_ends.give_back(state, self.ports))
         if not state.awaited.isdisjoint(state.begun()):
@@ -122,6 +119,18 @@ class Runner:
         state = self.state
         ready = now >= state.retry_at and not self.ports.ledger.trouble
         return state.phase.may_claim and ready and not state.waits_for_the_end(now)
+
+    def _see_claims_through(self) -> None:
+        """Nothing is claimed any more: what was has started, or is pending again if nothing is to start here."""
+        state, goes_on = self.state, self.state.phase.goes_on
+        if state.claims_in_doubt and goes_on and not state.phase.superseded:
+            self.guard(self.intake.find_claims)
+        if goes_on:
+            if not state.phase.gives_back:
+                self.guard(self.intake.launch)
+            self.guard(lambda: self.intake.let_go(everything=state.phase.gives_back))
+        elif state.won:
+            self.guard(lambda: limits.put_back_won(state, self.ports))
 
     def _serve_control(self) -> None:
         self.state.look_at_control = not control.serve(self.state, self.ports)

@@ -139,8 +139,9 @@ class NodeState:
             return Hand.ENDING
         if unwritten:
             return Hand.UNWRITTEN
-        chunks = self.phase.gives_back and any(not each.overruled for lot in self.lots.values() for each in lot.held)
-        return Hand.TASKS if self.occupants() or self.won or chunks else Hand.NOTHING
+        parts = self.claims_in_doubt or any(not each.overruled for lot in self.lots.values() for each in lot.held)
+        some = self.occupants() or self.won or (parts and self.phase.gives_back)
+        return Hand.TASKS if some else Hand.NOTHING
 
     @property
     def note(self) -> str:

@@ -54,7 +54,7 @@ class Hand(Enum):
 
     NOTHING = auto()
     TASKS = auto()
-    """Or parts of arrays, if the node is given back."""
+    """Or parts of arrays or a claim of which it is not known whether it was made, if the node is given back."""
     UNWRITTEN = auto()
     """Outcomes that are not in their place."""
     ENDING = auto()

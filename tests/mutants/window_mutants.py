@@ -98,7 +98,7 @@ class BelievesWhatOneWindowNeverBegan(SimProcs):
 class ForgetsWhatWasToFollow(Intake):
     """Short tasks that did not begin in their window, or were to follow it, stay claimed, and nobody knows of them."""
 
-    def let_go(self) -> None:
+    def let_go(self, *, everything: bool = False) -> None:
         for won in self.state.claimed_ahead():
             del self.state.won[won.claim.entry.key]
 

@@ -141,6 +141,9 @@ def _check_array(history: History, task_id: str, attempt: int, outcome: Outcome)
     silent = [index for index in every if index not in told.ended]
     stopped = list(truth.stopped.get(task_id, []))
     failed = sum(each.state in (State.FAILED, State.TIMEOUT) for each in told.ended.values())
+    counted, _ = reports.look(history.fs(), history.lease, task_id, attempt)
+    if counted.counts != Counter(each.state for each in told.ended.values()):
+        raise Violated(f"of {task_id} {told.ended} are told, and the journals count {counted.counts}")
     if task.array.max_fails and failed >= task.array.max_fails:
         stopped.append(None)
         truth.done["stopped by max_fails"] += bool(silent)

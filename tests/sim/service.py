@@ -155,10 +155,10 @@ class Service:
         if self.began is None:
             self.scheduler.kill(self.process)  # it catches no signals yet
             return
-        self.told_to_leave = self.procs.lease_ends = True
+        self.procs.lease_ends = True
+        self._signalled()
         self.host.asks.append(("end", "", {"grace": LEASE_GRACE_SECONDS, "runner": self.process}))
         self.host.keeper_soon()
-        self._woken()
 
     def stop(self) -> None:
         """A person has told it to stop."""
@@ -167,7 +167,12 @@ class Service:
         if self.began is None:
             self.scheduler.kill(self.process)
             return
-        self.told_to_leave, self.ends_tasks = True, False
+        self.ends_tasks = False
+        self._signalled()
+
+    def _signalled(self) -> None:
+        self.told_to_leave = True
+        self.host.truth.told_by_signal.add(self.real.ports.incarnation)
         self._woken()
 
     def _woken(self) -> None:

@@ -40,6 +40,8 @@ class SimTruth(Truth):
     """Tasks that somebody began to cancel."""
     in_order: list[str] = field(default_factory=list)
     """Tasks in the order in which they were acknowledged."""
+    told_by_signal: set[str] = field(default_factory=set)
+    """Incarnations of runners that a signal has told to leave: what one holds then is for whoever comes next."""
     lease_ended: bool = False
     offered: dict[str, Task] = field(default_factory=dict)
     """Arrays that somebody began to submit."""

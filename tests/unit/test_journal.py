@@ -108,6 +108,40 @@ def test_after_a_failed_write_the_next_line_stands_alone(fs: MemoryFs) -> None:
     assert _totals(fs).all_ended == 2
 
 
+def _written_twice(fs: MemoryFs) -> Journal:
+    """A journal whose first batch is in it twice: its writer did not know that it was there."""
+    one = Journal(FaultFs(fs, Fault(1, Kind.FAILS, errno.EIO, operation="sync_dir")), ARRAY, "n1", FIRST)
+    with pytest.raises(OSError):
+        one.write(ended=[_ended(0), _ended(1)])
+    one.write(ended=[_ended(0), _ended(1), _ended(2)])
+    assert fs.read(one.path).count(b'["e",0,') == 2
+    return one
+
+
+def test_an_end_that_was_written_twice_counts_once_also_if_the_journal_was_cut(fs: MemoryFs) -> None:
+    one = _written_twice(fs)
+    assert _totals(fs).counts == {State.DONE: 3}
+    size = len(fs.read(one.path))
+    one.write(ended=[_ended(3)])
+    _cut(fs, FIRST, size)
+    assert _totals(fs).counts == {State.DONE: 3}
+    ends = journal.ends(fs, ARRAY, ArrayNames.parse(fs.names(ARRAY.root)))
+    assert [end.index for _, end in ends] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_an_end_counts_once_whose_second_line_has_no_totals_after_it(fs: MemoryFs, *, long: bool) -> None:
+    """Its writer did not know that the first was there, wrote it again, and died of that."""
+    one = Journal(FaultFs(fs, Fault(3, Kind.FAILS, errno.EIO, operation="append")), ARRAY, "n1", FIRST)
+    one.write(ended=[_ended(8)])
+    batch = [_ended(index, reason="r" * 5000 if long else "") for index in range(2)]
+    one.write(ended=batch)
+    with pytest.raises(OSError):
+        one.write(ended=[_ended(9)])
+    fs.append(one.path, b"".join(each.line() for each in [*batch, _ended(9)]))
+    assert _totals(fs).counts == {State.DONE: 4}
+
+
 def test_what_follows_a_cut_is_not_applied_to_that_chunk(fs: MemoryFs) -> None:
     late = Journal(fs, ARRAY, "n1", FIRST)
     late.write(begun={0: [(0, 1), (1, 1)]}, ended=[_ended(8, chunk=2)])
