@@ -39,6 +39,8 @@ class Journals:
         """True if something has begun since the runner looked last."""
         self._ended: set[str] = set()
         """Indices that have ended, as far as those that wait for them have not been looked at."""
+        self._stopping: dict[str, Stop] = {}
+        """Why arrays are to end of which too many have failed, by their keys, until that is told to all."""
         self.watched: set[str] = set()
         """Arrays for whose indices those of others wait here."""
 
@@ -85,13 +87,11 @@ class Journals:
                 done(note)
         if ended := [note for note in notes if isinstance(note, ChunkEnds)]:
             chunks.end(self.fs, self.lease, [note.holding.claim for note in ended])
+            self._stop_if_too_many_failed(ended[-1].holding, everywhere=True)
         for note in notes:
             if isinstance(note, ChunkEnds):
                 done(note)
-                if note is not ended[-1]:
-                    continue
-                self._stop_if_too_many_failed(note.holding, everywhere=True)
-                if closed := self._closed(note.holding):
+                if note is ended[-1] and (closed := self._closed(note.holding)):
                     self.finish(closed)
             elif isinstance(note, ArrayEnds):
                 self.finish(note.closed)
@@ -140,16 +140,19 @@ class Journals:
         """Nothing more of the array starts, if as many have failed as are allowed. everywhere: on all nodes."""
         lot = holding.lot
         most = lot.task.array.max_fails if lot.task.array else 0
-        if not most or lot.stop_of_all:
-            return
-        told = self._journal(holding).totals
-        if everywhere:
-            told = journal.totals(self.fs, lot.array, array_places.names_of(self.fs, self.lease, lot.entry))
-        failed = told.counts.get(State.FAILED, 0) + told.counts.get(State.TIMEOUT, 0)
-        if failed >= most:
-            stop = Stop(None, f"MaxFails: {failed} failed", running=False)
-            lot.stops = [*lot.stops, stop]
-            arrays.cancel(self.fs, self.lease, lot.entry, stop, now=self.now())
+        if lot.key not in self._stopping:
+            if not most or lot.stop_of_all:
+                return
+            told = self._journal(holding).totals
+            if everywhere:
+                told = journal.totals(self.fs, lot.array, array_places.names_of(self.fs, self.lease, lot.entry))
+            failed = told.counts.get(State.FAILED, 0) + told.counts.get(State.TIMEOUT, 0)
+            if failed < most:
+                return
+            self._stopping[lot.key] = Stop(None, f"MaxFails: {failed} failed", running=False)
+            lot.stops = [*lot.stops, self._stopping[lot.key]]
+        arrays.cancel(self.fs, self.lease, lot.entry, self._stopping[lot.key], now=self.now())
+        del self._stopping[lot.key]
 
     def _pack(self, holding: Holding, ends: Sequence[Ended]) -> dict[int, list[Packed]]:
         """The logs of those attempts that are packed now, by chunk, if the array's are to be."""

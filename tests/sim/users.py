@@ -17,7 +17,7 @@ from leaseq.layout import LeaseDir
 from leaseq.lease import joined
 from leaseq.lease.lookup import Located
 from leaseq.limit_names import ALL_GROUPS
-from leaseq.models import Array, Heartbeat, State, Task
+from leaseq.models import Array, State, Task
 from leaseq.names import ARRAYS, CLI, Entry, new_task_id, order
 from leaseq.protocol import arrays, tasks, terms
 from leaseq.protocol.edges import EACH, begins_at
@@ -379,14 +379,12 @@ class User:
         self.truth.lease_ended = True
         node = f"n{1 + plan.which % 2}"
         leave(self.access, self.lease, node)
-        if claims := self._left_by_itself(node, terms.read_heartbeat(self.fs, self.lease, node)):
-            self.truth.violated(f"the runner of {node} has left it, and holds {claims}")
-
-    def _left_by_itself(self, node: str, beat: Heartbeat | None) -> list[str]:
-        """What the runner of that heartbeat holds, if it has left, and not because a signal told it to."""
-        if beat is None or beat.state != "stopped" or beat.incarnation in self.truth.told_by_signal:
-            return []
-        return [name for name in self.fs.names(self.lease.claimed(node)) if name.endswith(beat.incarnation)]
+        beat = terms.read_heartbeat(self.fs, self.lease, node)
+        # What one holds that a signal has told to leave is for whoever comes next.
+        if beat is not None and beat.state == "stopped" and beat.incarnation not in self.truth.told_by_signal:
+            claims = [name for name in self.fs.names(self.lease.claimed(node)) if name.endswith(beat.incarnation)]
+            if claims:
+                self.truth.violated(f"the runner of {node} has left it, and holds {claims}")
 
     def _take_out(self, plan: Command) -> None:
         """A host is taken out of the lease, by its runner if that is heard; it comes again later."""
@@ -399,10 +397,10 @@ class User:
         joined.take_out(self.fs, self.lease, stay, clock=self.clock, pause=self.pause)
         self.truth.done["take out"] += 1
         beat = terms.read_heartbeat(self.fs, self.lease, node)
-        if last is None or beat is None or last.incarnation != beat.incarnation:
-            return
-        if claims := self._left_by_itself(node, beat):
-            self.truth.violated(f"{node} is in the lease no more, and holds {claims}")
+        if last is not None and beat is not None and last.incarnation == beat.incarnation and beat.state == "stopped":
+            claims = [name for name in self.fs.names(self.lease.claimed(node)) if name.endswith(beat.incarnation)]
+            if claims:
+                self.truth.violated(f"{node} is in the lease no more, and holds {claims}")
 
     def _limit(self, plan: Command) -> None:
         """So many of the group run at once, from now on."""

@@ -40,30 +40,30 @@ class Scene:
         ports = Ports(fs, self.clock, self.procs, LEASE, "n", who, ledger, make_alloc())
         self.fs, self.runner = fs, Runner(ports, Options(Room(2, 1000, ()), nodes=("n",)))
 
-    def submit(self, count: int = 0) -> Entry:
+    def submit(self, count: int = 0, *, max_fails: int = 0) -> Entry:
         """A task is pending, or an array of so many indices."""
-        task: Task = make_task(need=ONE, array=Array(f"0-{count - 1}") if count else None)
+        task: Task = make_task(need=ONE, array=Array(f"0-{count - 1}", max_fails=max_fails) if count else None)
         entry = make_entry(task.id, need=ONE, count=count)
         tasks.publish(self.disk_fs, LEASE.inbox(ANY), entry, task)
         return entry
 
-    def turn(self, *, times: int = 1) -> None:
-        """So many turns, and then the ledger's."""
+    def turn(self, *, times: int = 1, status: int = 0) -> None:
+        """So many turns, in each of which one of what runs ends so, and then the ledger's."""
         for _ in range(times):
             self.clock.at += 3.0
             self.disk_fs.disk.seconds = self.clock.at
-            self.one_ends()
+            self.one_ends(status)
             self.runner.step()
         self.runner.ports.ledger.try_to_persist()
 
     def ask(self, what: str) -> None:
         requests.ask(self.disk_fs, LEASE, "n", what, {})
 
-    def one_ends(self) -> None:
-        """What has begun first of what runs ends well."""
+    def one_ends(self, status: int) -> None:
+        """What has begun first of what runs has ended."""
         for key, rec in self.procs.records.items():
             if rec.status is None:
-                self.procs.records[key] = replace(rec, status=0, ended=2.0, elapsed=1.0)
+                self.procs.records[key] = replace(rec, status=status, ended=2.0, elapsed=1.0)
                 return
 
     def may_leave(self) -> bool:
@@ -102,6 +102,18 @@ def test_an_index_whose_end_is_in_the_journal_counts_once_whatever_fails_after_i
         ended = max(ended, len(told))
     outcome = tasks.read_outcome(scene.disk_fs, LEASE, entry.id, 1)
     assert outcome is not None and outcome.counts == {"DONE": COUNT} and ended == COUNT
+
+
+@pytest.mark.parametrize("operation, place", [("create", "/arrays/"), ("rename", "/x."), ("names", "/claimed/n")])
+def test_an_array_of_which_too_many_have_failed_is_ended_though_that_fails_at_first(operation: str, place: str) -> None:
+    """Else it would never end: what is left of it nobody would take."""
+    scene = Scene(Fault(1, Kind.FAILS, errno.EIO, operation=operation, place=place))
+    entry = scene.submit(COUNT, max_fails=2)
+    for _ in range(2 * COUNT):
+        scene.turn(status=1 << 8)
+    outcome = tasks.read_outcome(scene.disk_fs, LEASE, entry.id, 1)
+    assert outcome is not None and outcome.counts.keys() == {"FAILED", "CANCELLED"}
+    assert outcome.reason.startswith("MaxFails")
 
 
 # -- claims ------------------------------------------------------------------------------------------------------------
