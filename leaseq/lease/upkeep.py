@@ -114,7 +114,7 @@ def keep_up(fs: Fs, home: Home, *, clock: Clock, period_seconds: float | None = 
 
 def apply_all(fs: Fs, home: Home, queue: Queue, *, clock: Clock, is_silent: Silent | None = None) -> None:
     """Every verdict of the answer is done, or left to the next: a record may be damaged, or just being written."""
-    silent = is_silent or _silent(fs)
+    silent = is_silent or _silent_since(fs, clock, clock.monotonic() - queue.age_seconds)
     for verdict in queue.verdicts:
         try:
             _apply(fs, home, verdict, clock=clock, is_silent=silent, cache=cache_of(home, queue.cluster))
@@ -122,8 +122,9 @@ def apply_all(fs: Fs, home: Home, queue: Queue, *, clock: Clock, is_silent: Sile
             continue
 
 
-def _silent(fs: Fs) -> Silent:
-    return lambda lease, node: beats.silent(fs, lease, node)
+def _silent_since(fs: Fs, clock: Clock, asked: float) -> Silent:
+    """Whether a node is silent, and has been since Slurm was asked."""
+    return lambda lease, node: beats.silent(fs, lease, node, within=clock.monotonic() - asked)
 
 
 def _apply(fs: Fs, home: Home, verdict: Verdict, *, clock: Clock, is_silent: Silent, cache: str) -> None:

@@ -15,6 +15,8 @@ from leaseq.world import Fs
 
 RECENT_SECONDS = 30.0
 """A heartbeat that is not older, or not older than four of its intervals, is a runner's that lives."""
+COARSE_SECONDS = 1.0
+"""How exactly the time of a file is known."""
 UNREADABLE_SECONDS = 600.0
 """The silence after which a runner whose heartbeat cannot be read is taken for dead."""
 
@@ -144,8 +146,12 @@ def newest(fs: Fs, lease: LeaseDir, of: Iterable[str] | None = None) -> float | 
     return min((each[1] for each in heard if each is not None), default=None)
 
 
-def silent(fs: Fs, lease: LeaseDir, node: str) -> bool:
-    """True if no runner of the node can be alive by what it says: it stopped, or is silent for too long."""
+def silent(fs: Fs, lease: LeaseDir, node: str, *, within: float = 0.0) -> bool:
+    """True if no runner of the node can be alive by what it says: it stopped, or is silent for too long.
+
+    within: and if none has said anything for so many seconds, not even that it stopped.
+    """
+    within -= COARSE_SECONDS
     if not is_node(node):
         return True
     try:
@@ -160,11 +166,11 @@ def silent(fs: Fs, lease: LeaseDir, node: str) -> bool:
             continue
         except Malformed:
             beat = None
+        quiet = terms.down_seconds(beat) if beat else UNREADABLE_SECONDS
         if beat is not None and (beat.state == "stopped" or beat.incarnation == stopped):
-            stopped = beat.incarnation
-            continue
+            stopped, quiet = beat.incarnation, 0.0
         try:
-            if fs.age(path, lease.heartbeats) < (terms.down_seconds(beat) if beat else UNREADABLE_SECONDS):
+            if max(quiet, within) > 0.0 and fs.age(path, lease.heartbeats) < max(quiet, within):
                 return False
         except FileNotFoundError:
             return False  # replaced just now

@@ -107,7 +107,7 @@ def learn(
     def act(fs: Fs) -> None:
         rows = [Row("1", state, script=f"/home/scripts/{token}.sh")] if state else []
         rows += [Row("2", "RUNNING", script=f"/home/scripts/{NEW}.sh", nodes="n2")] if other else []
-        judge = p.judge(fs, HOME, cluster, unknown_to_slurm=lambda job: True)
+        judge = p.judge(fs, HOME, cluster, unknown_to_slurm=lambda job: True, asked_ago=lambda: 0.0)
         answer = judge.learn(Queue(), rows)
         upkeep.apply_all(fs, HOME, answer, clock=SystemClock(), is_silent=judge.is_silent)
 

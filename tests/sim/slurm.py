@@ -114,12 +114,12 @@ class Slurm:
         acts: bool,
     ) -> None:
         """A command has asked, and shows what follows; one that acts has written it, too."""
-        cluster, rows = self.answer()
+        asked, (cluster, rows) = self.now(), self.answer()
         with self._looking() as ended:
             for directory in (HOME.cache, cache_of(HOME, cluster)):
                 fs.mkdir(directory)
             before, jobs_before = {lease: called_ended(lease) for lease in TOKENS}, jobs_ended()
-            made = judge(fs, HOME, cluster, unknown_to_slurm=self.denies)
+            made = judge(fs, HOME, cluster, unknown_to_slurm=self.denies, asked_ago=lambda: self.now() - asked)
             answer = self.kept[cluster] = made.learn(self.kept.get(cluster, Queue()), rows)
             if acts:
                 upkeep.apply_all(fs, HOME, answer, clock=clock, is_silent=made.is_silent)

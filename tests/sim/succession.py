@@ -150,12 +150,19 @@ class World:
     def look(self, fs: Fs, *, on_node: bool) -> None:
         """As `upkeep.keep_up`, with Slurm's answer of now."""
         self.scheduler.pause(self.chance.expovariate(1.0))
+        asked = self.scheduler.now
         if self.strikes("empty"):
             rows: list[Row] = []
             self.kept = replace(self.kept, failure="no answer") if self.chance.random() < 0.5 else self.kept
         else:
             rows = parse_rows(self.squeue())
-        judge = Judge(fs, HOME, HERE, unknown_to_slurm=lambda job: self.jobs[job].over)
+        judge = Judge(
+            fs,
+            HOME,
+            HERE,
+            unknown_to_slurm=lambda job: self.jobs[job].over,
+            asked_ago=lambda: self.scheduler.now - asked,
+        )
         queue = self.kept = judge.learn(self.kept, rows)
         upkeep.apply_all(fs, HOME, queue, clock=self)
         sbatch.heal(fs, HOME, queue)

@@ -10,12 +10,13 @@ import pytest
 
 from leaseq.errors import Refused, Unavailable
 from leaseq.heartbeat import Heartbeat
-from leaseq.lease import leases
+from leaseq.lease import leases, upkeep
 from leaseq.lease.host import user_name
-from leaseq.lease.slurm import answer
+from leaseq.lease.slurm import answer, squeue
 from leaseq.lease.slurm.job import SlurmBackend, state_in
 from leaseq.models import Lease
 from leaseq.protocol import allocs, files, records, tasks, terms
+from leaseq.world import SystemClock
 from tests.unit.fake_program import FakeProgram
 from tests.unit.slurm_world import CLOCK, HERE, UNKNOWN_JOB, World, line, set_age
 
@@ -249,6 +250,34 @@ def test_a_final_state_ends_no_lease_whose_runner_is_heard(world: World) -> None
     world.answers(line("1", "NODE_FAIL"))
     assert world.ended(lease) == "NODE_FAIL"
     assert len(world.starts(lease)) == 1
+
+
+class HangsOnce(SystemClock):
+    """Of a look that stands still for a minute once Slurm has been asked."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return super().monotonic() + (60.0 if self.looks > 1 else 0.0)
+
+
+def test_a_final_state_says_nothing_of_a_runner_that_was_heard_after_slurm_was_asked(world: World) -> None:
+    lease = world.lease("7")
+    entry = world.running(lease)
+    world.beat(lease, state="stopped", seconds_ago=5.0)
+    world.squeue.answer(line("7", "NODE_FAIL"))
+    assert not squeue.refresh(world.fs, world.home, clock=HangsOnce()).verdicts
+    world.age(31.0)
+    world.beat(lease, state="stopped", seconds_ago=5.0)
+    assert world.refresh().verdicts[0].over
+    world.age(20.0)
+    upkeep.learn_kept(world.fs, world.home, lease, clock=CLOCK)
+    assert not world.ended(lease) and os.listdir(world.home.lease("7").claimed("node1")) == [str(entry)]
+    world.beat(lease, state="stopped", seconds_ago=25.0)
+    upkeep.learn_kept(world.fs, world.home, lease, clock=CLOCK)
+    assert world.ended(lease) == "NODE_FAIL" and not os.listdir(world.home.lease("7").claimed("node1"))
 
 
 def test_a_runner_that_has_begun_and_not_beaten_yet_is_not_silent(world: World) -> None:

@@ -54,6 +54,7 @@ def refresh(fs: Fs, home: Home, *, clock: Clock, period_seconds: float = PERIOD_
     turns = [f"{period}{int(clock.now() // period_seconds)}"] if kept.age_seconds >= period_seconds else []
     if not any(_take(fs, cache, turn) for turn in (*turns, *(f"ask.{mark}" for mark in stale))):
         return kept
+    asked = clock.monotonic()
     try:
         answer = ask(command())
         failure = "" if answer.code == 0 else answer.words
@@ -63,8 +64,14 @@ def refresh(fs: Fs, home: Home, *, clock: Clock, period_seconds: float = PERIOD_
     if failure:
         _publish(fs, f"{cache}/squeue.failed", failure.encode("utf-8", "replace"))
         return replace(kept, failure=failure)
-    judge = Judge(fs, home, cluster, unknown_to_slurm=lambda job: _unknown(fs, home, cluster, job))
-    fresh = judge.learn(kept, parse_rows(answer.out))
+    judge = Judge(
+        fs,
+        home,
+        cluster,
+        unknown_to_slurm=lambda job: _unknown(fs, home, cluster, job),
+        asked_ago=lambda: clock.monotonic() - asked,
+    )
+    fresh = replace(judge.learn(kept, parse_rows(answer.out)), age_seconds=judge.asked_ago())
     _publish(fs, f"{cache}/squeue.json", fresh.to_json())
     files.discard(fs, f"{cache}/squeue.failed")
     return fresh

@@ -6,8 +6,8 @@ An answer can be empty, partial, an old one, or another cluster's, and says so n
 * by its absence from two answers some time apart that lack none that is heard, if Slurm, asked for that very job,
   then says that there is none, and the cluster that says so is the allocation's;
 
-and in either case only once its runners are silent. A lease has ended if all of its allocations have. One that is seen
-again has not ended, whatever its record says.
+and in either case only if its runners are silent, and have been since Slurm was asked. A lease has ended if all of its
+allocations have. One that is seen again has not ended, whatever its record says.
 
 Here that is only known, as verdicts that are kept with the answer; `leaseq.lease.upkeep` does what follows.
 """
@@ -55,11 +55,21 @@ class Judge:
     What it writes is the asker's own, in the cache: since when an allocation is missed.
     """
 
-    def __init__(self, fs: Fs, home: Home, cluster: str, *, unknown_to_slurm: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        fs: Fs,
+        home: Home,
+        cluster: str,
+        *,
+        unknown_to_slurm: Callable[[str], bool],
+        asked_ago: Callable[[], float],
+    ) -> None:
         self.fs, self.home, self.cluster = fs, home, cluster
         self.cache = cache_of(home, cluster)
         self.unknown_to_slurm = unknown_to_slurm
         """True if Slurm says now that there is no such job."""
+        self.asked_ago = asked_ago
+        """How many seconds ago Slurm was asked for the answer."""
         self.known: dict[str, Holding] = {}
 
     def learn(self, kept: Queue, rows: Sequence[Row]) -> Queue:
@@ -189,8 +199,11 @@ class Judge:
         return self.unknown_to_slurm(alloc.job)
 
     def is_silent(self, lease: LeaseDir, node: str) -> bool:
-        """True if no runner of the node can be alive by what is heard of it."""
-        return beats.silent(self.fs, lease, node)
+        """True if no runner of the node can be alive by what is heard of it, nor was after Slurm was asked.
+
+        One that has stopped since then was there, whatever Slurm had said: the next answer tells.
+        """
+        return beats.silent(self.fs, lease, node, within=self.asked_ago())
 
     def _all_silent(self, alloc: Allocation) -> bool:
         directory = self.home.lease(alloc.lease)
