@@ -64,7 +64,7 @@ ONCE_BROKEN = {
     "h1 654": "a node was given back with a claim of which its runner did not know whether it was made",
     "h2 456": "the check took a runner that Slurm's TERM had ended for one that had given its node back",
     "k1 522": "the same, while what it had taken was about to begin",
-    "k2 564": "an answer of Slurm was judged minutes later, as a runner had stopped that was heard after Slurm was asked",
+    "k2 564": "an answer of Slurm counted against a runner that was heard after Slurm was asked, and had stopped since",
 }
 """By its seed, what a history had shown."""
 
