@@ -83,14 +83,14 @@ def test_an_index_that_fails_cancels_its_own_and_a_retry_brings_just_those_back(
 
 def test_an_index_that_was_kept_and_is_cancelled_keeps_its_array_no_more(box: Box) -> None:
     go = box.work / "go"
-    waits = f"while [ ! -e {go}/{{i}} ]; do sleep 0.01; done"
-    first = array(box, f"{waits}; test {{i}} = 0", indices="0-1")
-    second = array(box, waits, "--after", f"each:{first}", "--on-dep", "hold", indices="0-1")
-    go.mkdir()
-    (go / "1").touch()
-    wait_until(lambda: states(box, first)[1].startswith("FAILED"), "the other index to fail")
+    first = array(box, "sleep 0.2; test {i} = 0", indices="0-1")
+    second = array(
+        box, f"while [ ! -e {go} ]; do sleep 0.01; done", "--after", f"each:{first}", "--on-dep", "hold", indices="0-1"
+    )
+    box.run("wait", first, code=1)
+    wait_until(lambda: states(box, second)[0] == "RUNNING", "the index to run whose own ended well")
     box.run("cancel", f"{second}_1", code=0)
-    (go / "0").touch()
+    go.touch()
     box.run("wait", second, code=120)
     assert [each.split()[0] for each in states(box, second)] == ["DONE", "CANCELLED"]
 
