@@ -25,13 +25,13 @@ def told_before_a_restart() -> Plan:
         3.1, "desk", Need(cpus=2), 60, 0.12, 0, "obeys", on_lost="fail", node="n2", group="gc", max_fails=3
     )
     restart = Trouble(
-        "server restart", "server", 1.0, "runner n2a 1", ("create", "/arrays/"), Kind.MEANWHILE, seconds=38.0
+        "server restart", "server", 1.0, "runner n2a 1", ("create", "/arrays/"), Kind.MEANWHILE, seconds=30.0
     )
     return Plan(
         "q 223",
         (),
         (),
-        (restart, Trouble("Slurm's TERM comes to", "n1a", 13.6, seconds=69.0)),
+        (restart, Trouble("Slurm's TERM comes to", "n1a", 10.2, seconds=69.0)),
         (array,),
         unlimited=True,
     )
