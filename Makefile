@@ -29,7 +29,7 @@ demo: $(VENV)/installed ## install into .venv, kill a runner and a terminal, and
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
 test: $(VENV)/installed-dev ## the whole suite that needs no Slurm
-	$(PYTEST) $(call PARALLEL,6) -m 'not real_slurm and not nfs and not clients'
+	$(PYTEST) $(call PARALLEL,8) -m 'not real_slurm and not nfs and not clients'
 
 static: $(VENV)/installed-dev ## format, lint, types, layers
 	$(BIN)/ruff format --check .
@@ -53,7 +53,7 @@ mutants: $(VENV)/installed-dev ## put faults into the protocol and the runner, a
 SLURM ?=
 ON_SLURM = LEASEQ_TEST_SLURM=required $(if $(SLURM),$(PY) -m tests.contract.newer_slurm $(SLURM) python -m pytest,$(PYTEST))
 test-slurm: $(VENV)/installed-dev ## the contract suite on a real Slurm of several nodes on this host (root; slurm-wlm, munge); SLURM=24.11: on that one
-	$(ON_SLURM) $(call PARALLEL,4) -m real_slurm tests/contract
+	$(ON_SLURM) $(call PARALLEL,5) -m real_slurm tests/contract
 
 retest-slurm: $(VENV)/installed-dev ## the tests on the real Slurm that failed last, once more
 	$(ON_SLURM) -m real_slurm tests/contract --last-failed --last-failed-no-failures none

@@ -30,7 +30,7 @@ settings.load_profile("leaseq")
 
 
 # Histories make and drop many small values: a fifth of their time is the collector's.
-gc.set_threshold(50_000, 50, 100)
+gc.set_threshold(10_000, 10, 10)
 
 
 def pytest_collection_finish() -> None:

@@ -138,7 +138,7 @@ MUTANTS = {
 }
 CAUGHT_BY = {
     "windows: a new runner does not look for them": 6,
-    "windows: what was asked for is not withdrawn": 8,
+    "windows: what was asked for is not withdrawn": 71,
     "windows: forgotten before the journal is durable": 6,
     "windows: what one never began is believed of all": 29,
 }
