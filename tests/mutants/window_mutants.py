@@ -139,7 +139,7 @@ MUTANTS = {
 CAUGHT_BY = {
     "windows: a new runner does not look for them": 6,
     "windows: what was asked for is not withdrawn": 71,
-    "windows: forgotten before the journal is durable": 6,
-    "windows: what one never began is believed of all": 29,
+    "windows: forgotten before the journal is durable": 39,
+    "windows: what one never began is believed of all": 99,
 }
 """The history that was seen to catch a mutant, if not the first: it is tried first, then all others."""
