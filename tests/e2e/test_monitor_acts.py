@@ -349,10 +349,16 @@ def kill_runner(live: Live) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def test_a_task_stuck_here_goes_on_once_its_runner_is_started_from_its_menu(alone: Live) -> None:
+@pytest.fixture
+def stuck(alone: Live) -> str:
+    """A running task whose runner is gone."""
     task = alone.submit("echo began; sleep 600", "--gpus", "0", "--name", "orphan")
     alone.until(task, "RUNNING")
     kill_runner(alone)
+    return task
+
+
+def test_a_task_stuck_here_goes_on_once_its_runner_is_started_from_its_menu(alone: Live, stuck: str) -> None:
     with looking(alone) as screen:
         screen.shows("1 task stuck on")
         screen.shows("8 lists it, m on one: what to do")
@@ -364,13 +370,10 @@ def test_a_task_stuck_here_goes_on_once_its_runner_is_started_from_its_menu(alon
         screen.press("b", "first d: it may still run")
         screen.press("d", "this host's runner runs")
         screen.hides("1 task stuck on")
-        alone.until(task, "RUNNING")
+        alone.until(stuck, "RUNNING")
 
 
-def test_recovering_by_force_says_what_it_risks_before(alone: Live) -> None:
-    task = alone.submit("echo began; sleep 600", "--gpus", "0", "--name", "orphan")
-    alone.until(task, "RUNNING")
-    kill_runner(alone)
+def test_recovering_by_force_says_what_it_risks_before(alone: Live, stuck: str) -> None:
     with looking(alone) as screen:
         screen.shows("1 task stuck on")
         screen.send("8")
@@ -380,7 +383,7 @@ def test_recovering_by_force_says_what_it_risks_before(alone: Live) -> None:
         screen.press("m", "recover by force")
         screen.press("B", "it runs twice at once")
         screen.send("y")
-        wait_until(lambda: "attempt 2" in alone.state(task) or known(alone, task)["attempt"] == 2, "a second attempt")
+        wait_until(lambda: "attempt 2" in alone.state(stuck) or known(alone, stuck)["attempt"] == 2, "a second attempt")
 
 
 def test_pending_tasks_without_a_runner_are_told_with_the_command_that_helps(alone: Live) -> None:

@@ -10,8 +10,10 @@ from leaseq.heartbeat import GpuUse, Heartbeat, Running
 from leaseq.lease.base import LeaseState
 from leaseq.lease.view import LeaseView
 from leaseq.models import Lease, Need, State
+from leaseq.monitor.arranging import arranged
 from leaseq.monitor.data import Data, Leases, Log, Watched
 from leaseq.monitor.model import Scene, Ui
+from leaseq.monitor.press import press
 from leaseq.protocol.groups import Limits
 from leaseq.reading.forecast import Forecast
 from leaseq.reading.logtext import Line, sanitise
@@ -439,3 +441,10 @@ SITUATIONS = {
     "wide-characters": wide_characters,
     "hostile-log": hostile_log,
 }
+
+
+def typed(scene: Scene, *strokes: str) -> Scene:
+    """The scene after those keys; effects are dropped."""
+    for stroke in strokes:
+        scene = arranged(replace(scene, ui=press(scene, stroke).ui))
+    return scene

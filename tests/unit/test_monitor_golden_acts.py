@@ -18,6 +18,7 @@ from leaseq.monitor.model import Scene, Ui
 from leaseq.monitor.outside import answered
 from leaseq.monitor.press import press
 from tests.unit import monitor_scenes as situations
+from tests.unit.monitor_scenes import typed
 from tests.unit.test_monitor_golden import check, drawn, utc
 
 __all__ = ["utc"]
@@ -42,16 +43,12 @@ INFO = {
 def pressed(size: str, keys: str, *, task: str = FIRST, **choices: object) -> Scene:
     """The queue of a lease, after these keys."""
     scene = arranged(situations.scene(situations.queued(), Ui(task=task, **choices), size=size))  # type: ignore[arg-type]
-    for key in keys:
-        scene = arranged(replace(scene, ui=press(scene, key).ui))
-    return scene
+    return typed(scene, *keys)
 
 
 def stuck(size: str, keys: str) -> Scene:
     scene = arranged(situations.scene(situations.stuck_task(), Ui(filter=Filter.STUCK), size=size))
-    for key in keys:
-        scene = arranged(replace(scene, ui=press(scene, key).ui))
-    return scene
+    return typed(scene, *keys)
 
 
 def like(size: str) -> Scene:

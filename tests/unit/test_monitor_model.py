@@ -32,17 +32,11 @@ from leaseq.monitor.viewing import Viewing
 from leaseq.monitor.wants import want
 from leaseq.reading.views import ArrayView, TaskView
 from tests.unit import monitor_scenes as situations
+from tests.unit.monitor_scenes import typed
 
 
 def busy(**choices: object) -> Scene:
     return arranged(situations.scene(situations.busy(), Ui(**choices), size="120x40"))  # type: ignore[arg-type]
-
-
-def typed(scene: Scene, *strokes: str) -> Scene:
-    """The scene after those keys; effects are dropped."""
-    for stroke in strokes:
-        scene = arranged(replace(scene, ui=press(scene, stroke).ui))
-    return scene
 
 
 def with_tasks(scene: Scene, tasks: tuple[object, ...]) -> Scene:

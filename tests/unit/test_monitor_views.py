@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 
 import pytest
@@ -34,25 +33,12 @@ from leaseq.reading.unfolding import Unfolded
 from leaseq.reading.usage import Held, Run, Stay
 from leaseq.reading.views import ArrayView, TaskView
 from tests.unit import monitor_scenes as situations
-from tests.unit.test_monitor_golden import check, drawn
+from tests.unit.monitor_scenes import typed
+from tests.unit.test_monitor_golden import check, drawn, utc
+
+__all__ = ["utc"]
 
 ARRAY = situations.task_id(15)
-
-
-@pytest.fixture(autouse=True)
-def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-def typed(scene: Scene, *strokes: str) -> Scene:
-    """The scene after those keys; effects are dropped."""
-    for stroke in strokes:
-        scene = arranged(replace(scene, ui=press(scene, stroke).ui))
-    return scene
 
 
 def text(scene: Scene) -> str:
