@@ -21,6 +21,11 @@ sys.dont_write_bytecode = False
 # Else each shell does what the files of whoever tests say, and one that is killed while it does leaves a lock behind.
 os.environ["HOME"] = "/nonexistent"
 
+# Else a test's cluster has the leases of whoever tests.
+TESTS_OWN = ("LEASEQ_TEST_", "LEASEQ_CLIENTS", "LEASEQ_BLESS", "LEASEQ_HYPOTHESIS")
+for name in [name for name in os.environ if name.startswith("LEASEQ_") and not name.startswith(TESTS_OWN)]:
+    del os.environ[name]
+
 LONG = os.environ.get("LEASEQ_HYPOTHESIS") == "long"
 
 settings.register_profile(
