@@ -53,6 +53,7 @@ def test_a_lease_is_asked_for_used_kept_and_given_back(here: Site, capfd: pytest
     here.wait_until(lambda: leaseq.lease_info("sweep").view.nodes == ("node1",), "node2 is given back")
     assert "Host leaseq-sweep\n" in leaseq.ssh_config("sweep")
     assert leaseq.release_lease("sweep", drain=True)
+    here.wait_until(lambda: added.lease.id not in here.squeue("-o", "%i"), "its end")  # until then it is being released
     assert not leaseq.release_lease("sweep")
     assert capfd.readouterr() == ("", "")
     modes = {path.stat().st_mode & 0o077 for path in [here.home, *Path(here.home).rglob("*.json")]}
