@@ -27,12 +27,12 @@ from leaseq.dataclass import replace
 from leaseq.heartbeat import GpuUse, Heartbeat, Running
 from leaseq.layout import Home, LeaseDir
 from leaseq.models import Array, Event, Lease, Need, State, Task
+from leaseq.monitor.arranging import arranged
 from leaseq.monitor.data import Data, Watched
 from leaseq.monitor.model import Pane, Scene, Ui
 from leaseq.monitor.paint import changes
 from leaseq.monitor.press import press
 from leaseq.monitor.reader import LeaseWatch
-from leaseq.monitor.stage import arranged
 from leaseq.monitor.view import frame
 from leaseq.monitor.viewing import Viewing
 from leaseq.monitor.viewwatch import ViewWatch

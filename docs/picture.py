@@ -16,8 +16,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit")]
 
 import monitor_scenes as situations  # noqa: E402
 
+from leaseq.monitor.arranging import arranged  # noqa: E402
 from leaseq.monitor.model import Ui  # noqa: E402
-from leaseq.monitor.stage import arranged  # noqa: E402
 from leaseq.monitor.text import Spans  # noqa: E402
 from leaseq.monitor.theme import codes  # noqa: E402
 from leaseq.monitor.view import Frame, frame  # noqa: E402
