@@ -38,6 +38,7 @@ from leaseq.node.record import Rec
 from leaseq.protocol import records, terms
 from leaseq.reading import logtail
 from leaseq.reading.find import find
+from leaseq.reading.output import Log
 from leaseq.reading.snapshot import Reader
 from leaseq.room import Room
 from leaseq.runner.decide import rank
@@ -430,11 +431,11 @@ def output() -> list[Row]:
             for words in (("logs", task, "--tail", "20"), ("follow", task)):
                 costs.setdefault(f"leaseq {words[0]} {' '.join(words[2:])}".rstrip(), []).append(command(env, *words))
             fs, lease = Counting(), lease_of(env)
-            path = lease.log(task, 1, "out")
-            if os.path.getsize(path) != count:
-                raise AssertionError(f"{os.path.getsize(path)} bytes, not {count}")
-            costs.setdefault("the last 20 lines", []).append(cost_of(fs, partial(_last_lines, fs, path, 20)))
-            many = cost_of(fs, partial(_last_lines, fs, path, 100), times=LOOKS)
+            log = Log(fs, lease.log(task, 1, "out"))
+            if os.path.getsize(log.path) != count:
+                raise AssertionError(f"{os.path.getsize(log.path)} bytes, not {count}")
+            costs.setdefault("the last 20 lines", []).append(cost_of(fs, partial(_last_lines, log, 20)))
+            many = cost_of(fs, partial(_last_lines, log, 100), times=LOOKS)
             costs.setdefault(f"a follower's start, one of {LOOKS:,}", []).append(many)
             watch, want = LogWatch(fs, Home(env["LEASEQ_HOME"]), SystemClock()), Want(lease.id, task=task, attempt=1)
             costs.setdefault("the monitor's log pane, first", []).append(cost_of(fs, partial(watch.read, want)))
@@ -467,8 +468,8 @@ def _sought(watch: LogWatch, want: Want) -> None:
         raise AssertionError("words that are not there were found")
 
 
-def _last_lines(fs: SystemFs, path: str, count: int) -> None:
-    for _ in logtail.chunks(fs, path, logtail.start_of_last_lines(fs, path, count)):
+def _last_lines(log: Log, count: int) -> None:
+    for _ in logtail.chunks(log, logtail.start_of_last_lines(log, count)):
         pass
 
 
