@@ -23,7 +23,7 @@ Found = tuple[float, float]
 def once(tree: Path, count: int, slots: int) -> Found:
     """What a run of that tree's leaseq gives."""
     python = tree / ".venv" / "bin" / "python"
-    throughput.LEASEQ[:] = [str(python), "-m", "leaseq"]
+    bench.LEASEQ[:] = [str(python), "-m", "leaseq"]
     bench.ROOT = tree
     return throughput.leaseq_rate(count, slots)
 

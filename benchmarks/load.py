@@ -31,7 +31,8 @@ from leaseq.dataclass import replace
 from leaseq.layout import Home, LeaseDir
 from leaseq.models import ANY, Lease, Need, Task
 from leaseq.monitor.data import Seek, Watched
-from leaseq.monitor.reader import LeasesWatch, LeaseWatch, LogWatch
+from leaseq.monitor.logwatch import LogWatch
+from leaseq.monitor.reader import LeasesWatch, LeaseWatch
 from leaseq.monitor.wants import Want
 from leaseq.names import Entry, new_incarnation, new_task_id, order
 from leaseq.node.record import Rec

@@ -29,8 +29,9 @@ from leaseq.layout import Home, LeaseDir
 from leaseq.models import Array, Event, Lease, Need, State, Task
 from leaseq.monitor.arranging import arranged
 from leaseq.monitor.data import Data, Watched
-from leaseq.monitor.model import Pane, Scene, Ui
+from leaseq.monitor.model import Scene, Ui
 from leaseq.monitor.paint import changes
+from leaseq.monitor.pane import Pane
 from leaseq.monitor.press import press
 from leaseq.monitor.reader import LeaseWatch
 from leaseq.monitor.view import frame

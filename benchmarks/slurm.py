@@ -21,9 +21,9 @@ from pathlib import Path
 
 from bench import ROOT, Row, run, show, wait_for
 
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "contract")]
+sys.path.insert(0, str(ROOT))
 
-from real_slurm import RealCluster, Unavailable, require_available  # noqa: E402
+from tests.contract.real_slurm import RealCluster, Unavailable, require_available
 
 MAIN = [sys.executable, "-E", str(ROOT / "leaseq" / "__main__.py")]
 TASKS = 3000

@@ -12,9 +12,7 @@ from html import escape
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit")]
-
-import monitor_scenes as situations  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from leaseq.monitor.arranging import arranged  # noqa: E402
 from leaseq.monitor.model import Ui  # noqa: E402
@@ -22,6 +20,7 @@ from leaseq.monitor.text import Spans  # noqa: E402
 from leaseq.monitor.theme import codes  # noqa: E402
 from leaseq.monitor.view import Frame, frame  # noqa: E402
 from leaseq.widths import cells  # noqa: E402
+from tests.unit import monitor_scenes as situations  # noqa: E402
 
 CELL, LINE, MARGIN, SIZE = 8.4, 17, 14, 14
 PAPER, INK = "#15181e", "#c9d1d9"
