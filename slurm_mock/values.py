@@ -22,7 +22,7 @@ def _dataclass(cls: type | None = None, /, *, frozen: bool = False, kw_only: boo
     frozen: it has a hash, and nobody changes it. kw_only: they are given by name.
     """
 
-    def made(cls: type) -> type:
+    def made(cls: Any) -> Any:
         names = tuple(cls.__annotations__)
         known, places = frozenset(names), () if kw_only else names
         defaults = {name: vars(cls)[name] for name in names if name in vars(cls)}
@@ -71,5 +71,6 @@ if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
     from dataclasses import field as field
     from dataclasses import replace as replace
+    from typing import Any
 else:
     dataclass, field, replace = _dataclass, _Field, _replace
