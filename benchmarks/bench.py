@@ -72,6 +72,11 @@ def run(argv: list[str], *, env: dict[str, str], text: str | None = None) -> str
     return done.stdout
 
 
+def quietly(argv: list[str], *, env: dict[str, str]) -> None:
+    """A command has succeeded, and nobody has read what it printed."""
+    subprocess.run(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
 @contextmanager
 def home() -> Iterator[dict[str, str]]:
     """An environment with a fresh LEASEQ_HOME on the disk of the temporary directory; its runner is ended after."""
@@ -91,6 +96,11 @@ def wait_for(condition: Callable[[], bool], *, seconds: float, what: str, every:
         if time.monotonic() > deadline:
             raise TimeoutError(what)
         time.sleep(every)
+
+
+def written(stamp: Path) -> bool:
+    """A command has written into that file."""
+    return stamp.exists() and bool(stamp.read_text().strip())
 
 
 def spawn_floor() -> float:

@@ -376,7 +376,9 @@ def leases() -> list[Row]:
 
 def finished() -> list[Row]:
     """A finished task found by its whole id, and by the first letters of it."""
-    sizes, whole, first = (1_000, 100_000), [], []
+    sizes = 1_000, 100_000
+    whole: list[Cost] = []
+    first: list[Cost] = []
     for count in sizes:
         with home() as env:
             run([*LEASEQ, "wait", run([*LEASEQ, "submit", "--", "true"], env=env).strip()], env=env)
@@ -476,7 +478,8 @@ def _last_lines(log: Log, count: int) -> None:
 
 def lines() -> list[Row]:
     """A task line of that length, submitted by file and by its words, and run."""
-    by_file, by_words = [], []
+    by_file: list[float] = []
+    by_words: list[float] = []
     with home() as env:
         run([*LEASEQ, "wait", run([*LEASEQ, "submit", "--", "true"], env=env).strip()], env=env)
         for count in LINE_BYTES:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench import LEASEQ, Row, home, run, show, wait_for
@@ -72,9 +73,7 @@ def main() -> None:
         run([*LEASEQ, "wait", run([*LEASEQ, "submit", "--", "true"], env=env).strip()], env=env)
         argv = ["strace", "-f", "-y", "-s", "300", "-e", f"trace={CALLS}", "-o", str(trace)]
         run([*argv, *LEASEQ, "submit", "--", "true"], env=env)
-        submit = count(trace, root)
-        total = sum(submit.values())
-        rows.append(Row("per submit", total, "calls", "<= 8", total <= 8, _words(submit)))
+        rows.append(_row("per submit", count(trace, root), "calls", 8))
         run([*LEASEQ, "submit", "--", "sleep 3"], env=env)
         lines = run([*LEASEQ, "submit", "--file", "-"], env=env, text="true\n" * TASKS)
         tracer = attach([_runner(env)], trace)  # the keeper makes the two logs of each, and nothing else
@@ -83,15 +82,13 @@ def main() -> None:
         time.sleep(1)
         detach(tracer)
         per_task = {call: number / TASKS for call, number in count(trace, root).items()}
-        total = sum(per_task.values())
-        rows.append(Row("per task run, 1 slot, logs apart", total, "calls", "<= 10", total <= 10, _words(per_task)))
+        rows.append(_row("per task run, 1 slot, logs apart", per_task, "calls", 10))
         time.sleep(2)
         tracer = attach(holders(env), trace)
         time.sleep(IDLE_SECONDS)
         detach(tracer)
         idle = {call: number / IDLE_SECONDS for call, number in count(trace, root).items()}
-        total = sum(idle.values())
-        rows.append(Row("idle local runner", total, "calls/s", "<= 2", total <= 2, _words(idle)))
+        rows.append(_row("idle local runner", idle, "calls/s", 2))
         rows += [_of_a_whole_array(env, trace, root, size) for size in SHORT_ARRAYS]
         rows.append(_of_an_index(env, trace, root))
     show("operations", rows)
@@ -106,9 +103,7 @@ def _of_a_whole_array(env: dict[str, str], trace: Path, root: str, size: int) ->
     time.sleep(1)  # what follows its outcome
     detach(tracer)
     each = {call: number / size for call, number in count(trace, root).items()}
-    total = sum(each.values())
-    what = f"per index of an array of {size:,}, whole, logs apart"
-    return Row(what, total, "calls", "<= 0.5", total <= 0.5, _words(each))
+    return _row(f"per index of an array of {size:,}, whole, logs apart", each, "calls", 0.5)
 
 
 def _runner(env: dict[str, str]) -> int:
@@ -124,16 +119,18 @@ def _of_an_index(env: dict[str, str], trace: Path, root: str) -> Row:
     ended = _ended(env, task_id) - before
     detach(tracer)
     each = {call: number / ended for call, number in count(trace, root).items()}
-    total = sum(each.values())
-    return Row(f"per index of an array of {ARRAY:,}, logs apart", total, "calls", "<= 0.5", total <= 0.5, _words(each))
+    return _row(f"per index of an array of {ARRAY:,}, logs apart", each, "calls", 0.5)
 
 
 def _ended(env: dict[str, str], task_id: str) -> int:
     return reports.look(SystemFs(remote=False), lease_of(env), task_id, 1)[0].all_ended
 
 
-def _words(calls: dict[str, float]) -> str:
-    return " ".join(f"{call}:{number:.3g}" for call, number in sorted(calls.items(), key=lambda pair: -pair[1]))
+def _row(what: str, calls: Mapping[str, float], unit: str, most: float) -> Row:
+    """All of these calls together, and each kind of them in the note."""
+    total = sum(calls.values())
+    words = " ".join(f"{call}:{number:.3g}" for call, number in sorted(calls.items(), key=lambda pair: -pair[1]))
+    return Row(what, total, unit, f"<= {most}", total <= most, words)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-from bench import LEASEQ, ROOT, Row, home, median_ms, run, show, wait_for
+from bench import LEASEQ, ROOT, Row, home, median_ms, quietly, run, show, wait_for
 from throughput import lease_of
 
 sys.path.insert(0, str(ROOT))
@@ -53,10 +52,9 @@ def measure(finished: int) -> dict[str, float]:
         if finished:
             make_history(lease_of(env), finished)
         run([*LEASEQ, "submit", "--no-start", "--hold", "--file", "-"], env=env, text="true\n" * PENDING)
-        quiet = {"env": env, "stdout": subprocess.DEVNULL, "check": True}
         found = {
-            "status": median_ms(lambda: subprocess.run([*LEASEQ, "status"], **quiet), 7),
-            "tasks": median_ms(lambda: subprocess.run([*LEASEQ, "tasks"], **quiet), 7),
+            "status": median_ms(lambda: quietly([*LEASEQ, "status"], env=env), 7),
+            "tasks": median_ms(lambda: quietly([*LEASEQ, "tasks"], env=env), 7),
         }
         run([*LEASEQ, "daemon", "start"], env=env)
         began = time.perf_counter()

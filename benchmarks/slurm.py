@@ -17,9 +17,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from bench import ROOT, Row, run, show, wait_for
+from bench import ROOT, Row, run, show, wait_for, written
 
 sys.path.insert(0, str(ROOT))
 
@@ -123,7 +124,7 @@ def first_task(env: dict[str, str], shared: Path) -> list[Row]:
 
 
 def wait_stamp(stamp: Path, since: float) -> float:
-    wait_for(lambda: stamp.exists() and bool(stamp.read_text().strip()), seconds=60, what=str(stamp))
+    wait_for(partial(written, stamp), seconds=60, what=str(stamp))
     return float(stamp.read_text()) - since
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
 import sys
 
-from bench import LEASEQ, Row, children_seconds, home, run, show
+from bench import LEASEQ, Row, children_seconds, home, quietly, run, show
 
 BAR = 0.8
 
@@ -16,12 +15,11 @@ def main() -> None:
     rows = []
     with home() as env:
         run([*LEASEQ, "submit", "--", "true"], env=env)
-        quiet = {"env": env, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
         def measure(argv: list[str]) -> float:
             def taken() -> float:
                 before = children_seconds()
-                subprocess.run(argv, check=False, **quiet)
+                quietly(argv, env=env)
                 return children_seconds() - before
 
             return statistics.median([taken() for _ in range(16)][1:]) * 1000

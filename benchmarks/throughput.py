@@ -17,9 +17,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from bench import LEASEQ, ROOT, Row, home, median_ms, run, show, spawn_floor, wait_for
+from bench import LEASEQ, ROOT, Row, home, median_ms, run, show, spawn_floor, wait_for, written
 
 sys.path.insert(0, str(ROOT))
 
@@ -48,7 +49,7 @@ def stamps(directory: Path, count: int) -> tuple[list[str], Path, Path]:
 
 
 def rate(first: Path, last: Path, count: int, *, seconds: float = 300) -> float:
-    wait_for(lambda: last.exists() and bool(last.read_text().strip()), seconds=seconds, what=f"{last}")
+    wait_for(partial(written, last), seconds=seconds, what=f"{last}")
     return count / (float(last.read_text()) - float(first.read_text()))
 
 
@@ -179,13 +180,19 @@ def starting() -> list[Row]:
         access = Access(SystemFs(remote=False), Home(env["LEASEQ_HOME"]), SystemClock())
         for number in range(15):
             stamp = Path(scratch) / str(number)
-            argv = (sys.executable, "-I", "-S", "-c", f"import time; open({str(stamp)!r}, 'w').write(str(time.time()))")
+            argv: tuple[str, ...] = (
+                sys.executable,
+                "-I",
+                "-S",
+                "-c",
+                f"import time; open({str(stamp)!r}, 'w').write(str(time.time()))",
+            )
             if shutil.which("date"):
                 argv = ("sh", "-c", f"date +%s.%N >{stamp}")
             like = Task(id="", argv=(), cwd="/", submitted=0.0, env={"PATH": os.environ["PATH"]})
             submit(access, lease, Wanted(like, [(argv, False)]))
             began = time.time()
-            wait_for(lambda stamp=stamp: stamp.exists() and bool(stamp.read_text()), seconds=20, what="action")
+            wait_for(partial(written, stamp), seconds=20, what="action")
             taken.append((float(stamp.read_text()) - began) * 1000)
             time.sleep(0.05)
         middle = sorted(taken)[len(taken) // 2]
@@ -197,7 +204,7 @@ def starting() -> list[Row]:
             def once() -> None:
                 stamp.unlink(missing_ok=True)
                 run(["tsp", "-n", "sh", "-c", f"date +%s.%N >{stamp}"], env=env)
-                wait_for(lambda: stamp.exists() and bool(stamp.read_text()), seconds=20, what="action")
+                wait_for(partial(written, stamp), seconds=20, what="action")
 
             rows.append(Row("whole path, submit to action: task-spooler", median_ms(once, 15), "ms"))
     return rows
