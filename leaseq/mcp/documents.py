@@ -44,8 +44,9 @@ def known(**fields: Any) -> Document:
 
 def short(text: str) -> str:
     """The text in one line, cut."""
-    line = visible(" ".join(text.split()))
-    return line if len(line) <= WORDS_MAX else f"{line[: WORDS_MAX - 2]}.."
+    whole = " ".join(text.split())
+    line = visible(whole[: 2 * WORDS_MAX])  # of a long text only what may be shown
+    return line if len(line) <= WORDS_MAX and len(whole) <= 2 * WORDS_MAX else f"{line[: WORDS_MAX - 2]}.."
 
 
 def row(view: TaskView) -> Document:

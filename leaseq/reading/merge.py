@@ -74,21 +74,25 @@ class Merge:
             if each.rank is Rank.CLAIMED:
                 self.chunks.setdefault(each.id, []).append(each)
         self.indices = folded.running(nodes.values())
-        self.waiting = {each.name: each for each in self._ranked(Rank.PENDING) if each.id not in self.chunks}
+        self.ranked: dict[Rank, list[Sighting]] = {rank: [] for rank in Rank}
+        """The tasks by the kind of place they are in, by what was seen of all."""
+        self.again: list[Sighting] = []
+        """Those that have had an attempt before."""
+        for each in self.newest.values():
+            self.ranked[each.rank].append(each)
+            if each.attempt > 1:
+                self.again.append(each)
+        self.waiting = {each.name: each for each in self.ranked[Rank.PENDING] if each.id not in self.chunks}
         self.counts: dict[State, int] = {}
-
-    def _ranked(self, rank: Rank) -> list[Sighting]:
-        """The tasks that are in that kind of place, by what was seen of all."""
-        return [each for each in self.newest.values() if each.rank is rank]
 
     def _count(self, state: State, by: int = 1) -> None:
         self.counts[state] = self.counts.get(state, 0) + by
 
     def claimed(self) -> list[TaskView]:
         """The rows of tasks that have a claim, and whose end, if it stands already, another attempt follows."""
-        rows = [self._view_claim(each) for each in self._ranked(Rank.CLAIMED)]
-        rows += [self._view_array(each) for each in self._ranked(Rank.PENDING) if each.id in self.chunks]
-        for each in self._ranked(Rank.ENDED):
+        rows = [self._view_claim(each) for each in self.ranked[Rank.CLAIMED]]
+        rows += [self._view_array(each) for each in self.ranked[Rank.PENDING] if each.id in self.chunks]
+        for each in self.ranked[Rank.ENDED]:
             if each.event and each.event.requeued and each.id in self.claims:
                 rows.append(self._view_requeued(each.event, self.claims[each.id]))
         for row in rows:
@@ -174,7 +178,7 @@ class Merge:
         return self._from_spec(row, entry)
 
     def pending(self, limit: int | None) -> list[TaskView]:
-        changing = [self._view_edited(each) for each in self._ranked(Rank.EDITED)]
+        changing = [self._view_edited(each) for each in self.ranked[Rank.EDITED]]
         self._count(State.PENDING, len(self.waiting) + len(changing))
         names = self.waiting
         first = sorted(names) if limit is None else heapq.nsmallest(limit, names)
@@ -251,11 +255,11 @@ class Merge:
         return replace(row, name=task.name, command=command_text(task), need=task.need, submitted=task.submitted)
 
     def ended(self, limit: int) -> list[TaskView]:
-        found = [each.event for each in self._ranked(Rank.ENDED) if each.event]
+        found = [each.event for each in self.ranked[Rank.ENDED] if each.event]
         found = [event for event in found if not event.requeued or event.id not in self.claims]
-        last = heapq.nsmallest(max(limit, 0), found, key=lambda event: -(event.ended or 0.0))
+        last = sorted(found, key=lambda event: -(event.ended or 0.0))[: max(limit, 0)]
         rows = [self._view_requeued(event, None) if event.requeued else self._view_ended(event) for event in last]
-        return rows + [self._view_lost(each) for each in self._ranked(Rank.LOST)[: max(0, limit)]]
+        return rows + [self._view_lost(each) for each in self.ranked[Rank.LOST][: max(0, limit)]]
 
     def _view_ended(self, event: Event) -> TaskView:
         lost = self.lost.get(event.id)
@@ -270,10 +274,11 @@ class Merge:
     def later_attempts(self) -> dict[tuple[str, int], str]:
         """The files of tasks that are not over and have had an attempt before, by id and attempt."""
         found = {(each.id, each.attempt): each.path for each in self.listing.lost if each.attempt > 1}
-        for each in self.newest.values():
-            if each.attempt > 1 and each.rank in (Rank.EDITED, Rank.PENDING, Rank.CLAIMED):
+        for each in self.again:
+            if each.rank in (Rank.EDITED, Rank.PENDING, Rank.CLAIMED):
                 found[each.id, each.attempt] = each.path
-            elif each.event and each.event.requeued and each.id in self.claims and self.claims[each.id].attempt > 1:
+        for each in self.ranked[Rank.ENDED]:
+            if each.event and each.event.requeued and each.id in self.claims and self.claims[each.id].attempt > 1:
                 claim = self.claims[each.id]
                 found[claim.id, claim.attempt] = claim.path
         return found

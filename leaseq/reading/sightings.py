@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from functools import lru_cache
 from itertools import repeat
-from operator import attrgetter
 from typing import NamedTuple
 
 from leaseq.dataclass import dataclass, field
@@ -157,17 +156,32 @@ class Listing:
             nodes=self.nodes,
         )
 
-    def live(self) -> Iterator[Sighting]:
+    def live(self) -> list[Sighting]:
         """Every task file, in the order of places."""
-        yield from self.edited
-        yield from self.pending.values()
-        yield from self.claims
-        yield from self.lost
+        return [*self.edited, *self.pending.values(), *self.claims, *self.lost]
 
 
-_NAME_OF = attrgetter("name")
-Memory = dict[str, dict[str, Sighting]]
-"""The pending tasks of an earlier look, by directory and name."""
+@dataclass(frozen=True)
+class Pending:
+    """The pending tasks of one directory."""
+
+    seen: dict[str, Sighting] = field(default_factory=dict)
+    """By name."""
+    given_back: frozenset[str] = frozenset()
+    """The names of parts of arrays that are pending again."""
+    each: bool = False
+    """True if indices of an array there may wait for those of another."""
+
+    def later(self, names: list[str], fresh: dict[str, Sighting]) -> Pending:
+        """What is there now: of what was there those names, and what is fresh."""
+        seen = {name: self.seen[name] for name in names if name in self.seen} | fresh
+        each = any(map(is_each, fresh)) or (self.each and any(map(is_each, seen)))
+        return Pending(seen, (self.given_back & seen.keys()).union(filter(is_chunk, fresh)), each)
+
+
+NOTHING = Pending()
+Memory = dict[str, Pending]
+"""The pending tasks of an earlier look, by directory."""
 
 
 def list_all(fs: Fs, lease: LeaseDir, memory: Memory | None = None) -> Listing:
@@ -176,10 +190,14 @@ def list_all(fs: Fs, lease: LeaseDir, memory: Memory | None = None) -> Listing:
     memory: kept from look to look by who looks often, so that a name is parsed once.
     """
     look, found = _Look(fs, lease, memory={} if memory is None else memory), Listing()
+    given_back: set[str] = set()
+    some_wait = False
     for first in (True, False):
         for place in (waiting, held, inbox):
-            seen = list(place(look))
-            found.pending.update(zip(map(_NAME_OF, seen), seen, strict=True))
+            for there in place(look):
+                found.pending.update(there.seen)
+                given_back |= there.given_back
+                some_wait = some_wait or there.each or (place is not inbox and bool(there.seen))
         for each in claimed(look):
             if each.rank is Rank.EDITED:
                 found.edited.append(each)
@@ -191,17 +209,11 @@ def list_all(fs: Fs, lease: LeaseDir, memory: Memory | None = None) -> Listing:
     found.booked.extend(booking(look))
     found.nodes = look.nodes | set(beating(names_in(fs, lease.heartbeats)))
     found.nodes.discard(ANY)
-    if look.given_back:
-        found.chunks += [found.pending.pop(name) for name in look.given_back if name in found.pending]
+    found.chunks += [found.pending.pop(name) for name in given_back]
     found.notes = look.notes
-    if any(each.at.held for each in found.pending.values()) or _waits_one_by_one(found):
+    if some_wait or any(is_each(each.name) for each in found.claims):
         found.waits = _waits(fs, lease, found)
     return found
-
-
-def _waits_one_by_one(listing: Listing) -> bool:
-    """True if indices of an array may wait for those of another."""
-    return any(map(is_each, listing.pending)) or any(is_each(each.name) for each in listing.claims)
 
 
 def _waits(fs: Fs, lease: LeaseDir, listing: Listing) -> dict[str, list[Wait]]:
@@ -237,8 +249,6 @@ class _Look:
     notes: list[str] = field(default_factory=list)
     seen: dict[str, set[str]] = field(default_factory=dict)
     memory: Memory = field(default_factory=dict)
-    given_back: set[str] = field(default_factory=set)
-    """The names of parts of arrays that are pending again."""
 
     def new(self, directory: str) -> list[str]:
         """The names there that were not there at the last listing of this look."""
@@ -260,37 +270,35 @@ class _Look:
         self.notes.extend(text for text in texts if text not in self.notes)
 
 
-def waiting(look: _Look) -> Iterator[Sighting]:
+def waiting(look: _Look) -> Iterator[Pending]:
     """Pending tasks that wait for something that is to come."""
     return _pending(look, look.lease.waitings, held=True, waits=True)
 
 
-def held(look: _Look) -> Iterator[Sighting]:
+def held(look: _Look) -> Iterator[Pending]:
     """Pending tasks that are kept from starting."""
     return _pending(look, look.lease.helds, held=True)
 
 
-def inbox(look: _Look) -> Iterator[Sighting]:
+def inbox(look: _Look) -> Iterator[Pending]:
     """Pending tasks that may start."""
     return _pending(look, look.lease.inboxes, held=False)
 
 
-def _pending(look: _Look, parent: str, *, held: bool, waits: bool = False) -> Iterator[Sighting]:
+def _pending(look: _Look, parent: str, *, held: bool, waits: bool = False) -> Iterator[Pending]:
+    """What is in each node's directory there, at a second look what has come since the first."""
     for node in look.owners(parent, or_name=ANY):
         spot = Spot(f"{parent}/{node}", node, held, waits)
-        again = spot.directory in look.seen
+        known, again = look.memory.get(spot.directory, NOTHING), spot.directory in look.seen
         names = look.new(spot.directory)
-        known = look.memory.get(spot.directory, {})
-        unknown = [name for name in names if name not in known] if known else names
-        look.given_back.update(filter(is_chunk, names))
-        if not again and not unknown and len(names) == len(known):
-            yield from known.values()
-            continue
-        fresh = list(filter(PENDING.fullmatch, unknown))
-        made = map(Sighting, map(task_of, fresh), map(attempt_of, fresh), repeat(Rank.PENDING), fresh, repeat(spot))
-        found = {name: known[name] for name in names if name in known} | dict(zip(fresh, made, strict=True))
-        look.memory[spot.directory] = known | found if again else found
-        yield from found.values()
+        unknown = [name for name in names if name not in known.seen]
+        if unknown or again or len(names) != len(known.seen):
+            well = list(filter(PENDING.fullmatch, unknown))
+            made = map(Sighting, map(task_of, well), map(attempt_of, well), repeat(Rank.PENDING), well, repeat(spot))
+            fresh = dict(zip(well, made, strict=True))
+            look.memory[spot.directory] = known.later([*known.seen] if again else names, fresh)
+            known = NOTHING.later([], fresh) if again else look.memory[spot.directory]
+        yield known
 
 
 def claimed(look: _Look) -> Iterator[Sighting]:

@@ -252,6 +252,18 @@ class World:
         for runner in self.runners:
             runner.host.alive.clear()
 
+    def known(self) -> object:
+        """The machines, and what was told to whom: with the disk all that the further course depends on, if all
+        runners have died."""
+        hosts = [
+            (node, sorted(host.alive), sorted(host.born), sorted(host.asked), sorted(host.running), host.exits)
+            for node, host in self.hosts.items()
+        ]
+        return hosts, vars(self.truth)
+
+    def known_to_runners(self) -> object:
+        return [(each.incarnation, each.alive, [str(held.entry) for held in each.held]) for each in self.runners]
+
     def after_power_loss(self, disk: Disk) -> World:
         """Another world with that disk, whose machines know nothing of before; this one stays as it is."""
         after = copy.copy(self)

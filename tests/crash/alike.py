@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 
-from tests.crash.actors import World
+from tests.memoryfs import Disk
 
 
 class Counted:
@@ -36,27 +36,20 @@ class Followed:
     def __init__(self) -> None:
         self._seen: set[bytes] = set()
 
-    def is_new(self, world: World, *, with_runners: bool = False) -> bool:
-        """True if no world like it was met before; with_runners: what living runners know counts, too."""
-        like = _like(world, with_runners=with_runners)
+    def is_new(self, disk: Disk, *known: object) -> bool:
+        """True if none was met before with a disk like this one, in which the same was known and told to whom."""
+        files: dict[int, int] = {}
+        tree = [
+            (
+                directory,
+                [
+                    (name, files.setdefault(id(of), len(files)), of.data, of.changed)
+                    for name, of in sorted(names.items())
+                ],
+            )
+            for directory, names in sorted(disk.live.items())
+        ]
+        like = pickle.dumps((tree, disk.seconds, known))
         new = like not in self._seen
         self._seen.add(like)
         return new
-
-
-def _like(world: World, *, with_runners: bool) -> bytes:
-    """All that the further course depends on: the disk, the machines, and what was told to whom."""
-    files: dict[int, int] = {}
-    disk = [
-        (
-            directory,
-            [(name, files.setdefault(id(of), len(files)), of.data, of.changed) for name, of in sorted(names.items())],
-        )
-        for directory, names in sorted(world.disk.live.items())
-    ]
-    hosts = [
-        (node, sorted(host.alive), sorted(host.born), sorted(host.asked), sorted(host.running), host.exits)
-        for node, host in world.hosts.items()
-    ]
-    runners = [(each.incarnation, each.alive, [str(held.entry) for held in each.held]) for each in world.runners]
-    return pickle.dumps((disk, world.disk.seconds, hosts, vars(world.truth), with_runners and runners))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import Any
 
 from leaseq.dataclass import dataclass, field, replace
@@ -45,6 +46,7 @@ class Protocol(array_rules.Protocol):
 
 
 REAL = Protocol()
+_WORLDS = count()
 
 
 @dataclass
@@ -65,6 +67,10 @@ class World(array_rules.World):
         super().__init__(p)
         self.p, self.truth = p, Truth()
         self.news = p.news(self.fs(), LEASE, TASK)
+
+    def known(self) -> object:
+        """What he has read of the files is not compared: none of these worlds is like another."""
+        return next(_WORLDS)
 
     def look(self, fs: Fs) -> None:
         """He looks, and what may begin by then is begun."""

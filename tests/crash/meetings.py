@@ -346,7 +346,7 @@ def _meet(p: Protocol, name: str, what: str, followed: Followed, *faults: Fault)
     case = f"{name}, {what}"
     with named(case):
         world, _ = _act(p, name, faults)
-        if followed.is_new(world, with_runners=True):
+        if followed.is_new(world.disk, world.known(), world.known_to_runners()):
             check_always(world)
             check_claims_known(world)
             check_prompt(world, world.fs())

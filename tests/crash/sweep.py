@@ -606,7 +606,7 @@ def deaths(p: Protocol, scene: Scene) -> Iterator[str]:
         with named(case):
             world, act = _stage(p, scene)
             _die(world, act, fault)
-            if followed.is_new(world):
+            if followed.is_new(world.disk, world.known()):
                 check_always(world)
                 check_ended(world)
         yield case
@@ -626,7 +626,7 @@ def double_deaths(p: Protocol, scene: Scene) -> Iterator[str]:
                 _die(world, act, fault)
                 world.all_runners_die()
                 struck = _die(world, _recover_all, Fault(at, Kind.DIE_BEFORE, only_changes=True))
-                if followed.is_new(world):
+                if followed.is_new(world.disk, world.known()):
                     check_always(world)
                     check_ended(world)
             yield case
@@ -641,7 +641,7 @@ def repeats(p: Protocol, scene: Scene) -> Iterator[str]:
             world, act = _stage(p, scene)
             _die(world, act, fault)
             act(world, world.fs())
-            if followed.is_new(world):
+            if followed.is_new(world.disk, world.known()):
                 check_always(world)
                 check_ended(world)
         yield case
@@ -660,7 +660,7 @@ def lost_replies(p: Protocol, scene: Scene) -> Iterator[str]:
                 raise Violated(f"the act was done and raised {error!r}") from error
             if told is False:
                 raise Violated("the act was done, and its user is told that it was not")
-            if followed.is_new(world, with_runners=True):
+            if followed.is_new(world.disk, world.known(), world.known_to_runners()):
                 check_always(world)
                 check_claims_known(world)
                 check_ended(world)
@@ -679,10 +679,10 @@ def failures(p: Protocol, scene: Scene) -> Iterator[str]:
                 try:
                     act(world, FaultFs(world.fs(), fault))
                 except OSError:
-                    if after_a_failure.is_new(world):
+                    if after_a_failure.is_new(world.disk, world.known()):
                         check_always(world)
                     act(world, world.fs())
-                if followed.is_new(world):
+                if followed.is_new(world.disk, world.known()):
                     check_always(world)
                     check_ended(world)
             yield case
@@ -845,7 +845,7 @@ def _every_loss(world: World, before: str, followed: Followed) -> Iterator[str]:
         case = f"{before}, power lost, mixture {number}"
         with named(case):
             after = world.after_power_loss(left)
-            if followed.is_new(after):
+            if followed.is_new(after.disk, after.known()):
                 check_always(after)
                 check_ended(after)
         yield case

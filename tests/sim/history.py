@@ -268,7 +268,7 @@ class History:
                 raise Violated(f"{name} waits since {since:.0f} s for what is over")
 
     def close(self) -> None:
-        """No thread of this history is left."""
+        """No actor of this history is left."""
         self.closed, self.calm, self.slurm.ended_at = True, True, dict.fromkeys(self.slurm.jobs, 0.0)
         for process in self.processes:
             self.scheduler.kill(process)

@@ -1,16 +1,17 @@
-"""Who acts next: one baton, virtual time, and the same order again for the same seed.
+"""Who acts next: one at a time, virtual time, and the same order again for the same seed.
 
-Every actor is a thread, and only the one that holds the baton runs. It gives the baton up in `pause` alone, and
-the actor due next goes on: so they interleave at each operation that pauses, and time passes only between them.
-A process is a group of actors that die together. What is due at a time and needs no actor is a callback (`at`).
+Every actor is a greenlet, and one runs at a time. It gives way in `pause` alone, and the actor due next goes on: so
+they interleave at each operation that pauses, and time passes only between them. A process is a group of actors that
+die together. What is due at a time and needs no actor is a callback (`at`).
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-import threading
 from collections.abc import Callable
+
+from greenlet import getcurrent, greenlet
 
 from tests.faults import Died
 
@@ -26,13 +27,13 @@ class Process:
 
 
 class Actor:
-    """One thread of a process."""
+    """What runs in a process, as a thread does."""
 
     def __init__(self, process: Process, name: str) -> None:
         self.process = process
         self.name = name
-        self.baton = threading.Lock()
-        self.baton.acquire()
+        self.body = getcurrent()
+        """What runs; of the actor that began the history, what has called it."""
         self.turn = 0
         """Counts the times it was made due: an older entry of the heap counts no more."""
         process.actors.append(self)
@@ -49,19 +50,18 @@ class Scheduler:
         self._current = self._main
         self._heap: list[tuple[float, int, Actor | None, int, Callable[[], None] | None]] = []
         self._numbers = itertools.count()
-        self._threads: list[threading.Thread] = []
+        self._bodies: list[greenlet] = []
 
     @property
     def current(self) -> str:
-        """The name of the actor that holds the baton."""
+        """The name of the actor that runs."""
         return self._current.name
 
     def spawn(self, process: Process, name: str, work: Callable[[], None]) -> Actor:
         """Another actor of the process is due now."""
         actor = Actor(process, name)
 
-        def run() -> None:
-            actor.baton.acquire()
+        def run(_: object = None) -> None:  # given what another returned that ended just before
             try:
                 if not process.dead:
                     work()
@@ -71,11 +71,11 @@ class Scheduler:
                 self.failures.append((name, error))
             finally:
                 process.actors.remove(actor)
-                self._pass_on()
+                self._current = self._next()
+                actor.body.parent = self._current.body  # who goes on now that this one has ended
 
-        thread = threading.Thread(target=run, name=name, daemon=True)
-        thread.start()
-        self._threads.append(thread)
+        actor.body = greenlet(run, parent=self._main.body)
+        self._bodies.append(actor.body)
         self.wake(actor)
         return actor
 
@@ -95,13 +95,12 @@ class Scheduler:
         due = self._next()
         if due is not me:
             self._current = due
-            due.baton.release()
-            me.baton.acquire()
+            due.body.switch()
         if me.process.dead:
             raise Died
 
     def kill(self, process: Process) -> None:
-        """No actor of the process goes on; one that holds the baton must raise Died itself."""
+        """No actor of the process goes on; the one that runs must raise Died itself."""
         if process.dead:
             return
         process.dead = True
@@ -112,17 +111,9 @@ class Scheduler:
             act()
 
     def close(self) -> None:
-        """Every thread has ended. Only once all processes were killed."""
-        while any(thread.is_alive() for thread in self._threads):
-            if not self._heap:
-                for thread in self._threads:
-                    thread.join()
-                return
+        """Every actor has ended. Only once all processes were killed."""
+        while not all(body.dead for body in self._bodies):
             self.pause(1.0)
-
-    def _pass_on(self) -> None:
-        self._current = self._next()
-        self._current.baton.release()
 
     def _next(self) -> Actor:
         """The actor that is due next; callbacks that are due before it have been called."""
@@ -138,7 +129,7 @@ class Scheduler:
 
 
 class Lock:
-    """A lock between actors: `threading.Lock` would stop the holder of the baton for ever."""
+    """A lock between actors: `threading.Lock` would stop all of them for ever."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
