@@ -190,7 +190,8 @@ class MemoryFs:
     def __init__(self, disk: Disk, *, remote: bool = True) -> None:
         self.disk = disk
         self.remote = remote
-        self._absent: set[str] = set()
+        self._absent: dict[str, set[str]] = {}
+        """Names that this client believes not to exist, by directory."""
 
     def names(self, directory: str) -> list[str]:
         self._called("names", directory)
@@ -226,7 +227,8 @@ class MemoryFs:
         if self.disk.directory(target.rpartition("/")[0]).get(target.rpartition("/")[2]) is inode:
             return  # POSIX: two names of one file, nothing happens
         self.disk.change({source: None, target: inode})
-        self._absent -= {source, target}
+        self._exists(source)
+        self._exists(target)
 
     def link(self, source: str, target: str) -> None:
         self._called("link", source, target)
@@ -235,7 +237,7 @@ class MemoryFs:
         if name in self.disk.directory(directory):
             raise _error(errno.EEXIST, target)
         self.disk.change({target: inode})
-        self._absent.discard(target)
+        self._exists(target)
 
     def unlink(self, path: str) -> None:
         self._called("unlink", path)
@@ -288,8 +290,12 @@ class MemoryFs:
             self.disk.hook(operation, paths)
 
     def _refresh(self, directory: str) -> None:
-        if self._absent:
-            self._absent = {path for path in self._absent if path.rpartition("/")[0] != directory}
+        self._absent.pop(directory, None)
+
+    def _exists(self, path: str) -> None:
+        """What the client believed of that name it believes no longer."""
+        directory, _, name = path.rpartition("/")
+        self._absent.get(directory, set()).discard(name)
 
     def _open(self, path: str) -> Inode:
         self._refresh(path.rpartition("/")[0])
@@ -304,14 +310,15 @@ class MemoryFs:
         if inode is None:
             inode = Inode()
             self.disk.change({path: inode})
-        self._absent.discard(path)
+        self._exists(path)
         return inode
 
     def _known(self, path: str) -> Inode:
-        if path in self._absent:
+        directory, _, name = path.rpartition("/")
+        if name in self._absent.get(directory, ()):
             raise _error(errno.ENOENT, path)
         try:
             return self.disk.find(path)
         except FileNotFoundError:
-            self._absent.add(path)
+            self._absent.setdefault(directory, set()).add(name)
             raise

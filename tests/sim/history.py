@@ -74,6 +74,8 @@ BEGUN_SECONDS = 5.0
 SERVED_BEATS, SERVED_SECONDS = 3, 12.0
 """So many heartbeats in so many seconds, and another runner must not have begun to serve the node."""
 LOG_LINES = 200_000
+Happened = tuple[float, str, tuple[object, ...]]
+"""When, who, and an operation with its arguments, or a sentence. The texts among them are what is shown."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,25 @@ class Result:
     """What came of a plan."""
 
     violation: str
-    digest: str
-    """Of everything that every actor did, in order."""
     calls: int
     struck: Counter[str]
     """Which troubles there were, and how often."""
     done: Counter[str]
     """What commands were acknowledged, and what limits came of, and how often."""
-    log: tuple[str, ...]
+    events: Sequence[Happened]
+
+    @property
+    def log(self) -> list[str]:
+        """Everything that every actor did, a line each, in order."""
+        return [
+            f"{at:.6f} {who}: {' '.join(each for each in what if isinstance(each, str))}"
+            for at, who, what in self.events
+        ]
+
+    @property
+    def digest(self) -> str:
+        """Of that log."""
+        return hashlib.sha256("\n".join(self.log).encode()).hexdigest()
 
 
 def in_groups() -> AbstractContextManager[None]:
@@ -122,9 +135,7 @@ def run(plan: Plan, parts: Parts = REAL_PARTS) -> Result:
             violation = str(broken)
         finally:
             history.close()
-    text = "\n".join(history.log)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return Result(violation, digest, history.disk.operations, history.struck, +history.truth.done, tuple(history.log))
+    return Result(violation, history.disk.operations, history.struck, +history.truth.done, history.log)
 
 
 class History:
@@ -139,7 +150,7 @@ class History:
         self.disk = Server(self.scheduler, self.lease)
         self.truth = SimTruth(settles_seconds=None if plan.troubles else SETTLES_SECONDS)
         self.struck: Counter[str] = Counter()
-        self.log: list[str] = []
+        self.log: list[Happened] = []
         self.calm = False
         """True once nothing goes wrong any more."""
         self.closed = False
@@ -391,9 +402,9 @@ class History:
         operation, place = trouble.step
         return Fault(int(trouble.at), trouble.kind, trouble.error, meanwhile, operation=operation, place=place)
 
-    def _log(self, text: str) -> None:
+    def _log(self, *what: object) -> None:
         if len(self.log) < LOG_LINES:
-            self.log.append(f"{self.scheduler.now:.6f} {self.scheduler.current}: {text}")
+            self.log.append((self.scheduler.now, self.scheduler.current, what))
 
     def _user(self, name: str, host: str, seconds: float, act: Callable[[User], None]) -> None:
         """After so many seconds somebody does that in a process of his own."""

@@ -72,7 +72,7 @@ class Client(MemoryFs):
 
     def forget(self) -> None:
         """As after a reboot."""
-        self._absent = set()
+        self._absent = {}
 
     def rename(self, source: str, target: str) -> None:
         directory, _, name = target.rpartition("/")
@@ -87,7 +87,7 @@ class Client(MemoryFs):
 
     def _known(self, path: str) -> Inode:
         if self._absent_until.get(path, 0.0) <= self.disk.seconds:
-            self._absent.discard(path)
+            self._exists(path)
         try:
             return super()._known(path)
         except FileNotFoundError:
@@ -117,7 +117,7 @@ class ActorFs(FaultFs):
         self.chance = chance
         self.trouble: Callable[[str], int] = _none
         """The error that the client's mount gives for an operation now, or 0."""
-        self.log: Callable[[str], None] = _no_log
+        self.log: Callable[..., None] = _no_log
         self.struck: Callable[[Fault], None] = _no_log
         self.appended: Callable[[str], None] = _no_log
         """Called with the path of a file to which this process has added something."""
@@ -127,7 +127,7 @@ class ActorFs(FaultFs):
         self.scheduler.pause(self.chance.expovariate(1 / (SLOW_CALL_SECONDS if slow else CALL_SECONDS)))
         while (wait := max(self.client.server.silent_until, self.client.cut_until) - self.scheduler.now) > 0:
             self.scheduler.pause(wait + self.chance.random())
-        self.log(f"{operation} {' '.join(each for each in args if isinstance(each, str))}")
+        self.log(operation, *args)
         result = super()._call(operation, *args, **options)
         if self.client.name in self.client.server.repeats and operation in LOST_REPLY:
             self.client.server.repeats.discard(self.client.name)
@@ -161,5 +161,5 @@ def _none(operation: str) -> int:
     return 0
 
 
-def _no_log(what: object) -> None:
+def _no_log(*what: object) -> None:
     pass
