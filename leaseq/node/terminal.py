@@ -37,8 +37,8 @@ NO_TERMINAL = (
     "can't find terminfo",
 )
 """tmux's words, in its versions, for a terminal it cannot draw on."""
-NO_SESSION = ("no sessions", "can't find session", "no server running")
-"""How tmux says that there is none of that name."""
+NO_SESSION = ("no sessions", "can't find session", "no server running", "server exited", "lost server")
+"""How tmux says that there is none of that name, or that its server ended before it was shown."""
 
 Marks = Mapping[str, str]
 

@@ -22,6 +22,7 @@ import pytest
 from leaseq.errors import EX_TEMPFAIL
 from leaseq.layout import Home
 from leaseq.node import session
+from leaseq.node.terminal import NO_SESSION
 from leaseq.node.terminals import Terminals
 from leaseq.world import SystemFs
 from tests.build import allocate
@@ -285,7 +286,9 @@ def test_a_terminal_that_the_node_does_not_know_is_taken_for_one_that_it_does(no
     assert f"does not know the terminal {term}" in terminal.seen
 
 
-def test_a_session_that_ends_just_before_it_is_shown_is_begun_again(node: Node) -> None:
+@pytest.mark.parametrize("said", ["", "server exited unexpectedly", "lost server"])
+def test_a_session_that_ends_just_before_it_is_shown_is_begun_again(node: Node, said: str) -> None:
+    """said: by tmux, if its server ends while it is asked; a race that is too seldom to wait for."""
     first = node.show("main", "sh")
     first.expect("$ ")
     first.kill()
@@ -293,6 +296,7 @@ def test_a_session_that_ends_just_before_it_is_shown_is_begun_again(node: Node) 
     shims.mkdir()
     shim = shims / "tmux"
     ends = f'[ "$4" = attach-session ] && mkdir {shims}/once 2>/dev/null && {tmux} -S "$3" kill-session -t main'
+    ends += f" && {{ echo '{said}' >&2; exit 1; }}" if said else ""
     shim.write_text(f'#!/bin/sh\n{ends}\nexec {tmux} "$@"\n')
     shim.chmod(0o755)
     node.environment["PATH"] = f"{shims}:{node.environment['PATH']}"
@@ -300,7 +304,7 @@ def test_a_session_that_ends_just_before_it_is_shown_is_begun_again(node: Node) 
     terminal.expect("$ ")
     terminal.type("exit 5\n")
     assert terminal.end() == 5
-    assert "no sessions" not in terminal.seen and "no server" not in terminal.seen
+    assert not any(words in terminal.seen for words in NO_SESSION)
 
 
 @pytest.mark.parametrize("term", ["dumb", ""])
