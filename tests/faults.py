@@ -66,6 +66,8 @@ class Fault:
         """True if the call (an operation and its paths) is one of those that `at` counts."""
         if self.only_changes and call[0] not in SYNCED_CHANGES:
             return False
+        if not self.operation and not self.place:
+            return len(call) > 1
         return self.operation in ("", call[0]) and any(self.place in path for path in call[1:])
 
     def __str__(self) -> str:
@@ -134,17 +136,14 @@ class FaultFs:
     def _call(self, operation: str, *args: Any, **options: Any) -> Any:
         if self.dead:
             raise Died
-        self.calls.append((operation, *(each for each in args if isinstance(each, str))))
-
-        def perform() -> Any:
-            return self._perform(operation, args, options)
-
+        call = (operation, *[each for each in args if isinstance(each, str)])
+        self.calls.append(call)
         for number, fault in enumerate(self.faults):
-            if fault.counts(self.calls[-1]):
+            if fault.counts(call):
                 self.met[number] += 1
                 if self.met[number] == fault.at and fault.kind.applies_to(operation):
-                    return self._strike(fault, operation, perform, args)
-        return perform()
+                    return self._strike(fault, operation, lambda: self._perform(operation, args, options), args)
+        return self._perform(operation, args, options)
 
     def _perform(self, operation: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         return getattr(self.inner, operation)(*args, **options)
