@@ -8,6 +8,7 @@ import pytest
 
 from leaseq.names import names_drawn_from
 from tests.crash.alike import NAMES
+from tests.read_once import each_content_is_read_once as each_content_is_read_once
 
 
 @pytest.fixture(autouse=True)

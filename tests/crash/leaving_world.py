@@ -5,6 +5,7 @@ The runner of one node meets a fault at one of its operations, from the time on 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -207,6 +208,10 @@ class World:
 def about_to_leave(faulty: str, *, parts: Parts | None = None, limit: float = LIMIT) -> World:
     """A world in which a moment is missing until the allocation could leave, were that its limit."""
     world = World(faulty, parts=parts, limit=limit)
+    world.run(until=lambda: all(each.service for each in world.nodes))
+    for each in world.nodes:
+        assert each.service is not None
+        each.service.state.active = -math.inf  # else they look twice a second, as after a start
     world.run(until=lambda: world.clock.at >= 1000.0 + LIMIT - 3.0)
     return world
 
