@@ -97,8 +97,9 @@ def test_an_index_that_was_kept_and_is_cancelled_keeps_its_array_no_more(box: Bo
 
 def test_a_retry_without_cascade_leaves_the_cancelled_ones(box: Box) -> None:
     flag = box.work / "flag"
-    first = array(box, f"test -e {flag}", indices="0-1")
-    held = array(box, "true", "--after", f"each:{first}", indices="0-1")
+    first = array(box, f"test -e {flag}", "--hold", indices="0-1")
+    held = array(box, "true", "--after", f"each:{first}", indices="0-1")  # once all had failed, it would be refused
+    box.run("release", first, code=0)
     box.run("wait", held, code=120)
     flag.touch()
     assert box.run("retry", first, "--no-cascade", "--json", code=0).json["revived"] == []
