@@ -123,14 +123,15 @@ class ActorFs(FaultFs):
         """Called with the path of a file to which this process has added something."""
 
     def _call(self, operation: str, *args: Any, **options: Any) -> Any:
+        scheduler, client, server = self.scheduler, self.client, self.client.server
         slow = self.chance.random() < SLOW_CALL_CHANCE
-        self.scheduler.pause(self.chance.expovariate(1 / (SLOW_CALL_SECONDS if slow else CALL_SECONDS)))
-        while (wait := max(self.client.server.silent_until, self.client.cut_until) - self.scheduler.now) > 0:
-            self.scheduler.pause(wait + self.chance.random())
+        scheduler.pause(self.chance.expovariate(1 / (SLOW_CALL_SECONDS if slow else CALL_SECONDS)))
+        while (wait := max(server.silent_until, client.cut_until) - scheduler.now) > 0:
+            scheduler.pause(wait + self.chance.random())
         self.log(operation, *args)
         result = super()._call(operation, *args, **options)
-        if self.client.name in self.client.server.repeats and operation in LOST_REPLY:
-            self.client.server.repeats.discard(self.client.name)
+        if client.name in server.repeats and operation in LOST_REPLY:
+            server.repeats.discard(client.name)
             raise OSError(LOST_REPLY[operation], "the server repeated it", args[0])
         return result
 

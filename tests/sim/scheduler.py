@@ -39,6 +39,10 @@ class Actor:
         process.actors.append(self)
 
 
+Due = tuple[float, int, "Actor | None", int, "Callable[[], None] | None"]
+"""When; a number, for those of one time; the actor and its turn, or a callback."""
+
+
 class Scheduler:
     """Virtual time, and the order of everything that happens in it."""
 
@@ -48,7 +52,7 @@ class Scheduler:
         """What ended an actor, other than its death."""
         self._main = Actor(Process("main"), "main")
         self._current = self._main
-        self._heap: list[tuple[float, int, Actor | None, int, Callable[[], None] | None]] = []
+        self._heap: list[Due] = []
         self._numbers = itertools.count()
         self._bodies: list[greenlet] = []
 
@@ -91,11 +95,16 @@ class Scheduler:
     def pause(self, seconds: float) -> None:
         """So many seconds have passed, or somebody woke this actor; raises Died if its process is gone."""
         me = self._current
-        self.wake(me, seconds)
-        due = self._next()
-        if due is not me:
-            self._current = due
-            due.body.switch()
+        me.turn += 1
+        mine = (self.now + seconds, next(self._numbers), me, me.turn, None)
+        first = heapq.heappushpop(self._heap, mine)
+        if first is mine:  # nobody else is due before, as a rule
+            self.now = mine[0]
+        else:
+            due = self._next(first)
+            if due is not me:
+                self._current = due
+                due.body.switch()
         if me.process.dead:
             raise Died
 
@@ -115,10 +124,11 @@ class Scheduler:
         while not all(body.dead for body in self._bodies):
             self.pause(1.0)
 
-    def _next(self) -> Actor:
-        """The actor that is due next; callbacks that are due before it have been called."""
+    def _next(self, first: Due | None = None) -> Actor:
+        """The actor that is due next; callbacks that are due before it have been called. first: what is due first."""
         while True:
-            due, _, actor, turn, act = heapq.heappop(self._heap)
+            due, _, actor, turn, act = first or heapq.heappop(self._heap)
+            first = None
             if actor is not None and turn != actor.turn:
                 continue
             self.now = max(self.now, due)

@@ -83,7 +83,7 @@ def test_every_kind_of_trouble_strikes(trouble: str) -> None:
 
 def test_tasks_are_changed_paused_and_limited_in_these_histories() -> None:
     wanted = {"content changed", "pause ", "pause ga", "limit ga"}
-    for number in range(SEEDS):
+    for number in (8, 11, *range(SEEDS)):  # where it was seen comes first
         wanted -= run(draw(f"test {number}")).done.keys()
         if not wanted:
             return
