@@ -176,6 +176,7 @@ def indices_of_the_first_chunk(lot: Lot, number: int) -> list[int]:
 
 
 CAUGHT_BY: dict[str, str] = {
+    "group: whole as long as nobody has a chunk of it": "n2 takes groups, deaths: take_one",
     "group: that it is divided is not synced": "n2 takes groups, power_losses: take_one",
     "group: what another has divided is not synced": "n2 takes groups, power_losses: take_after_a_predecessor",
     "group: nobody's until it has ended as a whole": "n1 takes groups, meetings: take, cancel",

@@ -75,3 +75,14 @@ MUTANTS = {
     "a lease ends as a host comes": Hosts(end=end_without_another_look),
     "a lease ends with a host in it": Hosts(end=end_with_a_host_in_it),
 }
+CAUGHT_BY = {
+    "a host leaves whatever it holds": "a_host_that_holds_a_task_stays",
+    "a silent host is taken out with what it holds": "a_host_that_holds_a_task_stays",
+    "a host has left before that is durable": "a_host_leaves",
+    "a host comes to a lease that has ended": "the_lease_ends_as_a_host_comes",
+    "two machines of one name are one node": "two_of_one_name_come",
+    "a host that comes again is the same allocation": "a_host_comes_again",
+    "a lease ends as a host comes": "the_lease_ends_as_a_host_comes",
+    "a lease ends with a host in it": "the_lease_ends_as_a_host_comes",
+}
+"""The case that was seen to catch it, which is tried first."""

@@ -166,7 +166,7 @@ def test_a_mutant_of_an_allocation_that_leaves_is_caught(name: str) -> None:
 
 @pytest.mark.parametrize("name", host_mutants.MUTANTS)
 def test_a_mutant_of_hosts_that_come_and_go_is_caught(name: str) -> None:
-    violation = host_rules.first_violation(host_mutants.MUTANTS[name])
+    violation = host_rules.first_violation(host_mutants.MUTANTS[name], first=host_mutants.CAUGHT_BY[name])
     assert violation is not None, f"{name}: nothing is caught"
     _tell(name, f"hosts: {violation[0]}", violation[1])
 

@@ -623,11 +623,11 @@ def test_an_empty_monitor_takes_every_key() -> None:
 def test_every_key_can_follow_every_key() -> None:
     names = [name for key in TABLE for name in key.keys if name not in ("q", "ctrl-c")]
     for data in (situations.busy(), situations.empty()):
+        scene = arranged(situations.scene(data))
         for first in names:
+            after = arranged(replace(scene, ui=press(scene, first).ui))
             for second in [*names, "y", "left", "backspace", "ä"]:
-                scene = arranged(situations.scene(data))
-                step = press(scene, first)
-                press(arranged(replace(scene, ui=step.ui)), second)
+                press(after, second)
 
 
 def test_sideways_reaches_every_pane_and_comes_back() -> None:
