@@ -41,8 +41,8 @@ REFUSED_SECONDS_MAX = 15.0
 """A step that Slurm refuses has ended by then; of what ran longer nothing is asked."""
 LOOKED_AT = 3
 """So many nodes of a lease are looked at before Slurm is asked whether it has ended."""
-FRESH_SECONDS = 1.0
-"""An answer of Slurm that is not older tells what is true when a terminal has closed."""
+ASK_SECONDS = 0.25
+"""Once a terminal has closed, Slurm is asked no oftener, whoever asks."""
 ENDING_SECONDS_MAX = 5.0
 """How long Slurm may take to say how a lease has ended whose terminal has closed."""
 WHY = {"TIMEOUT": "time limit", "CANCELLED": "it was released or cancelled"}
@@ -164,10 +164,12 @@ def _what_follows(app: App, record: Lease) -> str:
         return f"lease {record.id} goes on; {ways}"
     from leaseq.lease.slurm.job import SlurmBackend
 
-    backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=FRESH_SECONDS)
-    until = time.monotonic() + ENDING_SECONDS_MAX
-    # An answer of just before may be kept for a moment, and a job that ends has its reason only once it has ended.
-    while (state := _state(backend, record)).word in ENDS or _is_old(state):
+    backend = SlurmBackend(app.fs, app.home, clock=app.clock, period_seconds=ASK_SECONDS)
+    closed = time.monotonic()
+    until = closed + ENDING_SECONDS_MAX
+    # The terminal may have closed because the job ends: an answer of before says nothing of that. And a job that ends
+    # has its reason only once it has ended.
+    while (state := _state(backend, record)).word in ENDS or _is_of_before(state, closed):
         if time.monotonic() > until:
             break
         time.sleep(0.2)
@@ -177,7 +179,7 @@ def _what_follows(app: App, record: Lease) -> str:
         return f"lease {record.id} is ending"
     if state.word == "PENDING":
         return f"lease {record.id} waits for its nodes again; {ways}"
-    if state.word == "RUNNING" and not _is_old(state):
+    if state.word == "RUNNING" and not _is_of_before(state, closed):
         return f"lease {record.id} goes on; {ways}"
     return f"whether lease {record.id} goes on is not known: {state.reason or 'Slurm has not answered just now'}"
 
@@ -196,8 +198,9 @@ def _state(backend: SlurmBackend, record: Lease) -> LeaseState:
     return state
 
 
-def _is_old(state: LeaseState) -> bool:
-    return state.word in ("RUNNING", "PENDING", "UNKNOWN") and state.age_seconds > FRESH_SECONDS
+def _is_of_before(state: LeaseState, closed: float) -> bool:
+    """True if Slurm answered that before this host's monotonic clock showed so much."""
+    return state.word in ("RUNNING", "PENDING", "UNKNOWN") and state.age_seconds > time.monotonic() - closed
 
 
 def _explain_refusal(app: App, record: Lease, node: str) -> None:
