@@ -29,7 +29,7 @@ demo: $(VENV)/installed ## install into .venv, kill a runner and a terminal, and
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
 test: $(VENV)/installed-dev ## the whole suite that needs no Slurm
-	$(PYTEST) $(call PARALLEL,12) -m 'not real_slurm and not nfs and not clients'
+	$(PYTEST) $(call PARALLEL,10) -m 'not real_slurm and not nfs and not clients'
 
 static: $(VENV)/installed-dev ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+from zlib import crc32
 
 import pytest
 from hypothesis import settings
@@ -46,9 +47,13 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Each worker begins with its share of the slow tests: what waits long is no one's last, nor all one's."""
+    """Each worker begins with its share of the slow tests: what waits long is no one's last, nor all one's.
+
+    Files follow each other in no order of their names: then at any time some tests wait and some reckon.
+    """
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     slow = [item for item in items if item.get_closest_marker("slow")]
     rest = [item for item in items if not item.get_closest_marker("slow")]
+    rest.sort(key=lambda item: crc32(bytes(item.path)))
     bounds = [len(rest) * each // workers for each in range(workers + 1)]
     items[:] = [item for n in range(workers) for item in (*slow[n::workers], *rest[bounds[n] : bounds[n + 1]])]
