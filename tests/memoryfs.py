@@ -106,6 +106,23 @@ class Disk:
         live = {directory: dict(names) for directory, names in self.live.items()}
         return Disk(self.root, live=live, stable={directory: dict(names) for directory, names in live.items()})
 
+    def twin(self) -> Disk:
+        """Another disk that holds the same, durably or not."""
+        copies: dict[int, Inode] = {}
+
+        def copied(inode: Inode) -> Inode:
+            known = copies.get(id(inode))
+            if known is None:
+                known = copies[id(inode)] = Inode(inode.data, inode.synced, inode.directory, inode.changed)
+            return known
+
+        live, stable = (
+            {path: {name: copied(inode) for name, inode in names.items()} for path, names in tree.items()}
+            for tree in (self.live, self.stable)
+        )
+        unsynced = [{path: inode and copied(inode) for path, inode in names.items()} for names in self.unsynced]
+        return Disk(self.root, seconds=self.seconds, live=live, stable=stable, unsynced=unsynced)
+
     def losses(self) -> Iterator[Disk]:
         """The disks that a loss of power now can leave; this one stays as it is."""
         for kept in self._subsets():

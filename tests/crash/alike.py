@@ -16,15 +16,15 @@ class Counted:
     """A source of names, none twice since it began."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self.count = 0
 
-    def begin(self) -> None:
-        """The first name comes next: a new world is made."""
-        self._count = 0
+    def begin(self, after: int = 0) -> None:
+        """The first name comes next, or the one after so many: a new world is made."""
+        self.count = after
 
     def __call__(self, length: int) -> bytes:
-        self._count += 1
-        return bytes(self._count >> 5 * place & 31 for place in range(length))
+        self.count += 1
+        return bytes(self.count >> 5 * place & 31 for place in range(length))
 
 
 NAMES = Counted()

@@ -7,7 +7,7 @@ import errno
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from leaseq.dataclass import dataclass, field, replace
@@ -33,7 +33,7 @@ from tests.crash.check import Violated, named
 from tests.faults import Died, Fault, FaultFs, Kind
 from tests.memoryfs import Disk, MemoryFs
 
-Self = TypeVar("Self", bound="World")
+W = TypeVar("W", bound="World")
 Tried = tuple[str, Callable[[], Iterator[str]]]
 """What is tried, and its cases, each to be run to its end."""
 LEASE = LeaseDir("1", "/home/runs/1")
@@ -90,6 +90,7 @@ class Protocol:
     """What the actors meet."""
 
 
+P = TypeVar("P", bound=Protocol)
 REAL = Protocol()
 OF_GROUPS = {f"{node} takes groups": replace(REAL, whole=frozenset((node,))) for node in ("n1", "n2")}
 """One node takes them as a whole, and others divide them."""
@@ -147,9 +148,15 @@ class World:
         """What happened, and who is gone: with the disk all that the further course depends on."""
         return vars(self.truth), sorted(self.dead), self.drops
 
-    def after_power_loss(self: Self, disk: Disk) -> Self:
-        after = copy.copy(self)
-        after.disk, after.truth, after.drops = disk, copy.deepcopy(self.truth), False
+    def on(self: W, disk: Disk) -> W:
+        """Another world with that disk, in which the same has happened; this one stays as it is."""
+        other = copy.copy(self)
+        other.disk, other.truth, other.dead = disk, copy.deepcopy(self.truth), set(self.dead)
+        return other
+
+    def after_power_loss(self: W, disk: Disk) -> W:
+        after = self.on(disk)
+        after.drops = False
         return after
 
 
@@ -606,9 +613,24 @@ OF_LOGS = ("work_one", "work_another", "inherit", "work, lose", "work, lose and 
 # -- the sweeps ------------------------------------------------------------------------------------------------------
 
 
-def _stage(p: Protocol, build: Build) -> tuple[World, Act]:
+@lru_cache(maxsize=4)
+def _first(p: Any, make: Callable[[Any], World], chunks: int) -> tuple[Any, int]:
     NAMES.begin()
-    world = p.world(p)
+    world = make(p)
+    world.disk.sync_all()
+    return world, NAMES.count
+
+
+def fresh(p: P, make: Callable[[P], W]) -> W:
+    """A world as that makes it, durably: it is made once, and copied."""
+    world, named = _first(p, make, Plan(COUNT).chunks)
+    NAMES.begin(named)
+    copied: W = world.on(world.disk.twin())
+    return copied
+
+
+def _stage(p: Protocol, build: Build) -> tuple[World, Act]:
+    world = fresh(p, p.world)
     act = build(world)
     world.disk.sync_all()
     return world, act
@@ -704,7 +726,7 @@ def power_losses(p: Protocol, build: Build) -> Iterator[str]:
             for node in ("", "n2"):
                 with named(f"power lost at operation {at}, mixture {number}, first {node or 'all'}", LookupError):
                     if new:
-                        world.after_power_loss(copy.deepcopy(left)).check_ended(first=node)
+                        world.after_power_loss(left.twin()).check_ended(first=node)
                 yield f"{at} {number} {node}"
 
 
@@ -715,8 +737,7 @@ def meetings(p: Protocol, build: Callable[[World], tuple[Act, Act]]) -> Iterator
         for kind in (Kind.MEANWHILE, Kind.MEANWHILE_TORN, Kind.LOST_REPLY_MEANWHILE):
             if not kind.applies_to(operation):
                 continue
-            NAMES.begin()
-            world = p.world(p)
+            world = fresh(p, p.world)
             act, other = build(world)
             world.disk.sync_all()
             fault = Fault(at, kind, meanwhile=partial(other, world, world.fs()))

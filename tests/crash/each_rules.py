@@ -26,6 +26,7 @@ from tests.crash import array_rules
 from tests.crash.array_rules import COUNT, LEASE, TASK, Tried, lose_and_work
 from tests.crash.check import Violated, named
 from tests.faults import Died, Fault, FaultFs, Kind
+from tests.memoryfs import Disk
 
 Act = Callable[[Any, Fs], object]
 Build = Callable[[Any], Act]
@@ -68,6 +69,11 @@ class World(array_rules.World):
         self.p, self.truth = p, Truth()
         self.news = p.news(self.fs(), LEASE, TASK)
 
+    def on(self, disk: Disk) -> World:
+        other = super().on(disk)
+        other.news = self.p.news(other.fs(), LEASE, TASK)  # he has not looked there yet
+        return other
+
     def known(self) -> object:
         """What he has read of the files is not compared: none of these worlds is like another."""
         return next(_WORLDS)
@@ -94,11 +100,6 @@ class World(array_rules.World):
             ended = {index for index, state in states.items() if state in wanted}
             if known != ended:
                 raise Violated(f"{known} are known to have ended {what}, and {ended} have")
-
-    def after_power_loss(self, disk: Any) -> World:
-        after = super().after_power_loss(disk)
-        after.news = self.p.news(after.fs(), LEASE, TASK)  # its host has lost power, too
-        return after
 
 
 def state_of(fs: Fs, index: int) -> State | None:

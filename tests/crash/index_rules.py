@@ -19,7 +19,7 @@ from leaseq.protocol.tasks import Claim
 from leaseq.upstream import Upstream, edges_in
 from leaseq.world import Fs
 from tests.crash import array_rules
-from tests.crash.array_rules import LEASE, TASK, Tried, cancel_free, lose_and_work
+from tests.crash.array_rules import LEASE, TASK, Tried, cancel_free, fresh, lose_and_work
 from tests.crash.check import Violated, named
 from tests.faults import Died, Fault, FaultFs, Kind
 
@@ -284,20 +284,27 @@ def cases_of_groups(protocols: Mapping[str, Protocol]) -> Iterator[Tried]:
 # -- an index that is retried ------------------------------------------------------------------------------------------
 
 
+def _ended(p: Protocol, *, told: bool = True) -> World:
+    world = World(p)
+    if not told:
+        # Whoever ended it has not looked who waits for it.
+        world.told = lambda fs, ends: None  # type: ignore[method-assign]
+    runner = array_rules.Runner(world, world.fs())
+    while (held := runner.take()) is not None:
+        runner.work(held)
+        runner.end(held)
+    runner.finish()
+    return world
+
+
+_ended_untold = partial(_ended, told=False)
+
+
 class Retried:
     """An array has ended, what came after its index 3 was cancelled, and somebody retries that index."""
 
     def __init__(self, p: Protocol, *, told: bool) -> None:
-        self.world = world = World(p)
-        if not told:
-            # Whoever ended it has not looked who waits for it.
-            world.told = lambda fs, ends: None  # type: ignore[method-assign]
-        runner = array_rules.Runner(world, world.fs())
-        while (held := runner.take()) is not None:
-            runner.work(held)
-            runner.end(held)
-        runner.finish()
-        world.disk.sync_all()
+        self.world: World = fresh(p, _ended if told else _ended_untold)
 
     def retry(self, fs: Fs) -> None:
         """As `retry T_3`, or a second one that finds the first."""
