@@ -296,7 +296,8 @@ def _pending(look: _Look, parent: str, *, held: bool, waits: bool = False) -> It
             well = list(filter(PENDING.fullmatch, unknown))
             made = map(Sighting, map(task_of, well), map(attempt_of, well), repeat(Rank.PENDING), well, repeat(spot))
             fresh = dict(zip(well, made, strict=True))
-            look.memory[spot.directory] = known.later([*known.seen] if again else names, fresh)
+            if fresh or not again:
+                look.memory[spot.directory] = known.later([*known.seen] if again else names, fresh)
             known = NOTHING.later([], fresh) if again else look.memory[spot.directory]
         yield known
 
