@@ -101,12 +101,6 @@ class Disk:
                 inode.synced = inode.data
 
     def copy(self) -> Disk:
-        """Another disk like this one, which holds no file and no change that is not durable."""
-        assert not self.files() and not self.unsynced
-        live = {directory: dict(names) for directory, names in self.live.items()}
-        return Disk(self.root, live=live, stable={directory: dict(names) for directory, names in live.items()})
-
-    def twin(self) -> Disk:
         """Another disk that holds the same, durably or not."""
         copies: dict[int, Inode] = {}
 

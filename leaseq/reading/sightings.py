@@ -292,14 +292,17 @@ def _pending(look: _Look, parent: str, *, held: bool, waits: bool = False) -> It
         known, again = look.memory.get(spot.directory, NOTHING), spot.directory in look.seen
         names = look.new(spot.directory)
         unknown = [name for name in names if name not in known.seen]
-        if unknown or again or len(names) != len(known.seen):
-            well = list(filter(PENDING.fullmatch, unknown))
-            made = map(Sighting, map(task_of, well), map(attempt_of, well), repeat(Rank.PENDING), well, repeat(spot))
-            fresh = dict(zip(well, made, strict=True))
-            if fresh or not again:
-                look.memory[spot.directory] = known.later([*known.seen] if again else names, fresh)
-            known = NOTHING.later([], fresh) if again else look.memory[spot.directory]
-        yield known
+        well = list(filter(PENDING.fullmatch, unknown))
+        made = map(Sighting, map(task_of, well), map(attempt_of, well), repeat(Rank.PENDING), well, repeat(spot))
+        fresh = dict(zip(well, made, strict=True))
+        if again:
+            if fresh:
+                look.memory[spot.directory] = known.later([*known.seen], fresh)
+            yield NOTHING.later([], fresh)
+        else:
+            if unknown or len(names) != len(known.seen):
+                known = look.memory[spot.directory] = known.later(names, fresh)
+            yield known
 
 
 def claimed(look: _Look) -> Iterator[Sighting]:

@@ -625,7 +625,7 @@ def fresh(p: P, make: Callable[[P], W]) -> W:
     """A world as that makes it, durably: it is made once, and copied."""
     world, named = _first(p, make, Plan(COUNT).chunks)
     NAMES.begin(named)
-    copied: W = world.on(world.disk.twin())
+    copied: W = world.on(world.disk.copy())
     return copied
 
 
@@ -726,7 +726,7 @@ def power_losses(p: Protocol, build: Build) -> Iterator[str]:
             for node in ("", "n2"):
                 with named(f"power lost at operation {at}, mixture {number}, first {node or 'all'}", LookupError):
                     if new:
-                        world.after_power_loss(left.twin()).check_ended(first=node)
+                        world.after_power_loss(left.copy()).check_ended(first=node)
                 yield f"{at} {number} {node}"
 
 
