@@ -11,6 +11,8 @@ from zlib import crc32
 import pytest
 from hypothesis import settings
 
+from tests.patience import LONG
+
 # A background job of a shell has it ignored, and every program that a test starts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -26,8 +28,6 @@ os.environ["HOME"] = "/nonexistent"
 TESTS_OWN = ("LEASEQ_TEST_", "LEASEQ_CLIENTS", "LEASEQ_BLESS", "LEASEQ_HYPOTHESIS")
 for name in [name for name in os.environ if name.startswith("LEASEQ_") and not name.startswith(TESTS_OWN)]:
     del os.environ[name]
-
-LONG = os.environ.get("LEASEQ_HYPOTHESIS") == "long"
 
 settings.register_profile(
     "leaseq", derandomize=not LONG, database=None, deadline=None, max_examples=2000 if LONG else 40

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
+LONG = os.environ.get("LEASEQ_HYPOTHESIS") == "long"
+"""True if tests may take minutes, and search for what is not the same each time."""
 PATIENCE_SECONDS = 60.0
 REST_SECONDS_MIN, REST_SECONDS_MAX = 0.005, 0.5
 T = TypeVar("T")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.contract.site import Site
 from tests.contract.test_allocations import states
+from tests.patience import LONG
 
 ONE = ("-N1", "-w", "node1", "-c", "4")
 BUSY_SECONDS = 150
@@ -74,7 +74,7 @@ def test_what_is_left_runs_in_the_next_job_and_nothing_runs_twice(site: Site) ->
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_sixty_tasks_and_an_array_run_over_three_jobs_of_two_minutes_and_end_once_each(site: Site) -> None:
-    if site.cluster.kind != "mock" and os.environ.get("LEASEQ_HYPOTHESIS") != "long":
+    if site.cluster.kind != "mock" and not LONG:
         pytest.skip("takes seven minutes: with LEASEQ_HYPOTHESIS=long")
     lease = site.add("-N1", "-w", "node1", "-c", "2", "-t", "2", "--keep", "20m")
     marks = site.directory / "marks"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
+from tests import patience
 from tests.crash import sweep
 from tests.crash.actors import Protocol
 from tests.crash.answers import ends_of_one, foreign_answers, lines_of_another
@@ -30,8 +30,7 @@ MEET = (meetings, meetings_with_lost_replies)
 
 def is_left_out(scene: str, tries: Tries) -> bool:
     """True for what means nothing, or takes minutes: that is tried with LEASEQ_HYPOTHESIS=long."""
-    hurried = os.environ.get("LEASEQ_HYPOTHESIS") != "long"
-    return (scene in NOT_DURABLE and tries in POWER) or (hurried and scene in LONG and tries in RECOVERY)
+    return (scene in NOT_DURABLE and tries in POWER) or (not patience.LONG and scene in LONG and tries in RECOVERY)
 
 
 def cases(p: Protocol) -> Iterator[tuple[str, Iterator[str]]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -13,8 +11,8 @@ from tests.crash.actors import REAL
 from tests.crash.check import Violated
 from tests.crash.machine import LeaseMachine
 from tests.mutants.mutants import MUTANTS
+from tests.patience import LONG
 
-LONG = os.environ.get("LEASEQ_HYPOTHESIS") == "long"
 SEARCH = settings(
     max_examples=3000 if LONG else 120,
     stateful_step_count=60 if LONG else 30,
