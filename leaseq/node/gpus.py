@@ -1,7 +1,7 @@
 """What the GPUs of this node are doing now, and which they are if a driver is slow to tell.
 
-nvidia-smi says it, and if its answer is not understood GPUtil asks it; of AMD's GPUs the kernel says it. A driver that
-hangs only makes the answer old.
+nvidia-smi says it, and if its answer is not understood GPUtil asks it; of AMD's GPUs the kernel says it, of Intel's
+xpu-smi. A driver that hangs only makes the answer old.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from collections.abc import Callable, Sequence
 
 from leaseq import programs
 from leaseq.heartbeat import GpuUse
-from leaseq.node.grant import CUDA, ROCR, Gpus, amd_devices, installed
+from leaseq.node import intel
+from leaseq.node.driver import number_of
+from leaseq.node.grant import CUDA, LEVEL_ZERO, ROCR, Gpus, amd_devices, installed
 
 FIELDS = "index,uuid,name,utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw"
 DEADLINE_SECONDS = 10.0
 PERIOD_SECONDS = 10.0
+_PROGRAMS = {CUDA: "nvidia-smi", LEVEL_ZERO: "xpu-smi"}
 AGAIN_SECONDS_MAX = 300.0
 """The longest pause before a driver that does not list its GPUs is asked again."""
 
@@ -42,6 +45,7 @@ class GpuWatch:
         self._began = 0.0
         self._period = PERIOD_SECONDS
         self._thread: threading.Thread | None = None
+        self._intel = intel.Meter()
 
     def look(self) -> tuple[tuple[GpuUse, ...], str]:
         """(use of the granted GPUs, what is wrong with knowing them or their use); returns at once."""
@@ -71,11 +75,11 @@ class GpuWatch:
 
     @property
     def _measurable(self) -> bool:
-        """True if somebody tells what the GPUs do: nvidia-smi, or the kernel of AMD's."""
-        return self.gpus.variable == ROCR or (self.gpus.variable == CUDA and programs.found("nvidia-smi") is not None)
+        """True if somebody tells what the GPUs do: the vendor's program, or the kernel of AMD's."""
+        return self.gpus.variable == ROCR or programs.found(_PROGRAMS[self.gpus.variable]) is not None
 
     def _driver(self) -> str:
-        return "the driver" if self.gpus.variable == ROCR else "nvidia-smi"
+        return _PROGRAMS.get(self.gpus.variable, "the driver")
 
     def _ask(self) -> None:
         if self.gpus.known:
@@ -88,10 +92,15 @@ class GpuWatch:
     def _measure(self) -> None:
         began = time.monotonic()
         try:
-            seen, self.error = amd() if self.gpus.variable == ROCR else measure(), ""
+            seen, self.error = self._seen(), ""
         except Exception as error:  # GPUtil's own mistakes among them: no measurement is worth a runner
             seen, self.error = (), f"{self._driver()}: {error}"
         self.answer = began, granted(seen, self.gpus.tokens)
+
+    def _seen(self) -> tuple[GpuUse, ...]:
+        if self.gpus.variable == LEVEL_ZERO:
+            return self._intel.measure(DEADLINE_SECONDS)
+        return amd() if self.gpus.variable == ROCR else measure()
 
 
 def _end_children(pid: int, thread: int) -> None:
@@ -144,7 +153,7 @@ def amd(*, root: str = "") -> tuple[GpuUse, ...]:
 
 
 def _first(path: str) -> float | None:
-    return _number(_words(path))
+    return number_of(_words(path))
 
 
 def _sensor(device: str, *names: str) -> float | None:
@@ -212,14 +221,6 @@ def parse(text: str) -> tuple[GpuUse, ...]:
         if len(cells) < 8 or not cells[0].isdigit():
             continue
         index, uuid, name = cells[0], cells[1], ", ".join(cells[2:-5])
-        use, mem, total, heat, power = map(_number, cells[-5:])
+        use, mem, total, heat, power = map(number_of, cells[-5:])
         rows.append(GpuUse(index, uuid, name, use, mem, total, heat, power))
     return tuple(rows)
-
-
-def _number(cell: str) -> float | None:
-    try:
-        number = float(cell)
-    except ValueError:
-        return None
-    return number if number == number else None

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from leaseq import programs
 from leaseq.dataclass import dataclass
+from leaseq.node import driver
 
 CUDA, ROCR, LEVEL_ZERO = "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"
 VARIABLES = (CUDA, ROCR, LEVEL_ZERO)
@@ -84,7 +85,7 @@ def _nvidia(seconds_max: float) -> Gpus:
     A card that is lost makes the program end badly, and the others are listed and work (nvidia-smi(1), return value).
     Exit codes tell nothing in a runner, which reaps every child: what was listed counts, and else what was said.
     """
-    out, words = _ask("nvidia-smi", "-L", seconds_max=seconds_max)
+    out, words = driver.ask("nvidia-smi", "-L", seconds_max=seconds_max)
     tokens: list[str] = []
     for card, slices in re.findall(r"^GPU (\d+):[^\n]*\n?((?:^\s+MIG [^\n]*\n?)*)", out, re.MULTILINE):
         tokens += re.findall(r"UUID: (MIG-[^)\s]+)", slices) or [card]
@@ -123,29 +124,8 @@ def amd_devices(*, root: str = "") -> list[str]:
 
 
 def _intel(seconds_max: float) -> Gpus:
-    """The devices that Intel's management tool numbers; a processor's own graphics are none."""
-    out, words = _ask("xpu-smi", "discovery", "--dump", "1", seconds_max=seconds_max)
-    tokens = tuple(line.strip() for line in out.splitlines() if line.strip().isdigit())
-    return Gpus(tokens, LEVEL_ZERO, known=bool(tokens) or not words, trouble="" if tokens else words)
+    """The devices that Level Zero numbers on this host; a processor's own graphics are none."""
+    from leaseq.node import intel  # commands need only the names of the variables
 
-
-def _ask(name: str, *words: str, seconds_max: float) -> tuple[str, str]:
-    """(what the program lists, what it says beside, never empty if it lists nothing); both empty if there is none."""
-    import subprocess  # commands need only the names of the variables
-
-    program = programs.found(name)
-    if program is None:
-        return "", ""
-    try:
-        answer = subprocess.run(
-            [program, *words], capture_output=True, text=True, errors="replace", timeout=seconds_max, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return "", f"{name} has not answered for {seconds_max:.0f} s"
-    except OSError as error:
-        return "", f"{name}: {error.strerror}"
-    lines = [line.strip() for line in (answer.stderr + "\n" + answer.stdout).splitlines()]
-    told = [line for line in lines if line and not re.match(r"GPU \d+:|MIG |\d+$|Device ID", line)]
-    if not told and not answer.stdout.strip():
-        told = ["it lists no GPU"]
-    return answer.stdout, f"{name}: {told[0][:200]}" if told else ""
+    cards, words = intel.cards(seconds_max)
+    return Gpus(intel.devices(cards), LEVEL_ZERO, known=bool(cards) or not words, trouble="" if cards else words)

@@ -12,7 +12,7 @@ import pytest
 
 from leaseq.heartbeat import GpuUse
 from leaseq.node.gpus import GpuWatch, granted, measure, parse
-from leaseq.node.grant import Gpus
+from leaseq.node.grant import LEVEL_ZERO, Gpus
 from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +64,17 @@ def test_one_bad_row_does_not_hide_the_others(driver: Path) -> None:
 def test_the_words_of_a_failing_driver_are_told(driver: Path) -> None:
     says(driver, "echo 'NVIDIA-SMI has failed'; exit 9")
     assert looked(GpuWatch(Gpus(("0",)))) == ((), "nvidia-smi: NVIDIA-SMI has failed")
+
+
+def test_the_granted_cards_of_intels_are_told_and_its_tools_words(driver: Path) -> None:
+    tool = driver.with_name("xpu-smi")
+    says(
+        tool,
+        "[ $1 = dump ] && echo '06:14:46.000, 0, 0.00, 14.61, 35, 24' && echo '06:14:46.000, 1, 93, 301, 61, 9000'",
+    )
+    assert looked(GpuWatch(Gpus(("1",), LEVEL_ZERO))) == ((GpuUse("1", "", "", 93.0, 9000.0, None, 61.0, 301.0),), "")
+    says(tool, "echo 'Level Zero Initialization Error'; exit 250")
+    assert looked(GpuWatch(Gpus(("1",), LEVEL_ZERO))) == ((), "xpu-smi: Level Zero Initialization Error")
 
 
 def test_a_driver_that_says_nothing_is_told_as_such(driver: Path) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from leaseq.heartbeat import GpuUse
 from leaseq.node.gpus import amd
 from leaseq.node.grant import CUDA, LEVEL_ZERO, ROCR, Gpus, from_environment, installed, parse_tokens, present
+from leaseq.node.intel import Meter
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -143,3 +146,62 @@ def test_what_amds_cards_do_is_told_by_the_kernel(tmp_path: Path) -> None:
 def test_intels_cards_are_those_that_its_tool_numbers(bin: Path) -> None:
     says(bin / "xpu-smi", '[ "$*" = "discovery --dump 1" ] && printf "Device ID\\n0\\n1\\n"')
     assert installed() == Gpus(("0", "1"), LEVEL_ZERO)
+
+
+DISCOVERY = """\
+case "$*" in
+"discovery --dump 1") printf 'Device ID\\n0\\n1\\n' ;;
+"discovery -d "?) cat <<'END'
++-----------+--------------------------------------------------+
+| 0         | Device Type: GPU                                 |
+|           | Device Name: Intel(R) Data Center GPU Max 1550   |
+|           | Memory Physical Size: 131072.00 MiB              |
+|           | Number of Tiles: TILES                           |
+END
+;;
+"""
+"""What version 1 of xpu-smi says of two cards (its user guide), shortened."""
+
+
+@pytest.mark.parametrize(("hierarchy", "tokens"), [("", ("0", "1", "2", "3")), ("COMPOSITE", ("0", "1"))])
+def test_each_tile_of_intels_cards_is_a_gpu_unless_the_hierarchy_is_composite(
+    bin: Path, monkeypatch: pytest.MonkeyPatch, hierarchy: str, tokens: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("ZE_FLAT_DEVICE_HIERARCHY", hierarchy)
+    says(bin / "xpu-smi", DISCOVERY.replace("TILES", "2") + "esac")
+    assert installed() == Gpus(tokens, LEVEL_ZERO)
+
+
+ROWS = """\
+Timestamp, DeviceId, GPU Utilization (%), GPU Power (W), GPU Core Temperature (Celsius Degree), GPU Memory Used (MiB)
+06:14:46.000,    0, 93.50, 314.61, 61.00, 1024.25
+06:14:46.000,    1, N/A, , N/A, 24
+"""
+
+
+@pytest.mark.parametrize("once", ["-n 1", "--number 1"])
+def test_what_intels_cards_do_is_told_by_both_versions_of_its_tool(bin: Path, once: str) -> None:
+    dump = f""""dump -d -1 --metrics 0,1,3,18 {once}") cat <<'END'\n{ROWS}END\n;;\n"""
+    refuses = "*) echo 'The following argument was not expected' >&2; exit 1 ;;\nesac"
+    says(bin / "xpu-smi", DISCOVERY.replace("TILES", "1") + dump + refuses)
+    meter = Meter()
+    for _ in range(2):
+        first, second = meter.measure(PATIENCE_SECONDS)
+        name = "Intel(R) Data Center GPU Max 1550"
+        assert first == GpuUse("0", "", name, 93.5, 1024.25, 131072.0, 61.0, 314.61)
+        assert second == GpuUse("1", "", name, None, 24.0, 131072.0, None, None)
+
+
+def test_a_card_of_two_tiles_says_nothing_of_either(bin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dump = f"""dump*) cat <<'END'\n{ROWS}END\n;;\nesac"""
+    says(bin / "xpu-smi", DISCOVERY.replace("TILES", "2") + dump)
+    monkeypatch.delenv("ZE_FLAT_DEVICE_HIERARCHY", raising=False)
+    assert Meter().measure(PATIENCE_SECONDS) == ()
+    monkeypatch.setenv("ZE_FLAT_DEVICE_HIERARCHY", "composite")
+    assert [use.power_w for use in Meter().measure(PATIENCE_SECONDS)] == [314.61, None]
+
+
+def test_what_the_tool_says_instead_is_told(bin: Path) -> None:
+    says(bin / "xpu-smi", "echo 'No device discovered'; exit 3")
+    with pytest.raises(ValueError, match="No device discovered"):
+        Meter().measure(PATIENCE_SECONDS)
