@@ -25,10 +25,15 @@ $(VENV)/installed-dev: $(VENV)/installed pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+# pytest compiles each test module once here. Else each worker of a fresh checkout compiles all of them, all at a time.
+$(VENV)/compiled: $(VENV)/installed-dev $(shell find tests leaseq slurm_mock -name '*.py')
+	@$(PYTEST) --collect-only --quiet >$@.log || { cat $@.log; exit 1; }
+	@touch $@
+
 demo: $(VENV)/installed ## install into .venv, kill a runner and a terminal, and show that no task is lost
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
-test: $(VENV)/installed-dev ## the whole suite that needs no Slurm
+test: $(VENV)/compiled ## the whole suite that needs no Slurm
 	$(PYTEST) $(call PARALLEL,10) -m 'not real_slurm and not nfs and not clients'
 
 static: $(VENV)/installed-dev ## format, lint, types, layers
@@ -52,10 +57,10 @@ mutants: $(VENV)/installed-dev ## put faults into the protocol and the runner, a
 # SLURM=24.11: on Debian 13's Slurm and Python, in a root that is made once (mmdebstrap; ~/.cache/leaseq-slurm-24.11).
 SLURM ?=
 ON_SLURM = LEASEQ_TEST_SLURM=required $(if $(SLURM),$(PY) -m tests.contract.newer_slurm $(SLURM) python -m pytest,$(PYTEST))
-test-slurm: $(VENV)/installed-dev ## the contract suite on a real Slurm of several nodes on this host (root; slurm-wlm, munge); SLURM=24.11: on that one
+test-slurm: $(VENV)/compiled ## the contract suite on a real Slurm of several nodes on this host (root; slurm-wlm, munge); SLURM=24.11: on that one
 	$(ON_SLURM) $(call PARALLEL,5) -m real_slurm tests/contract
 
-retest-slurm: $(VENV)/installed-dev ## the tests on the real Slurm that failed last, once more
+retest-slurm: $(VENV)/compiled ## the tests on the real Slurm that failed last, once more
 	$(ON_SLURM) -m real_slurm tests/contract --last-failed --last-failed-no-failures none
 
 test-nfs: $(VENV)/installed-dev ## a real NFS server and three clients on this host (root; user-mode-linux, mmdebstrap); makes their root once

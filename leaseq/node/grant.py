@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 from leaseq import programs
 from leaseq.dataclass import dataclass
-from leaseq.node import driver
 
 CUDA, ROCR, LEVEL_ZERO = "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"
 VARIABLES = (CUDA, ROCR, LEVEL_ZERO)
@@ -85,6 +84,8 @@ def _nvidia(seconds_max: float) -> Gpus:
     A card that is lost makes the program end badly, and the others are listed and work (nvidia-smi(1), return value).
     Exit codes tell nothing in a runner, which reaps every child: what was listed counts, and else what was said.
     """
+    from leaseq.node import driver  # commands need only the names of the variables
+
     out, words = driver.ask("nvidia-smi", "-L", seconds_max=seconds_max)
     tokens: list[str] = []
     for card, slices in re.findall(r"^GPU (\d+):[^\n]*\n?((?:^\s+MIG [^\n]*\n?)*)", out, re.MULTILINE):
@@ -125,7 +126,7 @@ def amd_devices(*, root: str = "") -> list[str]:
 
 def _intel(seconds_max: float) -> Gpus:
     """The devices that Level Zero numbers on this host; a processor's own graphics are none."""
-    from leaseq.node import intel  # commands need only the names of the variables
+    from leaseq.node import intel  # as above
 
     cards, words = intel.cards(seconds_max)
     return Gpus(intel.devices(cards), LEVEL_ZERO, known=bool(cards) or not words, trouble="" if cards else words)

@@ -33,6 +33,8 @@ CANDIDATES_SHOWN = 6
 _LAST = Form(r"last(?:-(\d{1,6}))?")
 LAST_LOOKS_BACK = 1000
 """How many of the newest ended tasks `last` considers, all nodes of the lease together."""
+LOOKS_AGAIN = 2
+"""How often a task is looked at once more whose files went on meanwhile: from pending to ended are two moves."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Detail:
     """Of an index of an array, which logs that keeps: see `protocol.index_logs`."""
     packed: Mapping[tuple[int, str], Part] = field(default_factory=dict)
     """Where those of its logs are that are in a pack, by attempt and stream."""
+
+    @property
+    def went_on(self) -> bool:
+        """True if the attempt that the row calls not over has an outcome, which came after its look."""
+        return not self.view.state.ended and self.view.attempt in [each.attempt for each in self.outcomes]
 
 
 def find(reader: Reader, selector: str) -> tuple[TaskView, ...]:
@@ -102,6 +109,16 @@ def only(word: str, ids: Collection[str]) -> str:
 
 def detail(reader: Reader, task_id: str) -> Detail:
     """Everything of that task; raises NotFound."""
+    found = _detail(reader, task_id)
+    for _ in range(LOOKS_AGAIN):
+        if found.task is not None and not found.went_on:
+            break
+        found = _detail(reader, task_id)
+    return found
+
+
+def _detail(reader: Reader, task_id: str) -> Detail:
+    """The same, of one look."""
     search = Search(reader)
     whole, index = parse_id(task_id)
     if index is not None:
@@ -138,9 +155,10 @@ def throttled(reader: Reader, task: Task, attempt: int) -> Task:
 def submitted_as(reader: Reader, row: TaskView) -> Task | None:
     """The task of the row as it was submitted; None where nothing of it can be read."""
     with suppress(FileNotFoundError, Malformed, PermissionError):
-        if row.place:
-            found = reader.spec(row.id, f"{row.place.directory}/{row.place.name}")
+        found = reader.spec(row.id, f"{row.place.directory}/{row.place.name}") if row.place else ""
+        if found:
             return None if isinstance(found, str) else found
+        # It has ended, or went on since it was listed, perhaps to its end.
         outcome = read_outcome(reader.fs, reader.lease, row.id, row.attempt)
         return outcome.task if outcome else None
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class CountingFs(SystemFs):
         super().__init__(remote=False)
         self.calls: dict[str, int] = {}
         self.before_names: dict[str, list[object]] = {}
+        self.after_read: dict[str, Callable[[], object]] = {}
 
     def names(self, directory: str) -> list[str]:
         self.calls["names"] = self.calls.get("names", 0) + 1
@@ -46,7 +48,10 @@ class CountingFs(SystemFs):
 
     def read(self, path: str) -> bytes:
         self.calls["read"] = self.calls.get("read", 0) + 1
-        return super().read(path)
+        try:
+            return super().read(path)
+        finally:
+            self.after_read.pop(path, int)()
 
     def read_range(self, path: str, offset: int, length: int) -> tuple[bytes, int]:
         self.calls["read_range"] = self.calls.get("read_range", 0) + 1
@@ -514,6 +519,16 @@ def test_detail_tells_all_attempts_of_a_task(lab: Lab) -> None:
     assert [(outcome.attempt, outcome.exit_code) for outcome in found.outcomes] == [(1, 3), (2, 0)]
     assert found.view.state is State.DONE
     assert found.task and found.task.argv == ("echo", "1")
+
+
+def test_detail_tells_all_of_a_task_that_ends_while_it_is_looked_at(lab: Lab) -> None:
+    lab.beat()
+    claim = lab.claimed()
+    lab.fs.after_read[lab.lease.outcome(claim.entry.id, 1)] = lambda: lab.finished(claim=claim)
+    found = detail(lab.reader, claim.entry.id)
+    assert not lab.fs.after_read
+    assert found.task and found.task.argv == ("echo", "1")
+    assert (found.view.state, len(found.outcomes)) == (State.DONE, 1)
 
 
 def test_what_is_waited_for_has_a_word_wherever_it_is_seen() -> None:
