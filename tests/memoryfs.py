@@ -86,6 +86,8 @@ class Disk:
     def sync(self, directory: str) -> None:
         """Each change that touched the directory is durable, with the changes it rests on."""
         self.directory(directory)
+        if not self.unsynced:
+            return
         wanted = [n for n, names in enumerate(self.unsynced) if any(p.rpartition("/")[0] == directory for p in names)]
         kept = self._with_causes(wanted)
         for n in sorted(kept):
@@ -105,14 +107,16 @@ class Disk:
         copies: dict[int, Inode] = {}
 
         def copied(inode: Inode) -> Inode:
+            if inode.directory:
+                return inode  # nothing of it changes
             known = copies.get(id(inode))
             if known is None:
-                known = copies[id(inode)] = Inode(inode.data, inode.synced, inode.directory, inode.changed)
+                known = copies[id(inode)] = Inode(inode.data, inode.synced, False, inode.changed)
             return known
 
         live, stable = (
-            {path: {name: copied(inode) for name, inode in names.items()} for path, names in tree.items()}
-            for tree in (self.live, self.stable)
+            {path: {name: copied(inode) for name, inode in names.items()} if names else {} for path, names in each}
+            for each in (self.live.items(), self.stable.items())
         )
         unsynced = [{path: inode and copied(inode) for path, inode in names.items()} for names in self.unsynced]
         return Disk(self.root, seconds=self.seconds, live=live, stable=stable, unsynced=unsynced)
@@ -168,16 +172,20 @@ class Disk:
             for name, inode in names.get(directory, {}).items():
                 if inode.directory:
                     waiting.append(f"{directory}/{name}")
-                left.live[directory][name] = copies.setdefault(id(inode), _after_loss(inode, content))
+                    left.live[directory][name] = inode
+                    continue
+                if id(inode) not in copies:
+                    copies[id(inode)] = _after_loss(inode, content)
+                left.live[directory][name] = copies[id(inode)]
         left.stable = {directory: dict(inodes) for directory, inodes in left.live.items()}
         return left
 
 
 def _after_loss(inode: Inode, content: str) -> Inode:
-    data = {"synced": inode.synced, "all": inode.data, "half": inode.data}[content]
+    data = inode.synced if content == "synced" else inode.data
     if content == "half" and inode.data != inode.synced:
         data = inode.data[: len(inode.synced) + (len(inode.data) - len(inode.synced)) // 2]
-    return Inode(data, data, inode.directory, inode.changed)
+    return Inode(data, data, False, inode.changed)
 
 
 def _apply(tree: dict[str, dict[str, Inode]], names: Change) -> None:

@@ -42,6 +42,7 @@ class Followed:
         tree = [
             (name, [(key, files.setdefault(id(of), len(files)), of.data, of.changed) for key, of in there.items()])
             for name, there in disk.live.items()
+            if there  # an empty one is named in the one above it
         ]
         # Not by pickle: its words for what is equal differ with what is the same object.
         like = marshal.dumps((tree, disk.seconds, repr(known)), 2)
