@@ -35,16 +35,17 @@ from leaseq.world import SystemClock, SystemFs, hostname
 TASKS = 1000
 BATCH = 10_000
 ARRAY = 50_000
+SLEEPS = 600
 
 
 def lease_of(env: dict[str, str]) -> LeaseDir:
     return Home(env["LEASEQ_HOME"]).lease(f"local:{hostname()}")
 
 
-def stamps(directory: Path, count: int) -> tuple[list[str], Path, Path]:
-    """Lines of a task file: a stamp when the first ends, `count` times true, a stamp when the last begins."""
+def stamps(directory: Path, count: int, command: str = "true") -> tuple[list[str], Path, Path]:
+    """Lines of a task file: a stamp when the first ends, `count` times the command, a stamp when the last begins."""
     first, last = directory / "first", directory / "last"
-    lines = [f"sleep 1; date +%s.%N >{first}", *["true"] * count, f"date +%s.%N >{last}"]
+    lines = [f"sleep 1; date +%s.%N >{first}", *[command] * count, f"date +%s.%N >{last}"]
     return lines, first, last
 
 
@@ -53,10 +54,10 @@ def rate(first: Path, last: Path, count: int, *, seconds: float = 300) -> float:
     return count / (float(last.read_text()) - float(first.read_text()))
 
 
-def leaseq_rate(count: int, slots: int) -> tuple[float, float]:
+def leaseq_rate(count: int, slots: int, command: str = "true") -> tuple[float, float]:
     """(tasks a second, milliseconds of processor that runner and keeper take for each)"""
     with home() as env, tempfile.TemporaryDirectory() as scratch:
-        lines, first, last = stamps(Path(scratch), count)
+        lines, first, last = stamps(Path(scratch), count, command)
         if slots > 1:
             # The stamps take the whole node, so nothing runs beside them.
             need = ["--cpus", "1"]
@@ -264,8 +265,16 @@ def throughput() -> list[Row]:
         note = f"{indices / floor:.0%} of the floor"
         rows.append(Row(what, indices, "/s", "task-spooler's rate at least", least, note))
         rows.append(Row(f"runner and keeper for each index, {slots} slot{plural}", taken, "ms of processor"))
+    rows += [two_slots("sleep 0.001"), two_slots("sleep 0.005")]
     rows.append(Row(f"{BATCH:,} true, 1 slot: leaseq", leaseq_rate(BATCH, 1)[0], "/s"))
     return rows
+
+
+def two_slots(command: str) -> Row:
+    """What a second slot brings to tasks that leave the processors some time; `true` leaves two of them none."""
+    one, two = (leaseq_rate(SLEEPS, slots, command)[0] for slots in (1, 2))
+    note = f"{one:.0f} and {two:.0f} /s"
+    return Row(f"{SLEEPS} times {command}: two slots to one", two / one, "times", ">= 1.5", two >= 1.5 * one, note)
 
 
 def memory() -> list[Row]:
