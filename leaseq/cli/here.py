@@ -12,10 +12,8 @@ from leaseq.cli.output import stamp
 from leaseq.cli.trouble import explained
 from leaseq.errors import LeaseqError
 from leaseq.layout import LeaseDir
-from leaseq.lease.slurm.around import job_around
 from leaseq.models import State
 from leaseq.programs import slurm_is_here
-from leaseq.verbs.around import nodes_around, way_in
 from leaseq.words import about
 
 if TYPE_CHECKING:
@@ -60,6 +58,8 @@ def see_to_capacity(app: App, leases: Iterable[LeaseDir], record: Lease | None =
 
 def tell_of_start(app: App, started: Started) -> None:
     """What a person must know of tasks on this host: that its runner was started, and what of Slurm is around it."""
+    from leaseq.lease.slurm.around import job_around  # most commands find a runner that runs
+
     if not started.already:
         app.out.talk(f"leaseq: started this host's runner (process {started.pid}; `leaseq daemon stop` ends it)")
         if job_around(os.environ) is None and slurm_is_here():
@@ -70,6 +70,9 @@ def tell_of_start(app: App, started: Started) -> None:
 
 def tell_of_job(app: App, started: Started) -> None:
     """A shell inside a Slurm job hears that its job is no lease, and when what it starts on this host ends."""
+    from leaseq.lease.slurm.around import job_around
+    from leaseq.verbs.around import nodes_around, way_in
+
     elsewhere = nodes_around(app.access)
     if elsewhere:
         app.out.talk(f"leaseq: {elsewhere}")

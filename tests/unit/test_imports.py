@@ -17,7 +17,7 @@ NEVER = {
     *("blessed", "GPUtil", "jinja2", "simple_slurm", "yaml"),
 }
 """What the commands here do without."""
-OURS_MAX = {"submit": 85, "status": 79, "tasks": 78, "info": 94, "cancel": 89}
+OURS_MAX = {"submit": 84, "status": 79, "tasks": 78, "info": 94, "cancel": 89}
 """How many modules of leaseq each imports here, in a repository: one costs a fifth of a millisecond."""
 LEFT = """
 import atexit, sys
