@@ -30,14 +30,21 @@ class Card(NamedTuple):
 
 
 def cards(seconds_max: float) -> tuple[list[Card], str]:
-    """(the cards that xpu-smi numbers, what it says beside, never empty if it lists none); both empty without it."""
+    """(the cards that xpu-smi numbers, what it says beside, never empty if it lists none); both empty without it.
+
+    It lists none, too, if it does not tell of one of them: how many tiles that has is not known then.
+    """
     out, words = driver.ask("xpu-smi", "discovery", "--dump", "1", seconds_max=seconds_max)
-    numbers = [line.strip() for line in out.splitlines() if line.strip().isdigit()]
-    return [_card(number, seconds_max) for number in numbers], words
+    found = []
+    for number in [line.strip() for line in out.splitlines() if line.strip().isdigit()]:
+        said, trouble = driver.ask("xpu-smi", "discovery", "-d", number, seconds_max=seconds_max)
+        if not said.strip():
+            return [], trouble
+        found.append(_card(number, said))
+    return found, words
 
 
-def _card(number: str, seconds_max: float) -> Card:
-    said, _ = driver.ask("xpu-smi", "discovery", "-d", number, seconds_max=seconds_max)
+def _card(number: str, said: str) -> Card:
     name = re.search(r"Device Name: *([^|\n]+)", said)
     memory = re.search(r"Memory Physical Size: *([0-9.]+) MiB", said)
     tiles = re.search(r"Number of Tiles: *([0-9]+)", said)
@@ -66,11 +73,12 @@ class Meter:
 
     def measure(self, seconds_max: float) -> tuple[GpuUse, ...]:
         """Each card, by its number; none if Level Zero's numbers mean tiles. Raises ValueError with xpu-smi's words."""
-        self._cards = self._cards or cards(seconds_max)[0]
+        words = ""
+        if not self._cards:
+            self._cards, words = cards(seconds_max)
         if not _cards_are_devices(self._cards):
             return ()
-        words = ""
-        for once in self._once:
+        for once in self._once if self._cards else ():
             out, words = driver.ask("xpu-smi", "dump", "-d", "-1", "--metrics", METRICS, *once, seconds_max=seconds_max)
             if found := parse(out, self._cards):
                 self._once = [once]

@@ -68,10 +68,8 @@ def test_the_words_of_a_failing_driver_are_told(driver: Path) -> None:
 
 def test_the_granted_cards_of_intels_are_told_and_its_tools_words(driver: Path) -> None:
     tool = driver.with_name("xpu-smi")
-    says(
-        tool,
-        "[ $1 = dump ] && echo '06:14:46.000, 0, 0.00, 14.61, 35, 24' && echo '06:14:46.000, 1, 93, 301, 61, 9000'",
-    )
+    rows = "06:14:46.000, 0, 0.00, 14.61, 35, 24\\n06:14:46.000, 1, 93, 301, 61, 9000\\n"
+    says(tool, f"case $* in dump*) printf '{rows}';; *--dump*) printf '0\\n1\\n';; *) echo Device;; esac")
     assert looked(GpuWatch(Gpus(("1",), LEVEL_ZERO))) == ((GpuUse("1", "", "", 93.0, 9000.0, None, 61.0, 301.0),), "")
     says(tool, "echo 'Level Zero Initialization Error'; exit 250")
     assert looked(GpuWatch(Gpus(("1",), LEVEL_ZERO))) == ((), "xpu-smi: Level Zero Initialization Error")

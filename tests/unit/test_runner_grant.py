@@ -144,8 +144,15 @@ def test_what_amds_cards_do_is_told_by_the_kernel(tmp_path: Path) -> None:
 
 
 def test_intels_cards_are_those_that_its_tool_numbers(bin: Path) -> None:
-    says(bin / "xpu-smi", '[ "$*" = "discovery --dump 1" ] && printf "Device ID\\n0\\n1\\n"')
+    says(bin / "xpu-smi", DISCOVERY.replace("TILES", "1") + "esac")
     assert installed() == Gpus(("0", "1"), LEVEL_ZERO)
+
+
+def test_intels_cards_are_not_known_while_one_is_not_told_of(bin: Path) -> None:
+    says(
+        bin / "xpu-smi", "case $* in *dump*) printf 'Device ID\\n0\\n1\\n';; *0) echo Device;; *) echo busy >&2;; esac"
+    )
+    assert installed() == Gpus((), LEVEL_ZERO, known=False, trouble="xpu-smi: busy")
 
 
 DISCOVERY = """\
