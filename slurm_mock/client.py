@@ -6,7 +6,6 @@ import os
 import sys
 import time
 
-from slurm_mock import request, wire
 from slurm_mock.cluster import VERSION, Cluster, Fault, Settings
 from slurm_mock.errors import WORDS
 from slurm_mock.options import Refused, warnings
@@ -15,6 +14,8 @@ from slurm_mock.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import NoReturn
+
+    from slurm_mock import wire
 
 
 class Failure(Exception):
@@ -55,6 +56,8 @@ class Client:
 
     def asked(self, options: dict[str, str], *, batch: bool, name: str) -> Request:
         """The request for a job; what Slurm warns of is said. The command ends if it is refused."""
+        from slurm_mock import request  # most commands ask for none
+
         try:
             made = request.build(options, self.settings, dict(os.environ), batch=batch, name=name)
         except Refused as refused:
@@ -103,6 +106,8 @@ class Client:
 
     def _answer(self, message: wire.Message) -> wire.Message | None:
         """None if nobody answers."""
+        from slurm_mock import wire  # most commands only read the cluster's files
+
         try:
             if self.peer is None:
                 self.peer = wire.Peer(wire.connect(self.cluster.socket))

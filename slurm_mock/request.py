@@ -3,7 +3,6 @@
 import grp
 import os
 import pwd
-import socket
 from collections.abc import Callable
 
 from slurm_mock import options as checks
@@ -84,7 +83,7 @@ def build(options: Options, settings: Settings, environ: dict[str, str], *, batc
         batch=batch,
         workdir=os.path.abspath(options.get("chdir") or os.getcwd()),
         submit_dir=os.getcwd(),
-        submit_host=environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        submit_host=environ.get("SLURMD_NODENAME") or os.uname().nodename,
         partition=_partition(options, settings),
         nodes_min=nodes_min,
         nodes_max=nodes_max,
