@@ -98,6 +98,20 @@ def test_a_task_asks_for_a_job_once_and_the_job_is_of_the_lease(scaled: Scaled) 
     assert len(scaled.sbatch.calls()) == 1, "it has room in the job that is queued"
 
 
+def test_a_job_whose_script_is_naming_its_nodes_is_about_to_start(scaled: Scaled) -> None:
+    scaled.submit()
+    scaled.see(job="70")
+    (alloc,) = allocs.all_of(scaled.fs, scaled.directory)
+    place = allocs.directory(scaled.directory, alloc)
+    scaled.lines["70"] = line("70", "RUNNING", nodes="node1", token=alloc.token)
+    scaled.fs.create(place.node_names, b"node1\n")
+    assert scaled.see(job="71").endswith("1 job of it is queued, or about to start")
+    set_age(place.node_names, 3600.0)
+    scaled.fs.create(place.named, b"node1\n")
+    assert scaled.see(job="71").endswith("1 job of it is queued, or about to start")
+    assert len(scaled.sbatch.calls()) == 1, "it has room in the job that starts"
+
+
 def test_a_queued_job_that_nothing_needs_is_cancelled_if_it_is_queued_yet(scaled: Scaled) -> None:
     entry = scaled.submit()
     scaled.see(job="70")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from leaseq.alloc_layout import AllocDir
 from leaseq.allocation import Allocation
 from leaseq.dataclass import replace
 from leaseq.errors import Malformed
@@ -144,10 +145,17 @@ class Pool(Asker):
             beat = self._beat(node)
             if beat is None or beat.alloc != alloc.id or (beat.state == "up" and not beat.gpus_known):
                 notes = allocs.notes(self.fs, place) if notes is None else notes
-                starting += node not in notes and self.fs.age(place.named, place.root) < BEGINS_SECONDS
+                starting += node not in notes and self._named_since(place) < BEGINS_SECONDS
             elif beat.state in SERVES and beats.lives(self.fs, self.lease, node):
                 nodes.append(_place(beat))
         return Job(link, tuple(nodes), starting, stays)
+
+    def _named_since(self, place: AllocDir) -> float:
+        """How many seconds ago its script named its nodes; it notes the first ones before it notes all it has had."""
+        try:
+            return self.fs.age(place.named, place.root)
+        except FileNotFoundError:
+            return self.fs.age(place.node_names, place.root)
 
     def _beat(self, node: str) -> Heartbeat | None:
         try:
