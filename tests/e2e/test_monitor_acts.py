@@ -287,7 +287,9 @@ def test_a_failed_task_is_explained_run_again_and_submitted_again_from_its_menu(
     live.until(task, "(attempt 2", "attempt 2")
     live.until(task, "FAILED")
     before = live.leaseq("tasks", "--no-header").count("broken")
-    screen.wait(lambda: "FAILED" in selected(screen), "it to have failed again")
+    screen.wait(
+        lambda: "FAILED" in selected(screen) and re.search(r"attempt +2\b", screen.text), "it to have failed again"
+    )
     screen.press("m", "redo: submit it again")
     screen.send("r")
     wait_until(lambda: live.leaseq("tasks", "--no-header").count("broken") > before, "a second broken task")
