@@ -60,7 +60,7 @@ ON_SLURM = LEASEQ_TEST_SLURM=required $(if $(SLURM),$(PY) -m tests.contract.newe
 test-slurm: $(VENV)/compiled ## the contract suite on a real Slurm of several nodes on this host (root; slurm-wlm, munge); SLURM=24.11: on that one
 	$(ON_SLURM) $(call PARALLEL,5) -m real_slurm tests/contract
 
-retest-slurm: $(VENV)/compiled ## the tests on the real Slurm that failed last, once more
+retest-slurm: $(VENV)/installed-dev ## the tests on the real Slurm that failed last, once more
 	$(ON_SLURM) -m real_slurm tests/contract --last-failed --last-failed-no-failures none
 
 test-nfs: $(VENV)/installed-dev ## a real NFS server and three clients on this host (root; user-mode-linux, mmdebstrap); makes their root once

@@ -66,8 +66,6 @@ class Fault:
         """True if the call (an operation and its paths) is one of those that `at` counts."""
         if self.only_changes and call[0] not in SYNCED_CHANGES:
             return False
-        if not self.operation and not self.place:
-            return True
         return self.operation in ("", call[0]) and any(self.place in path for path in call[1:])
 
     def __str__(self) -> str:

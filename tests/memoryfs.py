@@ -172,11 +172,9 @@ class Disk:
             for name, inode in names.get(directory, {}).items():
                 if inode.directory:
                     waiting.append(f"{directory}/{name}")
-                    left.live[directory][name] = inode
-                    continue
-                if id(inode) not in copies:
+                elif id(inode) not in copies:
                     copies[id(inode)] = _after_loss(inode, content)
-                left.live[directory][name] = copies[id(inode)]
+                left.live[directory][name] = copies.get(id(inode), inode)
         left.stable = {directory: dict(inodes) for directory, inodes in left.live.items()}
         return left
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 from leaseq import programs
 
 
+def run(program: str, *words: str, seconds_max: float) -> subprocess.CompletedProcess[str]:
+    """The program has ended; raises OSError, and TimeoutExpired."""
+    return subprocess.run(
+        [program, *words], capture_output=True, text=True, errors="replace", timeout=seconds_max, check=False
+    )
+
+
 def ask(name: str, *words: str, seconds_max: float) -> tuple[str, str]:
     """(what the program lists, what it says beside, never empty if it lists nothing); both empty if there is none."""
-    import subprocess  # commands start no driver
-
     program = programs.found(name)
     if program is None:
         return "", ""
     try:
-        answer = subprocess.run(
-            [program, *words], capture_output=True, text=True, errors="replace", timeout=seconds_max, check=False
-        )
+        answer = run(program, *words, seconds_max=seconds_max)
     except subprocess.TimeoutExpired:
         return "", f"{name} has not answered for {seconds_max:.0f} s"
     except OSError as error:

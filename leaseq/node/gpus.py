@@ -10,15 +10,13 @@ import glob
 import importlib
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
 
 from leaseq import programs
 from leaseq.heartbeat import GpuUse
-from leaseq.node import intel
-from leaseq.node.driver import number_of
+from leaseq.node import driver, intel
 from leaseq.node.grant import CUDA, LEVEL_ZERO, ROCR, Gpus, amd_devices, installed
 
 FIELDS = "index,uuid,name,utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw"
@@ -153,7 +151,7 @@ def amd(*, root: str = "") -> tuple[GpuUse, ...]:
 
 
 def _first(path: str) -> float | None:
-    return number_of(_words(path))
+    return driver.number_of(_words(path))
 
 
 def _sensor(device: str, *names: str) -> float | None:
@@ -174,14 +172,8 @@ def _words(path: str) -> str:
 
 def measure() -> tuple[GpuUse, ...]:
     """Every GPU that the driver lists; raises OSError, ValueError or SubprocessError with the driver's words."""
-    answer = subprocess.run(
-        [programs.path_of("nvidia-smi"), f"--query-gpu={FIELDS}", "--format=csv,noheader,nounits"],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=DEADLINE_SECONDS,
-        check=False,
-    )
+    program, fields = programs.path_of("nvidia-smi"), f"--query-gpu={FIELDS}"
+    answer = driver.run(program, fields, "--format=csv,noheader,nounits", seconds_max=DEADLINE_SECONDS)
     if rows := parse(answer.stdout):
         return rows
     if answer.stdout.strip():  # else there was nothing to understand: the driver hung, and was ended
@@ -221,6 +213,6 @@ def parse(text: str) -> tuple[GpuUse, ...]:
         if len(cells) < 8 or not cells[0].isdigit():
             continue
         index, uuid, name = cells[0], cells[1], ", ".join(cells[2:-5])
-        use, mem, total, heat, power = map(number_of, cells[-5:])
+        use, mem, total, heat, power = map(driver.number_of, cells[-5:])
         rows.append(GpuUse(index, uuid, name, use, mem, total, heat, power))
     return tuple(rows)

@@ -73,17 +73,22 @@ class Meter:
 
     def measure(self, seconds_max: float) -> tuple[GpuUse, ...]:
         """Each card, by its number; none if Level Zero's numbers mean tiles. Raises ValueError with xpu-smi's words."""
-        words = ""
         if not self._cards:
             self._cards, words = cards(seconds_max)
+            if not self._cards:
+                raise _told(words)
         if not _cards_are_devices(self._cards):
             return ()
-        for once in self._once if self._cards else ():
+        for once in self._once:
             out, words = driver.ask("xpu-smi", "dump", "-d", "-1", "--metrics", METRICS, *once, seconds_max=seconds_max)
             if found := parse(out, self._cards):
                 self._once = [once]
                 return found
-        raise ValueError(words.removeprefix("xpu-smi: ") or "it lists no GPU")
+        raise _told(words)
+
+
+def _told(words: str) -> ValueError:
+    return ValueError(words.removeprefix("xpu-smi: ") or "it lists no GPU")
 
 
 def parse(text: str, known: Sequence[Card]) -> tuple[GpuUse, ...]:
@@ -92,9 +97,9 @@ def parse(text: str, known: Sequence[Card]) -> tuple[GpuUse, ...]:
     by_number = {card.number: card for card in known}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) != 2 + len(METRICS.split(",")) or not cells[1].isdigit():
+        if len(cells) != 2 + len(METRICS.split(",")) or cells[1] not in by_number:
             continue
-        card = by_number.get(cells[1], Card(cells[1], "", None, 1))
+        card = by_number[cells[1]]
         use, power, heat, used = map(driver.number_of, cells[2:])
         rows.append(GpuUse(card.number, "", card.name, use, used, card.mem_total_mb, heat, power))
     return tuple(rows)

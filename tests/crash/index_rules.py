@@ -284,11 +284,15 @@ def cases_of_groups(protocols: Mapping[str, Protocol]) -> Iterator[Tried]:
 # -- an index that is retried ------------------------------------------------------------------------------------------
 
 
-def _ended(p: Protocol, *, told: bool = True) -> World:
-    world = World(p)
-    if not told:
-        # Whoever ended it has not looked who waits for it.
-        world.told = lambda fs, ends: None  # type: ignore[method-assign]
+class Untold(World):
+    """Who ends an index of it does not look who waits for that."""
+
+    def told(self, fs: Fs, ends: Sequence[Ended]) -> None:
+        pass
+
+
+def _ended(p: Protocol, make: type[World] = World) -> World:
+    world = make(p)
     runner = array_rules.Runner(world, world.fs())
     while (held := runner.take()) is not None:
         runner.work(held)
@@ -297,7 +301,7 @@ def _ended(p: Protocol, *, told: bool = True) -> World:
     return world
 
 
-_ended_untold = partial(_ended, told=False)
+_ended_untold = partial(_ended, make=Untold)
 
 
 class Retried:
