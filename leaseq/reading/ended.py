@@ -44,9 +44,9 @@ class Ended:
             if tail.malformed:
                 listing.notes.append(f"{count(tail.malformed, 'line')} of history cannot be read")
         found = newest(told(lines))
-        listing.booked = [
-            each for each in listing.booked if each.id not in found or found[each.id].attempt < each.attempt
-        ]
+        # A later attempt may be told before this one is: its runner tells it, and this one waits for a look.
+        known = {(event.id, event.attempt) for event in lines}
+        listing.booked = [each for each in listing.booked if (each.id, each.attempt) not in known]
         found = newest([*found.values(), *told(self._booked_events(listing.booked, listing.notes))])
         # Of one task several attempts may wait there: each counts by itself.
         listing.booked = [each._replace(event=self._booked.get((each.id, each.attempt))) for each in listing.booked]

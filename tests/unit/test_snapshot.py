@@ -562,3 +562,18 @@ def test_what_is_lost_once_more_counts_as_before_unless_it_is_an_array(
 ) -> None:
     event = Event(id="Tabcdefghijk", attempt=2, state=State.LOST, ended=1.0, retried="FAILED", counts=counts)
     assert history.counted(event) == changed
+
+
+def test_an_attempt_that_waits_to_be_booked_counts_though_the_next_one_is_told(lab: Lab) -> None:
+    entry, task = lab.task()
+    tasks.publish(lab.fs, lab.lease.inbox(ANY), entry, task)
+    concluding.cancel_pending(lab.fs, lab.lease, lab.lease.inbox(ANY), entry, ended=1.0, reason="")
+    again, retried = entry.next_attempt(), replace(task, retried={lab.lease.id: State.CANCELLED.name})
+    tasks.publish(lab.fs, lab.lease.inbox(ANY), again, retried)
+    lab.totals[State.CANCELLED.name] = -1  # as the runner counts that tells of it
+    lab.finished(claim=lab.claimed(again))
+    seen = lab.read()
+    assert {state: number for state, number in seen.totals.items() if number} == {State.DONE: 1}
+    assert [(row.state, row.attempt) for row in seen.tasks] == [(State.DONE, 2)]
+    lab.record(tasks.outcome_in(lab.fs, lab.lease.outcome(entry.id, 1)))
+    assert {state: number for state, number in lab.read().totals.items() if number} == {State.DONE: 1}
